@@ -1,0 +1,178 @@
+"""Times the loading of FER2013's CSV: mien without a cache, mien from its cache, and the notebook way.
+
+    python benchmarks/loading.py fer2013.csv --out benchmarks/results/loading.json
+
+Every measurement is a process of its own, in turns, so that no way gets a warmer or a quieter machine than
+another. What is timed begins after the imports and ends with the arrays in memory; the file is in the page
+cache for all. Peak memory is that of the process, with and without what the imports alone take. All ways must
+give the same pixels. The notebook way is what public FER2013 notebooks do: `pandas.read_csv`, then each row's
+text split and turned into an array; its two usual spellings are both measured, in uint8 to their advantage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from machine import describe_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+PACKAGES = ("mien", "numpy", "pandas")
+
+
+def read_with_mien(path: Path, *, cache: bool) -> Callable[[], NDArray[np.uint8]]:
+    """The front door, `mien.data.load`."""
+    import mien.data
+
+    return lambda: mien.data.load(path, cache=cache).images
+
+
+def read_with_int(path: Path) -> Callable[[], NDArray[np.uint8]]:
+    """The notebook way with `int` for every pixel."""
+    import numpy as np
+    import pandas as pd
+
+    def read() -> NDArray[np.uint8]:
+        faces = [
+            np.array([int(pixel) for pixel in text.split(" ")], np.uint8).reshape(48, 48)
+            for text in pd.read_csv(path)["pixels"].tolist()
+        ]
+        return np.stack(faces)
+
+    return read
+
+
+def read_with_array(path: Path) -> Callable[[], NDArray[np.uint8]]:
+    """The notebook way with `np.array` of the split text."""
+    import numpy as np
+    import pandas as pd
+
+    def read() -> NDArray[np.uint8]:
+        texts = pd.read_csv(path)["pixels"]
+        return np.stack([np.array(text.split(), dtype=np.uint8).reshape(48, 48) for text in texts])
+
+    return read
+
+
+WAYS: dict[str, Callable[[Path], Callable[[], NDArray[np.uint8]]]] = {
+    "mien, no cache": lambda path: read_with_mien(path, cache=False),
+    "mien, first load": lambda path: read_with_mien(path, cache=True),
+    "mien, cached": lambda path: read_with_mien(path, cache=True),
+    "notebook, int": read_with_int,
+    "notebook, np.array": read_with_array,
+}
+
+
+def measure_here(way: str, path: Path) -> dict[str, float]:
+    """Seconds, processor seconds, peak memory in bytes and the sum of all pixels of one way, in this process."""
+    read = WAYS[way](path)
+    imported = _peak_bytes()
+    wall, cpu = time.perf_counter(), time.process_time()
+    images = read()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = _peak_bytes()
+    return {
+        "seconds": wall,
+        "cpu_seconds": cpu,
+        "peak_bytes": peak,
+        "peak_above_imports_bytes": peak - imported,
+        "array_bytes": images.nbytes,
+        "pixel_sum": int(images.sum(dtype="int64")),
+    }
+
+
+def _peak_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def measure_apart(way: str, path: Path, cache: Path) -> dict[str, float]:
+    """The same in a fresh process."""
+    command = [sys.executable, __file__, str(path), "--way", way]
+    done = subprocess.run(
+        command, env=os.environ | {"MIEN_CACHE": str(cache)}, capture_output=True, text=True, check=True
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def measure_all(path: Path, repeats: int, notebook_repeats: int) -> dict[str, list[dict[str, float]]]:
+    """Every way, in turns."""
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for turn in range(repeats):
+        with tempfile.TemporaryDirectory() as cache:  # each turn's first load finds an empty one
+            for way in WAYS:
+                if turn < (notebook_repeats if way.startswith("notebook") else repeats):
+                    runs[way].append(measure_apart(way, path, Path(cache)))
+                    print(f"{way:20s} {runs[way][-1]['seconds']:7.2f} s", file=sys.stderr)
+    sums = {run["pixel_sum"] for way in runs.values() for run in way}
+    if len(sums) != 1:
+        raise SystemExit(f"The ways do not give the same pixels: {sums}")
+    return runs
+
+
+def summarise(runs: list[dict[str, float]]) -> dict[str, Any]:
+    """Medians of some runs of one way."""
+    medians = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "pixel_sum"}
+    return medians | {"all_seconds": [round(run["seconds"], 3) for run in runs]}
+
+
+def warm_page_cache(path: Path) -> None:
+    """Read a file once, in pieces: on Linux a process starts with the peak memory of the one that made it."""
+    with path.open("rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
+def print_table(results: dict[str, dict[str, Any]]) -> None:
+    """One line a way; `times` says how much longer it takes than mien without a cache."""
+    unit = results["mien, no cache"]["seconds"]
+    print(f"{'way':20s} {'seconds':>8s} {'times':>7s} {'cpu s':>7s} {'peak MB':>8s} {'over imports':>13s}")
+    for way, result in results.items():
+        print(
+            f"{way:20s} {result['seconds']:8.2f} {result['seconds'] / unit:7.2f} {result['cpu_seconds']:7.2f} "
+            f"{result['peak_bytes'] / 1e6:8.0f} {result['peak_above_imports_bytes'] / 1e6:13.0f}"
+        )
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each of mien's ways")
+    parser.add_argument("--notebook-repeats", type=int, default=3, help="runs of each notebook way")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(json.dumps(measure_here(arguments.way, arguments.csv)))
+        return
+    warm_page_cache(arguments.csv)
+    machine = describe_machine(PACKAGES)
+    runs = measure_all(arguments.csv, arguments.repeats, arguments.notebook_repeats)
+    results = {way: summarise(taken) for way, taken in runs.items() if taken}
+    print_table(results)
+    if arguments.out:
+        report = {"csv_bytes": arguments.csv.stat().st_size, "machine": machine, "results": results}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Train, judge and use a facial expression recogniser.
+
+Importing this does nothing but define names; what a name needs is loaded when the name is first used.
+
+>>> import mien
+>>> mien.FER2013.classes[3]
+'happy'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+    from mien.data import Dataset, load
+    from mien.errors import DataError, MienError, MissingExtra, ModelError
+    from mien.labels import FER2013, FERPLUS, Taxonomy
+    from mien.recognition.classifier import Classifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FER2013",
+    "FERPLUS",
+    "Classifier",
+    "DataError",
+    "Dataset",
+    "MienError",
+    "MissingExtra",
+    "ModelCard",
+    "ModelError",
+    "Taxonomy",
+    "load",
+]
+
+_HOMES = {
+    "FER2013": "labels",
+    "FERPLUS": "labels",
+    "Classifier": "recognition.classifier",
+    "DataError": "errors",
+    "Dataset": "data",
+    "MienError": "errors",
+    "MissingExtra": "errors",
+    "ModelCard": "card",
+    "ModelError": "errors",
+    "Taxonomy": "labels",
+    "load": "data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the room it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    return getattr(import_module(f"mien.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,21 @@
+"""`python -m mien` and the `mien` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command; without the `cli` extra, say how to get it."""
+    try:
+        from mien.cli import run
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich", "click"}:
+            raise
+        sys.stderr.write("The mien command needs its extra. Get it with: pip install 'mien[cli]'\n")
+        sys.exit(2)
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

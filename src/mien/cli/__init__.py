@@ -1,0 +1,83 @@
+"""The `mien` command: composes the wings, and turns errors into one sentence and an exit code.
+
+Exit codes: 0 done; 2 the input was at fault; 130 ended by Ctrl-C. Heavy imports happen inside the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mien import __version__
+from mien.cli import data, demo, evaluating, exporting, training
+from mien.errors import MienError
+
+app = typer.Typer(
+    name="mien",
+    help="Train, judge and use a facial expression recogniser.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("train")(training.train)
+app.command("evaluate")(evaluating.evaluate)
+app.command("export")(exporting.export)
+app.add_typer(data.app, name="data")
+
+# Typer carries a click of its own; the root of its usage errors is reached through one that it exports.
+_UsageFault: Any = typer.BadParameter.__mro__[2]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command; both are acted on elsewhere."""
+    del version, debug
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give back its exit code.
+
+    Args:
+        arguments: what follows `mien`; by default what the process was given.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    arguments = ["--debug", *(a for a in arguments if a != "--debug")] if debug else arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except _UsageFault as error:
+        error.show()
+        return int(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("Stopped.\n")
+        return 130
+    except MienError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"mien: {error}\n")
+        return 2
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"mien: {place}cannot be read or written ({error.strerror or error}).\n")
+        return 2
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,100 @@
+"""`mien data`: look at a data set, draw one, fetch the published one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
+from mien.cli.screen import counts_table, err, out, print_json
+
+if TYPE_CHECKING:
+    from mien.data.inspection import Inspection
+
+app = typer.Typer(help="Look at a data set, draw one, fetch the published one.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A FER2013 table, a folder, or synthetic[:N[:SEED]].")
+    ],
+    *,
+    labels: LabelsOption = None,
+    votes: VotesOption = None,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Where NAME-counts.png goes; by default the folder you are in."
+        ),
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    cache: CacheOption = True,
+) -> None:
+    """Say and plot what a data set holds: counts, duplicates, copies across splits, conflicts, blanks."""
+    from mien.data.dataset import SPLITS, TRAINING
+    from mien.data.inspection import inspect, require_classes
+
+    dataset = load_data(path, labels or "fer2013", votes, cache=cache)
+    found = inspect(dataset)
+    if json:
+        print_json(found.to_dict())
+    else:
+        _print_inspection(found)
+    if plot and (out_folder or not json):
+        from mien.evaluation.figures import plot_counts
+
+        name = Path(path.partition(":")[0]).resolve().stem
+        figure = plot_counts(
+            found.splits, (out_folder or Path()) / f"{name}-counts.png", f"Pictures in {name}"
+        )
+        (err if json else out).print(f"The plot is in {figure}")
+    for split in SPLITS:
+        if split not in found.splits:
+            (err if json else out).print(f"Note: there are no pictures of the split {split}.")
+    if TRAINING in found.splits:
+        require_classes(dataset)
+
+
+@app.command()
+def draw(
+    target: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
+    *,
+    n: Annotated[int, typer.Option(help="How many faces.")] = 4200,
+    seed: Annotated[int, typer.Option(help="Fixes every face.")] = 0,
+) -> None:
+    """Draw faces and write them in the form of FER2013."""
+    from mien.data.synthetic import synthetic_dataset, write_csv
+
+    write_csv(synthetic_dataset(n=n, seed=seed), target)
+    out.print(f"Wrote {n:,} drawn faces to {target}. Look at them with: mien data check {target}")
+
+
+@app.command()
+def fetch(
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to put it.")] = None,
+) -> None:
+    """Get the published FER2013 from Kaggle through kagglehub, and check it."""
+    from mien.data.fetch import fetch as get
+
+    path = get(to, say=out.print)
+    out.print(f"FER2013 is at {path}. Train on it with: mien train --data {path}")
+
+
+def _print_inspection(found: Inspection) -> None:
+    out.print(counts_table(found.splits))
+    rows = [
+        ("pictures", found.n),
+        ("groups of exact duplicates", found.duplicate_groups),
+        ("surplus copies in them", found.surplus_copies),
+        ("groups whose labels conflict", found.conflicting_groups),
+        ("PrivateTest pictures also in Training", found.test_in_training),
+        ("PrivateTest pictures also in Training or PublicTest", found.test_in_training_or_validation),
+        ("PublicTest pictures also in Training", found.validation_in_training),
+        ("blank pictures", found.blank),
+    ]
+    for name, number in rows:
+        out.print(f"  {name:<52} {number:>7,}")

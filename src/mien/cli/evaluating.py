@@ -1,0 +1,98 @@
+"""`mien evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.models import open_model
+from mien.cli.options import (
+    CacheOption,
+    DataOption,
+    LabelsOption,
+    ModelLabelsOption,
+    PixelScaleOption,
+    VotesOption,
+    load_data,
+)
+from mien.cli.screen import err, out, print_evaluation, print_json, progress
+
+if TYPE_CHECKING:
+    from mien.cli.models import LoadedModel
+    from mien.evaluation.evaluate import Evaluation
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A .onnx, .keras or .h5 file, or a run folder.")
+    ],
+    *,
+    data: DataOption,
+    split: Annotated[str, typer.Option(help="Training, PublicTest or PrivateTest.")] = "PrivateTest",
+    labels: LabelsOption = None,
+    votes: VotesOption = None,
+    model_labels: ModelLabelsOption = None,
+    pixel_scale: PixelScaleOption = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Average each picture with its mirror image.")] = False,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where figures, report and evaluation.json go."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    cache: CacheOption = True,
+) -> None:
+    """Judge a model on one split: accuracy, loss, F1, confusion, interval, and the score without duplicates.
+
+    A run folder's figures go into a folder inside it, named for the split; a file's only where --out says.
+    """
+    from mien.evaluation.evaluate import evaluate as judge
+    from mien.labels import find_taxonomy
+
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale)
+    known = find_taxonomy(loaded.labels)
+    taxonomy = labels or (known.name if known else "fer2013")
+    dataset = load_data(data, taxonomy, votes, cache=cache)
+    with progress(f"Judging on {split}") as report:
+        evaluation = judge(
+            loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,
+            progress=report,
+        )  # fmt: skip
+    if json:
+        print_json(evaluation.to_dict())
+    else:
+        print_evaluation(evaluation, loaded)
+    folder = out_folder or (loaded.folder / split if loaded.folder else None)
+    if folder:
+        write_evaluation(evaluation, loaded, folder)
+        (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
+
+
+def write_evaluation(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
+    """Write `evaluation.json`, the figures and the report into a folder."""
+    import json
+    from dataclasses import asdict
+
+    from mien.evaluation.calibration import reliability_bins
+    from mien.evaluation.figures import choose_samples, plot_confusion, plot_reliability, plot_samples
+    from mien.evaluation.report import write_report
+    from mien.files import write_text
+
+    title = f"{model.name} on {evaluation.split}"
+    plot_confusion(evaluation.confusion, evaluation.labels, folder / "confusion.png", title)
+    chosen = choose_samples(evaluation, 12)
+    plot_samples(
+        evaluation.images[chosen], evaluation.true[chosen], evaluation.probabilities[chosen], evaluation.labels,
+        folder / "samples.png",
+    )  # fmt: skip
+    plot_reliability(
+        reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
+    )
+    history = None
+    if model.folder:
+        from mien.training.run_folder import read_history
+
+        history = read_history(model.folder)
+    write_report(evaluation, folder, history=history, card=asdict(model.card) if model.card else None)
+    write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")

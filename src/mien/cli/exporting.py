@@ -1,0 +1,110 @@
+"""`mien export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.models import LoadedModel, open_model
+from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
+from mien.cli.screen import out, progress
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+
+_NAMES = {
+    "onnx": "model.onnx",
+    "int8": "model.int8.onnx",
+    "h5": "facial_emotions_model.h5",
+    "keras": "model.keras",
+}
+_CALIBRATION_FACES = 512
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .keras or .h5 file or a run folder.")],
+    *,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="onnx|int8|h5|keras", help="What to make.")
+    ] = "onnx",
+    out_file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The file to write.")] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="PATH", help="Pictures that set the ranges of int8 (their training split)."
+        ),
+    ] = "synthetic",
+    labels: LabelsOption = None,
+    model_labels: ModelLabelsOption = None,
+    pixel_scale: PixelScaleOption = None,
+) -> None:
+    """Write a model in another format, its card inside."""
+    if format_ not in _NAMES:
+        raise ModelError(f"Expected the format to be one of {', '.join(_NAMES)}, got {format_!r}.")
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale)
+    if loaded.path.suffix == ".onnx" and format_ != "int8":
+        raise ModelError(
+            f"{loaded.path}: expected a Keras file or a run folder, for ONNX cannot be turned back."
+        )
+    card = loaded.card or _make_card(loaded)
+    target = out_file or (loaded.folder or loaded.path.parent) / _NAMES[format_]
+    with progress(f"Writing {target}"):
+        _write(loaded, card, format_, target, data=data, labels=labels)
+    out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _write(
+    loaded: LoadedModel, card: ModelCard, format_: str, target: Path, *, data: str, labels: str | None
+) -> None:
+    if format_ == "int8":
+        _write_int8(loaded, card, target, data=data, labels=labels)
+    elif format_ == "onnx":
+        _write_onnx(loaded, card, target)
+    else:
+        from mien.training.saving import save_network
+
+        save_network(loaded.network, target, card)
+
+
+def _write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
+    import tempfile
+
+    from mien.training.onnx_export import export_onnx
+    from mien.training.saving import save_network
+
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # as it was loaded: with the rescaling it may have been given
+        source = save_network(loaded.network, Path(folder) / "network.keras", card)
+        return export_onnx(source, target, card)
+
+
+def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, *, data: str, labels: str | None) -> None:
+    import tempfile
+
+    from mien.data.dataset import TRAINING
+    from mien.training.onnx_export import quantize
+
+    crops = load_data(data, labels or card.taxonomy, None).subset(TRAINING).images[:_CALIBRATION_FACES]
+    with tempfile.TemporaryDirectory() as folder:
+        source = loaded.path
+        if loaded.network is not None:
+            source = _write_onnx(loaded, card, Path(folder) / "model.onnx")
+        quantize(source, target, crops)
+
+
+def _make_card(loaded: LoadedModel) -> ModelCard:
+    from mien.card import ModelCard
+    from mien.labels import find_taxonomy
+
+    taxonomy = find_taxonomy(loaded.labels)
+    return ModelCard(
+        name=loaded.name,
+        labels=loaded.labels,
+        taxonomy=taxonomy.name if taxonomy else "custom",
+        training_data="not stated",
+        licence="not stated",
+    )

@@ -1,0 +1,108 @@
+"""`MODEL` on the command line: a file or a run folder, met as one thing, a function from crops to probabilities."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingExtra, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mien.card import ModelCard
+
+BUNDLED = ("default", "ferplus")
+BACKENDS = ("tensorflow", "jax")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model of any kind, ready to answer.
+
+    Args:
+        name: what to call it.
+        path: the file it came from.
+        labels: class names in the order of its probabilities.
+        probabilities: gray crops uint8 (n, 48, 48) to probabilities (n, classes).
+        card: its card, where it has one.
+        folder: the run folder it stands in, where it does.
+        network: the Keras network, where it is one.
+    """
+
+    name: str
+    path: Path
+    labels: tuple[str, ...]
+    probabilities: Callable[[Any], Any]
+    card: ModelCard | None = None
+    folder: Path | None = None
+    network: Any = None
+
+
+def prepare_keras(backend: str | None = None) -> None:
+    """Choose the back end and quieten its start; must run before Keras is imported.
+
+    Raises:
+        MissingExtra: Keras or its back end is not installed.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise ModelError(f"Expected the back end to be one of {', '.join(BACKENDS)}, got {backend!r}.")
+    if backend:
+        os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    try:
+        import keras
+    except ImportError as error:
+        raise MissingExtra(error.name or "Keras", "jax" if error.name == "jax" else "train") from error
+    del keras
+
+
+def open_model(model: str, *, labels: str | None = None, scale: float | None = None) -> LoadedModel:
+    """Open a `.onnx`, `.keras` or `.h5` file or a run folder.
+
+    Args:
+        model: what stands on the command line.
+        labels: class names in index order, separated by commas, for a file without a card.
+        scale: what pixels 0 to 255 are multiplied by, for a Keras file that does not rescale by itself.
+
+    Raises:
+        ModelError: there is no such model or it does not load.
+    """
+    path = Path(model)
+    if (labels or scale is not None) and (path.is_dir() or path.suffix == ".onnx"):
+        raise ModelError(
+            f"{path}: its model card tells its labels and scale; leave --model-labels and --pixel-scale out."
+        )
+    if path.is_dir():
+        return _open_run(path)
+    if path.suffix == ".onnx":
+        from mien.recognition.classifier import Classifier
+
+        classifier = Classifier(path)
+        return LoadedModel(path.name, path, classifier.labels, classifier.probabilities, classifier.card)
+    if path.suffix in {".keras", ".h5", ".hdf5"}:
+        prepare_keras()
+        from mien.training.saving import load_classifier
+
+        names = [name.strip() for name in labels.split(",")] if labels else None
+        network = load_classifier(path, labels=names, scale=scale)
+        return LoadedModel(
+            path.name, path, network.labels, network.probabilities, network.card, network=network.network
+        )
+    if model in BUNDLED:
+        raise ModelError(
+            f"No model named {model} is bundled with this version. Train one with: mien train --data PATH"
+        )
+    raise ModelError(f"{model}: expected a .onnx, .keras or .h5 file or a run folder, found none of these.")
+
+
+def _open_run(folder: Path) -> LoadedModel:
+    prepare_keras()
+    from mien.training.run_folder import BEST, load_best
+
+    best = load_best(folder)
+    name = best.card.name if best.card else folder.name
+    return LoadedModel(name, folder / BEST, best.labels, best.probabilities, best.card, folder, best.network)

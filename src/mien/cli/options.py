@@ -1,0 +1,54 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="A FER2013 table (.csv, also packed), a folder of pictures, or 'synthetic[:N[:SEED]]' for drawn faces.",
+    ),
+]
+LabelsOption = Annotated[
+    str | None, typer.Option("--labels", metavar="fer2013|ferplus", help="The label set.")
+]
+VotesOption = Annotated[
+    Path | None,
+    typer.Option("--votes", metavar="PATH", help="FER+ votes, if they do not lie beside the table."),
+]
+ModelLabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model-labels",
+        metavar="A,B,…",
+        help="The model's classes in index order, for a file without a card.",
+    ),
+]
+PixelScaleOption = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-scale",
+        help="What pixels 0 to 255 are multiplied by, for a file without a card (1/255 if it does not rescale).",
+    ),
+]
+CacheOption = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Keep the table's arrays for the next time.")
+]
+
+
+def load_data(path: str, labels: str, votes: Path | None, *, cache: bool = True) -> Dataset:
+    """Load a data set with a progress bar."""
+    from mien.cli.screen import progress
+    from mien.data import load
+
+    with progress(f"Reading {path}") as report:
+        return load(path, labels, votes=votes, cache=cache, progress=report)

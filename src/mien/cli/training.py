@@ -1,0 +1,211 @@
+"""`mien train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.models import LoadedModel, prepare_keras
+from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
+from mien.cli.screen import counts_table, out, print_evaluation, progress
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+    from mien.evaluation.evaluate import Evaluation
+    from mien.training.recipe import Recipe
+    from mien.training.run_folder import Origin
+    from mien.training.trainer import Run
+
+
+def train(
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="A FER2013 table (.csv, also packed), a folder of pictures, or 'synthetic[:N[:SEED]]' for drawn faces.",
+        ),
+    ] = None,
+    labels: LabelsOption = None,
+    votes: VotesOption = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="classic, classic-short or compact.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Adam's first rate (plateau) or peak (cosine).")
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="plateau|cosine", help="How the rate falls.")
+    ] = None,
+    stopping_patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better loss before the end.")
+    ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="0 to 0.99.")] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(metavar="none|balanced", help="Weigh rare classes up.")
+    ] = None,
+    mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything that is random.")] = None,
+    out_folder: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run folder's training stopped.")
+    ] = False,
+    backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
+    cache: CacheOption = True,
+) -> None:
+    """Train a network and keep all of it in a run folder.
+
+    Trains on the split Training and selects by PublicTest; PrivateTest is not looked at (judge on it once, at
+    the end, with mien evaluate). Ctrl-C ends cleanly; --resume goes on exactly where a stopped or killed
+    training was, with the settings it was begun with.
+    """
+    from mien.training.run_folder import Origin
+
+    options = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
+        "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
+        "seed": seed,
+    }  # fmt: skip
+    prepare_keras(backend)
+    folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)
+    chosen = _choose_recipe(origin, recipe, {k: v for k, v in options.items() if v is not None}, mixup)
+    origin = Origin(
+        chosen,
+        data or (origin.path if origin else "synthetic"),
+        labels or (origin.labels if origin else "fer2013"),
+        str(votes) if votes else (origin.votes if origin else None),
+    )
+    dataset = load_data(origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache)
+    run = run_training(dataset, origin, folder, resume=resume)
+    if run.interrupted:
+        out.print(f"\nStopped after epoch {len(run.history)}. Go on with: mien train --resume --out {folder}")
+        raise typer.Exit(130)
+    out.print(f"\nEverything is in {folder}.")
+    if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
+        return
+    out.print("Judge it on the test split, once, at the end:")
+    named_votes = f" --votes {origin.votes}" if origin.votes else ""
+    out.print(f"  mien evaluate {folder} --data {origin.path}{named_votes} --split PrivateTest")
+
+
+def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
+    """Train with a display, then write the models, the figures and the scores."""
+    from mien.cli.training_display import TrainingDisplay
+    from mien.data.inspection import require_trainable
+    from mien.training import trainer
+
+    dataset = with_validation(dataset)
+    require_trainable(dataset)
+    out.print(counts_table({k: v for k, v in dataset.counts().items() if k != "PrivateTest"}))
+    recipe = origin.recipe
+    out.print(f"Recipe {recipe.name}, seed {recipe.seed}; the run folder is {folder}")
+    with TrainingDisplay(folder) as display:
+        run = trainer.train(
+            dataset,
+            recipe,
+            folder,
+            resume=resume,
+            on_batch=display.on_batch,
+            on_epoch=display.on_epoch,
+            origin={"path": origin.path, "labels": origin.labels, "votes": origin.votes},
+        )
+    finish_run(run, dataset)
+    return run
+
+
+def with_validation(dataset: Dataset) -> Dataset:
+    """The data set, with a tenth of Training held out as PublicTest where it has no such split."""
+    from mien.data.dataset import PUBLIC_TEST
+    from mien.data.inspection import hold_out
+
+    if (dataset.split == PUBLIC_TEST).any():
+        return dataset
+    out.print(
+        "There is no validation split; a tenth of the training pictures, never parting copies, serves as one."
+    )
+    return hold_out(dataset)
+
+
+def finish_run(run: Run, dataset: Dataset) -> Evaluation:
+    """Judge the best network on PublicTest; write models, figures and scores into the run folder."""
+    import json
+
+    from mien.evaluation.evaluate import evaluate
+    from mien.evaluation.figures import choose_samples, plot_confusion, plot_curves, plot_samples
+    from mien.files import write_text
+    from mien.training.run_folder import BEST, load_best, write_models
+
+    best = load_best(run.folder)
+    with progress("Judging on PublicTest") as report:
+        evaluation = evaluate(
+            best.probabilities,
+            dataset,
+            labels=best.labels,
+            split="PublicTest",
+            model=run.folder.name,
+            progress=report,
+        )
+    with progress("Writing facial_emotions_model.h5 and model.onnx"):
+        card = write_models(run.folder, best, {"PublicTest (selected on)": _card_scores(evaluation)})
+    plot_curves(run.history, run.folder / "curves.png")
+    plot_confusion(
+        evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
+    )
+    chosen = choose_samples(evaluation, 12)
+    plot_samples(
+        evaluation.images[chosen], evaluation.true[chosen], evaluation.probabilities[chosen], evaluation.labels,
+        run.folder / "samples.png",
+    )  # fmt: skip
+    write_text(run.folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    print_evaluation(
+        evaluation, LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, card)
+    )
+    return evaluation
+
+
+def _card_scores(evaluation: Evaluation) -> dict[str, Any]:
+    scores = evaluation.to_dict()
+    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss")}
+
+
+def _find_run(
+    folder: Path | None, recipe: str | None, labels: str | None, seed: int | None, *, resume: bool
+) -> tuple[Path, Origin | None]:
+    from mien.training.run_folder import read_origin
+
+    if folder is None and resume and not (recipe or labels or seed):
+        folder = _newest_run()
+    folder = folder or Path("runs") / f"{recipe or 'classic'}-{labels or 'fer2013'}-seed{seed or 0}"
+    origin = read_origin(folder) if resume else None
+    if resume and origin is None:
+        raise ModelError(
+            f"{folder}: expected a run folder to resume, found none. Begin one without --resume, "
+            "or name it with --out RUN."
+        )
+    return folder, origin
+
+
+def _newest_run() -> Path | None:
+    recipes = sorted(Path("runs").glob("*/recipe.json"), key=lambda path: path.stat().st_mtime)
+    return recipes[-1].parent if recipes else None
+
+
+def _choose_recipe(
+    origin: Origin | None, name: str | None, options: dict[str, Any], mixup: float | None
+) -> Recipe:
+    from dataclasses import replace
+
+    from mien.training.recipe import get_recipe
+
+    chosen = get_recipe(name or "classic")
+    if origin and (name is None or name == origin.recipe.name):
+        chosen = origin.recipe
+    if mixup is not None:
+        options = {**options, "augmentation": replace(chosen.augmentation, mixup=mixup)}
+    return chosen.with_options(**options)

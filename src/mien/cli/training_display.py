@@ -1,0 +1,87 @@
+"""The live display of a training: epoch, time left, losses, the best so far."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from mien.cli.screen import out
+from mien.evaluation.figures import plot_curves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from mien.training.callbacks import BatchProgress
+    from mien.training.state import TrainingState
+
+
+class TrainingDisplay:
+    """A line for each epoch done and, on a terminal, a live line for the one under way.
+
+    Args:
+        folder: the run folder, where `curves.png` is drawn anew after each epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._live = Live(console=out, refresh_per_second=4, transient=True) if out.is_terminal else None
+        self._began = (0, 0, 0.0)
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_batch(self, now: BatchProgress) -> None:
+        """Move the live line."""
+        if self._live is None:
+            return
+        done = (now.epoch - 1) * now.batches + now.batch
+        if self._began[0] != now.epoch:
+            self._began = (now.epoch, done, time.monotonic())
+        seconds = (time.monotonic() - self._began[2]) / max(done - self._began[1], 1)
+        row = Table.grid(padding=(0, 2))
+        row.add_row(
+            f"epoch {now.epoch}/{now.epochs}",
+            ProgressBar(total=now.batches, completed=now.batch, width=24),
+            f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}",
+            f"epoch done in {clock(seconds * (now.batches - now.batch))}",
+            f"all {now.epochs} in {clock(seconds * (now.epochs * now.batches - done))}",
+        )
+        self._live.update(row)
+
+    def on_epoch(self, state: TrainingState) -> None:
+        """Print the epoch that ended and draw the curves."""
+        row, best = state.history[-1], state.best
+        mark = (
+            "  best so far"
+            if best is row
+            else f"  best {best['val_loss']:.4f} in {best['epoch']:.0f}"
+            if best
+            else ""
+        )
+        out.print(
+            f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
+            f"rate {row['learning_rate']:.2g}  {clock(row['seconds'])}{mark}"
+        )
+        plot_curves(state.history, self._folder / "curves.png")
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: `45 s`, `12 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,122 @@
+"""`Dataset`: faces with what is known of them, checked at birth so that every later function may trust it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.images import CROP_SIZE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.labels import Taxonomy
+
+TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
+SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
+"""The published splits: train, select (every choice), and the test that is read once, at the end."""
+
+UNLABELLED = -1
+"""The label of a picture whose expression is not given, as in the competition's `test.csv`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Faces, their expressions and their splits, row by row.
+
+    Args:
+        images: gray uint8 (n, 48, 48).
+        targets: float32 (n, classes); each row a distribution over the taxonomy's classes (one-hot for hard
+            labels), or all zeros where the picture has no label.
+        split: str (n,), each one of `SPLITS`.
+        taxonomy: names of the classes, in the order of the columns of `targets`.
+        votes: the raw FER+ votes, int64 (n, 10), where there are any.
+        rows: int64 (n,), the row of each picture in its source, counted from 0; `0..n-1` when not given.
+        source: where it came from, for messages and for model cards.
+
+    Raises:
+        DataError: shapes, types or values do not fit each other.
+    """
+
+    images: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    split: NDArray[np.str_]
+    taxonomy: Taxonomy
+    votes: NDArray[np.int64] | None = None
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    source: str = "memory"
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if self.rows.size == 0 and n:
+            object.__setattr__(self, "rows", np.arange(n, dtype=np.int64))
+        shapes = {
+            "images": (self.images.shape, (n, CROP_SIZE, CROP_SIZE)),
+            "targets": (self.targets.shape, (n, len(self.taxonomy))),
+            "split": (self.split.shape, (n,)),
+            "rows": (self.rows.shape, (n,)),
+        }
+        if self.votes is not None:
+            shapes["votes"] = (self.votes.shape, (n, 10))
+        for name, (actual, expected) in shapes.items():
+            if actual != expected:
+                raise DataError(f"Dataset {name}: expected shape {expected}, got {actual}.")
+        if self.images.dtype != np.uint8:
+            raise DataError(f"Dataset images: expected uint8, got {self.images.dtype}.")
+        if unknown := set(np.unique(self.split)) - set(SPLITS):
+            raise DataError(f"Dataset split: expected {', '.join(SPLITS)}, got {', '.join(sorted(unknown))}.")
+        sums = self.targets.sum(axis=1)
+        if not (np.isclose(sums, 1, atol=1e-4) | (sums == 0)).all() or (self.targets < 0).any():
+            raise DataError(
+                "Dataset targets: expected rows that are distributions (or all zeros for no label)."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The index of each picture's most likely class, int64 (n,); `UNLABELLED` (-1) where there is none."""
+        labels: NDArray[np.int64] = self.targets.argmax(axis=1).astype(np.int64)
+        labels[self.targets.sum(axis=1) == 0] = UNLABELLED
+        return labels
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Dataset:
+        """The rows that a mask, an index array or a slice picks, in that order."""
+        return replace(
+            self,
+            images=self.images[which],
+            targets=self.targets[which],
+            split=self.split[which],
+            votes=None if self.votes is None else self.votes[which],
+            rows=self.rows[which],
+        )
+
+    def subset(self, split: str) -> Dataset:
+        """The rows of one split.
+
+        Raises:
+            DataError: no picture belongs to it.
+        """
+        chosen = self.split == split
+        if not chosen.any():
+            present = ", ".join(name for name in SPLITS if (self.split == name).any())
+            raise DataError(
+                f"{self.source}: expected pictures of the split {split}, found only {present or 'none'}."
+            )
+        return self.select(chosen)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many pictures each split has of each class: `{split: {label: count}}`, empty splits left out."""
+        labels = self.labels
+        table: dict[str, dict[str, int]] = {}
+        for split in SPLITS:
+            here = labels[self.split == split]
+            if here.size:
+                table[split] = {name: int((here == i).sum()) for i, name in enumerate(self.taxonomy.classes)}
+                if unlabelled := int((here == UNLABELLED).sum()):
+                    table[split]["unlabelled"] = unlabelled
+        return table

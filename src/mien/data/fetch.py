@@ -1,0 +1,194 @@
+"""Fetches the published FER2013 from Kaggle through `kagglehub`, and checks that it is what came.
+
+Nothing is fetched unless `fetch` is called; nothing here holds or asks for a password: `kagglehub` finds the
+reader's own Kaggle token where Kaggle says to put it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.errors import DataError, MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mien.data.dataset import Dataset
+
+COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
+"""Where FER2013 was published in 2013; its rules have to be accepted before a download."""
+
+COPY = "deadskull7/fer2013"
+"""The same table as a Kaggle data set, which asks for nothing."""
+
+PUBLISHED_SPLITS = {TRAINING: 28_709, PUBLIC_TEST: 3_589, PRIVATE_TEST: 3_589}
+
+BY_HAND = (
+    f"Or download fer2013.csv by hand from https://www.kaggle.com/datasets/{COPY} (or "
+    f"icml_face_data.csv from https://www.kaggle.com/c/{COMPETITION}/data) and run: mien data check PATH"
+)
+
+_REASON_LENGTH = 100  # characters of another package's error that a sentence can bear
+
+_log = logging.getLogger(__name__)
+
+
+class Downloader(Protocol):
+    """The two functions of `kagglehub` that are needed; each returns the path of a file or of a folder."""
+
+    def dataset_download(self, handle: str, path: str | None = None) -> str:
+        """A file of a Kaggle data set."""
+        ...
+
+    def competition_download(self, handle: str, path: str | None = None) -> str:
+        """A file of a Kaggle competition."""
+        ...
+
+
+class _Source(NamedTuple):
+    """A place to get the table from: a method of the downloader, a handle on Kaggle, a file there."""
+
+    method: str
+    handle: str
+    file: str
+
+
+_SOURCES = (
+    _Source("dataset_download", COPY, "fer2013.csv"),
+    _Source("competition_download", COMPETITION, "icml_face_data.csv"),
+)
+
+
+def fetch(
+    destination: str | Path | None = None,
+    *,
+    downloader: Downloader | None = None,
+    load: Callable[[Path], Dataset] | None = None,
+    say: Callable[[str], object] = _log.info,
+) -> Path:
+    """Get the published FER2013 table, and check it.
+
+    Args:
+        destination: the folder to put it into; `kagglehub`'s own cache when not given. A table
+            that lies there already is checked and kept.
+        downloader: `kagglehub`, or what stands for it.
+        load: reads a table; `mien.data.load` when not given.
+        say: told what is being done, a sentence at a time.
+
+    Returns:
+        The path of the table, which holds the published 28,709 / 3,589 / 3,589 pictures.
+
+    Raises:
+        MissingExtra: `kagglehub` is not installed.
+        DataError: it could not be fetched (no network, no permission), or something else came.
+    """
+    load = load or _default_load()
+    folder = None if destination is None else _make_folder(Path(destination))
+    for source in _SOURCES:
+        if folder is not None and (there := folder / source.file).is_file():
+            say(f"{there} is there already: nothing to fetch.")
+            _check(there, load, say)
+            return there
+    table = _download(downloader or _import_kagglehub(), say)
+    _check(table, load, say)
+    return table if folder is None else _copy(table, folder, say)
+
+
+def _import_kagglehub() -> Any:
+    try:
+        import kagglehub
+    except ImportError as error:
+        missing = MissingExtra("kagglehub", "fetch")
+        missing.msg = f"{missing.msg}. {BY_HAND}"
+        raise missing from error
+    return kagglehub
+
+
+def _default_load() -> Callable[[Path], Dataset]:
+    from mien.data import load
+
+    return load
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder to put FER2013 into, which cannot be made ({error.strerror})."
+        ) from error
+    return folder
+
+
+def _download(downloader: Downloader, say: Callable[[str], object]) -> Path:
+    """Try the sources in turn."""
+    reasons = []
+    for source in _SOURCES:
+        say(f"Fetching {source.file} of {source.handle} from Kaggle.")
+        try:
+            came = Path(getattr(downloader, source.method)(source.handle, path=source.file))
+            return _find_table(came, source.file)
+        except Exception as error:  # noqa: BLE001 - kagglehub raises a dozen kinds that share no other root
+            reasons.append(f"{source.handle}: {_explain(error)}")
+            if _is_silence(error):
+                break
+    raise DataError(
+        f"Expected to fetch FER2013 from Kaggle, but it failed ({'; '.join(reasons)}). Check the network, "
+        f"and that kagglehub has your Kaggle token (https://www.kaggle.com/settings). {BY_HAND}"
+    )
+
+
+def _find_table(came: Path, name: str) -> Path:
+    """The table itself, where a folder came."""
+    if came.is_file():
+        return came
+    found = sorted(came.rglob(name))
+    if not found:
+        raise DataError(f"no {name} came")
+    return found[0]
+
+
+def _explain(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__} {textwrap.shorten(first, _REASON_LENGTH, placeholder='...')}".rstrip()
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether no server answered (or the disk failed), so that another source will do no better."""
+    return isinstance(error, OSError) and getattr(error, "response", None) is None
+
+
+def _check(table: Path, load: Callable[[Path], Dataset], say: Callable[[str], object]) -> None:
+    """Load the table and compare its splits with the published ones."""
+    say(f"Checking {table}.")
+    dataset = load(table)
+    counts = {split: int((dataset.split == split).sum()) for split in PUBLISHED_SPLITS}
+    if counts != PUBLISHED_SPLITS:
+        raise DataError(
+            f"{table}: expected the published {_list(PUBLISHED_SPLITS)}, got {_list(counts)}. Delete it and "
+            f"fetch it again. {BY_HAND}"
+        )
+    say(f"It holds the published {_list(counts)}.")
+
+
+def _list(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} pictures of {split}" for split, count in counts.items())
+
+
+def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:
+    """Copy the table under another name, then give it its own: it is in the folder whole or not at all."""
+    target = folder / table.name
+    aside = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(table, aside)
+        aside.replace(target)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise DataError(f"{target}: FER2013 came but cannot be written there ({error.strerror}).") from error
+    say(f"Copied to {target}.")
+    return target

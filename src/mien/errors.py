@@ -1,0 +1,39 @@
+"""Every error that mien raises on purpose.
+
+    MienError                  anything below; catch this one to catch them all
+    ├── DataError (ValueError)      a file, a row or a picture is not what it should be
+    ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
+    └── MissingExtra (ImportError)  an optional package is not installed; the message says how to get it
+
+A message says what was expected, what was received and what to do, in one sentence or two.
+"""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """The root of all errors that mien raises on purpose."""
+
+
+class DataError(MienError, ValueError):
+    """A file, a row or a picture is not what it should be."""
+
+
+class ModelError(MienError, ValueError):
+    """A model file, a run folder or a training is at fault."""
+
+
+class MissingExtra(MienError, ImportError):  # noqa: N818 - named for what the reader must do
+    """An optional package is not installed.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of mien that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"This needs {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra

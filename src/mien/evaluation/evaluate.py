@@ -1,0 +1,264 @@
+"""`evaluate`: any function from crops to probabilities, judged on a split of a data set.
+
+A Keras network, an ONNX file and another package's model all come as the same thing, a function. What it
+gives is checked before it is scored, for a missing softmax or label scores badly without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST, Dataset
+from mien.data.inspection import duplicate_free, require_splits
+from mien.errors import DataError, ModelError
+from mien.evaluation import calibration, metrics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.labels import Taxonomy
+
+Predict = Callable[[Any], Any]
+"""Gray crops, uint8 (n, 48, 48), to probabilities, float (n, classes)."""
+
+Progress = Callable[[int, int], None]
+"""Called after each batch with the pictures done and the pictures in all."""
+
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from 1 in sum: room for float16 and int8 models, none for logits."""
+
+_BY_PICTURE = ("probabilities", "true", "images")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model scored on a split.
+
+    Where targets are vote distributions (FER+), a picture's true class is its likeliest one, and accuracy and
+    loss alike are measured against that class alone.
+
+    Args:
+        model: name of the model.
+        data: where the pictures came from.
+        split: the split that was judged.
+        labels: class names, in the order of every array here (the data set's order).
+        n: pictures judged.
+        accuracy: in [0, 1].
+        accuracy_interval: its 95% bootstrap interval.
+        loss: categorical cross-entropy in nats.
+        macro_f1: mean F1 over the classes, in [0, 1].
+        macro_f1_interval: its 95% bootstrap interval.
+        balanced_accuracy: mean recall over the classes, in [0, 1].
+        per_class: `{label: {"precision":, "recall":, "f1":, "support":}}`.
+        confusion: int64 (classes, classes), rows true, columns predicted.
+        ece: expected calibration error in 15 bins, in [0, 1].
+        duplicate_free: `n`, `accuracy` and `macro_f1` over the pictures that have no exact copy in another
+            split; the scores are `None` where no such picture is left.
+        flip_tta: whether each picture's mirror image was judged with it and the two averaged.
+        probabilities: float64 (n, classes).
+        true: int64 (n,), class indices.
+        images: uint8 (n, 48, 48), the pictures judged.
+    """
+
+    model: str
+    data: str
+    split: str
+    labels: tuple[str, ...]
+    n: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    loss: float
+    macro_f1: float
+    macro_f1_interval: tuple[float, float]
+    balanced_accuracy: float
+    per_class: dict[str, dict[str, float | int]]
+    confusion: NDArray[np.int64]
+    ece: float
+    duplicate_free: dict[str, float | int | None]
+    flip_tta: bool
+    probabilities: NDArray[np.float64]
+    true: NDArray[np.int64]
+    images: NDArray[np.uint8]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The likeliest class of each picture, int64 (n,)."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by picture stay behind."""
+        kept = [field.name for field in fields(self) if field.name not in _BY_PICTURE]
+        return {name: _plain(getattr(self, name)) for name in kept}
+
+
+def evaluate(
+    predict: Predict,
+    dataset: Dataset,
+    *,
+    labels: Sequence[str],
+    split: str = PRIVATE_TEST,
+    model: str = "model",
+    batch_size: int = 256,
+    flip_tta: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge a model on one split of a data set.
+
+    Args:
+        predict: gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
+        dataset: all splits there are: the other ones tell which pictures of this one are copies.
+        labels: the model's class names in its index order, in any usual spelling.
+        split: the split to judge.
+        model: what to call the model in the result.
+        batch_size: pictures in a call of `predict`.
+        flip_tta: judge the mirror image of each picture too, and average.
+        progress: called after each batch with the pictures done and the pictures in all.
+
+    Raises:
+        DataError: the split has no pictures, or some of them no label.
+        ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
+    """
+    columns = _match_labels(labels, dataset.taxonomy)
+    require_splits(dataset, [split])
+    judged = dataset.subset(split)
+    given = _predict_all(
+        predict, judged.images, len(labels), batch_size, flip_tta=flip_tta, progress=progress
+    )
+    probabilities = np.empty_like(given)
+    probabilities[:, columns] = given
+    alone = duplicate_free(dataset, split)
+    return _score(probabilities, judged, alone, model=model, split=split, flip_tta=flip_tta)
+
+
+def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
+    """For each label of the model, the column that the data set has for it."""
+    try:
+        columns = [taxonomy.index(label) for label in labels]
+    except DataError:
+        columns = []
+    if sorted(columns) != list(range(len(taxonomy))):
+        raise ModelError(
+            f"Expected a model with the {len(taxonomy)} labels of {taxonomy.name} "
+            f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)}). "
+            "Judge it on data with its own label set, or give its class names in index order."
+        )
+    return columns
+
+
+def _predict_all(
+    predict: Predict,
+    images: NDArray[np.uint8],
+    classes: int,
+    batch_size: int,
+    *,
+    flip_tta: bool,
+    progress: Progress | None,
+) -> NDArray[np.float64]:
+    """Probabilities of all pictures, float64 (n, classes), in the model's own column order."""
+    if batch_size < 1:
+        raise DataError(f"Expected a batch size of 1 or more, got {batch_size}.")
+    parts = []
+    for start in range(0, len(images), batch_size):
+        crops = images[start : start + batch_size]
+        part = _checked(predict(crops), len(crops), classes)
+        if flip_tta:
+            mirrored = np.ascontiguousarray(crops[:, :, ::-1])
+            part = (part + _checked(predict(mirrored), len(crops), classes)) / 2
+        parts.append(part)
+        if progress is not None:
+            progress(start + len(crops), len(images))
+    return np.concatenate(parts)
+
+
+def _checked(output: Any, n: int, classes: int) -> NDArray[np.float64]:
+    """What the model gave, made sure to be probabilities: finite, in [0, 1], each row summing to 1."""
+    try:
+        given = np.asarray(output).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        kind = type(output).__name__
+        raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error
+    if given.shape != (n, classes):
+        raise ModelError(
+            f"Expected probabilities of shape {(n, classes)} (pictures, labels) from the model, "
+            f"got {given.shape}. Does it have as many outputs as labels?"
+        )
+    if bad := int((~np.isfinite(given)).any(axis=1).sum()):
+        raise ModelError(
+            f"Expected finite probabilities from the model, got NaN or infinity for {bad} of {n} pictures. "
+            "Its weights may be broken: use an earlier save."
+        )
+    sums = given.sum(axis=1, keepdims=True)
+    if np.abs(sums - 1).max() > SUM_TOLERANCE or given.min() < -SUM_TOLERANCE:
+        raise ModelError(
+            "Expected probabilities from the model that are 0 or more and sum to 1, got values down to "
+            f"{given.min():.4g} and sums from {sums.min():.4g} to {sums.max():.4g}. "
+            "Does the network lack its softmax?"
+        )
+    given = np.clip(given, 0, None)
+    return np.asarray(given / given.sum(axis=1, keepdims=True))
+
+
+def _score(
+    probabilities: NDArray[np.float64],
+    judged: Dataset,
+    alone: NDArray[np.bool_],
+    *,
+    model: str,
+    split: str,
+    flip_tta: bool,
+) -> Evaluation:
+    labels, true = judged.taxonomy.classes, judged.labels
+    predicted = probabilities.argmax(axis=1)
+    confusion = metrics.confusion_matrix(true, predicted, len(labels))
+    return Evaluation(
+        model=model,
+        data=judged.source,
+        split=split,
+        labels=labels,
+        n=len(judged),
+        accuracy=metrics.accuracy(confusion),
+        accuracy_interval=metrics.bootstrap_interval(confusion),
+        loss=metrics.log_loss(true, probabilities),
+        macro_f1=metrics.macro_f1(confusion),
+        macro_f1_interval=metrics.bootstrap_interval(confusion, "macro_f1"),
+        balanced_accuracy=metrics.balanced_accuracy(confusion),
+        per_class=_class_table(confusion, labels),
+        confusion=confusion,
+        ece=calibration.expected_calibration_error(probabilities, true),
+        duplicate_free=_headline(metrics.confusion_matrix(true[alone], predicted[alone], len(labels))),
+        flip_tta=flip_tta,
+        probabilities=probabilities,
+        true=true,
+        images=judged.images,
+    )
+
+
+def _class_table(confusion: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:
+    scores = metrics.class_scores(confusion)
+    columns = {
+        "precision": scores.precision.tolist(),
+        "recall": scores.recall.tolist(),
+        "f1": scores.f1.tolist(),
+        "support": scores.support.tolist(),
+    }
+    return {label: {name: column[i] for name, column in columns.items()} for i, label in enumerate(labels)}
+
+
+def _headline(confusion: NDArray[np.int64]) -> dict[str, float | int | None]:
+    n = int(confusion.sum())
+    if n == 0:
+        return {"n": 0, "accuracy": None, "macro_f1": None}
+    return {"n": n, "accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+
+
+def _plain(value: Any) -> Any:
+    """A copy in the types that JSON knows."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value

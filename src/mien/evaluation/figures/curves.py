@@ -1,0 +1,265 @@
+"""The course of a training: accuracy and loss of both splits, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation.figures.style import (
+    BLUE,
+    FAINT,
+    GRID,
+    MUTED,
+    VERMILION,
+    head,
+    house_style,
+    new_figure,
+    save,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+History = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+"""A list for each column, or a dict for each epoch; the values are numbers, or their text as CSV gives it."""
+
+_COLUMNS = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss", "learning_rate")
+_REAL_CHANGE = 1e-4  # relative; below it, a learning rate only shows how it was rounded
+_REAL_DROP = 0.05
+_LABEL_GAP = 0.065  # of the panel's height: the least distance of two labels at line ends
+_DROP_GAP = 0.035  # of the panel's width: drops closer than this share the label of the first
+
+
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """A history as arrays of one length; a column that was not recorded is all NaN."""
+
+    epoch: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    val_accuracy: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    val_loss: NDArray[np.float64]
+    learning_rate: NDArray[np.float64]
+
+    @property
+    def best(self) -> int | None:
+        """Index of the epoch with the lowest validation loss, `None` where none was recorded."""
+        return None if np.isnan(self.val_loss).all() else int(np.nanargmin(self.val_loss))
+
+
+def plot_curves(history: History, path: str | Path) -> Path:
+    """Save `curves_figure` as a PNG file.
+
+    Args:
+        history: see `curves_figure`.
+        path: where to write it.
+    """
+    return save(curves_figure(history), path)
+
+
+def curves_figure(history: History) -> Figure:
+    """Accuracy and loss on training and validation, the best epoch and the learning rate marked.
+
+    The best epoch is the one with the lowest validation loss. Drops of a learning rate that goes in steps are
+    thin vertical lines with the new value; one that changes smoothly is a faint line of its own.
+
+    Args:
+        history: one row an epoch, of `epoch` (from 1; counted when missing), `accuracy`, `loss`,
+            `val_accuracy`, `val_loss` and `learning_rate`; whatever is missing is not drawn.
+
+    Raises:
+        DataError: there is no epoch, or a column is shorter than another.
+    """
+    course = _read(history)
+    with house_style():
+        if _is_smooth(course.learning_rate):
+            figure = new_figure(12, 5.6)
+            panels, strips = figure.subplots(2, 2, sharex="col", height_ratios=[7, 1])
+            for strip in strips:
+                _draw_smooth_rate(strip, course)
+        else:
+            figure = new_figure(12, 4.9)
+            panels = figure.subplots(1, 2)
+            strips = panels
+        _panel(panels[0], course, course.accuracy, course.val_accuracy, "Accuracy", percent=True)
+        _panel(panels[1], course, course.loss, course.val_loss, "Loss", percent=False)
+        for axes in strips:
+            axes.set_xlabel("epoch")
+    return figure
+
+
+def _read(history: History) -> _Course:
+    if not isinstance(history, Mapping):
+        history = {name: [row.get(name, "nan") for row in history] for name in _COLUMNS}
+    columns = {name: _numbers(history[name]) for name in _COLUMNS if len(history.get(name, ()))}
+    lengths = {name: len(column) for name, column in columns.items()}
+    n = max(lengths.values(), default=0)
+    if n == 0 or set(lengths.values()) != {n}:
+        raise DataError(
+            f"Expected a history of one epoch or more in columns of one length, got {lengths or 'none'}."
+        )
+    course = {name: columns.get(name, np.full(n, np.nan)) for name in _COLUMNS}
+    if np.isnan(course["epoch"]).any():
+        course["epoch"] = np.arange(1.0, n + 1)
+    return _Course(**course)
+
+
+def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
+    """Floats; an infinite loss cannot be drawn and becomes a gap, like an empty cell."""
+    numbers = np.array([np.nan if value in ("", None) else float(value) for value in column])
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _panel(
+    axes: Axes,
+    course: _Course,
+    training: NDArray[np.float64],
+    validation: NDArray[np.float64],
+    title: str,
+    *,
+    percent: bool,
+) -> None:
+    """One of the two panels: lines, their names at the right end, and the marks."""
+    marker = "o" if len(course.epoch) < 3 else ""
+    lines = [("training", training, BLUE), ("validation", validation, VERMILION)]
+    for name, values, colour in lines:
+        axes.plot(course.epoch, values, color=colour, marker=marker, label=name)
+    _set_scales(axes, course.epoch, percent=percent)
+    if not _is_smooth(course.learning_rate):
+        _mark_drops(axes, course, at_top=not percent)
+    _mark_best(axes, course, validation)
+    _name_lines(axes, lines, percent=percent)
+    head(axes, title, _subtitle(course, training, validation, percent=percent))
+
+
+def _set_scales(axes: Axes, epochs: NDArray[np.float64], *, percent: bool) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + max(0.5, 0.02 * (epochs[-1] - epochs[0])))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y")
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.margins(y=0.08)
+    axes.autoscale_view(scalex=False)
+
+
+def _mark_best(axes: Axes, course: _Course, validation: NDArray[np.float64]) -> None:
+    if course.best is None:
+        return
+    epoch = course.epoch[course.best]
+    axes.axvline(epoch, color=VERMILION, linewidth=1, alpha=0.45, zorder=1, label="best epoch")
+    axes.plot(
+        epoch, validation[course.best], "o", color="white", markeredgecolor=VERMILION, markeredgewidth=2,
+        markersize=8, zorder=5,
+    )  # fmt: skip
+
+
+def _mark_drops(axes: Axes, course: _Course, *, at_top: bool) -> None:
+    """Each drop of the learning rate as a vertical line, named on the side where the curves are not."""
+    named_at = -np.inf
+    width = np.ptp(axes.get_xlim())
+    for i in _drops(course.learning_rate):
+        x = (course.epoch[i - 1] + course.epoch[i]) / 2
+        axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (2, 2)), zorder=0, label="learning rate drop")
+        if x - named_at >= _DROP_GAP * width:
+            _name_drop(axes, x, course.learning_rate[i], at_top=at_top)
+            named_at = x
+
+
+def _name_drop(axes: Axes, x: float, rate: float, *, at_top: bool) -> None:
+    """The new rate along its line, on white, over the other vertical lines but behind the curves."""
+    axes.annotate(
+        f"rate {_short(rate)}", (x, 0.985 if at_top else 0.015), (-3, 0), xycoords=("data", "axes fraction"),
+        textcoords="offset points", rotation=90, ha="right", va="top" if at_top else "bottom", color=MUTED,
+        fontsize=9, zorder=1.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
+
+
+def _draw_smooth_rate(axes: Axes, course: _Course) -> None:
+    """The rate in a strip of its own, from 0 to its peak."""
+    rate = course.learning_rate
+    peak = float(np.nanmax(rate))
+    axes.plot(course.epoch, rate, color=MUTED, linewidth=1.5, label="learning rate")
+    axes.fill_between(course.epoch, 0, rate, color=GRID)
+    axes.set_ylim(0, peak * 1.1)
+    axes.set_yticks([0, peak], ["0", _short(peak)])
+    axes.set_ylabel("rate")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def _changes(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative change of the learning rate from each epoch to the next; 0 where it is not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(rate[1:] / rate[:-1] - 1, nan=0.0, posinf=1.0)
+
+
+def _is_smooth(rate: NDArray[np.float64]) -> bool:
+    """Whether the rate changes at most epochs, as a cosine or an exponential does, and not in steps."""
+    changed = int((np.abs(_changes(rate)) > _REAL_CHANGE).sum())
+    return changed >= 3 and changed > (len(rate) - 1) / 2
+
+
+def _drops(rate: NDArray[np.float64]) -> list[int]:
+    """Indices of the epochs that began with a lower learning rate."""
+    return [int(i) + 1 for i in np.flatnonzero(_changes(rate) < -_REAL_DROP)]
+
+
+def _name_lines(axes: Axes, lines: list[tuple[str, NDArray[np.float64], str]], *, percent: bool) -> None:
+    """The name and last value of each line at its right end, moved apart where they would touch."""
+    ends = [
+        (name, float(values[~np.isnan(values)][-1]), colour)
+        for name, values, colour in lines
+        if not np.isnan(values).all()
+    ]
+    low, high = axes.get_ylim()
+    heights = _spread([value for _, value, _ in ends], _LABEL_GAP * (high - low))
+    for (name, value, colour), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            f"{name} {_value(value, percent=percent)}", (axes.get_xlim()[1], height), (4, 0),
+            textcoords="offset points", va="center", color=colour, fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _spread(heights: list[float], gap: float) -> list[float]:
+    """The two heights, moved apart evenly to at least `gap`; a single one stays."""
+    if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
+        return heights
+    middle = sum(heights) / 2
+    sign = 1 if heights[0] >= heights[1] else -1
+    return [middle + sign * gap / 2, middle - sign * gap / 2]
+
+
+def _subtitle(
+    course: _Course, training: NDArray[np.float64], validation: NDArray[np.float64], *, percent: bool
+) -> str:
+    if course.best is None:
+        return ""
+    values = {"validation": validation[course.best], "training": training[course.best]}
+    known = [
+        f"{name} {_value(value, percent=percent)}" for name, value in values.items() if not np.isnan(value)
+    ]
+    return f"○ best epoch {course.epoch[course.best]:.0f}: {', '.join(known)}"
+
+
+def _value(value: float, *, percent: bool) -> str:
+    return f"{100 * value:.1f}%" if percent else f"{value:.3f}"
+
+
+def _short(rate: float) -> str:
+    """A learning rate as people write it: 0.001, 5e-4, 1.25e-4."""
+    if rate >= 1e-3 or rate <= 0:
+        return f"{rate:.3g}"
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    return f"{mantissa.rstrip('0').removesuffix('.')}e{int(exponent)}"

@@ -1,0 +1,119 @@
+"""How every figure looks, and how it reaches the disk: one palette, one type size, one way to save.
+
+Figures are `matplotlib.figure.Figure` objects of their own; `pyplot` and its list of open figures are never
+touched, so that figures need no display and are freed when let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import textwrap
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingExtra
+from mien.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): told apart by all eyes.
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+
+INK = "#1b1f24"
+MUTED = "#646b75"
+FAINT = "#c3c8cf"
+GRID = "#eceef1"
+
+DPI = 160
+"""Dots an inch: a figure 12 inches wide fills a slide of 1,920 pixels."""
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": INK,
+    "text.parse_math": False,  # a file name may hold a dollar sign
+    "axes.unicode_minus": True,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 14,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+}
+
+
+@contextlib.contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the style of the house while this lasts.
+
+    Raises:
+        MissingExtra: matplotlib or seaborn is not installed.
+    """
+    for package in ("matplotlib", "seaborn"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "train")
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches, that makes room by itself for what stands outside its axes."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return Figure((width, height), DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+
+
+def head(axes: Axes, title: str, subtitle: str = "") -> None:
+    """A bold title over the axes at the left, and a muted line under it."""
+    axes.set_title(title, pad=26 if subtitle else 10)
+    if subtitle:
+        axes.annotate(
+            subtitle, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=MUTED
+        )
+
+
+def fold(title: str, inches: float) -> str:
+    """A title in lines that stay within a width, reckoned at an eighth of an inch a character."""
+    return textwrap.fill(title, max(int(8 * inches), 8))
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes: no reason to fail or to scold.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="png", dpi="figure")
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as a PNG file, whole or not at all."""
+    return write_bytes(path, png(figure))

@@ -1,0 +1,192 @@
+"""One page that says it all: an evaluation as a single HTML file with its figures inside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.evaluation import figures
+from mien.evaluation.calibration import reliability_bins
+from mien.evaluation.figures.style import png
+from mien.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from matplotlib.figure import Figure
+
+    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.figures.curves import History
+
+REPORT_NAME = "report.html"
+
+_NOTES = """Accuracy is the part of the pictures whose likeliest class is the true one; where the data give
+votes, the true class is the one with most votes. The interval holds 95% of 2,000 bootstrap resamples.
+Duplicate-free leaves out the pictures that have an exact copy in another split. Macro-F1 is the mean F1 over
+the classes, balanced accuracy the mean recall. The loss is the categorical cross-entropy in nats. The
+calibration error is the mean gap between confidence and accuracy in 15 bins."""
+
+_CSS = """
+:root { color-scheme: light dark;
+  --ink: #1b1f24; --muted: #646b75; --line: #e3e6ea; --page: #fff; --tile: #f5f7f9 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8eaed; --muted: #9aa3ad; --line: #33383f; --page: #16191d; --tile: #1f2429 }
+}
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 62rem; padding: 3rem 1.5rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere }
+h2 { font-size: 1.15rem; margin: 2.8rem 0 .9rem }
+.muted { color: var(--muted); overflow-wrap: anywhere }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem;
+  margin: 1.8rem 0 }
+.tile { background: var(--tile); border-radius: .6rem; padding: .9rem 1.1rem }
+.tile b { display: block; font-size: 1.7rem; line-height: 1.3; font-variant-numeric: tabular-nums }
+.tile span { color: var(--muted); font-size: .88rem }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
+th:first-child, td:first-child, .card td { text-align: left; overflow-wrap: anywhere; vertical-align: top }
+th { color: var(--muted); font-weight: 500 }
+figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: .6rem; padding: .8rem }
+img { display: block; max-width: 100%; height: auto; margin: auto }
+"""
+
+
+def write_report(
+    evaluation: Evaluation,
+    folder: str | Path,
+    *,
+    history: History | None = None,
+    card: Mapping[str, Any] | None = None,
+    samples: int = 18,
+    seed: int = 0,
+) -> Path:
+    """Write an evaluation as one self-contained HTML page, `report.html`.
+
+    The page shows pictures of the data set; where those may not be passed on, `samples=0` leaves them out.
+
+    Args:
+        evaluation: what was judged.
+        folder: where to write it; made if need be.
+        history: the course of the training, as `figures.curves_figure` takes it.
+        card: what is known of the model, as plain values by name.
+        samples: how many pictures to show.
+        seed: fixes which.
+
+    Returns:
+        The path of the page.
+    """
+    body = [_heading(evaluation), _tiles(evaluation), _class_table(evaluation)]
+    body += [_picture(title, figure) for title, figure in _figures(evaluation, history, samples, seed)]
+    if card:
+        body.append(_card_table(card))
+    body.append(f'<h2>How to read the scores</h2>\n<p class="muted">{escape(_NOTES)}</p>')
+    return write_bytes(Path(folder) / REPORT_NAME, _page(f"{evaluation.model}: evaluation", body).encode())
+
+
+def _page(title: str, body: Iterable[str]) -> str:
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _heading(evaluation: Evaluation) -> str:
+    mirrored = ", each averaged with its mirror image" if evaluation.flip_tta else ""
+    return (
+        f"<h1>{escape(evaluation.model)}</h1>\n"
+        f'<p class="muted">judged on {escape(evaluation.split)} of {escape(evaluation.data)}: '
+        f"{evaluation.n:,} pictures{mirrored}</p>"
+    )
+
+
+def _tiles(evaluation: Evaluation) -> str:
+    """The scores at a glance: for each a name, a value and what goes with it."""
+    alone = evaluation.duplicate_free
+    scores = [
+        ("accuracy", _percent(evaluation.accuracy), _range(evaluation.accuracy_interval)),
+        ("accuracy, duplicate-free", _percent(alone["accuracy"]), f"{alone['n']:,} pictures"),
+        ("macro-F1", _percent(evaluation.macro_f1), _range(evaluation.macro_f1_interval)),
+        ("macro-F1, duplicate-free", _percent(alone["macro_f1"]), f"{alone['n']:,} pictures"),
+        ("balanced accuracy", _percent(evaluation.balanced_accuracy), "mean recall of the classes"),
+        ("loss", f"{evaluation.loss:.3f}", "cross-entropy, nats"),
+        ("calibration error", _percent(evaluation.ece), "15 bins"),
+    ]
+    tiles = (
+        f'<div class="tile"><span>{name}</span><b>{score}</b><span>{more}</span></div>'
+        for name, score, more in scores
+    )
+    return '<div class="tiles">\n' + "\n".join(tiles) + "\n</div>"
+
+
+def _class_table(evaluation: Evaluation) -> str:
+    rows = [
+        [label, *(_percent(scores[name]) for name in ("precision", "recall", "f1")), f"{scores['support']:,}"]
+        for label, scores in evaluation.per_class.items()
+    ]
+    head = ["class", "precision", "recall", "F1", "pictures"]
+    return f'<h2>Each class</h2>\n<div class="scroll">\n{_table(rows, head)}\n</div>'
+
+
+def _card_table(card: Mapping[str, Any]) -> str:
+    rows = [[name, value if isinstance(value, str) else _json(value)] for name, value in card.items()]
+    return f'<h2>Model card</h2>\n<div class="scroll card">\n{_table(rows)}\n</div>'
+
+
+def _table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
+    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
+    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    return "<table>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines if line) + "\n</table>"
+
+
+def _figures(
+    evaluation: Evaluation, history: History | None, samples: int, seed: int
+) -> Iterable[tuple[str, Figure]]:
+    """The figures of the page one after the other, so that only one at a time is held."""
+    if history is not None and len(history):
+        yield "Training", figures.curves_figure(history)
+    subject = f"{evaluation.model} on {evaluation.split}"
+    yield "Confusion matrix", figures.confusion_figure(evaluation.confusion, evaluation.labels, subject)
+    if samples:
+        shown = figures.choose_samples(evaluation, samples, seed)
+        yield (
+            "Sample predictions",
+            figures.samples_figure(
+                evaluation.images[shown],
+                evaluation.true[shown],
+                evaluation.probabilities[shown],
+                evaluation.labels,
+            ),
+        )
+    bins = reliability_bins(evaluation.probabilities, evaluation.true)
+    yield "Reliability", figures.reliability_figure(bins, subject)
+
+
+def _picture(title: str, figure: Figure) -> str:
+    """A section with one figure, shown at half its pixels so that it is sharp on fine screens."""
+    data = base64.b64encode(png(figure)).decode()
+    width = round(figure.get_figwidth() * 80)
+    return (
+        f"<h2>{escape(title)}</h2>\n<figure>"
+        f'<img alt="{escape(title)}" width="{width}" src="data:image/png;base64,{data}"></figure>'
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{100 * value:.1f}%"
+
+
+def _range(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

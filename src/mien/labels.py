@@ -1,0 +1,98 @@
+"""The two label sets of the field, in index order, and the map between them.
+
+FER2013 has seven classes (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414); FER+ votes on the same
+pictures in eight, contempt being the eighth (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# How the classes are spelled in the wild: folder names, CSV columns, other packages.
+_SPELLINGS = {
+    "anger": "anger", "angry": "anger", "mad": "anger",
+    "disgust": "disgust", "disgusted": "disgust",
+    "fear": "fear", "fearful": "fear", "afraid": "fear", "scared": "fear",
+    "happiness": "happiness", "happy": "happiness", "joy": "happiness", "smile": "happiness",
+    "sadness": "sadness", "sad": "sadness", "unhappy": "sadness",
+    "surprise": "surprise", "surprised": "surprise", "suprise": "surprise",
+    "neutral": "neutral", "normal": "neutral", "calm": "neutral",
+    "contempt": "contempt", "contemptuous": "contempt",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """A named, ordered set of expression classes.
+
+    Args:
+        name: what `--labels` calls it.
+        classes: the class names in index order, unique.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or not self.classes:
+            raise DataError(f"A taxonomy needs unique class names, got {self.classes}.")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def index(self, label: str) -> int:
+        """Index of a class by its name or by a usual spelling of it (`"Happy"`, `"happiness"`, `"joy"`).
+
+        Raises:
+            DataError: the taxonomy has no such class.
+        """
+        key = label.strip().lower()
+        if key in self.classes:
+            return self.classes.index(key)
+        meaning = _SPELLINGS.get(key)
+        for i, name in enumerate(self.classes):
+            if meaning is not None and _SPELLINGS.get(name) == meaning:
+                return i
+        raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {label!r}.")
+
+    def map_to(self, other: Taxonomy) -> tuple[int | None, ...]:
+        """For each class of this taxonomy, its index in `other`, or `None` where `other` has no such class.
+
+        >>> FERPLUS.map_to(FER2013)
+        (6, 3, 5, 4, 0, 1, 2, None)
+        """
+        theirs = {_SPELLINGS.get(name, name): i for i, name in enumerate(other.classes)}
+        return tuple(theirs.get(_SPELLINGS.get(name, name)) for name in self.classes)
+
+
+FER2013 = Taxonomy("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
+FERPLUS = Taxonomy(
+    "ferplus", ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+)
+TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FER2013, FERPLUS)}
+
+
+def find_taxonomy(labels: Iterable[str]) -> Taxonomy | None:
+    """The taxonomy that has just these classes, in any order and usual spelling; `None` where none has."""
+    meanings = {_SPELLINGS.get(label.strip().lower(), label) for label in labels}
+    for taxonomy in TAXONOMIES.values():
+        if meanings == {_SPELLINGS[name] for name in taxonomy.classes}:
+            return taxonomy
+    return None
+
+
+def get_taxonomy(name: str) -> Taxonomy:
+    """The taxonomy of that name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if name not in TAXONOMIES:
+        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {name!r}.")
+    return TAXONOMIES[name]

@@ -1,0 +1,1 @@
+"""Use a recogniser: the light wing, without Keras."""

@@ -1,0 +1,232 @@
+"""Keras callbacks that remember across a restart, and those that watch over a training."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from mien.errors import ModelError
+from mien.training.saving import save_network
+from mien.training.state import save_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from mien.card import ModelCard
+    from mien.training.batches import TrainingBatches
+    from mien.training.state import TrainingState
+
+Logs = dict[str, Any] | None
+
+
+class RememberingEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    """Keras's EarlyStopping, which forgets its patience at a restart, made to go on from a memory."""
+
+    def __init__(self, memory: dict[str, Any], patience: int) -> None:
+        super().__init__(monitor="val_loss", mode="min", patience=patience)
+        self._memory = memory
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Take up the patience spent and the best value so far."""
+        super().on_train_begin(logs)
+        self.wait = self._memory.get("wait", 0)
+        self.best = self._memory.get("best")
+        self.best_epoch = self._memory.get("best_epoch", 0)
+
+    def memory(self) -> dict[str, Any]:
+        """What `on_train_begin` needs to go on."""
+        return {"wait": self.wait, "best": _number(self.best), "best_epoch": self.best_epoch}
+
+
+class RememberingPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
+    """Keras's ReduceLROnPlateau, likewise."""
+
+    def __init__(self, memory: dict[str, Any], *, patience: int, factor: float, minimum: float) -> None:
+        super().__init__(monitor="val_loss", mode="min", patience=patience, factor=factor, min_lr=minimum)
+        self._memory = memory
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Take up the patience spent and the best value so far."""
+        super().on_train_begin(logs)
+        self.wait = self._memory.get("wait", 0)
+        self.best = self._memory.get("best")
+        self.cooldown_counter = self._memory.get("cooldown", 0)
+
+    def memory(self) -> dict[str, Any]:
+        """What `on_train_begin` needs to go on."""
+        return {"wait": self.wait, "best": _number(self.best), "cooldown": self.cooldown_counter}
+
+
+class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets all that is random in an epoch by seed and epoch alone, so that it repeats itself after a restart."""
+
+    def __init__(self, batches: TrainingBatches, seed: int) -> None:
+        super().__init__()
+        self._batches = batches
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Set the order of the pictures, and give each random layer a stream of its own for this epoch."""
+        self._batches.start_epoch(epoch)
+        generators = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+        for i, variable in enumerate(generators):
+            words = np.random.SeedSequence([self._seed, epoch, i]).generate_state(1)
+            variable.assign(np.array([words[0] % 2**31, 0], dtype=str(variable.dtype)))
+
+
+class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a training whose loss is no longer a number."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._rate = rate
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Note the epoch, for the sentence."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Check the mean loss so far."""
+        self._check((logs or {}).get("loss", 0.0), f"batch {batch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Check the validation loss, before the epoch is saved."""
+        self._check((logs or {}).get("val_loss", 0.0), "validation")
+
+    def _check(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"The loss became {loss} in epoch {self._epoch + 1}, {where}: the training diverged. "
+                f"Lower the learning rate (it was {self._rate:g}); the epochs before are saved."
+            )
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """Where a training stands after a batch.
+
+    Args:
+        epoch: the epoch under way, from 1.
+        epochs: the most there will be.
+        batch: batches of it done.
+        batches: batches in an epoch.
+        loss: mean training loss of the epoch so far.
+        accuracy: likewise, in [0, 1].
+    """
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    accuracy: float
+
+
+class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells a function where the training stands, after each batch."""
+
+    def __init__(self, tell: Callable[[BatchProgress], None], epochs: int) -> None:
+        super().__init__()
+        self._tell = tell
+        self._epochs = epochs
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Tell the function."""
+        logs = logs or {}
+        counts = (self._epoch + 1, self._epochs, batch + 1, self.params["steps"])
+        self._tell(BatchProgress(*counts, float(logs["loss"]), float(logs["accuracy"])))
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes down every whole epoch: the best network, the history and the checkpoint to resume from.
+
+    It must be the last of the callbacks, for it saves what the others came to.
+
+    Args:
+        folder: the run folder.
+        state: the training's memory, filled in place.
+        network: the network without the augmentation, for `best.keras`.
+        card: the card to put into `best.keras`.
+        stopping: asked for its memory at each epoch's end.
+        plateau: likewise, where there is one.
+        on_epoch: called with the state after each epoch that was saved.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        state: TrainingState,
+        network: keras.Model,
+        card: ModelCard,
+        *,
+        stopping: RememberingEarlyStopping,
+        plateau: RememberingPlateau | None,
+        on_epoch: Callable[[TrainingState], None] | None,
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._state = state
+        self._network = network
+        self._card = card
+        self._stopping = stopping
+        self._plateau = plateau
+        self._on_epoch = on_epoch
+        self._rate = 0.0
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Note the rate this epoch starts with, before a plateau changes it."""
+        self._began = time.perf_counter()
+        self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Save the epoch; Ctrl-C waits until all of it is on disk."""
+        logs = logs or {}
+        row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        extra = {"learning_rate": self._rate, "seconds": time.perf_counter() - self._began}
+        with _interrupts_later():
+            self._state.history.append({"epoch": epoch + 1, **row, **extra})
+            self._state.stopping = self._stopping.memory()
+            self._state.plateau = self._plateau.memory() if self._plateau else {}
+            if self._state.best is self._state.history[-1]:
+                save_network(self._network, self._folder / "best.keras", self._card)
+            save_checkpoint(self.model, self._state, self._folder / "last.keras")
+            self._state.write_text_files(self._folder)
+        if self._on_epoch:
+            self._on_epoch(self._state)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold back Ctrl-C until the block is done; only the main thread can, and only it receives one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held and callable(before):
+        before(*held[-1])
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

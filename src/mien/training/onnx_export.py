@@ -1,0 +1,172 @@
+"""From a Keras network to an ONNX file that the light engine reads, the model card inside its metadata.
+
+The conversion runs on TensorFlow whatever the back end of the training, in a process of its own: a Keras file
+means the same on every back end, and the trainer's process keeps its memory for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.card import METADATA_KEY, ModelCard
+from mien.errors import ModelError
+from mien.files import replacing
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+OPSET = 17
+"""ONNX operator set: read by ONNX Runtime from 1.12 on."""
+
+
+def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path:
+    """Convert a `.keras` or `.h5` file to ONNX.
+
+    The outputs are `probabilities` (n, classes) and, for networks that end in global average pooling and one
+    dense layer, `features` (n, h, w, channels), the last feature map.
+
+    Args:
+        source: the Keras file.
+        target: the ONNX file to write.
+        card: what to write into its metadata.
+
+    Returns:
+        The target's path.
+
+    Raises:
+        ModelError: the conversion failed.
+    """
+    target = Path(target)
+    with replacing(target) as aside:
+        command = [sys.executable, "-m", "mien.training.onnx_export", str(source), str(aside)]
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command, input=card.to_json(), capture_output=True, text=True, check=False, env=environment
+        )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise ModelError(f"{source}: the conversion to ONNX failed ({reason}).")
+    return target
+
+
+def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -> Path:
+    """An int8 copy of an ONNX file: weights per channel, activations by the range they take on sample crops.
+
+    Args:
+        source: a float32 ONNX file made by `export_onnx`.
+        target: the file to write.
+        crops: gray uint8 (n, 48, 48), some hundreds of faces like those it will see.
+
+    Returns:
+        The target's path.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with replacing(target) as aside:
+        prepared = aside.with_name(aside.name + ".pre")
+        try:
+            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+            quantize_static(
+                str(prepared),
+                str(aside),
+                _Crops(crops),
+                per_channel=True,
+                op_types_to_quantize=["Conv", "MatMul", "Gemm"],  # a softmax in 256 steps would not sum to 1
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+        finally:
+            prepared.unlink(missing_ok=True)
+        model = onnx.load(str(aside))
+        metadata = {entry.key: entry.value for entry in onnx.load(str(source)).metadata_props}
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, str(aside))
+    return Path(target)
+
+
+class _Crops:
+    """Crops in batches, as the quantizer asks for them."""
+
+    def __init__(self, crops: NDArray[np.uint8], batch: int = 64) -> None:
+        pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        self._batches = iter([pixels[i : i + batch] for i in range(0, len(pixels), batch)])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """The next batch by input name, `None` at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {"image": batch}
+
+
+def _convert(source: str, target: str, card: ModelCard) -> None:
+    import keras
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    network = keras.models.load_model(source, compile=False)
+    network = _with_named_outputs(_with_plain_reduction(network))
+    signature = [tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="image")]
+    function = tf.function(lambda image: network(image, training=False), input_signature=signature)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    model.producer_name = "mien"
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)
+
+
+def _with_plain_reduction(network: keras.Model) -> keras.Model:
+    """ONNX has no antialiased resizing: a network that reduces its input does so by two matrix products instead."""
+    import keras
+
+    from mien.training.networks import REDUCTION
+
+    class MatrixReduction(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, like: keras.Layer) -> None:
+            super().__init__(name=like.name)
+            identity = np.eye(network.input_shape[1], dtype=np.float32)[np.newaxis, ..., np.newaxis]
+            shape = (like.height, identity.shape[2])  # resized along the rows only, which gives the matrix
+            matrix = keras.ops.image.resize(identity, shape, interpolation=like.interpolation, antialias=True)
+            self.matrix = np.asarray(matrix)[0, ..., 0]  # (side, 48)
+
+        def call(self, images: Any) -> Any:
+            narrow = keras.ops.einsum("sw,nhwc->nhsc", self.matrix, images)
+            return keras.ops.einsum("sh,nhwc->nswc", self.matrix, narrow)
+
+    def replaced(layer: keras.Layer) -> keras.Layer:
+        return (
+            MatrixReduction(layer)
+            if layer.name == REDUCTION
+            else layer.__class__.from_config(layer.get_config())
+        )
+
+    if not any(layer.name == REDUCTION for layer in network.layers):
+        return network
+    plain = keras.models.clone_model(network, clone_function=replaced)
+    plain.set_weights(network.get_weights())
+    return plain
+
+
+def _with_named_outputs(network: keras.Model) -> Any:
+    import keras
+
+    from mien.training.networks import FEATURES
+
+    if any(layer.name == FEATURES for layer in network.layers):
+        outputs = {"probabilities": network.output, FEATURES: network.get_layer(FEATURES).output}
+        return keras.Model(network.input, outputs)
+    image = keras.Input(network.input_shape[1:], name="image")  # a loaded Sequential has no output of its own
+    return keras.Model(image, {"probabilities": network(image)})
+
+
+if __name__ == "__main__":
+    _convert(sys.argv[1], sys.argv[2], ModelCard.from_json(sys.stdin.read()))

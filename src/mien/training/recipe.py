@@ -1,0 +1,180 @@
+"""Recipes: frozen data that says all of a training, with its command, its cost and the score to expect."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from mien.errors import ModelError
+from mien.images import CROP_SIZE
+from mien.training.augmentation import Augmentation
+from mien.training.networks import Classic, Compact, NetworkSpec, get_network
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a training does, apart from its data.
+
+    Args:
+        name: what `--recipe` calls it.
+        network: the architecture.
+        epochs: the most epochs it runs.
+        batch_size: pictures a step.
+        learning_rate: Adam's rate at the start (`plateau`) or at its peak (`cosine`).
+        schedule: `plateau` lowers the rate when the validation loss stops falling (ReduceLROnPlateau);
+            `cosine` warms up and then falls to zero along a cosine over all epochs.
+        warmup_epochs: length of the warm-up of `cosine`.
+        plateau_patience: epochs without a better validation loss before the rate is lowered.
+        plateau_factor: what the rate is multiplied by then.
+        minimum_rate: where lowering ends.
+        stopping_patience: epochs without a better validation loss before the training ends (EarlyStopping).
+        sides: `(side, epochs)` pairs: the training begins with that many epochs on pictures reduced to that side,
+            in this order, and does the rest at 48 (progressive resizing,
+            https://arxiv.org/abs/2104.00298); empty: all at 48.
+        augmentation: random changes to the training pictures.
+        label_smoothing: share of each target spread evenly over all classes.
+        class_weights: `balanced` weighs each picture by the rarity of its class, `none` does not.
+        seed: fixes the first weights, the order of the pictures, the augmentation and the dropout.
+        command: the command that this recipe stands for.
+        cost: what it took, and on which machine.
+        expected: the score to expect, with data and split.
+    """
+
+    name: str
+    network: NetworkSpec
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    warmup_epochs: float = 0.5
+    plateau_patience: int = 3
+    plateau_factor: float = 0.3
+    minimum_rate: float = 1e-6
+    stopping_patience: int = 8
+    sides: tuple[tuple[int, int], ...] = ()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    seed: int = 0
+    command: str = ""
+    cost: str = ""
+    expected: str = ""
+
+    def __post_init__(self) -> None:
+        bounds: dict[str, tuple[float, float]] = {
+            "epochs": (1, 100_000), "batch_size": (1, 65_536), "learning_rate": (1e-12, 10), "seed": (0, 2**31 - 1),
+            "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
+            "plateau_factor": (0, 1), "minimum_rate": (0, 1), "label_smoothing": (0, 0.99),
+        }  # fmt: skip
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ModelError(f"Recipe {self.name}: expected {name} from {low} to {high}, got {value}.")
+        for name, choices in {
+            "schedule": ("plateau", "cosine"),
+            "class_weights": ("none", "balanced"),
+        }.items():
+            if getattr(self, name) not in choices:
+                raise ModelError(f"Recipe {self.name}: expected {name} to be one of {', '.join(choices)}.")
+
+    def side_of(self, epoch: int) -> tuple[int, int]:
+        """The side in pixels at which an epoch (from 0) is trained, and the epoch at which that side ends."""
+        end = 0
+        for side, epochs in self.sides:
+            end += epochs
+            if epoch < end:
+                return side, min(end, self.epochs)
+        return CROP_SIZE, self.epochs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON-clean data; `from_dict` reads it back."""
+        data = asdict(self)
+        data["network"] = {"kind": type(self.network).__name__.lower(), **data["network"]}
+        return data
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Recipe:
+        """The recipe that `to_dict` wrote.
+
+        Raises:
+            ModelError: a field is missing or unknown.
+        """
+        try:
+            data = dict(data)
+            network = dict(data["network"])
+            spec = get_network(network.pop("kind"))
+            data["network"] = spec(**{key: _frozen(value) for key, value in network.items()})
+            data["sides"] = tuple((side, epochs) for side, epochs in data["sides"])
+            data["augmentation"] = Augmentation(**data["augmentation"])
+            return cls(**data)
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"This recipe does not have the fields of a recipe ({error}).") from error
+
+    def with_options(self, **options: Any) -> Recipe:
+        """This recipe with some fields set, those that are not `None`.
+
+        `warmup_epochs` never outlasts a shortened training.
+        """
+        options = {key: value for key, value in options.items() if value is not None}
+        epochs = options.get("epochs", self.epochs)
+        return replace(self, **{"warmup_epochs": min(self.warmup_epochs, max(epochs, 0)), **options})
+
+    def differences(self, other: Recipe) -> list[str]:
+        """Names of the fields in which two recipes train differently."""
+        notes = {"command", "cost", "expected"}
+        return [
+            f.name
+            for f in fields(self)
+            if f.name not in notes and getattr(self, f.name) != getattr(other, f.name)
+        ]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="classic",
+            network=Classic(),
+            command="mien train --data fer2013.csv --recipe classic",
+            cost="about 19 minutes an epoch on two cores of an AMD EPYC; its 60 epochs want a GPU",
+            expected="not measured to its end yet",
+        ),
+        # An afternoon on two cores: few epochs, so little dropout and augmentation and a rate that falls in time.
+        Recipe(
+            name="classic-short",
+            network=Classic(dropout=(0.1, 0.1, 0.2), dense_dropout=0.4),
+            epochs=13,
+            batch_size=32,
+            schedule="cosine",
+            sides=((24, 5), (36, 3)),
+            augmentation=Augmentation(shift=0.04, turn=5, zoom=0, light=0, contrast=0),
+            command="mien train --data fer2013.csv --recipe classic-short",
+            cost="two and a half hours on two cores of an AMD EPYC, by the epochs of a shorter run",
+            expected="above the 57.95% on PublicTest of a run of 7 epochs (docs/results)",
+        ),
+        Recipe(
+            name="compact",
+            network=Compact(),
+            label_smoothing=0.1,
+            augmentation=Augmentation(erase=0.3),
+            command="mien train --data fer2013.csv --recipe compact",
+            cost="not measured yet",
+            expected="not measured yet",
+        ),
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in RECIPES:
+        raise ModelError(f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name!r}.")
+    return RECIPES[name]

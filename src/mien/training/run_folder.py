@@ -1,0 +1,109 @@
+"""A run folder after its training: what was trained, on what, and the models that leave it.
+
+recipe.json  history.csv  best.keras  last.keras  state.json            while it trains
+facial_emotions_model.h5  model.onnx  card.json                         when it ends
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.files import write_text
+from mien.training.onnx_export import export_onnx
+from mien.training.recipe import Recipe
+from mien.training.saving import load_classifier, save_network
+from mien.training.state import read_state
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+    from mien.training.saving import KerasClassifier
+
+BEST, LAST, LEGACY, ONNX, CARD = (
+    "best.keras",
+    "last.keras",
+    "facial_emotions_model.h5",
+    "model.onnx",
+    "card.json",
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run folder was begun with.
+
+    Args:
+        recipe: the recipe.
+        path: the data, as `mien.load` takes it.
+        labels: name of the taxonomy.
+        votes: the FER+ votes, where they were named.
+    """
+
+    recipe: Recipe
+    path: str
+    labels: str
+    votes: str | None = None
+
+
+def read_origin(folder: str | Path) -> Origin | None:
+    """What a run folder was begun with, `None` where nothing was.
+
+    Raises:
+        ModelError: `recipe.json` is damaged.
+    """
+    path = Path(folder) / "recipe.json"
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        origin = data.pop("data")
+        return Origin(Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: expected the recipe of a training, got something else ({error})."
+        ) from error
+
+
+def read_history(folder: str | Path) -> list[dict[str, float]]:
+    """The rows of a run's epochs."""
+    return read_state(Path(folder) / LAST).history
+
+
+def load_best(folder: str | Path) -> KerasClassifier:
+    """The network of a run's best epoch.
+
+    Raises:
+        ModelError: no epoch is whole yet.
+    """
+    path = Path(folder) / BEST
+    if not path.is_file():
+        raise ModelError(f"{folder}: expected a run folder with a whole epoch in it, found no {BEST}.")
+    return load_classifier(path)
+
+
+def write_models(folder: str | Path, best: KerasClassifier, scores: dict[str, Any]) -> ModelCard:
+    """Write `facial_emotions_model.h5`, `model.onnx` and `card.json`, and the scores into `best.keras`.
+
+    Args:
+        folder: the run folder.
+        best: its best network, as `load_best` gives it.
+        scores: measured scores for the card.
+
+    Returns:
+        The card that all of them carry.
+
+    Raises:
+        ModelError: the network has no card, or the conversion to ONNX failed.
+    """
+    folder = Path(folder)
+    if best.card is None:
+        raise ModelError(f"{folder / BEST}: expected a model card in it, found none.")
+    card = replace(best.card, scores=scores)
+    for name in (BEST, LEGACY):
+        save_network(best.network, folder / name, card)
+    export_onnx(folder / BEST, folder / ONNX, card)
+    write_text(folder / CARD, card.to_json() + "\n")
+    return card

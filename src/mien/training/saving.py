@@ -1,0 +1,195 @@
+"""Keras files in and out: `.keras` and `.h5` that plain Keras loads, with the model card inside.
+
+The card is one more member of a `.keras` archive and one more attribute of an `.h5` file; Keras passes over
+both. Loading a Keras file can run code that is in it: load only files that you trust.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import keras
+import numpy as np
+
+from mien.card import ModelCard
+from mien.errors import ModelError
+from mien.files import replacing
+from mien.images import CROP_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_MEMBER = "mien_card.json"
+_ATTRIBUTE = "mien_card"
+_RESCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+
+
+def save_network(network: keras.Model, path: str | Path, card: ModelCard) -> Path:
+    """Write a network as `.keras` or `.h5`, by the suffix, with its card inside, whole or not at all.
+
+    Args:
+        network: the network.
+        path: where to, ending in `.keras` or `.h5`.
+        card: its card.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    with replacing(path) as aside, _without_legacy_warning():
+        network.save(aside)
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(aside, "a") as archive:
+                archive.writestr(_MEMBER, card.to_json())
+        else:
+            with h5py.File(aside, "a") as file:
+                file.attrs[_ATTRIBUTE] = card.to_json()
+    return path
+
+
+def read_card(path: str | Path) -> ModelCard | None:
+    """The card inside a Keras file, `None` where there is none.
+
+    Raises:
+        ModelError: the file is neither a `.keras` nor an `.h5` file.
+    """
+    path = Path(path)
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read(_MEMBER).decode() if _MEMBER in archive.namelist() else None
+        else:
+            with h5py.File(path, "r") as file:
+                text = file.attrs.get(_ATTRIBUTE)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{path}: expected a .keras or .h5 file of Keras, got something else or a cut file."
+        ) from error
+    return None if text is None else ModelCard.from_json(str(text))
+
+
+@dataclass(frozen=True, eq=False)
+class KerasClassifier:
+    """A Keras network seen as a function from crops to probabilities.
+
+    Args:
+        network: from pixel values 0 to 255, (n, 48, 48, 1), to probabilities (n, classes).
+        labels: class names in the order of its probabilities.
+        card: its card, where it has one.
+    """
+
+    network: keras.Model
+    labels: tuple[str, ...]
+    card: ModelCard | None = None
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities float32 (n, classes) of gray crops uint8 (n, 48, 48)."""
+        pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        answer = np.asarray(self.network.predict(pixels, batch_size=256, verbose=0), np.float32)
+        return self.card.calibrated(answer) if self.card else answer
+
+
+def load_classifier(
+    path: str | Path, *, labels: Sequence[str] | None = None, scale: float | None = None
+) -> KerasClassifier:
+    """Load a network from a `.keras` or `.h5` file, made by mien or not.
+
+    Args:
+        path: the file.
+        labels: class names in index order, only for a file without a card.
+        scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
+            When not given: 1 for a network that rescales by itself, else 1/255, which is what most projects
+            train with. The rescaling becomes a layer of the network.
+
+    Raises:
+        ModelError: the file does not load, has another input than (48, 48, 1), its labels are not known, or
+            labels or a scale are given for a file whose card tells them.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a .keras or .h5 file, found none.")
+    card = read_card(path)
+    if card and (labels or scale is not None):
+        raise ModelError(
+            f"{path}: this file's model card tells its labels and scale; leave --model-labels and --pixel-scale out."
+        )
+    network = load_network(path)
+    classes = _check_shapes(network, path)
+    names = tuple(labels) if labels else (card.labels if card else ())
+    if not names:
+        raise ModelError(
+            f"{path}: this file has no model card, so the names of its {classes} classes are not known. "
+            "Give them in index order, for example --model-labels angry,disgust,fear,happy,sad,surprise,neutral"
+        )
+    if len(names) != classes:
+        raise ModelError(
+            f"{path}: expected {classes} labels, one for each class of the network, got {len(names)}."
+        )
+    if scale is None:
+        rescales = card is not None or any(isinstance(layer, _RESCALING) for layer in _all_layers(network))
+        scale = 1.0 if rescales else 1 / 255
+    if scale != 1:
+        image = keras.Input(network.input_shape[1:], name="image")
+        network = keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
+    return KerasClassifier(network, names, card)
+
+
+def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
+
+
+def load_network(path: Path, *, compiled: bool = False) -> keras.Model:
+    """Load a Keras model, with its optimizer if `compiled`.
+
+    Raises:
+        ModelError: Keras cannot load it.
+    """
+    try:
+        with _without_legacy_warning():
+            return keras.models.load_model(path, compile=compiled)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{path}: Keras {keras.__version__} cannot load this model ({reason}). "
+            "Load it where it was made and save it again as .keras."
+        ) from error
+
+
+def _check_shapes(network: keras.Model, path: Path) -> int:
+    shapes = (network.input_shape, network.output_shape)
+    expected = (None, CROP_SIZE, CROP_SIZE, 1)
+    if shapes[0] != expected or not isinstance(shapes[1], tuple) or len(shapes[1]) != 2:
+        raise ModelError(
+            f"{path}: expected a network from {expected[1:]} to (classes,), got one from {shapes[0]} to {shapes[1]}."
+        )
+    return int(shapes[1][1])
+
+
+@contextmanager
+def _without_legacy_warning() -> Iterator[None]:
+    """Without Keras's advice against `.h5`, which users of this project chose, in the log and in warnings."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_is_not_advice)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*HDF5.*")
+            yield
+    finally:
+        logger.removeFilter(_is_not_advice)
+
+
+def _is_not_advice(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    return "HDF5" not in text and "compile_metrics" not in text and "compiled metrics" not in text

@@ -1,0 +1,279 @@
+"""The training itself: fit with callbacks, a run folder that is always whole, and an exact resume.
+
+    batches -> augmentation -> network -> categorical cross-entropy -> Adam
+                                  |
+                                  └ best.keras by the lowest validation loss
+
+Training reads the split Training and selects by PublicTest. It never looks at PrivateTest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from mien import __version__
+from mien.card import ModelCard
+from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from mien.errors import ModelError
+from mien.files import write_text
+from mien.training.backend import backend_name, fix_seeds, keep_memory
+from mien.training.batches import TrainingBatches
+from mien.training.callbacks import (
+    EpochSeeds,
+    FiniteLoss,
+    Keeper,
+    RememberingEarlyStopping,
+    RememberingPlateau,
+    Reporter,
+)
+from mien.training.networks import build_network
+from mien.training.recipe import Recipe
+from mien.training.saving import load_network
+from mien.training.state import TrainingState, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mien.training.callbacks import BatchProgress
+
+VALIDATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has ended, by itself or by Ctrl-C.
+
+    Args:
+        folder: the run folder.
+        recipe: what was trained.
+        history: one row an epoch.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    folder: Path
+    recipe: Recipe
+    history: list[dict[str, float]]
+    interrupted: bool
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The epoch with the lowest validation loss: the one that `best.keras` holds."""
+        return min(self.history, key=lambda row: row["val_loss"])
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    on_batch: Callable[[BatchProgress], None] | None = None,
+    on_epoch: Callable[[TrainingState], None] | None = None,
+    origin: Mapping[str, str | None] | None = None,
+) -> Run:
+    """Train a network and keep every whole epoch of it.
+
+    Args:
+        dataset: pictures of the splits Training and PublicTest; other splits are not touched.
+        recipe: what to train and how.
+        folder: the run folder, made if need be. After each epoch it holds `recipe.json`, `history.csv`,
+            `best.keras`, `last.keras` and `state.json`.
+        resume: go on from `last.keras`; gives the history of a training that was never stopped.
+        on_batch: called after each batch, for a display say.
+        on_epoch: called after each epoch once it is saved.
+        origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
+
+    Returns:
+        The run, also after Ctrl-C if an epoch was whole by then.
+
+    Raises:
+        DataError: a split is missing.
+        ModelError: the folder holds another training, there is nothing to resume, or the loss is not a number.
+    """
+    folder = Path(folder)
+    training, validation = dataset.subset(TRAINING), dataset.subset(PUBLIC_TEST)
+    state = _open_state(folder, recipe, _fingerprint(training, validation), resume=resume)
+    keep_memory()
+    fix_seeds(recipe.seed)
+    for leftover in [*folder.glob(".best-*.keras"), *folder.glob(".last-*.keras")]:
+        leftover.unlink(missing_ok=True)  # what a kill in the middle of a write left behind
+    model = (
+        load_network(folder / "last.keras", compiled=True)
+        if state.epoch
+        else _build(recipe, training, epoch=0)
+    )
+    origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
+    write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
+    interrupted = False
+    try:
+        while not _finished(state, recipe):
+            model = _at_side_of(model, recipe, training, state.epoch)
+            _fit(model, training, validation, recipe, folder, state, on_batch=on_batch, on_epoch=on_epoch)
+    except KeyboardInterrupt:
+        interrupted = True
+        if not state.history:
+            raise
+    return Run(folder, recipe, state.history, interrupted)
+
+
+def _fit(
+    model: keras.Model,
+    training: Dataset,
+    validation: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    state: TrainingState,
+    *,
+    on_batch: Callable[[BatchProgress], None] | None,
+    on_epoch: Callable[[TrainingState], None] | None,
+) -> None:
+    batches = TrainingBatches(training, recipe)
+    stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
+    plateau = None
+    if recipe.schedule == "plateau":
+        plateau = RememberingPlateau(
+            state.plateau,
+            patience=recipe.plateau_patience,
+            factor=recipe.plateau_factor,
+            minimum=recipe.minimum_rate,
+        )
+    keeper = Keeper(
+        folder,
+        state,
+        network_of(model),
+        card_of(recipe, training),
+        stopping=stopping,
+        plateau=plateau,
+        on_epoch=on_epoch,
+    )
+    reporter = Reporter(on_batch, recipe.epochs) if on_batch else None
+    watchers = [
+        EpochSeeds(batches, recipe.seed),
+        FiniteLoss(recipe.learning_rate),
+        reporter,
+        stopping,
+        plateau,
+    ]
+    model.fit(
+        batches,
+        shuffle=False,  # the batches shuffle themselves, by seed
+        validation_data=(validation.images[..., None], validation.targets),
+        validation_batch_size=VALIDATION_BATCH,
+        epochs=recipe.side_of(state.epoch)[1],
+        initial_epoch=state.epoch,
+        callbacks=[*(c for c in watchers if c), keeper],
+        verbose=0,
+    )
+
+
+def _build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
+    side, _ = recipe.side_of(epoch)
+    network = build_network(recipe.network, len(training.taxonomy), side=side)
+    model = keras.Sequential([keras.Input(network.input_shape[1:]), *recipe.augmentation.stack(), network])
+    steps = len(TrainingBatches(training, recipe))
+    model.compile(
+        optimizer=keras.optimizers.Adam(_learning_rate(recipe, steps)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
+    """The card of a network that a recipe trains on a data set, without scores."""
+    return ModelCard(
+        name=f"{recipe.name}-{training.taxonomy.name}",
+        labels=training.taxonomy.classes,
+        taxonomy=training.taxonomy.name,
+        training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
+        recipe=recipe.to_dict(),
+        made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
+    )
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> Any:
+    if recipe.schedule == "plateau":
+        return recipe.learning_rate
+    warmup = round(recipe.warmup_epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else recipe.learning_rate,
+        decay_steps=max(recipe.epochs * steps - warmup, 1),
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _finished(state: TrainingState, recipe: Recipe) -> bool:
+    stopped_early = state.stopping.get("wait", 0) >= recipe.stopping_patience
+    return stopped_early or state.epoch >= recipe.epochs
+
+
+def _at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
+    """The model itself, or, where a new side begins, one for that side with its weights and optimizer state."""
+    if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
+        return model
+    fresh = _build(recipe, training, epoch=epoch)
+    network_of(fresh).set_weights(network_of(model).get_weights())
+    fresh.optimizer.build(fresh.trainable_variables)
+    for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
+        new.assign(old)
+    return fresh
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network inside a model that trains: its last layer, without the augmentation before it."""
+    return model.layers[-1]
+
+
+def _open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
+    last = folder / "last.keras"
+    if not resume:
+        if last.exists():
+            raise ModelError(
+                f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+            )
+        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
+    if not last.exists():
+        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
+    state = read_state(last)
+    before = Recipe.from_dict(state.recipe)
+    changed = [
+        name for name in recipe.differences(before) if not (name == "epochs" and recipe.schedule == "plateau")
+    ]
+    if changed:
+        raise ModelError(
+            f"{folder} was begun with another {', '.join(changed)}. Resume with the same settings, "
+            "or begin anew in another folder with --out."
+        )
+    if state.data["sha256"] != data["sha256"]:
+        raise ModelError(
+            f"{folder} was trained on other data ({state.data.get('source')}). Resume with the same data, "
+            "or begin anew in another folder with --out."
+        )
+    if state.backend.split()[0] != backend_name().split()[0]:
+        raise ModelError(
+            f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
+            f"--backend {state.backend.split()[0]}, for only the same back end goes on exactly."
+        )
+    state.recipe = recipe.to_dict()
+    return state
+
+
+def _fingerprint(training: Dataset, validation: Dataset) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for part in (training, validation):
+        digest.update(part.images.tobytes())
+        digest.update(part.targets.tobytes())
+    return {
+        "source": training.source,
+        "taxonomy": training.taxonomy.name,
+        "training": len(training),
+        "validation": len(validation),
+        "sha256": digest.hexdigest(),
+    }

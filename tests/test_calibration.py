@@ -1,0 +1,137 @@
+"""Bins, calibration error and temperature against second implementations of the same definitions."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from mien.errors import DataError
+from mien.evaluation import calibration
+
+
+def sampled(
+    n: int = 4000, classes: int = 7, temperature: float = 1.0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of random logits, and labels drawn from the same logits at some other temperature."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, (n, classes))
+    chances = softmax(logits / temperature, axis=1).cumsum(axis=1)
+    true = (random.random((n, 1)) > chances).sum(axis=1).clip(max=classes - 1)
+    return softmax(logits, axis=1), true
+
+
+def error_by_picture(probabilities: np.ndarray, true: np.ndarray, bins: int) -> float:
+    """The calibration error, one picture and one bin at a time, bins open below and closed above."""
+    error = 0.0
+    for b in range(bins):
+        confidences, rights = [], []
+        for row, label in zip(probabilities, true, strict=True):
+            if b / bins < row.max() <= (b + 1) / bins:
+                confidences.append(row.max())
+                rights.append(row.argmax() == label)
+        if rights:
+            error += len(rights) / len(true) * abs(np.mean(rights) - np.mean(confidences))
+    return error
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 80), st.integers(2, 8), st.integers(1, 20), st.integers(0, 99))
+def test_calibration_error_equals_one_reckoned_by_picture(n: int, classes: int, bins: int, seed: int) -> None:
+    probabilities, true = sampled(n, classes, 1.7, seed)
+    ours = calibration.expected_calibration_error(probabilities, true, bins)
+    assert ours == pytest.approx(error_by_picture(probabilities, true, bins))
+
+
+def test_bins_hold_their_upper_edge() -> None:
+    bins = calibration.reliability_bins(
+        np.array([[0.5, 0.5], [1.0, 0.0], [0.51, 0.49]]), np.array([0, 1, 0]), bins=2
+    )
+    assert bins.count.tolist() == [1, 2]
+    assert bins.accuracy.tolist() == [1.0, 0.5]
+    np.testing.assert_allclose(bins.confidence, [0.5, 0.755])
+    assert bins.error == pytest.approx(1 / 3 * 0.5 + 2 / 3 * 0.255)
+
+
+def test_empty_bins_are_nan_and_cost_nothing() -> None:
+    bins = calibration.reliability_bins(np.array([[0.9, 0.1]]), np.array([0]))
+    assert bins.count.sum() == 1
+    assert np.isnan(bins.accuracy).sum() == 14
+    assert bins.error == pytest.approx(0.1)
+
+
+def test_labels_drawn_from_the_probabilities_are_calibrated() -> None:
+    assert calibration.expected_calibration_error(*sampled()) < 0.02
+    assert calibration.expected_calibration_error(*sampled(temperature=3.0)) > 0.15
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 4.0])
+def test_the_temperature_that_was_used_is_found_again(temperature: float) -> None:
+    probabilities, true = sampled(20_000, temperature=temperature)
+    assert calibration.fit_temperature(probabilities, true) == pytest.approx(temperature, rel=0.03)
+
+
+@settings(max_examples=25)
+@given(st.integers(20, 200), st.integers(2, 8), st.floats(0.4, 4), st.integers(0, 99))
+def test_the_temperature_is_the_one_scipy_finds(n: int, classes: int, temperature: float, seed: int) -> None:
+    probabilities, true = sampled(n, classes, temperature, seed)
+
+    def loss(log_temperature: float) -> float:
+        return float(
+            -log_softmax(np.log(probabilities) / np.exp(log_temperature), axis=1)[np.arange(n), true].mean()
+        )
+
+    bounds = (np.log(calibration.COLDEST), np.log(calibration.HOTTEST))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    ours = calibration.fit_temperature(probabilities, true)
+    assert loss(np.log(ours)) <= best.fun + 1e-9
+    if calibration.COLDEST * 1.01 < ours < calibration.HOTTEST * 0.99:
+        assert ours == pytest.approx(np.exp(best.x), rel=1e-3)
+
+
+def test_a_model_that_is_always_or_never_right_meets_the_end_of_the_search() -> None:
+    probabilities = np.array([[0.6, 0.4], [0.3, 0.7]])
+    assert calibration.fit_temperature(probabilities, np.array([0, 1])) == pytest.approx(calibration.COLDEST)
+    assert calibration.fit_temperature(probabilities, np.array([1, 0])) == pytest.approx(calibration.HOTTEST)
+
+
+def test_probabilities_of_0_do_no_harm() -> None:
+    probabilities = np.tile(np.array([1.0, 0.0], np.float32), (6, 1))
+    fitted = calibration.fit_temperature(probabilities, np.array([0, 0, 0, 0, 0, 1]))
+    softened = calibration.apply_temperature(probabilities, fitted)
+    np.testing.assert_allclose(softened, np.tile([5 / 6, 1 / 6], (6, 1)), rtol=1e-6)
+
+
+def test_a_temperature_of_1_changes_nothing_and_none_changes_the_winner() -> None:
+    probabilities, _ = sampled(200)
+    np.testing.assert_allclose(calibration.apply_temperature(probabilities, 1.0), probabilities)
+    for temperature in (0.1, 0.7, 3.0, 20.0):
+        changed = calibration.apply_temperature(probabilities, temperature)
+        np.testing.assert_allclose(changed.sum(axis=1), 1)
+        np.testing.assert_array_equal(changed.argmax(axis=1), probabilities.argmax(axis=1))
+        reference = softmax(np.log(probabilities) / temperature, axis=1)
+        np.testing.assert_allclose(changed, reference, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_must_be_a_number_above_0(temperature: float) -> None:
+    with pytest.raises(DataError, match="temperature above 0, got"):
+        calibration.apply_temperature(np.array([[0.5, 0.5]]), temperature)
+
+
+@pytest.mark.parametrize("shapes", [((0, 2), (0,)), ((3, 2), (2,)), ((3,), (3,))])
+def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    probabilities, true = np.zeros(shapes[0]), np.zeros(shapes[1], np.int64)
+    for function in (calibration.expected_calibration_error, calibration.fit_temperature):
+        with pytest.raises(DataError, match="one picture or more"):
+            function(probabilities, true)
+
+
+def test_the_examples_of_the_docstring_hold() -> None:
+    failed, attempted = doctest.testmod(calibration)
+    assert (failed, attempted > 0) == (0, True)

@@ -1,0 +1,48 @@
+"""The model card survives being written and read, and is refused when it is not one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.card import ModelCard
+from mien.errors import ModelError
+
+CARD = ModelCard(name="n", labels=("a", "b"), taxonomy="custom", scores={"PublicTest": {"accuracy": 0.5}})
+
+
+@given(
+    st.builds(
+        ModelCard,
+        name=st.text(),
+        labels=st.lists(st.text(), min_size=2, max_size=9, unique=True).map(tuple),
+        taxonomy=st.text(),
+        temperature=st.floats(0.01, 100),
+        training_data=st.text(),
+    )
+)
+def test_read_back_equals_written(card: ModelCard) -> None:
+    assert ModelCard.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"name": "n", "labels": ["a", "b"]}', "{'a'}"])
+def test_what_is_no_card_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="Expected the JSON of a model card"):
+        ModelCard.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": ["a"]}, "two or more unique labels"),
+        ({"labels": ["a", "a"]}, "unique"),
+        ({"temperature": 0}, "above 0"),
+    ],
+)
+def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
+    text = json.dumps({**json.loads(CARD.to_json()), **change})
+    with pytest.raises(ModelError, match=sentence):
+        ModelCard.from_json(text)

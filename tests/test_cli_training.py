@@ -1,0 +1,196 @@
+"""Whole trainings through the command: a real kill, a real Ctrl-C, every saved model, the demo."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.data.synthetic import synthetic_dataset, write_csv
+from tests.test_cli import is_one_sentence, mien
+
+pytestmark = pytest.mark.slow
+
+RUN_FILES = {
+    "recipe.json", "history.csv", "best.keras", "last.keras", "state.json", "curves.png", "confusion.png",
+    "samples.png", "facial_emotions_model.h5", "model.onnx", "card.json", "evaluation.json",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "fer2013.csv"
+    write_csv(synthetic_dataset(105), path)
+    return path
+
+
+def start(table: Path, run: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mien", "train", "--data", str(table), "--out", str(run), *arguments]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
+    )
+
+
+def _hear_ctrl_c() -> None:
+    """What runs in the background of a shell is born deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    path = run / "history.csv"
+    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+
+
+def wait_for_epochs(process: subprocess.Popen[str], run: Path, epochs: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(rows(run)) < epochs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no epoch within five minutes"
+        time.sleep(0.05)
+
+
+def without_seconds(history: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+@pytest.fixture(scope="module")
+def whole_run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("whole") / "run"
+    process = start(table, run, "--recipe", "compact", "--epochs", "3", "--batch-size", "16")
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, out + err
+    assert "mien evaluate" in out
+    return run
+
+
+def test_a_run_folder_holds_everything(whole_run: Path) -> None:
+    assert {path.name for path in whole_run.iterdir()} == RUN_FILES
+    card = json.loads((whole_run / "card.json").read_text())
+    evaluation = json.loads((whole_run / "evaluation.json").read_text())
+    assert card["scores"]["PublicTest (selected on)"]["accuracy"] == evaluation["accuracy"]
+    best = min(rows(whole_run), key=lambda row: float(row["val_loss"]))
+    assert float(best["val_accuracy"]) == pytest.approx(evaluation["accuracy"], abs=1e-6)
+
+
+def test_a_real_kill_loses_at_most_the_epoch_under_way(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["--recipe", "compact", "--epochs", "3", "--batch-size", "16"]
+    for epochs in (1, 2):
+        process = start(table, run, *(arguments if epochs == 1 else ["--resume"]))
+        wait_for_epochs(process, run, epochs)
+        process.kill()
+        process.communicate()
+    done = mien("train", "--resume", "--out", run)
+    assert done.returncode == 0, done.stderr
+    assert without_seconds(rows(run)) == without_seconds(rows(whole_run))
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == RUN_FILES
+
+
+def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(table, run, "--recipe", "compact", "--epochs", "50", "--batch-size", "16")
+    wait_for_epochs(process, run, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 130, out + err
+    assert f"Go on with: mien train --resume --out {run}" in out
+    assert "Traceback" not in err
+    assert {path.name for path in run.iterdir()} == RUN_FILES
+
+
+def test_every_saved_model_scores_alike(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    answers: list[dict[str, Any]] = []
+    for model in (
+        whole_run,
+        whole_run / "best.keras",
+        whole_run / "facial_emotions_model.h5",
+        whole_run / "model.onnx",
+    ):
+        done = mien("evaluate", model, "--data", table, "--json", "--out", tmp_path / "figures")
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    for answer in answers[1:]:
+        assert answer["confusion"] == answers[0]["confusion"]
+        assert answer["loss"] == pytest.approx(answers[0]["loss"], abs=1e-4)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {"confusion.png", "samples.png", "reliability.png", "report.html", "evaluation.json"}
+
+
+def test_export_writes_every_format(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    for kind, name in (("onnx", "m.onnx"), ("int8", "m8.onnx"), ("h5", "m.h5"), ("keras", "m.keras")):
+        done = mien("export", whole_run, "--format", kind, "--out", tmp_path / name, "--data", table)
+        assert done.returncode == 0, done.stderr
+        done = mien("evaluate", tmp_path / name, "--data", table, "--json")
+        assert json.loads(done.stdout)["n"] == 7, done.stderr
+    assert (tmp_path / "m8.onnx").stat().st_size < 0.5 * (tmp_path / "m.onnx").stat().st_size
+    is_one_sentence(mien("export", whole_run, "--format", "tflite"), "onnx, int8, h5, keras, got 'tflite'")
+    is_one_sentence(mien("export", tmp_path / "m.onnx", "--format", "h5"), "cannot be turned back")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
+def test_a_foreign_h5_and_its_exports_score_alike(table: Path, tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(7, activation="softmax")]
+    )
+    network.save(tmp_path / "theirs.h5")
+    names = ["--model-labels", "anger,disgust,fear,joy,sadness,surprise,neutral"]
+    is_one_sentence(mien("evaluate", tmp_path / "theirs.h5", "--data", table), "--model-labels")
+    done = mien("evaluate", tmp_path / "theirs.h5", "--data", table, "--json", *names)
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)
+    for kind, name in (("onnx", "m.onnx"), ("keras", "m.keras")):
+        done = mien("export", tmp_path / "theirs.h5", "--format", kind, "--out", tmp_path / name, *names)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(mien("evaluate", tmp_path / name, "--data", table, "--json").stdout)
+        assert answer["confusion"] == expected["confusion"]
+        assert answer["loss"] == pytest.approx(expected["loss"], abs=1e-4)
+    is_one_sentence(mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-labels")
+
+
+def test_the_saved_h5_loads_in_plain_keras(whole_run: Path) -> None:
+    program = (
+        "import keras, numpy as np\n"
+        f"model = keras.models.load_model({str(whole_run / 'facial_emotions_model.h5')!r}, compile=False)\n"
+        "answer = model.predict(np.zeros((2, 48, 48, 1)), verbose=0)\n"
+        "assert answer.shape == (2, 7) and abs(answer.sum() - 2) < 1e-5\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("backend", ["jax"])
+def test_the_command_trains_on_another_back_end(table: Path, tmp_path: Path, backend: str) -> None:
+    done = mien("train", "--data", table, "--out", tmp_path / "run", "--recipe", "compact", "--epochs", "1",
+                "--backend", backend)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    state = json.loads((tmp_path / "run" / "state.json").read_text())
+    assert state["backend"].startswith(backend)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == RUN_FILES
+    is_one_sentence(
+        mien("train", "--resume", "--out", tmp_path / "run", "--epochs", "2"), "begun on jax", "--backend jax"
+    )
+
+
+def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
+    done = mien("demo", "--out", tmp_path / "demo", "--epochs", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("agrees with best.keras") == 2
+    assert "What to type next" in done.stdout
+    assert (tmp_path / "demo" / "faces.png").exists()
+    assert {path.name for path in (tmp_path / "demo" / "run").iterdir()} == RUN_FILES | {"PrivateTest"}
+    assert os.listdir(tmp_path) == ["demo"]  # noqa: PTH208

@@ -1,0 +1,45 @@
+"""Taxonomies: order, spellings and the map between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mien.errors import DataError
+from mien.labels import FER2013, FERPLUS, Taxonomy, get_taxonomy
+
+
+def test_index_orders_are_the_published_ones() -> None:
+    assert FER2013.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    assert FERPLUS.classes == (
+        "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taxonomy", "spelling", "index"),
+    [(FER2013, "Angry", 0), (FER2013, " happiness ", 3), (FER2013, "SUPRISE", 5), (FERPLUS, "happy", 1),
+     (FERPLUS, "contempt", 7), (FERPLUS, "sad", 3)],
+)  # fmt: skip
+def test_usual_spellings_are_understood(taxonomy: Taxonomy, spelling: str, index: int) -> None:
+    assert taxonomy.index(spelling) == index
+
+
+def test_an_unknown_label_names_those_expected() -> None:
+    with pytest.raises(DataError, match=r"one of the labels angry, disgust.*got 'contempt'"):
+        FER2013.index("contempt")
+
+
+def test_the_map_keeps_meaning_both_ways() -> None:
+    there = FER2013.map_to(FERPLUS)
+    back = FERPLUS.map_to(FER2013)
+    assert all(i is not None for i in there)
+    assert [back[i] for i in there if i is not None] == list(range(7))
+    assert back[FERPLUS.index("contempt")] is None
+
+
+def test_names_are_unique_and_known() -> None:
+    with pytest.raises(DataError, match="unique class names"):
+        Taxonomy("twice", ("a", "a"))
+    assert get_taxonomy("ferplus") is FERPLUS
+    with pytest.raises(DataError, match="fer2013, ferplus, got 'affectnet'"):
+        get_taxonomy("affectnet")

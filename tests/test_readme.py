@@ -1,0 +1,302 @@
+"""What the documents say is true: every snippet in README.md runs, and every command, link and file exists.
+
+The tables below claim each line of the README's shell blocks and each of its Python blocks. A snippet that none of
+them claims fails, and so does a claim that no snippet answers to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import typer
+
+from mien.card import METADATA_KEY, ModelCard
+from mien.cli import app
+from mien.labels import FER2013
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How a snippet is tested: what runs in its place (itself if empty), what it prints, a file that it leaves."""
+
+    prints: str
+    run: str = ""
+    leaves: str = ""
+
+
+INSTALLATION = {
+    "git clone URL mien && cd mien && make demo",
+    "pip install -e '.[cli,train]'",
+}
+FAST = {
+    "mien data fetch --to .": Claim("from Kaggle", run="mien data fetch --help"),
+    "mien data check fer2013.csv": Claim(r"pictures +210\b", leaves="fer2013-counts.png"),
+    "mien data draw drawn.csv --n 4200": Claim(
+        "Wrote 210 drawn faces", run="mien data draw drawn.csv --n 210", leaves="drawn.csv"
+    ),
+    "mien evaluate runs/first/model.onnx --data fer2013.csv --json": Claim('"macro_f1": 0'),
+    "training = mien.load": Claim(r"^\(48, 48\) uint8\n\(7,\) \('angry', 'disgust'"),
+    "classifier = mien.Classifier": Claim(r"^(\w+ \d+%\n){3}$"),
+}
+SLOW = {
+    "mien train --data fer2013.csv --recipe classic-short --out runs/first": Claim(
+        "Everything is in runs/first",
+        run="mien train --data fer2013.csv --recipe classic-short --out runs/first --epochs 2",
+        leaves="runs/first/curves.png",
+    ),
+    "mien train --resume --out runs/first": Claim(
+        "Everything is in runs/first", leaves="runs/first/card.json"
+    ),
+    "mien evaluate runs/first --data fer2013.csv": Claim(
+        "macro-F1", leaves="runs/first/PrivateTest/report.html"
+    ),
+    "mien evaluate theirs.h5 --data fer2013.csv --model-labels "
+    "angry,disgust,fear,happy,sad,surprise,neutral": Claim("theirs.h5 on fer2013.csv"),
+    "network = keras.models.load_model": Claim(r"^\(None, 48, 48, 1\) \(None, 7\)$"),
+    "mien export runs/first --format int8 --data fer2013.csv": Claim(
+        "Wrote", leaves="runs/first/model.int8.onnx"
+    ),
+}
+"""Run in the order of the README, in one folder, after `THEIRS` has made `theirs.h5`."""
+
+THEIRS = """
+import keras
+layers = [keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+keras.Sequential(layers).save("theirs.h5")
+"""
+COUNT = """
+from mien.training.networks import Classic, Compact, build_network
+print(*(f"{build_network(kind(), 7).count_params():,}" for kind in (Classic, Compact)))
+"""
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(text: str) -> list[str]:
+    """Lines without their comments."""
+    lines = (
+        re.sub(r"(^|\s)#.*", "", line).strip()
+        for block in blocks(text, "bash")
+        for line in block.splitlines()
+    )
+    return [line for line in lines if line]
+
+
+def snippets() -> list[str]:
+    """The README's shell lines and Python blocks, in their order."""
+    found: list[str] = []
+    for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        found += shell_lines(f"```bash\n{text}```") if language == "bash" else [text]
+    return found
+
+
+def claims_of(snippet: str) -> list[str]:
+    """The claims on a snippet: a shell line's is the line itself, a Python block's is how one of its lines begins."""
+    if "\n" not in snippet:
+        return [key for key in (*INSTALLATION, *FAST, *SLOW) if key == snippet]
+    return [key for key in (*FAST, *SLOW) if any(line.startswith(key) for line in snippet.splitlines())]
+
+
+def run(text: str, folder: Path) -> str:
+    """Run a shell line that begins with `mien`, or Python code; gives back what it prints."""
+    command = ["-c", text] if "\n" in text else ["-m", *text.split()]
+    environment = {**os.environ, "MIEN_CACHE": str(folder / "cache"), "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def check(snippet: str, claim: Claim, folder: Path) -> None:
+    printed = run(claim.run or snippet, folder)
+    assert re.search(claim.prints, printed), f"{snippet}\n{printed}"
+    assert not claim.leaves or (folder / claim.leaves).is_file(), snippet
+
+
+def write_linear_model(path: Path) -> None:
+    """An ONNX file in the form that `mien train` leaves, of a network with one layer."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(0).normal(0, 1e-3, (48 * 48, len(FER2013))).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 48, 48, 1])
+    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(FER2013)])
+    graph = helper.make_graph(
+        nodes, "linear", [image], [answer], [numpy_helper.from_array(weights, "weights")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    card = ModelCard("linear", FER2013.classes, FER2013.name)
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    path.parent.mkdir(parents=True)
+    onnx.save(model, str(path))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README's fast snippets speak of."""
+    folder = tmp_path_factory.mktemp("readme")
+    run("mien data draw fer2013.csv --n 210", folder)
+    write_linear_model(folder / "runs" / "first" / "model.onnx")
+    return folder
+
+
+def test_every_snippet_is_claimed_once_and_every_claim_is_met() -> None:
+    found = {snippet: claims_of(snippet) for snippet in snippets()}
+    assert {snippet: keys for snippet, keys in found.items() if len(keys) != 1} == {}
+    assert {key for keys in found.values() for key in keys} == {*INSTALLATION, *FAST, *SLOW}
+
+
+@pytest.mark.parametrize("key", FAST)
+def test_fast_snippet_runs(key: str, workplace: Path) -> None:
+    (snippet,) = [snippet for snippet in snippets() if key in claims_of(snippet)]
+    check(snippet, FAST[key], workplace)
+
+
+@pytest.mark.slow
+def test_slow_snippets_run_one_after_the_other(tmp_path: Path) -> None:
+    run("mien data draw fer2013.csv --n 210", tmp_path)
+    run(THEIRS, tmp_path)
+    for snippet in snippets():
+        for key in claims_of(snippet):
+            if key in SLOW:
+                check(snippet, SLOW[key], tmp_path)
+
+
+def test_installation_names_extras_and_targets_that_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    named = {extra for found in re.findall(r"'\.\[([\w,]+)\]'", README) for extra in found.split(",")}
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    wanted = {
+        target
+        for path in DOCUMENTS
+        for target in re.findall(r"(?:`|^|&& )make (\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert named <= set(extras)
+    assert {"demo", "test"} <= wanted <= targets
+
+
+def test_scores_in_json_are_those_that_are_documented(workplace: Path) -> None:
+    (command,) = [line for line in FAST if line.endswith("--json")]
+    document = json.loads(run(command, workplace))
+    (example,) = blocks((ROOT / "docs" / "evaluation.md").read_text("utf-8"), "text")
+    assert set(document) == top_keys(example)
+
+
+def top_keys(example: str) -> set[str]:
+    """Names of the outermost object of an abridged JSON text."""
+    depth, names = 0, set()
+    for token in re.finditer(r'[{}]|"(\w+)":', example):
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if depth == 1 and token[1]:
+            names.add(token[1])
+    return names
+
+
+def mentions() -> Iterator[tuple[str, list[str]]]:
+    """Each `mien …` in the documents, in a block or in a sentence, with the document's name."""
+    for path in DOCUMENTS:
+        text = path.read_text("utf-8")
+        for line in [*shell_lines(text), *re.findall(r"`([^`\n]+)`", text)]:
+            if line.startswith("mien ") and path.name != "CHANGELOG.md":
+                yield path.name, line.replace("\\|", "|").split()[1:]
+
+
+def test_commands_in_the_documents_exist() -> None:
+    seen = 0
+    for document, words in mentions():
+        command: Any = typer.main.get_command(app)
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, f"{document}: mien {' '.join(words)}"
+            command = command.commands[words.pop(0)]
+        options = {
+            name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        given = {word for word in words if word.startswith("--")}
+        assert given <= options | {"--help"}, f"{document}: {' '.join(words)}"
+        seen += 1
+    assert seen > 20
+
+
+def test_options_of_train_are_documented() -> None:
+    text = (ROOT / "docs" / "training.md").read_text("utf-8")
+    group: Any = typer.main.get_command(app)
+    command = group.commands["train"]
+    options = {name for parameter in command.params for name in parameter.opts} - {"--help", "--cache"}
+    assert {name for name in options if f"`{name}" not in text} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text("utf-8")
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        file = (document.parent / target) if target else document
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {
+                re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+            }
+
+
+def test_no_figure_is_missing() -> None:
+    assert [
+        name for path in DOCUMENTS for name in re.findall(r"<!--FIGURE:(\w+)-->", path.read_text("utf-8"))
+    ] == []
+
+
+def test_the_design_shows_the_tree_as_it_is() -> None:
+    tree = blocks((ROOT / "docs" / "design.md").read_text("utf-8"), "text")[1]
+    shown = re.findall(r"\w+\.py\b", tree)
+    house = ROOT / "src" / "mien"
+    inner = [path.name for path in house.rglob("*.py") if path.name != "__init__.py" or path.parent == house]
+    assert sorted(shown) == sorted(inner)
+
+
+def test_example_that_judges_a_function(tmp_path: Path) -> None:
+    printed = run((ROOT / "examples" / "judge_any_function.py").read_text("utf-8"), tmp_path)
+    accuracy = re.match(r"least squares: ([\d.]+)% of 210 faces", printed)
+    assert accuracy
+    assert float(accuracy[1]) > 100 / 7 + 10  # far above chance
+
+
+@pytest.mark.slow
+def test_example_that_trains(tmp_path: Path) -> None:
+    printed = run((ROOT / "examples" / "train_small.py").read_text("utf-8"), tmp_path)
+    assert re.search(r"^small-fer2013: [\d.]+% of 70 faces", printed, re.MULTILINE)
+    assert (tmp_path / "runs" / "small" / "model.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_parameters_are_those_of_the_networks(tmp_path: Path) -> None:
+    classic, compact = run(COUNT, tmp_path).split()
+    stages = re.findall(r"^\| [\w ]+ \|.*\| ([\d,]+) \|$", README, re.MULTILINE)
+    assert sum(int(stage.replace(",", "")) for stage in stages) == int(classic.replace(",", ""))
+    for text in (README, (ROOT / "docs" / "training.md").read_text("utf-8")):
+        assert classic in text
+        assert compact in text

@@ -1,0 +1,78 @@
+"""Recipes: frozen data that survives JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from mien.errors import ModelError
+from mien.training.augmentation import Augmentation
+from mien.training.recipe import RECIPES, Recipe, get_recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_read_back_equals_written(recipe: Recipe) -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.command.startswith("mien train")
+    assert recipe.name in recipe.command
+    assert recipe.cost
+    assert recipe.expected
+
+
+def test_a_recipe_does_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        get_recipe("classic").epochs = 3  # type: ignore[misc]
+
+
+def test_options_that_are_none_change_nothing() -> None:
+    recipe = get_recipe("classic-short")
+    assert recipe.with_options(epochs=None, seed=None) == recipe
+    changed = recipe.with_options(epochs=1, seed=5, warmup_epochs=None)
+    assert sorted(changed.differences(recipe)) == ["epochs", "seed"]
+
+
+def test_notes_make_no_difference() -> None:
+    recipe = get_recipe("classic")
+    assert replace(recipe, command="x", cost="y", expected="z").differences(recipe) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"epochs": 0}, "expected epochs from 1"),
+        ({"learning_rate": -1.0}, "expected learning_rate from"),
+        ({"learning_rate": float("nan")}, "expected learning_rate from"),
+        ({"schedule": "linear"}, "expected schedule to be one of plateau, cosine"),
+        ({"class_weights": "some"}, "expected class_weights to be one of none, balanced"),
+        ({"label_smoothing": 1.0}, "expected label_smoothing from 0 to 0.99"),
+        ({"seed": -1}, "expected seed from 0"),
+        ({"batch_size": 0}, "expected batch_size from 1"),
+    ],
+)
+def test_impossible_settings_are_refused(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        get_recipe("classic").with_options(**options)
+
+
+def test_sides_end_where_they_should() -> None:
+    recipe = replace(get_recipe("classic-short"), sides=((24, 2), (36, 1)), epochs=5)
+    assert [recipe.side_of(epoch) for epoch in range(5)] == [(24, 2), (24, 2), (36, 3), (48, 5), (48, 5)]
+    assert replace(recipe, epochs=1).side_of(0) == (24, 1)
+
+
+def test_what_is_no_recipe_is_refused() -> None:
+    with pytest.raises(ModelError, match="does not have the fields of a recipe"):
+        Recipe.from_dict({"name": "x"})
+    with pytest.raises(ModelError, match="got 'resnet'"):
+        get_recipe("resnet")
+
+
+def test_the_stack_holds_what_is_wanted() -> None:
+    assert Augmentation(flip=False, shift=0, turn=0, zoom=0, light=0, contrast=0).stack() == []
+    names = [type(layer).__name__ for layer in Augmentation(erase=0.5).stack()]
+    assert names == [
+        "RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomBrightness", "RandomContrast",
+        "RandomErasing",
+    ]  # fmt: skip

@@ -1,0 +1,218 @@
+"""Saved models: plain Keras loads them, every format answers alike, and the card comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from mien.card import ModelCard
+from mien.errors import DataError, ModelError
+from mien.labels import FER2013
+from mien.recognition.classifier import Classifier
+from mien.training.networks import Classic, Compact, NetworkSpec, build_network
+from mien.training.onnx_export import export_onnx, quantize
+from mien.training.saving import load_classifier, read_card, save_network
+
+CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")
+CLASSIC = Classic(widths=(8, 8, 8), dense=16)
+COMPACT = Compact(stem=8, widths=(8, 16), blocks=(1, 1))
+PARITY = 1e-5
+INT8_MEAN = 0.02
+"""How far int8 probabilities may be from float32 ones on average; single ones stray further."""
+
+
+def crops(n: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, 48, 48), dtype=np.uint8)
+
+
+def trained_like(spec: NetworkSpec, side: int = 48) -> keras.Model:
+    """A network whose batch normalisation has seen something, so that folding it would show."""
+    keras.utils.set_random_seed(0)
+    network = build_network(spec, 7, side=side)
+    rng = np.random.default_rng(1)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([w + rng.uniform(0.1, 0.5, w.shape) for w in layer.get_weights()])
+    return network
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_plain_keras_loads_what_was_saved(tmp_path: Path, suffix: str) -> None:
+    network = trained_like(CLASSIC)
+    path = save_network(network, tmp_path / f"facial_emotions_model{suffix}", CARD)
+    plain = keras.models.load_model(path, compile=False)
+    pixels = crops()[..., None].astype(np.float32)
+    np.testing.assert_array_equal(plain.predict(pixels, verbose=0), network.predict(pixels, verbose=0))
+    assert read_card(path) == CARD
+    again = load_classifier(path)
+    assert again.labels == FER2013.classes
+    np.testing.assert_array_equal(again.probabilities(crops()), network.predict(pixels, verbose=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spec", "side", "outputs"),
+    [
+        (CLASSIC, 48, ["probabilities"]),
+        (CLASSIC, 36, ["probabilities"]),
+        (COMPACT, 48, ["features", "probabilities"]),
+    ],
+    ids=["classic", "classic-36", "compact"],
+)
+def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int, outputs: list[str]) -> None:
+    card = replace(CARD, scores={"PublicTest": {"accuracy": 0.25}})
+    source = save_network(trained_like(spec, side), tmp_path / "m.keras", card)
+    target = export_onnx(source, tmp_path / "m.onnx", card)
+    model = onnx.load(target)
+    assert sorted(output.name for output in model.graph.output) == outputs
+    expected = load_classifier(source).probabilities(crops())
+    light = Classifier(target, threads=1)
+    assert light.card == card
+    np.testing.assert_allclose(light.probabilities(crops()), expected, atol=PARITY)
+    np.testing.assert_allclose(light.probabilities(crops(1)), expected[:1], atol=PARITY)
+    small = Classifier(quantize(target, tmp_path / "m.int8.onnx", crops(64)))
+    assert small.card == card
+    assert np.abs(small.probabilities(crops()) - expected).mean() < INT8_MEAN
+    assert {path.name for path in tmp_path.iterdir()} == {"m.keras", "m.onnx", "m.int8.onnx"}
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model as the tutorials make it: pixels already divided by 255, no card."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    path = tmp_path_factory.mktemp("foreign") / "theirs.h5"
+    network.save(path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
+def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
+    with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
+        load_classifier(foreign)
+    with pytest.raises(ModelError, match="expected 3 labels, one for each class of the network, got 2"):
+        load_classifier(foreign, labels=["a", "b"])
+    classifier = load_classifier(foreign, labels=["a", "b", "c"])
+    weights, bias = classifier.network.get_weights()
+    for scale, given in ((1 / 255, None), (1 / 127.5, 1 / 127.5), (1e-4, 1e-4)):
+        logits = crops(4).reshape(4, -1) * scale @ weights + bias
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        answer = load_classifier(foreign, labels=["a", "b", "c"], scale=given).probabilities(crops(4))
+        np.testing.assert_allclose(answer, expected, atol=1e-4)
+
+
+def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Path) -> None:
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((48, 48, 1)), layers.Rescaling(1 / 255), layers.Flatten()])
+    network = keras.Sequential([keras.Input((48, 48, 1)), inner, layers.Dense(2, activation="softmax")])
+    network.save(tmp_path / "nested.keras")
+    pixels = crops(4)[..., None].astype(np.float32)
+    answer = load_classifier(tmp_path / "nested.keras", labels=["a", "b"]).probabilities(crops(4))
+    np.testing.assert_array_equal(answer, network.predict(pixels, verbose=0))
+
+
+def test_labels_are_not_taken_over_a_card(tmp_path: Path) -> None:
+    path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
+    with pytest.raises(ModelError, match="leave --model-labels and --pixel-scale out"):
+        load_classifier(path, labels=list(reversed(FER2013.classes)))
+
+
+def test_what_is_no_keras_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.keras: expected a .keras or .h5 file, found none"):
+        load_classifier(tmp_path / "none.keras")
+    for name in ("text.h5", "text.keras"):
+        path = tmp_path / name
+        path.write_text("<html>")
+        with pytest.raises(ModelError, match="got something else or a cut file"):
+            load_classifier(path)
+    with h5py.File(tmp_path / "empty.h5", "w"):
+        pass
+    with pytest.raises(ModelError, match="cannot load this model"):
+        load_classifier(tmp_path / "empty.h5")
+
+
+def test_another_input_shape_is_refused(tmp_path: Path) -> None:
+    layers = keras.layers
+    network = keras.Sequential(
+        [keras.Input((64, 64, 3)), layers.Flatten(), layers.Dense(7, activation="softmax")]
+    )
+    path = save_network(network, tmp_path / "m.keras", CARD)
+    with pytest.raises(
+        ModelError, match=r"from \(48, 48, 1\) to \(classes,\), got one from \(None, 64, 64, 3\)"
+    ):
+        load_classifier(path)
+
+
+@pytest.mark.slow
+def test_a_conversion_that_fails_says_so(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").write_text("cut")
+    with pytest.raises(ModelError, match="the conversion to ONNX failed"):
+        export_onnx(tmp_path / "m.keras", tmp_path / "m.onnx", CARD)
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) -> None:
+    classifier = Classifier(make_onnx(tmp_path / "m.onnx", CARD))
+    for wrong in (
+        np.zeros((1, 48, 47), np.uint8),
+        np.zeros((48, 48), np.uint8),
+        np.zeros((1, 48, 48), np.float32),
+    ):
+        with pytest.raises(DataError, match=r"uint8 \(n, 48, 48\)"):
+            classifier.probabilities(wrong)
+    assert classifier.probabilities(np.zeros((0, 48, 48), np.uint8)).shape == (0, 7)
+
+
+def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
+    plain = Classifier(make_onnx(tmp_path / "plain.onnx", CARD)).probabilities(crops(8))
+    cooled = Classifier(make_onnx(tmp_path / "cool.onnx", replace(CARD, temperature=2.0))).probabilities(
+        crops(8)
+    )
+    expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(cooled, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: path, "found none"),
+        (lambda path: (path.write_bytes(b"no model"), path)[1], "does not load as one"),
+        (lambda path: make_onnx(path, None), "expected a model card in the file's metadata, found none"),
+        (lambda path: make_onnx(path, CARD, side=64), r"expected one input of shape \(n, 48, 48, 1\)"),
+        (lambda path: make_onnx(path, replace(CARD, labels=("a", "b"))), "probabilities with 2 classes"),
+    ],
+    ids=["missing", "junk", "no-card", "shape", "classes"],
+)
+def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
+    with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
+        Classifier(make(tmp_path / "m.onnx"))  # type: ignore[operator]
+
+
+def make_onnx(path: Path, card: ModelCard | None, *, side: int = 48) -> Path:
+    """A linear model written by hand, without Keras: the mean of each seventh of the rows, then softmax."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes, "linear",
+        [helper.make_tensor_value_info("image", kind, ["n", side, side, 1])],
+        [helper.make_tensor_value_info("probabilities", kind, ["n", 7])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if card:
+        helper.set_model_props(model, {"mien.card": card.to_json()})
+    onnx.save(model, path)
+    return path
