@@ -51,6 +51,9 @@ def train(
         str | None, typer.Option(metavar="none|balanced", help="Weigh rare classes up.")
     ] = None,
     mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="float32|bfloat16", help="The numbers it computes with.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes everything that is random.")] = None,
     out_folder: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder.")] = None,
     resume: Annotated[
@@ -70,7 +73,7 @@ def train(
     options = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
-        "seed": seed,
+        "precision": precision, "seed": seed,
     }  # fmt: skip
     prepare_keras(backend)
     folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)

@@ -161,7 +161,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         folder: the run folder.
         state: the training's memory, filled in place.
-        network: the network without the augmentation, for `best.keras`.
+        network: gives the network to save as `best.keras`, without the augmentation.
         card: the card to put into `best.keras`.
         stopping: asked for its memory at each epoch's end.
         plateau: likewise, where there is one.
@@ -172,7 +172,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         folder: Path,
         state: TrainingState,
-        network: keras.Model,
+        network: Callable[[], keras.Model],
         card: ModelCard,
         *,
         stopping: RememberingEarlyStopping,
@@ -205,7 +205,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             self._state.stopping = self._stopping.memory()
             self._state.plateau = self._plateau.memory() if self._plateau else {}
             if self._state.best is self._state.history[-1]:
-                save_network(self._network, self._folder / "best.keras", self._card)
+                save_network(self._network(), self._folder / "best.keras", self._card)
             save_checkpoint(self.model, self._state, self._folder / "last.keras")
             self._state.write_text_files(self._folder)
         if self._on_epoch:

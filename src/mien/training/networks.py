@@ -7,15 +7,21 @@ training and serving cannot drift apart, and answers with probabilities (n, clas
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import layers
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Precision = Literal["float32", "bfloat16"]
 
 FEATURES = "features"
 """Name of the last feature map's layer in networks that end in global average pooling and one dense layer."""
@@ -112,7 +118,9 @@ def _residual(x: Any, width: int, *, strides: int) -> Any:
     return layers.Activation("relu")(layers.Add()([x, shortcut]))
 
 
-def build_network(spec: NetworkSpec, classes: int, *, side: int = CROP_SIZE) -> keras.Model:
+def build_network(
+    spec: NetworkSpec, classes: int, *, side: int = CROP_SIZE, precision: Precision = "float32"
+) -> keras.Model:
     """A network with fresh weights.
 
     Args:
@@ -120,6 +128,7 @@ def build_network(spec: NetworkSpec, classes: int, *, side: int = CROP_SIZE) -> 
         classes: how many probabilities it gives.
         side: side in pixels at which it works inside; it reduces its input first where this is under 48. The
             weights have the same shapes for every side, so that a training may begin small and cheap.
+        precision: the numbers it computes with; `bfloat16` keeps weights, rescaling and softmax in float32.
 
     Returns:
         A model from float32 (n, 48, 48, 1), values 0 to 255, to probabilities float32 (n, classes).
@@ -128,9 +137,21 @@ def build_network(spec: NetworkSpec, classes: int, *, side: int = CROP_SIZE) -> 
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
     if side != CROP_SIZE:
         x = layers.Resizing(side, side, antialias=True, name=REDUCTION)(x)
-    x = spec.body(x)
-    probabilities = layers.Dense(classes, activation="softmax", name="probabilities")(x)
+    with _computing_in(precision):
+        x = spec.body(x)
+    probabilities = layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(x)
     return keras.Model(image, probabilities, name=type(spec).__name__.lower())
+
+
+@contextmanager
+def _computing_in(precision: Precision) -> Iterator[None]:
+    """Layers made inside the block compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else "mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def multiply_adds(network: keras.Model) -> int:

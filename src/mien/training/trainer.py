@@ -146,7 +146,7 @@ def _fit(
     keeper = Keeper(
         folder,
         state,
-        network_of(model),
+        lambda: _network_to_save(model, recipe, state.epoch - 1),
         card_of(recipe, training),
         stopping=stopping,
         plateau=plateau,
@@ -174,7 +174,9 @@ def _fit(
 
 def _build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
     side, _ = recipe.side_of(epoch)
-    network = build_network(recipe.network, len(training.taxonomy), side=side)
+    network = build_network(
+        recipe.network, len(training.taxonomy), side=side, precision=recipe.precision
+    )
     model = keras.Sequential([keras.Input(network.input_shape[1:]), *recipe.augmentation.stack(), network])
     steps = len(TrainingBatches(training, recipe))
     model.compile(
@@ -229,6 +231,17 @@ def _at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: in
 def network_of(model: keras.Model) -> keras.Model:
     """The network inside a model that trains: its last layer, without the augmentation before it."""
     return model.layers[-1]
+
+
+def _network_to_save(model: keras.Model, recipe: Recipe, epoch: int) -> keras.Model:
+    """The network inside a model that trains, in float32 whatever it computes with while it trains."""
+    network = network_of(model)
+    if recipe.precision == "float32":
+        return network
+    side, _ = recipe.side_of(epoch)
+    plain = build_network(recipe.network, network.output_shape[1], side=side)
+    plain.set_weights(network.get_weights())
+    return plain
 
 
 def _open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
