@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from mien.card import ModelCard
 from mien.data.dataset import Dataset
 from mien.labels import FER2013, Taxonomy
 
@@ -41,3 +43,28 @@ def make_dataset(
 def dataset() -> Dataset:
     """A small data set with all three splits and all seven classes."""
     return make_dataset()
+
+
+CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")
+
+
+def make_onnx(path: Path, card: ModelCard | None = CARD, *, side: int = 48) -> Path:
+    """A linear model written by hand, without Keras: the mean of each seventh of the rows, then softmax."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes, "linear",
+        [helper.make_tensor_value_info("image", kind, ["n", side, side, 1])],
+        [helper.make_tensor_value_info("probabilities", kind, ["n", 7])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if card:
+        helper.set_model_props(model, {"mien.card": card.to_json()})
+    onnx.save(model, path)
+    return path

@@ -155,7 +155,7 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
 def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013
-    from tests.test_saving import make_onnx
+    from tests.conftest import make_onnx
 
     model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, taxonomy="fer2013"))
     program = (

@@ -11,15 +11,14 @@ import numpy as np
 import onnx
 import pytest
 
-from mien.card import ModelCard
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
 from mien.labels import FER2013
 from mien.recognition.classifier import Classifier
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
 from mien.training.saving import load_classifier, read_card, save_network
+from tests.conftest import CARD
 
-CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")
 CLASSIC = Classic(widths=(8, 8, 8), dense=16)
 COMPACT = Compact(stem=8, widths=(8, 16), blocks=(1, 1))
 PARITY = 1e-5
@@ -157,62 +156,3 @@ def test_a_conversion_that_fails_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="the conversion to ONNX failed"):
         export_onnx(tmp_path / "m.keras", tmp_path / "m.onnx", CARD)
     assert not (tmp_path / "m.onnx").exists()
-
-
-def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) -> None:
-    classifier = Classifier(make_onnx(tmp_path / "m.onnx", CARD))
-    for wrong in (
-        np.zeros((1, 48, 47), np.uint8),
-        np.zeros((48, 48), np.uint8),
-        np.zeros((1, 48, 48), np.float32),
-    ):
-        with pytest.raises(DataError, match=r"uint8 \(n, 48, 48\)"):
-            classifier.probabilities(wrong)
-    assert classifier.probabilities(np.zeros((0, 48, 48), np.uint8)).shape == (0, 7)
-
-
-def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
-    plain = Classifier(make_onnx(tmp_path / "plain.onnx", CARD)).probabilities(crops(8))
-    cooled = Classifier(make_onnx(tmp_path / "cool.onnx", replace(CARD, temperature=2.0))).probabilities(
-        crops(8)
-    )
-    expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(cooled, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (lambda path: path, "found none"),
-        (lambda path: (path.write_bytes(b"no model"), path)[1], "does not load as one"),
-        (lambda path: make_onnx(path, None), "expected a model card in the file's metadata, found none"),
-        (lambda path: make_onnx(path, CARD, side=64), r"expected one input of shape \(n, 48, 48, 1\)"),
-        (lambda path: make_onnx(path, replace(CARD, labels=("a", "b"))), "probabilities with 2 classes"),
-    ],
-    ids=["missing", "junk", "no-card", "shape", "classes"],
-)
-def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
-    with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
-        Classifier(make(tmp_path / "m.onnx"))  # type: ignore[operator]
-
-
-def make_onnx(path: Path, card: ModelCard | None, *, side: int = 48) -> Path:
-    """A linear model written by hand, without Keras: the mean of each seventh of the rows, then softmax."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7)).astype(np.float32)
-    nodes = [
-        helper.make_node("Flatten", ["image"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    graph = helper.make_graph(
-        nodes, "linear",
-        [helper.make_tensor_value_info("image", kind, ["n", side, side, 1])],
-        [helper.make_tensor_value_info("probabilities", kind, ["n", 7])],
-        [onnx.numpy_helper.from_array(weights, "weights")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    if card:
-        helper.set_model_props(model, {"mien.card": card.to_json()})
-    onnx.save(model, path)
-    return path

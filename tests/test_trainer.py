@@ -67,6 +67,11 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
             id="cosine-sides",
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            {"precision": "bfloat16", "schedule": "cosine", "sides": ((24, 2),)},
+            id="bfloat16",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_resumed_training_has_the_history_of_one_never_stopped(
@@ -264,3 +269,14 @@ def test_the_same_code_trains_and_resumes_on_every_back_end(tmp_path: Path, back
     assert len(whole) == 3
     assert np.isfinite(whole).all()
     assert backend in read_state(tmp_path / "cut" / "last.keras").backend
+
+
+@pytest.mark.slow
+def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset: Dataset) -> None:
+    recipe = tiny_recipe(precision="bfloat16", epochs=2)
+    train(dataset, recipe, tmp_path)
+    best = keras.models.load_model(tmp_path / "best.keras", compile=False)
+    assert {layer.compute_dtype for layer in best.layers} == {"float32"}
+    training = keras.models.load_model(tmp_path / "last.keras", compile=False).layers[-1]
+    convolution = next(layer for layer in training.layers if isinstance(layer, keras.layers.Conv2D))
+    assert (convolution.compute_dtype, convolution.variable_dtype) == ("bfloat16", "float32")

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
     from mien.errors import DataError, MienError, MissingExtra, ModelError
     from mien.labels import FER2013, FERPLUS, Taxonomy
     from mien.recognition.classifier import Classifier
+    from mien.recognition.faces import Box, Expression, Face
+    from mien.recognition.recognizer import Recognizer
 
 __version__ = "0.1.0"
 
 __all__ = [
     "FER2013",
     "FERPLUS",
+    "Box",
     "Classifier",
     "DataError",
     "Dataset",
+    "Expression",
+    "Face",
     "MienError",
     "MissingExtra",
     "ModelCard",
     "ModelError",
+    "Recognizer",
     "Taxonomy",
     "load",
 ]
@@ -38,13 +44,17 @@ __all__ = [
 _HOMES = {
     "FER2013": "labels",
     "FERPLUS": "labels",
+    "Box": "recognition.faces",
     "Classifier": "recognition.classifier",
     "DataError": "errors",
     "Dataset": "data",
+    "Expression": "recognition.faces",
+    "Face": "recognition.faces",
     "MienError": "errors",
     "MissingExtra": "errors",
     "ModelCard": "card",
     "ModelError": "errors",
+    "Recognizer": "recognition.recognizer",
     "Taxonomy": "labels",
     "load": "data",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,13 +27,32 @@ def replacing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     aside = Path(name)
     try:
-        yield aside
+        with _naming(path):
+            yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.chmod(0o644)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove what `replacing` left in a folder when the process was killed; nobody may be writing there."""
+    for path in Path(folder).glob(".*"):
+        if re.fullmatch(r"\.[^.].*-[a-z0-9_]{8}(\.\w+)?", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A full disk has no name: say which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:

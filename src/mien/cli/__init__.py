@@ -1,17 +1,20 @@
 """The `mien` command: composes the wings, and turns errors into one sentence and an exit code.
 
-Exit codes: 0 done; 2 the input was at fault; 130 ended by Ctrl-C. Heavy imports happen inside the commands.
+Exit codes: 0 done; 1 some of many inputs failed; 2 the input was at fault; 130 ended by Ctrl-C. Heavy imports happen
+inside the commands.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from mien import __version__
-from mien.cli import data, demo, evaluating, exporting, training
+from mien.cli import data, demo, evaluating, exporting, predicting, training
+from mien.cli.screen import Stopped
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -23,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("predict")(predicting.predict)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
 app.command("export")(exporting.export)
@@ -30,6 +34,9 @@ app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.
 _UsageFault: Any = typer.BadParameter.__mro__[2]
+
+
+_CTRL_C = 130
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,9 +71,11 @@ def run(arguments: list[str] | None = None) -> int:
     except _UsageFault as error:
         error.show()
         return int(error.exit_code)
+    except Stopped as stop:
+        sys.stderr.write(f"{stop}\n")
+        return _CTRL_C
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("Stopped.\n")
-        return 130
+        code = _CTRL_C
     except MienError as error:
         if debug:
             raise
@@ -78,6 +87,9 @@ def run(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"mien: {place}cannot be read or written ({error.strerror or error}).\n")
+        remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        sys.stderr.write(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}\n")
         return 2
+    if code == _CTRL_C:  # Typer makes this code of a KeyboardInterrupt
+        sys.stderr.write("Stopped.\n")
     return code if isinstance(code, int) else 0

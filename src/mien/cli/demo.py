@@ -11,7 +11,7 @@ import typer
 
 from mien.cli.models import open_model, prepare_keras
 from mien.cli.options import load_data
-from mien.cli.screen import out
+from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def demo(
     _say(2, "Training")
     path = data or str(folder / TABLE)
     if _train(dataset, path, run_folder, epochs, small=data is None).interrupted:
-        out.print(f"\nStopped. What is done is in {run_folder}; the same command takes it up again.")
-        raise typer.Exit(130)
+        raise Stopped(f"\nStopped. What is done is in {run_folder}; the same command takes it up again.")
     _say(3, "The test split, read once, at the end")
     _judge(dataset, run_folder)
     _say(4, "The saved models, read back")

@@ -44,6 +44,9 @@ def export(
     """Write a model in another format, its card inside."""
     if format_ not in _NAMES:
         raise ModelError(f"Expected the format to be one of {', '.join(_NAMES)}, got {format_!r}.")
+    suffix = Path(_NAMES[format_]).suffix
+    if out_file and out_file.suffix.lower() != suffix:
+        raise ModelError(f"{out_file}: expected a name that ends in {suffix} for the format {format_}.")
     loaded = open_model(model, labels=model_labels, scale=pixel_scale)
     if loaded.path.suffix == ".onnx" and format_ != "int8":
         raise ModelError(

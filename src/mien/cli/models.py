@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mien.card import ModelCard
 
@@ -46,6 +48,7 @@ def prepare_keras(backend: str | None = None) -> None:
 
     Raises:
         MissingExtra: Keras or its back end is not installed.
+        ModelError: there is no such back end.
     """
     if backend is not None and backend not in BACKENDS:
         raise ModelError(f"Expected the back end to be one of {', '.join(BACKENDS)}, got {backend!r}.")
@@ -54,10 +57,33 @@ def prepare_keras(backend: str | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
-        import keras
+        with _nothing_on_standard_error():
+            import keras
+
+            with suppress(ImportError):
+                import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
     except ImportError as error:
         raise MissingExtra(error.name or "Keras", "jax" if error.name == "jax" else "train") from error
-    del keras
+    if backend and keras.backend.backend() != backend:
+        raise ModelError(f"Keras runs on {keras.backend.backend()} already and cannot change to {backend}.")
+
+
+@contextmanager
+def _nothing_on_standard_error() -> Iterator[None]:
+    """TensorFlow's C++ side talks there while it is loaded, before any setting of its log level counts."""
+    if "keras" in sys.modules or "--debug" in sys.argv:
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def open_model(model: str, *, labels: str | None = None, scale: float | None = None) -> LoadedModel:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from mien.cli.models import LoadedModel
     from mien.evaluation.evaluate import Evaluation
 
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Ctrl-C ended a command that has something to say of it."""
+
+
 _WIDE = 120
 """Columns where there is no terminal to ask, as in a log file."""
 

@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.models import LoadedModel, prepare_keras
 from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
-from mien.cli.screen import counts_table, out, print_evaluation, progress
+from mien.cli.screen import Stopped, counts_table, out, print_evaluation, progress
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -68,14 +68,15 @@ def train(
     the end, with mien evaluate). Ctrl-C ends cleanly; --resume goes on exactly where a stopped or killed
     training was, with the settings it was begun with.
     """
-    from mien.training.run_folder import Origin
-
     options = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
         "precision": precision, "seed": seed,
     }  # fmt: skip
-    prepare_keras(backend)
+    early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
+    prepare_keras(backend)  # after the data: a table at fault need not wait for it
+    from mien.training.run_folder import Origin  # brings Keras
+
     folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)
     chosen = _choose_recipe(origin, recipe, {k: v for k, v in options.items() if v is not None}, mixup)
     origin = Origin(
@@ -84,11 +85,19 @@ def train(
         labels or (origin.labels if origin else "fer2013"),
         str(votes) if votes else (origin.votes if origin else None),
     )
-    dataset = load_data(origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache)
-    run = run_training(dataset, origin, folder, resume=resume)
+    dataset = early or load_data(
+        origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache
+    )
+    try:
+        run = run_training(dataset, origin, folder, resume=resume)
+    except KeyboardInterrupt:
+        raise Stopped(
+            "Stopped before an epoch was whole, so nothing is kept. The same command begins again."
+        ) from None
     if run.interrupted:
-        out.print(f"\nStopped after epoch {len(run.history)}. Go on with: mien train --resume --out {folder}")
-        raise typer.Exit(130)
+        raise Stopped(
+            f"\nStopped after epoch {len(run.history)}. Go on with: mien train --resume --out {folder}"
+        )
     out.print(f"\nEverything is in {folder}.")
     if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
         return
@@ -118,6 +127,8 @@ def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool
             on_epoch=display.on_epoch,
             origin={"path": origin.path, "labels": origin.labels, "votes": origin.votes},
         )
+    if run.interrupted:
+        out.print("Stopping: writing the models, figures and scores of the best epoch …")
     finish_run(run, dataset)
     return run
 

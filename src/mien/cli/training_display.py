@@ -31,6 +31,7 @@ class TrainingDisplay:
         self._folder = folder
         self._live = Live(console=out, refresh_per_second=4, transient=True) if out.is_terminal else None
         self._began = (0, 0, 0.0)
+        self._best: float | None = None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -50,20 +51,27 @@ class TrainingDisplay:
         done = (now.epoch - 1) * now.batches + now.batch
         if self._began[0] != now.epoch:
             self._began = (now.epoch, done, time.monotonic())
-        seconds = (time.monotonic() - self._began[2]) / max(done - self._began[1], 1)
+        self._live.update(self._line(now, done))
+
+    def _line(self, now: BatchProgress, done: int) -> Table:
+        measured = done - self._began[1]
+        seconds = (time.monotonic() - self._began[2]) / max(measured, 1)
+        left = clock(seconds * (now.batches - now.batch)) if measured else "…"
+        all_left = clock(seconds * (now.epochs * now.batches - done)) if measured else "…"
         row = Table.grid(padding=(0, 2))
         row.add_row(
-            f"epoch {now.epoch}/{now.epochs}",
-            ProgressBar(total=now.batches, completed=now.batch, width=24),
-            f"loss {now.loss:.4f}  accuracy {now.accuracy:.2%}",
-            f"epoch done in {clock(seconds * (now.batches - now.batch))}",
-            f"all {now.epochs} in {clock(seconds * (now.epochs * now.batches - done))}",
+            f"{now.epoch}/{now.epochs}",
+            ProgressBar(total=now.batches, completed=now.batch, width=12),
+            f"loss {now.loss:.3f} acc {now.accuracy:.1%}",
+            f"best val_loss {self._best:.3f}" if self._best else "",
+            f"epoch {left}, all {all_left}",
         )
-        self._live.update(row)
+        return row
 
     def on_epoch(self, state: TrainingState) -> None:
         """Print the epoch that ended and draw the curves."""
         row, best = state.history[-1], state.best
+        self._best = best["val_loss"] if best else None
         mark = (
             "  best so far"
             if best is row

@@ -98,7 +98,8 @@ def _find(folder: Path, base: str) -> Path | None:
     names = [base + packing for packing in _PACKINGS]
     if base == PREFERRED[0][0]:
         names += [base.removesuffix(".csv") + packing for packing in _PACKINGS[1:]]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    there = {path.name.lower(): path for path in folder.iterdir() if path.is_file()}
+    return next((there[name] for name in names if name in there), None)
 
 
 def find_votes(folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,51 +9,42 @@ import onnxruntime as ort
 
 from mien.card import METADATA_KEY, ModelCard
 from mien.errors import DataError, ModelError
+from mien.recognition.models import DEFAULT, read_model
+from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 PROBABILITIES = "probabilities"
 """Name of the output that holds the probabilities."""
 
+_MOST_AT_ONCE = 256
+"""Crops in one call of the network; more take more memory and no less time."""
+
 
 class Classifier:
-    """An expression classifier in an ONNX file made by mien.
+    """An expression classifier in an ONNX file made by mien. One may serve many threads at once.
 
     Args:
-        model: path of the file.
-        threads: processor threads to use; 0 lets ONNX Runtime choose.
+        model: path of an ONNX file, a run folder, or the name of a bundled model.
+        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
 
     Raises:
-        ModelError: the file is missing, is no ONNX file, has no card or does not take what its card says.
+        ModelError: the file is missing, is no ONNX file, keeps data in other files, has no card or does not take
+            what its card says.
+
+    >>> import numpy as np
+    >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape
+    (2, 7)
     """
 
-    def __init__(self, model: str | Path, *, threads: int = 0) -> None:
-        path = Path(model)
-        if not path.is_file():
-            raise ModelError(
-                f"{path}: expected an ONNX file, found none. Make one with: mien export MODEL --format onnx"
-            )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            # From bytes, the runtime has no folder to follow external data into.
-            self._session = ort.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ModelError(
-                f"{path}: expected an ONNX model, got a file that does not load as one."
-            ) from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise ModelError(
-                f"{path}: expected a model card in the file's metadata, found none, so its labels are unknown. "
-                "Export it with: mien export MODEL --format onnx"
-            )
-        self.card = ModelCard.from_json(metadata[METADATA_KEY])
-        self._check_shapes(path)
+    def __init__(self, model: str | Path = DEFAULT, *, threads: int = 0) -> None:
+        self.name, data = read_model(model)
+        self.card = _read_card(self.name, data)
+        self._session = open_session(self.name, data, threads)
+        self._check_shapes()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -80,20 +70,70 @@ class Classifier:
             )
         if not len(crops):
             return np.zeros((0, len(self.labels)), np.float32)
+        parts = [self._run(crops[i : i + _MOST_AT_ONCE]) for i in range(0, len(crops), _MOST_AT_ONCE)]
+        return self.card.calibrated(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         answer: NDArray[np.float32] = self._session.run([PROBABILITIES], {self._input: pixels})[0]
-        return self.card.calibrated(answer)
+        return answer
 
-    def _check_shapes(self, path: Path) -> None:
+    def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
         expected = [self.card.input.height, self.card.input.width, 1]
         if len(inputs) != 1 or list(inputs[0].shape[1:]) != expected:
             raise ModelError(
-                f"{path}: expected one input of shape (n, {', '.join(map(str, expected))}), got others."
+                f"{self.name}: expected one input of shape (n, {', '.join(map(str, expected))}), "
+                f"got {[entry.shape for entry in inputs]}. Export it anew with: mien export MODEL --format onnx"
             )
         if PROBABILITIES not in outputs or outputs[PROBABILITIES][-1] != len(self.labels):
             raise ModelError(
-                f"{path}: expected an output {PROBABILITIES} with {len(self.labels)} classes, got {outputs}."
+                f"{self.name}: expected an output {PROBABILITIES} with {len(self.labels)} classes, got {outputs}."
             )
         self._input = inputs[0].name
+
+
+def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
+    """An ONNX Runtime session of a model file that stands alone, on the processor.
+
+    Args:
+        name: what to call it in an error.
+        data: the bytes of the file.
+        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+
+    Raises:
+        ModelError: it keeps data in other files or does not load.
+    """
+    if _summary(name, data).external:
+        raise ModelError(
+            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
+            "this machine. Save it with its data inside."
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
+
+
+def _read_card(name: str, data: bytes) -> ModelCard:
+    metadata = _summary(name, data).metadata
+    if METADATA_KEY not in metadata:
+        raise ModelError(
+            f"{name}: expected a model card in the file's metadata, found none, so its labels are unknown. "
+            "Export it with: mien export MODEL --format onnx"
+        )
+    return ModelCard.from_json(metadata[METADATA_KEY])
+
+
+def _summary(name: str, data: bytes) -> OnnxSummary:
+    try:
+        return summarise(data)
+    except NotOnnxError as error:
+        raise ModelError(
+            f"{name}: expected an ONNX model, got something else or a cut file ({error})."
+        ) from error

@@ -108,7 +108,8 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(loss):
             raise ModelError(
                 f"The loss became {loss} in epoch {self._epoch + 1}, {where}: the training diverged. "
-                f"Lower the learning rate (it was {self._rate:g}); the epochs before are saved."
+                f"The epochs before are saved, but going on would diverge again: begin anew, with a lower "
+                f"--learning-rate (it was {self._rate:g}) and another --out."
             )
 
 

@@ -9,19 +9,19 @@ Training reads the split Training and selects by PublicTest. It never looks at P
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+from filelock import FileLock, Timeout
 
 from mien import __version__
 from mien.card import ModelCard
 from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from mien.errors import ModelError
-from mien.files import write_text
+from mien.files import remove_leftovers, write_text
 from mien.training.backend import backend_name, fix_seeds, keep_memory
 from mien.training.batches import TrainingBatches
 from mien.training.callbacks import (
@@ -33,16 +33,19 @@ from mien.training.callbacks import (
     Reporter,
 )
 from mien.training.networks import build_network
-from mien.training.recipe import Recipe
+from mien.training.resuming import fingerprint, open_state
 from mien.training.saving import load_network
-from mien.training.state import TrainingState, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mien.training.callbacks import BatchProgress
+    from mien.training.recipe import Recipe
+    from mien.training.state import TrainingState
 
 VALIDATION_BATCH = 256
+LOCK = ".lock"
+"""A file in the run folder that a training holds; the system frees it when the process ends, however it ends."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,37 @@ def train(
         ModelError: the folder holds another training, there is nothing to resume, or the loss is not a number.
     """
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ModelError(
+            f"{folder}: another training writes here. Wait for its end, or give another folder with --out."
+        ) from None
+    try:
+        return _train(
+            dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin
+        )
+    finally:
+        lock.release()
+
+
+def _train(
+    dataset: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool,
+    on_batch: Callable[[BatchProgress], None] | None,
+    on_epoch: Callable[[TrainingState], None] | None,
+    origin: Mapping[str, str | None] | None,
+) -> Run:
     training, validation = dataset.subset(TRAINING), dataset.subset(PUBLIC_TEST)
-    state = _open_state(folder, recipe, _fingerprint(training, validation), resume=resume)
+    state = open_state(folder, recipe, fingerprint(training, validation), resume=resume)
     keep_memory()
     fix_seeds(recipe.seed)
-    for leftover in [*folder.glob(".best-*.keras"), *folder.glob(".last-*.keras")]:
-        leftover.unlink(missing_ok=True)  # what a kill in the middle of a write left behind
+    remove_leftovers(folder)
     model = (
         load_network(folder / "last.keras", compiled=True)
         if state.epoch
@@ -174,9 +202,7 @@ def _fit(
 
 def _build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
     side, _ = recipe.side_of(epoch)
-    network = build_network(
-        recipe.network, len(training.taxonomy), side=side, precision=recipe.precision
-    )
+    network = build_network(recipe.network, len(training.taxonomy), side=side, precision=recipe.precision)
     model = keras.Sequential([keras.Input(network.input_shape[1:]), *recipe.augmentation.stack(), network])
     steps = len(TrainingBatches(training, recipe))
     model.compile(
@@ -242,51 +268,3 @@ def _network_to_save(model: keras.Model, recipe: Recipe, epoch: int) -> keras.Mo
     plain = build_network(recipe.network, network.output_shape[1], side=side)
     plain.set_weights(network.get_weights())
     return plain
-
-
-def _open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
-    last = folder / "last.keras"
-    if not resume:
-        if last.exists():
-            raise ModelError(
-                f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
-            )
-        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
-    if not last.exists():
-        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
-    state = read_state(last)
-    before = Recipe.from_dict(state.recipe)
-    changed = [
-        name for name in recipe.differences(before) if not (name == "epochs" and recipe.schedule == "plateau")
-    ]
-    if changed:
-        raise ModelError(
-            f"{folder} was begun with another {', '.join(changed)}. Resume with the same settings, "
-            "or begin anew in another folder with --out."
-        )
-    if state.data["sha256"] != data["sha256"]:
-        raise ModelError(
-            f"{folder} was trained on other data ({state.data.get('source')}). Resume with the same data, "
-            "or begin anew in another folder with --out."
-        )
-    if state.backend.split()[0] != backend_name().split()[0]:
-        raise ModelError(
-            f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
-            f"--backend {state.backend.split()[0]}, for only the same back end goes on exactly."
-        )
-    state.recipe = recipe.to_dict()
-    return state
-
-
-def _fingerprint(training: Dataset, validation: Dataset) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for part in (training, validation):
-        digest.update(part.images.tobytes())
-        digest.update(part.targets.tobytes())
-    return {
-        "source": training.source,
-        "taxonomy": training.taxonomy.name,
-        "training": len(training),
-        "validation": len(validation),
-        "sha256": digest.hexdigest(),
-    }

@@ -19,8 +19,10 @@ from mien.evaluation.figures.faces import (
     plot_samples,
     samples_figure,
 )
+from mien.evaluation.figures.timeline import Timeline, plot_timeline, timeline_figure
 
 __all__ = [
+    "Timeline",
     "choose_samples",
     "confusion_figure",
     "counts_figure",
@@ -32,6 +34,8 @@ __all__ = [
     "plot_faces",
     "plot_reliability",
     "plot_samples",
+    "plot_timeline",
     "reliability_figure",
     "samples_figure",
+    "timeline_figure",
 ]

@@ -1,0 +1,77 @@
+"""mien and other packages behind one small interface, each answering in a process of its own.
+
+usage: PYTHON peers.py NAME PHOTO        then orders on standard input, an answer in seconds on standard output
+
+PYTHON is an interpreter in which that package is installed; only numpy is needed besides. Orders: `batch N` names
+the expressions of N cropped faces in one go, `one` those of a single cropped face, `photo` reads the photo, finds
+its faces and names their expressions. `benchmarks/run.py` gives the orders.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+THREADS = 2
+CROPS = np.random.default_rng(0).integers(0, 256, (1024, 48, 48), dtype=np.uint8)
+
+Orders = dict[str, "Callable[[int], Any]"]
+
+
+def mien(photo: str) -> Orders:
+    """The bundled model and detector."""
+    from mien import Recognizer
+
+    recognizer = Recognizer(threads=THREADS)
+    return {
+        "batch": lambda n: recognizer.classifier.probabilities(CROPS[:n]),
+        "one": lambda _: recognizer.classifier.probabilities(CROPS[:1]),
+        "photo": lambda _: [face.expression.label for face in recognizer(photo)],
+    }
+
+
+def fer(photo: str) -> Orders:
+    """Fer as it comes: its own network in TFLite and OpenCV's Haar cascade."""
+    import cv2
+    from fer.fer import FER
+
+    detector = FER()
+    # Cropped and rescaled as its own steps leave them, at the 64 pixels its network takes.
+    faces = np.pad(CROPS, ((0, 0), (8, 8), (8, 8))).astype(np.float32) / 255 * 2 - 1
+
+    def label(found: list[dict[str, Any]]) -> list[str]:
+        return [max(face["emotions"], key=face["emotions"].get) for face in found]
+
+    return {
+        "batch": lambda n: detector._classify_emotions(faces[:n]),  # noqa: SLF001 - its own step
+        "one": lambda _: detector._classify_emotions(faces[:1]),  # noqa: SLF001
+        "photo": lambda _: label(detector.detect_emotions(cv2.imread(photo))),
+    }
+
+
+def main() -> None:
+    """Answer orders until there are no more."""
+    name, photo = sys.argv[1:3]
+    orders = {"mien": mien, "fer": fer}[name](photo)
+    first = orders["photo"](0)
+    print("ready", first, flush=True)
+    for line in sys.stdin:
+        word, _, count = line.strip().partition(" ")
+        if word == "memory":
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            continue
+        began = time.perf_counter()
+        orders[word](int(count or 0))
+        print(time.perf_counter() - began, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""`mien predict`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mien.cli.predictions import Film, JsonOutput, Output, TextOutput
+from mien.cli.screen import err, progress
+from mien.cli.sources import STDIN, Source, find_sources
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mien.images import ImageSource
+    from mien.recognition.recognizer import ExpressionClassifier, Recognizer
+
+_LISTED = 20
+"""Failures that are named at the end; past these, only counted."""
+
+
+def predict(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Pictures, videos, folders, patterns, - for standard input, 0 for the webcam.",
+        ),
+    ],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="A bundled model, a .onnx, .keras or .h5 file, or a run folder."),
+    ] = "default",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write annotated copies.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
+    smoothing: Annotated[
+        float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
+    ] = 0.5,
+    max_faces: Annotated[
+        int | None, typer.Option(min=1, help="Keep only so many faces of a picture, the largest.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
+) -> None:
+    """Find the faces in pictures and videos, and name what they show.
+
+    The expression a face shows is not what a person feels. Pictures stay on this machine.
+    """
+    sources = find_sources(source)
+    recognizer = _open(model, max_faces, threads)
+    films = [one for one in sources if one.kind != "picture"]
+    pictures = [one for one in sources if one.kind == "picture"]
+    failures: list[tuple[str, str]] = []
+    with ExitStack() as stack:
+        outputs = _open_outputs(stack, sources, recognizer, model, json=json, csv=csv, save=save)
+        _predict_pictures(pictures, recognizer, outputs, failures)
+        for film in films:
+            _predict_film(Film(film, None), recognizer, outputs, failures, every=every, smoothing=smoothing)
+    if save and len(failures) < len(sources):
+        err.print(f"Annotated copies are in {save}")
+    _end(failures, len(sources))
+
+
+def _open(model: str, max_faces: int | None, threads: int) -> Recognizer:
+    from mien.recognition.recognizer import Recognizer
+
+    return Recognizer(_open_classifier(model), max_faces=max_faces, threads=threads)
+
+
+def _open_classifier(model: str) -> str | ExpressionClassifier:
+    """A Keras file, or a run folder that has not come to its ONNX file yet, is opened by the training wing."""
+    from mien.recognition.models import RUN_MODEL
+
+    path = Path(model)
+    if path.suffix in {".keras", ".h5", ".hdf5"} or (path.is_dir() and not (path / RUN_MODEL).exists()):
+        from mien.cli.models import open_model
+
+        return open_model(model)
+    return model
+
+
+def _open_outputs(
+    stack: ExitStack,
+    sources: Sequence[Source],
+    recognizer: Recognizer,
+    model: str,
+    *,
+    json: bool,
+    csv: Path | None,
+    save: Path | None,
+) -> list[Output]:
+    outputs: list[Output] = []
+    films = any(source.kind != "picture" for source in sources)
+
+    def take(output: Output) -> None:
+        stack.callback(output.close)
+        outputs.append(output)
+
+    if csv:
+        from mien.cli.predictions import RowsOutput
+
+        take(RowsOutput(csv, recognizer.labels))
+    if save:
+        from mien.cli.copies import CopiesOutput
+
+        take(CopiesOutput(save))
+    take(JsonOutput(model, films=films) if json else TextOutput(sources))
+    return outputs
+
+
+def _predict_pictures(
+    sources: Sequence[Source],
+    recognizer: Recognizer,
+    outputs: Sequence[Output],
+    failures: list[tuple[str, str]],
+) -> None:
+    from mien.recognition.pictures import recognise_pictures
+
+    with _counting(len(sources)) as count:
+        results = recognise_pictures(recognizer, ((one.name, _content(one)) for one in sources))
+        for source, result in zip(sources, results, strict=True):
+            if result.error:
+                failures.append((source.name, result.error))
+            for output in outputs:
+                output.picture(source, result)
+            count()
+
+
+def _content(source: Source) -> ImageSource:
+    return sys.stdin.buffer.read() if source.name == STDIN else source.name
+
+
+@contextmanager
+def _counting(total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar where there is much to do."""
+    if total < 3:
+        yield lambda: None
+        return
+    with progress("Looking at pictures") as report:
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            report(done, total)
+
+        yield count
+
+
+def _predict_film(
+    film: Film,
+    recognizer: Recognizer,
+    outputs: Sequence[Output],
+    failures: list[tuple[str, str]],
+    *,
+    every: int,
+    smoothing: float,
+) -> None:
+    from mien.recognition.video import probe
+
+    name: str | int = film.source.name
+    live = film.source.kind == "webcam"
+    try:
+        name = int(name) if live else name
+        film.info = probe(name)
+    except DataError as error:
+        film.error = str(error)
+    for output in outputs:
+        output.begin_film(film)
+    try:
+        if film.error is None:
+            _watch_film(film, name, recognizer, outputs, every=every, smoothing=smoothing)
+    except DataError as error:
+        film.error = str(error)
+    except KeyboardInterrupt:
+        if not live:
+            raise  # a webcam has no other end
+    finally:
+        if film.error:
+            failures.append((film.source.name, film.error))
+        for output in outputs:
+            output.end_film(film)
+
+
+def _watch_film(
+    film: Film,
+    name: str | int,
+    recognizer: Recognizer,
+    outputs: Sequence[Output],
+    *,
+    every: int,
+    smoothing: float,
+) -> None:
+    from mien.recognition.video import read_frames, watch
+
+    chunk = 1 if film.source.kind == "webcam" else 8
+    total = film.info.frames if film.info else None
+    with progress(f"Watching {film.source.name}") as report:
+        frames = read_frames(name, every=every)
+        for frame, faces in watch(recognizer, frames, chunk=chunk, smoothing_seconds=smoothing):
+            film.add(frame, faces)
+            for output in outputs:
+                output.frame(film, frame, faces)
+            if total:
+                report(min(frame.index + 1, total), total)
+
+
+def _end(failures: Sequence[tuple[str, str]], total: int) -> None:
+    """Name what failed: an error where nothing else was asked for, a list where some of many did."""
+    if not failures:
+        return
+    if total == 1:
+        raise DataError(failures[0][1])
+    err.print(f"{len(failures):,} of {total:,} inputs failed:")
+    for _, reason in failures[:_LISTED]:
+        err.print(f"  {reason}")
+    if len(failures) > _LISTED:
+        err.print(f"  … and {len(failures) - _LISTED:,} more")
+    raise typer.Exit(1 if len(failures) < total else 2)

@@ -1,0 +1,272 @@
+"""What `mien predict` does with its results: a table, a JSON document, rows in a file, annotated copies.
+
+Each is an `Output`; all of them are fed the same things in the same order, and none keeps what it was given, so
+that memory stays flat however long a film or a folder is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.cli.screen import out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.cli.sources import Source
+    from mien.recognition.faces import Face
+    from mien.recognition.pictures import PictureResult
+    from mien.recognition.video import Frame, VideoInfo
+
+_NAME_WIDTH = 40
+
+
+@dataclass
+class TrackSummary:
+    """What one face of a film showed.
+
+    Args:
+        track: its number.
+        first: when it was first seen, in seconds.
+        last: when it was last seen.
+        frames: in how many frames.
+        sums: the sum of its probabilities over them.
+    """
+
+    track: int
+    first: float
+    last: float
+    frames: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def add(self, seconds: float, face: Face) -> None:
+        """Take in one frame of it."""
+        self.last = seconds
+        self.frames += 1
+        for label, value in face.expression.probabilities.items():
+            self.sums[label] = self.sums.get(label, 0.0) + value
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Mean probability of each expression, the highest first."""
+        means = {label: value / self.frames for label, value in self.sums.items()}
+        return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean data."""
+        return {
+            "track": self.track,
+            "first_seconds": self.first,
+            "last_seconds": self.last,
+            "frames": self.frames,
+            "label": next(iter(self.shares)),
+            "probabilities": self.shares,
+        }
+
+
+@dataclass
+class Film:
+    """A video or a webcam while it is looked at.
+
+    Args:
+        source: which.
+        info: its size and length.
+        tracks: its faces by their number.
+        frames: frames looked at so far.
+        error: why it failed, if it did.
+    """
+
+    source: Source
+    info: VideoInfo | None
+    tracks: dict[int, TrackSummary] = field(default_factory=dict)
+    frames: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+    def add(self, frame: Frame, faces: Sequence[Face]) -> None:
+        """Take in one frame."""
+        self.frames += 1
+        self.seconds = frame.seconds
+        for face in faces:
+            if face.track is not None:
+                summary = self.tracks.setdefault(
+                    face.track, TrackSummary(face.track, frame.seconds, frame.seconds)
+                )
+                summary.add(frame.seconds, face)
+
+
+class Output:
+    """Takes results as they come. Does nothing by itself."""
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """A picture is done, or failed."""
+
+    def begin_film(self, film: Film) -> None:
+        """A film begins."""
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+        """A frame of it is done."""
+
+    def end_film(self, film: Film) -> None:
+        """It is done, or failed."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class TextOutput(Output):
+    """A line for each face, and for each face of a film."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        longest = max((len(source.name) for source in sources), default=0)
+        self._width = max(8, min(longest, _NAME_WIDTH))
+        self._begun = False
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """Its faces, a line each."""
+        self._head()
+        name = self._name(source.name)
+        if result.error:
+            out.print(f"{name}  failed (the reason is at the end)")
+        elif not result.faces:
+            out.print(f"{name}  no face")
+        for i, face in enumerate(result.faces):
+            box = face.box
+            place = f"{box.width}x{box.height} at {box.x},{box.y}"
+            label, score = face.expression.label, face.expression.score
+            others = describe(face.expression.probabilities, skip=1, most=2)
+            out.print(
+                f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
+            )
+
+    def begin_film(self, film: Film) -> None:
+        """Its name and size."""
+        info = film.info
+        size = f"{info.width}x{info.height}, {info.fps:.4g} frames a second" if info else ""
+        length = f", {clock(info.seconds)}" if info and info.seconds else ""
+        out.print(f"{film.source.name}: {size}{length}")
+
+    def end_film(self, film: Film) -> None:
+        """Its faces, a line each, those seen longest first."""
+        if film.error:
+            out.print("  failed (the reason is at the end)")
+            return
+        out.print(f"  {film.frames:,} frames looked at, {len(film.tracks)} faces")
+        for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
+            span = f"{clock(track.first)} to {clock(track.last)}"
+            out.print(f"  #{track.track:<4} {span:<16}  {describe(track.shares, most=3)}")
+        if len(film.tracks) > 20:
+            out.print(f"  … and {len(film.tracks) - 20} more, seen for less long")
+
+    def _head(self) -> None:
+        if not self._begun:
+            out.print(f"{'picture':<{self._width}}  {'expression':<10} {'':>4}  {'then':<28}  face in pixels")
+        self._begun = True
+
+    def _name(self, name: str) -> str:
+        short = name if len(name) <= self._width else "…" + name[1 - self._width :]
+        return f"{short:<{self._width}}"
+
+
+class JsonOutput(Output):
+    """One JSON document on standard output, written piece by piece; it is whole even after Ctrl-C.
+
+    Args:
+        model: name of the model.
+        films: whether there will be films; without any the document has no `videos`.
+    """
+
+    def __init__(self, model: str, *, films: bool) -> None:
+        self._films = films
+        self._count = 0
+        self._in_films = False
+        self._open = False
+        sys.stdout.write(f'{{"model": {json.dumps(model)}, "images": [')
+
+    def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
+        """The picture, its size and faces."""
+        self._item(_dump(result.to_dict()))
+
+    def begin_film(self, film: Film) -> None:
+        """The film's size."""
+        self._switch()
+        info = film.info
+        known = {
+            "source": film.source.name,
+            "width": info.width if info else None,
+            "height": info.height if info else None,
+            "fps": info.fps if info else None,
+        }
+        self._item(_dump(known)[:-1] + ', "frames": [')
+        self._open, self._count = True, 0
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
+        """The frame with its faces."""
+        row = {"frame": frame.index, "seconds": frame.seconds, "faces": [face.to_dict() for face in faces]}
+        self._item(_dump(row))
+
+    def end_film(self, film: Film) -> None:
+        """The summary of its faces."""
+        rest = {"error": film.error, "tracks": [track.to_dict() for track in film.tracks.values()]}
+        sys.stdout.write("], " + _dump(rest)[1:])
+        self._open, self._count = False, 1
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._open:
+            sys.stdout.write("]}")
+        if self._films:
+            self._switch()
+        sys.stdout.write("]}\n")
+
+    def _switch(self) -> None:
+        if not self._in_films:
+            sys.stdout.write('], "videos": [')
+            self._in_films, self._count = True, 0
+
+    def _item(self, text: str) -> None:
+        sys.stdout.write((",\n" if self._count else "\n") + text)
+        self._count += 1
+
+
+class RowsOutput(Output):
+    """A row for each face in a CSV, JSON or Parquet file."""
+
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        from mien.recognition.rows import RowWriter
+
+        self._writer = RowWriter(path, labels)
+        self._writer.__enter__()
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """A row for each face."""
+        self._writer.write(source.name, result.faces)
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+        """A row for each face of the frame."""
+        self._writer.write(film.source.name, faces, frame=frame.index, seconds=frame.seconds)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.__exit__(None, None, None)
+
+
+def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:
+    """The most probable expressions, `happy 61%, neutral 30%`; those under one per cent are left out."""
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[skip : skip + most]
+    return ", ".join(f"{label} {value:.0%}" for label, value in ranked if value >= 0.005)
+
+
+def clock(seconds: float) -> str:
+    """A time in a film: `0:07`, `1:02:03`."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)

@@ -1,0 +1,94 @@
+"""`SOURCE…` on the command line: files, folders, patterns, standard input, videos, a webcam."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mien.errors import DataError
+from mien.images import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
+)
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to look at.
+
+    Args:
+        name: as it was given or found; what results are filed under.
+        kind: a picture, a video or a webcam.
+        below: its path below the folder that was named, or the file's own name: where a copy goes.
+    """
+
+    name: str
+    kind: Literal["picture", "video", "webcam"]
+    below: Path
+
+
+def find_sources(arguments: Iterable[str]) -> list[Source]:
+    """What the arguments stand for, each once, in order; folders are searched to their depth, by name.
+
+    Raises:
+        DataError: a pattern or a folder holds nothing, or an argument is an address of the web.
+    """
+    found: dict[str, Source] = {}
+    for argument in arguments:
+        for source in _expand(argument):
+            found.setdefault(source.name, source)
+    return list(found.values())
+
+
+def _expand(argument: str) -> Iterator[Source]:
+    if argument.startswith(("http://", "https://", "rtsp://", "s3://")):
+        raise DataError(f"{argument}: expected something on this machine, got an address. Download it first.")
+    path = Path(argument)
+    if argument == STDIN:
+        yield Source(STDIN, "picture", Path("stdin"))
+    elif path.is_dir():
+        yield from _in_folder(path)
+    elif path.exists() or not (argument.isdigit() or glob.has_magic(argument)):
+        yield _file(path, Path(path.name))  # one that is missing is reported where it is read
+    elif argument.isdigit():
+        yield Source(argument, "webcam", Path(f"webcam-{argument}"))
+    else:
+        yield from _matching(argument)
+
+
+def _matching(pattern: str) -> Iterator[Source]:
+    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        raise DataError(f"{pattern}: expected a pattern that matches pictures or videos, it matches no file.")
+    for path in files:
+        yield _file(path, Path(path.name))
+
+
+def _in_folder(folder: Path) -> Iterator[Source]:
+    wanted = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    count = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place) / name
+            if path.suffix.lower() in wanted and not name.startswith("."):
+                count += 1
+                yield _file(path, path.relative_to(folder))
+    if not count:
+        raise DataError(
+            f"{folder}: expected a folder with pictures or videos, found none that ends in "
+            f"{', '.join(sorted(wanted))}."
+        )
+
+
+def _file(path: Path, below: Path) -> Source:
+    return Source(str(path), "video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", below)

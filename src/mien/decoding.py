@@ -1,0 +1,210 @@
+"""Which picture a source is, and the one reader that takes it; nothing is decoded or converted here.
+
+What a file is, is told by its first bytes and never by its name; then the one Pillow reader of that format is
+loaded and nothing else is tried. `PIL.Image.open` is passed by: it loads many readers, and its guard against
+bombs is a global and a warning. For `mien.images` alone.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import sys
+import threading
+import warnings
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from mien.errors import DataError, MienError, MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+_READERS = {
+    "JPEG": (rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "JpegImageFile"),
+    "PNG": (rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
+    "WebP": (rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
+    "BMP": (rb"BM.{13}\0\0\0", "PIL.BmpImagePlugin", "BmpImageFile"),
+    "TIFF": (rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile"),
+    "GIF": (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
+    "AVIF": (rb".{4}ftyp(?:.{4}){0,12}?avi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIC": (rb".{4}ftyp(?:.{4}){0,12}?(?:hei[cmsx]|hev[cmsx]|mif1)", "pillow_heif", "HeifImageFile"),
+}
+"""Format -> how it begins, and the class that reads it. The list is closed: nothing else is ever decoded."""
+
+_STRANGERS = {
+    rb"\Z": "an empty file. Get it anew",
+    rb"version https://git-lfs": "a Git LFS pointer. Run: git lfs pull",
+    rb"(?i)\s*<(?:!doctype html|html|head|body)": "a web page. Download the picture itself",
+    rb"(?i)\s*<(?:[^\0]*<)?svg": "an SVG drawing. Save it as PNG",
+    rb"%PDF": "a PDF document. Save its page as PNG",
+    rb"8BPS": "a Photoshop document. Save it as PNG",
+    rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
+    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": "a film. Open it as a video",
+    rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
+    rb"[\t\n\r -~\x80-\xff]+\Z": "text. Is it the right file",
+}
+"""How other files begin -> what they are and what to do."""
+
+_HEAD_BYTES = 1024
+_MAX_SCANS = 100
+_warnings_lock = threading.Lock()
+
+
+@contextmanager
+def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
+    """The picture as a PIL image of good size, not decoded yet; whatever fails inside is told as a DataError."""
+    pil = sys.modules.get("PIL.Image")  # who has an image has its module; another thread may be importing it
+    if isinstance(source, getattr(pil, "Image", ())):
+        image = cast("Image", source)
+        with _told("the image", image.format or "PIL"):
+            yield _checked(image, "the image", max_pixels)
+        return
+    with _stream(source) as (name, stream):
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(0)
+        kind = _format_of(head)
+        if kind is None:
+            raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
+        reader = _reader(kind)
+        noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
+        with _told(name, kind), _no_warnings() if noisy else nullcontext():
+            yield _checked(reader(stream), name, max_pixels)
+
+
+@contextmanager
+def _stream(source: Any) -> Iterator[tuple[str, BinaryIO]]:
+    """What to call the source, and its bytes."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield "the picture", io.BytesIO(bytes(source))
+    elif isinstance(source, str | os.PathLike):
+        with _open_file(str(source)) as file:
+            yield str(source), file
+    elif hasattr(source, "read"):
+        name = str(getattr(source, "name", "the picture"))
+        yield name, io.BytesIO(_read_all(name, source))
+    else:
+        raise DataError(
+            "expected a picture as a path, bytes, a file opened with 'rb', an array or a PIL image, "
+            f"got {type(source).__name__}."
+        )
+
+
+def _open_file(name: str) -> BinaryIO:
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # opening a pipe would wait for its writer
+            return path.open("rb")
+    except FileNotFoundError as error:
+        advice = "Download it first." if "://" in name else "Is the path right?"
+        raise DataError(f"{name}: expected a picture, found no such file. {advice}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: expected a picture, but it cannot be opened ({reason(error)}).") from error
+    found = "a folder. Name a picture in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
+    raise DataError(f"{name}: expected a picture, found {found}.")
+
+
+def _read_all(name: str, file: Any) -> bytes:
+    try:
+        data = file.read()
+    except Exception as error:
+        raise DataError(f"{name}: cannot be read ({reason(error)}).") from error
+    if not isinstance(data, bytes):
+        raise DataError(f"{name}: expected bytes, got {type(data).__name__}. Open the file with mode 'rb'.")
+    return data
+
+
+def _format_of(head: bytes) -> str | None:
+    for kind, (start, _, _) in _READERS.items():
+        if re.match(start, head, re.DOTALL):
+            return kind
+    return None
+
+
+def _describe(head: bytes) -> str:
+    for start, what in _STRANGERS.items():
+        if re.match(start, head, re.DOTALL):
+            return what
+    return f"bytes that begin with {head[:8].hex(' ')}, which no format does. Save it anew as JPEG or PNG"
+
+
+@cache
+def _reader(kind: str) -> type[ImageFile]:
+    _, module, name = _READERS[kind]
+    try:
+        reader = getattr(import_module(module), name)
+    except ImportError as error:
+        raise MissingExtra("pillow-heif", "heif") from error
+    return _lean(reader) if kind == "JPEG" else reader
+
+
+def _lean(reader: Any) -> type[ImageFile]:
+    """Pillow's reader of JPEG without what it reads of EXIF on its own, and with an end to the scans."""
+    from PIL.Image import Exif
+
+    class LeanJpeg(reader):  # type: ignore[misc]  # known only when it runs
+        scans = 0
+
+        def getexif(self) -> Exif:
+            return Exif()  # the real one only serves the resolution, loads the reader of TIFF, and warns
+
+        def load_read(self, read_bytes: int) -> bytes:
+            data: bytes = super().load_read(read_bytes)
+            self.scans += data.count(b"\xff\xda")
+            if self.scans > _MAX_SCANS:  # a small file could keep the decoder busy for hours
+                raise OSError(f"more than {_MAX_SCANS} scans")
+            return data
+
+    return LeanJpeg
+
+
+@contextmanager
+def _told(name: str, kind: str) -> Iterator[None]:
+    """Tell whatever goes wrong in Pillow, of which anything can, in one sentence."""
+    try:
+        yield
+    except MienError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{name}: expected a whole {kind} picture, got one cut short, damaged or of a rare kind "
+            f"({reason(error)}). Get it anew or save it as PNG."
+        ) from error
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep some readers from warning of odd metadata; one thread at a time, for the filters are the process's."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _checked(image: Image, name: str, max_pixels: int) -> Image:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise DataError(
+            f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "
+            "Make it smaller, or raise max_pixels if you trust it."
+        )
+    if image.mode in {"I", "F"}:
+        raise DataError(
+            f"{name}: expected 8 or 16 bits a channel, got 32, which do not say what white is. "
+            "Save it with 8 bits."
+        )
+    return image
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an exception says."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text.strip().splitlines()[0][:120] if text.strip() else type(error).__name__

@@ -1,0 +1,128 @@
+"""Opening a film or a webcam with OpenCV, quietly, and saying in a sentence why one cannot be opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+_QUIET = threading.Lock()
+_NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
+
+
+def source_name(source: str | Path | int) -> str:
+    """What a message calls a film or a webcam."""
+    return f"webcam {source}" if isinstance(source, int) else str(source)
+
+
+def open_capture(source: str | Path | int) -> cv2.VideoCapture:
+    """Open a film by its path or a webcam by its number.
+
+    Raises:
+        DataError: there is no such film or webcam, or it cannot be decoded.
+    """
+    return _open_webcam(source) if isinstance(source, int) else _open_file(Path(source))
+
+
+def _open_file(path: Path) -> cv2.VideoCapture:
+    _refuse_other_files(path)
+    with _quiet():
+        # A whole path, for FFmpeg takes what stands before a colon for a protocol.
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise DataError(f"{path}: expected a film, {_why_unreadable(path)}")
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
+
+
+def _open_webcam(number: int) -> cv2.VideoCapture:
+    with _quiet():
+        capture = cv2.VideoCapture(number) if number >= 0 else cv2.VideoCapture()
+    if not capture.isOpened():
+        raise DataError(
+            f"webcam {number}: expected a webcam, none answers. Is it plugged in, free of other programs, and "
+            "may this one use it? The first is number 0."
+        )
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one that waited
+    return capture
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep OpenCV and FFmpeg from writing to standard error about a file that our own sentence explains.
+
+    FFmpeg's level is read at a process's first opening and stays; a level that the user has set is left alone.
+    """
+    with _QUIET:
+        level = cv2.utils.logging.getLogLevel()
+        unset = _LOG_LEVEL not in os.environ
+        os.environ.setdefault(_LOG_LEVEL, "-8")
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+            if unset:
+                del os.environ[_LOG_LEVEL]
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what is no film before FFmpeg sees it: it makes films of text, and playlists reach other files."""
+    if not _is_text(str(path)):  # OpenCV would end the process
+        raise DataError(f"{path!a}: expected a film whose name is valid text, got other bytes. Rename it.")
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path}: expected a film, got a folder or a device.")
+        with path.open("rb") as file:
+            beginning = file.read(512)
+    except OSError as error:
+        raise DataError(f"{path}: expected a film, but it cannot be read ({error.strerror}).") from error
+    if not beginning:
+        raise DataError(f"{path}: expected a film, got an empty file.")
+    if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise DataError(f"{path}: expected a film, got a web page. Was it saved in place of the film?")
+    if not set(beginning) & _NOT_IN_TEXT:
+        raise DataError(f"{path}: expected a film, got a text file.")
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8 and not bytes that Python had to smuggle in."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _why_unreadable(path: Path) -> str:
+    """What came in place of a film that FFmpeg opens."""
+    boxes = _whole_boxes(path)
+    if b"ftyp" in boxes and b"moov" not in boxes:
+        return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
+    return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
+
+
+def _whole_boxes(path: Path) -> set[bytes]:
+    """The kinds of the outermost boxes of an MP4 file that are all there (ISO/IEC 14496-12, 4.2)."""
+    kinds, position, end = set(), 0, path.stat().st_size
+    with path.open("rb") as file:
+        while len(header := file.read(16)) >= 8:
+            size, kind = int.from_bytes(header[:4]), header[4:8]
+            size = int.from_bytes(header[8:]) if size == 1 else size or end - position
+            position += max(size, 8)
+            if position > end:
+                break
+            kinds.add(kind)
+            file.seek(position)
+    return kinds

@@ -1,0 +1,162 @@
+"""Draw faces on a picture: boxes, tags and panels, the same look on a thumbnail and on 12 megapixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mien.palette import INK, colour_of, ink_on
+from mien.recognition.drawing.layout import Wish, lay_out
+from mien.recognition.drawing.painting import check_picture, paint, paint_frame, paint_rounded, text_mask
+from mien.recognition.drawing.panels import draw_panel
+from mien.recognition.drawing.proportions import LEAST_TYPE, fit_proportions, plain
+from mien.recognition.faces import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.recognition.drawing.layout import Size
+    from mien.recognition.drawing.proportions import Proportions
+    from mien.recognition.faces import Expression, Face
+
+UNSURE_BELOW = 0.4
+"""Score under which an expression is drawn as a guess."""
+
+_FEW, _SOME = 4, 8
+"""How many faces may have all bars, and how many the first ones."""
+
+_TOP = 3
+"""Bars where there is no room for all."""
+
+
+def draw_faces(
+    image: NDArray[np.uint8],
+    faces: Sequence[Face],
+    *,
+    bars: bool = True,
+    unsure_below: float = UNSURE_BELOW,
+    min_side: int = 0,
+) -> NDArray[np.uint8]:
+    """Draw boxes, tags and probability bars.
+
+    A tag says the label and its probability, and in a video the number of the track. Bars show the probability
+    of each label; where there are many faces or little room, of the first three or not at all. An expression
+    that is only a guess has a dashed box and a question mark.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        faces: what was found in it, the largest first; boxes may reach over its edge.
+        bars: whether to draw them.
+        unsure_below: an expression with a lower score is a guess, in [0, 1].
+        min_side: a picture whose shorter side has fewer pixels is enlarged to so many before anything is
+            drawn (and its longer side to at most four times as many), so that there is room for text that can
+            be read; 0 keeps the size.
+
+    Returns:
+        A new picture, RGB uint8, of the same size where it was not enlarged.
+
+    Raises:
+        DataError: the picture has another shape or type.
+    """
+    canvas, scale = _enlarged(image, min_side)
+    size = canvas.shape[1], canvas.shape[0]
+    marks = [
+        _Mark(box, face.expression, _tag_text(face, unsure_below), face.expression.score < unsure_below)
+        for face in faces
+        if (box := _visible(face.box, scale, size))
+    ]
+    if not marks:
+        return canvas
+    proportions = fit_proportions(size, [mark.box for mark in marks], [mark.text for mark in marks])
+    for mark in marks:
+        _draw_box(canvas, mark, proportions)
+    if proportions.type_size >= LEAST_TYPE:
+        _draw_words(canvas, marks, proportions, bars=bars)
+    return canvas
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is drawn of one face: its box within the picture, its expression, the text of its tag."""
+
+    box: Box
+    expression: Expression
+    text: str
+    unsure: bool
+
+
+def _enlarged(image: NDArray[np.uint8], min_side: int) -> tuple[NDArray[np.uint8], float]:
+    """A copy of the picture, enlarged where it is too small; and how many times."""
+    check_picture(image)
+    height, width = image.shape[:2]
+    scale = min(min_side / min(height, width), 4 * min_side / max(height, width))
+    if scale <= 1:
+        return image.copy(), 1.0
+    size = round(width * scale), round(height * scale)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8), scale
+
+
+def _visible(box: Box, scale: float, size: Size) -> Box | None:
+    """The part of a box that lies in the picture, in pixels of the enlarged one; `None` where there is none."""
+    left, top = max(round(box.x * scale), 0), max(round(box.y * scale), 0)
+    right, bottom = min(round(box.right * scale), size[0]), min(round(box.bottom * scale), size[1])
+    return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def _tag_text(face: Face, unsure_below: float) -> str:
+    label, score = plain(face.expression.label), face.expression.score
+    track = "" if face.track is None else f"#{face.track} "
+    return f"{track}{label}{'?' if score < unsure_below else ''} {score:.0%}"
+
+
+def _draw_box(canvas: NDArray[np.uint8], mark: _Mark, proportions: Proportions) -> None:
+    """A line in the expression's colour on a wider dark one, so that it shows on dark and on light."""
+    box, rim, line = mark.box, proportions.rim, proportions.line
+    radius = min(round(0.8 * proportions.type_size), box.width // 5, box.height // 5)
+    dash = round(0.7 * proportions.type_size) if mark.unsure else 0
+    around = Box(box.x - rim, box.y - rim, box.width + 2 * rim, box.height + 2 * rim)
+    paint_frame(canvas, around, INK, thickness=line + 2 * rim, radius=radius + rim, opacity=0.45)
+    paint_frame(canvas, box, colour_of(mark.expression.label), thickness=line, radius=radius, dash=dash)
+
+
+def _draw_words(
+    canvas: NDArray[np.uint8], marks: Sequence[_Mark], proportions: Proportions, *, bars: bool
+) -> None:
+    """Tags and panels."""
+    rows = _row_choices(marks) if bars else ()
+    wishes = [
+        Wish(
+            mark.box,
+            proportions.tag(mark.text),
+            tuple(proportions.panel(list(mark.expression.probabilities), n) for n in rows),
+        )
+        for mark in marks
+    ]
+    places = lay_out((canvas.shape[1], canvas.shape[0]), wishes, gap=proportions.gap)
+    for mark, place in zip(marks, places, strict=True):
+        if place.panel:
+            draw_panel(canvas, place.panel, mark.expression, rows[place.level], proportions)
+    for mark, place in zip(marks, places, strict=True):
+        _draw_tag(canvas, place.tag, mark, proportions)
+
+
+def _row_choices(marks: Sequence[_Mark]) -> tuple[int, ...]:
+    """How many bars to show, the number wanted most first: all, the first ones, or none of many faces."""
+    labels = min(len(mark.expression.probabilities) for mark in marks)
+    if len(marks) > _SOME or not labels:
+        return ()
+    top = min(_TOP, labels)
+    return (top,) if len(marks) > _FEW else (labels, top)
+
+
+def _draw_tag(canvas: NDArray[np.uint8], place: Box, mark: _Mark, proportions: Proportions) -> None:
+    colour = colour_of(mark.expression.label)
+    paint_rounded(canvas, place, proportions.radius, colour)
+    text = text_mask(mark.text, proportions.type_size)
+    top = place.y + place.height // 2 - proportions.type_size
+    paint(canvas, text, place.x + proportions.pad, top, ink_on(colour))

@@ -1,0 +1,202 @@
+"""Where tags and panels stand in a picture, so that they hide neither faces nor one another.
+
+Pure geometry: rectangles in, rectangles out, nothing is drawn. Each tag or panel has a few places around its
+face; the cheapest is taken, face by face, where covering a tag costs more than covering another face, and that
+more than covering its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.recognition.faces import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+Corner = tuple[int, int]
+"""Column and row of an upper left corner."""
+
+_COST_OF_TAG = 1000.0
+_COST_OF_FACE = 30.0
+_COST_OF_OWN_FACE = 1.0
+_COST_OF_DISTANCE = 3.0
+_COST_OF_RANK = 0.02
+"""What it costs a tag to lie wholly on each of these; to stand where it may be taken for another face's; and to
+take the next place rather than the one before."""
+
+_MOST_OF_OWN_FACE = 0.4
+"""A panel that has to cover its face may hide this share of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one face needs room for.
+
+    Args:
+        box: the face, all of it within the picture.
+        tag: size of its tag.
+        panels: sizes of its panel, from the one wanted most to the smallest that will do; may be empty.
+    """
+
+    box: Box
+    tag: Size
+    panels: tuple[Size, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one face got.
+
+    Args:
+        tag: where its tag stands.
+        panel: where its panel stands; `None` where there is no room.
+        level: which of its panels that is.
+    """
+
+    tag: Box
+    panel: Box | None = None
+    level: int = 0
+
+
+def lay_out(size: Size, wishes: Sequence[Wish], *, gap: int) -> list[Place]:
+    """Find a place for each tag and, where there is room, for each panel.
+
+    Args:
+        size: of the picture.
+        wishes: the faces, the most important first; tags are not larger than the picture.
+        gap: pixels to leave between a box and what stands beside it.
+
+    Returns:
+        A place for each wish. Tags and panels lie within the picture. Panels cover no tag, no panel and no
+        other face; only that of a single face may cover a part of its own. All panels are of one level: the
+        first at which each face has room, or else the last.
+    """
+    boxes = [wish.box for wish in wishes]
+    tags = _place_tags(size, wishes, gap)
+    panels: list[Box | None] = [None] * len(wishes)
+    level = 0
+    for level in range(min((len(wish.panels) for wish in wishes), default=0)):
+        panels = _place_panels(size, boxes, [wish.panels[level] for wish in wishes], tags, gap)
+        if all(panels):
+            break
+    return [Place(tag, panel, level) for tag, panel in zip(tags, panels, strict=True)]
+
+
+def _place_tags(size: Size, wishes: Sequence[Wish], gap: int) -> list[Box]:
+    boxes = _array([wish.box for wish in wishes])
+    tags: list[Box] = []
+    for i, wish in enumerate(wishes):
+        corners, far = _around(wish.box, wish.tag, gap)
+        places = _within(size, corners + far, wish.tag, margin=gap)
+        distant = np.arange(len(places)) >= len(corners)
+        cost = (
+            _COST_OF_TAG * _covered(places, _array(tags))
+            + _COST_OF_FACE * _covered(places, np.delete(boxes, i, axis=0))
+            + _COST_OF_OWN_FACE * _covered(places, boxes[i : i + 1])
+            + _COST_OF_DISTANCE * distant
+            + _COST_OF_RANK * np.arange(len(places))
+        )
+        tags.append(_box(places[np.argmin(cost)]))
+    return tags
+
+
+def _around(box: Box, size: Size, gap: int) -> tuple[list[Corner], list[Corner]]:
+    """Places for a tag, the best first: above, below, inside and beside; and some that are further off."""
+    width, height = size
+    above, below, step = box.y - gap - height, box.bottom + gap, height + gap
+    lefts = (box.x, box.right - width, box.x + (box.width - width) // 2)
+    near = [(left, top) for top in (above, below) for left in lefts]
+    inside = (box.x + gap, box.right - gap - width)
+    near += [(left, top) for top in (box.y + gap, box.bottom - gap - height) for left in inside]
+    sides = (box.right + gap, box.x - gap - width)
+    near += [(left, top) for left in sides for top in (box.y, box.bottom - height)]
+    return near, [(box.x, top) for n in (1, 2) for top in (above - n * step, below + n * step)]
+
+
+def _place_panels(
+    size: Size, boxes: Sequence[Box], panels: Sequence[Size], tags: Sequence[Box], gap: int
+) -> list[Box | None]:
+    placed: list[Box | None] = []
+    for i, (box, panel) in enumerate(zip(boxes, panels, strict=True)):
+        place = None
+        if panel[0] + 2 * gap <= size[0] and panel[1] + 2 * gap <= size[1]:
+            others = [*boxes[:i], *boxes[i + 1 :], *tags[:i], *tags[i + 1 :], *filter(None, placed)]
+            places = _beside(size, box, tags[i], panel, gap)
+            place = _first_free(places, _array([box, tags[i]]), _array(others), gap)
+            if place is None and len(boxes) == 1:
+                place = _least_hiding(size, box, panel, tags, gap)
+        placed.append(place)
+    return placed
+
+
+def _beside(size: Size, box: Box, tag: Box, panel: Size, gap: int) -> NDArray[np.int64]:
+    """Places (n, 4) for a panel, the best first: right, left, beyond the tag, below, above."""
+    width, height = panel
+    tops = (box.y, box.bottom - height, box.y + (box.height - height) // 2)
+    lefts = (box.x, box.right - width, box.x + (box.width - width) // 2)
+    sides = (box.right + gap, box.x - gap - width, tag.right + gap, tag.x - gap - width)
+    corners = [(left, top) for left in sides for top in tops]
+    corners += [(left, top) for top in (box.bottom + gap, box.y - gap - height) for left in lefts]
+    return _within(size, corners, panel, margin=gap)
+
+
+def _first_free(
+    places: NDArray[np.int64], own: NDArray[np.int64], others: NDArray[np.int64], gap: int
+) -> Box | None:
+    """The first place that covers none of these, at a distance from the others where there is one."""
+    near, far = gap // 2, 2 * gap  # what stands close to another face seems to be its own
+    free = _covered(_with_air(places, near), own) == 0
+    for air in (far, near):
+        clear = free & (_covered(_with_air(places, air), others) == 0)
+        if clear.any():
+            return _box(places[np.argmax(clear)])
+    return None
+
+
+def _least_hiding(size: Size, box: Box, panel: Size, tags: Sequence[Box], gap: int) -> Box | None:
+    """The corner of the picture where a panel hides least of the face; `None` where that is too much."""
+    right, bottom = size[0] - gap - panel[0], size[1] - gap - panel[1]
+    places = _within(size, [(gap, bottom), (right, bottom), (right, gap), (gap, gap)], panel, margin=gap)
+    hidden = _covered(places, _array([box])) * panel[0] * panel[1] / box.area
+    cost = hidden + (_covered(places, _array(tags)) > 0)
+    best = np.argmin(cost)
+    return _box(places[best]) if cost[best] <= _MOST_OF_OWN_FACE else None
+
+
+def _within(size: Size, corners: Sequence[Corner], own: Size, *, margin: int) -> NDArray[np.int64]:
+    """Rectangles (n, 4) of a size `own` at these upper left corners, moved into the picture, off its edge."""
+    spare = np.subtract(size, own)
+    least = np.minimum(margin, spare // 2)
+    start = np.clip(np.array(corners), least, spare - least)
+    return np.hstack([start, start + own])
+
+
+def _with_air(places: NDArray[np.int64], air: int) -> NDArray[np.int64]:
+    return np.asarray(places + np.array((-air, -air, air, air)))
+
+
+def _covered(places: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What share of each place (k, 4) lies over each of the others (m, 4), added up: (k,)."""
+    one, other = places[:, np.newaxis], others[np.newaxis]  # (k, 1, 4), (1, m, 4)
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    common = np.prod(np.maximum(sides, 0), axis=-1).sum(axis=1)
+    return np.asarray(common / np.prod(places[:, 2:] - places[:, :2], axis=1))
+
+
+def _array(boxes: Sequence[Box]) -> NDArray[np.int64]:
+    edges = [(box.x, box.y, box.right, box.bottom) for box in boxes]
+    return np.array(edges, np.int64).reshape(-1, 4)
+
+
+def _box(edges: NDArray[np.int64]) -> Box:
+    left, top, right, bottom = (int(value) for value in edges)
+    return Box(left, top, right - left, bottom - top)

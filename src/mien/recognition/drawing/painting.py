@@ -1,0 +1,199 @@
+"""Paint on a picture: text, rectangles with rounded corners and frames, all antialiased.
+
+A shape is a mask of coverage, uint8 (h, w), 255 being whole. Painting mixes one colour into the pixels under it
+and touches no others, so that the cost is that of the shape and not of the picture. Canvases are RGB uint8
+(H, W, 3) and are changed in place; what lies outside of one is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.errors import DataError
+from mien.recognition.faces import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mien.palette import Colour
+
+_SMALL_AREA = 4096
+"""Pixels; up to here one mask is quicker than five pieces."""
+
+
+def check_picture(image: NDArray[np.uint8]) -> None:
+    """Refuse what is no RGB picture.
+
+    Raises:
+        DataError: it is not uint8 (H, W, 3), or has no pixels.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(
+            f"Expected an RGB picture, uint8 (H, W, 3), got {image.dtype} {image.shape}. "
+            "Read it with mien.images.read_image."
+        )
+
+
+def paint(
+    canvas: NDArray[np.uint8], mask: NDArray[np.uint8], x: int, y: int, colour: Colour, opacity: float = 1.0
+) -> None:
+    """Mix a colour into the canvas where a mask covers it.
+
+    Args:
+        canvas: changed in place.
+        mask: coverage uint8 (h, w).
+        x: column of the canvas under the mask's left column; may be negative.
+        y: row of the canvas under the mask's top row.
+        colour: what is mixed in.
+        opacity: of the whole mask, in [0, 1].
+    """
+    left, top = max(-x, 0), max(-y, 0)
+    region = canvas[y + top : max(y + mask.shape[0], 0), x + left : max(x + mask.shape[1], 0)]
+    if not region.size:
+        return
+    cover = mask[top : top + region.shape[0], left : left + region.shape[1]]
+    cover = np.asarray(cv2.merge([cover] * 3), np.uint8)
+    added = cv2.LUT(cover, _mixing(colour, opacity)[0])
+    kept = cv2.LUT(cover, _mixing((255, 255, 255), opacity)[1])
+    region[:] = cv2.add(cv2.multiply(region, kept, scale=1 / 255), added)
+
+
+def fill(canvas: NDArray[np.uint8], box: Box, colour: Colour, opacity: float = 1.0) -> None:
+    """Mix a colour into a rectangle of the canvas."""
+    region = canvas[max(box.y, 0) : max(box.bottom, 0), max(box.x, 0) : max(box.right, 0)]
+    if opacity == 1:
+        region[:] = colour
+    elif region.size:
+        region[:] = cv2.LUT(region, _mixing(colour, opacity)[2])
+
+
+@lru_cache(maxsize=64)
+def _mixing(colour: Colour, opacity: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Tables (1, 256, 3): what a coverage adds, what it keeps of 255; what a value becomes under all of it."""
+    values = np.arange(256)[np.newaxis, :, np.newaxis]
+    cover = np.rint(values * opacity)
+    ink = np.array(colour)
+    tables = (cover * ink / 255, 255 - cover + 0 * ink, values * (1 - opacity) + ink * opacity)
+    added, kept, mixed = (np.rint(table).astype(np.uint8) for table in tables)
+    return added, kept, mixed
+
+
+def rounded(width: int, height: int, radius: int) -> NDArray[np.uint8]:
+    """Mask of a filled rectangle with rounded corners: uint8 (height, width)."""
+    radius = min(radius, width // 2, height // 2)
+    mask = np.full((height, width), 255, np.uint8)
+    for tile, (x, y) in zip(*_corners(Box(0, 0, width, height), radius, radius, radius), strict=True):
+        mask[y : y + radius, x : x + radius] = tile
+    return mask
+
+
+def paint_rounded(
+    canvas: NDArray[np.uint8], box: Box, radius: int, colour: Colour, opacity: float = 1.0
+) -> None:
+    """Fill a rectangle with rounded corners."""
+    if box.area <= _SMALL_AREA:
+        paint(canvas, rounded(box.width, box.height, radius), box.x, box.y, colour, opacity)
+        return
+    k = min(radius, box.width // 2, box.height // 2)
+    fill(canvas, Box(box.x + k, box.y, box.width - 2 * k, box.height), colour, opacity)
+    for x in (box.x, box.right - k):
+        fill(canvas, Box(x, box.y + k, k, box.height - 2 * k), colour, opacity)
+    for tile, (x, y) in zip(*_corners(box, k, k, k), strict=True):
+        paint(canvas, tile, x, y, colour, opacity)
+
+
+def paint_frame(
+    canvas: NDArray[np.uint8],
+    box: Box,
+    colour: Colour,
+    *,
+    thickness: int,
+    radius: int,
+    opacity: float = 1.0,
+    dash: int = 0,
+) -> None:
+    """Draw the outline of a rectangle with rounded corners, the line lying inside of it.
+
+    Args:
+        canvas: changed in place.
+        box: the outer edge.
+        colour: of the line.
+        thickness: of the line in pixels, 1 or more.
+        radius: of the outer corners in pixels.
+        opacity: of the line.
+        dash: about the length of a dash and of the gap after it in pixels; 0 draws a whole line. Corners are
+            always whole.
+    """
+    k = min(max(radius, thickness), box.width // 2, box.height // 2)
+    thickness = min(thickness, max(k, 1))
+    for start, length in _dashes(box.width - 2 * k, dash):
+        for y in (box.y, box.bottom - thickness):
+            fill(canvas, Box(box.x + k + start, y, length, thickness), colour, opacity)
+    for start, length in _dashes(box.height - 2 * k, dash):
+        for x in (box.x, box.right - thickness):
+            fill(canvas, Box(x, box.y + k + start, thickness, length), colour, opacity)
+    for tile, (x, y) in zip(*_corners(box, k, min(radius, k), thickness), strict=True):
+        paint(canvas, tile, x, y, colour, opacity)
+
+
+def _dashes(length: int, dash: int) -> Iterator[tuple[int, int]]:
+    """Start and length of each dash on an edge: gap, dash, gap ... gap, all alike; or of one whole line."""
+    if not dash:
+        yield 0, length
+        return
+    parts = 2 * max(round(length / (2 * dash)), 1) + 1
+    ends = [round(length * part / parts) for part in range(parts + 1)]
+    for part in range(1, parts, 2):
+        yield ends[part], ends[part + 1] - ends[part]
+
+
+def _corners(
+    box: Box, k: int, radius: int, thickness: int
+) -> tuple[tuple[NDArray[np.uint8], ...], tuple[tuple[int, int], ...]]:
+    """Masks (k, k) for the four corners of a rounded outline, and where they go."""
+    right, bottom = box.right - k, box.bottom - k
+    places = ((box.x, box.y), (right, box.y), (box.x, bottom), (right, bottom))
+    return _tiles(k, radius, thickness), places
+
+
+@lru_cache(maxsize=256)
+def _tiles(k: int, radius: int, thickness: int) -> tuple[NDArray[np.uint8], ...]:
+    """Corners upper left, upper right, lower left and lower right; covered by a pixel's distance to the edge."""
+    steps = np.arange(k) + 0.5
+    x, y = np.meshgrid(steps, steps)
+    within = radius - np.hypot(np.maximum(radius - x, 0), np.maximum(radius - y, 0))
+    depth = np.where((x < radius) & (y < radius), within, np.minimum(x, y))
+    inner = 1.0 if thickness >= k else np.clip(thickness - depth + 0.5, 0, 1)
+    tile = np.rint(255 * np.clip(depth + 0.5, 0, 1) * inner).astype(np.uint8)
+    return tuple(np.ascontiguousarray(tile[::down, ::right]) for down in (1, -1) for right in (1, -1))
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's embedded typeface (Aileron), so that text looks alike on every system."""
+    return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+
+
+@lru_cache(maxsize=1024)
+def text_width(text: str, size: int) -> int:
+    """Width of a line of text in pixels."""
+    return math.ceil(_font(size).getlength(text))
+
+
+@lru_cache(maxsize=1024)
+def text_mask(text: str, size: int) -> NDArray[np.uint8]:
+    """Mask of a line of text, uint8 (2 * size, w); the middle of its capital letters is the middle row."""
+    font = _font(size)
+    capital = -font.getbbox("H", anchor="ls")[1]
+    image = Image.new("L", (text_width(text, size) + 1, 2 * size))
+    baseline = size + round(capital / 2)
+    ImageDraw.Draw(image).text((0, baseline), text, fill=255, font=font, anchor="ls")
+    return np.asarray(image)

@@ -1,0 +1,76 @@
+"""Where a model's file is: a path, a run folder, or a name that comes with the package."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from mien.errors import ModelError
+
+DEFAULT = "default"
+"""The bundled model that is used where none is named."""
+
+NAMES = (DEFAULT, "ferplus")
+"""Names that stand for bundled models; a version need not bring them all."""
+
+RUN_MODEL = "model.onnx"
+"""What the ONNX model in a run folder is called."""
+
+
+@cache
+def checksums() -> dict[str, str]:
+    """Name of each bundled file, and its SHA-256, from the list that comes with them."""
+    lines = (files("mien") / "assets" / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split() for line in lines if line.strip())
+    return {name: digest for digest, name in pairs}
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Names of the models that this version brings."""
+    return tuple(name for name in NAMES if f"{name}.onnx" in checksums())
+
+
+def read_bundled(name: str) -> bytes:
+    """The bytes of a bundled file, checked.
+
+    Raises:
+        ModelError: the file is missing or damaged, as an installation that was cut short leaves it.
+    """
+    place = files("mien") / "assets" / name
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{place}: expected a file of mien, found none. Install mien anew.") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != checksums()[name]:
+        raise ModelError(
+            f"{place}: expected the SHA-256 {checksums()[name][:12]}…, got {digest[:12]}…: the file is damaged. "
+            "Install mien anew."
+        )
+    return data
+
+
+def read_model(model: str | Path) -> tuple[str, bytes]:
+    """What to call a model, and the bytes of its ONNX file.
+
+    Args:
+        model: path of an `.onnx` file, a run folder, or the name of a bundled model.
+
+    Raises:
+        ModelError: there is no such file, or a bundled one is damaged.
+    """
+    if model in bundled_names():
+        return str(model), read_bundled(f"{model}.onnx")
+    path = Path(model)
+    if path.is_dir():
+        path /= RUN_MODEL
+    try:
+        return str(path), path.read_bytes()
+    except OSError as error:
+        names = ", ".join(bundled_names())
+        raise ModelError(
+            f"{path}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
+            "Make one with: mien export MODEL --format onnx"
+        ) from error

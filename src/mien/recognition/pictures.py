@@ -1,0 +1,89 @@
+"""Many pictures, one result each, whatever is wrong with some of them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MienError
+from mien.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.images import ImageSource
+    from mien.recognition.faces import Face
+    from mien.recognition.recognizer import Recognizer
+
+
+@dataclass(frozen=True, eq=False)
+class PictureResult:
+    """What came of one picture.
+
+    Args:
+        source: what to call it.
+        faces: its faces, the largest first; empty where there is none or where it failed.
+        image: RGB uint8 (height, width, 3); `None` where it failed.
+        error: why it failed, in one sentence; `None` where it did not.
+    """
+
+    source: str
+    faces: list[Face]
+    image: NDArray[np.uint8] | None = None
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean data, as `mien predict --json` prints it."""
+        height, width = self.image.shape[:2] if self.image is not None else (None, None)
+        return {
+            "source": self.source,
+            "width": width,
+            "height": height,
+            "error": self.error,
+            "faces": [face.to_dict() for face in self.faces],
+        }
+
+
+def recognise_pictures(
+    recognizer: Recognizer, pictures: Iterable[tuple[str, ImageSource]], *, chunk: int = 8
+) -> Iterator[PictureResult]:
+    """Recognise pictures one chunk at a time; the next chunk is decoded meanwhile.
+
+    Args:
+        recognizer: what does it.
+        pictures: name and picture of each, drawn from as they are needed; memory stays flat however many.
+        chunk: pictures whose faces go through the network in one call.
+
+    Yields:
+        One result for each picture, in order; a picture that cannot be read gives its reason and stops nothing.
+    """
+    names = iter(pictures)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        waiting = deque(pool.submit(_read, name, picture) for name, picture in islice(names, chunk))
+        while waiting:
+            results = [future.result() for future in waiting]
+            waiting = deque(pool.submit(_read, name, picture) for name, picture in islice(names, chunk))
+            yield from _recognise(recognizer, results)
+
+
+def _read(name: str, picture: ImageSource) -> PictureResult:
+    try:
+        return PictureResult(name, [], read_image(picture))
+    except MienError as error:
+        return PictureResult(name, [], error=str(error))
+
+
+def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator[PictureResult]:
+    answers = iter(recognizer.many([result.image for result in results if result.image is not None]))
+    for result in results:
+        if result.image is None:
+            yield result
+        else:
+            yield PictureResult(result.source, next(answers), result.image)

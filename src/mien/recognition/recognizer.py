@@ -1,0 +1,121 @@
+"""`Recognizer`: a detector, the alignment and a classifier as one thing; a picture in, its faces out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.images import read_image
+from mien.recognition.alignment import crop_faces
+from mien.recognition.classifier import Classifier
+from mien.recognition.detection import CenterFace, FaceDetector
+from mien.recognition.faces import Expression, Face
+from mien.recognition.models import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.images import ImageSource
+    from mien.recognition.faces import Detection
+
+
+class ExpressionClassifier(Protocol):
+    """What a recogniser needs of a classifier; `mien.Classifier` is one, a Keras network can be another."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Gray crops uint8 (n, 48, 48) to probabilities float32 (n, classes)."""
+
+
+class Recognizer:
+    """Finds the faces of a picture and names what they show. One may serve many threads at once.
+
+    Args:
+        model: the classifier, or what `mien.Classifier` takes: a file, a run folder or a bundled name.
+        detector: what finds the faces; the bundled detector by default.
+        max_faces: keep only so many faces of a picture, the largest; all of them by default.
+        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+
+    Raises:
+        ModelError: the model is missing or is not one of mien's.
+
+    >>> import numpy as np
+    >>> Recognizer()(np.zeros((480, 640, 3), np.uint8))
+    []
+    """
+
+    def __init__(
+        self,
+        model: str | Path | ExpressionClassifier = DEFAULT,
+        *,
+        detector: FaceDetector | None = None,
+        max_faces: int | None = None,
+        threads: int = 0,
+    ) -> None:
+        if max_faces is not None and max_faces < 1:
+            raise DataError(
+                f"Expected max_faces to be 1 or more, got {max_faces}. Leave it out to keep all faces."
+            )
+        self.classifier: ExpressionClassifier = (
+            Classifier(model, threads=threads) if isinstance(model, str | Path) else model
+        )
+        self.detector = detector or CenterFace(threads=threads)
+        self.max_faces = max_faces
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the expressions, in the model's order."""
+        return self.classifier.labels
+
+    def __call__(self, image: ImageSource) -> list[Face]:
+        """The faces of a picture, the largest first.
+
+        Args:
+            image: a path, the bytes of a file, RGB uint8 (height, width, 3), gray uint8 (height, width) or a
+                picture of Pillow.
+
+        Returns:
+            The faces; an empty list where there is none.
+
+        Raises:
+            DataError: it is no picture.
+        """
+        return self.many([image])[0]
+
+    def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
+        """The faces of several pictures, in order; all of them go through the network in one call.
+
+        Raises:
+            DataError: one of them is no picture.
+        """
+        pictures = [read_image(image) for image in images]
+        found = [self.detector.detect(picture)[: self.max_faces] for picture in pictures]
+        return self.name_expressions(pictures, found)
+
+    def name_expressions(
+        self, pictures: Sequence[NDArray[np.uint8]], found: Sequence[Sequence[Detection]]
+    ) -> list[list[Face]]:
+        """The expressions of faces that were found already.
+
+        Args:
+            pictures: RGB uint8 (height, width, 3) each.
+            found: the faces of each picture.
+
+        Returns:
+            For each picture its faces, in the order given.
+        """
+        crops = [crop_faces(picture, faces) for picture, faces in zip(pictures, found, strict=True) if faces]
+        rows = iter(self.classifier.probabilities(np.concatenate(crops)) if crops else ())
+        return [[self._face(detection, next(rows)) for detection in faces] for faces in found]
+
+    def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
+        expression = Expression.from_probabilities(self.labels, row)
+        return Face(detection.box, expression, detection.confidence, detection.landmarks)

@@ -1,0 +1,204 @@
+"""`RowWriter`: a row for each face of a picture or frame, as CSV, JSON, JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from mien.errors import DataError, MissingExtra
+from mien.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from mien.recognition.faces import Face
+
+COLUMNS = (
+    "source", "frame", "seconds", "track", "x", "y", "width", "height", "confidence", "label", "score",
+)  # fmt: skip
+"""The columns before those of the labels' probabilities."""
+
+_WHOLE = frozenset({"frame", "track", "x", "y", "width", "height"})
+_TEXT = frozenset({"source", "label"})
+_GROUP = 4096  # rows that Parquet writes at a time
+
+
+class RowWriter:
+    """Writes a row for each face as it comes, to .csv, .json, .jsonl or .parquet. A context manager.
+
+    The columns are `COLUMNS`, then one for each label with its probability; a label that is called like one of
+    `COLUMNS` has its column called `probability_…`. Frame and seconds are empty for a picture, the track where
+    there is none. A picture or frame without a face leaves no row. Numbers are written in full.
+
+    The file takes its name when the block ends well or is ended by Ctrl-C, then with the rows so far; any other
+    error leaves nothing. No more than a few thousand rows are held.
+
+    Args:
+        path: where to write it; the ending says the format.
+        labels: names of the expressions, in the model's order.
+
+    Raises:
+        DataError: the ending names no format that is written here.
+        MissingExtra: Parquet is wanted and pyarrow is not installed.
+    """
+
+    def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
+        self._path = Path(path)
+        self._labels = tuple(labels)
+        suffix = self._path.suffix.lower()
+        if suffix not in _FORMATS:
+            raise DataError(f"{path}: expected a name that ends in {', '.join(_FORMATS)} for rows to write.")
+        names = (f"probability_{label}" if label in COLUMNS else label for label in self._labels)
+        self._columns = (*COLUMNS, *names)
+        self._make = _FORMATS[suffix]
+        if suffix == ".parquet":
+            _import_pyarrow()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        aside = self._stack.enter_context(replacing(self._path))
+        self._format = self._make(aside, self._columns)
+        self._stack.callback(self._format.close)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            kind = error = trace = None
+        self._stack.__exit__(kind, error, trace)
+
+    def write(
+        self, source: str, faces: Sequence[Face], *, frame: int | None = None, seconds: float | None = None
+    ) -> None:
+        """Add a row for each face of a picture or frame.
+
+        Args:
+            source: the picture or film.
+            faces: what was found in it.
+            frame: number of the frame in a film.
+            seconds: when it is shown.
+        """
+        # A name that is no valid text (bytes that are not UTF-8) is written with its odd bytes spelled out.
+        source = source.encode(errors="backslashreplace").decode()
+        for face in faces:
+            box, expression = face.box, face.expression
+            probabilities = (float(expression.probabilities[label]) for label in self._labels)
+            row = (
+                source, frame, seconds, face.track, box.x, box.y, box.width, box.height,
+                float(face.confidence), expression.label, float(expression.score), *probabilities,
+            )  # fmt: skip
+            self._format.write(row)
+
+
+class _Format(Protocol):
+    """One file format, made of a path and the names of its columns."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None: ...
+
+    def write(self, row: Sequence[Any]) -> None:
+        """Add a row."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class _Csv:
+    """Comma-separated, UTF-8, with a header; what holds a comma, a quote or a new line is quoted."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        # Python 3.11 leaves a lone carriage return unquoted, which readers take for the end of the row.
+        self._careful = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        self._writer.writerow(columns)
+
+    def write(self, row: Sequence[Any]) -> None:
+        (self._careful if "\r" in row[0] else self._writer).writerow(row)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _JsonLines:
+    """A JSON object a line."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="\n")
+        self._columns = columns
+
+    def write(self, row: Sequence[Any]) -> None:
+        self._file.write(self._object(row) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _object(self, row: Sequence[Any]) -> str:
+        return json.dumps(dict(zip(self._columns, row, strict=True)), ensure_ascii=False, allow_nan=False)
+
+
+class _Json(_JsonLines):
+    """One JSON array of objects."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        super().__init__(path, columns)
+        self._before = "[\n"
+
+    def write(self, row: Sequence[Any]) -> None:
+        self._file.write(self._before + self._object(row))
+        self._before = ",\n"
+
+    def close(self) -> None:
+        self._file.write("[]\n" if self._before == "[\n" else "\n]\n")
+        super().close()
+
+
+class _Parquet:
+    """Parquet: whole numbers, 64-bit floats and text; a row group for every few thousand rows."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._arrow, parquet = _import_pyarrow()
+        self._schema = self._arrow.schema([(name, self._type(name)) for name in columns])
+        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._rows: list[Sequence[Any]] = []
+
+    def write(self, row: Sequence[Any]) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        columns = [list(column) for column in zip(*self._rows, strict=True)]
+        self._writer.write_table(self._arrow.table(columns, schema=self._schema))
+        self._rows = []
+
+    def _type(self, name: str) -> Any:
+        if name in _TEXT:
+            return self._arrow.string()
+        return self._arrow.int64() if name in _WHOLE else self._arrow.float64()
+
+
+def _import_pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "parquet") from error
+    return pa, pq
+
+
+_FORMATS: dict[str, type[_Format]] = {
+    ".csv": _Csv,
+    ".json": _Json,
+    ".jsonl": _JsonLines,
+    ".parquet": _Parquet,
+}

@@ -1,0 +1,77 @@
+"""Whether and from where a run folder's training may go on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.training.backend import backend_name
+from mien.training.recipe import Recipe
+from mien.training.state import TrainingState, read_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.data.dataset import Dataset
+
+
+def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
+    """The memory to train on with: that of the folder's checkpoint, or a fresh one.
+
+    Args:
+        folder: the run folder.
+        recipe: what is to be trained.
+        data: what it is to be trained on, from `fingerprint`.
+        resume: whether to go on with what the folder holds.
+
+    Raises:
+        ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
+            on other data or on another back end.
+    """
+    last = folder / "last.keras"
+    if not resume:
+        if last.exists():
+            raise ModelError(
+                f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+            )
+        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
+    if not last.exists():
+        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
+    state = read_state(last)
+    before = Recipe.from_dict(state.recipe)
+    changed = [
+        name for name in recipe.differences(before) if not (name == "epochs" and recipe.schedule == "plateau")
+    ]
+    if changed:
+        raise ModelError(
+            f"{folder} was begun with another {', '.join(changed)}. Resume with the same settings, "
+            "or begin anew in another folder with --out."
+        )
+    if state.data["sha256"] != data["sha256"]:
+        raise ModelError(
+            f"{folder} was trained on other data ({state.data.get('source')}). Resume with the same data, "
+            "or begin anew in another folder with --out."
+        )
+    if state.backend.split()[0] != backend_name().split()[0]:
+        raise ModelError(
+            f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
+            f"--backend {state.backend.split()[0]}, for only the same back end goes on exactly."
+        )
+    state.recipe = recipe.to_dict()
+    return state
+
+
+def fingerprint(training: Dataset, validation: Dataset) -> dict[str, Any]:
+    """What a training is made on: source, label set, counts, and a checksum of the pictures and targets."""
+    digest = hashlib.sha256()
+    for part in (training, validation):
+        digest.update(part.images.tobytes())
+        digest.update(part.targets.tobytes())
+    return {
+        "source": training.source,
+        "taxonomy": training.taxonomy.name,
+        "training": len(training),
+        "validation": len(validation),
+        "sha256": digest.hexdigest(),
+    }

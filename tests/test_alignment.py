@@ -1,0 +1,209 @@
+"""Crops and the way to them and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mien.errors import DataError
+from mien.recognition.alignment import FER2013_FRAMING, Alignment, align, crop_faces, lean_of, warp
+from mien.recognition.faces import Box, Detection, Landmarks
+
+UPRIGHT = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
+"""Five points about the middle of a face 100 pixels high."""
+
+boxes = st.builds(
+    Box,
+    st.integers(-3000, 3000),
+    st.integers(-3000, 3000),
+    st.integers(1, 2000),
+    st.integers(1, 2000),
+)
+angles = st.floats(-179, 179)
+
+
+def to_landmarks(points: NDArray[np.float64]) -> Landmarks:
+    return Landmarks(*((float(x), float(y)) for x, y in points))
+
+
+def turn(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+    """Clockwise as seen, for y goes down."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return points @ np.array([[c, s], [-s, c]])
+
+
+def face(box: Box, lean: float = 0.0) -> Detection:
+    size = box.height / 100
+    return Detection(box, 0.9, to_landmarks(turn(UPRIGHT, lean) * size + box.centre))
+
+
+def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """A smooth coloured picture, so that a shift by half a pixel does not matter much."""
+    rough = np.random.default_rng(seed).integers(
+        0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8
+    )
+    return np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+@given(box=boxes, lean=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
+def test_points_come_back_from_the_crop(box: Box, lean: float, points: list[tuple[float, float]]) -> None:
+    alignment = align(face(box, lean))
+    there = alignment.to_crop(np.array(points))
+    np.testing.assert_allclose(alignment.to_picture(there), points, atol=1e-6)
+
+
+@given(box=boxes, lean=st.floats(-44, 44))
+def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) -> None:
+    detection = face(box, lean)
+    alignment = align(detection)
+    np.testing.assert_allclose(
+        alignment.to_crop(np.array(box.centre)), np.multiply(FER2013_FRAMING.centre, 48)
+    )
+    area = box.area * alignment.scale**2
+    assert area == pytest.approx(FER2013_FRAMING.width * FER2013_FRAMING.height * 48**2)
+    assert detection.landmarks is not None
+    eyes = alignment.to_crop(np.array([detection.landmarks.left_eye, detection.landmarks.right_eye]))
+    assert eyes[0, 1] == pytest.approx(eyes[1, 1], abs=1e-6)
+    assert eyes[0, 0] < eyes[1, 0]
+
+
+@given(lean=st.floats(-179, 179))
+def test_the_lean_is_measured_clockwise(lean: float) -> None:
+    assert lean_of(to_landmarks(turn(UPRIGHT, lean))) == pytest.approx(lean)
+
+
+@given(lean=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
+def test_no_face_is_turned_by_more_than_the_framing_allows(lean: float, sign: int) -> None:
+    a, _, _ = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[0]
+    b = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[1][0]
+    assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.most_turn)
+
+
+def test_without_landmarks_nothing_is_turned() -> None:
+    alignment = align(Detection(Box(10, 20, 80, 100)))
+    assert alignment.matrix[1][0] == 0
+    assert alignment.matrix[0][0] == alignment.scale > 0
+
+
+@given(box=boxes, lean=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
+def test_a_larger_picture_of_the_face_gives_the_same_crop(
+    box: Box, lean: float, factor: int, shift: tuple[int, int]
+) -> None:
+    larger = Box(
+        box.x * factor + shift[0], box.y * factor + shift[1], box.width * factor, box.height * factor
+    )
+    points = np.array([[0, 0], [100, 0], [0, 100]], float)
+    np.testing.assert_allclose(
+        align(face(larger, lean)).to_crop(points * factor + shift),
+        align(face(box, lean)).to_crop(points),
+        atol=1e-6,
+    )
+
+
+@given(
+    box=boxes,
+    lean=angles,
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    n=st.integers(0, 3),
+)
+@settings(deadline=None)
+def test_any_box_gives_a_crop(box: Box, lean: float, height: int, width: int, n: int) -> None:
+    image = np.full((height, width, 3), (10, 200, 90), np.uint8)
+    crops = crop_faces(image, [face(box, lean)] * n)
+    assert crops.shape == (n, 48, 48)
+    assert crops.dtype == np.uint8
+    luma = round(0.299 * 10 + 0.587 * 200 + 0.114 * 90)
+    assert (np.abs(crops.astype(int) - luma) <= 1).all()
+
+
+@pytest.mark.parametrize("where", [(-500, -500), (900, 900), (-500, 10), (10, 900)])
+def test_beyond_the_picture_its_edge_goes_on(where: tuple[int, int]) -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[:, :40] = 255
+    crop = crop_faces(image, [Detection(Box(*where, 20, 20))])[0]
+    nearest = 255 if where[0] < 40 else 0
+    assert (crop == nearest).all()
+
+
+@given(x=st.integers(-40, 160), y=st.integers(-40, 160), side=st.integers(20, 120), lean=st.floats(-40, 40))
+@settings(deadline=None, max_examples=40)
+def test_a_mirrored_picture_gives_the_mirrored_crop(x: int, y: int, side: int, lean: float) -> None:
+    image = textured(200, 220)
+    detection = face(Box(x, y, side, side), lean)
+    assert detection.landmarks is not None
+    flip = np.array([-1.0, 1.0])
+    points = np.array(list(detection.landmarks.to_dict().values())) * flip + (220, 0)
+    box = Box(220 - x - side, y, side, side)
+    mirrored = Detection(box, 0.9, to_landmarks(points[[1, 0, 2, 4, 3]]))
+    one = crop_faces(image, [detection])[0].astype(int)
+    other = crop_faces(np.ascontiguousarray(image[:, ::-1]), [mirrored])[0].astype(int)
+    assert np.abs(one - other[:, ::-1]).mean() < 3
+
+
+@given(lean=st.floats(-40, 40), side=st.integers(30, 300), down=st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bool) -> None:
+    """On a ramp, averaging changes nothing, so that a shift by half a pixel of the crop would show."""
+    ramp = np.tile(np.linspace(0, 255, 400, dtype=np.float32), (400, 1))
+    image = np.repeat(np.rint(ramp.T if down else ramp).astype(np.uint8)[..., None], 3, axis=2)
+    alignment = align(face(Box(200 - side // 2, 200 - side // 2, side, side), lean))
+    inner = np.stack(np.meshgrid(np.arange(48), np.arange(48)), axis=-1)
+    there = alignment.to_picture(inner + 0.5)
+    inside = ((there > 8) & (there < 392)).all(axis=-1)
+    expected = (there[..., int(down)] - 0.5) * 255 / 399
+    error = (warp(image, alignment) - expected)[inside]
+    assert abs(error.mean()) < 0.4
+    assert np.abs(error).max() < 2
+
+
+def test_a_picture_that_is_a_crop_comes_out_as_it_is() -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    image = np.repeat(gray[..., None], 3, axis=2)
+    crop = warp(image, Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))))
+    np.testing.assert_array_equal(crop, gray)
+    whole = Detection(FER2013_FRAMING.box_in(480, 480))
+    corners = align(whole).corners()
+    np.testing.assert_allclose(corners, [[0, 0], [480, 0], [480, 480], [0, 480]], atol=3)
+
+
+def test_a_checkerboard_of_pixels_becomes_gray_and_not_noise() -> None:
+    board = (np.indices((1200, 1200)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    image = np.repeat(board[..., None], 3, axis=2)
+    for side in (700, 760, 811, 1003):
+        crop = crop_faces(image, [Detection(Box(100, 100, side, side))])[0]
+        assert np.abs(crop.astype(float) - 127.5).max() < 20
+
+
+def test_a_heat_map_laid_back_lies_on_the_face() -> None:
+    detection = face(Box(120, 80, 60, 80), 20)
+    alignment = align(detection)
+    heat = np.zeros((48, 48), np.float32)
+    point = alignment.to_crop(np.array([150.0, 100.0]))
+    heat[int(point[1]), int(point[0])] = 1
+    laid = cv2.warpAffine(heat, alignment.inverse(), (400, 300), flags=cv2.INTER_NEAREST)
+    rows, columns = np.nonzero(laid)
+    assert abs(columns.mean() + 0.5 - 150) <= 1 / alignment.scale
+    assert abs(rows.mean() + 0.5 - 100) <= 1 / alignment.scale
+
+
+def test_the_framing_is_data() -> None:
+    wide = replace(FER2013_FRAMING, width=0.4, height=0.4)
+    box = Box(100, 100, 50, 50)
+    assert align(Detection(box), wide).scale == pytest.approx(48 * 0.4 / 50)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
+)
+def test_what_is_no_rgb_picture_is_refused(image: NDArray[np.uint8]) -> None:
+    with pytest.raises(DataError, match="Expected an RGB picture"):
+        crop_faces(image, [])

@@ -1,0 +1,110 @@
+"""The classifier: opens what is ours, refuses what is not, and may be shared by threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mien.errors import DataError, ModelError
+from mien.recognition.classifier import Classifier
+from tests.conftest import CARD, make_onnx
+
+
+def crops(n: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, 48, 48), dtype=np.uint8)
+
+
+def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) -> None:
+    classifier = Classifier(make_onnx(tmp_path / "m.onnx", CARD))
+    for wrong in (
+        np.zeros((1, 48, 47), np.uint8),
+        np.zeros((48, 48), np.uint8),
+        np.zeros((1, 48, 48), np.float32),
+    ):
+        with pytest.raises(DataError, match=r"uint8 \(n, 48, 48\)"):
+            classifier.probabilities(wrong)
+    assert classifier.probabilities(np.zeros((0, 48, 48), np.uint8)).shape == (0, 7)
+
+
+def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
+    plain = Classifier(make_onnx(tmp_path / "plain.onnx", CARD)).probabilities(crops(8))
+    cooled = Classifier(make_onnx(tmp_path / "cool.onnx", replace(CARD, temperature=2.0))).probabilities(
+        crops(8)
+    )
+    expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(cooled, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: path, "found none"),
+        (
+            lambda path: (path.write_bytes(b"no model"), path)[1],
+            "expected an ONNX model, got something else or a cut file",
+        ),
+        (lambda path: make_onnx(path, None), "expected a model card in the file's metadata, found none"),
+        (lambda path: make_onnx(path, CARD, side=64), r"expected one input of shape \(n, 48, 48, 1\)"),
+        (lambda path: make_onnx(path, replace(CARD, labels=("a", "b"))), "probabilities with 2 classes"),
+    ],
+    ids=["missing", "junk", "no-card", "shape", "classes"],
+)
+def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
+    with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
+        Classifier(make(tmp_path / "m.onnx"))  # type: ignore[operator]
+
+
+def test_a_file_of_the_right_form_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(make_onnx(tmp_path / "m.onnx"))
+    model.graph.node[0].op_type = "NoSuchOperation"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="does not load as one"):
+        Classifier(tmp_path / "m.onnx")
+
+
+def test_data_outside_the_file_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load(make_onnx(tmp_path / "m.onnx"))
+    onnx.save(
+        model, tmp_path / "out.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    monkeypatch.chdir(tmp_path)  # where the runtime would look
+    assert (tmp_path / "weights.bin").stat().st_size
+    with pytest.raises(ModelError, match="in one file, got one that keeps data in others"):
+        Classifier(tmp_path / "out.onnx")
+
+
+def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
+    make_onnx(tmp_path / "model.onnx")
+    assert Classifier(tmp_path).labels == CARD.labels
+
+
+def test_the_answer_does_not_depend_on_the_batch(tmp_path: Path) -> None:
+    classifier = Classifier(make_onnx(tmp_path / "m.onnx"), threads=1)
+    many = crops(600)
+    answer = classifier.probabilities(many)
+    assert answer.shape == (600, 7)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+    single = np.concatenate([classifier.probabilities(many[i : i + 1]) for i in (0, 255, 256, 599)])
+    np.testing.assert_allclose(answer[[0, 255, 256, 599]], single, atol=1e-6)
+
+
+def test_threads_may_share_one(tmp_path: Path) -> None:
+    classifier = Classifier(make_onnx(tmp_path / "m.onnx"), threads=1)
+    parts = [crops(64)[i : i + 4] for i in range(0, 64, 4)]
+    expected = [classifier.probabilities(part) for part in parts]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            for one, other in zip(pool.map(classifier.probabilities, parts), expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx: expected an ONNX file, a run folder or the name"):
+        Classifier(tmp_path)

@@ -1,0 +1,66 @@
+"""Colours of the expressions: told apart by all eyes, and text on them readable."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.labels import FER2013, FERPLUS
+from mien.palette import PALETTE, Colour, colour_of, contrast, ink_on
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast((255, 255, 255), (255, 255, 255)) == pytest.approx(1)
+    # https://webaim.org/articles/contrast/: the lightest gray that passes on white, and one that does not
+    assert contrast((0x76, 0x76, 0x76), (255, 255, 255)) == pytest.approx(4.54, abs=0.005)
+    assert contrast((255, 255, 255), (0x77, 0x77, 0x77)) == pytest.approx(4.48, abs=0.005)
+
+
+@pytest.mark.parametrize("colour", PALETTE.values(), ids=PALETTE)
+def test_text_can_be_read_on_every_tag(colour: Colour) -> None:
+    assert contrast(ink_on(colour), colour) >= 4.5
+
+
+def test_both_label_sets_share_their_colours() -> None:
+    assert len({colour_of(label) for label in FERPLUS.classes}) == 8
+    for label, index in zip(FER2013.classes, FER2013.map_to(FERPLUS), strict=True):
+        assert index is not None
+        assert colour_of(label) == colour_of(FERPLUS.classes[index])
+    assert colour_of("Happy") == colour_of("happiness")
+    assert colour_of("bewildered") == colour_of("neutral")
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1.0, for linear RGB:
+# https://www.inf.ufrgs.br/~oliveira/pubs_files/CVD_Simulation/CVD_Simulation.html
+@pytest.mark.parametrize(
+    "simulation",
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ],
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ],
+    ],
+    ids=["usual", "protanopia", "deuteranopia"],
+)
+def test_told_apart_by_the_colour_blind(simulation: list[list[float]]) -> None:
+    shares = np.array(list(PALETTE.values())) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(simulation).T, 0, 1)
+    gamma = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(gamma[np.newaxis].astype(np.float32), cv2.COLOR_RGB2Lab)[0]
+    differences = {
+        (list(PALETTE)[i], list(PALETTE)[j]): float(np.linalg.norm(lab[i] - lab[j]))
+        for i, j in combinations(range(len(lab)), 2)
+    }
+    assert min(differences.values()) > 14, min(differences.items(), key=lambda item: item[1])

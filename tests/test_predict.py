@@ -1,0 +1,140 @@
+"""`mien predict`, in a subprocess, on a public-domain portrait and on drawn things."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+
+from mien.images import read_image, write_image
+from mien.labels import FER2013
+from tests.test_cli import mien
+
+PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
+"""Forehead to chin, ear to ear, by eye."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of a picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    portrait = read_image(PORTRAIT)
+    write_image(folder / "one.jpg", portrait)
+    write_image(folder / "deep" / "two.png", np.hstack([portrait, portrait]))
+    write_image(folder / "none.png", np.full((200, 300, 3), 128, np.uint8))
+    (folder / "page.jpg").write_text("<!DOCTYPE html><html></html>")
+    return folder
+
+
+def test_one_portrait_as_json() -> None:
+    done = mien("predict", PORTRAIT, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert answer.keys() == {"model", "images"}
+    image = answer["images"][0]
+    assert (image["source"], image["width"], image["height"], image["error"]) == (
+        str(PORTRAIT),
+        512,
+        600,
+        None,
+    )
+    (face,) = image["faces"]
+    assert face["box"] == {key: pytest.approx(value, abs=25) for key, value in BOX.items()}
+    assert tuple(face["probabilities"]) == FER2013.classes
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert face["score"] == max(face["probabilities"].values()) == face["probabilities"][face["label"]]
+    assert face["label"] in {"happy", "neutral"}
+
+
+def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
+    done = mien("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
+    assert done.returncode == 1
+    assert "1 of 4 inputs failed:" in done.stderr
+    assert "page.jpg: expected a picture" in done.stderr
+    assert "got a web page" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "no face" in done.stdout
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(Path(row["source"]).name for row in rows) == ["one.jpg", "two.png", "two.png"]
+    assert sum(float(rows[0][label]) for label in FER2013.classes) == pytest.approx(1, abs=1e-5)
+    copies = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert copies == ["deep/two.png", "none.png", "one.jpg"]
+    before, after = read_image(folder / "deep" / "two.png"), read_image(tmp_path / "out" / "deep" / "two.png")
+    assert before.shape == after.shape
+    assert (before != after).any()
+
+
+def test_the_order_of_json_is_the_order_given(folder: Path) -> None:
+    names = [str(folder / name) for name in ("none.png", "page.jpg", "one.jpg")]
+    done = mien("predict", *names, "--json")
+    assert done.returncode == 1
+    images = json.loads(done.stdout)["images"]
+    assert [image["source"] for image in images] == names
+    assert [len(image["faces"]) for image in images] == [0, 0, 1]
+    assert images[1]["error"].startswith(names[1])
+    assert images[1]["width"] is None
+
+
+def test_standard_input(folder: Path) -> None:
+    command = [sys.executable, "-m", "mien", "predict", "-", "--json"]
+    done = subprocess.run(command, input=(folder / "one.jpg").read_bytes(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    assert (image["source"], len(image["faces"])) == ("-", 1)
+
+
+def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) -> None:
+    original = tmp_path / "one.jpg"
+    original.write_bytes((folder / "one.jpg").read_bytes())
+    done = mien("predict", original, "--save", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert original.read_bytes() == (folder / "one.jpg").read_bytes()
+    assert (tmp_path / "one-2.jpg").exists()
+
+
+def test_no_more_faces_than_wanted(folder: Path) -> None:
+    done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
+    assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["page.jpg"], "page.jpg: expected a picture"),
+        (["missing.jpg"], "missing.jpg"),
+        (["film.mp4"], "film.mp4"),
+        (["*.gif"], "it matches no file"),
+        (
+            ["none.png", "--model", "nothing"],
+            "expected an ONNX file, a run folder or the name of a bundled model",
+        ),
+        (["none.png", "--model", "page.jpg"], "expected an ONNX model"),
+        (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
+        (["9"], "webcam"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str], sentence: str) -> None:
+    done = mien("predict", *arguments, cwd=folder)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert sentence in done.stderr
+    assert done.stderr.startswith("mien: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    program = (
+        f"import sys; sys.argv = ['mien', 'predict', {str(PORTRAIT)!r}]\n"
+        "from mien.cli import run\nassert run() == 0\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "pandas", "av", "pyarrow", "onnx"}
+    assert "onnxruntime" in loaded

@@ -1,0 +1,59 @@
+"""What stands on the command line after `mien predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mien.cli.sources import find_sources
+from mien.errors import DataError
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_a_folder_is_searched_to_its_depth_by_name(tmp_path: Path) -> None:
+    touch(tmp_path / "b.JPG", tmp_path / "a" / "z.png", tmp_path / "a" / "film.MOV", tmp_path / "notes.txt")
+    touch(tmp_path / ".hidden.png", tmp_path / ".git" / "x.png")
+    found = find_sources([str(tmp_path)])
+    assert [(str(one.below), one.kind) for one in found] == [
+        ("b.JPG", "picture"),
+        ("a/film.MOV", "video"),
+        ("a/z.png", "picture"),
+    ]
+
+
+def test_patterns_files_webcam_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("2.png"), Path("1.png"), Path("deep/er/3.png"), Path("[odd].png"))
+    found = find_sources(["[12].png", "**/3.png", "[odd].png", "0", "-", "missing.jpg", "1.png"])
+    assert [(one.name, one.kind) for one in found] == [
+        ("1.png", "picture"), ("2.png", "picture"), ("deep/er/3.png", "picture"), ("[odd].png", "picture"),
+        ("0", "webcam"), ("-", "picture"), ("missing.jpg", "picture"),
+    ]  # fmt: skip
+
+
+def test_a_file_named_as_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(Path("0"))
+    assert [one.kind for one in find_sources(["0"])] == ["picture"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("*.jpg", r"\*\.jpg: expected a pattern that matches pictures or videos, it matches no file"),
+        (".", "expected a folder with pictures or videos, found none"),
+        ("https://example.org/a.jpg", "got an address. Download it first"),
+    ],
+)
+def test_nothing_to_look_at_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=sentence):
+        find_sources([argument])
