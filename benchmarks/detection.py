@@ -201,7 +201,7 @@ def build_trial(photos: list[tuple[Picture, list[Truth]]], table: Path | None) -
                 heads.append((picture, face))
                 trial.add("cut off", *cut_off(picture, faces, face))
                 trial.add("fills the picture", *filling(picture, faces, face))
-    add_patches(trial, photos, 300)
+    add_patches(trial, photos, 200)
     for seed, ground in enumerate([photo for photo, faces in photos if not faces] * 2):
         trial.add("crowds", *crowd(ground, heads, seed))
     add_tiny(trial, table, 500)

@@ -22,7 +22,7 @@ import numpy as np
 Detect = Callable[[Any], list[list[float]]]
 
 TIMED = ("time 640x480", "time 12 megapixels", "time 12 megapixels, no face")
-REPEATS = 7
+REPEATS = 5
 
 
 def centerface(**settings: Any) -> Detect:

@@ -34,6 +34,7 @@ HEAD = (120, 10, 400, 340)  # left, top, right, bottom of the head in the photog
 FACE = (0.22, 0.34, 0.56, 0.60)  # left, top, width, height of the face, in parts of the head
 CROSSING_SECONDS = 12.0
 VISIT_SECONDS = 20.0
+LOOP_SECONDS = 60.0  # drawn and encoded once, then repeated
 GAP_SECONDS = 1.0  # out of sight for longer, a face is a new one to the tracker
 
 
@@ -46,17 +47,22 @@ class Place(NamedTuple):
     visit: int = 0
 
 
+def wave(seconds: float, times: int) -> float:
+    """A sine that swings so many times in the minute that is repeated."""
+    return math.sin(2 * math.pi * times * seconds / LOOP_SECONDS)
+
+
 def places(seconds: float) -> dict[str, Place]:
     """The truth: where everyone is, from the one farthest away to the nearest."""
-    turn = 2 * math.pi * seconds / CROSSING_SECONDS
+    turn = math.cos(2 * math.pi * seconds / CROSSING_SECONDS)
     visit, since = divmod(seconds, VISIT_SECONDS)
     found = {
         "walker": Place(
-            -120 + 880 * since / (VISIT_SECONDS - 4), 105 + 8 * math.sin(5 * since), 130, int(visit)
+            -120 + 880 * since / (VISIT_SECONDS - 4), 105 + 8 * wave(seconds, 48), 130, int(visit)
         ),
-        "behind": Place(330 - 190 * math.cos(turn), 285 + 10 * math.sin(1.7 * seconds), 165),
-        "before": Place(330 + 190 * math.cos(turn), 330 + 8 * math.sin(2.1 * seconds), 190),
-        "nearing": Place(90, 130 + 6 * math.sin(seconds), 150 + 40 * math.sin(seconds / 3)),
+        "behind": Place(330 - 190 * turn, 285 + 10 * wave(seconds, 16), 165),
+        "before": Place(330 + 190 * turn, 330 + 8 * wave(seconds, 20), 190),
+        "nearing": Place(90, 130 + 6 * wave(seconds, 10), 150 + 40 * wave(seconds, 3)),
     }
     return {name: place for name, place in found.items() if -20 < place.x < WIDTH + 20}
 
@@ -99,11 +105,11 @@ class Stage:
     def frame(self, index: int) -> np.ndarray:
         """RGB uint8 (480, 640, 3)."""
         seconds = index / FPS
-        drift = round(WIDTH / 2 * (1 + math.sin(seconds / 20)))
+        drift = round(WIDTH / 2 * (1 + wave(seconds, 1)))
         image = self._ground[:, drift : drift + WIDTH].copy()
         for name, place in places(seconds).items():
             self._add(image, name, place)
-        image *= 1 + 0.12 * math.sin(seconds / 5)
+        image *= 1 + 0.12 * wave(seconds, 2)
         image += np.roll(self._grain[index % 8], 37 * index, axis=1)
         return np.clip(image, 0, 255).astype(np.uint8)
 
@@ -119,14 +125,35 @@ class Stage:
 
 
 def make_film(path: Path, minutes: float) -> int:
-    """Write the film; gives back the number of its frames."""
+    """Write the film, of whole minutes or of less than one; gives back the number of its frames."""
     from mien.recognition.video import VideoWriter
 
-    stage, frames = Stage(), round(60 * minutes * FPS)
-    with VideoWriter(path, FPS, (WIDTH, HEIGHT)) as writer:
+    stage, loop = Stage(), path.with_stem("loop")
+    repeats = max(math.ceil(60 * minutes / LOOP_SECONDS), 1)
+    frames = round(min(60 * minutes, LOOP_SECONDS) * FPS)
+    with VideoWriter(loop, FPS, (WIDTH, HEIGHT)) as writer:
         for i in range(frames):
             writer.write(stage.frame(i))
-    return frames
+    repeat_film(loop, path, repeats)
+    loop.unlink()
+    return repeats * frames
+
+
+def repeat_film(loop: Path, path: Path, repeats: int) -> None:
+    """Write a film several times over without encoding it again."""
+    import av
+
+    with av.open(str(path), "w") as film:
+        begin = 0
+        for _ in range(repeats):
+            with av.open(str(loop)) as source:
+                video = source.streams.video[0]
+                stream = film.streams.video[0] if begin else film.add_stream_from_template(video)
+                for packet in source.demux(video):
+                    if packet.dts is not None and packet.pts is not None:
+                        packet.pts, packet.dts, packet.stream = packet.pts + begin, packet.dts + begin, stream
+                        film.mux(packet)
+                begin += video.duration or 0
 
 
 def resident_mb() -> float:

@@ -53,6 +53,7 @@ def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 @given(box=boxes, lean=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
+@settings(deadline=None)
 def test_points_come_back_from_the_crop(box: Box, lean: float, points: list[tuple[float, float]]) -> None:
     alignment = align(face(box, lean))
     there = alignment.to_crop(np.array(points))
@@ -60,6 +61,7 @@ def test_points_come_back_from_the_crop(box: Box, lean: float, points: list[tupl
 
 
 @given(box=boxes, lean=st.floats(-44, 44))
+@settings(deadline=None)
 def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) -> None:
     detection = face(box, lean)
     alignment = align(detection)
@@ -75,11 +77,13 @@ def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) ->
 
 
 @given(lean=st.floats(-179, 179))
+@settings(deadline=None)
 def test_the_lean_is_measured_clockwise(lean: float) -> None:
     assert lean_of(to_landmarks(turn(UPRIGHT, lean))) == pytest.approx(lean)
 
 
 @given(lean=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
+@settings(deadline=None)
 def test_no_face_is_turned_by_more_than_the_framing_allows(lean: float, sign: int) -> None:
     a, _, _ = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[0]
     b = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[1][0]
@@ -93,6 +97,7 @@ def test_without_landmarks_nothing_is_turned() -> None:
 
 
 @given(box=boxes, lean=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
+@settings(deadline=None)
 def test_a_larger_picture_of_the_face_gives_the_same_crop(
     box: Box, lean: float, factor: int, shift: tuple[int, int]
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from mien.data.synthetic import synthetic_dataset, write_csv
 from tests.test_cli import is_one_sentence, mien
@@ -194,3 +195,35 @@ def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "faces.png").exists()
     assert {path.name for path in (tmp_path / "demo" / "run").iterdir()} == RUN_FILES | {"PrivateTest"}
     assert os.listdir(tmp_path) == ["demo"]  # noqa: PTH208
+
+
+def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: Path) -> None:
+    with start(table, tmp_path / "run") as process:
+        for line in process.stdout or ():
+            if line.startswith("Recipe"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert said == "Stopped before an epoch was whole, so nothing is kept. The same command begins again.\n"
+
+
+def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"):
+        done = mien("train", "--data", table, "--out", tmp_path / "run", "--epochs", "1")
+    is_one_sentence(done, "another training writes here", "--out")
+
+
+def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Path) -> None:
+    done = mien("evaluate", whole_run, "--data", table, "--json")
+    assert done.returncode == 0
+    assert done.stderr.startswith("Figures, report.html and evaluation.json are in")
+    assert done.stderr.count("\n") == 1
+    (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n9,1 2 3,Training\n")
+    is_one_sentence(mien("train", "--data", tmp_path / "bad.csv"), "row 2")
+
+
+def test_an_exported_file_has_the_suffix_of_its_format(whole_run: Path, tmp_path: Path) -> None:
+    done = mien("export", whole_run, "--format", "h5", "--out", tmp_path / "weird.xyz")
+    is_one_sentence(done, "weird.xyz: expected a name that ends in .h5")

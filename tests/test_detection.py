@@ -271,6 +271,7 @@ def test_maps_are_read_as_the_paper_defines_them() -> None:
     ),
     overlap=st.sampled_from([0.0, 0.3, 0.7]),
 )
+@settings(deadline=None)
 def test_faces_kept_apart(rows: list[tuple[int, int, int, int]], overlap: float) -> None:
     """Against boxes compared one by one: what is kept does not overlap, what is dropped overlaps a surer one."""
     boxes = [Box(*row) for row in rows]

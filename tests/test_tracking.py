@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError
@@ -40,6 +40,7 @@ films = st.lists(st.tuples(st.floats(0, 2), faces_of_a_frame), max_size=8)
 
 
 class TestTracker:
+    @settings(max_examples=60, deadline=None)
     @given(films)
     def test_numbers_are_unique_in_a_frame_and_never_used_again(
         self, film: list[tuple[float, list[Face]]]
@@ -58,6 +59,7 @@ class TestTracker:
                 dead |= alive - set(numbers)
             alive = (alive | new) - dead
 
+    @settings(max_examples=60, deadline=None)
     @given(films, st.randoms(use_true_random=False))
     def test_the_order_of_the_faces_does_not_matter(
         self, film: list[tuple[float, list[Face]]], random: object
@@ -149,6 +151,7 @@ def numbered(row: tuple[float, ...], track: int | None = 1) -> Face:
 
 
 class TestSmoother:
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 3), rows, st.integers(1, 3)), max_size=30), st.floats(0, 2))
     def test_they_still_sum_to_one_and_lie_between_what_was_seen(
         self, film: list[tuple[float, list[float], int]], constant: float

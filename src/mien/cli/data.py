@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Say and plot what a data set holds: counts, duplicates, copies across splits, conflicts, blanks."""
     from mien.data.dataset import SPLITS, TRAINING
-    from mien.data.inspection import inspect, require_classes
+    from mien.data.inspection import inspect, require_classes, require_splits
 
     dataset = load_data(path, labels or "fer2013", votes, cache=cache)
     found = inspect(dataset)
@@ -57,6 +57,8 @@ def check(
             (err if json else out).print(f"Note: there are no pictures of the split {split}.")
     if TRAINING in found.splits:
         require_classes(dataset)
+    elif (dataset.labels >= 0).any():  # the test half of a set is sound by itself, but it has no labels
+        require_splits(dataset, (TRAINING,))
 
 
 @app.command()

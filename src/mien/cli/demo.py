@@ -60,6 +60,8 @@ def demo(
     _judge(dataset, run_folder)
     _say(4, "The saved models, read back")
     compare_models(run_folder, dataset)
+    _say(5, "A photo, with the bundled model")
+    _recognise(folder)
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
@@ -147,6 +149,22 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
         out.print(f"{name:<28} agrees with {BEST} on {len(crops)} faces; largest difference {difference:.1e}")
 
 
+def _recognise(folder: Path) -> None:
+    """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
+    from matplotlib.cbook import get_sample_data
+
+    from mien.cli.predictions import describe
+    from mien.images import read_image, write_image
+    from mien.recognition.drawing import draw_faces
+    from mien.recognition.recognizer import Recognizer
+
+    photo = read_image(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    faces = Recognizer()(photo)
+    for face in faces:
+        out.print(f"One face, {face.box.width}x{face.box.height} pixels: {describe(face.expression.probabilities)}")
+    write_image(folder / "photo.jpg", draw_faces(photo, faces))
+
+
 def _list(folder: Path, run_folder: Path) -> None:
     what = {
         folder / "faces.png": "a sheet of the drawn faces",
@@ -154,6 +172,7 @@ def _list(folder: Path, run_folder: Path) -> None:
         run_folder / "PrivateTest" / "confusion.png": "the confusion matrix of the test split",
         run_folder / "PrivateTest" / "samples.png": "sample predictions, right and wrong",
         run_folder / "PrivateTest" / "report.html": "one page that says it all",
+        folder / "photo.jpg": "a photo with its face and expression drawn in",
         run_folder / "facial_emotions_model.h5": "the model, for Keras",
         run_folder / "model.onnx": "the model, for everything else, its card inside",
     }
@@ -168,6 +187,7 @@ def _say(step: int, title: str) -> None:
 
 def _say_next(run_folder: Path, path: str) -> None:
     out.print("\nWhat to type next:")
+    out.print("  mien predict YOUR-PHOTO.jpg --save annotated    the bundled model on a picture of yours")
     out.print(f"  mien evaluate {run_folder} --data {path}")
     out.print("  mien data fetch                                 the real FER2013, from Kaggle")
     out.print("  mien train --data fer2013.csv                   the classic network on it")

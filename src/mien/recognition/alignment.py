@@ -177,7 +177,7 @@ def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
     look at a few of its pixels and turn fine texture into noise.
     """
     left, top, right, bottom = _extent(alignment, image.shape[0], image.shape[1])
-    part = to_gray(np.ascontiguousarray(image[top:bottom, left:right]))
+    part = to_gray(image[top:bottom, left:right])
     shrink = max(1, math.floor(1 / alignment.scale))
     high, wide = part.shape
     small = (max(1, round(wide / shrink)), max(1, round(high / shrink)))

@@ -10,6 +10,7 @@ Training reads the split Training and selects by PublicTest. It never looks at P
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,8 @@ def train(
             dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin
         )
     finally:
+        with suppress(OSError):
+            (folder / LOCK).unlink()
         lock.release()
 
 

@@ -1,0 +1,105 @@
+"""Answers in the shape of DeepFace and fer."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import cv2
+import matplotlib.cbook
+import numpy as np
+import pytest
+
+import mien
+from mien.errors import DataError
+from mien.labels import FERPLUS
+from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
+from mien.recognition.faces import Box, Expression, Face, Landmarks
+
+PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+SEVEN = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+
+
+@pytest.fixture(scope="module")
+def expected() -> Face:
+    (face,) = mien.Recognizer()(PORTRAIT)
+    return face
+
+
+def test_deepface_has_percentages_region_and_confidence(expected: Face) -> None:
+    (answer,) = DeepFace.analyze(
+        str(PORTRAIT), actions=["emotion"], detector_backend="retinaface", silent=True
+    )
+    assert answer.keys() == {"emotion", "dominant_emotion", "region", "face_confidence"}
+    assert list(answer["emotion"]) == SEVEN
+    assert sum(answer["emotion"].values()) == pytest.approx(100, abs=1e-3)
+    assert answer["dominant_emotion"] == expected.expression.label
+    box, region = expected.box, answer["region"]
+    assert (region["x"], region["y"], region["w"], region["h"]) == (box.x, box.y, box.width, box.height)
+    # theirs is the person's left eye, on the right of the picture
+    assert region["left_eye"][0] > region["right_eye"][0]
+
+
+def test_arrays_are_blue_first_as_opencv_reads_them() -> None:
+    pixels = cv2.imread(str(PORTRAIT))
+    assert pixels is not None
+    by_path = DeepFace.analyze(str(PORTRAIT), actions="emotion")
+    (by_array,) = DeepFace.analyze(pixels, actions=("emotion",))
+    for label, value in by_path[0]["emotion"].items():
+        assert by_array["emotion"][label] == pytest.approx(
+            value, abs=2
+        )  # two decoders, a few gray values apart
+
+
+def test_a_list_gives_a_list_of_lists() -> None:
+    answers = DeepFace.analyze([str(PORTRAIT), str(PORTRAIT)], actions=["emotion"])
+    assert [len(answer) for answer in answers] == [1, 1]
+
+
+def test_base64_as_a_data_uri(expected: Face) -> None:
+    uri = "data:image/jpeg;base64," + base64.b64encode(PORTRAIT.read_bytes()).decode()
+    assert DeepFace.analyze(uri)[0]["dominant_emotion"] == expected.expression.label
+    with pytest.raises(DataError, match="Expected base64"):
+        DeepFace.analyze("data:image/jpeg;base64,%%%")
+
+
+def test_without_a_face_it_is_an_error_or_the_whole_picture() -> None:
+    empty = np.full((200, 300, 3), 90, np.uint8)
+    with pytest.raises(ValueError, match="Face could not be detected"):
+        DeepFace.analyze(empty)
+    (answer,) = DeepFace.analyze(empty, enforce_detection=False)
+    assert (answer["region"]["w"], answer["region"]["h"], answer["face_confidence"]) == (300, 200, 0)
+
+
+def test_other_actions_are_refused() -> None:
+    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \['age', 'emotion'\]"):
+        DeepFace.analyze(str(PORTRAIT), actions=["emotion", "age"])
+
+
+def test_fer_has_box_and_rounded_probabilities(expected: Face) -> None:
+    detector = FER(mtcnn=True)
+    (answer,) = detector.detect_emotions(str(PORTRAIT))
+    box = expected.box
+    assert answer["box"] == [box.x, box.y, box.width, box.height]
+    assert list(answer["emotions"]) == SEVEN
+    assert answer["emotions"] == {k: round(v, 2) for k, v in expected.expression.probabilities.items()}
+    label, score = detector.top_emotion(str(PORTRAIT))
+    assert (label, score) == (expected.expression.label, round(expected.expression.score, 2))
+    assert detector.top_emotion(np.zeros((90, 90, 3), np.uint8)) == (None, None)
+
+
+def test_fer_takes_rectangles_of_its_user() -> None:
+    answers = FER().detect_emotions(str(PORTRAIT), face_rectangles=[(184, 120, 178, 218), (0, 0, 50, 50)])
+    assert [answer["box"] for answer in answers] == [[184, 120, 178, 218], [0, 0, 50, 50]]
+
+
+def test_eight_classes_become_their_seven() -> None:
+    values = [0.1, 0.2, 0.05, 0.05, 0.05, 0.05, 0.1, 0.4]  # contempt, the last, is what they do not have
+    face = Face(
+        Box(1, 2, 3, 4),
+        Expression.from_probabilities(FERPLUS.classes, values),
+        landmarks=Landmarks((1, 1), (2, 1), (1.5, 2), (1, 3), (2, 3)),
+    )
+    assert to_deepface(face)["dominant_emotion"] == "happy"
+    assert to_deepface(face)["emotion"]["happy"] == pytest.approx(100 * 0.2 / 0.6)
+    assert to_fer(face)["emotions"]["neutral"] == round(0.1 / 0.6, 2)
