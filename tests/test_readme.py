@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import matplotlib.cbook
 import pytest
 import typer
 
-from mien.card import METADATA_KEY, ModelCard
 from mien.cli import app
-from mien.labels import FER2013
+from tests.conftest import make_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +43,18 @@ class Claim:
 
 INSTALLATION = {
     "git clone URL mien && cd mien && make demo",
+    "pip install -e '.[cli]'",
     "pip install -e '.[cli,train]'",
 }
 FAST = {
+    "mien predict photo.jpg": Claim(r"photo\.jpg +(neutral|happy) +\d+%"),
+    "mien predict photo.jpg --save annotated --csv faces.csv": Claim(
+        r"photo\.jpg +(neutral|happy) +\d+%", leaves="annotated/photo.jpg"
+    ),
+    "mien predict photo.jpg --json": Claim('"faces": \\[{"box"'),
+    "recognizer = mien.Recognizer": Claim(
+        r"^Box\(x=\d+, y=\d+, width=\d+, height=\d+\) (neutral|happy) \d+%$"
+    ),
     "mien data fetch --to .": Claim("from Kaggle", run="mien data fetch --help"),
     "mien data check fer2013.csv": Claim(r"pictures +210\b", leaves="fer2013-counts.png"),
     "mien data draw drawn.csv --n 4200": Claim(
@@ -133,35 +142,15 @@ def check(snippet: str, claim: Claim, folder: Path) -> None:
     assert not claim.leaves or (folder / claim.leaves).is_file(), snippet
 
 
-def write_linear_model(path: Path) -> None:
-    """An ONNX file in the form that `mien train` leaves, of a network with one layer."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = np.random.default_rng(0).normal(0, 1e-3, (48 * 48, len(FER2013))).astype(np.float32)
-    nodes = [
-        helper.make_node("Flatten", ["image"], ["pixels"]),
-        helper.make_node("MatMul", ["pixels", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"]),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 48, 48, 1])
-    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(FER2013)])
-    graph = helper.make_graph(
-        nodes, "linear", [image], [answer], [numpy_helper.from_array(weights, "weights")]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    card = ModelCard("linear", FER2013.classes, FER2013.name)
-    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    path.parent.mkdir(parents=True)
-    onnx.save(model, str(path))
-
-
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README's fast snippets speak of."""
     folder = tmp_path_factory.mktemp("readme")
     run("mien data draw fer2013.csv --n 210", folder)
-    write_linear_model(folder / "runs" / "first" / "model.onnx")
+    (folder / "runs" / "first").mkdir(parents=True)
+    make_onnx(folder / "runs" / "first" / "model.onnx")
+    photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    shutil.copy(str(photo), folder / "photo.jpg")
     return folder
 
 
@@ -202,7 +191,7 @@ def test_installation_names_extras_and_targets_that_exist() -> None:
 
 
 def test_scores_in_json_are_those_that_are_documented(workplace: Path) -> None:
-    (command,) = [line for line in FAST if line.endswith("--json")]
+    (command,) = [line for line in FAST if line.startswith("mien evaluate") and line.endswith("--json")]
     document = json.loads(run(command, workplace))
     (example,) = blocks((ROOT / "docs" / "evaluation.md").read_text("utf-8"), "text")
     assert set(document) == top_keys(example)
@@ -243,12 +232,14 @@ def test_commands_in_the_documents_exist() -> None:
     assert seen > 20
 
 
-def test_options_of_train_are_documented() -> None:
-    text = (ROOT / "docs" / "training.md").read_text("utf-8")
+@pytest.mark.parametrize(("name", "document"), [("train", "training.md"), ("predict", "recognition.md")])
+def test_options_are_documented(name: str, document: str) -> None:
+    text = (ROOT / "docs" / document).read_text("utf-8")
     group: Any = typer.main.get_command(app)
-    command = group.commands["train"]
-    options = {name for parameter in command.params for name in parameter.opts} - {"--help", "--cache"}
-    assert {name for name in options if f"`{name}" not in text} == set()
+    command = group.commands[name]
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    options -= {"--help", "--cache"}
+    assert {option for option in options if f"`{option}" not in text} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -161,7 +161,9 @@ def _recognise(folder: Path) -> None:
     photo = read_image(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
     faces = Recognizer()(photo)
     for face in faces:
-        out.print(f"One face, {face.box.width}x{face.box.height} pixels: {describe(face.expression.probabilities)}")
+        out.print(
+            f"One face, {face.box.width}x{face.box.height} pixels: {describe(face.expression.probabilities)}"
+        )
     write_image(folder / "photo.jpg", draw_faces(photo, faces))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mien.errors import DataError
-from mien.images import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,6 +73,8 @@ def _matching(pattern: str) -> Iterator[Source]:
 
 
 def _in_folder(folder: Path) -> Iterator[Source]:
+    from mien.images import PICTURE_SUFFIXES  # brings OpenCV
+
     wanted = PICTURE_SUFFIXES | VIDEO_SUFFIXES
     count = 0
     for place, folders, names in os.walk(folder):

@@ -33,7 +33,7 @@ def train(
     labels: LabelsOption = None,
     votes: VotesOption = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="classic, classic-short or compact.")
+        str | None, typer.Option(metavar="NAME", help="classic, classic-short, compact or small.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,

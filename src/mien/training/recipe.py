@@ -11,6 +11,9 @@ from mien.training.augmentation import Augmentation
 from mien.training.networks import Classic, Compact, NetworkSpec, Precision, get_network
 
 
+_NOTES = frozenset({"command", "cost", "expected"})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that a training does, apart from its data.
@@ -96,6 +99,10 @@ class Recipe:
         data["network"] = {"kind": type(self.network).__name__.lower(), **data["network"]}
         return data
 
+    def settings(self) -> dict[str, Any]:
+        """What it does, without the notes on the command, cost and score of the run that it stands for."""
+        return {name: value for name, value in self.to_dict().items() if name not in _NOTES}
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
         """The recipe that `to_dict` wrote.
@@ -125,11 +132,10 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """Names of the fields in which two recipes train differently."""
-        notes = {"command", "cost", "expected"}
         return [
             f.name
             for f in fields(self)
-            if f.name not in notes and getattr(self, f.name) != getattr(other, f.name)
+            if f.name not in _NOTES and getattr(self, f.name) != getattr(other, f.name)
         ]
 
 

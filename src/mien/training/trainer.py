@@ -223,7 +223,7 @@ def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
         labels=training.taxonomy.classes,
         taxonomy=training.taxonomy.name,
         training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
-        recipe=recipe.to_dict(),
+        recipe=recipe.settings(),
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
     )
 
