@@ -70,9 +70,11 @@ def recall_figure(results: dict[str, Any]) -> Figure:
         axes.hlines(rows, 0, 100, color=GRID, linewidth=1, zorder=0)
         shown = {name: look for name, look in SHOWN.items() if name in results}
         for i, (name, (label, colour, mark)) in enumerate(shown.items()):
-            sets = results[name]["sets"]
-            shares = [100 * sets[key]["near"] / sets[key]["clear"] for key, _ in SETS]
-            shift = 0.16 * (i - (len(shown) - 1) / 2)
+            sets = results[name]["sets"]  # a set that was not measured leaves a gap
+            shares = [
+                100 * sets[key]["near"] / sets[key]["clear"] if key in sets else np.nan for key, _ in SETS
+            ]
+            shift = 0.22 * (i - (len(shown) - 1) / 2)
             axes.plot(shares, rows + shift, mark, color=colour, markersize=8, label=label, clip_on=False)
         axes.set_yticks(rows, [label for _, label in SETS])
         axes.set(xlim=(0, 100), xlabel="clear faces found, %")
@@ -97,9 +99,10 @@ def framing_figure(framing: dict[str, Any]) -> Figure:
             axes.add_patch(spread)
             axes.plot(x[2], y[2], "o", color=VERMILION, markersize=6)
             axes.annotate(label, (x[2], y[2]), (0, 16), textcoords="offset points", ha="center", color=INK)
-        axes.set(xlim=(0, 1), ylim=(1.03, 0), aspect="equal", xlabel="share of the side")
+        axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="share of the side")
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_yticks(np.linspace(0, 1, 6))
+        axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         head(
             axes,
@@ -111,7 +114,7 @@ def framing_figure(framing: dict[str, Any]) -> Figure:
 
 def _draw_box(axes: Axes, table: dict[str, Any]) -> None:
     x, y, width, height = (table[name][2] for name in ("centre_x", "centre_y", "width", "height"))
-    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=FAINT, linewidth=1.5))
+    axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=FAINT, linewidth=3))
     corner = (x - width / 2, y - height / 2)
     axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=BLUE, linewidth=2))
     axes.annotate("box", corner, (6, -16), textcoords="offset points", color=BLUE)

@@ -16,6 +16,7 @@ import argparse
 import itertools
 import json
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -171,7 +172,7 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
     from mien.recognition.video import VideoWriter, probe, read_frames, watch
 
     recognizer, info, timeline = Recognizer(), probe(film), Timeline()
-    memory, rows, frames = [], 0, 0
+    memory, ends, rows, frames = [], [], 0, 0
     begin, cpu, drawing = time.perf_counter(), time.process_time(), 0.0
     with (
         read_frames(film, every=every) as source,
@@ -187,6 +188,7 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
             rows, frames = rows + len(faces), frames + 1
             if frames % (10 * FPS) == 0:
                 memory.append(round(resident_mb(), 1))
+                ends.append(time.perf_counter())
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     timeline.plot(folder / "chart.png", "Expressions in the made film")
     return {
@@ -195,6 +197,9 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "processor_seconds": round(cpu, 1),
         "seconds_drawing_and_writing": round(drawing, 1),
+        "seconds_of_each_250_frames": [
+            round(later - earlier, 2) for earlier, later in itertools.pairwise([begin, *ends])
+        ],
         "memory_mb_every_250_frames": memory,
     }
 
@@ -261,6 +266,11 @@ def check_copy(path: Path) -> dict[str, Any]:
         }
 
 
+def pace(stretches: list[float], every: int) -> float | None:
+    """Seconds for a second of film in the median stretch of 250 frames, which a halt of the machine does not move."""
+    return round(statistics.median(stretches) / (250 * every / FPS), 3) if stretches else None
+
+
 def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
     """Make the film, run the chain in a process of its own, judge what came out."""
     film = folder / "film.mp4"
@@ -274,6 +284,8 @@ def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
         "every": every,
         **chain,
         "seconds_per_second_of_film": round(chain["seconds"] / (frames / FPS), 3),
+        "the_same_by_the_median_stretch": pace(chain["seconds_of_each_250_frames"], every),
+        "processor_seconds_per_second_of_film": round(chain["processor_seconds"] / (frames / FPS), 3),
         "memory_mb_first_minute": max(memory[:6], default=None),
         "memory_mb_rest": max(memory[6:], default=None),
         **judge_tracks(folder / "rows.csv", every),

@@ -10,7 +10,6 @@ from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
 from mien.training.networks import Classic, Compact, NetworkSpec, Precision, get_network
 
-
 _NOTES = frozenset({"command", "cost", "expected"})
 
 
