@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 
     monkeypatch.setattr("mien.training.trainer.build_network", poisoned)
     with pytest.raises(
-        ModelError, match=r"became nan in epoch 1, batch 1: .*Lower the learning rate \(it was 0.001\)"
+        ModelError, match=r"became nan in epoch 1, batch 1: .*lower --learning-rate \(it was 0.001\)"
     ):
         train(dataset, tiny_recipe(), tmp_path / "run")
     assert not (tmp_path / "run" / "last.keras").exists()

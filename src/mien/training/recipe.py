@@ -149,8 +149,8 @@ RECIPES = {
             name="classic",
             network=Classic(),
             command="mien train --data fer2013.csv --recipe classic",
-            cost="about 19 minutes an epoch on two cores of an AMD EPYC; its 60 epochs want a GPU",
-            expected="not measured to its end yet",
+            cost="about 8 minutes an epoch on two quiet cores of an AMD EPYC (Genoa); its 60 epochs want a GPU",
+            expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
         ),
         # Two hours on two cores: the first epochs on small pictures, little dropout, a rate that falls in time.
         Recipe(
@@ -161,8 +161,8 @@ RECIPES = {
             sides=((24, 8), (36, 6)),
             augmentation=Augmentation(shift=0.06, turn=8, zoom=0.08, light=0, contrast=0),
             command="mien train --data fer2013.csv --recipe classic-short --precision bfloat16",
-            cost="to be measured",
-            expected="to be measured",
+            cost="114 minutes for 20 epochs on two cores of an AMD EPYC (Genoa) that did other work too",
+            expected="63.75% on FER2013's PrivateTest, 61.94% on PublicTest, one seed (docs/results)",
         ),
         Recipe(
             name="compact",
@@ -170,8 +170,8 @@ RECIPES = {
             label_smoothing=0.1,
             augmentation=Augmentation(erase=0.3),
             command="mien train --data fer2013.csv --recipe compact",
-            cost="not measured yet",
-            expected="not measured yet",
+            cost="not measured: no run was made to its end",
+            expected="not measured: no run was made to its end",
         ),
         # The bundled model: 38 million multiply-adds a face, all in operations that ONNX Runtime fuses.
         Recipe(
@@ -186,8 +186,8 @@ RECIPES = {
             augmentation=Augmentation(contrast=0.15),
             label_smoothing=0.05,
             command="mien train --data fer2013.csv --recipe small --precision bfloat16",
-            cost="to be measured",
-            expected="to be measured",
+            cost="34 minutes on two cores of an AMD EPYC (Genoa) that did other work too",
+            expected="61.35% on FER2013's PublicTest, one seed (docs/results)",
         ),
     )
 }
