@@ -145,7 +145,9 @@ def test_votes_are_asked_for(table: Path) -> None:
 def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"junk")
     (tmp_path / "m.txt").write_bytes(b"junk")
-    is_one_sentence(mien("evaluate", tmp_path / "m.onnx", "--data", table), "expected an ONNX model, got something else")
+    is_one_sentence(
+        mien("evaluate", tmp_path / "m.onnx", "--data", table), "expected an ONNX model, got something else"
+    )
     is_one_sentence(
         mien("evaluate", tmp_path / "m.txt", "--data", table), "expected a .onnx, .keras or .h5 file"
     )

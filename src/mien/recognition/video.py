@@ -120,9 +120,8 @@ class Frames(Iterator[Frame]):
     @property
     def damage(self) -> str:
         """A sentence about the frames that were lost so far, "" where none was; whole after the last frame."""
-        return (
-            f"{self._name}: {self.lost} frames could not be decoded and were left out." if self.lost else ""
-        )
+        sentence = f"{self._name}: {self.lost} frames could not be decoded and were left out."
+        return sentence if self.lost else ""
 
     def _read(self, every: int) -> Generator[Frame]:
         clock = _LiveClock() if self.info.live else _FileClock(self._capture, self.info.fps)
