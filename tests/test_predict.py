@@ -14,6 +14,8 @@ import pytest
 
 from mien.images import read_image, write_image
 from mien.labels import FER2013
+from mien.recognition.video import read_frames
+from mien.recognition.video_writer import VideoWriter
 from tests.test_cli import mien
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
@@ -103,6 +105,27 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
 def test_no_more_faces_than_wanted(folder: Path) -> None:
     done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
+
+
+def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path) -> None:
+    portrait = read_image(PORTRAIT)
+    with VideoWriter(tmp_path / "film.mp4", 10, (512, 480)) as film:
+        for i in range(12):
+            film.write(np.roll(portrait[60:540], 4 * i, axis=1), i / 10)
+    done = mien("predict", tmp_path / "film.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
+                "--csv", tmp_path / "rows.jsonl")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert len(answer["images"]) == 1
+    (video,) = answer["videos"]
+    assert (video["width"], video["height"], video["error"]) == (512, 480, None)
+    assert [frame["frame"] for frame in video["frames"]] == list(range(12))
+    assert [track["frames"] for track in video["tracks"]] == [12]
+    assert all(frame["faces"][0]["track"] == video["tracks"][0]["track"] for frame in video["frames"])
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 13
+    copy = list(read_frames(tmp_path / "out" / "film.mp4"))
+    assert (len(copy), copy[0].image.shape) == (12, (480, 512, 3))
+    assert (tmp_path / "out" / "film.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

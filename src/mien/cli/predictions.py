@@ -125,9 +125,12 @@ class TextOutput(Output):
         longest = max((len(source.name) for source in sources), default=0)
         self._width = max(8, min(longest, _NAME_WIDTH))
         self._begun = False
+        self._alone = len(sources) == 1
 
     def picture(self, source: Source, result: PictureResult) -> None:
         """Its faces, a line each."""
+        if result.error and self._alone:
+            return  # its reason is all there is to say
         self._head()
         name = self._name(source.name)
         if result.error:
@@ -146,16 +149,17 @@ class TextOutput(Output):
     def begin_film(self, film: Film) -> None:
         """Its name and size."""
         info = film.info
-        size = f"{info.width}x{info.height}, {info.fps:.4g} frames a second" if info else ""
-        length = f", {clock(info.seconds)}" if info and info.seconds else ""
-        out.print(f"{film.source.name}: {size}{length}")
+        if info is None:
+            return
+        length = f", {clock(info.seconds)}" if info.seconds else ""
+        out.print(f"{film.source.name}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}")
 
     def end_film(self, film: Film) -> None:
         """Its faces, a line each, those seen longest first."""
-        if film.error:
-            out.print("  failed (the reason is at the end)")
+        if film.error and film.info is None:
             return
-        out.print(f"  {film.frames:,} frames looked at, {len(film.tracks)} faces")
+        faces = "1 face" if len(film.tracks) == 1 else f"{len(film.tracks)} faces"
+        out.print(f"  {film.frames:,} frames looked at, {faces}")
         for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             out.print(f"  #{track.track:<4} {span:<16}  {describe(track.shares, most=3)}")
