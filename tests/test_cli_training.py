@@ -106,7 +106,7 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130, out + err
-    assert f"Go on with: mien train --resume --out {run}" in out
+    assert f"Go on with: mien train --resume --out {run}" in err
     assert "Traceback" not in err
     assert {path.name for path in run.iterdir()} == RUN_FILES
 
@@ -221,7 +221,7 @@ def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Pa
     assert done.stderr.startswith("Figures, report.html and evaluation.json are in")
     assert done.stderr.count("\n") == 1
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n9,1 2 3,Training\n")
-    is_one_sentence(mien("train", "--data", tmp_path / "bad.csv"), "row 2")
+    is_one_sentence(mien("train", "--data", tmp_path / "bad.csv"), "row 1")
 
 
 def test_an_exported_file_has_the_suffix_of_its_format(whole_run: Path, tmp_path: Path) -> None:

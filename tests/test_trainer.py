@@ -147,11 +147,11 @@ def test_a_kill_between_two_writes_loses_no_more_than_an_epoch(
     with pytest.raises(Killed):
         train(dataset, recipe, tmp_path / "cut")
     monkeypatch.undo()
-    (tmp_path / "cut" / ".last-left.keras").write_bytes(b"half")
+    (tmp_path / "cut" / ".last-k1ll3d_8.keras").write_bytes(b"half")
     assert read_state(tmp_path / "cut" / "last.keras").epoch >= 1
     resumed = train(dataset, recipe, tmp_path / "cut", resume=True)
     assert scores(resumed.history) == scores(train(dataset, recipe, tmp_path / "whole").history)
-    assert not (tmp_path / "cut" / ".last-left.keras").exists()
+    assert not (tmp_path / "cut" / ".last-k1ll3d_8.keras").exists()
 
 
 def test_a_validation_loss_that_is_no_number_is_not_saved() -> None:
