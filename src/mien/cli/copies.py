@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mien.cli.predictions import Output
 from mien.cli.screen import err
+from mien.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,7 @@ class CopiesOutput(Output):
         if self._writer:
             self._writer.__exit__(None, None, None)
         if self._timeline and film.tracks:
-            self._timeline.plot(
-                self._film_path.with_suffix(".png"), f"Expressions in {film.source.below.name}"
-            )
+            _draw_chart(self._timeline, self._film_path.with_suffix(".png"), film.source.below.name)
         self._writer = self._timeline = None
 
     def close(self) -> None:
@@ -100,10 +99,15 @@ def _same_file(path: Path, name: str) -> bool:
     return path.exists() and Path(name).exists() and path.samefile(name)
 
 
-def _new_timeline() -> Timeline | None:
-    try:
-        from mien.evaluation.figures.timeline import Timeline
-    except ImportError:
-        err.print("No chart over time: it needs matplotlib. Get it with: pip install 'mien[train]'")
-        return None
+def _new_timeline() -> Timeline:
+    from mien.evaluation.figures.timeline import Timeline
+
     return Timeline()
+
+
+def _draw_chart(timeline: Timeline, path: Path, name: str) -> None:
+    """The chart of a film; the copy itself does not need what draws it."""
+    try:
+        timeline.plot(path, f"Expressions in {name}")
+    except MissingExtra as error:
+        err.print(f"No chart over time: {error}")
