@@ -9,13 +9,15 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from mien.data.dataset import Dataset
-from mien.training.batches import TrainingBatches, class_weights
+from mien.errors import DataError
+from mien.training.augmentation import NO_AUGMENTATION
+from mien.training.batches import TrainingBatches, class_weights, joint_targets
 from mien.training.recipe import Recipe, get_recipe
 from tests.conftest import make_dataset
 
 
 def small_recipe(**options: object) -> Recipe:
-    return get_recipe("classic").with_options(batch_size=16, **options)
+    return get_recipe("classic").with_options(batch_size=16, augmentation=NO_AUGMENTATION, **options)
 
 
 def all_images(batches: TrainingBatches) -> np.ndarray:
@@ -72,3 +74,52 @@ def test_mixup_mixes_pictures_and_targets_alike(epoch: int) -> None:
     repeat = TrainingBatches(dataset, recipe)
     repeat.start_epoch(epoch)
     np.testing.assert_array_equal(repeat[0][0], images)
+
+
+def test_augmentation_depends_on_seed_epoch_and_batch_alone(dataset: Dataset) -> None:
+    recipe = get_recipe("small").with_options(batch_size=16, joint=0.0)
+    first, again = (TrainingBatches(dataset, recipe) for _ in range(2))
+    first.start_epoch(2)
+    again.start_epoch(1)
+    assert (all_images(first) != all_images(again)).any()
+    again.start_epoch(2)
+    np.testing.assert_array_equal(first[1][0], again[1][0])
+    np.testing.assert_array_equal(all_images(first), all_images(again))
+
+
+def test_joint_targets_stand_side_by_side(dataset: Dataset) -> None:
+    votes = np.zeros((len(dataset), 10), np.int64)
+    votes[0, :3] = 6, 1, 4  # the single vote does not count
+    votes[1, 9] = 10
+    recipe = small_recipe(joint=0.5)
+    targets = joint_targets(replace(dataset, votes=votes), recipe)
+    assert targets.shape == (len(dataset), 15)
+    np.testing.assert_array_equal(targets[:, :7], dataset.targets)
+    np.testing.assert_allclose(targets[0, 7:], [0.3, 0, 0.2, 0, 0, 0, 0, 0], rtol=1e-6)
+    assert not targets[1:, 7:].any()
+    with pytest.raises(DataError, match=r"learns the FER\+ votes too, and found none.*--votes"):
+        TrainingBatches(dataset, recipe)
+
+
+def test_teachers_see_the_changed_pictures_and_share_the_targets(dataset: Dataset) -> None:
+    seen: list[np.ndarray] = []
+
+    def sure_of(label: int) -> object:
+        def teacher(crops: np.ndarray) -> dict[str, np.ndarray]:
+            seen.append(crops)
+            return {"fer2013": np.eye(7)[[label] * len(crops)], "ferplus": np.full((len(crops), 8), 1 / 8)}
+
+        return teacher
+
+    recipe = small_recipe(joint=0.5, distil=0.6)
+    recipe = replace(recipe, augmentation=replace(NO_AUGMENTATION, flip=True))
+    voted = replace(dataset, votes=np.zeros((len(dataset), 10), np.int64))
+    batches = TrainingBatches(voted, recipe, (sure_of(1), sure_of(2)))  # type: ignore[arg-type]
+    images, targets, _ = batches[0]
+    plain = TrainingBatches(voted, replace(recipe, distil=0.0))[0]
+    np.testing.assert_array_equal(images, plain[0])
+    for crops in seen:
+        np.testing.assert_array_equal(crops, images[..., 0])
+    expected = 0.4 * plain[1][:, :7] + 0.6 * np.array([0, 0.5, 0.5, 0, 0, 0, 0])
+    np.testing.assert_allclose(targets[:, :7], expected, rtol=1e-6)
+    np.testing.assert_allclose(targets[:, 7:], 0.6 * 0.5 / 8, rtol=1e-6)

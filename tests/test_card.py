@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.card import ModelCard
+from mien.card import Head, ModelCard
 from mien.errors import ModelError
 
 CARD = ModelCard(name="n", labels=("a", "b"), taxonomy="custom", scores={"PublicTest": {"accuracy": 0.5}})
@@ -46,3 +46,24 @@ def test_impossible_values_are_refused(change: dict[str, object], sentence: str)
     text = json.dumps({**json.loads(CARD.to_json()), **change})
     with pytest.raises(ModelError, match=sentence):
         ModelCard.from_json(text)
+
+
+TWO = ModelCard(
+    name="n",
+    labels=("a", "b"),
+    taxonomy="one",
+    temperature=1.5,
+    scores={"x": 1},
+    heads=(Head("two", ("c", "d", "e"), "probabilities_2", 0.5),),
+)
+
+
+def test_a_card_with_two_answers_is_read_back_and_turned_round() -> None:
+    assert ModelCard.from_json(TWO.to_json()) == TWO
+    assert TWO.taxonomies == {"one": ("a", "b"), "two": ("c", "d", "e")}
+    other = TWO.answering_in("two")
+    assert (other.labels, other.output, other.temperature) == (("c", "d", "e"), "probabilities_2", 0.5)
+    assert other.answering_in("one") == TWO
+    assert TWO.answering_in("one") == TWO
+    with pytest.raises(ModelError, match=r"one of its label sets \(one, two\), got 'three'"):
+        TWO.answering_in("three")

@@ -227,3 +227,65 @@ def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Pa
 def test_an_exported_file_has_the_suffix_of_its_format(whole_run: Path, tmp_path: Path) -> None:
     done = mien("export", whole_run, "--format", "h5", "--out", tmp_path / "weird.xyz")
     is_one_sentence(done, "weird.xyz: expected a name that ends in .h5")
+
+
+@pytest.fixture(scope="module")
+def votes(table: Path) -> Path:
+    """FER+ votes that agree with the labels of the drawn faces, in the table layout."""
+    from mien.labels import FER2013, FERPLUS
+
+    theirs = FER2013.map_to(FERPLUS)
+    lines = ["Usage,Image name," + ",".join((*FERPLUS.classes, "unknown", "NF"))]
+    for i, row in enumerate(csv.DictReader(table.read_text().splitlines())):
+        counts = [0] * 10
+        counts[theirs[int(row["emotion"])] or 0] = 8
+        counts[8] = 2
+        lines.append(f"{row['Usage']},fer{i:07}.png," + ",".join(map(str, counts)))
+    path = table.parent / "fer2013new.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_two_label_sets_from_one_training_and_a_student_of_it(
+    table: Path, votes: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "joint"
+    done = mien(
+        "train", "--data", table, "--recipe", "small", "--epochs", 2, "--batch-size", 16, "--out", run
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in run.iterdir()} >= RUN_FILES
+    card = json.loads((run / "card.json").read_text())
+    assert [head["taxonomy"] for head in card["heads"]] == ["ferplus"]
+    assert set(card["scores"]) == set(card["heads"][0]["scores"]) == {"PublicTest (selected on)"}
+    told = mien("model", run)
+    assert "contempt" in told.stdout
+    assert "disgust" in told.stdout
+    data = ("--data", table, "--split", "PublicTest", "--json")
+    for model in (run, run / "model.onnx"):
+        seven = json.loads(mien("evaluate", model, *data).stdout)
+        eight = json.loads(mien("evaluate", model, *data, "--labels", "ferplus", "--votes", votes).stdout)
+        assert len(seven["labels"]) == 7
+        assert len(eight["labels"]) == 8
+        assert seven["accuracy"] == pytest.approx(
+            card["scores"]["PublicTest (selected on)"]["accuracy"], abs=0.1
+        )
+    exported = mien("export", run, "--format", "int8", "--data", table)
+    assert exported.returncode == 0, exported.stderr
+    again = json.loads(mien("evaluate", run / "model.int8.onnx", *data, "--labels", "ferplus").stdout)
+    assert again["n"] == eight["n"]
+    student = tmp_path / "student"
+    shared = ("--data", table, "--recipe", "small", "--epochs", 1, "--batch-size", 16, "--out", student)
+    alone = mien("train", *shared, "--distil", 0.5)
+    is_one_sentence(alone, "--teacher")
+    assert not student.exists()
+    taught = mien("train", *shared, "--distil", 0.5, "--teacher", run / "model.onnx")
+    assert taught.returncode == 0, taught.stderr
+    assert json.loads((student / "recipe.json").read_text())["data"]["teachers"] == [str(run / "model.onnx")]
+
+
+def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:
+    write_csv(synthetic_dataset(70), tmp_path / "fer2013.csv")
+    done = mien("train", "--data", tmp_path / "fer2013.csv", "--recipe", "small", "--out", tmp_path / "run")
+    is_one_sentence(done, "--votes", "--joint 0")
+    assert not (tmp_path / "run").exists()

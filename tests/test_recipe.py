@@ -67,12 +67,3 @@ def test_what_is_no_recipe_is_refused() -> None:
         Recipe.from_dict({"name": "x"})
     with pytest.raises(ModelError, match="got 'resnet'"):
         get_recipe("resnet")
-
-
-def test_the_stack_holds_what_is_wanted() -> None:
-    assert Augmentation(flip=False, shift=0, turn=0, zoom=0, light=0, contrast=0).stack() == []
-    names = [type(layer).__name__ for layer in Augmentation(erase=0.5).stack()]
-    assert names == [
-        "RandomFlip", "RandomTranslation", "RandomRotation", "RandomZoom", "RandomBrightness", "RandomContrast",
-        "RandomErasing",
-    ]  # fmt: skip

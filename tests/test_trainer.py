@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
+from mien.data.ferplus import vote_distribution
 from mien.errors import DataError, ModelError
+from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 from mien.training.callbacks import FiniteLoss
 from mien.training.networks import Classic, build_network
 from mien.training.recipe import Recipe, get_recipe
-from mien.training.saving import read_card
+from mien.training.saving import load_classifier, read_card
 from mien.training.state import TrainingState, read_state
 from mien.training.trainer import train
 from tests.conftest import make_dataset
@@ -68,6 +70,19 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
             marks=pytest.mark.slow,
         ),
         pytest.param(
+            {
+                "schedule": "cosine",
+                "sides": ((24, 2),),
+                "optimizer": "sgd",
+                "weight_decay": 1e-3,
+                "average": 0.9,
+                "joint": 1.0,
+                "drop_copies": True,
+            },
+            id="joint-averaged",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             {"precision": "bfloat16", "schedule": "cosine", "sides": ((24, 2),)},
             id="bfloat16",
             marks=pytest.mark.slow,
@@ -79,6 +94,8 @@ def test_a_resumed_training_has_the_history_of_one_never_stopped(
 ) -> None:
     # A high rate makes the validation loss bounce, so that patience and rate drops have something to remember.
     recipe = tiny_recipe(learning_rate=0.05, **options)
+    votes = np.random.default_rng(0).integers(0, 6, (len(dataset), 10))
+    dataset = replace(dataset, votes=votes)
     whole = train(dataset, recipe, tmp_path / "whole")
     for epoch in (1, 2):
         with pytest.raises(Killed):
@@ -125,6 +142,30 @@ def test_the_test_split_is_never_looked_at(tmp_path: Path, dataset: Dataset) -> 
         train(data, tiny_recipe(epochs=1), tmp_path / name) for name, data in (("a", dataset), ("b", other))
     ]
     assert scores(runs[0].history) == scores(runs[1].history)
+
+
+@pytest.mark.slow
+def test_a_joint_training_saves_the_averaged_network_with_both_heads(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    votes = np.random.default_rng(0).integers(0, 6, (len(dataset), 10))
+    copy = dataset.images.copy()
+    copy[0] = copy[dataset.split == "PrivateTest"][0]
+    dataset = replace(dataset, votes=votes, images=copy)
+    recipe = tiny_recipe(joint=1.0, average=0.9, drop_copies=True, epochs=2, optimizer="sgd")
+    run = train(dataset, recipe, tmp_path / "run")
+    assert read_state(run.folder / "last.keras").data["training"] == (dataset.split == "Training").sum() - 1
+    best = load_classifier(run.folder / "best.keras")
+    validation = dataset.subset("PublicTest")
+    answer = best.probabilities(validation.images)
+    assert (answer.argmax(axis=1) == validation.labels).mean() == pytest.approx(run.best["val_accuracy"])
+    other = best.answering_in("ferplus")
+    assert other.labels == FERPLUS.classes
+    loss = -(validation.targets * np.log(answer)).sum(axis=1) - (
+        vote_distribution(votes[dataset.split == "PublicTest"])
+        * np.log(other.probabilities(validation.images))
+    ).sum(axis=1)
+    assert loss.mean() == pytest.approx(run.best["val_loss"], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -277,6 +318,6 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
     train(dataset, recipe, tmp_path)
     best = keras.models.load_model(tmp_path / "best.keras", compile=False)
     assert {layer.compute_dtype for layer in best.layers} == {"float32"}
-    training = keras.models.load_model(tmp_path / "last.keras", compile=False).layers[-1]
+    training = keras.models.load_model(tmp_path / "last.keras", compile=False)
     convolution = next(layer for layer in training.layers if isinstance(layer, keras.layers.Conv2D))
     assert (convolution.compute_dtype, convolution.variable_dtype) == ("bfloat16", "float32")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,28 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A further answer of the same network, in another label set.
+
+    Args:
+        taxonomy: name of the label set.
+        labels: class names in the order of its probabilities.
+        output: name of the output that holds them.
+        temperature: what its logits are divided by before softmax.
+        scores: measured scores with their data and split.
+    """
+
+    taxonomy: str
+    labels: tuple[str, ...]
+    output: str
+    temperature: float = 1.0
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_answer(self.output, self.labels, self.temperature)
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a model is, takes, gives and is worth.
 
@@ -53,6 +75,8 @@ class ModelCard:
         licence: of the weights.
         limits: what it must not be used for or trusted in.
         made_with: versions of what made it.
+        output: name of the output that holds the probabilities.
+        heads: further answers of the same network.
     """
 
     name: str
@@ -69,16 +93,36 @@ class ModelCard:
         "Not for decisions about people. Accuracy differs between groups of people and was not measured by group."
     )
     made_with: str = ""
+    output: str = "probabilities"
+    heads: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+        _check_answer(self.name, self.labels, self.temperature)
+
+    @property
+    def answers(self) -> tuple[Head, ...]:
+        """All answers of the network, its own first."""
+        own = Head(self.taxonomy, self.labels, self.output, self.temperature, self.scores)
+        return (own, *self.heads)
+
+    @property
+    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+        """The label sets that the network answers in, by name, its own first."""
+        return {answer.taxonomy: answer.labels for answer in self.answers}
+
+    def answering_in(self, taxonomy: str) -> ModelCard:
+        """The card of the same network as it answers in one of its label sets; this one's answer becomes a head.
+
+        Raises:
+            ModelError: it does not know that label set.
+        """
+        if taxonomy not in self.taxonomies:
             raise ModelError(
-                f"Model card {self.name}: expected two or more unique labels, got {self.labels}."
+                f"{self.name}: expected one of its label sets ({', '.join(self.taxonomies)}), got {taxonomy!r}."
             )
-        if not self.temperature > 0:
-            raise ModelError(
-                f"Model card {self.name}: expected a temperature above 0, got {self.temperature}."
-            )
+        chosen = next(answer for answer in self.answers if answer.taxonomy == taxonomy)
+        others = tuple(answer for answer in self.answers if answer.taxonomy != taxonomy)
+        return replace(self, **vars(chosen), heads=others)
 
     def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (n, classes) as the temperature wants them: `p ** (1 / T)`, scaled to sum to 1."""
@@ -102,6 +146,15 @@ class ModelCard:
             data = json.loads(text)
             data["labels"] = tuple(data["labels"])
             data["input"] = InputSpec(**data["input"])
+            heads = data.get("heads", ())
+            data["heads"] = tuple(Head(**{**head, "labels": tuple(head["labels"])}) for head in heads)
             return cls(**data)
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"Expected the JSON of a model card, got something else ({error}).") from error
+
+
+def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ModelError(f"Model card {name}: expected two or more unique labels, got {labels}.")
+    if not temperature > 0:
+        raise ModelError(f"Model card {name}: expected a temperature above 0, got {temperature}.")

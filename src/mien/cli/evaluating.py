@@ -50,7 +50,7 @@ def evaluate(
     from mien.evaluation.evaluate import evaluate as judge
     from mien.labels import find_taxonomy
 
-    loaded = open_model(model, labels=model_labels, scale=pixel_scale)
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels)
     known = find_taxonomy(loaded.labels)
     taxonomy = labels or (known.name if known else "fer2013")
     dataset = load_data(data, taxonomy, votes, cache=cache)

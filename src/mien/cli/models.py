@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
 
-BUNDLED = ("default", "ferplus")
 BACKENDS = ("tensorflow", "jax")
 
 
@@ -86,49 +85,67 @@ def _nothing_on_standard_error() -> Iterator[None]:
         os.close(nowhere)
 
 
-def open_model(model: str, *, labels: str | None = None, scale: float | None = None) -> LoadedModel:
-    """Open a `.onnx`, `.keras` or `.h5` file or a run folder.
+def open_model(
+    model: str, *, labels: str | None = None, scale: float | None = None, taxonomy: str | None = None
+) -> LoadedModel:
+    """Open a `.onnx`, `.keras` or `.h5` file, a run folder or a bundled model.
 
     Args:
         model: what stands on the command line.
         labels: class names in index order, separated by commas, for a file without a card.
         scale: what pixels 0 to 255 are multiplied by, for a Keras file that does not rescale by itself.
+        taxonomy: the label set that it is to answer in, where it knows that one; else it answers in its own.
 
     Raises:
         ModelError: there is no such model or it does not load.
     """
+    from mien.recognition.models import BUNDLED
+
     path = Path(model)
-    if (labels or scale is not None) and (path.is_dir() or path.suffix == ".onnx"):
+    if (labels or scale is not None) and (path.is_dir() or path.suffix == ".onnx" or model in BUNDLED):
         raise ModelError(
             f"{path}: its model card tells its labels and scale; leave --model-labels and --pixel-scale out."
         )
     if path.is_dir():
-        return _open_run(path)
-    if path.suffix == ".onnx":
-        from mien.recognition.classifier import Classifier
-
-        classifier = Classifier(path)
-        return LoadedModel(path.name, path, classifier.labels, classifier.probabilities, classifier.card)
+        return _open_run(path, taxonomy)
+    if path.suffix == ".onnx" or model in BUNDLED:
+        return _open_onnx(model, taxonomy)
     if path.suffix in {".keras", ".h5", ".hdf5"}:
         prepare_keras()
         from mien.training.saving import load_classifier
 
         names = [name.strip() for name in labels.split(",")] if labels else None
         network = load_classifier(path, labels=names, scale=scale)
+        if taxonomy and _knows(network.card, taxonomy):
+            network = network.answering_in(taxonomy)
         return LoadedModel(
             path.name, path, network.labels, network.probabilities, network.card, network=network.network
         )
-    if model in BUNDLED:
-        raise ModelError(
-            f"No model named {model} is bundled with this version. Train one with: mien train --data PATH"
-        )
-    raise ModelError(f"{model}: expected a .onnx, .keras or .h5 file or a run folder, found none of these.")
+    raise ModelError(
+        f"{model}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model ({', '.join(BUNDLED)}), "
+        "found none of these."
+    )
 
 
-def _open_run(folder: Path) -> LoadedModel:
+def _knows(card: ModelCard | None, taxonomy: str) -> bool:
+    return card is not None and taxonomy in card.taxonomies
+
+
+def _open_onnx(model: str, taxonomy: str | None) -> LoadedModel:
+    from mien.recognition.classifier import Classifier
+
+    light = Classifier(model)
+    if taxonomy and _knows(light.card, taxonomy):
+        light = light.answering_in(taxonomy)
+    return LoadedModel(Path(model).name, Path(model), light.labels, light.probabilities, light.card)
+
+
+def _open_run(folder: Path, taxonomy: str | None) -> LoadedModel:
     prepare_keras()
     from mien.training.run_folder import BEST, load_best
 
     best = load_best(folder)
+    if taxonomy and _knows(best.card, taxonomy):
+        best = best.answering_in(taxonomy)
     name = best.card.name if best.card else folder.name
     return LoadedModel(name, folder / BEST, best.labels, best.probabilities, best.card, folder, best.network)

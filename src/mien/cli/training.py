@@ -15,8 +15,10 @@ from mien.errors import ModelError
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.evaluation.evaluate import Evaluation
+    from mien.training.batches import Teacher
     from mien.training.recipe import Recipe
     from mien.training.run_folder import Origin
+    from mien.training.saving import KerasClassifier
     from mien.training.trainer import Run
 
 
@@ -50,6 +52,17 @@ def train(
     class_weights: Annotated[
         str | None, typer.Option(metavar="none|balanced", help="Weigh rare classes up.")
     ] = None,
+    joint: Annotated[
+        float | None,
+        typer.Option(help="Weight of a second head that learns the FER+ votes; 0 leaves it out."),
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="An ONNX model to learn from; may be given more than once."),
+    ] = None,
+    distil: Annotated[
+        float | None, typer.Option(help="Share of each target that is what the teachers say, 0 to 1.")
+    ] = None,
     mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="float32|bfloat16", help="The numbers it computes with.")
@@ -71,7 +84,7 @@ def train(
     options = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
-        "precision": precision, "seed": seed,
+        "precision": precision, "joint": joint, "distil": distil, "seed": seed,
     }  # fmt: skip
     early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
     prepare_keras(backend)  # after the data: a table at fault need not wait for it
@@ -84,10 +97,13 @@ def train(
         data or (origin.path if origin else "synthetic"),
         labels or (origin.labels if origin else "fer2013"),
         str(votes) if votes else (origin.votes if origin else None),
+        tuple(teacher or (origin.teachers if origin else ())),
     )
     dataset = early or load_data(
         origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache
     )
+    if chosen.joint and dataset.votes is None:
+        dataset = _with_votes(dataset, Path(origin.path), chosen.name)
     try:
         run = run_training(dataset, origin, folder, resume=resume)
     except KeyboardInterrupt:
@@ -104,6 +120,21 @@ def train(
     out.print("Judge it on the test split, once, at the end:")
     named_votes = f" --votes {origin.votes}" if origin.votes else ""
     out.print(f"  mien evaluate {folder} --data {origin.path}{named_votes} --split PrivateTest")
+
+
+def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
+    """The data set with the FER+ votes that lie beside its table."""
+    from mien.data.ferplus import attach_votes
+    from mien.data.loading import find_votes
+    from mien.errors import DataError
+
+    try:
+        votes = find_votes(path if path.is_dir() else path.parent)
+    except DataError as error:
+        raise DataError(
+            f"The recipe {recipe} learns the FER+ votes too. {error} Or leave their part out with --joint 0."
+        ) from error
+    return attach_votes(dataset, votes)
 
 
 def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
@@ -125,12 +156,31 @@ def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool
             resume=resume,
             on_batch=display.on_batch,
             on_epoch=display.on_epoch,
-            origin={"path": origin.path, "labels": origin.labels, "votes": origin.votes},
+            origin=origin.data(),
+            teachers=_open_teachers(origin, dataset),
         )
     if run.interrupted:
         out.print("Stopping: writing the models, figures and scores of the best epoch …")
     finish_run(run, dataset)
     return run
+
+
+def _open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
+    """The teachers by the checksums of their files."""
+    import hashlib
+
+    from mien.labels import FERPLUS
+    from mien.recognition.classifier import Classifier
+    from mien.recognition.models import read_model
+
+    needed = {dataset.taxonomy.name, *((FERPLUS.name,) if origin.recipe.joint else ())}
+    teachers: dict[str, Teacher] = {}
+    for name in origin.teachers:
+        classifier = Classifier(name)
+        if missing := needed - set(classifier.taxonomies):
+            raise ModelError(f"{name}: expected a teacher that answers in {', '.join(sorted(missing))} too.")
+        teachers[hashlib.sha256(read_model(name)[1]).hexdigest()] = classifier.all_probabilities
+    return teachers
 
 
 def with_validation(dataset: Dataset) -> Dataset:
@@ -147,26 +197,21 @@ def with_validation(dataset: Dataset) -> Dataset:
 
 
 def finish_run(run: Run, dataset: Dataset) -> Evaluation:
-    """Judge the best network on PublicTest; write models, figures and scores into the run folder."""
+    """Calibrate and judge the best network on PublicTest; write models, figures and scores into the run folder."""
     import json
 
-    from mien.evaluation.evaluate import evaluate
     from mien.evaluation.figures import choose_samples, plot_confusion, plot_curves, plot_samples
     from mien.files import write_text
     from mien.training.run_folder import BEST, load_best, write_models
 
     best = load_best(run.folder)
-    with progress("Judging on PublicTest") as report:
-        evaluation = evaluate(
-            best.probabilities,
-            dataset,
-            labels=best.labels,
-            split="PublicTest",
-            model=run.folder.name,
-            progress=report,
-        )
+    for taxonomy in reversed(
+        best.card.taxonomies if best.card else ()
+    ):  # its own last, and so it stays in front
+        best, evaluation = _calibrate(best.answering_in(taxonomy), dataset, run.folder.name)
+    assert best.card is not None  # noqa: S101 - every network that is trained here has one
     with progress("Writing facial_emotions_model.h5 and model.onnx"):
-        card = write_models(run.folder, best, {"PublicTest (selected on)": _card_scores(evaluation)})
+        write_models(run.folder, best.network, best.card)
     plot_curves(run.history, run.folder / "curves.png")
     plot_confusion(
         evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
@@ -178,14 +223,47 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     )  # fmt: skip
     write_text(run.folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
     print_evaluation(
-        evaluation, LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, card)
+        evaluation,
+        LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, best.card),
     )
     return evaluation
 
 
+def _calibrate(
+    classifier: KerasClassifier, dataset: Dataset, name: str
+) -> tuple[KerasClassifier, Evaluation]:
+    """The classifier with a temperature fitted on PublicTest and its scores there in its card, and those scores."""
+    from dataclasses import replace
+
+    from mien.data.ferplus import as_ferplus
+    from mien.evaluation.calibration import fit_temperature
+    from mien.evaluation.evaluate import evaluate
+
+    assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
+    card = classifier.card
+    judged = dataset if card.taxonomy == dataset.taxonomy.name else as_ferplus(dataset)
+
+    def judge(model: KerasClassifier) -> Evaluation:
+        with progress(f"Judging on PublicTest ({card.taxonomy})") as report:
+            return evaluate(
+                model.probabilities,
+                judged,
+                labels=model.labels,
+                split="PublicTest",
+                model=name,
+                progress=report,
+            )
+
+    raw = judge(classifier)
+    card = replace(card, temperature=card.temperature * fit_temperature(raw.probabilities, raw.true))
+    calibrated = judge(replace(classifier, card=card))
+    scores = {**card.scores, "PublicTest (selected on)": _card_scores(calibrated)}
+    return replace(classifier, card=replace(card, scores=scores)), calibrated
+
+
 def _card_scores(evaluation: Evaluation) -> dict[str, Any]:
     scores = evaluation.to_dict()
-    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss")}
+    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
 
 
 def _find_run(

@@ -1,27 +1,24 @@
-"""Joins the FER+ votes to FER2013: ten people's votes on each picture become a distribution and a majority.
+"""What the FER+ votes mean: ten people's votes on each picture become a distribution and a majority.
 
 The rule is the majority mode of the published code (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041;
 `_process_data` in https://github.com/microsoft/FERPlus/blob/master/src/ferplus.py): every one of the ten
 counts that is one vote or fewer becomes zero; the picture is kept if its top class has more than half of what
 remains and is neither `unknown` nor `NF` (not a face).
 
-The votes are published in two layouts **that differ**: the table `fer2013new.csv` and, by split,
-`FER2013Train|Valid|Test/label.csv`. The rule keeps 25,060 / 3,199 / 3,153 pictures (Training / PublicTest /
-PrivateTest) with the table and 25,045 / 3,191 / 3,137 with the files by split. The second are those that
-papers report on, so a folder that holds both is read by split.
+The votes are published in two layouts that differ. The rule keeps 25,060 / 3,199 / 3,153 pictures (Training /
+PublicTest / PrivateTest) with the table `fer2013new.csv` and 25,045 / 3,191 / 3,137 with the files by split. The
+second are those that papers report on, so a folder that holds both is read by split.
 """
 
 from __future__ import annotations
 
-import csv
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.data.votes import PUBLISHED_PICTURES, SPLIT_FOLDERS, TABLE_NAME, VOTE_COLUMNS, read_votes
 from mien.errors import DataError
 from mien.labels import FERPLUS
 
@@ -30,33 +27,20 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
 
-VOTE_COLUMNS = (*FERPLUS.classes, "unknown", "NF")
-"""What the ten counts of a picture stand for, in their published order."""
-
-SPLIT_FOLDERS = {"FER2013Train": TRAINING, "FER2013Valid": PUBLIC_TEST, "FER2013Test": PRIVATE_TEST}
-
-TABLE_NAME = "fer2013new.csv"
-
-PUBLISHED_PICTURES = 35_887
-
-# FER+ numbers its pictures (fer0000000.png) in the row order of FER2013 but gives 85 rows no number: 82 of
-# those without a name in fer2013new.csv, and three that bear the name of another picture there. These are
-# they, so the k-th of the other rows is the picture of number k. Worked out from fer2013new.csv; a test
-# compares them.
-_UNNUMBERED_ROWS = (
-    59, 501, 2059, 2171, 2809, 3262, 3931, 4275, 5082, 5274, 5439, 5722, 5881, 6458, 6699, 7172, 7496, 7527,
-    7629, 8030, 8737, 8856, 9026, 9500, 9673, 9679, 9797, 10023, 10423, 11244, 11286, 11295, 11846, 12289,
-    12352, 13148, 13402, 13697, 13988, 14148, 14279, 15144, 15835, 15838, 15894, 16540, 17081, 17620, 18337,
-    19238, 19632, 20222, 20712, 20817, 21817, 21937, 22198, 22314, 22927, 23596, 23894, 24053, 24441, 24891,
-    25219, 25603, 25909, 26383, 26860, 26897, 28601, 29447, 29557, 30002, 30705, 30981, 31127, 31825, 32662,
-    32683, 34334, 35121, 35469, 35632, 35743,
-)  # fmt: skip
+__all__ = [
+    "PUBLISHED_PICTURES",
+    "SPLIT_FOLDERS",
+    "TABLE_NAME",
+    "VOTE_COLUMNS",
+    "as_ferplus",
+    "attach_votes",
+    "join_votes",
+    "majority",
+    "vote_distribution",
+]
 
 _MIN_AGREEMENT = 0.4
 """FER2013's labels agree with 67% of the majorities; with votes that are off by one row, with 18%."""
-
-_CUT = "Is the file cut short?"
-_SOURCE = "Is this the file of https://github.com/microsoft/FERPlus?"
 
 
 def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -108,196 +92,48 @@ def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
     Raises:
         DataError: the votes cannot be read, or do not belong to these pictures.
     """
+    return as_ferplus(attach_votes(dataset, path))
+
+
+def as_ferplus(dataset: Dataset) -> Dataset:
+    """A data set with votes, as FER+ sees it: the pictures that have a majority, with their votes as targets.
+
+    Raises:
+        DataError: it has no votes.
+    """
+    if dataset.votes is None:
+        raise DataError(
+            f"{dataset.source}: expected a data set with the FER+ votes, found none. Name them with --votes PATH."
+        )
+    kept = majority(dataset.votes) >= 0
+    targets = vote_distribution(dataset.votes[kept])
+    return replace(dataset.select(kept), targets=targets, taxonomy=FERPLUS)
+
+
+def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:
+    """FER2013 as it is, every picture and its label, with the raw ten counts as `votes` besides.
+
+    Args:
+        dataset: the whole of FER2013, as for `join_votes`.
+        path: where the votes are, as for `join_votes`.
+
+    Returns:
+        The same pictures, labels and splits; zeros stand for the pictures that the votes leave out.
+
+    Raises:
+        DataError: the votes cannot be read, or do not belong to these pictures.
+    """
     path = Path(path)
-    folder = _split_layout(path)
-    published = _read_table(_table(path), dataset) if folder is None else _read_by_split(folder, dataset)
-    votes = published[dataset.rows]
-    winners = majority(votes)
+    votes = read_votes(path, dataset)[dataset.rows]
     if len(dataset) == PUBLISHED_PICTURES:
-        _require_agreement(dataset, winners, path)
-    kept = winners >= 0
-    return replace(
-        dataset,
-        images=dataset.images[kept],
-        targets=vote_distribution(votes[kept]),
-        split=dataset.split[kept],
-        taxonomy=FERPLUS,
-        votes=votes[kept],
-        rows=dataset.rows[kept],
-        source=f"{dataset.source} with the votes of {path.resolve().name}",
-    )
+        _require_agreement(dataset, majority(votes), path)
+    return replace(dataset, votes=votes, source=f"{dataset.source} with the votes of {path.resolve().name}")
 
 
 def _without_single_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
     if votes.shape[-1:] != (len(VOTE_COLUMNS),):
         raise DataError(f"Votes: expected ten counts a picture, shape (..., 10), got shape {votes.shape}.")
     return np.where(votes > 1, votes, 0)
-
-
-def _split_layout(path: Path) -> Path | None:
-    """The folder that holds the three folders by split, or None where there is none of them."""
-    for folder in (path, path / "data"):
-        missing = [name for name in SPLIT_FOLDERS if not (folder / name / "label.csv").is_file()]
-        if len(missing) == len(SPLIT_FOLDERS):
-            continue
-        if missing:
-            raise DataError(
-                f"{folder}: expected a label.csv in each of {', '.join(SPLIT_FOLDERS)}, found none in "
-                f"{' and '.join(missing)}. Get it from https://github.com/microsoft/FERPlus."
-            )
-        return folder
-    return None
-
-
-def _table(path: Path) -> Path:
-    """The file of the table layout that `path` is or holds."""
-    table = path / TABLE_NAME if path.is_dir() else path
-    if not table.is_file():
-        raise DataError(
-            f"{path}: expected {TABLE_NAME}, or a folder with it or with {', '.join(SPLIT_FOLDERS)}, found "
-            "neither. Get it from https://github.com/microsoft/FERPlus."
-        )
-    return table
-
-
-def _read_table(path: Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes of `fer2013new.csv`, int64 (n, 10); zeros for the rows without a name, which show no face."""
-    (_, header), *body = _read_lines(path, first=0)
-    usage, name, *columns = _find_columns([field.casefold() for field in header], path)
-    _require_whole(dataset, len(body), path)
-    split = _in_published_order(dataset)
-    votes = np.zeros((len(body), len(VOTE_COLUMNS)), np.int64)
-    for i, (where, fields) in enumerate(body):
-        if len(fields) != len(header):
-            raise DataError(f"{where}: expected {len(header)} columns, got {len(fields)}. {_CUT}")
-        _require_split(split[i], fields[usage], where, dataset)
-        counts = _parse_votes([fields[column] for column in columns], where)
-        if fields[name]:
-            votes[i] = counts
-    return votes
-
-
-def _find_columns(header: list[str], path: Path) -> list[int]:
-    """Where the usage, the name and the ten counts stand, in any order and any case."""
-    wanted = ("Usage", "Image name", *VOTE_COLUMNS)
-    if missing := [name for name in wanted if name.casefold() not in header]:
-        remedy = "Give the folder above its own instead." if path.name == "label.csv" else _SOURCE
-        raise DataError(
-            f"{_short_name(path)}: expected the columns {', '.join(wanted)}, found no "
-            f"{', '.join(missing)}. {remedy}"
-        )
-    return [header.index(name.casefold()) for name in wanted]
-
-
-def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes of the three `label.csv`, int64 (35,887, 10); zeros for the rows that they leave out."""
-    _require_whole(dataset, PUBLISHED_PICTURES, folder)
-    split = _in_published_order(dataset)
-    numbered = np.delete(np.arange(PUBLISHED_PICTURES), _UNNUMBERED_ROWS)
-    votes = np.zeros((PUBLISHED_PICTURES, len(VOTE_COLUMNS)), np.int64)
-    listed: set[int] = set()
-    for name, expected in SPLIT_FOLDERS.items():
-        for where, fields in _read_lines(folder / name / "label.csv", first=1):
-            row = int(numbered[_parse_name(fields, where, len(numbered))])
-            if row in listed:
-                raise DataError(f"{where}: expected each picture once, got {fields[0]} again. {_SOURCE}")
-            listed.add(row)
-            _require_split(split[row], expected, where, dataset)
-            votes[row] = _parse_votes(fields[2:], where)
-    return votes
-
-
-def _parse_name(fields: list[str], where: str, count: int) -> int:
-    """The number in a line `fer0000012.png,"(0, 0, 48, 48)",…ten counts…`."""
-    columns = 2 + len(VOTE_COLUMNS)
-    if len(fields) != columns:
-        raise DataError(f"{where}: expected {columns} columns (name, box, counts), got {len(fields)}. {_CUT}")
-    match = re.fullmatch(r"fer([0-9]{7})\.png", fields[0])
-    if match is None or int(match[1]) >= count:
-        last = f"fer{count - 1:07}.png"
-        raise DataError(f"{where}: expected a name up to {last}, got {fields[0]!r}. {_SOURCE}")
-    return int(match[1])
-
-
-def _parse_votes(fields: list[str], where: str) -> list[int]:
-    for column, field in zip(VOTE_COLUMNS, fields, strict=True):
-        if not re.fullmatch(r"[0-9]{1,6}", field):
-            raise DataError(
-                f"{where}: expected a whole number of votes, 0 or more, for {column}, got {field!r}. "
-                f"{_SOURCE}"
-            )
-    return [int(field) for field in fields]
-
-
-def _read_lines(path: Path, *, first: int) -> list[tuple[str, list[str]]]:
-    """The lines of a CSV file that are not blank, as `file row number` and stripped fields.
-
-    Args:
-        path: the file.
-        first: the number of its first line: rows are counted from 1, without the header.
-    """
-    name = _short_name(path)
-    lines = csv.reader(_read_text(path, name).splitlines())
-    try:
-        rows = [[field.strip() for field in fields] for fields in lines if any(fields)]
-    except csv.Error as error:
-        raise DataError(f"{name} line {lines.line_num}: expected CSV text ({error}). {_SOURCE}") from error
-    if not rows:
-        raise DataError(f"{name}: expected the FER+ votes, got an empty file. Download it again.")
-    return [(f"{name} row {number}", fields) for number, fields in enumerate(rows, first)]
-
-
-def _read_text(path: Path, name: str) -> str:
-    """The text of a file, where it is not one of the usual impostors."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected the FER+ votes, but it cannot be read ({error.strerror}). Is the path right?"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}: expected CSV text, got other bytes. Unpack or download it again."
-        ) from error
-    start = text.lstrip()[:50].lower()
-    if start.startswith("<"):
-        raise DataError(f"{name}: expected CSV text, got a web page. Download the raw file, not its page.")
-    if start.startswith("version https://git-lfs"):
-        raise DataError(
-            f"{name}: expected CSV text, got a Git LFS pointer. Run `git lfs pull` where it is from."
-        )
-    return text
-
-
-def _short_name(path: Path) -> str:
-    """The name for messages; three files are called `label.csv`, so those take their folder with them."""
-    return f"{path.parent.name}/{path.name}" if path.name == "label.csv" else path.name
-
-
-def _require_whole(dataset: Dataset, n: int, path: Path) -> None:
-    """Check that the data set holds each of the `n` rows that there are votes for, once."""
-    if len(dataset) == n and (np.sort(dataset.rows) == np.arange(n)).all():
-        return
-    whole = f"The votes need the whole of fer2013.csv, {PUBLISHED_PICTURES} pictures in its order."
-    remedy = _CUT if len(dataset) == PUBLISHED_PICTURES != n else whole
-    raise DataError(
-        f"{path.resolve().name}: expected votes for each of the {len(dataset)} pictures of {dataset.source}, "
-        f"got votes for {n} rows. {remedy}"
-    )
-
-
-def _in_published_order(dataset: Dataset) -> NDArray[np.str_]:
-    split = np.empty_like(dataset.split)
-    split[dataset.rows] = dataset.split
-    return split
-
-
-def _require_split(actual: str, expected: str, where: str, dataset: Dataset) -> None:
-    if actual != expected:
-        raise DataError(
-            f"{where}: expected a picture of {expected}, but {dataset.source} has one of {actual} there. "
-            "The votes join by row: load the pictures from fer2013.csv in its published order."
-        )
 
 
 def _require_agreement(dataset: Dataset, winners: NDArray[np.int64], path: Path) -> None:

@@ -167,6 +167,13 @@ def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bo
     return np.asarray(~np.isin(ids[here], ids[~here]))
 
 
+def without_copies(dataset: Dataset) -> Dataset:
+    """The data set without those training pictures of which another split holds an exact copy."""
+    ids = group_ids(dataset.images)
+    training = dataset.split == TRAINING
+    return dataset.select(~training | ~np.isin(ids, ids[~training]))
+
+
 def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
     """Check that each of the needed splits has pictures, all with labels.
 

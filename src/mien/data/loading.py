@@ -40,7 +40,8 @@ def load(
             named for their labels, or `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces.
         labels: name of the taxonomy, `fer2013` or `ferplus`.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that holds `FER2013Train`; looked
-            for beside the table when not given. Only for `ferplus`.
+            for beside the table when not given. With the labels `fer2013` they are attached to the pictures
+            where they are named, for a training that learns both.
         cache: keep the arrays of a table for the next time, see `mien.data.cache`.
         progress: called with what is done and what is in all: bytes of a table, pictures of a folder.
 
@@ -48,10 +49,6 @@ def load(
         DataError: there is nothing at the path, or it is not what it should be.
     """
     taxonomy = get_taxonomy(labels)
-    if votes is not None and taxonomy is not FERPLUS:
-        raise DataError(
-            f"Votes belong to the labels {FERPLUS.name}, got the labels {labels}. Add --labels {FERPLUS.name}."
-        )
     if not str(path):
         raise DataError("Expected the path of a data set, got an empty one.")
     if str(path).partition(":")[0] == SYNTHETIC:
@@ -64,11 +61,12 @@ def load(
         return read_folders(path, taxonomy, progress=progress)
     read = read_cached if cache else read_arrays
     dataset = read(tables, classes=len(FER2013), progress=progress).to_dataset(FER2013, str(path))
-    if taxonomy is not FERPLUS:
+    if taxonomy is not FERPLUS and votes is None:
         return dataset
-    from mien.data.ferplus import join_votes
+    from mien.data.ferplus import attach_votes, join_votes
 
-    return join_votes(dataset, Path(votes) if votes is not None else find_votes(tables[0].parent))
+    join = join_votes if taxonomy is FERPLUS else attach_votes
+    return join(dataset, Path(votes) if votes is not None else find_votes(tables[0].parent))
 
 
 def _draw(spec: str, taxonomy: Taxonomy) -> Dataset:

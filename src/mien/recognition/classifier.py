@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime as ort
 
 from mien.card import METADATA_KEY, ModelCard
 from mien.errors import DataError, ModelError
-from mien.recognition.models import DEFAULT, read_model
+from mien.recognition.models import DEFAULT, answers_in, read_model
 from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PROBABILITIES = "probabilities"
-"""Name of the output that holds the probabilities."""
+MAPS = {"probabilities": "maps", "probabilities_2": "maps_2"}
+"""Name of the output with the class activation maps that belong to an output with probabilities."""
 
 _MOST_AT_ONCE = 256
 """Crops in one call of the network; more take more memory and no less time."""
@@ -29,6 +30,7 @@ class Classifier:
 
     Args:
         model: path of an ONNX file, a run folder, or the name of a bundled model.
+        taxonomy: the label set to answer in, of those that the model knows; its own by default.
         threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
 
     Raises:
@@ -40,9 +42,11 @@ class Classifier:
     (2, 7)
     """
 
-    def __init__(self, model: str | Path = DEFAULT, *, threads: int = 0) -> None:
+    def __init__(self, model: str | Path = DEFAULT, *, taxonomy: str | None = None, threads: int = 0) -> None:
         self.name, data = read_model(model)
-        self.card = _read_card(self.name, data)
+        card = read_card(self.name, data)
+        wanted = taxonomy or answers_in(model)
+        self.card = card.answering_in(wanted) if wanted else card
         self._session = open_session(self.name, data, threads)
         self._check_shapes()
 
@@ -50,6 +54,21 @@ class Classifier:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities."""
         return self.card.labels
+
+    @property
+    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+        """The label sets that the model knows, by name, the one it answers in first."""
+        return self.card.taxonomies
+
+    def answering_in(self, taxonomy: str) -> Classifier:
+        """The same model, in memory once, as it answers in another of its label sets.
+
+        Raises:
+            ModelError: it does not know that label set.
+        """
+        other = copy(self)
+        other.card = self.card.answering_in(taxonomy)
+        return other
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of each expression.
@@ -63,19 +82,62 @@ class Classifier:
         Raises:
             DataError: the crops have another shape or type.
         """
+        if not len(self._checked(crops)):
+            return np.zeros((0, len(self.labels)), np.float32)
+        parts = [
+            self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
+            for i in range(0, len(crops), _MOST_AT_ONCE)
+        ]
+        return self.card.calibrated(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The probabilities in every label set that the model knows, by its name, from one call of the network.
+
+        Args:
+            crops: gray uint8 (n, 48, 48), some hundreds at most.
+
+        Raises:
+            DataError: the crops have another shape or type.
+        """
+        answers = self.card.answers
+        pixels = self._checked(crops)[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        given = self._session.run([answer.output for answer in answers], {self._input: pixels})
+        cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
+        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
+
+    def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
+
+        Args:
+            crops: gray uint8 (n, 48, 48).
+
+        Returns:
+            float32 (n, h, w, classes) over the whole crop; their mean over all places are the logits.
+
+        Raises:
+            DataError: the crops have another shape or type.
+            ModelError: the network does not end in global average pooling, so it has no such maps.
+        """
+        name = MAPS.get(self.card.output, "")
+        if name not in {output.name for output in self._session.get_outputs()}:
+            raise ModelError(
+                f"{self.name}: expected a network with class activation maps, which those that end in global "
+                "average pooling give (recipes compact and small). Export it anew with: "
+                "mien export MODEL --format onnx"
+            )
+        return self._run(self._checked(crops), name)
+
+    def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input
         if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
             raise DataError(
                 f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
             )
-        if not len(crops):
-            return np.zeros((0, len(self.labels)), np.float32)
-        parts = [self._run(crops[i : i + _MOST_AT_ONCE]) for i in range(0, len(crops), _MOST_AT_ONCE)]
-        return self.card.calibrated(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        return crops
 
-    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, crops: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
-        answer: NDArray[np.float32] = self._session.run([PROBABILITIES], {self._input: pixels})[0]
+        answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
         return answer
 
     def _check_shapes(self) -> None:
@@ -87,10 +149,12 @@ class Classifier:
                 f"{self.name}: expected one input of shape (n, {', '.join(map(str, expected))}), "
                 f"got {[entry.shape for entry in inputs]}. Export it anew with: mien export MODEL --format onnx"
             )
-        if PROBABILITIES not in outputs or outputs[PROBABILITIES][-1] != len(self.labels):
-            raise ModelError(
-                f"{self.name}: expected an output {PROBABILITIES} with {len(self.labels)} classes, got {outputs}."
-            )
+        for answer in self.card.answers:
+            if answer.output not in outputs or outputs[answer.output][-1] != len(answer.labels):
+                raise ModelError(
+                    f"{self.name}: expected an output {answer.output} with {len(answer.labels)} classes, "
+                    f"got {outputs}."
+                )
         self._input = inputs[0].name
 
 
@@ -120,7 +184,16 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
         raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
 
 
-def _read_card(name: str, data: bytes) -> ModelCard:
+def read_card(name: str, data: bytes) -> ModelCard:
+    """The card inside the bytes of an ONNX file.
+
+    Args:
+        name: what to call the file in an error.
+        data: its bytes.
+
+    Raises:
+        ModelError: it is no ONNX file or has no card.
+    """
     metadata = _summary(name, data).metadata
     if METADATA_KEY not in metadata:
         raise ModelError(

@@ -12,8 +12,8 @@ from mien.errors import ModelError
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
 
-NAMES = (DEFAULT, "ferplus")
-"""Names that stand for bundled models; a version need not bring them all."""
+BUNDLED = {DEFAULT: (DEFAULT, None), "ferplus": (DEFAULT, "ferplus")}
+"""Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer."""
 
 RUN_MODEL = "model.onnx"
 """What the ONNX model in a run folder is called."""
@@ -27,9 +27,9 @@ def checksums() -> dict[str, str]:
     return {name: digest for digest, name in pairs}
 
 
-def bundled_names() -> tuple[str, ...]:
-    """Names of the models that this version brings."""
-    return tuple(name for name in NAMES if f"{name}.onnx" in checksums())
+def answers_in(model: str | Path) -> str | None:
+    """The label set that the name of a bundled model asks for, `None` where it asks for none."""
+    return BUNDLED[model][1] if isinstance(model, str) and model in BUNDLED else None
 
 
 def read_bundled(name: str) -> bytes:
@@ -61,15 +61,15 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
     Raises:
         ModelError: there is no such file, or a bundled one is damaged.
     """
-    if model in bundled_names():
-        return str(model), read_bundled(f"{model}.onnx")
+    if isinstance(model, str) and model in BUNDLED:
+        return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
     path = Path(model)
     if path.is_dir():
         path /= RUN_MODEL
     try:
         return str(path), path.read_bytes()
     except OSError as error:
-        names = ", ".join(bundled_names())
+        names = ", ".join(BUNDLED)
         raise ModelError(
             f"{path}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
             "Make one with: mien export MODEL --format onnx"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mien.errors import DataError
+from mien.errors import DataError, ModelError
 from mien.images import read_image
 from mien.recognition.alignment import crop_faces
 from mien.recognition.classifier import Classifier
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.images import ImageSource
+    from mien.recognition.explaining import HeatMap
     from mien.recognition.faces import Detection
 
 
@@ -40,6 +41,7 @@ class Recognizer:
 
     Args:
         model: the classifier, or what `mien.Classifier` takes: a file, a run folder or a bundled name.
+        taxonomy: the label set to answer in, of those that the model knows; its own by default.
         detector: what finds the faces; the bundled detector by default.
         max_faces: keep only so many faces of a picture, the largest; all of them by default.
         threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
@@ -56,6 +58,7 @@ class Recognizer:
         self,
         model: str | Path | ExpressionClassifier = DEFAULT,
         *,
+        taxonomy: str | None = None,
         detector: FaceDetector | None = None,
         max_faces: int | None = None,
         threads: int = 0,
@@ -65,7 +68,7 @@ class Recognizer:
                 f"Expected max_faces to be 1 or more, got {max_faces}. Leave it out to keep all faces."
             )
         self.classifier: ExpressionClassifier = (
-            Classifier(model, threads=threads) if isinstance(model, str | Path) else model
+            Classifier(model, taxonomy=taxonomy, threads=threads) if isinstance(model, str | Path) else model
         )
         self.detector = detector or CenterFace(threads=threads)
         self.max_faces = max_faces
@@ -115,6 +118,28 @@ class Recognizer:
         crops = [crop_faces(picture, faces) for picture, faces in zip(pictures, found, strict=True) if faces]
         rows = iter(self.classifier.probabilities(np.concatenate(crops)) if crops else ())
         return [[self._face(detection, next(rows)) for detection in faces] for faces in found]
+
+    def explain(self, image: ImageSource, faces: Sequence[Face]) -> list[HeatMap]:
+        """Where in each face its expression was seen.
+
+        Args:
+            image: the picture that they were found in.
+            faces: what this recogniser found there.
+
+        Returns:
+            A heat map for each face, in order; `mien.recognition.drawing.draw_heat` lays one over the picture.
+
+        Raises:
+            ModelError: the classifier gives no class activation maps.
+        """
+        from mien.recognition.explaining import explain
+
+        if not isinstance(self.classifier, Classifier):
+            raise ModelError(
+                f"Expected a classifier from an ONNX file to explain, got {type(self.classifier).__name__}. "
+                "Export it with: mien export MODEL --format onnx"
+            )
+        return explain(self.classifier, read_image(image), faces)
 
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(self.labels, row)

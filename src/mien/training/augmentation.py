@@ -1,35 +1,60 @@
-"""Random changes to training pictures: one stack of Keras layers, the same for every back end.
+"""Random changes to training pictures: one affine warp, then light, then what cameras and files do to a face.
 
-The stack sits in front of the network while it trains and is left behind when the network is saved.
+They happen to the pixels before the network sees them, by a random generator that is handed in, so a training
+repeats itself on every back end and the saved network knows nothing of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from keras import layers
+import cv2
+import numpy as np
 
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import NDArray
 
-    import keras
+_SMALLEST_SIDE = 16
+"""The side in pixels to which `coarse` reduces a picture at most."""
+
+_MOST_BLUR = 1.4
+"""Largest standard deviation of `blur`, in pixels."""
+
+_MOST_NOISE = 16.0
+"""Largest standard deviation of `noise`, in gray levels."""
+
+_QUALITIES = (15, 80)
+"""JPEG qualities of `jpeg`."""
+
+_ERASED = (0.03, 0.25)
+"""Share of the picture that `erase` covers."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training pictures are changed; 0 (or `False`) leaves a change out.
+    """How far and how often training pictures are changed; 0 (or `False`) leaves a change out.
+
+    The first group happens to every picture, by a random amount up to the one given; the second to a share of
+    the pictures.
 
     Args:
         flip: mirror half of the pictures left to right.
         shift: largest shift, as a share of the side, in both directions.
         turn: largest turn in degrees, either way.
         zoom: largest zoom, as a share, in or out.
+        shear: largest slant and largest change of the sides' ratio, as a share.
         light: largest change of brightness, as a share of the full range.
         contrast: largest change of contrast, as a share.
-        erase: share of the pictures of which a random rectangle is overwritten
+        gamma: largest change of the gamma curve, as the logarithm of its exponent.
+        coarse: share that is reduced to a side from 16 to 40 pixels and enlarged again.
+        blur: share that is blurred.
+        noise: share that gets sensor noise.
+        jpeg: share that goes through a JPEG file of low quality.
+        erase: share of which a random rectangle is overwritten
             (Zhong et al. 2017, https://arxiv.org/abs/1708.04896).
         mixup: alpha of the Beta distribution that mixes pairs of pictures and their targets
             (Zhang et al. 2017, https://arxiv.org/abs/1710.09412).
@@ -39,33 +64,118 @@ class Augmentation:
     shift: float = 0.08
     turn: float = 10.0
     zoom: float = 0.1
+    shear: float = 0.0
     light: float = 0.1
     contrast: float = 0.1
+    gamma: float = 0.0
+    coarse: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    jpeg: float = 0.0
     erase: float = 0.0
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        bounds = {"shift": 1, "turn": 180, "zoom": 0.9, "light": 1, "contrast": 1, "erase": 1, "mixup": 100}
-        for name, high in bounds.items():
+        highest = {"turn": 180.0, "zoom": 0.9, "gamma": 3.0, "mixup": 100.0}
+        for name in (f.name for f in fields(self)):
+            high = highest.get(name, 1.0)
             if not 0 <= getattr(self, name) <= high:
                 raise ModelError(
-                    f"Augmentation: expected {name} from 0 to {high}, got {getattr(self, name)}."
+                    f"Augmentation: expected {name} from 0 to {high:g}, got {getattr(self, name)}."
                 )
 
-    def stack(self) -> list[keras.Layer]:
-        """The layers, from pixel values 0 to 255 to the same; what lies outside the picture repeats its edge."""
-        pixels = {"value_range": (0, 255)}
-        edge = {"fill_mode": "nearest"}
-        wanted: list[tuple[float, Callable[[], keras.Layer]]] = [
-            (self.flip, lambda: layers.RandomFlip("horizontal")),
-            (self.shift, lambda: layers.RandomTranslation(self.shift, self.shift, **edge)),
-            (self.turn, lambda: layers.RandomRotation(self.turn / 360, **edge)),
-            (self.zoom, lambda: layers.RandomZoom(self.zoom, **edge)),
-            (self.light, lambda: layers.RandomBrightness(self.light, **pixels)),
-            (self.contrast, lambda: layers.RandomContrast(self.contrast, **pixels)),
-            (self.erase, lambda: layers.RandomErasing(self.erase, scale=(0.02, 0.2), **pixels)),
-        ]
-        return [make() for amount, make in wanted if amount]
+    def apply(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Changed copies of pictures; what comes into sight from outside a picture repeats its edge.
+
+        Args:
+            images: gray uint8 (n, side, side).
+            rng: decides all that is random; equal generators give equal pictures.
+
+        Returns:
+            uint8 (n, side, side).
+        """
+        if not len(images):
+            return images.copy()
+        n, side = images.shape[:2]
+        warps, curves = self._warps(n, side, rng), self._curves(n, rng)
+        chosen = {
+            name: rng.random(n) < getattr(self, name) for name in ("coarse", "blur", "noise", "jpeg", "erase")
+        }
+        amounts = rng.random((n, 5))
+        changed = np.empty_like(images)
+        for i in range(n):
+            image = images[i]
+            if warps is not None:
+                image = cv2.warpAffine(image, warps[i], (side, side), borderMode=cv2.BORDER_REPLICATE)
+            if chosen["coarse"][i]:
+                image = _coarsened(image, amounts[i, 0])
+            if chosen["blur"][i]:
+                image = cv2.GaussianBlur(image, (0, 0), 0.3 + amounts[i, 1] * (_MOST_BLUR - 0.3))
+            if curves is not None:
+                image = cv2.LUT(image, curves[i])
+            if chosen["noise"][i]:
+                spread = _MOST_NOISE * amounts[i, 2]
+                image = np.clip(image + rng.normal(0, spread, image.shape), 0, 255).astype(np.uint8)
+            if chosen["jpeg"][i]:
+                image = _through_jpeg(image, amounts[i, 3])
+            changed[i] = image
+            if chosen["erase"][i]:
+                _erase(changed[i], amounts[i, 4], rng)
+        return changed
+
+    def _warps(self, n: int, side: int, rng: np.random.Generator) -> NDArray[np.float64] | None:
+        """The affine warp of each picture (n, 2, 3): mirror, slant, zoom and turn about the centre, then shift."""
+        if not (self.flip or self.shift or self.turn or self.zoom or self.shear):
+            return None
+        draw = rng.uniform(-1, 1, (n, 7))
+        angle = np.deg2rad(self.turn) * draw[:, 0]
+        scale = np.exp(math.log1p(self.zoom) * draw[:, 1])
+        ratio = np.exp(math.log1p(self.shear) / 2 * draw[:, 2])
+        slant = self.shear * draw[:, 3]
+        mirror = np.where((draw[:, 4] < 0) & self.flip, -1.0, 1.0)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        shape = np.empty((n, 2, 2))  # of the slant and the sides' ratio, the mirror first
+        shape[:, 0] = np.stack([mirror * ratio, slant], axis=1)
+        shape[:, 1] = np.stack([np.zeros(n), 1 / ratio], axis=1)
+        turn = np.stack([np.stack([cosine, -sine], 1), np.stack([sine, cosine], 1)], axis=1)
+        linear = scale[:, None, None] * (turn @ shape)
+        centre = np.full(2, (side - 1) / 2)
+        offset = centre - linear @ centre + self.shift * side * draw[:, 5:7]
+        return np.concatenate([linear, offset[..., None]], axis=2)
+
+    def _curves(self, n: int, rng: np.random.Generator) -> NDArray[np.uint8] | None:
+        """The light of each picture as a table from gray levels to gray levels, (n, 256)."""
+        if not (self.light or self.contrast or self.gamma):
+            return None
+        draw = rng.uniform(-1, 1, (n, 3))
+        levels = np.linspace(0, 1, 256) ** np.exp(self.gamma * draw[:, :1])
+        contrast = np.exp(math.log1p(self.contrast) * draw[:, 1:2])
+        levels = (levels - 0.5) * contrast + 0.5 + self.light * draw[:, 2:]
+        return np.asarray(np.clip(np.rint(255 * levels), 0, 255), np.uint8)
+
+
+def _coarsened(image: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    small = round(_SMALLEST_SIDE + amount * (side * 5 / 6 - _SMALLEST_SIDE))
+    reduced = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(reduced, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _through_jpeg(image: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
+    low, high = _QUALITIES
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(low + amount * (high - low))])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+
+
+def _erase(image: NDArray[np.uint8], amount: float, rng: np.random.Generator) -> None:
+    """Overwrite a rectangle, in place, with one gray or with noise."""
+    side = image.shape[0]
+    area = (_ERASED[0] + amount * (_ERASED[1] - _ERASED[0])) * side * side
+    ratio = math.exp(rng.uniform(-1, 1))
+    height, width = (min(side, max(1, round(math.sqrt(area * r)))) for r in (ratio, 1 / ratio))
+    top, left = rng.integers(0, side - height + 1), rng.integers(0, side - width + 1)
+    noise = rng.integers(0, 256, (height, width)) if rng.random() < 0.5 else rng.integers(0, 256)
+    image[top : top + height, left : left + width] = noise
 
 
 NO_AUGMENTATION = Augmentation(flip=False, shift=0, turn=0, zoom=0, light=0, contrast=0)

@@ -1,18 +1,28 @@
-"""Batches for training: shuffled, weighted and mixed from arrays in memory, all by seed and epoch alone."""
+"""Batches for training: shuffled, changed, mixed and weighted from arrays in memory, by seed and epoch alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
+from mien.data.ferplus import vote_distribution
+from mien.errors import DataError
+from mien.labels import FERPLUS
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
     from mien.training.recipe import Recipe
+
+Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]
+"""Gray crops uint8 (n, 48, 48) to probabilities (n, classes) by the name of their label set."""
 
 Batch = tuple["NDArray[np.float32] | NDArray[np.uint8]", "NDArray[np.float32]", "NDArray[np.float32]"]
 
@@ -29,28 +39,53 @@ def class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
     return weights
 
 
+def joint_targets(dataset: Dataset, recipe: Recipe) -> NDArray[np.float32]:
+    """The targets of all heads side by side, float32 (n, columns).
+
+    With a second head, its columns are the distributions of the FER+ votes times the recipe's weight for it;
+    all zeros, which teach nothing, where no vote counts.
+
+    Raises:
+        DataError: a second head is to be trained and the data has no votes.
+    """
+    if not recipe.joint:
+        return dataset.targets
+    if dataset.votes is None:
+        raise DataError(
+            f"{dataset.source}: the recipe {recipe.name} learns the FER+ votes too, and found none. Name them "
+            "with --votes PATH, or leave their part out with --joint 0."
+        )
+    votes = np.float32(recipe.joint) * vote_distribution(dataset.votes)
+    return np.concatenate([dataset.targets, votes], axis=1)
+
+
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """The training pictures in a new order each epoch.
 
-    Order and mixing depend on the recipe's seed and the epoch's number only, so that an epoch is the same
-    whether the training was stopped before it or not.
+    Order, augmentation and mixing depend on the recipe's seed and the epoch's number only, so that an epoch is
+    the same whether the training was stopped before it or not.
 
     Args:
         dataset: pictures and targets.
-        recipe: batch size, seed, class weights and mixup.
+        recipe: batch size, seed, class weights, augmentation and second head.
+        teachers: asked about each changed picture, where the recipe distils.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
+    def __init__(self, dataset: Dataset, recipe: Recipe, teachers: Sequence[Teacher] = ()) -> None:
         super().__init__()
         self._images = dataset.images[..., np.newaxis]  # (n, 48, 48, 1)
-        self._targets = dataset.targets
+        self._targets = joint_targets(dataset, recipe)
         weights = np.ones(len(dataset.taxonomy), np.float32)
         if recipe.class_weights == "balanced":
             weights = class_weights(dataset.targets)
         self._weights = dataset.targets @ weights
         self._batch_size = recipe.batch_size
-        self._mixup = recipe.augmentation.mixup
+        self._augmentation = recipe.augmentation
         self._seed = recipe.seed
+        self._teachers = teachers
+        self._distil = recipe.distil
+        names = [dataset.taxonomy.name, FERPLUS.name] if recipe.joint else [dataset.taxonomy.name]
+        self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -67,13 +102,25 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> Batch:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         images, targets, weights = self._images[chosen], self._targets[chosen], self._weights[chosen]
-        if not self._mixup:
-            return images, targets, weights
         rng = np.random.default_rng([self._seed, self._epoch, index])
-        share = np.float32(rng.beta(self._mixup, self._mixup))
+        images = self._augmentation.apply(images[..., 0], rng)[..., np.newaxis]
+        if self._distil:
+            targets = (1 - self._distil) * targets + self._distil * self._taught(images[..., 0])
+        if not self._augmentation.mixup:
+            return images, targets, weights
+        share = np.float32(rng.beta(self._augmentation.mixup, self._augmentation.mixup))
         other = rng.permutation(len(chosen))
         return (
             share * images + (1 - share) * images[other],
             share * targets + (1 - share) * targets[other],
             share * weights + (1 - share) * weights[other],
         )
+
+    def _taught(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the teachers say on average, a head beside the other, each times its weight: (n, columns)."""
+        answers = [teacher(crops) for teacher in self._teachers]
+        heads = [
+            np.float32(weight) * np.mean([answer[name] for answer in answers], axis=0)
+            for name, weight in self._heads.items()
+        ]
+        return np.concatenate(heads, axis=1).astype(np.float32)

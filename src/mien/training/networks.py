@@ -26,6 +26,9 @@ Precision = Literal["float32", "bfloat16"]
 FEATURES = "features"
 """Name of the last feature map's layer in networks that end in global average pooling and one dense layer."""
 
+HEADS = ("probabilities", "probabilities_2")
+"""Names of the layers that answer: the first, and the second of networks that answer in two label sets."""
+
 REDUCTION = "reduction"
 """Name of the layer that reduces the pictures in networks that work at a side under 48."""
 
@@ -119,19 +122,24 @@ def _residual(x: Any, width: int, *, strides: int) -> Any:
 
 
 def build_network(
-    spec: NetworkSpec, classes: int, *, side: int = CROP_SIZE, precision: Precision = "float32"
+    spec: NetworkSpec,
+    classes: int | tuple[int, ...],
+    *,
+    side: int = CROP_SIZE,
+    precision: Precision = "float32",
 ) -> keras.Model:
     """A network with fresh weights.
 
     Args:
         spec: the architecture.
-        classes: how many probabilities it gives.
+        classes: how many probabilities it gives; for a network with two heads, how many each of them gives.
         side: side in pixels at which it works inside; it reduces its input first where this is under 48. The
             weights have the same shapes for every side, so that a training may begin small and cheap.
         precision: the numbers it computes with; `bfloat16` keeps weights, rescaling and softmax in float32.
 
     Returns:
-        A model from float32 (n, 48, 48, 1), values 0 to 255, to probabilities float32 (n, classes).
+        A model from float32 (n, 48, 48, 1), values 0 to 255, to probabilities float32 (n, classes), or to a
+        list of those of each head.
     """
     image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
@@ -139,8 +147,11 @@ def build_network(
         x = layers.Resizing(side, side, antialias=True, name=REDUCTION)(x)
     with _computing_in(precision):
         x = spec.body(x)
-    probabilities = layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(x)
-    return keras.Model(image, probabilities, name=type(spec).__name__.lower())
+    heads = [
+        layers.Dense(count, activation="softmax", name=name, dtype="float32")(x)
+        for count, name in zip((classes,) if isinstance(classes, int) else classes, HEADS, strict=False)
+    ]
+    return keras.Model(image, heads if len(heads) > 1 else heads[0], name=type(spec).__name__.lower())
 
 
 @contextmanager

@@ -25,12 +25,20 @@ if TYPE_CHECKING:
 OPSET = 17
 """ONNX operator set: read by ONNX Runtime from 1.12 on."""
 
+_QUANTIZED = ["Conv", "Add", "Relu", "GlobalAveragePool"]
+"""Operators that compute in int8; chained, so that numbers are not turned to float and back between them."""
+
+MAPS = ("maps", "maps_2")
+"""Names of the outputs that hold the class activation maps of each head."""
+
 
 def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path:
     """Convert a `.keras` or `.h5` file to ONNX.
 
-    The outputs are `probabilities` (n, classes) and, for networks that end in global average pooling and one
-    dense layer, `features` (n, h, w, channels), the last feature map.
+    The outputs are `probabilities` (n, classes), for a network with two heads `probabilities_2` as well, and, for
+    networks that end in global average pooling and dense heads, `features` (n, h, w, channels), the last feature
+    map, and for each head its class activation maps, `maps` and `maps_2` (n, h, w, classes): what each place
+    adds to the logits, which are their mean over all places (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
 
     Args:
         source: the Keras file.
@@ -80,7 +88,8 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
                 str(aside),
                 _Crops(crops),
                 per_channel=True,
-                op_types_to_quantize=["Conv", "MatMul", "Gemm"],  # a softmax in 256 steps would not sum to 1
+                op_types_to_quantize=_QUANTIZED,
+                nodes_to_exclude=_heads_of(str(prepared)),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
@@ -92,6 +101,13 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, str(aside))
     return Path(target)
+
+
+def _heads_of(path: str) -> list[str]:
+    """Nodes that stay in float32: the few multiply-adds of the heads, where rounding costs most."""
+    import onnx
+
+    return [node.name for node in onnx.load(path).graph.node if node.op_type in {"MatMul", "Gemm"}]
 
 
 class _Crops:
@@ -159,13 +175,22 @@ def _with_plain_reduction(network: keras.Model) -> keras.Model:
 def _with_named_outputs(network: keras.Model) -> Any:
     import keras
 
-    from mien.training.networks import FEATURES
+    from mien.training.networks import FEATURES, HEADS
 
-    if any(layer.name == FEATURES for layer in network.layers):
-        outputs = {"probabilities": network.output, FEATURES: network.get_layer(FEATURES).output}
-        return keras.Model(network.input, outputs)
-    image = keras.Input(network.input_shape[1:], name="image")  # a loaded Sequential has no output of its own
-    return keras.Model(image, {"probabilities": network(image)})
+    named = {layer.name for layer in network.layers}
+    if FEATURES not in named:
+        image = keras.Input(
+            network.input_shape[1:], name="image"
+        )  # a loaded Sequential has no output of its own
+        return keras.Model(image, {HEADS[0]: network(image)})
+    features = network.get_layer(FEATURES).output
+    outputs = {FEATURES: features}
+    for name, maps in zip(HEADS, MAPS, strict=True):
+        if name in named:
+            head = network.get_layer(name)
+            outputs[name] = head.output
+            outputs[maps] = features @ head.kernel + head.bias
+    return keras.Model(network.input, outputs)
 
 
 if __name__ == "__main__":

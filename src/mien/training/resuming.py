@@ -62,12 +62,13 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
     return state
 
 
-def fingerprint(training: Dataset, validation: Dataset) -> dict[str, Any]:
-    """What a training is made on: source, label set, counts, and a checksum of the pictures and targets."""
+def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a training is made on: source, label set, counts, and a checksum of pictures, targets and teachers."""
     digest = hashlib.sha256()
     for part in (training, validation):
         digest.update(part.images.tobytes())
         digest.update(part.targets.tobytes())
+    digest.update("".join(teachers).encode())
     return {
         "source": training.source,
         "taxonomy": training.taxonomy.name,

@@ -7,7 +7,7 @@ facial_emotions_model.h5  model.onnx  card.json                         when it 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from mien.training.saving import load_classifier, save_network
 from mien.training.state import read_state
 
 if TYPE_CHECKING:
+    import keras
+
     from mien.card import ModelCard
     from mien.training.saving import KerasClassifier
 
@@ -40,12 +42,23 @@ class Origin:
         path: the data, as `mien.load` takes it.
         labels: name of the taxonomy.
         votes: the FER+ votes, where they were named.
+        teachers: the models that it learns from, as they were named.
     """
 
     recipe: Recipe
     path: str
     labels: str
     votes: str | None = None
+    teachers: tuple[str, ...] = ()
+
+    def data(self) -> dict[str, Any]:
+        """All but the recipe, as it stands in `recipe.json`."""
+        return {
+            "path": self.path,
+            "labels": self.labels,
+            "votes": self.votes,
+            "teachers": list(self.teachers),
+        }
 
 
 def read_origin(folder: str | Path) -> Origin | None:
@@ -60,7 +73,8 @@ def read_origin(folder: str | Path) -> Origin | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         origin = data.pop("data")
-        return Origin(Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"])
+        recipe, teachers = Recipe.from_dict(data), tuple(origin.get("teachers", ()))
+        return Origin(recipe, origin["path"], origin["labels"], origin["votes"], teachers)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
@@ -84,26 +98,19 @@ def load_best(folder: str | Path) -> KerasClassifier:
     return load_classifier(path)
 
 
-def write_models(folder: str | Path, best: KerasClassifier, scores: dict[str, Any]) -> ModelCard:
-    """Write `facial_emotions_model.h5`, `model.onnx` and `card.json`, and the scores into `best.keras`.
+def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> None:
+    """Write `facial_emotions_model.h5`, `model.onnx` and `card.json`, and the card into `best.keras`.
 
     Args:
         folder: the run folder.
-        best: its best network, as `load_best` gives it.
-        scores: measured scores for the card.
-
-    Returns:
-        The card that all of them carry.
+        network: its best network.
+        card: its card, with scores and temperatures.
 
     Raises:
-        ModelError: the network has no card, or the conversion to ONNX failed.
+        ModelError: the conversion to ONNX failed.
     """
     folder = Path(folder)
-    if best.card is None:
-        raise ModelError(f"{folder / BEST}: expected a model card in it, found none.")
-    card = replace(best.card, scores=scores)
     for name in (BEST, LEGACY):
-        save_network(best.network, folder / name, card)
+        save_network(network, folder / name, card)
     export_onnx(folder / BEST, folder / ONNX, card)
     write_text(folder / CARD, card.to_json() + "\n")
-    return card

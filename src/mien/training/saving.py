@@ -10,7 +10,7 @@ import logging
 import warnings
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from mien.card import ModelCard
 from mien.errors import ModelError
 from mien.files import replacing
 from mien.images import CROP_SIZE
+from mien.training.networks import HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,7 +83,8 @@ class KerasClassifier:
     """A Keras network seen as a function from crops to probabilities.
 
     Args:
-        network: from pixel values 0 to 255, (n, 48, 48, 1), to probabilities (n, classes).
+        network: from pixel values 0 to 255, (n, 48, 48, 1), to probabilities (n, classes), or to a list of those
+            of each of its heads.
         labels: class names in the order of its probabilities.
         card: its card, where it has one.
     """
@@ -91,10 +93,26 @@ class KerasClassifier:
     labels: tuple[str, ...]
     card: ModelCard | None = None
 
+    def answering_in(self, taxonomy: str) -> KerasClassifier:
+        """The same network as it answers in one of its label sets.
+
+        Raises:
+            ModelError: it does not know that label set, or has no card.
+        """
+        if self.card is None:
+            raise ModelError(
+                f"Expected a network with a model card to answer in {taxonomy}, got one without."
+            )
+        card = self.card.answering_in(taxonomy)
+        return replace(self, labels=card.labels, card=card)
+
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities float32 (n, classes) of gray crops uint8 (n, 48, 48)."""
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
-        answer = np.asarray(self.network.predict(pixels, batch_size=256, verbose=0), np.float32)
+        answer = self.network.predict(pixels, batch_size=256, verbose=0)
+        if isinstance(answer, list):
+            answer = answer[HEADS.index(self.card.output) if self.card else 0]
+        answer = np.asarray(answer, np.float32)
         return self.card.calibrated(answer) if self.card else answer
 
 
@@ -123,7 +141,7 @@ def load_classifier(
             f"{path}: this file's model card tells its labels and scale; leave --model-labels and --pixel-scale out."
         )
     network = load_network(path)
-    classes = _check_shapes(network, path)
+    classes = _check_shapes(network, path, heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     if not names:
         raise ModelError(
@@ -167,14 +185,16 @@ def load_network(path: Path, *, compiled: bool = False) -> keras.Model:
         ) from error
 
 
-def _check_shapes(network: keras.Model, path: Path) -> int:
-    shapes = (network.input_shape, network.output_shape)
+def _check_shapes(network: keras.Model, path: Path, *, heads: int) -> int:
+    """The classes of the first of the heads."""
+    taken, given = network.input_shape, network.output_shape
+    outputs = given if isinstance(given, list) else [given]
     expected = (None, CROP_SIZE, CROP_SIZE, 1)
-    if shapes[0] != expected or not isinstance(shapes[1], tuple) or len(shapes[1]) != 2:
+    if taken != expected or len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
         raise ModelError(
-            f"{path}: expected a network from {expected[1:]} to (classes,), got one from {shapes[0]} to {shapes[1]}."
+            f"{path}: expected a network from {expected[1:]} to (classes,), got one from {taken} to {given}."
         )
-    return int(shapes[1][1])
+    return int(outputs[0][1])
 
 
 @contextmanager

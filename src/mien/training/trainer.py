@@ -1,10 +1,11 @@
 """The training itself: fit with callbacks, a run folder that is always whole, and an exact resume.
 
-    batches -> augmentation -> network -> categorical cross-entropy -> Adam
-                                  |
-                                  └ best.keras by the lowest validation loss
+    batches (shuffled, changed, mixed) -> network -> categorical cross-entropy -> Adam or SGD
+                                             |
+                                             └ best.keras by the lowest validation loss
 
-Training reads the split Training and selects by PublicTest. It never looks at PrivateTest.
+Training reads the split Training and selects by PublicTest. It never looks at PrivateTest, but for the pixels
+of its pictures where a recipe leaves out the training pictures that are copies of them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import keras
 from filelock import FileLock, Timeout
 
 from mien import __version__
-from mien.card import ModelCard
+from mien.card import Head, ModelCard
 from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from mien.data.inspection import without_copies
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
+from mien.labels import FERPLUS
 from mien.training.backend import backend_name, fix_seeds, keep_memory
-from mien.training.batches import TrainingBatches
+from mien.training.batches import TrainingBatches, joint_targets
 from mien.training.callbacks import (
     EpochSeeds,
     FiniteLoss,
@@ -33,13 +36,15 @@ from mien.training.callbacks import (
     RememberingPlateau,
     Reporter,
 )
-from mien.training.networks import build_network
+from mien.training.networks import HEADS, build_network
+from mien.training.objective import averaged_weights, compile_model, keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
 from mien.training.saving import load_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mien.training.batches import Teacher
     from mien.training.callbacks import BatchProgress
     from mien.training.recipe import Recipe
     from mien.training.state import TrainingState
@@ -79,12 +84,13 @@ def train(
     resume: bool = False,
     on_batch: Callable[[BatchProgress], None] | None = None,
     on_epoch: Callable[[TrainingState], None] | None = None,
-    origin: Mapping[str, str | None] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    teachers: Mapping[str, Teacher] | None = None,
 ) -> Run:
     """Train a network and keep every whole epoch of it.
 
     Args:
-        dataset: pictures of the splits Training and PublicTest; other splits are not touched.
+        dataset: pictures of the splits Training and PublicTest; other splits are not touched, see above.
         recipe: what to train and how.
         folder: the run folder, made if need be. After each epoch it holds `recipe.json`, `history.csv`,
             `best.keras`, `last.keras` and `state.json`.
@@ -92,14 +98,22 @@ def train(
         on_batch: called after each batch, for a display say.
         on_epoch: called after each epoch once it is saved.
         origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
+        teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
 
     Returns:
         The run, also after Ctrl-C if an epoch was whole by then.
 
     Raises:
         DataError: a split is missing.
-        ModelError: the folder holds another training, there is nothing to resume, or the loss is not a number.
+        ModelError: the folder holds another training, there is nothing to resume, the loss is not a number, or the
+            recipe distils and there are no teachers.
     """
+    if bool(recipe.distil) != bool(teachers):
+        raise ModelError(
+            f"Recipe {recipe.name}: expected teachers for a training that distils and none for another, got "
+            f"{len(teachers or ())} for distil {recipe.distil}. "
+            "Give both --teacher MODEL and --distil SHARE, or neither."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -111,8 +125,9 @@ def train(
         ) from None
     try:
         return _train(
-            dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin
-        )
+            dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin,
+            teachers=teachers or {},
+        )  # fmt: skip
     finally:
         with suppress(OSError):
             (folder / LOCK).unlink()
@@ -127,10 +142,14 @@ def _train(
     resume: bool,
     on_batch: Callable[[BatchProgress], None] | None,
     on_epoch: Callable[[TrainingState], None] | None,
-    origin: Mapping[str, str | None] | None,
+    origin: Mapping[str, Any] | None,
+    teachers: Mapping[str, Teacher],
 ) -> Run:
+    if recipe.drop_copies:
+        dataset = without_copies(dataset)
     training, validation = dataset.subset(TRAINING), dataset.subset(PUBLIC_TEST)
-    state = open_state(folder, recipe, fingerprint(training, validation), resume=resume)
+    data = fingerprint(training, validation, tuple(teachers))
+    state = open_state(folder, recipe, data, resume=resume)
     keep_memory()
     fix_seeds(recipe.seed)
     remove_leftovers(folder)
@@ -145,7 +164,18 @@ def _train(
     try:
         while not _finished(state, recipe):
             model = _at_side_of(model, recipe, training, state.epoch)
-            _fit(model, training, validation, recipe, folder, state, on_batch=on_batch, on_epoch=on_epoch)
+            batches = TrainingBatches(training, recipe, tuple(teachers.values()))
+            _fit(
+                model,
+                batches,
+                training,
+                validation,
+                recipe,
+                folder,
+                state,
+                on_batch=on_batch,
+                on_epoch=on_epoch,
+            )
     except KeyboardInterrupt:
         interrupted = True
         if not state.history:
@@ -155,6 +185,7 @@ def _train(
 
 def _fit(
     model: keras.Model,
+    batches: TrainingBatches,
     training: Dataset,
     validation: Dataset,
     recipe: Recipe,
@@ -164,7 +195,6 @@ def _fit(
     on_batch: Callable[[BatchProgress], None] | None,
     on_epoch: Callable[[TrainingState], None] | None,
 ) -> None:
-    batches = TrainingBatches(training, recipe)
     stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
     plateau = None
     if recipe.schedule == "plateau":
@@ -177,7 +207,7 @@ def _fit(
     keeper = Keeper(
         folder,
         state,
-        lambda: _network_to_save(model, recipe, state.epoch - 1),
+        lambda: _network_to_save(model, recipe, training, state.epoch - 1),
         card_of(recipe, training),
         stopping=stopping,
         plateau=plateau,
@@ -188,13 +218,15 @@ def _fit(
         EpochSeeds(batches, recipe.seed),
         FiniteLoss(recipe.learning_rate),
         reporter,
+        keras.callbacks.SwapEMAWeights() if recipe.average else None,
         stopping,
         plateau,
     ]
+    keep_raw_weights(model)
     model.fit(
         batches,
         shuffle=False,  # the batches shuffle themselves, by seed
-        validation_data=(validation.images[..., None], validation.targets),
+        validation_data=(validation.images[..., None], joint_targets(validation, recipe)),
         validation_batch_size=VALIDATION_BATCH,
         epochs=recipe.side_of(state.epoch)[1],
         initial_epoch=state.epoch,
@@ -205,15 +237,18 @@ def _fit(
 
 def _build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
     side, _ = recipe.side_of(epoch)
-    network = build_network(recipe.network, len(training.taxonomy), side=side, precision=recipe.precision)
-    model = keras.Sequential([keras.Input(network.input_shape[1:]), *recipe.augmentation.stack(), network])
-    steps = len(TrainingBatches(training, recipe))
-    model.compile(
-        optimizer=keras.optimizers.Adam(_learning_rate(recipe, steps)),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["accuracy"],
-    )
+    network = build_network(recipe.network, heads_of(recipe, training), side=side, precision=recipe.precision)
+    model = network
+    if recipe.joint:
+        joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
+        model = keras.Model(network.input, joined, name=network.name)
+    compile_model(model, recipe, len(training.taxonomy), len(TrainingBatches(training, recipe)))
     return model
+
+
+def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
+    """How many classes each head of a network has."""
+    return (len(training.taxonomy), len(FERPLUS)) if recipe.joint else (len(training.taxonomy),)
 
 
 def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
@@ -225,18 +260,8 @@ def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
         training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
         recipe=recipe.settings(),
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
-    )
-
-
-def _learning_rate(recipe: Recipe, steps: int) -> Any:
-    if recipe.schedule == "plateau":
-        return recipe.learning_rate
-    warmup = round(recipe.warmup_epochs * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else recipe.learning_rate,
-        decay_steps=max(recipe.epochs * steps - warmup, 1),
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
+        output=HEADS[0],
+        heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),
     )
 
 
@@ -250,7 +275,7 @@ def _at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: in
     if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
         return model
     fresh = _build(recipe, training, epoch=epoch)
-    network_of(fresh).set_weights(network_of(model).get_weights())
+    fresh.set_weights(model.get_weights())
     fresh.optimizer.build(fresh.trainable_variables)
     for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
         new.assign(old)
@@ -258,16 +283,17 @@ def _at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: in
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """The network inside a model that trains: its last layer, without the augmentation before it."""
-    return model.layers[-1]
+    """The network inside a model that trains: the same layers, with the heads' probabilities apart."""
+    present = {layer.name for layer in model.layers}
+    heads = [model.get_layer(name).output for name in HEADS if name in present]
+    return keras.Model(model.input, heads if len(heads) > 1 else heads[0], name=model.name)
 
 
-def _network_to_save(model: keras.Model, recipe: Recipe, epoch: int) -> keras.Model:
-    """The network inside a model that trains, in float32 whatever it computes with while it trains."""
-    network = network_of(model)
-    if recipe.precision == "float32":
-        return network
+def _network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
+    """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
     side, _ = recipe.side_of(epoch)
-    plain = build_network(recipe.network, network.output_shape[1], side=side)
-    plain.set_weights(network.get_weights())
+    plain = build_network(recipe.network, heads_of(recipe, training), side=side)
+    averages = averaged_weights(model)
+    for saved, trained in zip(plain.weights, network_of(model).weights, strict=True):
+        saved.assign(averages.get(id(trained), trained))
     return plain

@@ -1,0 +1,86 @@
+"""Add trainings to the log of runs: one row each, good or bad, so that no choice is made in the dark.
+
+usage: python benchmarks/log_run.py RUN... [--note TEXT] [--log docs/results/runs.csv]
+
+A row that has the same run folder's name, recipe and seed is replaced. PrivateTest stands in a row only if
+`mien evaluate RUN --split PrivateTest` was run on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine
+
+COLUMNS = (
+    "date", "run", "recipe", "seed", "command_options", "network", "parameters_note", "data", "epochs_done", "hours",
+    "selected_epoch", "public_loss", "public_accuracy", "private_accuracy", "private_duplicate_free", "machine", "note",
+)  # fmt: skip
+_KEY = ("run", "recipe", "seed")
+
+
+def row_of(run: Path, note: str) -> dict[str, Any]:
+    """What a run folder says of its training."""
+    from mien.training.recipe import RECIPES, Recipe
+
+    state = json.loads((run / "state.json").read_text(encoding="utf-8"))
+    recipe = Recipe.from_dict(state["recipe"])
+    best = min(state["history"], key=lambda row: row["val_loss"])
+    private = run / "PrivateTest" / "evaluation.json"
+    scores = json.loads(private.read_text(encoding="utf-8")) if private.exists() else None
+    published = RECIPES.get(recipe.name)
+    changed = (
+        []
+        if published is None
+        else [n for n in recipe.differences(published) if n not in ("seed", "precision")]
+    )
+    machine = describe_machine(())
+    return {
+        "date": machine["date"],
+        "run": run.name,
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "command_options": "; ".join(f"{name}={getattr(recipe, name)}" for name in changed),
+        "network": json.dumps(state["recipe"]["network"]),
+        "parameters_note": f"precision {recipe.precision}, joint {recipe.joint}, average {recipe.average}",
+        "data": f"{state['data']['source']}: {state['data']['training']} + {state['data']['validation']}",
+        "epochs_done": f"{len(state['history'])} of {recipe.epochs}",
+        "hours": f"{sum(row['seconds'] for row in state['history']) / 3600:.2f}",
+        "selected_epoch": int(best["epoch"]),
+        "public_loss": f"{best['val_loss']:.4f}",
+        "public_accuracy": f"{best['val_accuracy']:.4f}",
+        "private_accuracy": f"{scores['accuracy']:.4f}" if scores else "not read",
+        "private_duplicate_free": f"{scores['duplicate_free']['accuracy']:.4f}" if scores else "not read",
+        "machine": f"{machine['processor']}, {machine['cores']} cores, {state['backend']}",
+        "note": note,
+    }
+
+
+def main() -> None:
+    """Read the folders and write the log."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--note", default="")
+    parser.add_argument("--log", type=Path, default=Path("docs/results/runs.csv"))
+    options = parser.parse_args()
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    if options.log.exists():
+        with options.log.open(newline="", encoding="utf-8") as file:
+            rows = {tuple(str(row[name]) for name in _KEY): row for row in csv.DictReader(file)}
+    for run in options.runs:
+        row = row_of(run, options.note)
+        rows[tuple(str(row[name]) for name in _KEY)] = row
+    with options.log.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows.values())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`mien model`: what a model says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json as jsonlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.screen import out, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mien.card import ModelCard
+
+
+def model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]", help="An .onnx file, a run folder or a bundled name (default, ferplus)."
+        ),
+    ] = "default",
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show a model's card: labels, data, scores, licence and limits."""
+    from mien.recognition.classifier import read_card
+    from mien.recognition.models import answers_in, read_model
+
+    name, data = read_model(model)
+    card = read_card(name, data)
+    wanted = answers_in(model)
+    card = card.answering_in(wanted) if wanted else card
+    digest = hashlib.sha256(data).hexdigest()
+    if json:
+        print_json({"model": name, "bytes": len(data), "sha256": digest, "card": asdict(card)})
+        return
+    out.print(f"{card.name}   ({name}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)")
+    for title, text in _lines(card):
+        out.print(f"  {title:<14} {text}")
+
+
+def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
+    spec = card.input
+    yield "takes", f"{spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
+    for answer in card.answers:
+        yield "answers in", f"{answer.taxonomy}: {', '.join(answer.labels)}"
+        for data, scores in answer.scores.items():
+            yield "", f"{data}: {_told(scores)}"
+        yield "", f"temperature {answer.temperature:.3f}"
+    yield "trained on", card.training_data or "not stated"
+    yield "recipe", _recipe(card.recipe)
+    yield "made with", card.made_with or "not stated"
+    yield "licence", card.licence
+    yield "limits", card.limits
+
+
+def _told(scores: Any) -> str:
+    if not isinstance(scores, dict):
+        return str(scores)
+    parts = []
+    for name, value in scores.items():
+        if name == "accuracy_interval":
+            parts.append(f"95% interval {value[0]:.2%} to {value[1]:.2%}")
+        elif name == "accuracy":
+            parts.append(f"accuracy {value:.2%}")
+        elif isinstance(value, float):
+            parts.append(f"{name} {value:.4f}")
+        else:
+            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}")
+    return ", ".join(parts)
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    if not recipe:
+        return "not stated"
+    network = recipe.get("network", {})
+    told = {name: value for name, value in network.items() if name != "kind"}
+    return f"{recipe.get('name')}, seed {recipe.get('seed')}; network {network.get('kind')} {jsonlib.dumps(told)}"

@@ -1,0 +1,235 @@
+"""Reads the FER+ votes as they are published, and says what is wrong where they are not.
+
+There are two layouts **that differ**: the table `fer2013new.csv` and, by split,
+`FER2013Train|Valid|Test/label.csv`. What the votes mean is told in `mien.data.ferplus`.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.errors import DataError
+from mien.labels import FERPLUS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+
+VOTE_COLUMNS = (*FERPLUS.classes, "unknown", "NF")
+"""What the ten counts of a picture stand for, in their published order."""
+
+SPLIT_FOLDERS = {"FER2013Train": TRAINING, "FER2013Valid": PUBLIC_TEST, "FER2013Test": PRIVATE_TEST}
+
+TABLE_NAME = "fer2013new.csv"
+
+PUBLISHED_PICTURES = 35_887
+
+# FER+ numbers its pictures (fer0000000.png) in the row order of FER2013 but gives 85 rows no number: 82 of
+# those without a name in fer2013new.csv, and three that bear the name of another picture there. These are
+# they, so the k-th of the other rows is the picture of number k. Worked out from fer2013new.csv; a test
+# compares them.
+_UNNUMBERED_ROWS = (
+    59, 501, 2059, 2171, 2809, 3262, 3931, 4275, 5082, 5274, 5439, 5722, 5881, 6458, 6699, 7172, 7496, 7527,
+    7629, 8030, 8737, 8856, 9026, 9500, 9673, 9679, 9797, 10023, 10423, 11244, 11286, 11295, 11846, 12289,
+    12352, 13148, 13402, 13697, 13988, 14148, 14279, 15144, 15835, 15838, 15894, 16540, 17081, 17620, 18337,
+    19238, 19632, 20222, 20712, 20817, 21817, 21937, 22198, 22314, 22927, 23596, 23894, 24053, 24441, 24891,
+    25219, 25603, 25909, 26383, 26860, 26897, 28601, 29447, 29557, 30002, 30705, 30981, 31127, 31825, 32662,
+    32683, 34334, 35121, 35469, 35632, 35743,
+)  # fmt: skip
+
+_CUT = "Is the file cut short?"
+_SOURCE = "Is this the file of https://github.com/microsoft/FERPlus?"
+
+
+def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
+    """The votes on the pictures of FER2013; a folder that holds both layouts is read by split.
+
+    Args:
+        path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
+            `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
+            table).
+        dataset: the whole of FER2013, to see that votes and pictures lie in the same splits.
+
+    Returns:
+        Counts int64 (n, 10), in the order of `VOTE_COLUMNS` and of the rows of the published file; zeros for
+        the pictures that the votes leave out.
+
+    Raises:
+        DataError: the votes cannot be read, or do not belong to these pictures.
+    """
+    path = Path(path)
+    folder = _split_layout(path)
+    return _read_table(_table(path), dataset) if folder is None else _read_by_split(folder, dataset)
+
+
+def _split_layout(path: Path) -> Path | None:
+    """The folder that holds the three folders by split, or None where there is none of them."""
+    for folder in (path, path / "data"):
+        missing = [name for name in SPLIT_FOLDERS if not (folder / name / "label.csv").is_file()]
+        if len(missing) == len(SPLIT_FOLDERS):
+            continue
+        if missing:
+            raise DataError(
+                f"{folder}: expected a label.csv in each of {', '.join(SPLIT_FOLDERS)}, found none in "
+                f"{' and '.join(missing)}. Get it from https://github.com/microsoft/FERPlus."
+            )
+        return folder
+    return None
+
+
+def _table(path: Path) -> Path:
+    """The file of the table layout that `path` is or holds."""
+    table = path / TABLE_NAME if path.is_dir() else path
+    if not table.is_file():
+        raise DataError(
+            f"{path}: expected {TABLE_NAME}, or a folder with it or with {', '.join(SPLIT_FOLDERS)}, found "
+            "neither. Get it from https://github.com/microsoft/FERPlus."
+        )
+    return table
+
+
+def _read_table(path: Path, dataset: Dataset) -> NDArray[np.int64]:
+    """The votes of `fer2013new.csv`, int64 (n, 10); zeros for the rows without a name, which show no face."""
+    (_, header), *body = _read_lines(path, first=0)
+    usage, name, *columns = _find_columns([field.casefold() for field in header], path)
+    _require_whole(dataset, len(body), path)
+    split = _in_published_order(dataset)
+    votes = np.zeros((len(body), len(VOTE_COLUMNS)), np.int64)
+    for i, (where, fields) in enumerate(body):
+        if len(fields) != len(header):
+            raise DataError(f"{where}: expected {len(header)} columns, got {len(fields)}. {_CUT}")
+        _require_split(split[i], fields[usage], where, dataset)
+        counts = _parse_votes([fields[column] for column in columns], where)
+        if fields[name]:
+            votes[i] = counts
+    return votes
+
+
+def _find_columns(header: list[str], path: Path) -> list[int]:
+    """Where the usage, the name and the ten counts stand, in any order and any case."""
+    wanted = ("Usage", "Image name", *VOTE_COLUMNS)
+    if missing := [name for name in wanted if name.casefold() not in header]:
+        remedy = "Give the folder above its own instead." if path.name == "label.csv" else _SOURCE
+        raise DataError(
+            f"{_short_name(path)}: expected the columns {', '.join(wanted)}, found no "
+            f"{', '.join(missing)}. {remedy}"
+        )
+    return [header.index(name.casefold()) for name in wanted]
+
+
+def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
+    """The votes of the three `label.csv`, int64 (35,887, 10); zeros for the rows that they leave out."""
+    _require_whole(dataset, PUBLISHED_PICTURES, folder)
+    split = _in_published_order(dataset)
+    numbered = np.delete(np.arange(PUBLISHED_PICTURES), _UNNUMBERED_ROWS)
+    votes = np.zeros((PUBLISHED_PICTURES, len(VOTE_COLUMNS)), np.int64)
+    listed: set[int] = set()
+    for name, expected in SPLIT_FOLDERS.items():
+        for where, fields in _read_lines(folder / name / "label.csv", first=1):
+            row = int(numbered[_parse_name(fields, where, len(numbered))])
+            if row in listed:
+                raise DataError(f"{where}: expected each picture once, got {fields[0]} again. {_SOURCE}")
+            listed.add(row)
+            _require_split(split[row], expected, where, dataset)
+            votes[row] = _parse_votes(fields[2:], where)
+    return votes
+
+
+def _parse_name(fields: list[str], where: str, count: int) -> int:
+    """The number in a line `fer0000012.png,"(0, 0, 48, 48)",…ten counts…`."""
+    columns = 2 + len(VOTE_COLUMNS)
+    if len(fields) != columns:
+        raise DataError(f"{where}: expected {columns} columns (name, box, counts), got {len(fields)}. {_CUT}")
+    match = re.fullmatch(r"fer([0-9]{7})\.png", fields[0])
+    if match is None or int(match[1]) >= count:
+        last = f"fer{count - 1:07}.png"
+        raise DataError(f"{where}: expected a name up to {last}, got {fields[0]!r}. {_SOURCE}")
+    return int(match[1])
+
+
+def _parse_votes(fields: list[str], where: str) -> list[int]:
+    for column, field in zip(VOTE_COLUMNS, fields, strict=True):
+        if not re.fullmatch(r"[0-9]{1,6}", field):
+            raise DataError(
+                f"{where}: expected a whole number of votes, 0 or more, for {column}, got {field!r}. "
+                f"{_SOURCE}"
+            )
+    return [int(field) for field in fields]
+
+
+def _read_lines(path: Path, *, first: int) -> list[tuple[str, list[str]]]:
+    """The lines of a CSV file that are not blank, as `file row number` and stripped fields.
+
+    Args:
+        path: the file.
+        first: the number of its first line: rows are counted from 1, without the header.
+    """
+    name = _short_name(path)
+    lines = csv.reader(_read_text(path, name).splitlines())
+    try:
+        rows = [[field.strip() for field in fields] for fields in lines if any(fields)]
+    except csv.Error as error:
+        raise DataError(f"{name} line {lines.line_num}: expected CSV text ({error}). {_SOURCE}") from error
+    if not rows:
+        raise DataError(f"{name}: expected the FER+ votes, got an empty file. Download it again.")
+    return [(f"{name} row {number}", fields) for number, fields in enumerate(rows, first)]
+
+
+def _read_text(path: Path, name: str) -> str:
+    """The text of a file, where it is not one of the usual impostors."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected the FER+ votes, but it cannot be read ({error.strerror}). Is the path right?"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}: expected CSV text, got other bytes. Unpack or download it again."
+        ) from error
+    start = text.lstrip()[:50].lower()
+    if start.startswith("<"):
+        raise DataError(f"{name}: expected CSV text, got a web page. Download the raw file, not its page.")
+    if start.startswith("version https://git-lfs"):
+        raise DataError(
+            f"{name}: expected CSV text, got a Git LFS pointer. Run `git lfs pull` where it is from."
+        )
+    return text
+
+
+def _short_name(path: Path) -> str:
+    """The name for messages; three files are called `label.csv`, so those take their folder with them."""
+    return f"{path.parent.name}/{path.name}" if path.name == "label.csv" else path.name
+
+
+def _require_whole(dataset: Dataset, n: int, path: Path) -> None:
+    """Check that the data set holds each of the `n` rows that there are votes for, once."""
+    if len(dataset) == n and (np.sort(dataset.rows) == np.arange(n)).all():
+        return
+    whole = f"The votes need the whole of fer2013.csv, {PUBLISHED_PICTURES} pictures in its order."
+    remedy = _CUT if len(dataset) == PUBLISHED_PICTURES != n else whole
+    raise DataError(
+        f"{path.resolve().name}: expected votes for each of the {len(dataset)} pictures of {dataset.source}, "
+        f"got votes for {n} rows. {remedy}"
+    )
+
+
+def _in_published_order(dataset: Dataset) -> NDArray[np.str_]:
+    split = np.empty_like(dataset.split)
+    split[dataset.rows] = dataset.split
+    return split
+
+
+def _require_split(actual: str, expected: str, where: str, dataset: Dataset) -> None:
+    if actual != expected:
+        raise DataError(
+            f"{where}: expected a picture of {expected}, but {dataset.source} has one of {actual} there. "
+            "The votes join by row: load the pictures from fer2013.csv in its published order."
+        )

@@ -1,0 +1,78 @@
+"""Where in a face its expression was seen: class activation maps, with the way back to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mien.recognition.alignment import align, crop_faces
+from mien.recognition.faces import Detection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.recognition.classifier import Classifier
+    from mien.recognition.faces import Face
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """What in a face spoke for an expression.
+
+    Args:
+        label: the expression.
+        heat: float32 (h, w) over the whole crop, from 0 (nothing, or against it) to 1 (most).
+        transform: affine float64 (2, 3) from pixels of the picture to pixels of the crop of 48x48, both counted
+            from the middle of the first pixel, as `cv2.warpAffine` and `draw_heat` take it.
+    """
+
+    label: str
+    heat: NDArray[np.float32]
+    transform: NDArray[np.float64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean data."""
+        return {
+            "label": self.label,
+            "values": [[round(float(value), 4) for value in row] for row in self.heat],
+            "transform": [[float(value) for value in row] for row in self.transform],
+        }
+
+
+def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[Face]) -> list[HeatMap]:
+    """A heat map for each face's own label, by one more call of the network.
+
+    A map is the class's activation map less the mean over all classes: what spoke for this expression rather than
+    for any; negative places are 0, the highest is 1.
+
+    Args:
+        classifier: the classifier that named the faces.
+        picture: RGB uint8 (height, width, 3).
+        faces: faces of the picture.
+
+    Raises:
+        ModelError: the network has no class activation maps.
+    """
+    if not faces:
+        return []
+    found = [Detection(face.box, face.confidence, face.landmarks) for face in faces]
+    maps = classifier.activation_maps(crop_faces(picture, found))  # (n, h, w, classes)
+    apart = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)
+    return [
+        HeatMap(
+            face.expression.label,
+            _scaled(places[..., classifier.labels.index(face.expression.label)]),
+            np.asarray(cv2.invertAffineTransform(align(detection).inverse()), np.float64),
+        )
+        for face, detection, places in zip(faces, found, apart, strict=True)
+    ]
+
+
+def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    highest = heat.max()
+    return np.asarray(heat / highest if highest > 0 else heat, np.float32)

@@ -1,0 +1,125 @@
+"""What a training minimises and how it is optimised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+if TYPE_CHECKING:
+    from mien.training.recipe import Recipe
+
+_MOMENTUM = 0.9
+
+
+@keras.saving.register_keras_serializable("mien")
+class JointCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
+    """Cross-entropy of two heads whose probabilities stand side by side, `-sum(t * log(p))` over all columns.
+
+    A row of targets need not sum to 1: a head's columns are its targets times its weight, and all zeros where
+    nothing is known.
+
+    Args:
+        first: columns of the first head.
+        smoothing: share of the first head's targets that is spread evenly over its columns.
+    """
+
+    def __init__(self, first: int, smoothing: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.first = first
+        self.smoothing = smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each row, (n,)."""
+        head, rest = y_true[:, : self.first], y_true[:, self.first :]
+        spread = ops.sum(head, axis=1, keepdims=True) / self.first
+        targets = ops.concatenate([(1 - self.smoothing) * head + self.smoothing * spread, rest], axis=1)
+        logs = ops.log(ops.maximum(y_pred, keras.config.epsilon()))
+        return -ops.sum(ops.cast(targets, logs.dtype) * logs, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras saves."""
+        return {**super().get_config(), "first": self.first, "smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable("mien")
+class FirstHeadAccuracy(keras.metrics.CategoricalAccuracy):  # type: ignore[misc]
+    """The share of rows whose first head names the right class.
+
+    Args:
+        first: columns of the first head.
+    """
+
+    def __init__(self, first: int, name: str = "accuracy", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.first = first
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count the rows of a batch."""
+        return super().update_state(y_true[:, : self.first], y_pred[:, : self.first], sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras saves."""
+        return {"name": self.name, "dtype": self.dtype, "first": self.first}
+
+
+def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) -> None:
+    """Give a model its loss, optimizer and metric.
+
+    Args:
+        model: from pictures to the probabilities of all heads side by side.
+        recipe: what to train and how.
+        first: classes of the first head.
+        steps: batches an epoch.
+    """
+    smoothing = recipe.label_smoothing
+    loss: Any = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
+    metric: Any = "accuracy"
+    if recipe.joint:
+        loss, metric = JointCrossEntropy(first, smoothing), FirstHeadAccuracy(first)
+    model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=[metric])
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    rate = _learning_rate(recipe, steps)
+    options: dict[str, Any] = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **options)
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **options)
+    options["weight_decay"] = recipe.weight_decay or None  # 0 is not taken
+    return keras.optimizers.SGD(rate, momentum=_MOMENTUM, nesterov=True, **options)
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> Any:
+    if recipe.schedule == "plateau":
+        return recipe.learning_rate
+    warmup = round(recipe.warmup_epochs * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else recipe.learning_rate,
+        decay_steps=max(recipe.epochs * steps - warmup, 1),
+        warmup_target=recipe.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def averaged_weights(model: keras.Model) -> dict[int, Any]:
+    """The running averages of a model's trainable weights by the weight's `id`; empty where none are kept."""
+    optimizer = model.optimizer
+    if not optimizer.use_ema:
+        return {}
+    averages = optimizer._model_variables_moving_average  # noqa: SLF001 - Keras offers no other way to them
+    return {id(v): a for v, a in zip(optimizer._trainable_variables, averages, strict=True)}  # noqa: SLF001
+
+
+def keep_raw_weights(model: keras.Model) -> None:
+    """Stop Keras from overwriting the weights with their averages at the end of each `fit`.
+
+    A training of several sides is several fits; stopped and resumed inside one, it would go on otherwise.
+    """
+    model.optimizer.finalize_variable_values = _nothing
+
+
+def _nothing(variables: Any) -> None:
+    del variables

@@ -1,0 +1,79 @@
+"""The objective: two heads' cross-entropy by hand, running averages, optimizers."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from mien.training.objective import (
+    FirstHeadAccuracy,
+    JointCrossEntropy,
+    averaged_weights,
+    compile_model,
+    keep_raw_weights,
+)
+from mien.training.recipe import Recipe, get_recipe
+
+RNG = np.random.default_rng(0)
+
+
+def distributions(n: int, classes: int) -> np.ndarray:
+    return RNG.dirichlet(np.ones(classes), n).astype(np.float32)
+
+
+def test_the_joint_loss_is_the_sum_of_both_heads() -> None:
+    first, second = distributions(9, 7), distributions(9, 8)
+    targets, votes = distributions(9, 7), 0.5 * distributions(9, 8)
+    votes[3] = 0
+    loss = JointCrossEntropy(7, smoothing=0.1)(np.hstack([targets, votes]), np.hstack([first, second]))
+    smooth = 0.9 * targets + 0.1 / 7
+    by_hand = -(smooth * np.log(first)).sum(axis=1) - (votes * np.log(second)).sum(axis=1)
+    assert float(loss) == pytest.approx(by_hand.mean(), rel=1e-5)
+
+
+def test_accuracy_looks_at_the_first_head_alone() -> None:
+    metric = FirstHeadAccuracy(2)
+    metric.update_state(
+        np.array([[1, 0, 0, 1.0], [0, 1, 1, 0]]), np.array([[0.6, 0.4, 0.9, 0.1], [0.6, 0.4, 1, 0]])
+    )
+    assert float(metric.result()) == 0.5
+
+
+def line(recipe: Recipe) -> keras.Model:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="softmax", use_bias=False)])
+    compile_model(model, recipe, 2, steps=4)
+    return model
+
+
+def fit_a_step(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
+    before = model.get_weights()[0].copy()
+    model.fit(np.ones((4, 3), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 0]], verbose=0, batch_size=4)
+    return before, model.get_weights()[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_weight_decay_shrinks_by_rate_and_share(optimizer: str) -> None:
+    steps = []
+    for decay in (0.0, 0.5):
+        keras.utils.set_random_seed(0)
+        recipe = get_recipe("classic").with_options(
+            optimizer=optimizer, learning_rate=0.1, weight_decay=decay
+        )
+        steps.append(fit_a_step(line(recipe)))
+    (before, plain), (_, decayed) = steps
+    np.testing.assert_allclose(decayed, plain - 0.1 * 0.5 * before, rtol=1e-4, atol=1e-6)
+
+
+def test_the_running_average_is_that_of_the_weights() -> None:
+    recipe = get_recipe("classic").with_options(optimizer="sgd", learning_rate=0.5, average=0.75)
+    model = line(recipe)
+    weight = model.trainable_variables[0]
+    _, first = fit_a_step(model)
+    average = first  # the first step starts it
+    for _ in range(3):
+        keep_raw_weights(model)
+        _, now = fit_a_step(model)
+        average = 0.75 * average + 0.25 * now
+    np.testing.assert_allclose(averaged_weights(model)[id(weight)], average, rtol=1e-5)
+    assert averaged_weights(line(get_recipe("classic"))) == {}
