@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import pytest
 
+from mien.card import Head
 from mien.errors import ModelError
-from mien.labels import FER2013
+from mien.labels import FER2013, FERPLUS
 from mien.recognition.classifier import Classifier
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
@@ -60,7 +61,7 @@ def test_plain_keras_loads_what_was_saved(tmp_path: Path, suffix: str) -> None:
     [
         (CLASSIC, 48, ["probabilities"]),
         (CLASSIC, 36, ["probabilities"]),
-        (COMPACT, 48, ["features", "probabilities"]),
+        (COMPACT, 48, ["features", "maps", "probabilities"]),
     ],
     ids=["classic", "classic-36", "compact"],
 )
@@ -79,6 +80,26 @@ def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int,
     assert small.card == card
     assert np.abs(small.probabilities(crops()) - expected).mean() < INT8_MEAN
     assert {path.name for path in tmp_path.iterdir()} == {"m.keras", "m.onnx", "m.int8.onnx"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [36, 48])
+def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
+    keras.utils.set_random_seed(0)
+    card = replace(CARD, temperature=1.3, heads=(Head("ferplus", FERPLUS.classes, "probabilities_2", 0.8),))
+    source = save_network(build_network(COMPACT, (7, 8), side=side), tmp_path / "m.keras", card)
+    target = export_onnx(source, tmp_path / "m.onnx", card)
+    heavy, light = load_classifier(source), Classifier(target)
+    assert light.taxonomies == {"fer2013": FER2013.classes, "ferplus": FERPLUS.classes}
+    for taxonomy in light.taxonomies:
+        one, other = heavy.answering_in(taxonomy), light.answering_in(taxonomy)
+        assert one.labels == other.labels
+        np.testing.assert_allclose(other.probabilities(crops()), one.probabilities(crops()), atol=PARITY)
+        maps = other.activation_maps(crops()).mean(axis=(1, 2)) / other.card.temperature
+        shares = np.exp(maps) / np.exp(maps).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(shares, one.probabilities(crops()), atol=PARITY)
+    with pytest.raises(ModelError, match=r"expected a network from"):
+        load_classifier(save_network(heavy.network, tmp_path / "one.keras", CARD))
 
 
 @pytest.fixture(scope="module")
