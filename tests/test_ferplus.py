@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 
 from mien.data.dataset import SPLITS, Dataset
 from mien.data.ferplus import (
-    _UNNUMBERED_ROWS,
     PUBLISHED_PICTURES,
     VOTE_COLUMNS,
+    as_ferplus,
+    attach_votes,
     join_votes,
     majority,
     vote_distribution,
 )
+from mien.data.loading import load
+from mien.data.votes import _UNNUMBERED_ROWS
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
 
@@ -151,6 +154,52 @@ def test_the_table_joins_by_row(tmp_path: Path) -> None:
     turned = join_votes(dataset.select(np.array([3, 2, 1, 0])), tmp_path)
     assert turned.rows.tolist() == [3, 0]
     assert turned.labels.tolist() == [3, 1]
+
+
+def test_attached_votes_leave_every_picture_and_label_as_it_is(tmp_path: Path) -> None:
+    path = write_table(
+        tmp_path / "fer2013new.csv",
+        [
+            ["Training", "fer0000000.png", *HAPPY],
+            ["Training", "fer0000001.png", *SPLIT_HALF],
+            ["PublicTest", "", *HAPPY],
+            ["PrivateTest", "fer0000003.png", *NOBODY],
+        ],
+    )
+    dataset = make_dataset(["Training", "Training", "PublicTest", "PrivateTest"], [3, 0, 7, 6])
+    voted = attach_votes(dataset, path)
+    assert voted.images is dataset.images
+    assert voted.taxonomy is FER2013
+    assert voted.labels.tolist() == [3, 0, -1, 6]
+    assert voted.split.tolist() == dataset.split.tolist()
+    assert voted.rows.tolist() == [0, 1, 2, 3]
+    assert voted.votes is not None
+    assert voted.votes.tolist() == [HAPPY, SPLIT_HALF, [0] * 10, NOBODY]
+    assert voted.source == "fer2013.csv with the votes of fer2013new.csv"
+    turned = attach_votes(dataset.select(np.array([3, 2, 1, 0])), path)
+    assert turned.votes is not None
+    assert turned.votes.tolist() == voted.votes[::-1].tolist()
+    assert turned.labels.tolist() == [6, -1, 0, 3]
+    assert as_ferplus(voted).rows.tolist() == join_votes(dataset, path).rows.tolist() == [0]
+    with pytest.raises(
+        DataError, match=r"fer2013\.csv: expected a data set with the FER\+ votes, found none"
+    ):
+        as_ferplus(dataset)
+
+
+def test_loading_with_votes_named_attaches_them_to_the_seven_labels(tmp_path: Path) -> None:
+    pixels = " ".join(["7"] * 2304)
+    rows = [[3, pixels, "Training"], [6, pixels, "PublicTest"], [0, pixels, "PrivateTest"]]
+    table = write_csv(tmp_path / "fer2013.csv", [["emotion", "pixels", "Usage"], *rows])
+    splits = [str(row[2]) for row in rows]
+    votes = write_table(tmp_path / "votes.csv", [[split, "x.png", *HAPPY] for split in splits])
+    voted = load(table, "fer2013", votes=votes, cache=False)
+    assert (voted.taxonomy, voted.labels.tolist()) == (FER2013, [3, 6, 0])
+    assert voted.votes is not None
+    assert voted.votes.tolist() == [HAPPY] * 3
+    assert load(table, "fer2013", cache=False).votes is None
+    with pytest.raises(DataError, match=r"votes\.csv: expected votes for each of the 3 pictures"):
+        load(table, "fer2013", votes=write_table(votes, [["Training", "x.png", *HAPPY]]), cache=False)
 
 
 def test_the_columns_of_the_table_may_stand_in_any_order(tmp_path: Path) -> None:
@@ -300,8 +349,14 @@ def test_pictures_in_another_order_are_noticed(tmp_path: Path) -> None:
     path = write_table(tmp_path / "fer2013new.csv", body)
     dataset = make_dataset(published_splits(), labels.tolist())
     assert (join_votes(dataset, path).labels == np.array(to_ferplus)[labels]).all()
-    with pytest.raises(DataError, match=r"agree with only 1\d% of its labels"):
-        join_votes(make_dataset(published_splits(), np.roll(labels, 1).tolist()), path)
+    voted = attach_votes(dataset, path)
+    assert (voted.labels == labels).all()
+    assert voted.votes is not None
+    assert (voted.votes.sum(axis=1) == 10).all()
+    turned = make_dataset(published_splits(), np.roll(labels, 1).tolist())
+    for join in (join_votes, attach_votes):
+        with pytest.raises(DataError, match=r"agree with only 1\d% of its labels"):
+            join(turned, path)
 
 
 @pytest.fixture(scope="module")
@@ -325,6 +380,16 @@ def test_the_published_counts(real_dataset: Dataset, layout: str, expected: tupl
     assert tuple(counts[split] for split in SPLITS) == expected
     assert joined.votes is not None
     assert (joined.labels == majority(joined.votes)).all()
+
+
+@pytest.mark.real
+def test_published_votes_attach_to_every_picture(real_dataset: Dataset) -> None:
+    voted = attach_votes(real_dataset, SHARED / "ferplus")
+    assert len(voted) == PUBLISHED_PICTURES
+    assert (voted.labels == real_dataset.labels).all()
+    assert voted.votes is not None
+    assert int((majority(voted.votes) >= 0).sum()) == 25_045 + 3_191 + 3_137
+    assert not voted.votes[list(_UNNUMBERED_ROWS)].any()
 
 
 @pytest.mark.real

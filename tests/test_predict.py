@@ -14,9 +14,10 @@ import pytest
 
 from mien.images import read_image, write_image
 from mien.labels import FER2013
-from mien.recognition.video import read_frames
+from mien.recognition.video import probe, read_frames
 from mien.recognition.video_writer import VideoWriter
 from tests.test_cli import mien
+from tests.test_video import _spoil_packets, make_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
@@ -102,6 +103,46 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "one-2.jpg").exists()
 
 
+def test_no_copy_or_chart_overwrites_a_picture_that_was_named(folder: Path, tmp_path: Path) -> None:
+    """Two pictures of one name, and one that is called as the chart of a film would be."""
+    content = (folder / "one.jpg").read_bytes()
+    make_film(tmp_path / "film.mp4")
+    originals = [
+        tmp_path / "deep" / "a.jpg",
+        tmp_path / "a.jpg",
+        tmp_path / "film.png",
+        tmp_path / "film.mp4",
+    ]
+    (tmp_path / "deep").mkdir()
+    for path in originals[:3]:
+        path.write_bytes(content)
+    before = [path.read_bytes() for path in originals]
+    done = mien("predict", *originals, "--save", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in originals] == before
+    copies = {path.name for path in tmp_path.glob("*.*")} - {path.name for path in originals}
+    assert copies == {"a-2.jpg", "a-3.jpg", "film-2.png", "film-2.mp4"}
+
+
+def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
+    names = ["two\nlines.png", "red\x1b[31m.png", "嬉.png", "[bold]x.png", "page\n.jpg"]
+    for name in names[:4]:
+        (tmp_path / name).write_bytes((folder / "none.png").read_bytes())
+    (tmp_path / names[4]).write_text("no picture")
+    done = mien("predict", *names, "--save", "out", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert [image["source"] for image in json.loads(done.stdout)["images"]] == names
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names[:4])
+    done = mien("predict", *names, cwd=tmp_path)
+    assert done.stdout.splitlines()[1:5] == [
+        r"two\nlines.png   no face",
+        r"red\x1b[31m.png  no face",
+        r"嬉.png           no face",
+        r"[bold]x.png      no face",
+    ]
+    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a picture")
+
+
 def test_no_more_faces_than_wanted(folder: Path) -> None:
     done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
@@ -128,6 +169,30 @@ def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path)
     assert (tmp_path / "out" / "film.png").stat().st_size > 10_000
 
 
+def test_with_frames_left_out_the_copy_plays_as_long_as_the_film(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 10, (320, 240)) as film:
+        for i in range(40):
+            film.write(np.full((240, 320, 3), 4 * i, np.uint8))
+    done = mien("predict", tmp_path / "film.mp4", "--every", "4", "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    copy = probe(tmp_path / "out" / "film.mp4")
+    assert (copy.frames, copy.fps) == (10, 2.5)
+    assert copy.seconds == pytest.approx(4, abs=0.1)
+    assert [frame.seconds for frame in read_frames(tmp_path / "out" / "film.mp4")] == pytest.approx(
+        np.arange(10) * 0.4, abs=0.01
+    )
+
+
+def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
+    path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+    _spoil_packets(path, [7, 8, 19])
+    done = mien("predict", path, "--json")
+    assert done.returncode == 0, done.stderr
+    (video,) = json.loads(done.stdout)["videos"]
+    assert (len(video["frames"]), video["error"]) == (27, None)
+    assert done.stderr == f"{path}: 3 frames could not be decoded and were left out.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -141,7 +206,12 @@ def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path)
         ),
         (["none.png", "--model", "page.jpg"], "expected an ONNX model"),
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
+        (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
+        (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
+        (["-"], "standard input: expected a picture"),
+        ([""], "got an empty name"),
         (["9"], "webcam"),
+        (["99999999999999999999"], "webcam"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str], sentence: str) -> None:

@@ -172,6 +172,14 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
         RowWriter(tmp_path / "rows.xlsx", LABELS)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_folder_of_that_name_is_noticed_before_the_work(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / f"rows{suffix}"
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"rows\.\w+: expected a file for rows to write, got a folder"):
+        RowWriter(folder, LABELS)
+
+
 def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mien\[parquet\]'"):

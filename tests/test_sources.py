@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,12 @@ def test_a_folder_is_searched_to_its_depth_by_name(tmp_path: Path) -> None:
 def test_patterns_files_webcam_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(Path("2.png"), Path("1.png"), Path("deep/er/3.png"), Path("[odd].png"))
-    found = find_sources(["[12].png", "**/3.png", "[odd].png", "0", "-", "missing.jpg", "1.png"])
+    found = find_sources(
+        ["[12].png", "**/3.png", "[odd].png", "0", "-", "missing.jpg", "1.png", "²", "a.MXF"]
+    )
     assert [(one.name, one.kind) for one in found] == [
         ("1.png", "picture"), ("2.png", "picture"), ("deep/er/3.png", "picture"), ("[odd].png", "picture"),
-        ("0", "webcam"), ("-", "picture"), ("missing.jpg", "picture"),
+        ("0", "webcam"), ("-", "picture"), ("missing.jpg", "picture"), ("²", "picture"), ("a.MXF", "video"),
     ]  # fmt: skip
 
 
@@ -43,12 +47,35 @@ def test_a_file_named_as_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.
     assert [one.kind for one in find_sources(["0"])] == ["picture"]
 
 
+def test_linked_folders_are_not_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    (tmp_path / "round").symlink_to(tmp_path)
+    assert [str(one.below) for one in find_sources([str(tmp_path)])] == ["a.png"]
+
+
+def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "a.png", tmp_path / "locked" / "b.png")
+    look = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert [str(one.below) for one in find_sources([str(tmp_path)])] == ["a.png", "locked"]
+    assert [str(one.below) for one in find_sources([str(tmp_path / "locked")])] == ["."]
+
+
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
         ("*.jpg", r"\*\.jpg: expected a pattern that matches pictures or videos, it matches no file"),
-        (".", "expected a folder with pictures or videos, found none"),
+        (".", "expected a folder with pictures or videos, found no name"),
         ("https://example.org/a.jpg", "got an address. Download it first"),
+        ("", "Expected a picture, a video or a folder, got an empty name"),
     ],
 )
 def test_nothing_to_look_at_is_an_error(

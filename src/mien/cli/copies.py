@@ -1,13 +1,13 @@
-"""Annotated copies: what `mien predict --save DIR` writes."""
+"""What `mien predict` writes to files: annotated copies (`--save DIR`) and rows (`--csv FILE`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.cli.predictions import Output
+from mien.cli.predictions import Output, shown
 from mien.cli.screen import err
-from mien.errors import MissingExtra
+from mien.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,14 +30,19 @@ class CopiesOutput(Output):
 
     Args:
         folder: where they go, made if need be; files below a folder that was named keep their place in it.
+        sources: all that will be looked at; no copy overwrites one of them.
+
+    Raises:
+        DataError: there is a file where the folder should be.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Source]) -> None:
+        _require_folder(folder, "--save")
         self._folder = folder
+        self._originals = {_identity(source.name) for source in sources} - {None}
         self._taken: set[Path] = set()
         self._writer: VideoWriter | None = None
         self._timeline: Timeline | None = None
-        self._film_path = folder
 
     def picture(self, source: Source, result: PictureResult) -> None:
         """Write its copy, in its own format where that is a common one."""
@@ -56,8 +61,8 @@ class CopiesOutput(Output):
 
         if film.info is None:
             return
-        self._film_path = self._place(film.source, ".mp4")
-        self._writer = VideoWriter(self._film_path, film.info.fps, (film.info.width, film.info.height))
+        size = film.info.width, film.info.height
+        self._writer = VideoWriter(self._place(film.source, ".mp4"), film.info.fps / film.every, size)
         self._writer.__enter__()
         self._timeline = _new_timeline()
 
@@ -74,8 +79,8 @@ class CopiesOutput(Output):
         """Finish its copy and draw the chart."""
         if self._writer:
             self._writer.__exit__(None, None, None)
-        if self._timeline and film.tracks:
-            _draw_chart(self._timeline, self._film_path.with_suffix(".png"), film.source.below.name)
+        if self._timeline and self._timeline.faces:  # none where Ctrl-C came first, too
+            _draw_chart(self._timeline, self._place(film.source, ".png"), shown(film.source.below.name))
         self._writer = self._timeline = None
 
     def close(self) -> None:
@@ -87,16 +92,54 @@ class CopiesOutput(Output):
         """Where the copy goes; a second file of the same name gets a number."""
         wanted = self._folder / source.below.with_suffix(suffix)
         path, number = wanted, 2
-        while path in self._taken or _same_file(path, source.name):
+        while path in self._taken or _identity(path) in self._originals:
             path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
             number += 1
         self._taken.add(path)
         return path
 
 
-def _same_file(path: Path, name: str) -> bool:
-    """Whether a copy would overwrite its own original."""
-    return path.exists() and Path(name).exists() and path.samefile(name)
+class RowsOutput(Output):
+    """A row for each face in a CSV, JSON or Parquet file."""
+
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        from mien.recognition.rows import RowWriter
+
+        _require_folder(path.parent, "--csv")
+        self._writer = RowWriter(path, labels)
+        self._writer.__enter__()
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """A row for each face."""
+        self._writer.write(source.name, result.faces)
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+        """A row for each face of the frame."""
+        self._writer.write(film.source.name, faces, frame=frame.index, seconds=frame.seconds)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.__exit__(None, None, None)
+
+
+def _require_folder(folder: Path, option: str) -> None:
+    """Check, before any work is done, that a folder is one or can be made.
+
+    Raises:
+        DataError: it or a folder above it is a file.
+    """
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise DataError(f"{there}: expected a folder to write to, got a file. Name another with {option}.")
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """What tells a file from all others, by whatever name it goes; `None` where there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _new_timeline() -> Timeline:

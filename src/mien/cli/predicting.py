@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.predictions import Film, JsonOutput, Output, TextOutput
+from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
 from mien.cli.sources import STDIN, Source, find_sources
 from mien.errors import DataError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from mien.images import ImageSource
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
+    from mien.recognition.video import Frames
 
 _LISTED = 20
 """Failures that are named at the end; past these, only counted."""
@@ -65,7 +67,7 @@ def predict(
         outputs = _open_outputs(stack, sources, recognizer, model, json=json, csv=csv, save=save)
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
-            _predict_film(Film(film, None), recognizer, outputs, failures, every=every, smoothing=smoothing)
+            _predict_film(Film(film, every=every), recognizer, outputs, failures, smoothing=smoothing)
     if save and len(failures) < len(sources):
         err.print(f"Annotated copies are in {save}")
     _end(failures, len(sources))
@@ -107,13 +109,13 @@ def _open_outputs(
         outputs.append(output)
 
     if csv:
-        from mien.cli.predictions import RowsOutput
+        from mien.cli.copies import RowsOutput
 
         take(RowsOutput(csv, recognizer.labels))
     if save:
         from mien.cli.copies import CopiesOutput
 
-        take(CopiesOutput(save))
+        take(CopiesOutput(save, sources))
     take(JsonOutput(model, films=films) if json else TextOutput(sources))
     return outputs
 
@@ -131,13 +133,20 @@ def _predict_pictures(
         for source, result in zip(sources, results, strict=True):
             if result.error:
                 failures.append((source.name, result.error))
-            for output in outputs:
-                output.picture(source, result)
+            try:
+                for output in outputs:
+                    output.picture(source, result)
+            except DataError as error:  # its copy cannot be written
+                failures.append((source.name, str(error)))
             count()
 
 
 def _content(source: Source) -> ImageSource:
-    return sys.stdin.buffer.read() if source.name == STDIN else source.name
+    if source.name != STDIN:
+        return source.name
+    content = BytesIO(sys.stdin.buffer.read())
+    content.name = "standard input"  # what a message calls it
+    return content
 
 
 @contextmanager
@@ -163,56 +172,58 @@ def _predict_film(
     outputs: Sequence[Output],
     failures: list[tuple[str, str]],
     *,
-    every: int,
     smoothing: float,
 ) -> None:
-    from mien.recognition.video import probe
-
-    name: str | int = film.source.name
-    live = film.source.kind == "webcam"
-    try:
-        name = int(name) if live else name
-        film.info = probe(name)
-    except DataError as error:
-        film.error = str(error)
-    for output in outputs:
-        output.begin_film(film)
-    try:
-        if film.error is None:
-            _watch_film(film, name, recognizer, outputs, every=every, smoothing=smoothing)
-    except DataError as error:
-        film.error = str(error)
-    except KeyboardInterrupt:
-        if not live:
-            raise  # a webcam has no other end
-    finally:
-        if film.error:
-            failures.append((film.source.name, film.error))
+    with ExitStack() as stack:
+        frames = _open_film(film, stack)
         for output in outputs:
-            output.end_film(film)
+            output.begin_film(film)
+        try:
+            if frames:
+                _watch_film(film, frames, recognizer, outputs, smoothing=smoothing)
+        except DataError as error:
+            film.error = str(error)
+        except KeyboardInterrupt:
+            if film.source.kind != "webcam":
+                raise  # a webcam has no other end
+        finally:
+            if film.error:
+                failures.append((film.source.name, film.error))
+            for output in outputs:
+                output.end_film(film)
+
+
+def _open_film(film: Film, stack: ExitStack) -> Frames | None:
+    """Its frames, closed with the stack; where it cannot be opened, the film is told why."""
+    from mien.recognition.video import read_frames
+
+    name = film.source.name
+    try:
+        frames = read_frames(int(name) if film.source.kind == "webcam" else name, every=film.every)
+    except DataError as error:
+        film.error = str(error)
+        return None
+    film.info = frames.info
+    return stack.enter_context(frames)
 
 
 def _watch_film(
-    film: Film,
-    name: str | int,
-    recognizer: Recognizer,
-    outputs: Sequence[Output],
-    *,
-    every: int,
-    smoothing: float,
+    film: Film, frames: Frames, recognizer: Recognizer, outputs: Sequence[Output], *, smoothing: float
 ) -> None:
-    from mien.recognition.video import read_frames, watch
+    from mien.recognition.video import watch
 
-    chunk = 1 if film.source.kind == "webcam" else 8
-    total = film.info.frames if film.info else None
-    with progress(f"Watching {film.source.name}") as report:
-        frames = read_frames(name, every=every)
-        for frame, faces in watch(recognizer, frames, chunk=chunk, smoothing_seconds=smoothing):
+    with (
+        progress(f"Watching {shown(film.source.name)}") as report,
+        closing(watch(recognizer, frames, smoothing_seconds=smoothing)) as watched,
+    ):
+        for frame, faces in watched:
             film.add(frame, faces)
             for output in outputs:
                 output.frame(film, frame, faces)
-            if total:
-                report(min(frame.index + 1, total), total)
+            if seconds := frames.info.seconds:
+                report(round(1000 * min(frame.seconds, seconds)), round(1000 * seconds))
+    if frames.damage:
+        err.print(shown(frames.damage))
 
 
 def _end(failures: Sequence[tuple[str, str]], total: int) -> None:
@@ -220,10 +231,10 @@ def _end(failures: Sequence[tuple[str, str]], total: int) -> None:
     if not failures:
         return
     if total == 1:
-        raise DataError(failures[0][1])
+        raise DataError(shown(failures[0][1]))
     err.print(f"{len(failures):,} of {total:,} inputs failed:")
     for _, reason in failures[:_LISTED]:
-        err.print(f"  {reason}")
+        err.print(f"  {shown(reason)}")
     if len(failures) > _LISTED:
         err.print(f"  … and {len(failures) - _LISTED:,} more")
     raise typer.Exit(1 if len(failures) < total else 2)

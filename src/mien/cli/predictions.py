@@ -1,4 +1,4 @@
-"""What `mien predict` does with its results: a table, a JSON document, rows in a file, annotated copies.
+"""What `mien predict` prints of its results: a table or a JSON document; what it writes is in `copies`.
 
 Each is an `Output`; all of them are fed the same things in the same order, and none keeps what it was given, so
 that memory stays flat however long a film or a folder is.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
 
 from mien.cli.screen import out
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mien.recognition.video import Frame, VideoInfo
 
 _NAME_WIDTH = 40
+_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, odd bytes, line and paragraph separators
 
 
 @dataclass
@@ -74,14 +77,16 @@ class Film:
 
     Args:
         source: which.
-        info: its size and length.
+        info: its size and length, `None` where it could not be opened.
+        every: each how manyth of its frames is looked at.
         tracks: its faces by their number.
         frames: frames looked at so far.
         error: why it failed, if it did.
     """
 
     source: Source
-    info: VideoInfo | None
+    info: VideoInfo | None = None
+    every: int = 1
     tracks: dict[int, TrackSummary] = field(default_factory=dict)
     frames: int = 0
     seconds: float = 0.0
@@ -122,7 +127,7 @@ class TextOutput(Output):
     """A line for each face, and for each face of a film."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        longest = max((len(source.name) for source in sources), default=0)
+        longest = max((cell_len(shown(source.name)) for source in sources), default=0)
         self._width = max(8, min(longest, _NAME_WIDTH))
         self._begun = False
         self._alone = len(sources) == 1
@@ -152,14 +157,17 @@ class TextOutput(Output):
         if info is None:
             return
         length = f", {clock(info.seconds)}" if info.seconds else ""
-        out.print(f"{film.source.name}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}")
+        out.print(
+            f"{shown(film.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}"
+        )
 
     def end_film(self, film: Film) -> None:
         """Its faces, a line each, those seen longest first."""
         if film.error and film.info is None:
             return
         faces = "1 face" if len(film.tracks) == 1 else f"{len(film.tracks)} faces"
-        out.print(f"  {film.frames:,} frames looked at, {faces}")
+        frames = "1 frame" if film.frames == 1 else f"{film.frames:,} frames"
+        out.print(f"  {frames} looked at, {faces}")
         for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             out.print(f"  #{track.track:<4} {span:<16}  {describe(track.shares, most=3)}")
@@ -172,8 +180,11 @@ class TextOutput(Output):
         self._begun = True
 
     def _name(self, name: str) -> str:
-        short = name if len(name) <= self._width else "…" + name[1 - self._width :]
-        return f"{short:<{self._width}}"
+        short = name = shown(name)
+        while cell_len(short) > self._width:
+            name = name[1:]
+            short = f"…{name}"
+        return short + " " * (self._width - cell_len(short))
 
 
 class JsonOutput(Output):
@@ -237,26 +248,12 @@ class JsonOutput(Output):
         self._count += 1
 
 
-class RowsOutput(Output):
-    """A row for each face in a CSV, JSON or Parquet file."""
-
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        from mien.recognition.rows import RowWriter
-
-        self._writer = RowWriter(path, labels)
-        self._writer.__enter__()
-
-    def picture(self, source: Source, result: PictureResult) -> None:
-        """A row for each face."""
-        self._writer.write(source.name, result.faces)
-
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
-        """A row for each face of the frame."""
-        self._writer.write(film.source.name, faces, frame=frame.index, seconds=frame.seconds)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.__exit__(None, None, None)
+def shown(name: str) -> str:
+    """A name for the terminal: what would break the line or command the terminal is spelled out."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSHOWN else char
+        for char in name
+    )
 
 
 def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:

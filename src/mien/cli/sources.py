@@ -13,9 +13,6 @@ from mien.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp"}
-)
 STDIN = "-"
 
 
@@ -38,7 +35,7 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
     """What the arguments stand for, each once, in order; folders are searched to their depth, by name.
 
     Raises:
-        DataError: a pattern or a folder holds nothing, or an argument is an address of the web.
+        DataError: a pattern or a folder holds nothing, or an argument is empty or an address of the web.
     """
     found: dict[str, Source] = {}
     for argument in arguments:
@@ -50,14 +47,16 @@ def find_sources(arguments: Iterable[str]) -> list[Source]:
 def _expand(argument: str) -> Iterator[Source]:
     if argument.startswith(("http://", "https://", "rtsp://", "s3://")):
         raise DataError(f"{argument}: expected something on this machine, got an address. Download it first.")
+    if not argument.strip():
+        raise DataError("Expected a picture, a video or a folder, got an empty name.")
     path = Path(argument)
     if argument == STDIN:
         yield Source(STDIN, "picture", Path("stdin"))
     elif path.is_dir():
         yield from _in_folder(path)
-    elif path.exists() or not (argument.isdigit() or glob.has_magic(argument)):
+    elif path.exists() or not (argument.isdecimal() or glob.has_magic(argument)):
         yield _file(path, Path(path.name))  # one that is missing is reported where it is read
-    elif argument.isdigit():
+    elif argument.isdecimal():
         yield Source(argument, "webcam", Path(f"webcam-{argument}"))
     else:
         yield from _matching(argument)
@@ -74,22 +73,28 @@ def _matching(pattern: str) -> Iterator[Source]:
 
 def _in_folder(folder: Path) -> Iterator[Source]:
     from mien.images import PICTURE_SUFFIXES  # brings OpenCV
+    from mien.recognition.video import VIDEO_SUFFIXES
 
     wanted = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+    closed: list[Path] = []
     count = 0
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(place) / name
             if path.suffix.lower() in wanted and not name.startswith("."):
                 count += 1
                 yield _file(path, path.relative_to(folder))
-    if not count:
+    for path in closed:  # passed on as if it were a picture: where it is read, it fails and says why
+        yield Source(str(path), "picture", path.relative_to(folder))
+    if not count and not closed:
         raise DataError(
-            f"{folder}: expected a folder with pictures or videos, found none that ends in "
-            f"{', '.join(sorted(wanted))}."
+            f"{folder}: expected a folder with pictures or videos, found no name that ends as theirs do "
+            "(.jpg, .png, .mp4 and the like). Is it the right folder?"
         )
 
 
 def _file(path: Path, below: Path) -> Source:
+    from mien.recognition.video import VIDEO_SUFFIXES
+
     return Source(str(path), "video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", below)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from mien.evaluation.figures.style import png
 from mien.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from matplotlib.figure import Figure
 
@@ -50,6 +50,14 @@ h2 { font-size: 1.15rem; margin: 2.8rem 0 .9rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
 th:first-child, td:first-child, .card td { text-align: left; overflow-wrap: anywhere; vertical-align: top }
+.card td:first-child { color: var(--muted); width: 11rem }
+.card td td { padding: .15rem .7rem .15rem 0; border: 0 }
+@media (max-width: 40rem) {
+  .card tr { display: block; margin: .4rem 0 }
+  .card td, .card td:first-child { display: block; width: auto; padding: .1rem 0; border: 0 }
+}
+summary { cursor: pointer }
+details[open] > summary { margin-bottom: .4rem }
 th { color: var(--muted); font-weight: 500 }
 figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: .6rem; padding: .8rem }
 img { display: block; max-width: 100%; height: auto; margin: auto }
@@ -136,8 +144,44 @@ def _class_table(evaluation: Evaluation) -> str:
 
 
 def _card_table(card: Mapping[str, Any]) -> str:
-    rows = [[name, value if isinstance(value, str) else _json(value)] for name, value in card.items()]
-    return f'<h2>Model card</h2>\n<div class="scroll card">\n{_table(rows)}\n</div>'
+    return f'<h2>Model card</h2>\n<div class="scroll card">\n{_pairs(card)}\n</div>'
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    """Names and values as rows, one table inside the other; what is empty is left out."""
+    rows = (
+        f"<tr><td>{_words(name)}</td><td>{_folded(name, value)}</td></tr>"
+        for name, value in values.items()
+        if value is not None and value not in ("", [], (), {})
+    )
+    return "<table>\n" + "\n".join(rows) + "\n</table>"
+
+
+def _folded(name: str, value: Any) -> str:
+    """The value, behind its name where it is long and rarely read: a recipe holds all settings of a training."""
+    if name != "recipe" or not isinstance(value, Mapping):
+        return _value(value)
+    return f"<details><summary>{escape(str(value.get('name', 'all of it')))}</summary>\n{_pairs(value)}</details>"
+
+
+def _value(value: Any) -> str:
+    """A value of a card as HTML: words and numbers as they are read, lists and flat mappings in one line."""
+    if isinstance(value, Mapping):
+        if any(isinstance(item, Mapping) for item in value.values()):
+            return _pairs(value)
+        return " · ".join(f"{_words(name)} {_value(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        inner = [_value(item) for item in value]
+        return ("; " if any(isinstance(item, list | tuple) for item in value) else ", ").join(inner)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return escape(str(value))
+
+
+def _words(name: str) -> str:
+    return escape(name.replace("_", " "))
 
 
 def _table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
@@ -186,7 +230,3 @@ def _percent(value: float | None) -> str:
 def _range(interval: tuple[float, float]) -> str:
     low, high = interval
     return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

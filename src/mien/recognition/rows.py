@@ -42,7 +42,7 @@ class RowWriter:
         labels: names of the expressions, in the model's order.
 
     Raises:
-        DataError: the ending names no format that is written here.
+        DataError: the ending names no format that is written here, or there is a folder of that name.
         MissingExtra: Parquet is wanted and pyarrow is not installed.
     """
 
@@ -52,6 +52,8 @@ class RowWriter:
         suffix = self._path.suffix.lower()
         if suffix not in _FORMATS:
             raise DataError(f"{path}: expected a name that ends in {', '.join(_FORMATS)} for rows to write.")
+        if self._path.is_dir():
+            raise DataError(f"{path}: expected a file for rows to write, got a folder. Name a file in it.")
         names = (f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
         self._make = _FORMATS[suffix]

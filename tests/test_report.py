@@ -1,0 +1,47 @@
+"""The model card on the page of an evaluation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from mien.card import ModelCard
+from mien.evaluation.evaluate import evaluate
+from mien.evaluation.report import write_report
+from mien.labels import FER2013
+from tests.conftest import make_dataset
+
+
+def write_page(folder: Path, card: dict[str, object]) -> str:
+    uniform = np.full((1, 7), 1 / 7, np.float32)
+    evaluation = evaluate(lambda crops: uniform.repeat(len(crops), 0), make_dataset(), labels=FER2013.classes)
+    return write_report(evaluation, folder, card=card, samples=0).read_text("utf-8")
+
+
+def test_the_card_is_rows_of_words_with_the_recipe_folded(tmp_path: Path) -> None:
+    card = ModelCard(
+        name="small",
+        labels=FER2013.classes,
+        taxonomy="fer2013",
+        temperature=1.23456789,
+        recipe={"name": "quick", "sides": [[24, 10], [36, 10]], "network": {"widths": [8, 16], "norm": True}},
+        scores={"PublicTest": {"n": 3589, "accuracy": 0.6135413764}, "notes": "a < b"},
+        made_with="",
+    )
+    page = write_page(tmp_path, asdict(card))
+    shown = page[page.index("Model card") : page.index("How to read")]
+    for row in (
+        "<td>labels</td><td>angry, disgust, fear, happy, sad, surprise, neutral</td>",
+        "<td>input</td><td>height 48 · width 48 · colour gray · low 0 · high 255</td>",
+        "<td>temperature</td><td>1.235</td>",
+        "<td>recipe</td><td><details><summary>quick</summary>",
+        "<td>sides</td><td>24, 10; 36, 10</td>",
+        "<td>network</td><td>widths 8, 16 · norm yes</td>",
+        "<td>PublicTest</td><td>n 3,589 · accuracy 0.6135</td>",
+        "<td>notes</td><td>a &lt; b</td>",
+    ):
+        assert row in shown, row
+    assert not re.search(r"[{}\[\]]|&quot;|made with", shown)
