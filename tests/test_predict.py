@@ -231,3 +231,21 @@ def test_nothing_heavy_is_loaded() -> None:
     loaded = set(done.stdout.split())
     assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "pandas", "av", "pyarrow", "onnx"}
     assert "onnxruntime" in loaded
+
+
+def test_copies_that_explain_differ_where_the_face_is(tmp_path: Path) -> None:
+    done = mien("predict", PORTRAIT, "--save", tmp_path / "plain")
+    assert done.returncode == 0, done.stderr
+    done = mien("predict", PORTRAIT, "--save", tmp_path / "heat", "--explain", "--json")
+    assert done.returncode == 0, done.stderr
+    box = json.loads(done.stdout)["images"][0]["faces"][0]["box"]
+    plain, heat = (read_image(tmp_path / name / PORTRAIT.name).astype(int) for name in ("plain", "heat"))
+    rows, columns = np.nonzero(np.abs(plain - heat).sum(axis=2) > 60)
+    assert len(rows) > 500
+    inside = (abs(columns - box["x"] - box["width"] / 2) < box["width"]) & (
+        abs(rows - box["y"] - box["height"] / 2) < box["height"]
+    )
+    assert inside.mean() > 0.99
+    refused = mien("predict", PORTRAIT, "--explain")
+    assert refused.returncode == 2
+    assert "--save DIR" in refused.stderr

@@ -48,9 +48,9 @@ _STRANGERS = {
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
-    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": "a film. Open it as a video",
+    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": "a film. Name it as one, .mp4 say",
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
-    rb"[\t\n\r -~\x80-\xff]+\Z": "text. Is it the right file",
+    rb"[\t\n\r -~\x80-\xff]+\Z": "text. Look whether it is the right file",
 }
 """How other files begin -> what they are and what to do."""
 

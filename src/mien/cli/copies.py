@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
     from mien.recognition.pictures import PictureResult
+    from mien.recognition.recognizer import Recognizer
     from mien.recognition.video import Frame, VideoWriter
 
 _LEGIBLE_SIDE = 360
@@ -31,14 +32,16 @@ class CopiesOutput(Output):
     Args:
         folder: where they go, made if need be; files below a folder that was named keep their place in it.
         sources: all that will be looked at; no copy overwrites one of them.
+        explainer: where it is given, the copies of pictures show where in each face its expression was seen.
 
     Raises:
         DataError: there is a file where the folder should be.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Source]) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
         _require_folder(folder, "--save")
         self._folder = folder
+        self._explainer = explainer
         self._originals = {_identity(source.name) for source in sources} - {None}
         self._taken: set[Path] = set()
         self._writer: VideoWriter | None = None
@@ -47,13 +50,16 @@ class CopiesOutput(Output):
     def picture(self, source: Source, result: PictureResult) -> None:
         """Write its copy, in its own format where that is a common one."""
         from mien.images import write_image
-        from mien.recognition.drawing import draw_faces
+        from mien.recognition.drawing import draw_faces, draw_heat
 
         if result.image is None:
             return
+        image = result.image
+        for heat in self._explainer.explain(image, result.faces) if self._explainer else ():
+            image = draw_heat(image, heat.transform, heat.heat)
         suffix = source.below.suffix.lower()
         path = self._place(source, suffix if suffix in _KEPT_SUFFIXES else ".png")
-        write_image(path, draw_faces(result.image, result.faces, min_side=_LEGIBLE_SIDE))
+        write_image(path, draw_faces(image, result.faces, min_side=_LEGIBLE_SIDE))
 
     def begin_film(self, film: Film) -> None:
         """Open its copy."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
 from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
 from mien.cli.sources import STDIN, Source, find_sources
@@ -45,6 +46,10 @@ def predict(
         typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write annotated copies.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show in the copies of pictures where each expression was seen.")
+    ] = False,
+    labels: LabelsOption = None,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
     smoothing: Annotated[
         float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
@@ -58,13 +63,17 @@ def predict(
 
     The expression a face shows is not what a person feels. Pictures stay on this machine.
     """
+    if explain and save is None:
+        raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
     sources = find_sources(source)
-    recognizer = _open(model, max_faces, threads)
+    recognizer = _open(model, labels, max_faces, threads)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
     failures: list[tuple[str, str]] = []
     with ExitStack() as stack:
-        outputs = _open_outputs(stack, sources, recognizer, model, json=json, csv=csv, save=save)
+        outputs = _open_outputs(
+            stack, sources, recognizer, model, json=json, csv=csv, save=save, explain=explain
+        )
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
             _predict_film(Film(film, every=every), recognizer, outputs, failures, smoothing=smoothing)
@@ -73,13 +82,15 @@ def predict(
     _end(failures, len(sources))
 
 
-def _open(model: str, max_faces: int | None, threads: int) -> Recognizer:
+def _open(model: str, labels: str | None, max_faces: int | None, threads: int) -> Recognizer:
     from mien.recognition.recognizer import Recognizer
 
-    return Recognizer(_open_classifier(model), max_faces=max_faces, threads=threads)
+    classifier = _open_classifier(model, labels)
+    taxonomy = labels if isinstance(classifier, str) else None
+    return Recognizer(classifier, taxonomy=taxonomy, max_faces=max_faces, threads=threads)
 
 
-def _open_classifier(model: str) -> str | ExpressionClassifier:
+def _open_classifier(model: str, labels: str | None) -> str | ExpressionClassifier:
     """A Keras file, or a run folder that has not come to its ONNX file yet, is opened by the training wing."""
     from mien.recognition.models import RUN_MODEL
 
@@ -87,7 +98,7 @@ def _open_classifier(model: str) -> str | ExpressionClassifier:
     if path.suffix in {".keras", ".h5", ".hdf5"} or (path.is_dir() and not (path / RUN_MODEL).exists()):
         from mien.cli.models import open_model
 
-        return open_model(model)
+        return open_model(model, taxonomy=labels)
     return model
 
 
@@ -100,6 +111,7 @@ def _open_outputs(
     json: bool,
     csv: Path | None,
     save: Path | None,
+    explain: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
     films = any(source.kind != "picture" for source in sources)
@@ -115,7 +127,7 @@ def _open_outputs(
     if save:
         from mien.cli.copies import CopiesOutput
 
-        take(CopiesOutput(save, sources))
+        take(CopiesOutput(save, sources, recognizer if explain else None))
     take(JsonOutput(model, films=films) if json else TextOutput(sources))
     return outputs
 
