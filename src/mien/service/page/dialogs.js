@@ -1,0 +1,56 @@
+/** The notice above the pictures, and the question for a key. */
+
+import { find } from "./dom.js";
+
+/** @typedef {import("./problem.js").Problem} Problem */
+
+const notice = find("#notice");
+find("button", notice).addEventListener("click", () => {
+  notice.hidden = true;
+  find("#main").focus();
+});
+
+/** @param {?Problem} problem  null takes the notice away */
+export function notify(problem) {
+  notice.hidden = !problem;
+  find("p", notice).textContent = problem ? `${problem.message} ${problem.remedy}`.trim() : "";
+}
+
+/** @type {?Promise<string>} */
+let asking = null;
+
+/**
+ * Asks for the service's key, once for all who want it; "" if there is none.
+ * @param {boolean} again  whether the last one was wrong
+ * @returns {Promise<string>}
+ */
+export function askKey(again) {
+  find("#key p").textContent = again
+    ? "That was another. Whoever runs the service can tell you."
+    : "Whoever runs it can tell you. It is kept until this page is closed.";
+  asking ??= ask().finally(() => (asking = null));
+  return asking;
+}
+
+/** @returns {Promise<string>} */
+function ask() {
+  const dialog = find("#key");
+  const [form, input] = [find("form", dialog), find("input", dialog)];
+  const close = () => dialog.close();
+  return new Promise((resolve) => {
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      close();
+    };
+    find("button[value=cancel]", dialog).onclick = () => {
+      input.value = "";
+      close();
+    };
+    dialog.oncancel = () => (input.value = "");
+    dialog.onclose = () => {
+      resolve(input.value.trim());
+      input.value = "";
+    };
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,52 @@
+/** The colour of each expression: custom properties of tokens.css, which a test holds equal to mien.palette. */
+
+/** Usual spellings of labels, as in mien.labels. */
+const TOKENS = {
+  anger: "anger", angry: "anger", mad: "anger",
+  disgust: "disgust", disgusted: "disgust",
+  fear: "fear", fearful: "fear", afraid: "fear", scared: "fear",
+  happiness: "happiness", happy: "happiness", joy: "happiness", smile: "happiness",
+  sadness: "sadness", sad: "sadness", unhappy: "sadness",
+  surprise: "surprise", surprised: "surprise",
+  neutral: "neutral", normal: "neutral", calm: "neutral",
+  contempt: "contempt", contemptuous: "contempt",
+};
+
+/** @param {string} label */
+export const tokenOf = (label) => TOKENS[label.trim().toLowerCase()] ?? "neutral";
+
+/**
+ * Gives an element the colour of an expression, as `--hue` and `--on-hue`.
+ * @param {HTMLElement} element
+ * @param {string} label
+ */
+export function tint(element, label) {
+  const token = tokenOf(label);
+  element.style.setProperty("--hue", `var(--${token})`);
+  element.style.setProperty("--on-hue", `var(--on-${token})`);
+}
+
+const probe = document.createElement("i");
+probe.hidden = true;
+
+/**
+ * A colour of tokens.css as a canvas takes it: canvases know neither custom properties nor light and dark.
+ * @param {string} name
+ */
+export function colour(name) {
+  if (!probe.isConnected) document.body.append(probe);
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
+/** The typeface of the page, as a canvas takes it. */
+export const typeface = () => getComputedStyle(document.body).fontFamily;
+
+/**
+ * The colour of an expression and the ink that reads on it, for a canvas.
+ * @param {string} label
+ */
+export const coloursOf = (label) => ({
+  fill: colour(`--${tokenOf(label)}`),
+  ink: colour(`--on-${tokenOf(label)}`),
+});

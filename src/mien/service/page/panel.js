@@ -1,0 +1,149 @@
+/** The list beside the picture: its faces, all probabilities of the chosen one; or what went wrong. */
+
+import { bar } from "./bars.js";
+import { find, make } from "./dom.js";
+import { tint } from "./palette.js";
+import { count, percent } from "./words.js";
+
+/** @typedef {import("./session.js").Item} Item */
+
+const THUMB = 88; // pixels, twice what is shown
+const AIR = 0.15; // share of a face's box that its thumbnail shows around it
+
+export class Panel {
+  #title = find("#panel-title");
+  #body = find("#panel .panel-body");
+  #rows = make("ul", { className: "faces" });
+  /** @type {?Item} */
+  #item = null;
+  #shown = "";
+
+  /**
+   * @param {{choose: (key: number) => void, retry: (item: Item) => void, remove: (item: Item) => void}} actions
+   */
+  constructor(actions) {
+    this.actions = actions;
+  }
+
+  /** @param {?Item} item @param {string[]} labels @param {boolean} explain */
+  draw(item, labels, explain) {
+    if (!item) return;
+    if (item !== this.#item) this.#shown = "";
+    this.#item = item;
+    this.#title.textContent = titleOf(item);
+    if (item.problem && !item.faces.length && !item.series?.rows.length) this.#drawProblem(item);
+    else if (item.faces.length) this.#drawFaces(item, labels, explain);
+    else this.#drawNothing(item);
+  }
+
+  #swap(what, ...children) {
+    if (this.#shown === what) return false;
+    this.#shown = what;
+    this.#body.replaceChildren(...children);
+    return true;
+  }
+
+  #drawProblem(item) {
+    const button = (textContent, action) => make("button", { type: "button", textContent, onclick: () => action(item) });
+    this.#swap(
+      `problem ${item.id} ${item.problem.message}`,
+      make(
+        "div",
+        { className: "problem" },
+        make("p", { className: "sentence", textContent: item.problem.message }),
+        make("p", { textContent: item.problem.remedy }),
+        make(
+          "div",
+          { className: "buttons" },
+          button("Try again", this.actions.retry),
+          button("Remove", this.actions.remove),
+        ),
+      ),
+    );
+  }
+
+  #drawNothing(item) {
+    const working = item.status === "waiting" || item.status === "working";
+    if (working && item.kind === "picture") {
+      const ghosts = { className: "ghosts", "aria-hidden": "true" };
+      this.#swap("ghosts", make("div", ghosts, make("i"), make("i"), make("i")));
+      return;
+    }
+    const advice = item.series
+      ? "No face in this frame."
+      : "Faces seen from the front, in good light and at least 30 pixels wide are found best.";
+    this.#swap(advice, make("p", { className: "hint", textContent: advice }));
+  }
+
+  #drawFaces(item, labels, explain) {
+    const pictured = item.kind === "picture";
+    const keys = item.faces.map((face, i) => item.keyOf(face, i));
+    if (this.#swap(`faces ${item.id} ${pictured ? item.question : ""} ${keys}`, this.#rows)) {
+      this.#rows.replaceChildren(...item.faces.map((face, i) => this.#row(item, face, i)));
+    }
+    item.faces.forEach((face, i) => this.#fill(this.#rows.children[i], item, face, i, labels, explain));
+    if (item.problem) this.#warn(item.problem);
+  }
+
+  #warn({ message, remedy }) {
+    if (this.#body.querySelector(".problem")) return;
+    this.#body.append(make("p", { className: "problem", textContent: `${message} ${remedy}` }));
+  }
+
+  #row(item, face, index) {
+    const head = make(
+      "button",
+      { type: "button", className: "face", onclick: () => this.actions.choose(item.keyOf(face, index)) },
+      item.kind === "picture" ? thumbOf(face) : make("span", { className: "face-thumb blank" }),
+      make("span", { className: "face-number", textContent: String(index + 1) }),
+      make("span", { className: "face-label" }),
+      make("span", { className: "face-score" }),
+    );
+    const id = `face-${item.id}-${index}`;
+    head.setAttribute("aria-controls", id);
+    return make("li", {}, head, make("div", { id, className: "detail" }));
+  }
+
+  #fill(row, item, face, index, labels, explain) {
+    const [head, detail] = row.children;
+    const chosen = item.keyOf(face, index) === item.chosen;
+    head.setAttribute("aria-expanded", String(chosen));
+    head.setAttribute("aria-label", `Face ${index + 1}: ${face.label} ${percent(face.score)}`);
+    head.querySelector(".face-label").textContent = face.label;
+    head.querySelector(".face-score").textContent = percent(face.score);
+    tint(head, face.label);
+    detail.hidden = !chosen;
+    if (chosen) detail.replaceChildren(...details(face, labels, explain));
+  }
+}
+
+function titleOf(item) {
+  if (item.faces.length) return count(item.faces.length, "face");
+  if (item.problem && !item.series?.rows.length) return "That did not work";
+  if (item.status === "done" && item.kind === "picture") return "No face found";
+  return "Faces";
+}
+
+function details(face, labels, explain) {
+  const order = labels.filter((label) => label in face.probabilities);
+  const names = order.length ? order : Object.keys(face.probabilities);
+  const bars = names.map((label) => bar([label, face.probabilities[label]]));
+  const notes = [`The finder is ${percent(face.confidence)} sure that this is a face.`];
+  if (explain && face.heat) notes.push(`Bright places spoke for “${face.heat.label}” rather than another name.`);
+  return [...bars, ...notes.map((note) => make("p", { className: "hint", textContent: note }))];
+}
+
+/** The face cut out of the picture on the stage, when that is there. */
+function thumbOf({ box }) {
+  const canvas = make("canvas", { className: "face-thumb", width: THUMB, height: THUMB });
+  const image = find("#stage img");
+  const draw = () => {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const side = Math.min(width, height, Math.max(box.width, box.height) * (1 + 2 * AIR));
+    const left = Math.max(0, Math.min(width - side, box.x + (box.width - side) / 2));
+    const top = Math.max(0, Math.min(height - side, box.y + (box.height - side) / 2));
+    canvas.getContext("2d").drawImage(image, left, top, side, side, 0, 0, THUMB, THUMB);
+  };
+  image.decode().then(draw, () => {}); // the picture on the stage may be another by now
+  return canvas;
+}

@@ -1,0 +1,137 @@
+/** `Recognising`: brings pictures and films to the service, a few at a time, and their answers to the session. */
+
+import { enlarge } from "./geometry.js";
+import { prepare } from "./pictures.js";
+import { Problem, isAbort } from "./problem.js";
+import { Series } from "./series.js";
+
+/** @typedef {import("./session.js").Item} Item */
+
+const AT_ONCE = 2;
+
+export class Recognising {
+  /** @type {Item[]} */
+  #queue = [];
+  #running = 0;
+  #filming = false;
+
+  /**
+   * @param {import("./service.js").Service} service
+   * @param {import("./session.js").Session} session
+   * @param {(item: Item) => void} onDone
+   * @param {(problem: Problem) => void} onTrouble  told where an answer that was there already is kept
+   */
+  constructor(service, session, onDone, onTrouble) {
+    this.service = service;
+    this.session = session;
+    this.onDone = onDone;
+    this.onTrouble = onTrouble;
+  }
+
+  /** Has an item looked at, if its answer is not there or is one to another question. @param {Item} item */
+  ensure(item) {
+    if (item.kind === "camera" || !this.#isStale(item) || this.#queue.includes(item)) return;
+    item.work?.abort();
+    item.status = "waiting";
+    this.#queue.push(item);
+    this.#next();
+  }
+
+  #isStale(item) {
+    if (item.status === "waiting") return true;
+    const { options } = this.session;
+    const cold = options.explain && item.kind === "picture" && !item.explained;
+    return item.question !== questionOf(item, options) || cold;
+  }
+
+  #next() {
+    const at = this.#queue.findIndex((item) => item.kind !== "film" || !this.#filming);
+    if (at < 0 || this.#running >= AT_ONCE) return;
+    const [item] = this.#queue.splice(at, 1);
+    if (this.session.items.includes(item)) this.#run(item);
+    this.#next();
+  }
+
+  async #run(item) {
+    const options = { ...this.session.options };
+    const film = item.kind === "film";
+    const work = (item.work = new AbortController());
+    this.#running += 1;
+    this.#filming ||= film;
+    item.status = "working";
+    item.question = questionOf(item, options);
+    item.explained = options.explain;
+    item.problem = null;
+    this.session.changed();
+    try {
+      await (film ? this.#film(item, options, work.signal) : this.#picture(item, options, work.signal));
+      item.status = "done";
+    } catch (error) {
+      if (!isAbort(error)) this.#fail(item, options, Problem.from(error));
+    }
+    if (film) this.#filming = false;
+    this.#running -= 1;
+    if (!work.signal.aborted) this.onDone(item);
+    this.session.changed();
+    this.#next();
+  }
+
+  /** Where only the heat map cannot be had, the faces stay. */
+  #fail(item, options, problem) {
+    const known = options.explain && item.faces.length > 0;
+    item.status = known ? "done" : "failed";
+    item.problem = known ? null : problem;
+    if (!known) return;
+    this.session.set({ explain: false });
+    this.onTrouble(problem);
+  }
+
+  async #picture(item, options, signal) {
+    if (!item.blob) await this.#prepare(item, this.session.limits);
+    signal.throwIfAborted();
+    const { model, image } = await this.service.recognise(item.blob, item.name, options, signal);
+    if (image.error) throw new Problem(image.error);
+    if (!item.size.width) item.size = { width: image.width, height: image.height };
+    item.faces = enlarge(image.faces, item.size.width / image.width);
+    item.model = model;
+  }
+
+  async #prepare(item, limits) {
+    const { blob, shown, width, height, thumb } = await prepare(item.file, limits);
+    if (!this.session.items.includes(item)) return;
+    item.show(shown);
+    Object.assign(item, { blob, thumb, size: { width, height } });
+    this.session.changed();
+  }
+
+  async #film(item, options, signal) {
+    const most = this.session.limits.max_film_bytes ?? Infinity;
+    if (item.file.size > most) throw tooLong(item.file.size, most);
+    item.series = new Series();
+    item.faces = [];
+    item.chosen = null;
+    for await (const row of this.service.film(item.file, item.name, options, signal)) {
+      signal.throwIfAborted();
+      if (row.done) item.problem = row.error ? new Problem(row.error) : null;
+      else take(item, row);
+      this.session.changed();
+    }
+    item.model = this.session.model?.name ?? "";
+  }
+}
+
+/** What changes an item's answer. */
+const questionOf = (item, { taxonomy, every }) => `${taxonomy} ${item.kind === "film" ? every : ""}`;
+
+function take(item, row) {
+  item.series.add(row);
+  item.size = { width: row.width, height: row.height };
+  item.chosen ??= item.series.lead;
+}
+
+const megabytes = (bytes) => `${Math.ceil(bytes / 2 ** 20)} MB`;
+const tooLong = (size, most) =>
+  new Problem(
+    `Expected a video of at most ${megabytes(most)}, got ${megabytes(size)}.`,
+    "Cut it shorter, or save it with fewer pixels.",
+  );

@@ -1,0 +1,77 @@
+/** `Series`: the rows of a film or of the webcam in order of time, never more than so many. */
+
+/** @typedef {import("./types.js").Row} Row */
+/** @typedef {import("./types.js").Face} Face */
+
+export class Series {
+  /** @type {Row[]} */
+  rows = [];
+  /** @type {Map<number, number>} */
+  #seen = new Map();
+  #most;
+
+  /** @param {number} [most]  rows that are kept; older ones go */
+  constructor(most = Infinity) {
+    this.#most = most;
+  }
+
+  /** @param {Row} row */
+  add(row) {
+    this.rows.push(row);
+    this.#count(row, 1);
+    if (this.rows.length > this.#most) this.#count(/** @type {Row} */ (this.rows.shift()), -1);
+  }
+
+  /** @param {Row} row @param {number} change */
+  #count(row, change) {
+    for (const { track } of row.faces) {
+      if (track == null) continue;
+      const times = (this.#seen.get(track) ?? 0) + change;
+      if (times > 0) this.#seen.set(track, times);
+      else this.#seen.delete(track);
+    }
+  }
+
+  /** The face that is seen most, or null. */
+  get lead() {
+    let [lead, most] = [/** @type {?number} */ (null), 0];
+    for (const [track, times] of this.#seen) if (times > most) [lead, most] = [track, times];
+    return lead;
+  }
+
+  /** Seconds of the last row. */
+  get end() {
+    return this.rows.at(-1)?.seconds ?? 0;
+  }
+
+  /** Usual seconds between two rows. */
+  get step() {
+    const first = this.rows[0]?.seconds ?? 0;
+    return this.rows.length > 1 ? (this.end - first) / (this.rows.length - 1) : 0;
+  }
+
+  /**
+   * Index of the row that is shown at a time, or -1.
+   * @param {number} seconds
+   */
+  indexAt(seconds) {
+    let low = 0;
+    let high = this.rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.rows[middle].seconds <= seconds + 1e-3) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /**
+   * The faces at a time; none where its row has not come yet.
+   * @param {number} seconds
+   * @returns {Face[]}
+   */
+  facesAt(seconds) {
+    const row = this.rows[this.indexAt(seconds)];
+    return row && seconds - row.seconds <= 2 * this.step + 0.05 ? row.faces : [];
+  }
+}

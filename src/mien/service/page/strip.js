@@ -1,0 +1,78 @@
+/** The strip of pictures, to switch between them. */
+
+import { find, make } from "./dom.js";
+import { summary } from "./words.js";
+
+/** @typedef {import("./session.js").Item} Item */
+
+const STATES = { waiting: "waiting", working: "being looked at", failed: "failed" };
+
+export class Strip {
+  #root = find("#strip");
+  /** @type {Map<Item, HTMLElement>} */
+  #entries = new Map();
+
+  /** @param {{select: (item: Item) => void, remove: (item: Item) => void}} actions */
+  constructor(actions) {
+    this.actions = actions;
+    this.#root.addEventListener("keydown", (event) => this.#walk(event));
+  }
+
+  /** @param {Item[]} items @param {?Item} current */
+  draw(items, current) {
+    this.#root.hidden = !items.length;
+    for (const [item, entry] of this.#entries) {
+      if (items.includes(item)) continue;
+      entry.remove();
+      this.#entries.delete(item);
+    }
+    for (const item of items) this.#fill(this.#entryOf(item), item, item === current);
+  }
+
+  /** @param {Item} item @returns {HTMLElement} */
+  #entryOf(item) {
+    const known = this.#entries.get(item);
+    if (known) return known;
+    const open = make("button", { type: "button", className: "thumb", onclick: () => this.actions.select(item) });
+    const remove = make("button", { type: "button", className: "remove", textContent: "×", title: "Remove" });
+    remove.setAttribute("aria-label", `Remove ${item.name}`);
+    remove.addEventListener("click", () => this.#remove(item));
+    const entry = make("li", {}, open, remove);
+    this.#entries.set(item, entry);
+    this.#root.append(entry);
+    return entry;
+  }
+
+  #fill(entry, item, current) {
+    const [open] = entry.children;
+    const fresh = current && open.getAttribute("aria-current") !== "true";
+    if (fresh) entry.scrollIntoView({ block: "nearest", inline: "nearest" });
+    open.setAttribute("aria-current", String(current));
+    open.setAttribute("aria-label", `${item.name}: ${STATES[item.status] ?? summary(item.faces)}`);
+    open.title = item.name;
+    open.dataset.status = item.status;
+    const content = item.thumb ?? open.querySelector("span") ?? make("span", { textContent: nameOf(item) });
+    if (content.parentNode !== open) open.replaceChildren(content);
+  }
+
+  /** The focus goes on to what takes its place. */
+  #remove(item) {
+    const entry = this.#entries.get(item);
+    const beside = entry?.nextElementSibling ?? entry?.previousElementSibling;
+    this.actions.remove(item);
+    (beside?.querySelector("button") ?? find("#main")).focus();
+  }
+
+  #walk(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const buttons = [...this.#root.querySelectorAll(".thumb")];
+    const next = buttons[buttons.indexOf(document.activeElement) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+    next.click();
+  }
+}
+
+const nameOf = (item) => ({ camera: "Webcam", film: "Video", picture: "?" })[item.kind];

@@ -1,0 +1,46 @@
+/** The buttons and choices above the picture: which there are, and which can be used now. */
+
+import { find, make } from "./dom.js";
+
+/** @typedef {import("./session.js").Session} Session */
+
+const button = (action) => find(`#work [data-action=${action}]`);
+
+export class Toolbar {
+  #sets = find("#taxonomies");
+  #every = find("#every");
+
+  /** @param {(options: Partial<import("./types.js").Options>) => void} set */
+  constructor(set) {
+    this.set = set;
+    find("select", this.#every).addEventListener("change", (event) => set({ every: Number(event.target.value) }));
+  }
+
+  /** Offers the label sets, where the model has several. @param {import("./types.js").Model} model */
+  offer({ taxonomies }) {
+    const sets = Object.entries(taxonomies);
+    this.#sets.hidden = sets.length < 2;
+    const choices = sets.map(([name, labels], i) => this.#choice(name, `${labels.length} expressions`, i === 0));
+    this.#sets.replaceChildren(this.#sets.firstElementChild, ...choices);
+  }
+
+  #choice(name, text, checked) {
+    const input = make("input", { type: "radio", name: "taxonomy", value: name, checked });
+    input.addEventListener("change", () => this.set({ taxonomy: name }));
+    return make("label", {}, input, make("span", { textContent: text }));
+  }
+
+  /** @param {Session} session */
+  draw({ item, options }) {
+    if (!item) return;
+    const film = item.kind === "film";
+    this.#every.hidden = !film;
+    button("heat").hidden = film;
+    button("heat").setAttribute("aria-pressed", String(options.explain));
+    button("camera").textContent = item.live ? "Stop webcam" : "Webcam";
+    button("keep").hidden = !(item.live || (film && item.playable));
+    button("copy").disabled = !(item.status === "done" || item.series?.rows.length);
+    button("download").hidden = film || item.live;
+    button("download").disabled = item.status !== "done" || !item.url;
+  }
+}

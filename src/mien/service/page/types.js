@@ -1,0 +1,35 @@
+/**
+ * The shapes that the modules hand to one another. Nothing runs here.
+ *
+ * @typedef {{x: number, y: number, width: number, height: number}} Box  pixels of the upright picture
+ * @typedef {{label: string, values: number[][], transform: number[][]}} Heat  see heat.js
+ *
+ * @typedef {object} Face  as the service answers
+ * @property {Box} box
+ * @property {string} label
+ * @property {number} score
+ * @property {Object<string, number>} probabilities
+ * @property {number} confidence
+ * @property {?Object<string, [number, number]>} landmarks
+ * @property {?Heat} [heat]
+ * @property {?number} [track]
+ *
+ * @typedef {object} Row  a frame of a film or of the webcam
+ * @property {number} frame
+ * @property {number} seconds
+ * @property {number} width
+ * @property {number} height
+ * @property {Face[]} faces
+ *
+ * @typedef {{taxonomy: ?string, explain: boolean, every: number}} Options
+ * @typedef {{max_bytes: number, max_pixels: number, max_film_bytes?: number}} Limits
+ *
+ * @typedef {object} Model  what /v1/model answers
+ * @property {string} name
+ * @property {string} version
+ * @property {Object<string, any>} card
+ * @property {Object<string, string[]>} taxonomies
+ * @property {Limits} limits
+ */
+
+export {};

@@ -1,0 +1,111 @@
+"""The page's files by themselves: its colours, its weight, its manners. No browser."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mien.palette import PALETTE, Colour, contrast, ink_on
+from mien.service.app import PAGE
+
+FILES = sorted(path for path in PAGE.iterdir() if path.is_file())
+MODULES = [path for path in FILES if path.suffix == ".js"]
+TOKENS = dict(re.findall(r"--([\w-]+): ([^;]+);", (PAGE / "tokens.css").read_text()))
+SCHEMES = ("light", "dark")
+
+WEIGHT = 160_000
+"""Bytes of the whole page, uncompressed; about a tenth of what one photo has."""
+
+
+def colour(name: str, scheme: str) -> Colour:
+    """A colour of tokens.css in one scheme."""
+    values = re.findall(r"#([0-9a-f]{6})\b", TOKENS[name])
+    value = values[SCHEMES.index(scheme) if len(values) == 2 else 0]
+    return (int(value[:2], 16), int(value[2:4], 16), int(value[4:], 16))
+
+
+@pytest.mark.parametrize("label", PALETTE)
+def test_expressions_have_the_colours_of_the_palette(label: str) -> None:
+    assert colour(label, "light") == PALETTE[label]
+    assert colour(f"on-{label}", "light") == ink_on(PALETTE[label])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    ("ink", "ground", "least"),
+    [
+        ("ink", "paper", 4.5), ("ink", "surface", 4.5), ("ink", "accent-wash", 4.5), ("ink", "danger-wash", 4.5),
+        ("muted", "paper", 4.5), ("muted", "surface", 4.5), ("muted", "sunken", 4.5), ("muted", "accent-wash", 4.5),
+        ("accent", "paper", 4.5), ("accent", "surface", 4.5), ("accent", "accent-wash", 4.5),
+        ("on-accent", "accent", 4.5), ("danger", "surface", 4.5),
+        ("edge", "paper", 3), ("edge", "surface", 3), ("accent", "sunken", 3), ("danger", "danger-wash", 3),
+    ],
+)  # fmt: skip
+def test_contrast_is_enough_to_read(ink: str, ground: str, least: float, scheme: str) -> None:
+    """WCAG 2.2 AA: 4.5 for text, 3 for the edges of what one can press and for the focus."""
+    assert contrast(colour(ink, scheme), colour(ground, scheme)) >= least
+
+
+def test_the_page_is_light() -> None:
+    assert sum(path.stat().st_size for path in FILES) <= WEIGHT
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_says_what_it_is_for_and_is_short(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("/**")
+    assert len(text.splitlines()) <= 200
+    assert max(map(len, text.splitlines())) <= 121
+    for imported in re.findall(r'from "\./([\w.]+)"', text):
+        assert (PAGE / imported).is_file()
+
+
+def test_every_module_is_used() -> None:
+    told = "".join(path.read_text() for path in FILES if path.suffix in {".js", ".html"})
+    for path in MODULES:
+        assert f"/{path.name}" in told
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.suffix != ".webp"], ids=lambda path: path.name
+)
+def test_nothing_points_to_another_site(path: Path) -> None:
+    names = set(re.findall(r"https?://[\w.-]+", path.read_text()))
+    assert names <= {"http://www.w3.org", "http://localhost"}  # a namespace, and what an error tells to open
+
+
+class Elements(HTMLParser):
+    """All elements of the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[tuple[str, dict[str, str | None]]] = []
+        self.feed((PAGE / "index.html").read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.all.append((tag, dict(attrs)))
+
+
+def test_the_document_keeps_the_strict_policy_and_names_its_parts() -> None:
+    elements = Elements().all
+    for tag, attributes in elements:
+        assert tag != "style"
+        assert not any(name == "style" or name.startswith("on") for name in attributes)
+        if tag == "script":
+            assert (attributes["src"] or "").startswith("/page/")
+        if tag == "img":
+            assert "alt" in attributes
+        for name in ("src", "href"):
+            target = attributes.get(name) or ""
+            if target.startswith("/page/"):
+                assert (PAGE / target.removeprefix("/page/")).is_file()
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    named = {
+        attributes[key] for _, attributes in elements for key in ("aria-labelledby",) if key in attributes
+    }
+    assert named <= set(ids)
+    assert ("html", {"lang": "en"}) in elements
