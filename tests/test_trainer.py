@@ -152,8 +152,12 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
     copy = dataset.images.copy()
     copy[0] = copy[dataset.split == "PrivateTest"][0]
     dataset = replace(dataset, votes=votes, images=copy)
-    recipe = tiny_recipe(joint=1.0, average=0.9, drop_copies=True, epochs=2, optimizer="sgd")
+    recipe = tiny_recipe(
+        joint=1.0, average=0.9, drop_copies=True, epochs=3, optimizer="sgd", select="last", learning_rate=0.5
+    )
     run = train(dataset, recipe, tmp_path / "run")
+    assert run.best is run.history[-1]
+    assert run.best["val_loss"] > min(row["val_loss"] for row in run.history)
     assert read_state(run.folder / "last.keras").data["training"] == (dataset.split == "Training").sum() - 1
     best = load_classifier(run.folder / "best.keras")
     validation = dataset.subset("PublicTest")

@@ -212,7 +212,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
     with progress("Writing facial_emotions_model.h5 and model.onnx"):
         write_models(run.folder, best.network, best.card)
-    plot_curves(run.history, run.folder / "curves.png")
+    plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
     plot_confusion(
         evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
     )

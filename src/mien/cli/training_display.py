@@ -73,7 +73,9 @@ class TrainingDisplay:
         row, best = state.history[-1], state.best
         self._best = best["val_loss"] if best else None
         mark = (
-            "  best so far"
+            ""
+            if state.select == "last"
+            else "  best so far"
             if best is row
             else f"  best {best['val_loss']:.4f} in {best['epoch']:.0f}"
             if best
@@ -84,7 +86,7 @@ class TrainingDisplay:
             f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
             f"rate {row['learning_rate']:.2g}  {clock(row['seconds'])}{mark}"
         )
-        plot_curves(state.history, self._folder / "curves.png")
+        plot_curves(state.history, self._folder / "curves.png", select=state.select)
 
 
 def clock(seconds: float) -> str:

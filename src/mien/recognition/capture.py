@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
 
@@ -18,21 +19,61 @@ if TYPE_CHECKING:
 
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _QUIET = threading.Lock()
+_BEGINNING = 512  # bytes by which text is told from a film
+_LAST_WEBCAM = 99  # OpenCV takes the hundreds of a number for the driver to use
 _NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 
 
-def source_name(source: str | Path | int) -> str:
+class SteadyFile(io.BufferedIOBase):
+    """A film in memory as OpenCV can read it, which ends the process where a file raises an error.
+
+    A damaged film asks for places before its beginning, at which `io.BytesIO` raises.
+
+    Args:
+        file: opened with "rb", or `io.BytesIO`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to so many bytes; none where there are none or they cannot be read."""
+        try:
+            return self._file.read(max(size or 0, 0))
+        except (OSError, ValueError):
+            return b""
+
+    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place, and say where that is; -1 where there is no such place."""
+        try:
+            return self._file.seek(place, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
+def source_name(source: str | Path | int | SteadyFile) -> str:
     """What a message calls a film or a webcam."""
-    return f"webcam {source}" if isinstance(source, int) else str(source)
+    if isinstance(source, int):
+        return f"webcam {source}"
+    return str(source) if isinstance(source, str | Path) else "the film"
 
 
-def open_capture(source: str | Path | int) -> cv2.VideoCapture:
-    """Open a film by its path or a webcam by its number.
+def open_capture(source: str | Path | int | SteadyFile) -> cv2.VideoCapture:
+    """Open a film by its path or in memory, or a webcam by its number.
+
+    OpenCV does not hold on to a film in memory: it must be kept for as long as the capture.
 
     Raises:
         DataError: there is no such film or webcam, or it cannot be decoded.
     """
-    return _open_webcam(source) if isinstance(source, int) else _open_file(Path(source))
+    if isinstance(source, int):
+        return _open_webcam(source)
+    if isinstance(source, str | Path):
+        return _open_file(Path(source))
+    if not hasattr(source, "read"):
+        kind = type(source).__name__
+        raise DataError(f"expected a film as a path or an open file, or the number of a webcam, got {kind}.")
+    return _open_stream(source)
 
 
 def _open_file(path: Path) -> cv2.VideoCapture:
@@ -41,14 +82,27 @@ def _open_file(path: Path) -> cv2.VideoCapture:
         # A whole path, for FFmpeg takes what stands before a colon for a protocol.
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise DataError(f"{path}: expected a film, {_why_unreadable(path)}")
+        with path.open("rb") as file:
+            raise DataError(f"{path}: expected a film, {_why_unreadable(file)}")
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
+
+
+def _open_stream(file: SteadyFile) -> cv2.VideoCapture:
+    _refuse_other_content(source_name(file), file.read(_BEGINNING))
+    file.seek(0)
+    with _quiet():
+        # OpenCV's types name a class of its own; any file will do.
+        capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
+    if not capture.isOpened():
+        raise DataError(f"{source_name(file)}: expected a film, {_why_unreadable(file)}")
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
 
 
 def _open_webcam(number: int) -> cv2.VideoCapture:
     with _quiet():
-        capture = cv2.VideoCapture(number) if number >= 0 else cv2.VideoCapture()
+        capture = cv2.VideoCapture(number) if 0 <= number <= _LAST_WEBCAM else cv2.VideoCapture()
     if not capture.isOpened():
         raise DataError(
             f"webcam {number}: expected a webcam, none answers. Is it plugged in, free of other programs, and "
@@ -85,44 +139,52 @@ def _refuse_other_files(path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path}: expected a film, got a folder or a device.")
         with path.open("rb") as file:
-            beginning = file.read(512)
+            beginning = file.read(_BEGINNING)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"{path}: expected a film, but there is none ({error.strerror}). Is the path right?"
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: expected a film, but it cannot be read ({error.strerror}).") from error
+    _refuse_other_content(str(path), beginning)
+
+
+def _refuse_other_content(name: str, beginning: bytes) -> None:
     if not beginning:
-        raise DataError(f"{path}: expected a film, got an empty file.")
+        raise DataError(f"{name}: expected a film, got an empty file.")
     if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise DataError(f"{path}: expected a film, got a web page. Was it saved in place of the film?")
+        raise DataError(f"{name}: expected a film, got a web page. Was it saved in place of the film?")
     if not set(beginning) & _NOT_IN_TEXT:
-        raise DataError(f"{path}: expected a film, got a text file.")
+        raise DataError(f"{name}: expected a film, got a text file.")
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name is UTF-8 and not bytes that Python had to smuggle in."""
+    """Whether a name is UTF-8 without a null, and not bytes that Python had to smuggle in."""
     try:
-        name.encode()
+        return b"\0" not in name.encode()
     except UnicodeEncodeError:
         return False
-    return True
 
 
-def _why_unreadable(path: Path) -> str:
+def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
     """What came in place of a film that FFmpeg opens."""
-    boxes = _whole_boxes(path)
+    boxes = _whole_boxes(file)
     if b"ftyp" in boxes and b"moov" not in boxes:
         return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
     return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
 
 
-def _whole_boxes(path: Path) -> set[bytes]:
+def _whole_boxes(file: BinaryIO | SteadyFile) -> set[bytes]:
     """The kinds of the outermost boxes of an MP4 file that are all there (ISO/IEC 14496-12, 4.2)."""
-    kinds, position, end = set(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while len(header := file.read(16)) >= 8:
-            size, kind = int.from_bytes(header[:4]), header[4:8]
-            size = int.from_bytes(header[8:]) if size == 1 else size or end - position
-            position += max(size, 8)
-            if position > end:
-                break
+    kinds, position, end = set(), 0, file.seek(0, os.SEEK_END)
+    while position < end:
+        file.seek(position)
+        header = file.read(16)
+        if len(header) < 8:
+            break
+        size, kind = int.from_bytes(header[:4]), header[4:8]
+        size = int.from_bytes(header[8:]) if size == 1 else size or end - position
+        position += max(size, 8)
+        if position <= end:
             kinds.add(kind)
-            file.seek(position)
     return kinds

@@ -10,19 +10,19 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.recognition.capture import open_capture, source_name
+from mien.recognition.capture import SteadyFile, open_capture, source_name
 from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
 from mien.recognition.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -88,19 +88,18 @@ class Frames(Iterator[Frame]):
 
     Attributes:
         info: what the film says of itself.
-        lost: frames that could not be decoded, of those passed so far; the decoder mends what it can, and what
-            it mends is not counted.
+        lost: frames that could not be decoded, of those passed so far; what the decoder mends is not counted.
         seconds: when the latest frame is shown.
     """
 
-    def __init__(self, source: str | Path | int, every: int) -> None:
+    def __init__(self, source: str | Path | int | BinaryIO, every: int) -> None:
         if every < 1:
             raise DataError(f"Expected every first, second, … frame (1 or more), got every={every}.")
-        self._name = source_name(source)
-        self._capture = open_capture(source)
+        steady = source if isinstance(source, str | Path | int) else SteadyFile(source)
+        self._name, self._capture = source_name(steady), open_capture(steady)
+        self._steady = steady  # OpenCV reads it without holding on to it
         self.info = _describe(self._capture, self._name, live=isinstance(source, int))
-        self.lost = 0
-        self.seconds = 0.0
+        self.lost, self.seconds = 0, 0.0
         self._frames = self._read(every)
 
     def __next__(self) -> Frame:
@@ -120,7 +119,8 @@ class Frames(Iterator[Frame]):
     @property
     def damage(self) -> str:
         """A sentence about the frames that were lost so far, "" where none was; whole after the last frame."""
-        sentence = f"{self._name}: {self.lost} frames could not be decoded and were left out."
+        frames, were = ("1 frame", "was") if self.lost == 1 else (f"{self.lost:,} frames", "were")
+        sentence = f"{self._name}: {frames} could not be decoded and {were} left out."
         return sentence if self.lost else ""
 
     def _read(self, every: int) -> Generator[Frame]:
@@ -156,14 +156,14 @@ class Frames(Iterator[Frame]):
         return np.asarray(rgb if size == (rgb.shape[1], rgb.shape[0]) else cv2.resize(rgb, size), np.uint8)
 
 
-def read_frames(source: str | Path | int, *, every: int = 1) -> Frames:
+def read_frames(source: str | Path | int | BinaryIO, *, every: int = 1) -> Frames:
     """Open a film and give its frames one by one.
 
     Frames are turned upright by the file's rotation, and pixels that are not square (old camcorders, DVDs) are
     made so. Damaged stretches are passed over and counted; a file that is cut off gives what is there.
 
     Args:
-        source: path of a film, or the number of a webcam.
+        source: path of a film, a film opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
         every: give each first, second, … frame; the others are decoded but not converted.
 
     Returns:

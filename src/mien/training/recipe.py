@@ -41,6 +41,8 @@ class Recipe:
             judged and saved (Polyak and Juditsky 1992, https://doi.org/10.1137/0330046).
         joint: weight of a second head that learns the FER+ votes of the training pictures beside FER2013's labels,
             on the same trunk; 0 for none.
+        select: which epoch's network is kept: `loss`, that with the lowest validation loss, or `last`, for a schedule
+            that ends at rate 0 with averaged weights, where no epoch needs choosing.
         distil: share of each target that is what teachers say of the same changed picture (Hinton et al. 2015,
             https://arxiv.org/abs/1503.02531); 0 for a training without teachers.
         drop_copies: leave training pictures out of which PublicTest or PrivateTest holds an exact copy.
@@ -71,6 +73,7 @@ class Recipe:
     label_smoothing: float = 0.0
     average: float = 0.0
     joint: float = 0.0
+    select: Literal["loss", "last"] = "loss"
     distil: float = 0.0
     drop_copies: bool = False
     class_weights: Literal["none", "balanced"] = "none"
@@ -94,6 +97,7 @@ class Recipe:
         for name, choices in {
             "schedule": ("plateau", "cosine"),
             "optimizer": ("adam", "adamw", "sgd"),
+            "select": ("loss", "last"),
             "class_weights": ("none", "balanced"),
             "precision": ("float32", "bfloat16"),
         }.items():
@@ -219,6 +223,7 @@ RECIPES = {
             ),
             label_smoothing=0.1,
             average=0.999,
+            select="last",
             joint=1.0,
             drop_copies=True,
             command="mien train --data fer2013.csv --votes FERPlus --recipe small --precision bfloat16",

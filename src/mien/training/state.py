@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.errors import ModelError
 from mien.files import replacing, write_text
@@ -49,8 +49,15 @@ class TrainingState:
         return len(self.history)
 
     @property
+    def select(self) -> Literal["loss", "last"]:
+        """Which epoch's network is kept: that with the lowest validation loss, or the last."""
+        return "last" if self.recipe.get("select") == "last" else "loss"
+
+    @property
     def best(self) -> dict[str, float] | None:
-        """The row of the epoch with the lowest validation loss, the first of equals."""
+        """The row of the epoch that is kept, the first of equals."""
+        if self.select == "last":
+            return self.history[-1] if self.history else None
         return min(self.history, key=lambda row: row["val_loss"], default=None)
 
     def write_text_files(self, folder: Path) -> None:

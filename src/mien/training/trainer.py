@@ -2,7 +2,7 @@
 
     batches (shuffled, changed, mixed) -> network -> categorical cross-entropy -> Adam or SGD
                                              |
-                                             └ best.keras by the lowest validation loss
+                                             └ best.keras by the lowest validation loss, or the last
 
 Training reads the split Training and selects by PublicTest. It never looks at PrivateTest, but for the pixels
 of its pictures where a recipe leaves out the training pictures that are copies of them.
@@ -72,7 +72,9 @@ class Run:
 
     @property
     def best(self) -> dict[str, float]:
-        """The epoch with the lowest validation loss: the one that `best.keras` holds."""
+        """The epoch that `best.keras` holds: that with the lowest validation loss, or the last."""
+        if self.recipe.select == "last":
+            return self.history[-1]
         return min(self.history, key=lambda row: row["val_loss"])
 
 

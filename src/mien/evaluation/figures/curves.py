@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 History = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 """A list for each column, or a dict for each epoch; the values are numbers, or their text as CSV gives it."""
 
+Select = Literal["loss", "last"]
+
 _COLUMNS = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss", "learning_rate")
 _REAL_CHANGE = 1e-4  # relative; below it, a learning rate only shows how it was rounded
 _REAL_DROP = 0.05
@@ -48,37 +50,44 @@ class _Course:
     loss: NDArray[np.float64]
     val_loss: NDArray[np.float64]
     learning_rate: NDArray[np.float64]
+    chosen: int | None = None
 
     @property
     def best(self) -> int | None:
-        """Index of the epoch with the lowest validation loss, `None` where none was recorded."""
+        """Index of the epoch that was kept: the one named, else that with the lowest validation loss, if any."""
+        if self.chosen is not None:
+            return self.chosen
         return None if np.isnan(self.val_loss).all() else int(np.nanargmin(self.val_loss))
 
 
-def plot_curves(history: History, path: str | Path) -> Path:
+def plot_curves(history: History, path: str | Path, *, select: Select = "loss") -> Path:
     """Save `curves_figure` as a PNG file.
 
     Args:
         history: see `curves_figure`.
         path: where to write it.
+        select: see `curves_figure`.
     """
-    return save(curves_figure(history), path)
+    return save(curves_figure(history, select=select), path)
 
 
-def curves_figure(history: History) -> Figure:
+def curves_figure(history: History, *, select: Select = "loss") -> Figure:
     """Accuracy and loss on training and validation, the best epoch and the learning rate marked.
 
-    The best epoch is the one with the lowest validation loss. Drops of a learning rate that goes in steps are
+    The best epoch is the one whose network is kept. Drops of a learning rate that goes in steps are
     thin vertical lines with the new value; one that changes smoothly is a faint line of its own.
 
     Args:
         history: one row an epoch, of `epoch` (from 1; counted when missing), `accuracy`, `loss`,
             `val_accuracy`, `val_loss` and `learning_rate`; whatever is missing is not drawn.
+        select: which epoch is kept: `loss`, that with the lowest validation loss, or `last`.
 
     Raises:
         DataError: there is no epoch, or a column is shorter than another.
     """
     course = _read(history)
+    if select == "last":
+        course = replace(course, chosen=len(course.epoch) - 1)
     with house_style():
         if _is_smooth(course.learning_rate):
             figure = new_figure(12, 5.6)

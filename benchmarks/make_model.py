@@ -1,0 +1,123 @@
+"""Make the bundled model from a finished training: int8, calibrated, judged, its scores in its card.
+
+usage: python benchmarks/make_model.py RUN --data fer2013.csv --votes FERPlus [--out src/mien/assets/default.onnx]
+       [--private]
+
+RUN is the folder of a training with two heads. Training pictures set the ranges of int8, PublicTest the temperatures.
+With --private the scores on PrivateTest are measured too and written into the card: once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+import mien
+from mien.card import METADATA_KEY
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.data.ferplus import as_ferplus
+from mien.evaluation.calibration import fit_temperature
+from mien.evaluation.evaluate import evaluate
+from mien.recognition.classifier import Classifier
+from mien.training.onnx_export import quantize
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+    from mien.data.dataset import Dataset
+
+CALIBRATION_FACES = 512
+
+
+def with_card(path: Path, card: ModelCard) -> Classifier:
+    """Write a card into an ONNX file and open it."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)
+    return Classifier(path)
+
+
+def judged_on(dataset: Dataset, taxonomy: str) -> Dataset:
+    """The data in the label set that is judged."""
+    return dataset if dataset.taxonomy.name == taxonomy else as_ferplus(dataset)
+
+
+def calibrated(classifier: Classifier, dataset: Dataset) -> ModelCard:
+    """The card with temperatures fitted on PublicTest, its first label set in front as it was."""
+    card = classifier.card
+    for taxonomy in reversed(list(card.taxonomies)):
+        card = card.answering_in(taxonomy)
+        answer = classifier.answering_in(taxonomy)
+        raw = evaluate(
+            answer.probabilities, judged_on(dataset, taxonomy), labels=answer.labels, split=PUBLIC_TEST
+        )
+        warmth = answer.card.temperature * fit_temperature(raw.probabilities, raw.true)
+        card = replace(card, temperature=warmth, scores={})
+    return card
+
+
+def scored(classifier: Classifier, dataset: Dataset, splits: dict[str, str]) -> ModelCard:
+    """The card with the scores of each label set on each split, told by the split's title."""
+    card = classifier.card
+    for taxonomy in reversed(list(card.taxonomies)):
+        card = card.answering_in(taxonomy)
+        answer = classifier.answering_in(taxonomy)
+        scores: dict[str, Any] = {}
+        for split, title in splits.items():
+            found = evaluate(
+                answer.probabilities, judged_on(dataset, taxonomy), labels=answer.labels, split=split
+            )
+            kept = found.to_dict()
+            scores[title] = {
+                name: kept[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")
+            }
+            scores[title]["accuracy_without_copies"] = found.duplicate_free["accuracy"]
+            print(
+                f"{taxonomy} {split}: "
+                + ", ".join(f"{name} {value}" for name, value in scores[title].items())
+            )
+        card = replace(card, scores=scores)
+    return card
+
+
+def main() -> None:
+    """Quantise, calibrate, judge, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--votes", required=True)
+    parser.add_argument("--out", type=Path, default=Path("src/mien/assets/default.onnx"))
+    parser.add_argument("--private", action="store_true")
+    options = parser.parse_args()
+    dataset = mien.load(options.data, votes=options.votes)
+    with tempfile.TemporaryDirectory() as folder:
+        small = quantize(
+            options.run / "model.onnx",
+            Path(folder) / "int8.onnx",
+            dataset.subset(TRAINING).images[:CALIBRATION_FACES],
+        )
+        classifier = with_card(small, calibrated(Classifier(small), dataset))
+        splits = {PUBLIC_TEST: "PublicTest (selected on)"}
+        if options.private:
+            splits[PRIVATE_TEST] = "PrivateTest"
+        with_card(small, scored(classifier, dataset, splits))
+        options.out.write_bytes(small.read_bytes())
+    sums = options.out.with_name("SHA256SUMS")
+    if sums.exists():
+        digest = hashlib.sha256(options.out.read_bytes()).hexdigest()
+        lines = [line for line in sums.read_text().splitlines() if not line.endswith(f"  {options.out.name}")]
+        sums.write_text(
+            "\n".join(sorted([*lines, f"{digest}  {options.out.name}"], key=lambda x: x[66:])) + "\n"
+        )
+    print(f"{options.out}: {options.out.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""`create_app`: the service as an ASGI application."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+import mien
+from mien.service.engine import Engine
+from mien.service.films import Films
+from mien.service.house import House
+from mien.service.limits import Limits
+from mien.service.metrics import Metrics
+from mien.service.observing import Observing
+from mien.service.openapi import Service
+from mien.service.problems import Refusal, from_http, from_validation, problem_response
+from mien.service.routes import router
+from mien.service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from mien.recognition.detection import FaceDetector
+
+PAGE = Path(__file__).with_name("page")
+
+
+@dataclass(eq=False)
+class Parts:
+    """What the routes work with; `ready` while pictures are taken."""
+
+    settings: Settings
+    metrics: Metrics
+    engine: Engine
+    films: Films
+    ready: bool = False
+
+
+def create_app(settings: Settings | None = None, *, detector: FaceDetector | None = None) -> Service:
+    """The service as an ASGI application. The model is loaded here; both networks run once when it starts.
+
+    Args:
+        settings: model and limits; the defaults are for this machine alone.
+        detector: what finds the faces; the bundled detector by default.
+
+    Raises:
+        ModelError: the model is missing or is not one of mien's.
+    """
+    settings = settings or Settings()
+    metrics = Metrics()
+    engine = Engine(settings, metrics.batches.observe, detector)
+    parts = Parts(settings, metrics, engine, Films(engine, settings, metrics))
+    app = Service(
+        title="mien",
+        summary="Faces in pictures and the expressions they show, which are not what people feel.",
+        version=mien.__version__,
+        lifespan=_lifespan,
+        docs_url=None,  # its scripts would come from another machine
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.parts = parts
+    app.include_router(router)
+    app.mount("/page", StaticFiles(directory=PAGE, check_dir=False))
+    app.add_api_route("/", _page, include_in_schema=False, response_model=None)
+    app.add_exception_handler(Refusal, _tell)
+    app.add_exception_handler(HTTPException, _tell)
+    app.add_exception_handler(RequestValidationError, _tell)
+    app.add_middleware(Limits, settings=settings, house=House(settings, metrics))
+    app.add_middleware(Observing, metrics=metrics)  # added last, it stands outermost
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Service) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    parts.engine.warm_up()
+    parts.ready = True
+    try:
+        yield
+    finally:
+        parts.ready = False
+        parts.engine.close()
+
+
+async def _page() -> FileResponse:
+    return FileResponse(PAGE / "index.html")
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    """A refusal, the router's or the validation's included, as a problem."""
+    if isinstance(error, RequestValidationError):
+        error = from_validation(error)
+    elif isinstance(error, HTTPException):
+        error = from_http(error)
+    assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
+    request.state.reason = error.reason
+    return problem_response(error)

@@ -1,0 +1,214 @@
+"""Films, frame by frame, as lines of JSON while they are worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import StreamingResponse
+
+from mien.errors import MienError
+from mien.recognition.video import read_frames, watch
+from mien.service.engine import with_heat
+from mien.service.problems import Refusal, from_error
+from mien.service.uploads import FILMS, Upload, expect_kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from starlette.types import Receive, Scope, Send
+
+    from mien.recognition.faces import Face
+    from mien.recognition.video import Frame, Frames
+    from mien.service.engine import Engine
+    from mien.service.metrics import Metrics
+    from mien.service.schemas import FilmOptions
+    from mien.service.settings import Settings
+
+_CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
+
+
+class Films:
+    """Opens films, a few at once.
+
+    Args:
+        engine: what finds the faces of frames.
+        settings: the bounds.
+        metrics: where frames and faces are counted.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+        self._engine, self._settings, self._metrics = engine, settings, metrics
+        self._free = threading.BoundedSemaphore(settings.films)
+
+    async def open(self, upload: Upload, options: FilmOptions) -> Film:
+        """Open a film, so that one that is none is refused before the answer begins; it must be closed.
+
+        Raises:
+            Refusal: it is no film, or too many are worked on.
+        """
+        expect_kind(upload.data, FILMS, "a film")
+        if not self._free.acquire(blocking=False):
+            raise _busy(self._settings.films)
+        film = Film(self._engine, self._settings, options, self._metrics, self._free.release)
+        try:
+            await film.open(upload.data)
+        except BaseException:
+            film.close()
+            raise
+        return film
+
+
+class Film:
+    """One film, on a thread of its own so that no picture waits for it.
+
+    Args:
+        engine: what finds the faces of frames.
+        settings: the bounds.
+        options: what was asked for.
+        metrics: where frames and faces are counted.
+        closed: called when all of it is let go.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        options: FilmOptions,
+        metrics: Metrics,
+        closed: Callable[[], None],
+    ) -> None:
+        self._engine, self._settings, self._options = engine, settings, options
+        self._metrics, self._closed = metrics, closed
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-film")
+        self._frames: Frames | None = None
+        self._gone = False
+
+    async def open(self, data: bytes) -> None:
+        """Open it.
+
+        Raises:
+            Refusal: it cannot be decoded, or its frames are too large.
+        """
+        await asyncio.wrap_future(self._thread.submit(self._open, data))
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """A line for each frame that is looked at, and one at the end."""
+        rows = self._rows()
+        while (row := await asyncio.wrap_future(self._thread.submit(next, rows, None))) is not None:
+            if "done" in row:  # who reads this may send the next film at once
+                await asyncio.wrap_future(self._thread.submit(self._let_go))
+            yield json.dumps(row, allow_nan=False).encode() + b"\n"
+
+    def close(self) -> None:
+        """Let it go, as soon as its thread is done with the frame that it is at."""
+        self._thread.submit(self._let_go)
+        self._thread.shutdown(wait=False)
+
+    def _open(self, data: bytes) -> None:
+        try:
+            self._frames = read_frames(io.BytesIO(data), every=self._options.every)
+        except MienError as error:
+            raise from_error(error, 422, "damaged") from error
+        info, most = self._frames.info, self._settings.max_pixels
+        if info.width * info.height > most:
+            raise Refusal(
+                413,
+                expected=f"frames of at most {most / 1e6:g} million pixels",
+                received=f"{info.width}x{info.height}",
+                remedy="Make it smaller.",
+                reason="too many pixels",
+            )
+
+    def _let_go(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        try:
+            if self._frames is not None:
+                self._frames.close()
+        finally:
+            self._closed()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        assert self._frames is not None  # noqa: S101 - opened before
+        frames, begin, count, error = self._frames, time.monotonic(), 0, ""
+        try:
+            for frame, faces in watch(self, frames, chunk=_CHUNK):
+                yield self._row(frame, faces)
+                count += 1
+                self._metrics.frames.inc()
+                self._metrics.faces.inc(len(faces))
+                error = self._enough(count, time.monotonic() - begin)
+                if error:
+                    break
+        except (MienError, Refusal) as fault:
+            error = fault.sentence if isinstance(fault, Refusal) else str(fault)
+        yield {"done": True, "frames": count, "error": error or frames.damage or None}
+
+    def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+        """The faces of some frames; what `watch` asks for."""
+        return self._engine.find(images, self._options)
+
+    def _row(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any]:
+        found = [face.to_dict() for face in faces]
+        if self._options.explain:
+            found = with_heat(found, self._engine.explain(frame.image, faces, self._options))
+        height, width = frame.image.shape[:2]
+        return {
+            "frame": frame.index,
+            "seconds": frame.seconds,
+            "width": width,
+            "height": height,
+            "faces": found,
+        }
+
+    def _enough(self, count: int, seconds: float) -> str:
+        """Why no more frames are looked at; nothing as long as some are."""
+        settings = self._settings
+        if count >= settings.max_film_frames:
+            return f"Expected a film of up to {settings.max_film_frames:,} frames to look at; the rest was left out."
+        if seconds > settings.film_deadline:
+            return (
+                f"Expected a film of up to {settings.film_deadline:g} seconds of work; the rest was left out."
+            )
+        return ""
+
+
+class FilmAnswer(StreamingResponse):
+    """The lines of a film as an answer; the film is let go at its end, whatever that is.
+
+    Args:
+        film: an open film.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, film: Film) -> None:
+        super().__init__(film.lines())
+        self._film = film
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines; stop when the caller has gone."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._film.close()
+
+
+def _busy(films: int) -> Refusal:
+    return Refusal(
+        503,
+        expected=f"at most {films} films to be worked on at once",
+        received="one more",
+        remedy="Try again when they are done.",
+        reason="queue",
+        headers={"Retry-After": "5"},
+    )

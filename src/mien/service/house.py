@@ -1,0 +1,100 @@
+"""`House`: how much is in the service at once, and how much may be."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mien.service.problems import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mien.service.metrics import Metrics
+    from mien.service.settings import Settings
+
+
+class House:
+    """How many pictures and bytes are in the service at once, and how many may be.
+
+    Args:
+        settings: the bounds.
+        metrics: where both are shown.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
+        self._pictures = self._bytes = 0
+
+    @contextmanager
+    def visit(self) -> Iterator[Visit]:
+        """Take one place, for a request whose pictures are not counted yet; all is given back at the end.
+
+        Raises:
+            Refusal: the house is full.
+        """
+        visit = Visit(self)
+        visit.take_places(1)
+        try:
+            yield visit
+        finally:
+            self._move(-visit.places, -visit.bytes)
+
+    def admit(self, pictures: int, size: int) -> None:
+        """Let more pictures and bytes in.
+
+        Raises:
+            Refusal: there is no room for them.
+        """
+        settings = self._settings
+        if self._pictures + pictures > settings.queue:
+            raise _busy(f"a free place among {settings.queue}", "a full queue", "queue")
+        if self._bytes + size > settings.held_bytes:
+            raise _busy(f"room within {settings.held_bytes:,} bytes", "a full house", "memory")
+        self._move(pictures, size)
+
+    def _move(self, pictures: int, size: int) -> None:
+        self._pictures += pictures
+        self._bytes += size
+        self._metrics.queue.set(self._pictures)
+        self._metrics.held.set(self._bytes)
+
+
+class Visit:
+    """What one request has taken of the house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.places = self.bytes = 0
+
+    def take_places(self, places: int) -> None:
+        """Have so many places in all.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        more = places - self.places
+        if more > 0:
+            self._house.admit(more, 0)
+            self.places = places
+
+    def take_bytes(self, size: int) -> None:
+        """Hold so many bytes more.
+
+        Raises:
+            Refusal: there is no room for them.
+        """
+        if size:
+            self._house.admit(0, size)
+            self.bytes += size
+
+
+def _busy(expected: str, received: str, reason: str) -> Refusal:
+    return Refusal(
+        503,
+        expected=expected,
+        received=received,
+        remedy="Try again in a second.",
+        reason=reason,
+        headers={"Retry-After": "1"},
+    )

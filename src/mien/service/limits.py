@@ -1,0 +1,182 @@
+"""Who is let in, how much they may bring and how long they may stay; decided before anything reads a body."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+
+from mien.service.problems import Refusal, broken, problem_response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from mien.service.house import House, Visit
+    from mien.service.settings import Settings
+
+PICTURES, FILMS = "/v1/recognise", "/v1/recognise/video"
+_KEPT = ("/v1/", "/metrics")  # for those who know the key
+_log = logging.getLogger("mien.service")
+
+
+class Limits:
+    """Middleware that keeps the bounds: key, place, bytes, time.
+
+    Args:
+        app: what it stands before.
+        settings: the bounds.
+        house: who is in.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, house: House) -> None:
+        self._app, self._settings, self._house = app, settings, house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or say why not; an unforeseen error is logged and told as a fault of ours."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        try:
+            await self._serve(scope, receive, answer)
+        except ClientDisconnect:
+            scope["state"]["gone"] = True
+        except Refusal as refusal:
+            await answer.refuse(scope, receive, refusal)
+        except Exception:  # noqa: BLE001 - whatever it was, it is logged and the service goes on
+            _log.exception("A request was not served for a fault of ours")
+            await answer.refuse(scope, receive, broken())
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        self._check_caller(scope)
+        if scope["method"] != "POST" or scope["path"] not in {PICTURES, FILMS}:
+            await self._app(scope, receive, answer)
+            return
+        is_film = scope["path"] == FILMS
+        most = self._settings.max_film_bytes if is_film else self._settings.max_bytes
+        if not most:
+            raise _no_films()
+        _check_declared(scope, most)
+        with self._house.visit() as visit:
+            scope["state"]["visit"] = visit
+            await self._in_time(scope, _counted(receive, visit, most), answer, is_film=is_film)
+
+    async def _in_time(self, scope: Scope, receive: Receive, answer: _Answer, *, is_film: bool) -> None:
+        """Serve within the deadline; the answer to a film may take longer, but not from one line to the next."""
+        try:
+            async with asyncio.timeout(self._settings.deadline) as timeout:
+                answer.clock = (timeout, self._settings.deadline) if is_film else None
+                await self._app(scope, receive, answer)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise _late(self._settings.deadline) from None
+        finally:
+            answer.clock = None
+
+    def _check_caller(self, scope: Scope) -> None:
+        if not scope["path"].startswith(_KEPT):
+            return
+        headers = Headers(scope=scope)
+        # A page of another site may send a picture even where it may not read the answer.
+        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise Refusal(
+                403,
+                expected="a request from this service's own page or from a program",
+                received="one from a page of another site",
+                remedy="Ask your own server to ask this service.",
+                reason="other site",
+            )
+        if self._settings.api_key is not None and not _knows(headers, self._settings.api_key):
+            raise Refusal(
+                401,
+                expected="the service's API key",
+                received="none, or another one",
+                remedy="Send it as the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
+                reason="key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+class _Answer:
+    """Passes an answer on, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self.clock: tuple[asyncio.Timeout, float] | None = None
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        if self.clock:
+            timeout, deadline = self.clock
+            timeout.reschedule(asyncio.get_running_loop().time() + deadline)
+        await self._send(message)
+
+    async def refuse(self, scope: Scope, receive: Receive, refusal: Refusal) -> None:
+        """Tell a refusal; where an answer has begun, it is broken off, which closes the connection."""
+        scope["state"]["reason"] = refusal.reason
+        if not self.begun:
+            await problem_response(refusal)(scope, receive, self)
+
+
+def _counted(receive: Receive, visit: Visit, most: int) -> Receive:
+    """The body, refused as soon as it is too large; what a header says of its length is not believed."""
+
+    async def counted() -> Message:
+        message = await receive()
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            if visit.bytes + size > most:
+                raise _too_large(most, "more")
+            visit.take_bytes(size)
+        return message
+
+    return counted
+
+
+def _check_declared(scope: Scope, most: int) -> None:
+    """Refuse at once what says itself that it is too large."""
+    declared = Headers(scope=scope).get("content-length", "")
+    if declared.isdecimal() and int(declared[:19]) > most:
+        raise _too_large(most, f"{int(declared[:19]):,}")
+
+
+def _knows(headers: Headers, key: str) -> bool:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    return hmac.compare_digest(given.encode(), key.encode())
+
+
+def _too_large(most: int, got: str) -> Refusal:
+    return Refusal(
+        413,
+        expected=f"a request of at most {most:,} bytes",
+        received=got,
+        remedy="Send less at once, or make the pictures smaller.",
+        reason="too large",
+    )
+
+
+def _no_films() -> Refusal:
+    return Refusal(
+        403,
+        expected="pictures",
+        received="a film, and films are turned off here",
+        remedy="Start the service with --max-film-bytes above 0.",
+        reason="no films",
+    )
+
+
+def _late(deadline: float) -> Refusal:
+    return Refusal(
+        504,
+        expected=f"an answer within {deadline:g} seconds",
+        received="more to do than that",
+        remedy="Send fewer or smaller pictures at once, or try again when there is less to do.",
+        reason="deadline",
+    )

@@ -1,0 +1,72 @@
+"""What the service counts, for Prometheus; in a registry of its own, so that an application around it stays apart."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.process_collector import ProcessCollector
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names a folder in which several workers keep their counts."""
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counters, gauges and histograms of one worker, and the text that tells those of all."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        own = self._registry
+        self.requests = Counter("mien_requests", "Requests answered.", ["route", "status"], registry=own)
+        self.seconds = Histogram(
+            "mien_request_seconds",
+            "From the first byte to the last.",
+            ["route"],
+            registry=own,
+            buckets=_SECONDS,
+        )
+        self.refusals = Counter("mien_refusals", "Requests not served, by reason.", ["reason"], registry=own)
+        self.pictures = Counter("mien_pictures", "Pictures recognised.", registry=own)
+        self.frames = Counter("mien_frames", "Frames of films recognised.", registry=own)
+        self.faces = Counter("mien_faces", "Faces found in them.", registry=own)
+        self.batches = Histogram(
+            "mien_batch_faces", "Faces in one call of the network.", registry=own, buckets=_SIZES
+        )
+        self.queue = Gauge(
+            "mien_queue", "Pictures in the house: received, waiting or worked on.", registry=own,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.held = Gauge(
+            "mien_held_bytes", "Bytes of requests in the house.", registry=own, multiprocess_mode="livesum"
+        )
+        if SHARED in os.environ:
+            _forget_the_dead(Path(os.environ[SHARED]))
+        else:
+            ProcessCollector(registry=own)
+
+    def text(self) -> bytes:
+        """All of it in the text format of Prometheus; of all workers where there are several."""
+        if SHARED not in os.environ:
+            return generate_latest(self._registry)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take the gauges of workers that were killed out of the sums."""
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:
+            with suppress(OSError):
+                path.unlink()

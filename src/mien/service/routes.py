@@ -1,0 +1,210 @@
+"""What can be asked for, and where."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+import mien
+from mien.service.films import FilmAnswer
+from mien.service.limits import FILMS, PICTURES
+from mien.service.schemas import FilmOptions, Health, Model, Options, Recognised
+from mien.service.uploads import read_uploads
+
+if TYPE_CHECKING:
+    from mien.service.app import Parts
+
+T = TypeVar("T")
+
+router = APIRouter()
+
+_WHY = {
+    401: "The service has an API key, and the request does not.",
+    403: "The request comes from a page of another site, or films are turned off.",
+    413: "Too many bytes, pixels or pictures.",
+    415: "No picture, or no film, by its content.",
+    422: "An option, the form or the file is at fault.",
+    500: "A fault of the service.",
+    503: "The queue is full; try again after Retry-After.",
+    504: "It took too long.",
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"description": _WHY[status]} for status in statuses}
+
+
+def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
+    """The body of a request in OpenAPI: a form with files, or the bytes of one."""
+    raw = {"schema": {"type": "string", "format": "binary"}}
+    form = {
+        "schema": {
+            "type": "object",
+            "required": [field],
+            "properties": {
+                field: {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+            },
+        }
+    }
+    content = {"multipart/form-data": form, **dict.fromkeys(types, raw)}
+    return {"requestBody": {"required": True, "description": most, "content": content}}
+
+
+@router.post(
+    PICTURES,
+    summary="Faces and expressions in one or more pictures",
+    response_model=None,
+    responses={200: {"model": Recognised}, **_problems(401, 403, 413, 415, 422, 500, 503, 504)},
+    openapi_extra=_files(
+        "image",
+        ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream"),
+        "JPEG, PNG, WebP, BMP or GIF by content, whatever the name and the declared type; of several frames the first.",
+    ),
+)
+async def recognise(request: Request, options: Annotated[Options, Query()]) -> Response:
+    """One picture at fault is told as a problem; among several it is told in its place and the others are done."""
+    parts = _parts(request)
+    parts.engine.check(options)
+    uploads = await read_uploads(request, "image", parts.settings.max_pictures)
+    request.state.visit.take_places(len(uploads))
+    work = asyncio.gather(*(parts.engine.recognise(upload, options) for upload in uploads))
+    answers = await _unless_gone(request, work)
+    if len(answers) == 1 and answers[0].refusal:
+        raise answers[0].refusal
+    for answer in answers:
+        if answer.refusal:
+            parts.metrics.refusals.labels(answer.refusal.reason).inc()
+    images = [answer.data for answer in answers]
+    faces = sum(len(image["faces"]) for image in images)
+    parts.metrics.pictures.inc(sum(answer.refusal is None for answer in answers))
+    parts.metrics.faces.inc(faces)
+    request.state.did = f"{_counted(len(images), 'picture')}, {_counted(faces, 'face')}"
+    return _json({"model": parts.engine.card.name, "images": images})
+
+
+@router.post(
+    FILMS,
+    summary="Faces and expressions in a film, frame by frame",
+    response_model=None,
+    responses={
+        200: {
+            "description": "A line of JSON for each frame that is looked at, then one that says the film is done.",
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/FilmRow"},
+                            {"$ref": "#/components/schemas/FilmEnd"},
+                        ]
+                    }
+                }
+            },
+        },
+        **_problems(401, 403, 413, 415, 422, 500, 503, 504),
+    },
+    openapi_extra=_files(
+        "video",
+        ("video/mp4", "video/webm", "application/octet-stream"),
+        "MP4, QuickTime, WebM, Matroska or AVI by content.",
+    ),
+)
+async def recognise_film(request: Request, options: Annotated[FilmOptions, Query()]) -> Response:
+    """Faces keep their number from frame to frame, and their probabilities are smoothed."""
+    parts = _parts(request)
+    parts.engine.check(options)
+    (upload,) = await read_uploads(request, "video", 1)
+    film = await parts.films.open(upload, options)
+    request.state.did = "a film"
+    return FilmAnswer(film)
+
+
+@router.get(
+    "/v1/model",
+    summary="What the model is, and what the service takes",
+    response_model=None,
+    responses={200: {"model": Model}, **_problems(401, 403, 500)},
+)
+async def model(request: Request) -> Response:
+    """The card says what the model was trained on, what it is worth and what it must not be used for."""
+    parts = _parts(request)
+    card = parts.engine.card
+    return _json(
+        {
+            "name": card.name,
+            "version": mien.__version__,
+            "labels": list(card.labels),
+            "taxonomies": {name: list(labels) for name, labels in parts.engine.taxonomies.items()},
+            "card": json.loads(card.to_json()),
+            "limits": parts.settings.limits(),
+        }
+    )
+
+
+@router.get("/health/live", summary="Whether the process answers", response_model=Health)
+async def live() -> Response:
+    """For a restart where it does not."""
+    return _json({"status": "ok"})
+
+
+@router.get(
+    "/health/ready",
+    summary="Whether pictures are taken",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "Not yet, or not any more."}},
+)
+async def ready(request: Request) -> Response:
+    """For a balancer in front."""
+    is_ready = _parts(request).ready
+    return _json({"status": "ok" if is_ready else "not ready"}, 200 if is_ready else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="Counts for Prometheus",
+    response_model=None,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_problems(401, 403)},
+)
+async def metrics(request: Request) -> Response:
+    """In the text format of Prometheus."""
+    return Response(_parts(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(json.dumps(data, allow_nan=False), status, media_type="application/json")
+
+
+async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
+    """What some work gives; it is given up when the caller hangs up.
+
+    Raises:
+        ClientDisconnect: the caller did.
+    """
+    gone = asyncio.ensure_future(_gone(request))
+    either: set[asyncio.Future[Any]] = {work, gone}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        gone.cancel()
+        work.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,166 @@
+"""Running the service: a socket, one or several workers, logs, and an end that finishes what is under way."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from mien.errors import DataError
+from mien.recognition.classifier import Classifier
+from mien.service.app import create_app
+from mien.service.metrics import SHARED
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from mien.service.openapi import Service
+    from mien.service.settings import Settings
+
+_BACKLOG = 512
+_PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "mien.service": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any free one.
+
+    Raises:
+        DataError: the address is none of this machine's, or it is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise DataError(f"Expected a host of this machine, got {host!r}. Try 127.0.0.1.") from error
+    listener = socket.socket(family, kind, protocol)
+    if os.name == "posix":  # elsewhere it would let two services share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"Expected a free port of this machine, got {host}:{port} ({reason}). Choose another with --port or --host."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a host."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
+    """All that can fail before the service starts.
+
+    Args:
+        settings: of each worker.
+        workers: processes; each loads the model by itself.
+
+    Raises:
+        ModelError: the model is missing or is not one of mien's.
+    """
+    if workers == 1:
+        return configure(create_app(settings), settings, workers=1)
+    Classifier(settings.model)  # one that is at fault is told here, not by each worker
+    return configure(functools.partial(_make_worker, settings), settings, workers=workers)
+
+
+def serve(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Serve until the process is told to end (SIGTERM, Ctrl-C); what is under way then is finished.
+
+    Args:
+        config: what `prepare` gives.
+        listener: what `bind` gives; it is closed at the end.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended it.
+    """
+    if config.workers == 1:
+        _serve_here(config, listener)
+        return
+    with tempfile.TemporaryDirectory(prefix="mien-metrics-") as folder:
+        os.environ[SHARED] = folder  # the workers share their counts there; nothing else
+        try:
+            group = _Workers(config, [listener])
+            group.run()
+        finally:
+            del os.environ[SHARED]
+    if group.interrupted:
+        raise KeyboardInterrupt
+
+
+def _make_worker(settings: Settings) -> Service:
+    """The application of one worker, which ends when its keeper is gone, or it would hold the port for ever."""
+    keeper = multiprocessing.parent_process()
+    if keeper is not None:
+        threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
+    return create_app(settings)
+
+
+def _end_after(process: BaseProcess) -> None:
+    process.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Workers(Multiprocess):
+    """Uvicorn's keeper of workers, which remembers that Ctrl-C ended it."""
+
+    interrupted = False
+
+    def handle_int(self) -> None:
+        self.interrupted = True
+        super().handle_int()
+
+
+def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
+    # When it is done, the server raises the signal that ended it once more; that is no failure.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
+    """How Uvicorn serves an application, or with several workers what makes one in each."""
+    return uvicorn.Config(
+        app,
+        factory=workers > 1,
+        workers=workers,
+        http="h11",  # it bounds the size of headers
+        ws="none",
+        lifespan="on",
+        loop="asyncio",
+        interface="asgi3",
+        log_config=_LOGGING,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=int(max(settings.deadline, 1)) + 1,
+        timeout_worker_healthcheck=_PATIENCE,
+    )

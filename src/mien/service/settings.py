@@ -1,0 +1,92 @@
+"""`Settings`: all that can be set about the service, frozen and checked at birth."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from mien.errors import DataError
+from mien.recognition.models import DEFAULT
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service runs and what it refuses. Limits are those of one worker.
+
+    Args:
+        model: a bundled name, an `.onnx` file or a run folder.
+        threads: pictures that are worked on at once; 0 for one on each processor core.
+        max_bytes: of a request with pictures.
+        max_pixels: of one picture, and of a frame of a film.
+        max_pictures: in one request.
+        queue: pictures that may be in the house at once, received, waiting or worked on.
+        held_bytes: of all requests that are in the house, films among them.
+        deadline: seconds from the first byte of a request to the last of its answer.
+        max_film_bytes: of a film; 0 turns films off.
+        max_film_frames: of a film that are looked at; the rest is left out.
+        film_deadline: seconds of work on a film; the rest is left out.
+        films: films that are worked on at once.
+        api_key: what callers must know; `None` lets everyone in who can reach the port.
+
+    Raises:
+        DataError: a setting is out of its range.
+    """
+
+    model: str = DEFAULT
+    threads: int = 0
+    max_bytes: int = 20 * MEGABYTE
+    max_pixels: int = 50_000_000
+    max_pictures: int = 16
+    queue: int = 64
+    held_bytes: int = 256 * MEGABYTE
+    deadline: float = 30.0
+    max_film_bytes: int = 100 * MEGABYTE
+    max_film_frames: int = 9000
+    film_deadline: float = 600.0
+    films: int = 1
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "max_film_bytes"):
+            self._expect(name, least=0)
+        for name in ("max_bytes", "max_pixels", "max_pictures", "queue", "max_film_frames", "films"):
+            self._expect(name, least=1)
+        for name in ("deadline", "film_deadline"):
+            if not 0 < getattr(self, name) <= 86_400:
+                raise DataError(
+                    f"Expected {name} above 0 and up to 86,400 seconds, got {getattr(self, name)}."
+                )
+        if self.queue < self.max_pictures:
+            raise DataError(
+                f"Expected a queue of at least max_pictures ({self.max_pictures}) places, got {self.queue}. "
+                "Make the queue longer or max_pictures less."
+            )
+        if self.held_bytes < max(self.max_bytes, self.max_film_bytes):
+            raise DataError(
+                "Expected held_bytes of at least one request's worth (max_bytes and max_film_bytes), "
+                f"got {self.held_bytes}. Raise it, or lower those."
+            )
+        if self.api_key is not None and (len(self.api_key) < 8 or not self.api_key.isascii()):
+            raise DataError(
+                "Expected an API key of at least 8 ASCII characters, got another. Choose a longer one."
+            )
+
+    @property
+    def cores(self) -> int:
+        """Pictures that are worked on at once."""
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.threads or usable or 1
+
+    def limits(self) -> dict[str, int | float]:
+        """What a caller may want to know beforehand."""
+        names = (
+            "max_bytes", "max_pixels", "max_pictures", "queue", "deadline",
+            "max_film_bytes", "max_film_frames", "film_deadline",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    def _expect(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise DataError(f"Expected {name} of {least} or more, got {getattr(self, name)}.")

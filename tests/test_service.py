@@ -1,0 +1,457 @@
+"""The HTTP service on a real socket: what it answers, what it refuses, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.cli import run
+from mien.recognition.video import VideoWriter
+from mien.service.settings import Settings
+from tests.conftest import make_onnx
+from tests.service import (
+    FORM,
+    PORTRAIT,
+    Running,
+    encoded,
+    form,
+    no_file_can_be_written,
+    portrait,
+    running,
+    small_portrait,
+)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running(Settings(threads=2, max_bytes=2_000_000, max_pixels=2_000_000, max_pictures=4)) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The portrait moves to the right for six frames."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    face = np.asarray(small_portrait())
+    with VideoWriter(path, 10, (320, 240)) as writer:
+        for i in range(6):
+            frame = np.full((240, 320, 3), 90, np.uint8)
+            frame[20 : 20 + face.shape[0], 5 * i : 5 * i + face.shape[1]] = face
+            writer.write(frame)
+    return path.read_bytes()
+
+
+# What it answers
+
+
+def test_the_answer_is_that_of_the_command(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", str(PORTRAIT), "--json"]) == 0
+    (expected,) = json.loads(capsys.readouterr().out)["images"]
+    reply = service.send((PORTRAIT.name, PORTRAIT.read_bytes()))
+    assert reply.status == 200
+    (image,) = reply.json["images"]
+    assert image.pop("source") == "grace_hopper.jpg"
+    (face,) = image.pop("faces")
+    (wanted,) = expected.pop("faces")
+    expected.pop("source")
+    assert image == expected
+    assert face.pop("probabilities") == pytest.approx(wanted.pop("probabilities"), abs=1e-4)
+    assert face.pop("score") == pytest.approx(wanted.pop("score"), abs=1e-4)
+    assert face.pop("confidence") == pytest.approx(wanted.pop("confidence"), abs=1e-4)
+    assert face == wanted
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream", ""])
+def test_a_raw_body_is_one_picture_whatever_it_is_called(service: Running, kind: str) -> None:
+    reply = service.send_raw(portrait(), kind=kind)
+    assert reply.status == 200
+    assert reply.json["images"][0]["faces"] == service.send(("a", portrait())).json["images"][0]["faces"]
+    assert len(reply.json["images"][0]["faces"]) == 1
+
+
+def test_one_at_fault_stops_no_other(service: Running) -> None:
+    files = [
+        ("a.jpg", portrait()),
+        ("../../etc/b.jpg", portrait()[:2000]),
+        ("C:\\c\x1b.txt", b"hello"),
+        ("", portrait()),
+    ]
+    reply = service.send(*files)
+    assert reply.status == 200
+    images = reply.json["images"]
+    assert [one["source"] for one in images] == ["a.jpg", "b.jpg", "c.txt", "image-4"]
+    assert [len(one["faces"]) for one in images] == [1, 0, 0, 1]
+    assert [one["error"] is None for one in images] == [True, False, False, True]
+    assert images[1]["error"].startswith("Expected a whole JPEG picture, got one cut short")
+    assert "got bytes that begin with 68 65 6c 6c 6f" in images[2]["error"]
+    assert (images[1]["width"], images[1]["height"]) == (None, None)
+
+
+def test_options(service: Running) -> None:
+    two = np.concatenate([np.asarray(small_portrait(200)), np.asarray(small_portrait(200))[:, ::-1]], axis=1)
+    data = encoded(Image.fromarray(two), "PNG")
+
+    def faces(options: str) -> list[Any]:
+        return list(service.send_raw(data, options).json["images"][0]["faces"])
+
+    both = faces("")
+    assert len(both) == 2
+    assert faces("max_faces=1") == both[:1]
+    assert len(faces("min_confidence=0.5")) == 2
+    assert faces("min_confidence=1") == []
+    for name, labels in service.get("/v1/model").json["taxonomies"].items():
+        assert all(list(face["probabilities"]) == labels for face in faces(f"taxonomy={name}"))
+
+
+def test_a_heat_map_lies_over_its_face(service: Running) -> None:
+    (plain,) = service.send_raw(portrait()).json["images"][0]["faces"]
+    (face,) = service.send_raw(portrait(), "explain=true").json["images"][0]["faces"]
+    heat = face.pop("heat")
+    assert face == plain
+    assert heat["label"] == face["label"]
+    values = np.array(heat["values"])
+    assert values.ndim == 2
+    assert (values.min() >= 0, values.max()) == (True, 1)
+    box = face["box"]
+    middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 1])
+    assert np.array(heat["transform"]) @ middle == pytest.approx([24, 24], abs=3)
+
+
+def animated(kind: str, mode: str = "RGB") -> bytes:
+    rest = [Image.new(mode, small_portrait().size)] * 3
+    return encoded(small_portrait().convert(mode), kind, save_all=True, append_images=rest)
+
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    "PNG": lambda: portrait("PNG"),
+    "WebP": lambda: portrait("WEBP"),
+    "BMP": lambda: portrait("BMP"),
+    "GIF": lambda: portrait("GIF"),
+    "CMYK": lambda: encoded(small_portrait().convert("CMYK"), "JPEG"),
+    "progressive gray": lambda: encoded(small_portrait().convert("L"), "JPEG", progressive=True),
+    "animated GIF": lambda: animated("GIF"),
+    "animated WebP": lambda: animated("WEBP"),
+    "animated PNG": lambda: animated("PNG", "RGBA"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_of_all_kinds(service: Running, kind: str) -> None:
+    reply = service.send(("picture.txt", KINDS[kind]()))
+    assert reply.status == 200
+    (image,) = reply.json["images"]
+    assert (image["width"], image["height"]) == small_portrait().size
+    assert len(image["faces"]) == 1
+
+
+def test_a_picture_is_turned_upright(service: Running) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = small_portrait().transpose(Image.Transpose.ROTATE_90)
+    (image,) = service.send_raw(encoded(lying, "JPEG", exif=exif, quality=95)).json["images"]
+    assert (image["width"], image["height"]) == small_portrait().size
+    assert len(image["faces"]) == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3, 16_000), (48, 48), (1000, 7)])
+def test_pictures_of_odd_sizes(service: Running, size: tuple[int, int]) -> None:
+    reply = service.send_raw(encoded(Image.new("RGB", size, "gray"), "PNG"))
+    assert reply.status == 200
+    assert reply.json["images"][0] == {
+        "source": "image", "width": size[0], "height": size[1], "error": None, "faces": [],
+    }  # fmt: skip
+
+
+def test_another_model(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    settings = Settings(threads=1, model=str(make_onnx(tmp_path / "private" / "model.onnx")))
+    with running(settings) as service:
+        told = service.get("/v1/model")
+        assert (told.json["name"], told.json["taxonomies"]) == (
+            "test",
+            {"fer2013": list(mien.FER2013.classes)},
+        )
+        assert service.send_raw(portrait()).json["model"] == "test"
+        reply = service.send_raw(portrait(), "explain=true")
+        assert (reply.status, reply.json["expected"]) == (422, "a model that gives heat maps")
+        assert service.send_raw(portrait(), "taxonomy=ferplus").json["received"] == "ferplus"
+        assert "private" not in str((told.body, reply.body))
+
+
+def test_the_model_tells_itself(service: Running) -> None:
+    told = service.get("/v1/model").json
+    card = mien.Classifier().card
+    assert (told["name"], told["labels"], told["version"]) == (card.name, list(card.labels), mien.__version__)
+    assert told["taxonomies"][card.taxonomy] == told["labels"]
+    assert told["card"] == json.loads(card.to_json())
+    assert (told["limits"]["max_bytes"], told["limits"]["max_pictures"]) == (2_000_000, 4)
+
+
+def test_health_and_the_page(service: Running) -> None:
+    for path in ("/health/live", "/health/ready"):
+        assert (service.get(path).status, service.get(path).json) == (200, {"status": "ok"})
+    page = service.get("/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert service.get("/page/index.html").body == page.body
+    assert service.get("/page/../app.py").status == service.get("/page/%2e%2e/app.py").status == 404
+
+
+def test_what_is_counted(service: Running) -> None:
+    before = {name: service.metric(name) for name in ("mien_pictures_total", "mien_faces_total")}
+    service.send(("a", portrait()), ("b", portrait()), ("c", b"no picture"))
+    assert service.metric("mien_pictures_total") == before["mien_pictures_total"] + 2
+    assert service.metric("mien_faces_total") == before["mien_faces_total"] + 2
+    assert service.metric('mien_refusals_total{reason="kind"}') >= 1
+    assert service.metric("mien_batch_faces_sum") >= 2
+    assert service.metric("mien_queue") == service.metric("mien_held_bytes") == 0
+
+
+# What it refuses
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png_bomb(side: int) -> bytes:
+    """A picture that says it is huge; what stands in it would never fill it."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
+
+
+REFUSED: dict[str, tuple[int, str, bytes, str]] = {
+    "no face of a picture": (415, "", b"%PDF-1.7 and more", "image/jpeg"),
+    "TIFF": (415, "", portrait("TIFF"), "image/tiff"),
+    "SVG": (415, "", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+    "a pickle": (415, "", b"\x80\x04\x95\x1a\x00.", "application/octet-stream"),
+    "packed": (415, "", b"\x1f\x8b\x08\x00" + bytes(9), "image/png"),
+    "JSON": (415, "", b'{"url": "http://example.org/a.jpg"}', "application/json"),
+    "nothing": (422, "", b"", "image/jpeg"),
+    "cut short": (422, "", portrait()[:3000], "image/jpeg"),
+    "a bomb": (413, "", png_bomb(60_000), "image/png"),
+    "more bytes": (413, "", b"\xff\xd8\xff" + bytes(2_000_000), "image/jpeg"),
+    "no faces wanted": (422, "max_faces=0", portrait(), "image/jpeg"),
+    "no number": (422, "max_faces=many", portrait(), "image/jpeg"),
+    "not a number": (422, "min_confidence=nan", portrait(), "image/jpeg"),
+    "too sure": (422, "min_confidence=1.5", portrait(), "image/jpeg"),
+    "other labels": (422, "taxonomy=imagenet", portrait(), "image/jpeg"),
+    "no truth": (422, "explain=perhaps", portrait(), "image/jpeg"),
+    "no option": (422, "maxfaces=3", portrait(), "image/jpeg"),
+    "another part": (422, "", form(("a.jpg", portrait()), name="file"), FORM),
+    "text": (422, "", form(("a", b"x")).replace(b'; filename="a"', b""), FORM),
+    "no boundary": (422, "", form(("a", portrait())), "multipart/form-data"),
+    "no end": (422, "", form(("a", portrait()))[:200], FORM),
+    "no form": (422, "", b"\r\n" * 1000, FORM),
+    "an empty part": (422, "", form(("a.jpg", b"")), FORM),
+    "many parts": (413, "", form(*[(f"{i}.jpg", portrait()) for i in range(5)]), FORM),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_problem_says_what_was_expected_received_and_to_do(service: Running, case: str) -> None:
+    status, options, body, kind = REFUSED[case]
+    reply = service.send_raw(body, options, kind=kind)
+    assert reply.status == status, reply.body
+    check_problem(reply)
+
+
+def check_problem(reply: Any) -> None:
+    problem = reply.json
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert set(problem) == {"type", "title", "status", "detail", "expected", "received", "remedy"}
+    assert problem["status"] == reply.status
+    assert problem["detail"] == f"Expected {problem['expected']}, got {problem['received']}."
+    assert problem["remedy"].endswith((".", "?")) or "curl" in problem["remedy"]
+    assert "\n" not in problem["detail"] + problem["remedy"]
+
+
+def test_the_router_refuses_in_the_same_words(service: Running) -> None:
+    for method, path, status in [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/recognise", 405),
+        ("DELETE", "/v1/model", 405),
+        ("OPTIONS", "/v1/recognise", 405),
+        ("GET", "/page/nothing.js", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/redoc", 404),
+    ]:
+        reply = service.ask(method, path)
+        assert reply.status == status
+        check_problem(reply)
+        assert "access-control-allow-origin" not in reply.headers
+
+
+def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as raw:
+        raw.sendall(
+            b"POST /v1/recognise HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(40):  # 2.6 MB in all
+            raw.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        raw.sendall(b"0\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_says_that_it_is_too_large_is_not_awaited(service: Running) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as raw:
+        raw.sendall(b"POST /v1/recognise HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_every_answer_carries_the_security_headers(service: Running) -> None:
+    for reply in (
+        service.get("/"),
+        service.get("/nothing"),
+        service.get("/v1/model"),
+        service.send_raw(b"x"),
+    ):
+        policy = dict(part.split(" ", 1) for part in reply.headers["content-security-policy"].split("; "))
+        assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+        assert "unsafe" not in reply.headers["content-security-policy"]
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert "server" not in reply.headers
+    assert service.get("/v1/model").headers["cache-control"] == "no-store"
+
+
+def test_pages_of_other_sites_are_refused(service: Running) -> None:
+    for site, status in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]:
+        reply = service.ask(
+            "POST", "/v1/recognise", portrait(), {"Content-Type": "image/jpeg", "Sec-Fetch-Site": site}
+        )
+        assert reply.status == status
+    assert service.get("/", **{"Sec-Fetch-Site": "cross-site"}).status == 200  # a link from elsewhere
+
+
+def test_the_key() -> None:
+    with running(Settings(threads=1, api_key="a long secret")) as service:
+        for headers in ({}, {"X-API-Key": "another"}, {"Authorization": "Bearer a long"}, {"X-API-Key": "ß"}):
+            reply = service.get("/v1/model", **{k: v.encode().decode("latin-1") for k, v in headers.items()})
+            assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
+            check_problem(reply)
+        assert service.get("/metrics").status == 401
+        assert service.get("/v1/model", **{"X-API-Key": "a long secret"}).status == 200
+        assert service.get("/metrics", Authorization="bearer a long secret").status == 200
+        assert service.get("/health/ready").status == service.get("/").status == 200
+
+
+# Films
+
+
+def test_a_film_comes_line_by_line(service: Running, film: bytes) -> None:
+    for reply in (
+        service.send_raw(film, kind="video/mp4", to="/v1/recognise/video"),
+        service.send(("my.mp4", film), to="/v1/recognise/video"),
+    ):
+        assert (reply.status, reply.headers["content-type"]) == (200, "application/x-ndjson")
+        *rows, end = reply.lines
+        assert end == {"done": True, "frames": 6, "error": None}
+        assert [row["frame"] for row in rows] == list(range(6))
+        assert [row["seconds"] for row in rows] == pytest.approx([i / 10 for i in range(6)], abs=0.01)
+        assert {len(row["faces"]) for row in rows} == {1}
+        assert {row["faces"][0]["track"] for row in rows} == {1}
+        assert (rows[0]["width"], rows[0]["height"]) == (320, 240)
+
+
+def test_options_of_a_film(service: Running, film: bytes) -> None:
+    def rows(options: str) -> list[Any]:
+        return service.send_raw(film, options, kind="video/mp4", to="/v1/recognise/video").lines[:-1]
+
+    assert [row["frame"] for row in rows("every=2")] == [0, 2, 4]
+    assert all(
+        face["heat"]["label"] == face["label"] for row in rows("explain=1&every=3") for face in row["faces"]
+    )
+    assert [row["faces"] for row in rows("min_confidence=1&every=3")] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (415, portrait()),
+        (415, b"#EXTM3U\n#EXT-X-VERSION:3\nfile:///etc/passwd\n"),
+        (415, b"ffconcat version 1.0\nfile /etc/passwd\n"),
+        (422, b"\x00\x00\x00\x18ftypmp42" + bytes(500)),
+        (422, b"\x1aE\xdf\xa3" + os.urandom(500)),
+        (422, b""),
+    ],
+)
+def test_what_is_no_film_is_refused(service: Running, status: int, body: bytes) -> None:
+    reply = service.send_raw(body, kind="video/mp4", to="/v1/recognise/video")
+    assert reply.status == status
+    check_problem(reply)
+
+
+def test_a_damaged_film_gives_what_is_there(service: Running, film: bytes) -> None:
+    at = film.index(b"mdat") + 1500
+    reply = service.send_raw(
+        film[:at] + bytes(400) + film[at + 400 :], kind="video/mp4", to="/v1/recognise/video"
+    )
+    assert reply.status == 200
+    assert reply.lines[-1]["done"] is True
+    assert reply.lines[-1]["frames"] == len(reply.lines) - 1
+
+
+def test_limits_of_films(film: bytes) -> None:
+    with running(Settings(threads=1, max_film_frames=3, max_pixels=400 * 300)) as service:
+        *rows, end = service.send(("a.mp4", film), to="/v1/recognise/video").lines
+        assert (len(rows), end["frames"]) == (3, 3)
+        assert "up to 3 frames" in end["error"]
+    with running(Settings(threads=1, film_deadline=1e-6)) as service:
+        *rows, end = service.send(("a.mp4", film), to="/v1/recognise/video").lines
+        assert len(rows) == 1
+        assert "seconds of work" in end["error"]
+    with running(Settings(threads=1, max_pixels=1000)) as service:
+        reply = service.send(("a.mp4", film), to="/v1/recognise/video")
+        assert (reply.status, reply.json["received"]) == (413, "320x240")
+    with running(Settings(threads=1, max_film_bytes=0)) as service:
+        reply = service.send(("a.mp4", film), to="/v1/recognise/video")
+        assert (reply.status, reply.json["received"]) == (403, "a film, and films are turned off here")
+
+
+# What it leaves behind
+
+
+def test_nothing_is_written(service: Running, film: bytes, tmp_path: Path) -> None:
+    large = encoded(Image.new("RGB", (800, 800)), "BMP")  # web frameworks move what is over 1 MB to a disk
+    assert len(large) > 1 << 20
+    with no_file_can_be_written():
+        with pytest.raises(OSError, match="too large"):
+            (tmp_path / "file").write_bytes(b"x")
+        replies = [service.send(("large.bmp", large)), service.send_raw(large)]
+        replies.append(service.send(("film.mp4", film), to="/v1/recognise/video"))
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert replies[2].lines[-1] == {"done": True, "frames": 6, "error": None}
+
+
+def test_the_document_tells_the_routes(service: Running) -> None:
+    document = service.get("/openapi.json").json
+    assert set(document["paths"]) == {
+        "/v1/recognise", "/v1/recognise/video", "/v1/model", "/health/live", "/health/ready", "/metrics",
+    }  # fmt: skip
+    recognise = document["paths"]["/v1/recognise"]["post"]
+    assert {"multipart/form-data", "image/jpeg", "application/octet-stream"} <= set(
+        recognise["requestBody"]["content"]
+    )
+    assert {one["name"] for one in recognise["parameters"]} == {
+        "max_faces",
+        "taxonomy",
+        "min_confidence",
+        "explain",
+    }
+    assert list(recognise["responses"]["415"]["content"]) == ["application/problem+json"]
+    used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert used <= set(document["components"]["schemas"])
+    assert document["components"]["schemas"]["Recognised"]["examples"]

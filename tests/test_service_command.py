@@ -1,0 +1,183 @@
+"""`mien serve` as a process: its start, its sentences, its log, its end, several workers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mien.cli import run
+from tests.service import Running, portrait, wait_until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Running):
+    """A service in a process of its own; what it says is kept."""
+
+    process: subprocess.Popen[str]
+    said: list[str]
+
+
+@contextmanager
+def serving(*options: str, **variables: str) -> Iterator[Process]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mien", "serve", "--port", "0", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    assert process.stderr
+    said = [process.stderr.readline()]
+    reader = threading.Thread(target=lambda: said.extend(process.stderr or ()))
+    reader.start()
+    try:
+        found = re.fullmatch(r"Serving on http://\S+?:(\d+) - Ctrl-C ends it\.\n", said[0])
+        assert found, said
+        service = Process(int(found[1]), process=process, said=said)
+        wait_until(lambda: service.get("/health/ready").status == 200)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(30)
+        reader.join(10)
+        process.stderr.close()
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What the command says where it does not start: one line, exit code 2."""
+    assert run(["serve", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mien: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused(capsys, "--port", port)
+    assert f"Expected a free port of this machine, got 127.0.0.1:{port} (address already in use)." in said
+
+
+def test_a_host_of_another_machine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "got 192.0.2.1:0 (cannot assign" in refused(capsys, "--host", "192.0.2.1", "--port", "0")
+    assert "Expected a host of this machine, got 'not a host'" in refused(capsys, "--host", "not a host")
+
+
+def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "found none" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
+    (tmp_path / "text.onnx").write_text("hello")
+    for workers in ("1", "2"):
+        said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)
+        assert "expected an ONNX model" in said
+    assert "got a Keras file" in refused(capsys, "--model", str(tmp_path / "m.keras"), "--port", "0")
+
+
+def test_a_setting_at_fault_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Expected a queue of at least max_pictures (16) places, got 2." in refused(capsys, "--queue", "2")
+    monkeypatch.setenv("MIEN_API_KEY", "short")
+    assert "API key of at least 8" in refused(capsys)
+    assert run(["serve", "--max-bytes", "many"]) == 2
+    assert "--max-bytes" in capsys.readouterr().err
+
+
+HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "site-packages/av/")
+
+
+def test_start_log_and_end() -> None:
+    with serving("--threads", "1", MIEN_API_KEY="a long secret", MIEN_MAX_BYTES="300000") as service:
+        assert (
+            processor_seconds(service.process.pid) < 2.5
+        )  # which is about its start on a machine that is free
+        loaded = Path(f"/proc/{service.process.pid}/maps").read_text()
+        assert "onnxruntime" in loaded
+        assert [name for name in HEAVY if name in loaded] == []
+        key = {"X-API-Key": "a long secret"}
+        assert service.get("/v1/model", **key).json["limits"]["max_bytes"] == 300_000
+        reply = service.ask(
+            "POST",
+            "/v1/recognise?max_faces=3",
+            portrait(),
+            {"Content-Type": "image/jpeg", **key, "User-Agent": "private agent"},
+        )
+        assert reply.status == 200
+        assert service.get("/secret-place").status == 404
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+    said = "".join(service.said)
+    assert re.search(rf"POST /v1/recognise 200 \d+ ms {len(portrait()):,} bytes 1 picture, 1 face\n", said)
+    assert re.search(r"GET other 404 \d+ ms \(address\)\n", said)
+    for private in ("secret", "max_faces", "agent", "127.0.0.1:" + "x", "health"):
+        assert private not in said.replace("--", "")
+    assert "Warning" not in said
+
+
+def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None:
+    with serving("--host", "0.0.0.0", "--threads", "1") as service:  # noqa: S104
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(20) == 130
+    _, warning, end = service.said
+    assert "everyone who can reach this machine can use it. Set MIEN_API_KEY" in warning
+    assert end == "Stopped.\n"
+
+
+@pytest.mark.slow
+def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
+    with serving("--workers", "2", "--threads", "1") as service:
+        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+
+        def workers() -> set[int]:
+            commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in children.read_text().split()}
+            return {int(pid) for pid, command in commands.items() if "spawn_main" in command}
+
+        wait_until(lambda: len(workers()) == 2)
+        for _ in range(20):
+            assert service.send_raw(portrait()).status == 200
+        assert service.metric("mien_pictures_total") == 20
+        victim = min(workers())
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in workers() and len(workers()) == 2)
+        answered = 0
+        for _ in range(40):
+            try:
+                answered += service.send_raw(portrait()).status == 200
+            except OSError:  # it was taken by the one that died
+                time.sleep(0.1)
+        assert answered >= 38
+        assert service.metric("mien_pictures_total") == 20 + answered
+        assert service.metric("mien_queue") == 0
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_keeper() -> None:
+    with serving("--workers", "2", "--threads", "1") as service:
+        service.process.kill()
+        service.process.wait(10)
+
+        def closed() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", service.port)) != 0
+
+        wait_until(closed)

@@ -1,0 +1,87 @@
+"""docs/service.md says what is so: its examples run, its tables are those of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from inspect import signature
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+
+from mien.cli.serving import serve
+from mien.recognition.video import VideoWriter
+from mien.service.settings import Settings
+from tests.service import Running, portrait, running
+
+TEXT = (Path(__file__).resolve().parents[1] / "docs" / "service.md").read_text()
+CURL = [line for line in TEXT.splitlines() if line.startswith("curl ")]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running(Settings(threads=1, api_key="a long secret")) as it:
+        yield it
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("line", CURL)
+def test_examples_work(service: Running, tmp_path: Path, line: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(portrait())
+    (tmp_path / "other.png").write_bytes(portrait("PNG"))
+    with VideoWriter(tmp_path / "film.mp4", 10, (64, 48)) as writer:
+        for _ in range(6):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    command = line.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}").replace(
+        "$MIEN_API_KEY", "a long secret"
+    )
+    command = command.replace("curl ", "curl --silent --fail --header 'X-API-Key: a long secret' ", 1)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    last = json.loads(done.stdout.splitlines()[-1])
+    if "video" in line:
+        assert last == {"done": True, "frames": 2, "error": None}
+    else:
+        assert [len(image["faces"]) for image in last["images"]] == [1] * line.count("@")
+
+
+def test_the_table_of_options_is_that_of_the_command() -> None:
+    rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (`MIEN_\w+` \| \S*) ?\|", TEXT, re.MULTILINE))
+    hints = get_type_hints(serve, include_extras=True)
+    expected = {}
+    for name, parameter in signature(serve).parameters.items():
+        default = "" if parameter.default is None else f"{parameter.default}".removesuffix(".0")
+        default = parameter.default if isinstance(parameter.default, str) else default
+        expected["--" + name.replace("_", "-")] = f"`{get_args(hints[name])[1].envvar}` | {default}"
+    assert {option: row.rstrip() for option, row in rows.items()} == {
+        k: v.rstrip() for k, v in expected.items()
+    }
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    parameters = signature(serve).parameters
+    for name, value in vars(Settings()).items():
+        assert parameters[name].default == value, name
+
+
+def test_the_tables_of_metrics_and_query_options_are_complete(service: Running) -> None:
+    text = service.get("/metrics", **{"X-API-Key": "a long secret"}).body.decode()
+    told = {
+        name
+        for name in re.findall(r"^# TYPE (mien_\w+) ", text, re.MULTILINE)
+        if not name.endswith("_created")
+    }
+    assert set(re.findall(r"^\| `(mien_\w+)` \|", TEXT, re.MULTILINE)) == told
+    document = service.get("/openapi.json").json["paths"]
+    options = {
+        one["name"]
+        for path in document.values()
+        for how in path.values()
+        for one in how.get("parameters", ())
+    }
+    table = TEXT.partition("| option | |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == options
