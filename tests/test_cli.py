@@ -151,7 +151,21 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     is_one_sentence(
         mien("evaluate", tmp_path / "m.txt", "--data", table), "expected a .onnx, .keras or .h5 file"
     )
-    is_one_sentence(mien("evaluate", "default", "--data", table), "default is bundled|named default")
+    is_one_sentence(mien("model", tmp_path / "m.onnx"), "expected an ONNX model, got something else")
+    is_one_sentence(mien("model", "none"), r"the name of a bundled model \(default, ferplus\)")
+
+
+def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
+    done = mien("evaluate", "default", "--data", table, "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["labels"]) == 7
+    is_one_sentence(mien("evaluate", "default", "--data", table, "--model-labels", "a,b"), "leave --model-labels")
+    is_one_sentence(mien("export", "default", "--format", "h5"), "cannot be turned back")
+    card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]
+    assert (card["taxonomy"], len(card["labels"]), card["output"]) == ("ferplus", 8, "probabilities_2")
+    told = mien("model").stdout
+    for word in ("angry", "contempt", "PublicTest", "MIT", "limits", "trained on"):
+        assert word in told
 
 
 def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:

@@ -80,6 +80,8 @@ def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int,
     assert small.card == card
     assert np.abs(small.probabilities(crops()) - expected).mean() < INT8_MEAN
     assert {path.name for path in tmp_path.iterdir()} == {"m.keras", "m.onnx", "m.int8.onnx"}
+    with pytest.raises(ModelError, match="is int8 already"):
+        quantize(tmp_path / "m.int8.onnx", tmp_path / "again.onnx", crops(64))
 
 
 @pytest.mark.slow
@@ -87,6 +89,7 @@ def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int,
 def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
     keras.utils.set_random_seed(0)
     card = replace(CARD, temperature=1.3, heads=(Head("ferplus", FERPLUS.classes, "probabilities_2", 0.8),))
+    keras.utils.clear_session()  # names as a training's first network has them
     source = save_network(build_network(COMPACT, (7, 8), side=side), tmp_path / "m.keras", card)
     target = export_onnx(source, tmp_path / "m.onnx", card)
     heavy, light = load_classifier(source), Classifier(target)

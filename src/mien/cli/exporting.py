@@ -48,7 +48,7 @@ def export(
     if out_file and out_file.suffix.lower() != suffix:
         raise ModelError(f"{out_file}: expected a name that ends in {suffix} for the format {format_}.")
     loaded = open_model(model, labels=model_labels, scale=pixel_scale)
-    if loaded.path.suffix == ".onnx" and format_ != "int8":
+    if loaded.network is None and (format_ != "int8" or loaded.path.suffix != ".onnx"):
         raise ModelError(
             f"{loaded.path}: expected a Keras file or a run folder, for ONNX cannot be turned back."
         )

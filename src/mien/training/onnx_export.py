@@ -74,11 +74,16 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
 
     Returns:
         The target's path.
+
+    Raises:
+        ModelError: the file is an int8 one already.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    if any(node.op_type == "DequantizeLinear" for node in onnx.load(str(source)).graph.node):
+        raise ModelError(f"{source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is.")
     with replacing(target) as aside:
         prepared = aside.with_name(aside.name + ".pre")
         try:
@@ -177,6 +182,14 @@ def _with_named_outputs(network: keras.Model) -> Any:
 
     from mien.training.networks import FEATURES, HEADS
 
+    class ActivationMaps(keras.layers.Layer):  # type: ignore[misc]  # as a layer, to have a name of its own
+        def __init__(self, head: keras.layers.Dense, name: str) -> None:
+            super().__init__(name=name)
+            self.head = head
+
+        def call(self, features: Any) -> Any:
+            return features @ self.head.kernel + self.head.bias
+
     named = {layer.name for layer in network.layers}
     if FEATURES not in named:
         image = keras.Input(
@@ -189,7 +202,7 @@ def _with_named_outputs(network: keras.Model) -> Any:
         if name in named:
             head = network.get_layer(name)
             outputs[name] = head.output
-            outputs[maps] = features @ head.kernel + head.bias
+            outputs[maps] = ActivationMaps(head, maps)(features)
     return keras.Model(network.input, outputs)
 
 

@@ -118,7 +118,7 @@ def _read(history: History) -> _Course:
     course = {name: columns.get(name, np.full(n, np.nan)) for name in _COLUMNS}
     if np.isnan(course["epoch"]).any():
         course["epoch"] = np.arange(1.0, n + 1)
-    return _Course(**course)
+    return _Course(chosen=None, **course)
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
