@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def row_of(run: Path, note: str) -> dict[str, Any]:
 
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     recipe = Recipe.from_dict(state["recipe"])
-    best = min(state["history"], key=lambda row: row["val_loss"])
+    history = state["history"]
+    best = history[-1] if recipe.select == "last" else min(history, key=lambda row: row["val_loss"])
     private = run / "PrivateTest" / "evaluation.json"
     scores = json.loads(private.read_text(encoding="utf-8")) if private.exists() else None
     published = RECIPES.get(recipe.name)
@@ -40,7 +42,7 @@ def row_of(run: Path, note: str) -> dict[str, Any]:
     )
     machine = describe_machine(())
     return {
-        "date": machine["date"],
+        "date": datetime.fromtimestamp((run / "state.json").stat().st_mtime, UTC).date().isoformat(),
         "run": run.name,
         "recipe": recipe.name,
         "seed": recipe.seed,

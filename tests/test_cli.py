@@ -159,7 +159,9 @@ def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
     done = mien("evaluate", "default", "--data", table, "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["labels"]) == 7
-    is_one_sentence(mien("evaluate", "default", "--data", table, "--model-labels", "a,b"), "leave --model-labels")
+    is_one_sentence(
+        mien("evaluate", "default", "--data", table, "--model-labels", "a,b"), "leave --model-labels"
+    )
     is_one_sentence(mien("export", "default", "--format", "h5"), "cannot be turned back")
     card = json.loads(mien("model", "ferplus", "--json").stdout)["card"]
     assert (card["taxonomy"], len(card["labels"]), card["output"]) == ("ferplus", 8, "probabilities_2")

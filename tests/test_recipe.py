@@ -8,7 +8,6 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from mien.errors import ModelError
-from mien.training.augmentation import Augmentation
 from mien.training.recipe import RECIPES, Recipe, get_recipe
 
 

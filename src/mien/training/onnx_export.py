@@ -83,7 +83,9 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     if any(node.op_type == "DequantizeLinear" for node in onnx.load(str(source)).graph.node):
-        raise ModelError(f"{source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is.")
+        raise ModelError(
+            f"{source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is."
+        )
     with replacing(target) as aside:
         prepared = aside.with_name(aside.name + ".pre")
         try:

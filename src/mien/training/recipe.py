@@ -227,8 +227,8 @@ RECIPES = {
             joint=1.0,
             drop_copies=True,
             command="mien train --data fer2013.csv --votes FERPlus --recipe small --precision bfloat16",
-            cost="not measured: no run was made to its end",
-            expected="not measured: no run was made to its end",
+            cost="1.93 hours on two cores of an AMD EPYC (AVX512-BF16) that did other work too",
+            expected="68.57% on FER2013's PublicTest and 68.77% on PrivateTest, 85.66% on FER+'s test, one seed",
         ),
     )
 }
