@@ -44,6 +44,7 @@ class Claim:
 INSTALLATION = {
     "git clone URL mien && cd mien && make demo",
     "pip install -e '.[cli]'",
+    "pip install -e '.[serve]'",
     "pip install -e '.[cli,train]'",
 }
 FAST = {
@@ -52,6 +53,7 @@ FAST = {
         r"photo\.jpg +(neutral|happy) +\d+%", leaves="annotated/photo.jpg"
     ),
     "mien predict photo.jpg --json": Claim('"faces": \\[{"box"'),
+    "mien serve": Claim("HTTP API", run="mien serve --help"),
     "recognizer = mien.Recognizer": Claim(
         r"^Box\(x=\d+, y=\d+, width=\d+, height=\d+\) (neutral|happy) \d+%$"
     ),

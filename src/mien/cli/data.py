@@ -37,7 +37,13 @@ def check(
     """Say and plot what a data set holds: counts, duplicates, copies across splits, conflicts, blanks."""
     from mien.data.dataset import SPLITS, TRAINING
     from mien.data.inspection import inspect, require_classes, require_splits
+    from mien.errors import DataError
+    from mien.labels import FERPLUS
 
+    if votes and labels != FERPLUS.name:
+        raise DataError(
+            f"The votes are counted with the labels {FERPLUS.name} only. Add --labels {FERPLUS.name}."
+        )
     dataset = load_data(path, labels or "fer2013", votes, cache=cache)
     found = inspect(dataset)
     if json:
