@@ -203,6 +203,7 @@ async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
     finally:
         gone.cancel()
         work.cancel()
+        await asyncio.gather(work, return_exceptions=True)  # until it is given up: its place is free only then
 
 
 async def _gone(request: Request) -> None:
