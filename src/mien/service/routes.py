@@ -203,7 +203,8 @@ async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
     finally:
         gone.cancel()
         work.cancel()
-        await asyncio.gather(work, return_exceptions=True)  # until it is given up: its place is free only then
+        # Until it is given up: only then is its place free.
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _gone(request: Request) -> None:
