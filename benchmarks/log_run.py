@@ -18,7 +18,7 @@ from typing import Any
 from machine import describe_machine
 
 COLUMNS = (
-    "date", "run", "recipe", "seed", "command_options", "network", "parameters_note", "data", "epochs_done", "hours",
+    "date", "run", "recipe", "seed", "changed_from_recipe", "network", "settings", "data", "epochs_done", "hours",
     "selected_epoch", "public_loss", "public_accuracy", "private_accuracy", "private_duplicate_free", "machine", "note",
 )  # fmt: skip
 _KEY = ("run", "recipe", "seed")
@@ -46,9 +46,9 @@ def row_of(run: Path, note: str) -> dict[str, Any]:
         "run": run.name,
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "command_options": "; ".join(f"{name}={getattr(recipe, name)}" for name in changed),
+        "changed_from_recipe": "; ".join(f"{name}={getattr(recipe, name)}" for name in changed),
         "network": json.dumps(state["recipe"]["network"]),
-        "parameters_note": f"precision {recipe.precision}, joint {recipe.joint}, average {recipe.average}",
+        "settings": f"precision {recipe.precision}, joint {recipe.joint}, average {recipe.average}",
         "data": f"{state['data']['source']}: {state['data']['training']} + {state['data']['validation']}",
         "epochs_done": f"{len(state['history'])} of {recipe.epochs}",
         "hours": f"{sum(row['seconds'] for row in state['history']) / 3600:.2f}",

@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 from filelock import FileLock, Timeout
 
-from mien import __version__
-from mien.card import Head, ModelCard
 from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from mien.data.inspection import without_copies
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
-from mien.labels import FERPLUS
-from mien.training.backend import backend_name, fix_seeds, keep_memory
+from mien.training.backend import fix_seeds, keep_memory
 from mien.training.batches import TrainingBatches, joint_targets
+from mien.training.building import at_side_of, build_model, card_of, network_to_save
 from mien.training.callbacks import (
     EpochSeeds,
     FiniteLoss,
@@ -36,8 +34,7 @@ from mien.training.callbacks import (
     RememberingPlateau,
     Reporter,
 )
-from mien.training.networks import HEADS, build_network
-from mien.training.objective import averaged_weights, compile_model, keep_raw_weights
+from mien.training.objective import keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
 from mien.training.saving import load_network
 
@@ -158,14 +155,14 @@ def _train(
     model = (
         load_network(folder / "last.keras", compiled=True)
         if state.epoch
-        else _build(recipe, training, epoch=0)
+        else build_model(recipe, training, epoch=0)
     )
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
     interrupted = False
     try:
         while not _finished(state, recipe):
-            model = _at_side_of(model, recipe, training, state.epoch)
+            model = at_side_of(model, recipe, training, state.epoch)
             batches = TrainingBatches(training, recipe, tuple(teachers.values()))
             _fit(
                 model,
@@ -209,7 +206,7 @@ def _fit(
     keeper = Keeper(
         folder,
         state,
-        lambda: _network_to_save(model, recipe, training, state.epoch - 1),
+        lambda: network_to_save(model, recipe, training, state.epoch - 1),
         card_of(recipe, training),
         stopping=stopping,
         plateau=plateau,
@@ -237,65 +234,6 @@ def _fit(
     )
 
 
-def _build(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
-    side, _ = recipe.side_of(epoch)
-    network = build_network(recipe.network, heads_of(recipe, training), side=side, precision=recipe.precision)
-    model = network
-    if recipe.joint:
-        joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
-        model = keras.Model(network.input, joined, name=network.name)
-    compile_model(model, recipe, len(training.taxonomy), len(TrainingBatches(training, recipe)))
-    return model
-
-
-def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
-    """How many classes each head of a network has."""
-    return (len(training.taxonomy), len(FERPLUS)) if recipe.joint else (len(training.taxonomy),)
-
-
-def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
-    """The card of a network that a recipe trains on a data set, without scores."""
-    return ModelCard(
-        name=f"{recipe.name}-{training.taxonomy.name}",
-        labels=training.taxonomy.classes,
-        taxonomy=training.taxonomy.name,
-        training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
-        recipe=recipe.settings(),
-        made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
-        output=HEADS[0],
-        heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),
-    )
-
-
 def _finished(state: TrainingState, recipe: Recipe) -> bool:
     stopped_early = state.stopping.get("wait", 0) >= recipe.stopping_patience
     return stopped_early or state.epoch >= recipe.epochs
-
-
-def _at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
-    """The model itself, or, where a new side begins, one for that side with its weights and optimizer state."""
-    if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
-        return model
-    fresh = _build(recipe, training, epoch=epoch)
-    fresh.set_weights(model.get_weights())
-    fresh.optimizer.build(fresh.trainable_variables)
-    for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
-        new.assign(old)
-    return fresh
-
-
-def network_of(model: keras.Model) -> keras.Model:
-    """The network inside a model that trains: the same layers, with the heads' probabilities apart."""
-    present = {layer.name for layer in model.layers}
-    heads = [model.get_layer(name).output for name in HEADS if name in present]
-    return keras.Model(model.input, heads if len(heads) > 1 else heads[0], name=model.name)
-
-
-def _network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
-    """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
-    side, _ = recipe.side_of(epoch)
-    plain = build_network(recipe.network, heads_of(recipe, training), side=side)
-    averages = averaged_weights(model)
-    for saved, trained in zip(plain.weights, network_of(model).weights, strict=True):
-        saved.assign(averages.get(id(trained), trained))
-    return plain

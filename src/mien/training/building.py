@@ -1,0 +1,80 @@
+"""The model that trains, and the network that leaves it: heads, sides, averaged weights, card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+
+from mien import __version__
+from mien.card import Head, ModelCard
+from mien.data.dataset import TRAINING
+from mien.labels import FERPLUS
+from mien.training.backend import backend_name
+from mien.training.batches import TrainingBatches
+from mien.training.networks import HEADS, build_network
+from mien.training.objective import averaged_weights, compile_model
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+    from mien.training.recipe import Recipe
+
+
+def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
+    """A compiled model with fresh weights, at the side of an epoch; the heads' probabilities stand side by side."""
+    side, _ = recipe.side_of(epoch)
+    network = build_network(recipe.network, heads_of(recipe, training), side=side, precision=recipe.precision)
+    model = network
+    if recipe.joint:
+        joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
+        model = keras.Model(network.input, joined, name=network.name)
+    compile_model(model, recipe, len(training.taxonomy), len(TrainingBatches(training, recipe)))
+    return model
+
+
+def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
+    """How many classes each head of a network has."""
+    return (len(training.taxonomy), len(FERPLUS)) if recipe.joint else (len(training.taxonomy),)
+
+
+def at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
+    """The model itself, or, where a new side begins, one for that side with its weights and optimizer state."""
+    if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
+        return model
+    fresh = build_model(recipe, training, epoch=epoch)
+    fresh.set_weights(model.get_weights())
+    fresh.optimizer.build(fresh.trainable_variables)
+    for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
+        new.assign(old)
+    return fresh
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network inside a model that trains: the same layers, with the heads' probabilities apart."""
+    present = {layer.name for layer in model.layers}
+    heads = [model.get_layer(name).output for name in HEADS if name in present]
+    return keras.Model(model.input, heads if len(heads) > 1 else heads[0], name=model.name)
+
+
+def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
+    """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
+    side, _ = recipe.side_of(epoch)
+    plain = build_network(recipe.network, heads_of(recipe, training), side=side)
+    averages = averaged_weights(model)
+    for saved, trained in zip(plain.weights, network_of(model).weights, strict=True):
+        saved.assign(averages.get(id(trained), trained))
+    return plain
+
+
+def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
+    """The card of a network that a recipe trains on a data set, without scores."""
+    return ModelCard(
+        name=f"{recipe.name}-{training.taxonomy.name}",
+        labels=training.taxonomy.classes,
+        taxonomy=training.taxonomy.name,
+        training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
+        recipe=recipe.settings(),
+        made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
+        output=HEADS[0],
+        heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),
+    )
