@@ -282,6 +282,7 @@ def test_names_the_first_faulty_row(tmp_path, fault, row):
         (pack_zip({"fer2013.csv": b"<html>"}), "web page"),
         (gzip.compress(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     ],
+    ids=lambda value: "content" if isinstance(value, bytes) else None,  # archives hold the second they are made in
 )  # fmt: skip
 def test_explains_what_is_no_table(tmp_path, content, sentence):
     path = tmp_path / "fer2013.csv"
