@@ -255,7 +255,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
         network.set_weights([w * np.nan for w in network.get_weights()])
         return network
 
-    monkeypatch.setattr("mien.training.trainer.build_network", poisoned)
+    monkeypatch.setattr("mien.training.building.build_network", poisoned)
     with pytest.raises(
         ModelError, match=r"became nan in epoch 1, batch 1: .*lower --learning-rate \(it was 0.001\)"
     ):
