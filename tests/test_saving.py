@@ -85,6 +85,21 @@ def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int,
 
 
 @pytest.mark.slow
+def test_the_pixels_enter_int8_as_they_are(tmp_path: Path) -> None:
+    source = save_network(trained_like(COMPACT), tmp_path / "m.keras", CARD)
+    target = export_onnx(source, tmp_path / "m.onnx", CARD)
+    assert not {node.op_type for node in onnx.load(target).graph.node[:2]} & {
+        "Mul",
+        "Add",
+    }  # no pass to rescale
+    dim = crops(64) // 2  # the range of these is not that of all pictures
+    model = onnx.load(quantize(target, tmp_path / "m.int8.onnx", dim))
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    assert (values[first.input[1]], values[first.input[2]]) == (1, 0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [36, 48])
 def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
     keras.utils.set_random_seed(0)

@@ -100,6 +100,7 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"TensorQuantOverrides": _as_bytes(str(prepared))},
             )
         finally:
             prepared.unlink(missing_ok=True)
@@ -115,6 +116,19 @@ def _heads_of(path: str) -> list[str]:
     import onnx
 
     return [node.name for node in onnx.load(path).graph.node if node.op_type in {"MatMul", "Gemm"}]
+
+
+def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
+    """What the first convolution reads, where that is the picture itself: whole numbers from 0 to 255, kept exactly."""
+    import onnx
+
+    pixels = "image"
+    for node in onnx.load(path).graph.node:
+        if pixels in node.input and node.op_type in {"Reshape", "Transpose"}:
+            pixels = node.output[0]
+        elif pixels in node.input and node.op_type == "Conv":
+            return {pixels: [{"scale": np.array(1, np.float32), "zero_point": np.array(0, np.uint8)}]}
+    return {}
 
 
 class _Crops:
@@ -137,7 +151,7 @@ def _convert(source: str, target: str, card: ModelCard) -> None:
     import tf2onnx
 
     network = keras.models.load_model(source, compile=False)
-    network = _with_named_outputs(_with_plain_reduction(network))
+    network = _with_named_outputs(_simplified(network))
     signature = [tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="image")]
     function = tf.function(lambda image: network(image, training=False), input_signature=signature)
     model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
@@ -147,8 +161,12 @@ def _convert(source: str, target: str, card: ModelCard) -> None:
     onnx.save(model, target)
 
 
-def _with_plain_reduction(network: keras.Model) -> keras.Model:
-    """ONNX has no antialiased resizing: a network that reduces its input does so by two matrix products instead."""
+def _simplified(network: keras.Model) -> keras.Model:
+    """The same network in operators that ONNX has and that are cheap there.
+
+    Antialiased resizing becomes two matrix products. The factor of the rescaling moves into the first convolution,
+    which then sees the pixels as they come: in int8 the pass over the picture takes longer than the convolution.
+    """
     import keras
 
     from mien.training.networks import REDUCTION
@@ -165,18 +183,41 @@ def _with_plain_reduction(network: keras.Model) -> keras.Model:
             narrow = keras.ops.einsum("sw,nhwc->nhsc", self.matrix, images)
             return keras.ops.einsum("sh,nhwc->nswc", self.matrix, narrow)
 
-    def replaced(layer: keras.Layer) -> keras.Layer:
-        return (
-            MatrixReduction(layer)
-            if layer.name == REDUCTION
-            else layer.__class__.from_config(layer.get_config())
-        )
+    folded = _first_convolution_after_rescaling(network)
 
-    if not any(layer.name == REDUCTION for layer in network.layers):
+    def replaced(layer: keras.Layer) -> keras.Layer:
+        if layer.name == REDUCTION:
+            return MatrixReduction(layer)
+        if folded and isinstance(layer, keras.layers.Rescaling):
+            return keras.layers.Identity(name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    if not folded and not any(layer.name == REDUCTION for layer in network.layers):
         return network
     plain = keras.models.clone_model(network, clone_function=replaced)
     plain.set_weights(network.get_weights())
+    if folded:
+        convolution, scale = folded
+        kernel = plain.get_layer(convolution).kernel
+        kernel.assign(kernel * scale)
     return plain
+
+
+def _first_convolution_after_rescaling(network: keras.Model) -> tuple[str, float] | None:
+    """Its name and the rescaling's factor, where nothing but a reduction stands between the two."""
+    import keras
+
+    from mien.training.networks import REDUCTION
+
+    rescaling = next((x for x in network.layers if isinstance(x, keras.layers.Rescaling)), None)
+    first = next((x for x in network.layers if isinstance(x, keras.layers.Conv2D)), None)
+    if rescaling is None or first is None or np.ndim(rescaling.scale) or np.any(rescaling.offset):
+        return None
+    pixels = rescaling.output
+    for layer in network.layers:
+        if layer.name == REDUCTION and layer.input is pixels:
+            pixels = layer.output
+    return (first.name, float(rescaling.scale)) if first.input is pixels else None
 
 
 def _with_named_outputs(network: keras.Model) -> Any:

@@ -1,0 +1,132 @@
+"""Charts of what `search.py` found: accuracy against speed, and what each part of the recipe gives.
+
+usage: python benchmarks/search_figures.py [--out docs/results/search]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.evaluation.figures.style import (
+    BLUE,
+    FAINT,
+    GRID,
+    INK,
+    MUTED,
+    VERMILION,
+    head,
+    house_style,
+    new_figure,
+    save,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "search.json"
+BASE = "network: small"
+
+
+def accuracies(trainings: dict[str, Any]) -> dict[str, list[float]]:
+    """Accuracy on PublicTest in percent by what was trained, a value a seed."""
+    found: dict[str, list[float]] = {}
+    for name, row in trainings.items():
+        found.setdefault(name.rpartition(", seed")[0], []).append(100 * row["public_accuracy"])
+    return found
+
+
+def mean(values: list[float]) -> float:
+    """The mean over seeds."""
+    return sum(values) / len(values)
+
+
+def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
+    """Those that no other beats in both, from the fastest on."""
+    best, front = -1.0, []
+    for name, (_, accuracy) in sorted(points.items(), key=lambda item: -item[1][0]):
+        if accuracy > best:
+            best, front = accuracy, [*front, name]
+    return front
+
+
+def front_figure(found: dict[str, Any]) -> Figure:
+    """Accuracy against faces a second, the front joined by a line."""
+    scores = accuracies(found["trainings"])
+    points = {
+        name: (float(facts["faces_a_second"]), mean(scores[f"network: {name}"]))
+        for name, facts in found["networks"].items()
+        if f"network: {name}" in scores
+    }
+    front = front_of(points)
+    budget = next(iter(found["trainings"].values()))
+    with house_style():
+        figure = new_figure(9, 5.6)
+        axes = figure.subplots()
+        axes.grid(color=GRID)
+        axes.step(*zip(*(points[name] for name in front), strict=True), where="post", color=FAINT, zorder=1)
+        for name, (speed, accuracy) in points.items():
+            axes.plot(speed, accuracy, "o", color=BLUE if name in front else MUTED, markersize=9, zorder=2)
+            facts = found["networks"][name]
+            label = f"{name}\n{facts['multiply_adds'] / 1e6:.0f} M multiply-adds"
+            axes.annotate(
+                label,
+                (speed, accuracy),
+                (8, -4),
+                textcoords="offset points",
+                va="top",
+                color=INK,
+                fontsize=9.5,
+            )
+        axes.margins(x=0.16, y=0.2)
+        axes.set(xlabel="faces a second, int8, one thread", ylabel="accuracy on PublicTest, %")
+        subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels"
+        head(axes, "Accuracy against speed", subtitle)
+    return figure
+
+
+def parts_figure(found: dict[str, Any]) -> Figure:
+    """What accuracy becomes when one part of the recipe is changed."""
+    scores = accuracies(found["trainings"])
+    base = mean(scores[BASE])
+    gains = {
+        name.removeprefix("recipe: "): [value - base for value in values]
+        for name, values in scores.items()
+        if name.startswith("recipe: ")
+    }
+    order = sorted(gains, key=lambda name: mean(gains[name]))
+    with house_style():
+        figure = new_figure(9, 1.6 + 0.45 * len(order))
+        axes = figure.subplots()
+        axes.grid(axis="x", color=GRID)
+        axes.axvline(0, color=FAINT)
+        for row, name in enumerate(order):
+            gain = mean(gains[name])
+            axes.barh(row, gain, height=0.55, color=VERMILION if gain < 0 else BLUE)
+            axes.annotate(
+                f"{gain:+.1f}", (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
+                ha="right" if gain < 0 else "left", va="center", color=INK,
+            )  # fmt: skip
+        axes.set_yticks(range(len(order)), order)
+        axes.tick_params(length=0)
+        axes.margins(x=0.15)
+        axes.set(xlabel="points of accuracy on PublicTest, beside the whole recipe")
+        head(axes, "What one change does", f"the whole recipe on this budget: {base:.1f}%")
+    return figure
+
+
+def main() -> None:
+    """Draw both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "search")
+    folder = parser.parse_args().out
+    found = json.loads(RESULTS.read_text(encoding="utf-8"))
+    print(save(front_figure(found), folder / "front.png"))
+    print(save(parts_figure(found), folder / "parts.png"))
+
+
+if __name__ == "__main__":
+    main()
