@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mien.training.recipe import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
-EPOCHS, SIDE = 24, 24
+EPOCHS, SIDE = 12, 24
 FACES = 64  # in one call, as a photo of a class or a few frames of a film give
 ROUNDS = 15
 
