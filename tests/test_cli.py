@@ -114,7 +114,14 @@ def test_a_path_in_brackets_is_printed_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "cannot be read or written")
+    (tmp_path / "photo.csv").write_text("mine")
+    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a name that ends in .csv")
+    is_one_sentence(mien("data", "draw", tmp_path / "photo.csv", "--n", "21"), "is there already")
+    assert (tmp_path / "photo.csv").read_text() == "mine"
+    assert mien("data", "draw", tmp_path / "photo.csv", "--n", "21", "--force").returncode == 0
+    is_one_sentence(
+        mien("data", "draw", tmp_path / "photo.csv" / "way.csv", "--n", "21"), "cannot be read or written"
+    )
 
 
 def test_options_that_do_not_belong_are_refused(table: Path) -> None:

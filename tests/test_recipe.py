@@ -29,7 +29,22 @@ def test_options_that_are_none_change_nothing() -> None:
     recipe = get_recipe("classic-short")
     assert recipe.with_options(epochs=None, seed=None) == recipe
     changed = recipe.with_options(epochs=1, seed=5, warmup_epochs=None)
-    assert sorted(changed.differences(recipe)) == ["epochs", "seed"]
+    assert sorted(changed.differences(recipe)) == ["epochs", "seed", "sides"]
+
+
+def test_a_shorter_training_keeps_the_shares_of_its_stages() -> None:
+    recipe = get_recipe("classic-short")  # 8 of 22 epochs at 24 pixels, 6 at 36
+    assert recipe.with_options(epochs=11).sides == ((24, 4), (36, 3))
+    for epochs in range(2, 60):
+        short = recipe.with_options(epochs=epochs)
+        assert short.side_of(epochs - 1)[0] == 48  # it always ends on whole pictures
+
+
+def test_notes_stand_only_for_the_training_that_they_tell_of() -> None:
+    recipe = get_recipe("small")
+    assert recipe.with_options(seed=3, precision="bfloat16").expected == recipe.expected
+    changed = recipe.with_options(epochs=3)
+    assert (changed.command, changed.cost, changed.expected) == ("", "", "")
 
 
 def test_notes_make_no_difference() -> None:

@@ -73,9 +73,16 @@ def draw(
     *,
     n: Annotated[int, typer.Option(help="How many faces.")] = 4200,
     seed: Annotated[int, typer.Option(help="Fixes every face.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Draw faces and write them in the form of FER2013."""
     from mien.data.synthetic import synthetic_dataset, write_csv
+    from mien.errors import DataError
+
+    if target.suffix.lower() != ".csv":
+        raise DataError(f"{target}: expected a name that ends in .csv, {target.with_suffix('.csv')} say.")
+    if target.exists() and not force:
+        raise DataError(f"{target} is there already. Give another name, or replace it with --force.")
 
     write_csv(synthetic_dataset(n=n, seed=seed), target)
     out.print(f"Wrote {n:,} drawn faces to {target}. Look at them with: mien data check {target}")

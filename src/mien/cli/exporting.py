@@ -21,6 +21,9 @@ _NAMES = {
     "h5": "facial_emotions_model.h5",
     "keras": "model.keras",
 }
+"""What a file that is made in a run folder is called; one made from a file is called after that."""
+
+_ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras"}
 _CALIBRATION_FACES = 512
 
 
@@ -53,10 +56,19 @@ def export(
             f"{loaded.path}: expected a Keras file or a run folder, for ONNX cannot be turned back."
         )
     card = loaded.card or _make_card(loaded)
-    target = out_file or (loaded.folder or loaded.path.parent) / _NAMES[format_]
+    target = out_file or _place(loaded, format_)
     with progress(f"Writing {target}"):
         _write(loaded, card, format_, target, data=data, labels=labels)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+
+
+def _place(loaded: LoadedModel, format_: str) -> Path:
+    if loaded.folder:
+        return loaded.folder / _NAMES[format_]
+    target = loaded.path.with_name(loaded.path.stem + _ENDINGS[format_])
+    if target.exists() and target.samefile(loaded.path):
+        raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
+    return target
 
 
 def _write(

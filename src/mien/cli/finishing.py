@@ -57,7 +57,9 @@ def _calibrate(
     from mien.evaluation.evaluate import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
+    classifier = replace(classifier, card=replace(classifier.card, temperature=1.0))  # however often it ends
     card = classifier.card
+    assert card is not None  # noqa: S101
     judged = dataset if card.taxonomy == dataset.taxonomy.name else as_ferplus(dataset)
 
     def judge(model: KerasClassifier) -> Evaluation:
@@ -72,7 +74,7 @@ def _calibrate(
             )
 
     raw = judge(classifier)
-    card = replace(card, temperature=card.temperature * fit_temperature(raw.probabilities, raw.true))
+    card = replace(card, temperature=fit_temperature(raw.probabilities, raw.true))
     calibrated = judge(replace(classifier, card=card))
     scores = {**card.scores, "PublicTest (selected on)": _card_scores(calibrated)}
     return replace(classifier, card=replace(card, scores=scores)), calibrated

@@ -144,11 +144,26 @@ class Recipe:
     def with_options(self, **options: Any) -> Recipe:
         """This recipe with some fields set, those that are not `None`.
 
-        `warmup_epochs` never outlasts a shortened training.
+        `warmup_epochs` never outlasts a shortened training, the stages of `sides` keep their shares of a `cosine`,
+        and the notes on command, cost and score are left out where another training than theirs comes of it.
         """
         options = {key: value for key, value in options.items() if value is not None}
         epochs = options.get("epochs", self.epochs)
-        return replace(self, **{"warmup_epochs": min(self.warmup_epochs, max(epochs, 0)), **options})
+        changed = replace(self, **{"warmup_epochs": min(self.warmup_epochs, max(epochs, 0)), **options})
+        if self.schedule == "cosine" and "sides" not in options:
+            changed = replace(changed, sides=self._sides_in(epochs))
+        if set(changed.differences(self)) <= {"seed", "precision"}:
+            return changed
+        return replace(changed, **dict.fromkeys(_NOTES, ""))
+
+    def _sides_in(self, epochs: int) -> tuple[tuple[int, int], ...]:
+        """The stages of a training of another length, each with its share of the epochs."""
+        ends, end = [0], 0
+        for _, length in self.sides:
+            end += length
+            ends.append(round(epochs * end / self.epochs))
+        stages = ((side, ends[i + 1] - ends[i]) for i, (side, _) in enumerate(self.sides))
+        return tuple((side, length) for side, length in stages if length)
 
     def differences(self, other: Recipe) -> list[str]:
         """Names of the fields in which two recipes train differently."""
@@ -222,7 +237,7 @@ RECIPES = {
             cost="1.93 hours on two cores of an AMD EPYC (AVX512-BF16) that did other work too",
             expected="68.57% on FER2013's PublicTest and 68.77% on PrivateTest, 85.66% on FER+'s test, one seed",
         ),
-        # Twice as wide where int8 is fastest, and taught by the bundled `small` besides the labels.
+        # Half as much again in width, and taught by the bundled `small` besides the labels.
         Recipe(
             name="large",
             network=Compact(stem=32, widths=(32, 96, 256), blocks=(1, 1, 2), dropout=0.2),
@@ -243,8 +258,8 @@ RECIPES = {
             distil=0.5,
             drop_copies=True,
             command="mien train --data fer2013.csv --votes FERPlus --recipe large --teacher small --precision bfloat16",
-            cost="not measured",
-            expected="not measured",
+            cost="2.00 hours on two cores of an AMD EPYC (AVX512-BF16) that did other work too",
+            expected="67.68% on FER2013's PublicTest, one seed: under small's 68.71%, so it is not bundled",
         ),
     )
 }
