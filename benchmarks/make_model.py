@@ -1,6 +1,6 @@
 """Make the bundled model from a finished training: int8, calibrated, judged, its scores in its card.
 
-usage: python benchmarks/make_model.py RUN --data fer2013.csv --votes FERPlus [--out src/mien/assets/default.onnx]
+usage: python benchmarks/make_model.py RUN --data fer2013.csv --votes FERPlus [--out src/mien/assets/small.onnx]
        [--private]
 
 RUN is the folder of a training with two heads. Training pictures set the ranges of int8, PublicTest the temperatures.
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--votes", required=True)
-    parser.add_argument("--out", type=Path, default=Path("src/mien/assets/default.onnx"))
+    parser.add_argument("--out", type=Path, default=Path("src/mien/assets/small.onnx"))
     parser.add_argument("--private", action="store_true")
     options = parser.parse_args()
     dataset = mien.load(options.data, votes=options.votes)

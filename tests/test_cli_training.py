@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,20 @@ def test_a_foreign_h5_and_its_exports_score_alike(table: Path, tmp_path: Path) -
         assert answer["confusion"] == expected["confusion"]
         assert answer["loss"] == pytest.approx(expected["loss"], abs=1e-4)
     is_one_sentence(mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-labels")
+    assert mien("export", tmp_path / "theirs.h5", *names).returncode == 0
+    assert (tmp_path / "theirs.onnx").is_file()  # called after its source, so that two never share a name
+    is_one_sentence(mien("export", tmp_path / "theirs.h5", "--format", "h5", *names), "is the model itself")
+    is_one_sentence(mien("model", tmp_path / "theirs.h5"), "expected a model card inside", "--model-labels")
+    assert "joy" in mien("model", tmp_path / "m.keras").stdout
+
+
+def test_resuming_a_training_that_has_ended_changes_nothing(whole_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    before = {name: (run / name).read_bytes() for name in ("card.json", "evaluation.json")}
+    for _ in range(2):
+        done = mien("train", "--resume", "--out", run)
+        assert done.returncode == 0, done.stderr
+    assert {name: (run / name).read_bytes() for name in before} == before
 
 
 def test_the_saved_h5_loads_in_plain_keras(whole_run: Path) -> None:

@@ -134,6 +134,6 @@ def test_pictures_are_drawn_as_they_are_needed() -> None:
 def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.recognition import models
 
-    monkeypatch.setattr(models, "checksums", lambda: {"default.onnx": "0" * 64})
+    monkeypatch.setattr(models, "checksums", lambda: {"small.onnx": "0" * 64})
     with pytest.raises(ModelError, match=r"default\.onnx: expected the SHA-256 0+…, got .* damaged"):
         mien.Classifier()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.models import prepare_keras
 from mien.cli.screen import out, print_json
+from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,18 +24,17 @@ def model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="[MODEL]", help="An .onnx file, a run folder or a bundled name (default, ferplus)."
+            metavar="[MODEL]", help="A model file, a run folder or a bundled name (default, small, ferplus)."
         ),
     ] = "default",
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Show a model's card: labels, data, scores, licence and limits."""
-    from mien.recognition.classifier import read_card
     from mien.recognition.models import answers_in, read_model
 
     name, data = read_model(model)
-    card = read_card(name, data)
+    card = _read_card(name, data)
     wanted = answers_in(model)
     card = card.answering_in(wanted) if wanted else card
     digest = hashlib.sha256(data).hexdigest()
@@ -42,6 +44,23 @@ def model(
     out.print(f"{card.name}   ({name}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)")
     for title, text in _lines(card):
         out.print(f"  {title:<14} {text}")
+
+
+def _read_card(name: str, data: bytes) -> ModelCard:
+    if Path(name).suffix.lower() not in {".keras", ".h5"}:
+        from mien.recognition.classifier import read_card
+
+        return read_card(name, data)
+    prepare_keras()
+    from mien.training.saving import read_card as read_keras_card
+
+    card = read_keras_card(name)
+    if card is None:
+        raise ModelError(
+            f"{name}: expected a model card inside, found none, for mien did not write this file. Give it one with: "
+            f"mien export {name} --model-labels LABELS --format keras --out FILE.keras"
+        )
+    return card
 
 
 def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from mien.errors import ModelError
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
 
-BUNDLED = {DEFAULT: (DEFAULT, None), "ferplus": (DEFAULT, "ferplus")}
+BUNDLED = {DEFAULT: ("small", None), "small": ("small", None), "ferplus": ("small", "ferplus")}
 """Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer."""
 
 RUN_MODEL = "model.onnx"
