@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)    ## the main job once, offline, in about two minutes; DATA=fer2013.csv for the real file
+demo: $(STAMP)    ## the main job once, offline, about a minute of work; DATA=fer2013.csv for the real file
 	$(BIN)/mien demo $(if $(DATA),--data $(DATA))
 
 test: $(STAMP)    ## the default tests, under two minutes on two cores

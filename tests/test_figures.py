@@ -352,13 +352,13 @@ class TestSaving:
             figures.plot_confusion(np.eye(2, dtype=int), ("嬉しい", "$x_{$"), tmp_path / "a.png", "模型 $1")
         )
 
-    @pytest.mark.parametrize("package", ["matplotlib", "seaborn"])
+    @pytest.mark.parametrize(("package", "extra"), [("matplotlib", "charts"), ("seaborn", "train")])
     def test_a_missing_package_is_named_with_its_remedy(
-        self, package: str, monkeypatch: pytest.MonkeyPatch
+        self, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(MissingExtra, match=rf"{package}.*pip install 'mien\[train\]'"):
-            figures.counts_figure({"Training": {"happy": 3}})
+        with pytest.raises(MissingExtra, match=rf"{package}.*pip install 'mien\[{extra}\]'"):
+            figures.confusion_figure(np.eye(2, dtype=int), ("a", "b"))
 
     def test_figures_touch_no_global_state_and_come_late(self) -> None:
         code = (

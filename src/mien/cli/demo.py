@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -189,8 +191,21 @@ def _say(step: int, title: str) -> None:
 
 def _say_next(run_folder: Path, path: str) -> None:
     out.print("\nWhat to type next:")
-    out.print("  mien predict YOUR-PHOTO.jpg --save annotated    the bundled model on a picture of yours")
-    out.print(f"  mien evaluate {run_folder} --data {path}")
-    out.print("  mien data fetch                                 the real FER2013, from Kaggle")
-    out.print("  mien train --data fer2013.csv                   the classic network on it")
-    out.print("  mien --help")
+    command = _own_name()
+    for rest, told in (
+        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on a picture of yours"),
+        (f"evaluate {run_folder} --data {path}", ""),
+        ("data fetch", "the real FER2013, from Kaggle"),
+        ("train --data fer2013.csv", "the classic network on it"),
+        ("--help", ""),
+    ):
+        out.print(f"  {command} {rest:<44}{told}".rstrip())
+
+
+def _own_name() -> str:
+    """How this command is called from here: by its path where it is not on the shell's."""
+    own = Path(sys.argv[0])
+    found = shutil.which("mien")
+    if own.name != "mien" or (found and Path(found).samefile(own)):
+        return "mien"
+    return os.path.relpath(own)

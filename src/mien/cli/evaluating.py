@@ -59,13 +59,14 @@ def evaluate(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,
             progress=report,
         )  # fmt: skip
+    folder = out_folder or (loaded.folder / split if loaded.folder else None)
+    if folder:  # before anything is printed: whoever reads that may hang up
+        write_evaluation(evaluation, loaded, folder)
     if json:
         print_json(evaluation.to_dict())
     else:
         print_evaluation(evaluation, loaded)
-    folder = out_folder or (loaded.folder / split if loaded.folder else None)
     if folder:
-        write_evaluation(evaluation, loaded, folder)
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
 
 

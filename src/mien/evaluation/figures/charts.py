@@ -16,6 +16,7 @@ from mien.evaluation.figures.style import (
     fold,
     head,
     house_style,
+    need,
     new_figure,
     save,
 )
@@ -86,6 +87,7 @@ def confusion_figure(
 
 def _draw_cells(axes: Axes, matrix: NDArray[np.integer[Any]]) -> None:
     """A heat map of row percentages from near white to dark blue, with ink that can be read on each cell."""
+    need("seaborn", "train")
     import seaborn as sns
 
     support = matrix.sum(axis=1, keepdims=True)

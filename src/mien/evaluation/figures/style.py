@@ -66,16 +66,24 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+def need(package: str, extra: str) -> None:
+    """Make sure that a package is there.
+
+    Raises:
+        MissingExtra: it is not; the extra brings it.
+    """
+    if find_spec(package) is None:
+        raise MissingExtra(package, extra)
+
+
 @contextlib.contextmanager
 def house_style() -> Iterator[None]:
     """Draw in the style of the house while this lasts.
 
     Raises:
-        MissingExtra: matplotlib or seaborn is not installed.
+        MissingExtra: matplotlib is not installed.
     """
-    for package in ("matplotlib", "seaborn"):
-        if find_spec(package) is None:
-            raise MissingExtra(package, "train")
+    need("matplotlib", "charts")
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
