@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -304,3 +305,21 @@ def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:
     done = mien("train", "--data", tmp_path / "fer2013.csv", "--recipe", "small", "--out", tmp_path / "run")
     is_one_sentence(done, "--votes", "--joint 0")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    import keras
+
+    more = ("--data", table, "--epochs", 1, "--learning-rate", 1e-9, "--out")
+    done = mien("train", "--recipe", "compact", "--from", whole_run, *more, tmp_path / "more")
+    assert done.returncode == 0, done.stderr
+    kernels = [
+        next(w for w in keras.models.load_model(run / "best.keras", compile=False).weights if w.shape[0] == 5)
+        for run in (whole_run, tmp_path / "more")
+    ]
+    np.testing.assert_allclose(kernels[1], kernels[0], atol=1e-6)  # hardly moved, and far from random ones
+    assert json.loads((tmp_path / "more" / "recipe.json").read_text())["data"]["start"] == str(whole_run)
+    other = mien("train", "--recipe", "classic", "--from", whole_run, *more, tmp_path / "other")
+    is_one_sentence(other, "the network of this recipe")
+    nothing = mien("train", "--from", tmp_path / "none", *more, tmp_path / "third")
+    is_one_sentence(nothing, "to begin with, found none")

@@ -57,9 +57,8 @@ def _calibrate(
     from mien.evaluation.evaluate import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
-    classifier = replace(classifier, card=replace(classifier.card, temperature=1.0))  # however often it ends
-    card = classifier.card
-    assert card is not None  # noqa: S101
+    card = replace(classifier.card, temperature=1.0)  # fitted afresh, however often a training ends
+    classifier = replace(classifier, card=card)
     judged = dataset if card.taxonomy == dataset.taxonomy.name else as_ferplus(dataset)
 
     def judge(model: KerasClassifier) -> Evaluation:

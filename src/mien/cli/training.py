@@ -34,7 +34,7 @@ def train(
     labels: LabelsOption = None,
     votes: VotesOption = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="classic, classic-short, compact or small.")
+        str | None, typer.Option(metavar="NAME", help="classic, classic-short, compact, small or large.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
@@ -62,6 +62,14 @@ def train(
     distil: Annotated[
         float | None, typer.Option(help="Share of each target that is what the teachers say, 0 to 1.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="A Keras file or run folder whose weights to begin with, at 48 pixels.",
+        ),
+    ] = None,
     mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="float32|bfloat16", help="The numbers it computes with.")
@@ -84,6 +92,7 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
         "precision": precision, "joint": joint, "distil": distil, "seed": seed,
+        "sides": () if start else None,
     }  # fmt: skip
     early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
     prepare_keras(backend)  # after the data: a table at fault need not wait for it
@@ -97,6 +106,7 @@ def train(
         labels or (origin.labels if origin else "fer2013"),
         str(votes) if votes else (origin.votes if origin else None),
         tuple(teacher or (origin.teachers if origin else ())),
+        start or (origin.start if origin else None),
     )
     dataset = early or load_data(
         origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache
@@ -157,6 +167,7 @@ def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool
             on_epoch=display.on_epoch,
             origin=origin.data(),
             teachers=_open_teachers(origin, dataset),
+            start=origin.start,
         )
     if run.interrupted:
         out.print("Stopping: writing the models, figures and scores of the best epoch …")

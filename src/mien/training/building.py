@@ -9,13 +9,17 @@ import keras
 from mien import __version__
 from mien.card import Head, ModelCard
 from mien.data.dataset import TRAINING
+from mien.errors import ModelError
 from mien.labels import FERPLUS
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
 from mien.training.networks import HEADS, build_network
 from mien.training.objective import averaged_weights, compile_model
+from mien.training.saving import load_network
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mien.data.dataset import Dataset
     from mien.training.recipe import Recipe
 
@@ -30,6 +34,31 @@ def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model
         model = keras.Model(network.input, joined, name=network.name)
     compile_model(model, recipe, len(training.taxonomy), len(TrainingBatches(training, recipe)))
     return model
+
+
+def begin_with(model: keras.Model, source: Path) -> None:
+    """Give a model that is to be trained the weights of a saved network.
+
+    Args:
+        model: from `build_model`.
+        source: a `.keras` or `.h5` file, or a run folder, whose best network it is.
+
+    Raises:
+        ModelError: there is none, or it is another network.
+    """
+    path = source / "best.keras" if source.is_dir() else source
+    if not path.is_file():
+        raise ModelError(
+            f"{source}: expected a .keras or .h5 file or a run folder to begin with, found none."
+        )
+    ours, theirs = network_of(model).weights, load_network(path).weights
+    if [tuple(w.shape) for w in ours] != [tuple(w.shape) for w in theirs]:
+        raise ModelError(
+            f"{path}: expected the network of this recipe to begin with, got another one. "
+            "Give the recipe and the label set that it was trained with."
+        )
+    for mine, given in zip(ours, theirs, strict=True):
+        mine.assign(given)
 
 
 def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:

@@ -154,7 +154,7 @@ class Recipe:
             changed = replace(changed, sides=self._sides_in(epochs))
         if set(changed.differences(self)) <= {"seed", "precision"}:
             return changed
-        return replace(changed, **dict.fromkeys(_NOTES, ""))
+        return replace(changed, command="", cost="", expected="")
 
     def _sides_in(self, epochs: int) -> tuple[tuple[int, int], ...]:
         """The stages of a training of another length, each with its share of the epochs."""

@@ -43,6 +43,7 @@ class Origin:
         labels: name of the taxonomy.
         votes: the FER+ votes, where they were named.
         teachers: the models that it learns from, as they were named.
+        start: what it took its first weights from, as it was named.
     """
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Origin:
     labels: str
     votes: str | None = None
     teachers: tuple[str, ...] = ()
+    start: str | None = None
 
     def data(self) -> dict[str, Any]:
         """All but the recipe, as it stands in `recipe.json`."""
@@ -58,6 +60,7 @@ class Origin:
             "labels": self.labels,
             "votes": self.votes,
             "teachers": list(self.teachers),
+            "start": self.start,
         }
 
 
@@ -74,7 +77,9 @@ def read_origin(folder: str | Path) -> Origin | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         origin = data.pop("data")
         recipe, teachers = Recipe.from_dict(data), tuple(origin.get("teachers", ()))
-        return Origin(recipe, origin["path"], origin["labels"], origin["votes"], teachers)
+        return Origin(
+            recipe, origin["path"], origin["labels"], origin["votes"], teachers, origin.get("start")
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."

@@ -25,7 +25,7 @@ from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
 from mien.training.backend import fix_seeds, keep_memory
 from mien.training.batches import TrainingBatches, joint_targets
-from mien.training.building import at_side_of, build_model, card_of, network_to_save
+from mien.training.building import at_side_of, begin_with, build_model, card_of, network_to_save
 from mien.training.callbacks import (
     EpochSeeds,
     FiniteLoss,
@@ -85,6 +85,7 @@ def train(
     on_epoch: Callable[[TrainingState], None] | None = None,
     origin: Mapping[str, Any] | None = None,
     teachers: Mapping[str, Teacher] | None = None,
+    start: str | Path | None = None,
 ) -> Run:
     """Train a network and keep every whole epoch of it.
 
@@ -98,6 +99,7 @@ def train(
         on_epoch: called after each epoch once it is saved.
         origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
+        start: a Keras file or run folder whose weights it begins with, in place of random ones.
 
     Returns:
         The run, also after Ctrl-C if an epoch was whole by then.
@@ -125,7 +127,7 @@ def train(
     try:
         return _train(
             dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin,
-            teachers=teachers or {},
+            teachers=teachers or {}, start=Path(start) if start else None,
         )  # fmt: skip
     finally:
         with suppress(OSError):
@@ -143,6 +145,7 @@ def _train(
     on_epoch: Callable[[TrainingState], None] | None,
     origin: Mapping[str, Any] | None,
     teachers: Mapping[str, Teacher],
+    start: Path | None,
 ) -> Run:
     if recipe.drop_copies:
         dataset = without_copies(dataset)
@@ -157,6 +160,8 @@ def _train(
         if state.epoch
         else build_model(recipe, training, epoch=0)
     )
+    if start and not state.epoch:
+        begin_with(model, start)
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
     interrupted = False
