@@ -202,7 +202,7 @@ def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--recipe", "resnet"], "classic, classic-short, compact, small, got 'resnet'"),
+        (["--recipe", "resnet"], "classic, classic-short, compact, small, large, got 'resnet'"),
         (["--epochs", "0"], "expected epochs from 1"),
         (["--schedule", "linear"], "plateau, cosine"),
         (["--resume"], "expected a run folder to resume, found none"),
@@ -246,3 +246,18 @@ def test_the_real_fer2013_holds_what_is_known_of_it(tmp_path: Path) -> None:
         done = mien("data", "check", path, "--labels", "ferplus", "--votes", REAL / votes, "--json")
         splits = json.loads(done.stdout)["splits"]
         assert [sum(splits[s].values()) for s in ("Training", "PublicTest", "PrivateTest")] == counts
+
+
+@pytest.mark.parametrize("command", [["train"], ["evaluate", "default"], ["data", "check", "synthetic:7"]])
+def test_a_file_in_place_of_a_folder_is_told_before_any_work(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "photo.jpg").write_text("mine")
+    done = mien(*command, "--out", tmp_path / "photo.jpg")
+    assert done.returncode == 2
+    assert "photo.jpg' is a file" in " ".join(done.stderr.split())
+    assert (tmp_path / "photo.jpg").read_text() == "mine"
+
+
+def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    is_one_sentence(
+        mien("train", "--resume", cwd=tmp_path), "Expected a training to resume in runs/, found none"
+    )

@@ -27,7 +27,10 @@ def check(
     out_folder: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Where NAME-counts.png goes; by default the folder you are in."
+            "--out",
+            metavar="DIR",
+            file_okay=False,
+            help="Where NAME-counts.png goes; by default the folder you are in.",
         ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,

@@ -38,7 +38,9 @@ def evaluate(
     tta: Annotated[bool, typer.Option("--tta", help="Average each picture with its mirror image.")] = False,
     out_folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where figures, report and evaluation.json go."),
+        typer.Option(
+            "--out", metavar="DIR", file_okay=False, help="Where figures, report and evaluation.json go."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     cache: CacheOption = True,

@@ -75,7 +75,9 @@ def train(
         str | None, typer.Option(metavar="float32|bfloat16", help="The numbers it computes with.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes everything that is random.")] = None,
-    out_folder: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder.")] = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", file_okay=False, help="The run folder.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run folder's training stopped.")
     ] = False,
@@ -211,10 +213,16 @@ def _find_run(
 ) -> tuple[Path, Origin | None]:
     from mien.training.run_folder import read_origin
 
-    if folder is None and resume and not (recipe or labels or seed):
+    asked = folder is not None or bool(recipe or labels or seed)
+    if resume and not asked:
         folder = _newest_run()
     folder = folder or Path("runs") / f"{recipe or 'classic'}-{labels or 'fer2013'}-seed{seed or 0}"
     origin = read_origin(folder) if resume else None
+    if resume and origin is None and not asked:
+        raise ModelError(
+            "Expected a training to resume in runs/, found none. Begin one without --resume, or name its folder "
+            "with --out RUN."
+        )
     if resume and origin is None:
         raise ModelError(
             f"{folder}: expected a run folder to resume, found none. Begin one without --resume, "

@@ -45,8 +45,8 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
     ]
     if changed:
         raise ModelError(
-            f"{folder} was begun with another {', '.join(changed)}. Resume with the same settings, "
-            "or begin anew in another folder with --out."
+            f"{folder} was begun with another {', '.join(_told(name, before, recipe) for name in changed)}. "
+            "Resume with the same settings, or begin anew in another folder with --out."
         )
     if state.data["sha256"] != data["sha256"]:
         raise ModelError(
@@ -60,6 +60,12 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
         )
     state.recipe = recipe.to_dict()
     return state
+
+
+def _told(name: str, before: Recipe, now: Recipe) -> str:
+    """A setting that was changed, with both its values where they are a word or a number."""
+    old, new = getattr(before, name), getattr(now, name)
+    return f"{name} ({old}, not {new})" if isinstance(old, str | int | float) else name
 
 
 def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...] = ()) -> dict[str, Any]:
