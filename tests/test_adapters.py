@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mien
+import mien.images
 from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
@@ -72,8 +73,47 @@ def test_without_a_face_it_is_an_error_or_the_whole_picture() -> None:
 
 
 def test_other_actions_are_refused() -> None:
-    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \['age', 'emotion'\]"):
+    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \['emotion', 'age'\]"):
         DeepFace.analyze(str(PORTRAIT), actions=["emotion", "age"])
+    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \[5\]"):
+        DeepFace.analyze(str(PORTRAIT), actions=5)  # type: ignore[arg-type]
+
+
+def test_a_region_cuts_a_face_out_of_the_picture(expected: Face) -> None:
+    box = expected.box
+    picture = mien.images.read_image(PORTRAIT)[
+        box.y + 20 : box.y + box.height - 8, box.x : box.x + box.width - 20
+    ]
+    blue_first = np.ascontiguousarray(picture[..., ::-1])
+    height, width = picture.shape[:2]
+    (region,) = (answer["region"] for answer in DeepFace.analyze(blue_first))
+    for x, y, w, h in (
+        (region["x"], region["y"], region["w"], region["h"]),
+        FER().detect_emotions(blue_first)[0]["box"],
+    ):
+        assert 0 <= x < x + w <= width
+        assert 0 <= y < y + h <= height
+    cut = to_deepface(Face(Box(-5, -7, 20, 30), expected.expression, 1.0))["region"]
+    assert (cut["x"], cut["y"], cut["w"], cut["h"]) == (0, 0, 15, 23)
+
+
+def test_alpha_comes_last_and_blue_first(expected: Face) -> None:
+    blue_first = np.dstack([mien.images.read_image(PORTRAIT)[..., ::-1], np.full((600, 512), 255, np.uint8)])
+    (answer,) = FER().detect_emotions(blue_first)
+    assert answer["emotions"][expected.expression.label] == round(expected.expression.score, 2)
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        ((1, 1, 0, 0), "one pixel or more, got 0x0"),
+        ((1, 1, 5, -2), "got 5x-2"),
+        ((1, 2, 3), r"\(x, y, width, height\)"),
+    ],
+)
+def test_impossible_rectangles_are_refused(box: tuple[int, ...], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        FER().detect_emotions(str(PORTRAIT), face_rectangles=[box])
 
 
 def test_fer_has_box_and_rounded_probabilities(expected: Face) -> None:

@@ -12,6 +12,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 
+from mien.errors import DataError
 from mien.images import read_image, write_image
 from mien.labels import FER2013
 from mien.recognition.video import probe, read_frames
@@ -249,3 +250,63 @@ def test_copies_that_explain_differ_where_the_face_is(tmp_path: Path) -> None:
     refused = mien("predict", PORTRAIT, "--explain")
     assert refused.returncode == 2
     assert "--save DIR" in refused.stderr
+
+
+def test_what_cannot_be_written_takes_no_result_with_it(folder: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.webp"  # WebP ends at 16,383 pixels
+    write_image(tmp_path / "wide.png", np.zeros((40, 17_000, 3), np.uint8))
+    (tmp_path / "wide.png").rename(wide)
+    done = mien("predict", wide, PORTRAIT, "--save", tmp_path / "out", "--json")
+    assert done.returncode == 1
+    assert [image["error"] for image in json.loads(done.stdout)["images"]] == [None, None]
+    assert "wide.webp" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{Path(PORTRAIT).stem}.jpg"]
+
+
+def test_a_folder_that_takes_no_copy_is_told_before_the_work() -> None:
+    done = mien("predict", PORTRAIT, "--save", "/proc/none/x", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing can be written there" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file here")
+def test_a_file_that_breaks_while_it_is_read_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").symlink_to("/proc/self/mem")
+    done = mien("predict", tmp_path / "bad.jpg", PORTRAIT, "--json")
+    assert done.returncode == 1
+    broken, good = json.loads(done.stdout)["images"]
+    assert "cannot be read (Input/output error)" in broken["error"]
+    assert good["faces"]
+
+
+def test_names_that_the_output_cannot_spell_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "日本.jpg").symlink_to(PORTRAIT)
+    done = mien("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "neutral" in done.stdout
+
+
+def test_a_reader_that_hangs_up_is_no_error(tmp_path: Path) -> None:
+    for i in range(40):
+        (tmp_path / f"{i}.jpg").symlink_to(PORTRAIT)
+    command = f"{sys.executable} -m mien predict {tmp_path} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_a_closed_standard_input_is_told() -> None:
+    command = f"{sys.executable} -m mien predict - <&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "it is closed" in done.stderr
+
+
+def test_a_film_of_one_frame_in_many_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
+    make_film(tmp_path / "film.mp4")
+    done = mien("predict", tmp_path / "film.mp4", "--every", 100_000, "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert probe(tmp_path / "out" / "film.mp4").width
+    with pytest.raises(DataError, match="above 0, got nan"):
+        VideoWriter(tmp_path / "x.mp4", float("nan"), (64, 64))

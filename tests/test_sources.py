@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from mien.cli.sources import find_sources
-from mien.errors import DataError
 
 
 def touch(*paths: Path) -> None:
@@ -78,9 +78,29 @@ def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
         ("", "Expected a picture, a video or a folder, got an empty name"),
     ],
 )
-def test_nothing_to_look_at_is_an_error(
+def test_nothing_to_look_at_is_told_and_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=sentence):
-        find_sources([argument])
+    (tmp_path / "a.png").touch()
+    where = tmp_path / "empty"
+    where.mkdir()
+    monkeypatch.chdir(where)
+    nothing, found = find_sources([argument, "../a.png"])
+    assert re.search(sentence, nothing.error or "")
+    assert (found.name, found.error) == ("../a.png", None)
+
+
+def test_a_name_that_the_system_does_not_take_is_told() -> None:
+    (source,) = find_sources(["n" * 300 + ".jpg"])
+    assert "cannot be opened (File name too long)" in (source.error or "")
+
+
+def test_copies_of_an_earlier_run_are_not_looked_at(tmp_path: Path) -> None:
+    for name in ("a.png", "out/a.png", "other/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources([str(tmp_path)], leave_out=tmp_path / "out")
+    assert [source.below.as_posix() for source in found] == ["a.png", "other/a.png"]
+    (itself,) = find_sources([str(tmp_path / "out")], leave_out=tmp_path / "out")
+    assert itself.below == Path("a.png")

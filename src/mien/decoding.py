@@ -69,8 +69,7 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
             yield _checked(image, "the image", max_pixels)
         return
     with _stream(source) as (name, stream):
-        head = stream.read(_HEAD_BYTES)
-        stream.seek(0)
+        head = _head_of(name, stream)
         kind = _format_of(head)
         if kind is None:
             raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
@@ -96,6 +95,15 @@ def _stream(source: Any) -> Iterator[tuple[str, BinaryIO]]:
             "expected a picture as a path, bytes, a file opened with 'rb', an array or a PIL image, "
             f"got {type(source).__name__}."
         )
+
+
+def _head_of(name: str, stream: BinaryIO) -> bytes:
+    try:
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(0)
+    except OSError as error:  # a dying disk, a share that is gone
+        raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
+    return head
 
 
 def _open_file(name: str) -> BinaryIO:
@@ -134,7 +142,7 @@ def _describe(head: bytes) -> str:
     for start, what in _STRANGERS.items():
         if re.match(start, head, re.DOTALL):
             return what
-    return f"bytes that begin with {head[:8].hex(' ')}, which no format does. Save it anew as JPEG or PNG"
+    return f"bytes that begin with {head[:8].hex(' ')}, as none of these does. Save it anew as JPEG or PNG"
 
 
 @cache
@@ -191,6 +199,8 @@ def _no_warnings() -> Iterator[None]:
 
 def _checked(image: Image, name: str, max_pixels: int) -> Image:
     width, height = image.size
+    if not width or not height:
+        raise DataError(f"{name}: expected a picture with pixels, got one of {width}x{height}.")
     if width * height > max_pixels:
         raise DataError(
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_NAME_KEPT = 40
+_UMASK = os.umask(0)  # the only way to ask for it is to set it: done once, before there are threads
+os.umask(_UMASK)
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path to write to that takes the name `path` when the block ends well, and is removed when it does not.
@@ -22,8 +27,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     power, for the content is on disk before the name is.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.stem[:_NAME_KEPT]}-"  # a name may be as long as the system allows, its own more would not be
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:
@@ -31,7 +38,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
-        aside.chmod(0o644)
+        aside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -46,11 +53,14 @@ def remove_leftovers(folder: str | Path) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """A full disk has no name: say which file could not be written."""
+    """Say which file could not be written: a full disk names none, a closed folder the temporary one."""
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        if error.errno is not None and (
+            named is None or named.name.startswith(f".{path.stem[:_NAME_KEPT]}-")
+        ):
             error.filename = str(path)
         raise
 

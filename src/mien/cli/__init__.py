@@ -7,6 +7,7 @@ inside the commands.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from typing import Annotated, Any
 
@@ -59,6 +60,25 @@ def _options(
     del version, debug
 
 
+def _spell_out_what_cannot_be_shown() -> None:
+    """A name in letters that a terminal or a file of another encoding lacks must not end the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _call(arguments: list[str]) -> Any:
+    """The command's exit code; a reader of its output that has hung up, as `head` does, is no error."""
+    try:
+        return app(arguments, standalone_mode=False)
+    except BrokenPipeError:
+        return 0
+    except SystemExit as end:  # what Typer makes of it
+        if isinstance(end.__context__, BrokenPipeError):
+            return 0
+        raise
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give back its exit code.
 
@@ -68,8 +88,9 @@ def run(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = ["--debug", *(a for a in arguments if a != "--debug")] if debug else arguments
+    _spell_out_what_cannot_be_shown()
     try:
-        code = app(arguments, standalone_mode=False)
+        code = _call(arguments)
     except _UsageFault as error:
         error.show()
         return int(error.exit_code)
@@ -83,8 +104,6 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         sys.stderr.write(f"mien: {error}\n")
         return 2
-    except BrokenPipeError:
-        return 0
     except OSError as error:
         if debug:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from mien.cli.predictions import Output, shown
@@ -35,11 +36,12 @@ class CopiesOutput(Output):
         explainer: where it is given, the copies of pictures show where in each face its expression was seen.
 
     Raises:
-        DataError: there is a file where the folder should be.
+        DataError: there is a file where the folder should be, or nothing can be written there.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
         _require_folder(folder, "--save")
+        _try_writing(folder)
         self._folder = folder
         self._explainer = explainer
         self._originals = {_identity(source.name) for source in sources} - {None}
@@ -77,22 +79,26 @@ class CopiesOutput(Output):
         from mien.recognition.drawing import draw_faces
 
         if self._writer:
-            self._writer.write(draw_faces(frame.image, faces), frame.seconds)
+            try:
+                self._writer.write(draw_faces(frame.image, faces), frame.seconds)
+            except Exception as error:
+                self.close(error)
+                raise
         if self._timeline:
             self._timeline.add(frame.seconds, faces)
 
     def end_film(self, film: Film) -> None:
         """Finish its copy and draw the chart."""
-        if self._writer:
-            self._writer.__exit__(None, None, None)
-        if self._timeline and self._timeline.faces:  # none where Ctrl-C came first, too
-            _draw_chart(self._timeline, self._place(film.source, ".png"), shown(film.source.below.name))
-        self._writer = self._timeline = None
+        timeline = self._timeline
+        self.close()
+        if timeline and timeline.faces:  # none where Ctrl-C came first, too
+            _draw_chart(timeline, self._place(film.source, ".png"), shown(film.source.below.name))
 
-    def close(self) -> None:
-        """Finish a copy that was under way."""
-        if self._writer:
-            self._writer.__exit__(None, None, None)
+    def close(self, error: BaseException | None = None) -> None:
+        """Finish a copy that was under way, or after an error leave none."""
+        writer, self._writer, self._timeline = self._writer, None, None
+        if writer:
+            writer.__exit__(type(error) if error else None, error, None)
 
     def _place(self, source: Source, suffix: str) -> Path:
         """Where the copy goes; a second file of the same name gets a number."""
@@ -123,7 +129,7 @@ class RowsOutput(Output):
         """A row for each face of the frame."""
         self._writer.write(film.source.name, faces, frame=frame.index, seconds=frame.seconds)
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - rows that are there are worth keeping
         """Finish the file."""
         self._writer.__exit__(None, None, None)
 
@@ -137,6 +143,23 @@ def _require_folder(folder: Path, option: str) -> None:
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if there.exists() and not there.is_dir():
         raise DataError(f"{there}: expected a folder to write to, got a file. Name another with {option}.")
+
+
+def _try_writing(folder: Path) -> None:
+    """Find out before the work, not after it, that nothing can be written there.
+
+    Raises:
+        DataError: nothing can.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder to write to, but nothing can be written there "
+            f"({error.strerror or error}). Name another with --save."
+        ) from error
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
+from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
 from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mien.images import ImageSource
+    from mien.recognition.faces import Face
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
-    from mien.recognition.video import Frames
+    from mien.recognition.video import Frame, Frames
 
-_LISTED = 20
-"""Failures that are named at the end; past these, only counted."""
+_STDIN_BYTES = 2**30
+"""The most that is read from standard input: no picture is larger."""
 
 
 def predict(
@@ -65,11 +66,11 @@ def predict(
     """
     if explain and save is None:
         raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
-    sources = find_sources(source)
+    sources = find_sources(source, leave_out=save)
     recognizer = _open(model, labels, max_faces, threads)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
-    failures: list[tuple[str, str]] = []
+    failures = Failures()
     with ExitStack() as stack:
         outputs = _open_outputs(
             stack, sources, recognizer, model, json=json, csv=csv, save=save, explain=explain
@@ -77,9 +78,9 @@ def predict(
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
             _predict_film(Film(film, every=every), recognizer, outputs, failures, smoothing=smoothing)
-    if save and len(failures) < len(sources):
+    if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
-    _end(failures, len(sources))
+    failures.end(len(sources))
 
 
 def _open(model: str, labels: str | None, max_faces: int | None, threads: int) -> Recognizer:
@@ -117,7 +118,7 @@ def _open_outputs(
     films = any(source.kind != "picture" for source in sources)
 
     def take(output: Output) -> None:
-        stack.callback(output.close)
+        stack.push(lambda _kind, error, _trace: output.close(error))
         outputs.append(output)
 
     if csv:
@@ -133,32 +134,41 @@ def _open_outputs(
 
 
 def _predict_pictures(
-    sources: Sequence[Source],
-    recognizer: Recognizer,
-    outputs: Sequence[Output],
-    failures: list[tuple[str, str]],
+    sources: Sequence[Source], recognizer: Recognizer, outputs: Sequence[Output], failures: Failures
 ) -> None:
-    from mien.recognition.pictures import recognise_pictures
+    from mien.recognition.pictures import PictureResult, recognise_pictures
 
+    good = [source for source in sources if not source.error]
     with _counting(len(sources)) as count:
-        results = recognise_pictures(recognizer, ((one.name, _content(one)) for one in sources))
-        for source, result in zip(sources, results, strict=True):
+        results = recognise_pictures(recognizer, ((one.name, _content(one)) for one in good))
+        for source in sources:
+            result = PictureResult(source.name, [], error=source.error) if source.error else next(results)
             if result.error:
-                failures.append((source.name, result.error))
-            try:
-                for output in outputs:
+                failures.add_input(result.error)
+            for output in outputs:
+                with failures.of_output(source.name):
                     output.picture(source, result)
-            except DataError as error:  # its copy cannot be written
-                failures.append((source.name, str(error)))
             count()
 
 
 def _content(source: Source) -> ImageSource:
     if source.name != STDIN:
         return source.name
-    content = BytesIO(sys.stdin.buffer.read())
-    content.name = "standard input"  # what a message calls it
-    return content
+    return cast("BinaryIO", _StandardInput())
+
+
+class _StandardInput:
+    """Standard input as a picture: read when its turn comes, and no further than a picture may go."""
+
+    name = "standard input"  # what a message calls it
+
+    def read(self) -> bytes:
+        if sys.stdin is None:
+            raise DataError("it is closed")
+        content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
+        if len(content) > _STDIN_BYTES:
+            raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no picture does")
+        return content
 
 
 @contextmanager
@@ -182,17 +192,25 @@ def _predict_film(
     film: Film,
     recognizer: Recognizer,
     outputs: Sequence[Output],
-    failures: list[tuple[str, str]],
+    failures: Failures,
     *,
     smoothing: float,
 ) -> None:
+    def tell(what: Callable[[Output], None], whom: Sequence[Output]) -> list[Output]:
+        """Those that took it; one that cannot write is told nothing more of this film."""
+        able = []
+        for output in whom:
+            with failures.of_output(film.source.name):
+                what(output)
+                able.append(output)
+        return able
+
     with ExitStack() as stack:
         frames = _open_film(film, stack)
-        for output in outputs:
-            output.begin_film(film)
+        writing = tell(lambda output: output.begin_film(film), outputs)
         try:
-            if frames:
-                _watch_film(film, frames, recognizer, outputs, smoothing=smoothing)
+            for frame, faces in _watch_film(film, frames, recognizer, smoothing) if frames else ():
+                writing = tell(lambda output: output.frame(film, frame, faces), writing)  # noqa: B023 - called at once
         except DataError as error:
             film.error = str(error)
         except KeyboardInterrupt:
@@ -200,9 +218,8 @@ def _predict_film(
                 raise  # a webcam has no other end
         finally:
             if film.error:
-                failures.append((film.source.name, film.error))
-            for output in outputs:
-                output.end_film(film)
+                failures.add_input(film.error)
+            tell(lambda output: output.end_film(film), writing)
 
 
 def _open_film(film: Film, stack: ExitStack) -> Frames | None:
@@ -220,8 +237,8 @@ def _open_film(film: Film, stack: ExitStack) -> Frames | None:
 
 
 def _watch_film(
-    film: Film, frames: Frames, recognizer: Recognizer, outputs: Sequence[Output], *, smoothing: float
-) -> None:
+    film: Film, frames: Frames, recognizer: Recognizer, smoothing: float
+) -> Iterator[tuple[Frame, list[Face]]]:
     from mien.recognition.video import watch
 
     with (
@@ -230,23 +247,8 @@ def _watch_film(
     ):
         for frame, faces in watched:
             film.add(frame, faces)
-            for output in outputs:
-                output.frame(film, frame, faces)
+            yield frame, faces
             if seconds := frames.info.seconds:
                 report(round(1000 * min(frame.seconds, seconds)), round(1000 * seconds))
     if frames.damage:
         err.print(shown(frames.damage))
-
-
-def _end(failures: Sequence[tuple[str, str]], total: int) -> None:
-    """Name what failed: an error where nothing else was asked for, a list where some of many did."""
-    if not failures:
-        return
-    if total == 1:
-        raise DataError(shown(failures[0][1]))
-    err.print(f"{len(failures):,} of {total:,} inputs failed:")
-    for _, reason in failures[:_LISTED]:
-        err.print(f"  {shown(reason)}")
-    if len(failures) > _LISTED:
-        err.print(f"  … and {len(failures) - _LISTED:,} more")
-    raise typer.Exit(1 if len(failures) < total else 2)

@@ -89,13 +89,11 @@ class Film:
     every: int = 1
     tracks: dict[int, TrackSummary] = field(default_factory=dict)
     frames: int = 0
-    seconds: float = 0.0
     error: str | None = None
 
     def add(self, frame: Frame, faces: Sequence[Face]) -> None:
         """Take in one frame."""
         self.frames += 1
-        self.seconds = frame.seconds
         for face in faces:
             if face.track is not None:
                 summary = self.tracks.setdefault(
@@ -119,8 +117,8 @@ class Output:
     def end_film(self, film: Film) -> None:
         """It is done, or failed."""
 
-    def close(self) -> None:
-        """No more will come."""
+    def close(self, error: BaseException | None = None) -> None:
+        """No more will come; `error` is what ended it, if anything did."""
 
 
 class TextOutput(Output):
@@ -204,14 +202,14 @@ class JsonOutput(Output):
 
     def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
         """The picture, its size and faces."""
-        self._item(_dump(result.to_dict()))
+        self._item(_dump({**result.to_dict(), "source": speakable(result.source)}))
 
     def begin_film(self, film: Film) -> None:
         """The film's size."""
         self._switch()
         info = film.info
         known = {
-            "source": film.source.name,
+            "source": speakable(film.source.name),
             "width": info.width if info else None,
             "height": info.height if info else None,
             "fps": info.fps if info else None,
@@ -230,7 +228,7 @@ class JsonOutput(Output):
         sys.stdout.write("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Close what is open."""
         if self._open:
             sys.stdout.write("]}")
@@ -254,6 +252,11 @@ def shown(name: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSHOWN else char
         for char in name
     )
+
+
+def speakable(name: str) -> str:
+    """A name as text that any reader of JSON takes: bytes that are no UTF-8 are spelled out, as in the rows."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:

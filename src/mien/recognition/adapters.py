@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,34 +24,44 @@ from mien.recognition.faces import Box, Detection
 from mien.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from mien.recognition.faces import Face, Point
 
 
-def to_deepface(face: Face) -> dict[str, Any]:
-    """A face as `DeepFace.analyze(…, actions=["emotion"])` gives it: percentages, region, confidence."""
+def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A face as `DeepFace.analyze(…, actions=["emotion"])` gives it: percentages, region, confidence.
+
+    Args:
+        face: what a recogniser found.
+        size: width and height of the picture, for a region that ends where the picture ends; without it the region
+            still never begins outside.
+    """
     left, right = (face.landmarks.left_eye, face.landmarks.right_eye) if face.landmarks else (None, None)
-    box = face.box
+    x, y, width, height = _inside(face.box, size)
     return {
         "emotion": {label: 100 * value for label, value in _seven(face).items()},
         "dominant_emotion": _strongest(_seven(face))[0],
         # deepface means the person's left, which is the picture's right.
         "region": {
-            "x": box.x, "y": box.y, "w": box.width, "h": box.height,
+            "x": x, "y": y, "w": width, "h": height,
             "left_eye": _rounded(right), "right_eye": _rounded(left),
         },
         "face_confidence": round(face.confidence, 2),
     }  # fmt: skip
 
 
-def to_fer(face: Face) -> dict[str, Any]:
-    """A face as `FER().detect_emotions(…)` gives it: box and probabilities rounded to two places."""
-    box = face.box
+def to_fer(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A face as `FER().detect_emotions(…)` gives it: box and probabilities rounded to two places.
+
+    Args:
+        face: what a recogniser found.
+        size: width and height of the picture, as for `to_deepface`.
+    """
     return {
-        "box": [box.x, box.y, box.width, box.height],
+        "box": list(_inside(face.box, size)),
         "emotions": {label: round(value, 2) for label, value in _seven(face).items()},
     }
 
@@ -77,11 +88,9 @@ class DeepFace:
             DataError: another action is asked for, it is no picture, or it shows no face. It is a `ValueError`.
         """
         del ignored
-        wanted = {actions} if isinstance(actions, str) else set(actions)
-        if wanted != {"emotion"}:
-            raise DataError(
-                f"Expected actions=['emotion'], got {sorted(wanted)}. mien names expressions only."
-            )
+        asked = [actions] if isinstance(actions, str) or not isinstance(actions, Iterable) else list(actions)
+        if not asked or any(action != "emotion" for action in asked):
+            raise DataError(f"Expected actions=['emotion'], got {asked}. mien names expressions only.")
         if isinstance(img_path, list) or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
             return [_analyze(picture, enforce_detection) for picture in img_path]
         return _analyze(img_path, enforce_detection)
@@ -106,7 +115,7 @@ class FER:
         """
         picture = _rgb(img)
         faces = _recognizer()(picture) if face_rectangles is None else _within(picture, face_rectangles)
-        return [to_fer(face) for face in faces]
+        return [to_fer(face, (picture.shape[1], picture.shape[0])) for face in faces]
 
     def top_emotion(self, img: Any) -> tuple[str | None, float | None]:
         """The strongest expression of the largest face and its score; `(None, None)` without a face."""
@@ -125,27 +134,47 @@ def _recognizer() -> Recognizer:
 def _analyze(img: Any, enforce_detection: bool) -> list[dict[str, Any]]:
     picture = _rgb(img)
     faces = _recognizer()(picture)
+    height, width = picture.shape[:2]
     if faces:
-        return [to_deepface(face) for face in faces]
+        return [to_deepface(face, (width, height)) for face in faces]
     if enforce_detection:
         raise DataError(
             "Face could not be detected in the picture: expected one face at least. "
             "Set enforce_detection=False to take the whole picture for a face."
         )
-    height, width = picture.shape[:2]
-    return [to_deepface(face) for face in _within(picture, [(0, 0, width, height)], confidence=0.0)]
+    whole = _within(picture, [(0, 0, width, height)], confidence=0.0)
+    return [to_deepface(face, (width, height)) for face in whole]
 
 
 def _within(
     picture: NDArray[np.uint8], boxes: Iterable[Sequence[int]], confidence: float = 1.0
 ) -> list[Face]:
-    found = [Detection(Box(*(int(side) for side in box)), confidence) for box in boxes]
+    found = [Detection(_box(box), confidence) for box in boxes]
     return _recognizer().name_expressions([picture], [found])[0]
 
 
+def _box(sides: Sequence[int]) -> Box:
+    try:
+        x, y, width, height = (int(side) for side in sides)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected a face rectangle as (x, y, width, height), got {sides!r}.") from error
+    if width < 1 or height < 1:
+        raise DataError(f"Expected a face rectangle of one pixel or more, got {width}x{height}.")
+    return Box(x, y, width, height)
+
+
+def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
+    """x, y, width and height of what of a box lies in the picture: theirs are used to cut pictures with."""
+    right, bottom = box.x + box.width, box.y + box.height
+    if size:
+        right, bottom = min(right, size[0]), min(bottom, size[1])
+    x, y = max(box.x, 0), max(box.y, 0)
+    return x, y, max(right - x, 0), max(bottom - y, 0)
+
+
 def _rgb(img: Any) -> NDArray[np.uint8]:
-    if isinstance(img, np.ndarray) and img.ndim == 3 and img.shape[2] == 3:
-        return read_image(np.ascontiguousarray(img[..., ::-1]))
+    if isinstance(img, np.ndarray) and img.ndim == 3 and img.shape[2] in {3, 4}:
+        return read_image(np.ascontiguousarray(img[..., [2, 1, 0, 3][: img.shape[2]]]))
     if isinstance(img, str) and img.startswith("data:image/"):
         try:
             return read_image(base64.b64decode(img.partition(",")[2], validate=True))

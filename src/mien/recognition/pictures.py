@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +20,13 @@ if TYPE_CHECKING:
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import Recognizer
+
+
+_HELD_BYTES = 192 * 2**20
+"""Decoded pixels that a chunk may hold; the next one is decoded beside it."""
+
+_FIRST = 2
+"""Pictures in the first chunk, when nothing is known of their size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,19 +64,28 @@ def recognise_pictures(
 
     Args:
         recognizer: what does it.
-        pictures: name and picture of each, drawn from as they are needed; memory stays flat however many.
-        chunk: pictures whose faces go through the network in one call.
+        pictures: name and picture of each, drawn from as they are needed; memory stays flat however many, for of
+            large ones fewer are held at a time.
+        chunk: the most pictures whose faces go through the network in one call.
 
     Yields:
         One result for each picture, in order; a picture that cannot be read gives its reason and stops nothing.
     """
     names = iter(pictures)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        waiting = deque(pool.submit(_read, name, picture) for name, picture in islice(names, chunk))
+        waiting = [pool.submit(_read, name, picture) for name, picture in islice(names, min(_FIRST, chunk))]
         while waiting:
             results = [future.result() for future in waiting]
-            waiting = deque(pool.submit(_read, name, picture) for name, picture in islice(names, chunk))
+            waiting = [
+                pool.submit(_read, name, picture) for name, picture in islice(names, _room(results, chunk))
+            ]
             yield from _recognise(recognizer, results)
+
+
+def _room(results: list[PictureResult], chunk: int) -> int:
+    """How many of the next pictures to hold, if they are as large as the largest of these."""
+    largest = max(result.image.nbytes if result.image is not None else 0 for result in results)
+    return max(1, min(chunk, _HELD_BYTES // max(largest, 1)))
 
 
 def _read(name: str, picture: ImageSource) -> PictureResult:

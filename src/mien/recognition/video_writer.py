@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ _VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b"
 _CODECS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
 _MILLISECONDS = frozenset({".mkv", ".webm"})  # whose time stamps are whole milliseconds
 _TICKS = 90_000  # a second, elsewhere: every usual frame rate fits
+_SLOWEST = 1001  # seconds a frame at most
 _BT601, _BT709 = 6, 1  # matrix; primaries and transfer (ITU-T H.273)
 _LIMITED = 1  # FFmpeg's number for luma from 16 to 235
 
@@ -41,7 +43,7 @@ class VideoWriter:
         size: width and height in pixels. An odd one is made even by repeating the last row or column.
 
     Raises:
-        DataError: the ending names no format that is written here.
+        DataError: the ending names no format that is written here, or the rate is no rate.
         MissingExtra: PyAV is not installed.
     """
 
@@ -55,7 +57,9 @@ class VideoWriter:
         except ImportError as error:
             raise MissingExtra("av", "cli") from error
         self._av = av
-        self._fps = Fraction(fps).limit_denominator(1001)
+        if not (math.isfinite(fps) and fps > 0):
+            raise DataError(f"{path}: expected frames a second above 0, got {fps}.")
+        self._fps = max(Fraction(fps).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
         self._width, self._height = size
         self._tick = Fraction(1, 1000 if self._suffix in _MILLISECONDS else _TICKS)
         self._last = -1  # time of the latest frame in ticks

@@ -1,0 +1,72 @@
+"""What went wrong in `mien predict` without ending it, told at the end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from mien.cli.predictions import shown
+from mien.cli.screen import err
+from mien.errors import DataError, MienError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LISTED = 20
+"""Failures that are named; past these, only counted."""
+
+
+class Failures:
+    """Reasons, of inputs that could not be looked at and of copies and rows that could not be written."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+        self._inputs = 0
+
+    def add_input(self, reason: str) -> None:
+        """An input that could not be looked at."""
+        self._reasons.append(reason)
+        self._inputs += 1
+
+    @contextmanager
+    def of_output(self, name: str) -> Iterator[None]:
+        """What cannot be written inside is noted; what was found stands in the other outputs all the same."""
+        try:
+            yield
+        except BrokenPipeError:  # whoever read the results has hung up: there is nobody to write for
+            raise
+        except MienError as error:
+            self._reasons.append(str(error))
+        except OSError as error:
+            place = error.filename or f"what is written of {name}"
+            self._reasons.append(f"{place}: cannot be written ({error.strerror or error}).")
+
+    def any_left(self, total: int) -> bool:
+        """Whether any of so many inputs could be looked at."""
+        return self._inputs < total
+
+    def end(self, total: int) -> None:
+        """Name what failed: an error where nothing else was asked for, a list where some of many did.
+
+        Raises:
+            DataError: the one input failed.
+            typer.Exit: with 1 where something was done, with 2 where nothing was.
+        """
+        if not self._reasons:
+            return
+        if total == 1 and self._inputs:
+            raise DataError(shown(self._reasons[0]))
+        copies = len(self._reasons) - self._inputs
+        if self._inputs:
+            err.print(
+                f"{self._inputs:,} of {total:,} inputs failed{', and something of others' if copies else ''}:"
+            )
+        else:
+            err.print("Not everything could be written:")
+        for reason in self._reasons[:_LISTED]:
+            err.print(f"  {shown(reason)}")
+        if len(self._reasons) > _LISTED:
+            err.print(f"  … and {len(self._reasons) - _LISTED:,} more")
+        raise typer.Exit(1 if self.any_left(total) else 2)
