@@ -173,25 +173,29 @@ def crop_faces(
 def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
     """One crop, gray uint8 (size, size), of an RGB picture uint8 (h, w, 3).
 
-    A face larger than the crop is first averaged down to within a factor of two of it, for interpolation alone would
-    look at a few of its pixels and turn fine texture into noise.
+    Interpolation looks at a few pixels only and would turn fine texture into noise. So a face larger than the crop is
+    averaged down to less than a factor of two above twice the crop's size, laid straight at twice that size, and
+    averaged again: the crop hardly depends on how large the same face is in the picture.
     """
     left, top, right, bottom = _extent(alignment, image.shape[0], image.shape[1])
     part = to_gray(image[top:bottom, left:right])
-    shrink = max(1, math.floor(1 / alignment.scale))
+    finer = 2 if alignment.scale < 1 else 1
+    shrink = max(1, math.floor(1 / (finer * alignment.scale)))
     high, wide = part.shape
     small = (max(1, round(wide / shrink)), max(1, round(high / shrink)))
     if shrink > 1:
         part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
-    linear = alignment.inverse()
-    linear[:, 2] -= (left - _HALF, top - _HALF)  # continuous coordinates of the part
+    first = alignment.to_picture(np.full(2, _HALF / finer)) - (left, top)  # the middle of the first pixel
+    linear = np.column_stack([alignment.inverse()[:, :2] / finer, first])
     linear *= np.array([[part.shape[1] / wide], [part.shape[0] / high]])
     linear[:, 2] -= _HALF
-    side = (alignment.size, alignment.size)
+    side = alignment.size * finer
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(part, linear, side, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    fine = part.astype(np.float32)  # rounded once, at the end
+    crop = cv2.warpAffine(fine, linear, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if finer > 1:
+        crop = cv2.resize(crop, (alignment.size, alignment.size), interpolation=cv2.INTER_AREA)
+    return np.rint(crop).astype(np.uint8)
 
 
 def _extent(alignment: Alignment, height: int, width: int) -> tuple[int, int, int, int]:
