@@ -128,7 +128,8 @@ class ModelCard:
         """Probabilities (n, classes) as the temperature wants them: `p ** (1 / T)`, scaled to sum to 1."""
         if self.temperature == 1:
             return probabilities
-        scaled = np.maximum(probabilities, np.finfo(np.float32).tiny) ** (1 / self.temperature)
+        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float64(self.temperature)
+        scaled = np.exp(logits - logits.max(axis=1, keepdims=True))  # the highest is 1, so that none is lost
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
     def to_json(self) -> str:
@@ -149,12 +150,20 @@ class ModelCard:
             heads = data.get("heads", ())
             data["heads"] = tuple(Head(**{**head, "labels": tuple(head["labels"])}) for head in heads)
             return cls(**data)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"Expected the JSON of a model card, got something else ({error}).") from error
 
 
 def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
+    if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
+        raise ModelError(f"Model card {name!r}: expected labels in printable letters, got {list(labels)!r}.")
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ModelError(f"Model card {name}: expected two or more unique labels, got {labels}.")
-    if not temperature > 0:
-        raise ModelError(f"Model card {name}: expected a temperature above 0, got {temperature}.")
+        raise ModelError(f"Model card {name!r}: expected two or more unique labels, got {labels}.")
+    if (
+        isinstance(temperature, bool)
+        or not isinstance(temperature, int | float)
+        or not 1e-3 <= temperature <= 1e3
+    ):
+        raise ModelError(
+            f"Model card {name!r}: expected a temperature from 0.001 to 1000, got {temperature!r}."
+        )

@@ -67,7 +67,7 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A Keras file or run folder whose weights to begin with, at 48 pixels.",
+            help="A Keras or ONNX file, run folder or bundled model whose weights to begin with, at 48 pixels.",
         ),
     ] = None,
     mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
@@ -169,12 +169,19 @@ def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool
             on_epoch=display.on_epoch,
             origin=origin.data(),
             teachers=_open_teachers(origin, dataset),
-            start=origin.start,
+            start=_open_start(origin.start),
         )
     if run.interrupted:
         out.print("Stopping: writing the models, figures and scores of the best epoch …")
     finish_run(run, dataset)
     return run
+
+
+def _open_start(name: str | None) -> str | bytes | None:
+    """What to begin with: the bytes of an ONNX file or bundled model, or the name of something of Keras."""
+    from mien.recognition.models import BUNDLED, read_model
+
+    return read_model(name)[1] if name and (name in BUNDLED or name.lower().endswith(".onnx")) else name
 
 
 def _open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:

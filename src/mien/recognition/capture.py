@@ -70,9 +70,6 @@ def open_capture(source: str | Path | int | SteadyFile) -> cv2.VideoCapture:
         return _open_webcam(source)
     if isinstance(source, str | Path):
         return _open_file(Path(source))
-    if not hasattr(source, "read"):
-        kind = type(source).__name__
-        raise DataError(f"expected a film as a path or an open file, or the number of a webcam, got {kind}.")
     return _open_stream(source)
 
 

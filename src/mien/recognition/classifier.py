@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2"}
 """Name of the output with the class activation maps that belong to an output with probabilities."""
+
+MOST_THREADS = 256
+"""More than this are refused: they would take longer to start than to work."""
 
 _MOST_AT_ONCE = 256
 """Crops in one call of the network; more take more memory and no less time."""
@@ -43,6 +47,7 @@ class Classifier:
     """
 
     def __init__(self, model: str | Path = DEFAULT, *, taxonomy: str | None = None, threads: int = 0) -> None:
+        check_threads(threads)
         self.name, data = read_model(model)
         card = read_card(self.name, data)
         wanted = taxonomy or answers_in(model)
@@ -129,6 +134,10 @@ class Classifier:
 
     def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input
+        if not isinstance(crops, np.ndarray):
+            raise DataError(
+                f"Expected crops as an array uint8 (n, {spec.height}, {spec.width}), got {type(crops).__name__}."
+            )
         if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
             raise DataError(
                 f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
@@ -143,11 +152,23 @@ class Classifier:
     def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
-        expected = [self.card.input.height, self.card.input.width, 1]
-        if len(inputs) != 1 or list(inputs[0].shape[1:]) != expected:
+        spec = self.card.input
+        expected = [spec.height, spec.width, 1]
+        if (spec.colour, spec.low, spec.high) != ("gray", 0, 255):
             raise ModelError(
-                f"{self.name}: expected one input of shape (n, {', '.join(map(str, expected))}), "
+                f"{self.name}: expected a model of gray pixels from 0 to 255, got one of {spec.colour} pixels from "
+                f"{spec.low} to {spec.high}. Export it anew with: mien export MODEL --format onnx"
+            )
+        if len(inputs) != 1 or list(inputs[0].shape[1:]) != expected or isinstance(inputs[0].shape[0], int):
+            raise ModelError(
+                f"{self.name}: expected one input of shape (n, {', '.join(map(str, expected))}), n free, "
                 f"got {[entry.shape for entry in inputs]}. Export it anew with: mien export MODEL --format onnx"
+            )
+        types = {inputs[0].type} | {output.type for output in self._session.get_outputs()}
+        if types != {"tensor(float)"}:
+            raise ModelError(
+                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. "
+                "Export it anew with: mien export MODEL --format onnx"
             )
         for answer in self.card.answers:
             if answer.output not in outputs or outputs[answer.output][-1] != len(answer.labels):
@@ -156,6 +177,18 @@ class Classifier:
                     f"got {outputs}."
                 )
         self._input = inputs[0].name
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that is none, or that no machine has.
+
+    Raises:
+        DataError: it is.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
+        raise DataError(
+            f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {threads!r}."
+        )
 
 
 def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
@@ -177,6 +210,8 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -61,6 +61,11 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
     Raises:
         ModelError: there is no such file, or a bundled one is damaged.
     """
+    if not isinstance(model, str | Path) or not str(model):
+        raise ModelError(
+            "Expected a model as the path of an ONNX file, a run folder or the name of a bundled model "
+            f"({', '.join(BUNDLED)}), got {model!r}."
+        )
     if isinstance(model, str) and model in BUNDLED:
         return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
     path = Path(model)

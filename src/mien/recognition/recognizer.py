@@ -63,14 +63,15 @@ class Recognizer:
         max_faces: int | None = None,
         threads: int = 0,
     ) -> None:
-        if max_faces is not None and max_faces < 1:
+        if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 1):
             raise DataError(
-                f"Expected max_faces to be 1 or more, got {max_faces}. Leave it out to keep all faces."
+                f"Expected max_faces to be a whole number from 1 on, got {max_faces!r}. "
+                "Leave it out to keep all faces."
             )
-        self.classifier: ExpressionClassifier = (
-            Classifier(model, taxonomy=taxonomy, threads=threads) if isinstance(model, str | Path) else model
-        )
-        self.detector = detector or CenterFace(threads=threads)
+        self.classifier = _classifier_of(model, taxonomy, threads)
+        self.detector = CenterFace(threads=threads) if detector is None else detector
+        if not isinstance(self.detector, FaceDetector):
+            raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
         self.max_faces = max_faces
 
     @property
@@ -144,3 +145,20 @@ class Recognizer:
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(self.labels, row)
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
+
+
+def _classifier_of(
+    model: str | Path | ExpressionClassifier, taxonomy: str | None, threads: int
+) -> ExpressionClassifier:
+    if isinstance(model, str | Path):
+        return Classifier(model, taxonomy=taxonomy, threads=threads)
+    if not callable(getattr(model, "probabilities", None)) or not hasattr(model, "labels"):
+        raise ModelError(
+            "Expected a model as a path, the name of a bundled one, or a classifier with labels and a method "
+            f"probabilities, got {type(model).__name__}."
+        )
+    if taxonomy is None:
+        return model
+    if not isinstance(model, Classifier):
+        raise ModelError(f"Expected a model of mien's to answer in {taxonomy}, got {type(model).__name__}.")
+    return model.answering_in(taxonomy)

@@ -93,8 +93,13 @@ class Frames(Iterator[Frame]):
     """
 
     def __init__(self, source: str | Path | int | BinaryIO, every: int) -> None:
-        if every < 1:
-            raise DataError(f"Expected every first, second, … frame (1 or more), got every={every}.")
+        if not isinstance(every, int) or every < 1:
+            raise DataError(f"Expected every first, second, … frame (1 or more), got every={every!r}.")
+        if isinstance(source, bool) or not (isinstance(source, str | Path | int) or hasattr(source, "read")):
+            kind = type(source).__name__
+            raise DataError(
+                f"Expected a film as a path or an open file, or the number of a webcam, got {kind}."
+            )
         steady = source if isinstance(source, str | Path | int) else SteadyFile(source)
         self._name, self._capture = source_name(steady), open_capture(steady)
         self._steady = steady  # OpenCV reads it without holding on to it

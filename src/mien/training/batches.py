@@ -68,7 +68,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     Args:
         dataset: pictures and targets.
         recipe: batch size, seed, class weights, augmentation and second head.
-        teachers: asked about each changed picture, where the recipe distils.
+        teachers: asked about each changed picture and its mirror image, where the recipe distils.
     """
 
     def __init__(self, dataset: Dataset, recipe: Recipe, teachers: Sequence[Teacher] = ()) -> None:
@@ -117,8 +117,11 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         )
 
     def _taught(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the teachers say on average, a head beside the other, each times its weight: (n, columns)."""
-        answers = [teacher(crops) for teacher in self._teachers]
+        """What the teachers say on average of the pictures and of their mirror images, (n, columns).
+
+        A head stands beside the other, each times its weight.
+        """
+        answers = [teacher(view) for teacher in self._teachers for view in (crops, crops[..., ::-1])]
         heads = [
             np.float32(weight) * np.mean([answer[name] for answer in answers], axis=0)
             for name, weight in self._heads.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
@@ -15,13 +16,15 @@ from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
 from mien.training.networks import HEADS, build_network
 from mien.training.objective import averaged_weights, compile_model
+from mien.training.onnx_import import assign_onnx
 from mien.training.saving import load_network
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mien.data.dataset import Dataset
     from mien.training.recipe import Recipe
+
+SAMPLE = 1024
+"""Training pictures on which the normalisations of an ONNX file are measured."""
 
 
 def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
@@ -36,20 +39,26 @@ def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model
     return model
 
 
-def begin_with(model: keras.Model, source: Path) -> None:
-    """Give a model that is to be trained the weights of a saved network.
+def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
+    """Give a model that is to be trained the weights of a finished network.
 
     Args:
-        model: from `build_model`.
-        source: a `.keras` or `.h5` file, or a run folder, whose best network it is.
+        model: from `build_model`, at 48 pixels.
+        source: a `.keras` or `.h5` file, a run folder, whose best network it is, or the bytes of an ONNX file.
+        training: pictures on which the normalisations of an ONNX file are measured.
 
     Raises:
         ModelError: there is none, or it is another network.
     """
-    path = source / "best.keras" if source.is_dir() else source
+    if isinstance(source, bytes):
+        assign_onnx(network_of(model), source, training.images[:SAMPLE])
+        return
+    path = Path(source)
+    path = path / "best.keras" if path.is_dir() else path
     if not path.is_file():
         raise ModelError(
-            f"{source}: expected a .keras or .h5 file or a run folder to begin with, found none."
+            f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to begin "
+            "with, found none."
         )
     ours, theirs = network_of(model).weights, load_network(path).weights
     if [tuple(w.shape) for w in ours] != [tuple(w.shape) for w in theirs]:

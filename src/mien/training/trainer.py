@@ -85,7 +85,7 @@ def train(
     on_epoch: Callable[[TrainingState], None] | None = None,
     origin: Mapping[str, Any] | None = None,
     teachers: Mapping[str, Teacher] | None = None,
-    start: str | Path | None = None,
+    start: str | Path | bytes | None = None,
 ) -> Run:
     """Train a network and keep every whole epoch of it.
 
@@ -99,7 +99,8 @@ def train(
         on_epoch: called after each epoch once it is saved.
         origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
-        start: a Keras file or run folder whose weights it begins with, in place of random ones.
+        start: a Keras file, a run folder or the bytes of an ONNX file of ours whose weights it begins with, in place
+            of random ones.
 
     Returns:
         The run, also after Ctrl-C if an epoch was whole by then.
@@ -127,7 +128,7 @@ def train(
     try:
         return _train(
             dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin,
-            teachers=teachers or {}, start=Path(start) if start else None,
+            teachers=teachers or {}, start=start,
         )  # fmt: skip
     finally:
         with suppress(OSError):
@@ -145,7 +146,7 @@ def _train(
     on_epoch: Callable[[TrainingState], None] | None,
     origin: Mapping[str, Any] | None,
     teachers: Mapping[str, Teacher],
-    start: Path | None,
+    start: str | Path | bytes | None,
 ) -> Run:
     if recipe.drop_copies:
         dataset = without_copies(dataset)
@@ -161,7 +162,7 @@ def _train(
         else build_model(recipe, training, epoch=0)
     )
     if start and not state.epoch:
-        begin_with(model, start)
+        begin_with(model, start, training)
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
     interrupted = False

@@ -1,0 +1,128 @@
+"""Back from an ONNX file of ours to the weights of a Keras network, to go on training what was shipped.
+
+In the file each batch normalisation is folded into the convolution before it, and the rescaling of the pixels into
+the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
+each convolution gets filters of length 1, and each normalisation the mean and variance that its input has on a
+sample of pictures. Of an int8 file the weights are those that its whole numbers stand for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from mien.errors import ModelError
+from mien.training.networks import HEADS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_CONVOLUTION = re.compile(r"/conv2d(?:_(\d+))?_\d+/")
+"""Keras' name of a convolution inside the name of its filters, before the suffix that the conversion adds."""
+
+
+def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> None:
+    """Give a Keras network the weights of an ONNX file that was made from such a network.
+
+    Args:
+        network: at 48 pixels, of convolutions that are each followed by a batch normalisation, and dense heads.
+        data: the bytes of the file.
+        crops: gray uint8 (n, 48, 48), some hundreds, on which the normalisations are measured.
+
+    Raises:
+        ModelError: the file cannot be read or holds another network.
+    """
+    convolutions, heads = _folded_weights(data)
+    pairs = _normalised_convolutions(network)
+    dense = [network.get_layer(head) for head in HEADS if head in {layer.name for layer in network.layers}]
+    ours = [tuple(conv.kernel.shape) for conv, _ in pairs] + [tuple(head.kernel.shape) for head in dense]
+    theirs = [kernel.shape for kernel, _ in convolutions] + [kernel.shape for kernel, _ in heads]
+    if ours != theirs:
+        raise ModelError(
+            "Expected an ONNX file that holds the network of this recipe to begin with, got another one. "
+            "Give the recipe and the label set that it was trained with."
+        )
+    for head, (kernel, bias) in zip(dense, heads, strict=True):
+        head.set_weights([kernel, bias])
+    rescaling = next(layer for layer in network.layers if isinstance(layer, keras.layers.Rescaling))
+    for i, ((conv, norm), (kernel, bias)) in enumerate(zip(pairs, convolutions, strict=True)):
+        unfolded = kernel / (rescaling.scale if i == 0 else 1)
+        length = np.maximum(np.sqrt((unfolded**2).sum(axis=(0, 1, 2))), 1e-12)  # (filters,)
+        conv.set_weights([unfolded / length])
+        norm.set_weights([length, bias, np.zeros_like(bias), np.full_like(bias, 1 - norm.epsilon)])
+    probe = keras.Model(network.input, [conv.output for conv, _ in pairs])
+    pixels = crops[..., np.newaxis].astype(np.float32)
+    for (_, norm), responses in zip(pairs, probe.predict(pixels, batch_size=64, verbose=0), strict=True):
+        gain, bias = norm.get_weights()[:2]
+        mean, variance = responses.mean(axis=(0, 1, 2)), responses.var(axis=(0, 1, 2))
+        spread = np.sqrt(variance + norm.epsilon)
+        norm.set_weights([gain * spread, bias + gain * mean, mean, variance])
+
+
+def _normalised_convolutions(network: keras.Model) -> Sequence[tuple[Any, Any]]:
+    """Each convolution and the normalisation of what it gives, in the order in which they were made."""
+    norms = {
+        id(layer.input): layer
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    convolutions.sort(key=lambda layer: _number(layer.name))
+    return [(layer, norms[id(layer.output)]) for layer in convolutions if id(layer.output) in norms]
+
+
+def _number(name: str) -> int:
+    tail = name.rpartition("_")[2]
+    return int(tail) if tail.isdecimal() else 0
+
+
+Weights = list[tuple["NDArray[np.float32]", "NDArray[np.float32]"]]
+
+
+def _folded_weights(data: bytes) -> tuple[Weights, Weights]:
+    """Kernels and biases of the convolutions, in the order in which Keras made them, and of the dense heads."""
+    import onnx
+
+    try:
+        graph = onnx.load_from_string(data).graph
+    except Exception as error:  # whatever protobuf raises for bytes that are no model
+        raise ModelError(
+            f"Expected an ONNX file to begin with, got one that cannot be read ({error})."
+        ) from error
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in values:
+            whole, scale, zero = (values[x] for x in node.input)
+            shape = (-1, *(1,) * (whole.ndim - 1)) if scale.ndim else ()
+            shifted = whole.astype(np.float32) - zero.astype(np.float32).reshape(shape)
+            values[node.output[0]] = shifted * scale.reshape(shape)
+    convolutions: dict[int, Any] = {}
+    for node in graph.node:
+        found = _CONVOLUTION.search(node.input[1]) if node.op_type == "Conv" else None
+        if found and len(node.input) == 3 and all(x in values for x in node.input[1:]):
+            kernel, bias = (values[x].astype(np.float32) for x in node.input[1:])
+            convolutions[int(found[1] or 0)] = (kernel.transpose(2, 3, 1, 0), bias)  # to (h, w, in, out)
+    heads = [_head(graph, values, name) for name in HEADS]
+    return [convolutions[i] for i in sorted(convolutions)], [head for head in heads if head]
+
+
+def _head(graph: Any, values: dict[str, Any], name: str) -> tuple[Any, Any] | None:
+    """Kernel and bias of the dense layer whose softmax is an output of the graph."""
+    makers = {output: node for node in graph.node for output in node.output}
+    kernel = bias = None
+    node = makers.get(name)
+    while node is not None and (kernel is None or bias is None):
+        constants = [values[x] for x in node.input if x in values]
+        if node.op_type == "Add" and constants:
+            bias = constants[0].astype(np.float32)
+        elif node.op_type == "MatMul" and constants:
+            kernel = constants[0].astype(np.float32)
+        elif node.op_type == "Gemm":
+            return None
+        node = next((makers[x] for x in node.input if x in makers and x not in values), None)
+    return None if kernel is None or bias is None else (kernel, bias)
