@@ -8,7 +8,7 @@ import json
 import resource
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -101,12 +101,18 @@ def form(*files: tuple[str, bytes], name: str = "image") -> bytes:
 
 
 @contextmanager
-def running(settings: Settings | None = None, *, detector: FaceDetector | None = None) -> Iterator[Running]:
-    """A service with these settings in a thread of this process."""
+def running(
+    settings: Settings | None = None,
+    *,
+    detector: FaceDetector | None = None,
+    around: Callable[[Any], Any] = lambda app: app,
+) -> Iterator[Running]:
+    """A service with these settings in a thread of this process; `around` may put another application around it."""
     settings = settings or Settings(threads=2)
     listener = server.bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    keeper = uvicorn.Server(server.configure(create_app(settings, detector=detector), settings, workers=1))
+    app = around(create_app(settings, detector=detector))
+    keeper = uvicorn.Server(server.configure(app, settings, workers=1))
     thread = threading.Thread(target=keeper.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -121,7 +121,7 @@ def test_start_log_and_end() -> None:
             {"Content-Type": "image/jpeg", **key, "User-Agent": "private agent"},
         )
         assert reply.status == 200
-        assert service.get("/secret-place").status == 404
+        assert service.get("/secret-place", **key).status == 404
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
     said = "".join(service.said)

@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
         lifespan=_lifespan,
         docs_url=None,  # its scripts would come from another machine
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the caller made up
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.parts = parts

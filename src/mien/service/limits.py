@@ -1,15 +1,15 @@
-"""Who is let in, how much they may bring and how long they may stay; decided before anything reads a body."""
+"""How much a caller may bring and how long it may stay; counted while it comes."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
+from mien.service.callers import check_caller, route_path
 from mien.service.problems import Refusal, broken, problem_response
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 PICTURES, FILMS = "/v1/recognise", "/v1/recognise/video"
-_KEPT = ("/v1/", "/metrics")  # for those who know the key
 _log = logging.getLogger("mien.service")
 
 
@@ -52,11 +51,12 @@ class Limits:
             await answer.refuse(scope, receive, broken())
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        self._check_caller(scope)
-        if scope["method"] != "POST" or scope["path"] not in {PICTURES, FILMS}:
+        check_caller(scope, self._settings)
+        path = route_path(scope)
+        if scope["method"] != "POST" or path not in {PICTURES, FILMS}:
             await self._app(scope, receive, answer)
             return
-        is_film = scope["path"] == FILMS
+        is_film = path == FILMS
         most = self._settings.max_film_bytes if is_film else self._settings.max_bytes
         if not most:
             raise _no_films()
@@ -77,29 +77,6 @@ class Limits:
             raise _late(self._settings.deadline) from None
         finally:
             answer.clock = None
-
-    def _check_caller(self, scope: Scope) -> None:
-        if not scope["path"].startswith(_KEPT):
-            return
-        headers = Headers(scope=scope)
-        # A page of another site may send a picture even where it may not read the answer.
-        if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            raise Refusal(
-                403,
-                expected="a request from this service's own page or from a program",
-                received="one from a page of another site",
-                remedy="Ask your own server to ask this service.",
-                reason="other site",
-            )
-        if self._settings.api_key is not None and not _knows(headers, self._settings.api_key):
-            raise Refusal(
-                401,
-                expected="the service's API key",
-                received="none, or another one",
-                remedy="Send it as the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
-                reason="key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
 
 
 class _Answer:
@@ -144,12 +121,6 @@ def _check_declared(scope: Scope, most: int) -> None:
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared[:19]) > most:
         raise _too_large(most, f"{int(declared[:19]):,}")
-
-
-def _knows(headers: Headers, key: str) -> bool:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-    return hmac.compare_digest(given.encode(), key.encode())
 
 
 def _too_large(most: int, got: str) -> Refusal:

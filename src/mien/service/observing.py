@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
+from mien.service.callers import route_path
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,21 +66,22 @@ class Observing:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
+        path = route_path(scope)  # now, for a mount further in changes what the scope says
         began = time.perf_counter()
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 state["status"] = message["status"]
-                _secure(scope["path"], message)
+                _secure(path, message)
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            self._tell(scope, time.perf_counter() - began)
+            self._tell(scope, _route(path), time.perf_counter() - began)
 
-    def _tell(self, scope: Scope, seconds: float) -> None:
-        state, route, method = scope["state"], _route(scope["path"]), scope["method"]
+    def _tell(self, scope: Scope, route: str, seconds: float) -> None:
+        state, method = scope["state"], scope["method"]
         status = _GONE if state.get("gone") else state.get("status", 500)
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
