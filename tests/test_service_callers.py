@@ -9,8 +9,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from mien.service.callers import is_local
 from mien.service.settings import Settings
 from tests.service import Running, portrait, running
+from tests.test_service import check_problem
 
 KEY = {"X-API-Key": "a long secret"}
 PLACE = "/faces"
@@ -77,3 +79,96 @@ def test_what_leads_nowhere_needs_the_key_too() -> None:
 def test_no_address_is_sent_on_to_another(service: Running) -> None:
     for path in ("/v1/model/", "/health/live/", "/page"):
         assert service.get(path).status == 404
+
+
+# Hosts and origins
+
+
+OWN = ("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1:9", "127.8.9.1", "[::1]", "[::1]:8000")
+STRANGE = (
+    "evil.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "192.168.1.7",
+    "mien.example:1",
+    "a@localhost",
+    "[::2]",
+    "::1",
+    "",
+)
+
+
+def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
+    with running(Settings(threads=1, allow_host=())) as service:
+        for host in OWN:
+            assert service.get("/v1/model", Host=host).status == 200, host
+        for host in STRANGE:
+            for path in ("/", "/v1/model", "/nothing", "/page/app.js"):
+                assert service.get(path, Host=host).status == 421, host
+        reply = service.ask(
+            "POST", "/v1/recognise", portrait(), {"Host": "evil.example", "Content-Type": "image/jpeg"}
+        )
+        assert (reply.status, reply.json["received"]) == (421, "one for 'evil.example'")
+        check_problem(reply)
+        assert service.get("/health/ready", Host="10.0.0.7:8000").status == 200
+        assert service.metric('mien_refusals_total{reason="host"}') == 4 * len(STRANGE) + 1
+
+
+def test_names_that_are_given_are_its_own_too(service: Running) -> None:
+    with running(Settings(threads=1, allow_host=("mien.example", "fd00::7"))) as named:
+        for host in ("mien.example", "Mien.Example:443", "[fd00::7]:8000", "localhost:8000"):
+            assert named.get("/v1/model", Host=host).status == 200, host
+        assert named.get("/v1/model", Host="other.example").status == 421
+    assert (
+        service.get("/v1/model", Host="whatever.example").status == 200
+    )  # as in a container, behind a proxy
+
+
+@pytest.mark.parametrize(
+    ("status", "origin", "more"),
+    [
+        (200, "http://mien.example", {}),
+        (200, "https://MIEN.example", {}),
+        (200, "https://mien.example:443", {}),
+        (200, "https://faces.example", {}),
+        (200, "https://behind.a.proxy", {"Sec-Fetch-Site": "same-origin"}),
+        (403, "https://behind.a.proxy", {}),
+        (403, "http://mien.example:3000", {}),
+        (403, "http://evil.example", {}),
+        (403, "http://evil.example", {"Sec-Fetch-Site": "none"}),
+        (403, "https://evil.example/mien.example", {}),
+        (403, "null", {}),
+        (403, "", {}),
+    ],
+)
+def test_what_pages_of_other_origins_send_is_refused(status: int, origin: str, more: dict[str, str]) -> None:
+    names = ("mien.example", "faces.example")
+    if origin == "http://mien.example:3000":  # another service of the same machine
+        names = ()
+    headers = {"Host": "mien.example", "Origin": origin, "Content-Type": "image/jpeg", **more}
+    with running(Settings(threads=1, allow_host=names or None)) as service:
+        reply = service.ask("POST", "/v1/recognise", portrait(), headers)
+        assert reply.status == status, reply.body
+        assert service.get("/v1/model", Host="mien.example", Origin="http://evil.example").status == 200
+        if status == 403:
+            check_problem(reply)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.255.0.3", "localhost", "LocalHost", "::1", "::ffff:127.0.0.1"]
+)
+def test_what_is_local(host: str) -> None:
+    assert is_local(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["192.0.2.0", "::", "127.evil.example", "192.168.0.1", "::2", "", "localhost.x"]
+)
+def test_what_is_not_local(host: str) -> None:
+    assert not is_local(host)
+
+
+@pytest.mark.parametrize("host", ["", "http://mien.example", "mien.example:8000", "a/b", "*", "[::1]"])
+def test_hosts_are_checked(host: str) -> None:
+    with pytest.raises(ValueError, match="Expected a host as callers name it"):
+        Settings(allow_host=(host,))

@@ -134,11 +134,21 @@ def test_start_log_and_end() -> None:
 
 def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None:
     with serving("--host", "0.0.0.0", "--threads", "1") as service:  # noqa: S104
+        assert service.get("/v1/model", Host="whatever.example").status == 200
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(20) == 130
-    _, warning, end = service.said
+    _, warning, *_, end = service.said
     assert "everyone who can reach this machine can use it. Set MIEN_API_KEY" in warning
     assert end == "Stopped.\n"
+
+
+def test_it_goes_by_the_names_that_it_is_given() -> None:
+    with serving("--threads", "1") as service:
+        assert service.get("/v1/model").status == 200
+        assert service.get("/v1/model", Host="mien.example").status == 421
+    with serving("--threads", "1", MIEN_ALLOW_HOST="Mien.example other.example") as service:
+        for host, status in [("mien.example", 200), ("other.example:1", 200), ("third.example", 421)]:
+            assert service.get("/v1/model", Host=host).status == status
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,14 @@ def serve(
             envvar="MIEN_API_KEY", help="What callers must know. Better set as a variable.", show_envvar=True
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="MIEN_ALLOW_HOST",
+            metavar="NAME",
+            help="A name to ask for besides localhost; repeat it for more. Needed behind a proxy that passes names on.",
+        ),
+    ] = None,
 ) -> None:
     """Start the page and the HTTP API on this machine.
 
@@ -82,7 +91,7 @@ def serve(
         "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
         "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
         "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
-        "films": films, "api_key": api_key or None,
+        "films": films, "api_key": api_key or None, "allow_host": allow_host,
     }  # fmt: skip
     _serve(host, port, workers, options)
 
@@ -90,16 +99,21 @@ def serve(
 def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
     try:
         from mien.service import server
+        from mien.service.callers import is_local
         from mien.service.settings import Settings
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "FastAPI", "serve") from error
     _refuse_keras(options["model"])
-    settings = Settings(**options)
+    named = tuple(name.strip("[]").lower() for name in options["allow_host"] or ())
+    settings = Settings(**{**options, "allow_host": named or None})
     with server.bind(host, port) as listener:
+        local = is_local(listener.getsockname()[0])
+        if local and not named:
+            settings = replace(settings, allow_host=(host.lower(),))
         config = server.prepare(settings, workers=workers)
         shown = f"[{host}]" if ":" in host else host
         err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Ctrl-C ends it.")
-        if not server.is_local(host) and settings.api_key is None:
+        if not local and settings.api_key is None:
             err.print(
                 "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to ask for a key."
             )

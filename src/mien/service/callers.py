@@ -1,21 +1,28 @@
-"""Who is let in: by the page that asks and by the key; decided before anything reads a body."""
+"""Who is let in: by the host that is asked for, the page that asks, and the key; decided before a body is read."""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 
-from mien.service.problems import Refusal
+from mien.service.problems import Refusal, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import Scope
 
     from mien.service.settings import Settings
 
-_OPEN = frozenset({"/", "/health/live", "/health/ready", "/openapi.json"})
+_HEALTH = frozenset({"/health/live", "/health/ready"})
+_OPEN = _HEALTH | {"/", "/openapi.json"}
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 
 
 def route_path(scope: Scope) -> str:
@@ -26,16 +33,28 @@ def route_path(scope: Scope) -> str:
     return get_route_path(scope)
 
 
+def is_local(host: str) -> bool:
+    """Whether a name or an address stands for this machine alone: localhost, 127.0.0.0/8, ::1."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def check_caller(scope: Scope, settings: Settings) -> None:
     """Let everyone have the page and the health; the rest, whatever its path looks like, is for those who may.
 
     Raises:
-        Refusal: the caller is a page of another site, or does not know the key.
+        Refusal: the request is for another host, comes from a page of another site, or without the key.
     """
-    path = route_path(scope)
+    path, headers = route_path(scope), Headers(scope=scope)
+    if path not in _HEALTH:  # what watches over machines asks for them by their addresses
+        _check_host(headers, settings.allow_host)
+    if scope["method"] not in _READING:
+        _check_origin(headers, settings.allow_host or ())
     if path in _OPEN or path.startswith("/page/"):
         return
-    headers = Headers(scope=scope)
     # A page of another site may send a picture even where it may not read the answer.
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _other_site()
@@ -48,6 +67,43 @@ def check_caller(scope: Scope, settings: Settings) -> None:
             reason="key",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
+    """Refuse a name that a stranger had lead to this machine, whose page would count as ours (DNS rebinding)."""
+    if allowed is None:
+        return
+    for host in headers.getlist("host"):  # programs that are no browsers may name none
+        name = _name(host)
+        if not is_local(name) and name not in allowed:
+            raise Refusal(
+                421,
+                expected="a request for localhost, or for a host that this service goes by",
+                received=f"one for {shown(host)}",
+                remedy="Ask for localhost, or start the service with --allow-host NAME.",
+                reason="host",
+            )
+
+
+def _check_origin(headers: Headers, allowed: Collection[str]) -> None:
+    """Refuse what a page of another site sends; browsers that say less than others name at least its origin."""
+    origin = headers.get("origin")
+    if origin is None or headers.get("sec-fetch-site") == "same-origin":
+        return
+    place = _without_port(origin.partition("://")[2])
+    if not place or (place != _without_port(headers.get("host", "")) and _name(place) not in allowed):
+        raise _other_site()
+
+
+def _name(place: str) -> str:
+    """The host of HOST:PORT in small letters, "" where it is none."""
+    found = _PLACE.fullmatch(place.lower())
+    return (found[1] or found[2]) if found else ""
+
+
+def _without_port(place: str) -> str:
+    """HOST:PORT in small letters without a port that goes without saying."""
+    return re.sub(r":(80|443)?$", "", place.lower())
 
 
 def _knows(headers: Headers, key: str) -> bool:

@@ -68,11 +68,6 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a host."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
 def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
     """All that can fail before the service starts.
 

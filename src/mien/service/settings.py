@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 from mien.errors import DataError
 from mien.recognition.models import DEFAULT
 
 MEGABYTE = 1 << 20
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Settings:
         film_deadline: seconds of work on a film; the rest is left out.
         films: films that are worked on at once.
         api_key: what callers must know; `None` lets everyone in who can reach the port.
+        allow_host: names by which callers may ask for the service besides localhost; `None` for any. Where only this
+            machine can reach the port give at least `()`, or a page of a stranger can ask under a name of its own.
 
     Raises:
         DataError: a setting is out of its range.
@@ -47,6 +52,7 @@ class Settings:
     film_deadline: float = 600.0
     films: int = 1
     api_key: str | None = field(default=None, repr=False)
+    allow_host: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "max_film_bytes"):
@@ -72,6 +78,12 @@ class Settings:
             raise DataError(
                 "Expected an API key of at least 8 ASCII characters, got another. Choose a longer one."
             )
+
+        for host in self.allow_host or ():
+            if not _HOST.fullmatch(host):
+                raise DataError(
+                    f"Expected a host as callers name it (mien.example.org), got {host!r}. Leave port and path out."
+                )
 
     @property
     def cores(self) -> int:
