@@ -323,3 +323,20 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
     is_one_sentence(other, "the network of this recipe")
     nothing = mien("train", "--from", tmp_path / "none", *more, tmp_path / "third")
     is_one_sentence(nothing, "to begin with, found none")
+
+
+def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    from mien.recognition.classifier import Classifier
+
+    more = ("--data", table, "--epochs", 1, "--learning-rate", 1e-9, "--out", tmp_path / "more")
+    source = whole_run / "model.onnx"
+    done = mien("train", "--recipe", "compact", "--from", source, *more)
+    assert done.returncode == 0, done.stderr
+    faces = synthetic_dataset(70).images
+    before, after = (
+        Classifier(model).probabilities(faces) for model in (source, tmp_path / "more" / "model.onnx")
+    )
+    assert np.ptp(before, axis=0).max() > 0.01  # it tells faces apart
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.9
+    other = mien("train", "--recipe", "classic", "--from", "small", *more[:-1], tmp_path / "other")
+    is_one_sentence(other, "the network of this recipe")

@@ -2,7 +2,7 @@
 
 In the file each batch normalisation is folded into the convolution before it, and the rescaling of the pixels into
 the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
-each convolution gets filters of length 1, and each normalisation the mean and variance that its input has on a
+each convolution gets filters of one length, and each normalisation the mean and variance that its input has on a
 sample of pictures. Of an int8 file the weights are those that its whole numbers stand for.
 """
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _CONVOLUTION = re.compile(r"/conv2d(?:_(\d+))?_\d+/")
 """Keras' name of a convolution inside the name of its filters, before the suffix that the conversion adds."""
+
+_LENGTH = 2.0
+"""Euclidean length of each filter. The file does not tell it, and it changes no answer, but the shorter the filters,
+the further a step turns them: from length 1 a usual rate forgets what was learned."""
 
 
 def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> None:
@@ -52,13 +56,14 @@ def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> 
     rescaling = next(layer for layer in network.layers if isinstance(layer, keras.layers.Rescaling))
     for i, ((conv, norm), (kernel, bias)) in enumerate(zip(pairs, convolutions, strict=True)):
         unfolded = kernel / (rescaling.scale if i == 0 else 1)
-        length = np.maximum(np.sqrt((unfolded**2).sum(axis=(0, 1, 2))), 1e-12)  # (filters,)
-        conv.set_weights([unfolded / length])
-        norm.set_weights([length, bias, np.zeros_like(bias), np.full_like(bias, 1 - norm.epsilon)])
+        gain = np.maximum(np.sqrt((unfolded**2).sum(axis=(0, 1, 2))), 1e-12) / _LENGTH  # (filters,)
+        conv.set_weights([unfolded / gain])
+        norm.set_weights([gain, bias, np.zeros_like(bias), np.full_like(bias, 1 - norm.epsilon)])
     probe = keras.Model(network.input, [conv.output for conv, _ in pairs])
     pixels = crops[..., np.newaxis].astype(np.float32)
-    for (_, norm), responses in zip(pairs, probe.predict(pixels, batch_size=64, verbose=0), strict=True):
+    for (_, norm), found in zip(pairs, probe.predict(pixels, batch_size=64, verbose=0), strict=True):
         gain, bias = norm.get_weights()[:2]
+        responses = found.astype(np.float32)  # sums in bfloat16 lose nearly all
         mean, variance = responses.mean(axis=(0, 1, 2)), responses.var(axis=(0, 1, 2))
         spread = np.sqrt(variance + norm.epsilon)
         norm.set_weights([gain * spread, bias + gain * mean, mean, variance])
