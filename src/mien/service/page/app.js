@@ -5,7 +5,8 @@ import { annotate } from "./annotate.js";
 import { Announcer } from "./announcer.js";
 import { askKey, notify } from "./dialogs.js";
 import { find, make, onceAFrame } from "./dom.js";
-import { installIntake, isFilm } from "./intake.js";
+import { installIntake } from "./intake.js";
+import { called, kindOf } from "./kinds.js";
 import { annotatedName, copyText, documentOf, save } from "./leaving.js";
 import { Overlay } from "./overlay.js";
 import { Panel } from "./panel.js";
@@ -64,16 +65,20 @@ async function meetModel() {
 /** @param {File[]} files */
 async function take(files) {
   await meetModel();
-  const fresh = files.map((file) => {
-    const item = new Item(isFilm(file) ? "film" : "picture", file.name, file);
-    if (item.kind === "film") item.show(file);
-    return item;
-  });
+  const fresh = await Promise.all(files.map(itemOf));
   const empty = session.items.length === 0;
   fresh.forEach((item) => session.add(item));
   select(fresh[0]);
   fresh.forEach((item) => recognising.ensure(item));
   if (empty) find("#main").focus({ preventScroll: true });
+}
+
+/** @param {File} file */
+async function itemOf(file) {
+  const { film, type } = await kindOf(file);
+  const item = new Item(film ? "film" : "picture", file.name, file);
+  if (film) item.show(called(file, type));
+  return item;
 }
 
 /** @param {Item} item */

@@ -3,11 +3,6 @@
 import { find } from "./dom.js";
 import { Problem } from "./problem.js";
 
-const FILMS = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
-
-/** @param {File} file */
-export const isFilm = (file) => file.type.startsWith("video/") || FILMS.test(file.name);
-
 /**
  * Listens everywhere on the page.
  * @param {(files: File[]) => void} take

@@ -1,20 +1,29 @@
 /** Pictures on their way to the service: read, measured, made smaller only where they must be. */
 
+import { lookInto } from "./chunks.js";
+import { called, kindOf } from "./kinds.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./types.js").Limits} Limits */
 /** @typedef {{blob: Blob, shown: ?Blob, width: number, height: number, thumb: ?HTMLCanvasElement}} Prepared */
 
 const TAKEN = new Set(["image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif"]);
-const MAY_MOVE = new Set(["image/gif", "image/webp"]);
 const THUMB = 112;
 const ENVELOPE = 4096; // bytes of a form around its one file
 
+/** What a canvas does for each EXIF orientation from 2 on, of a picture of that width and height. */
+const TURNS = {
+  2: (w) => [-1, 0, 0, 1, w, 0], 3: (w, h) => [-1, 0, 0, -1, w, h], 4: (w, h) => [1, 0, 0, -1, 0, h],
+  5: () => [0, 1, 1, 0, 0, 0], 6: (w, h) => [0, 1, -1, 0, h, 0], 7: (w, h) => [0, -1, -1, 0, h, w],
+  8: (w) => [0, -1, 1, 0, 0, w],
+};
+
 /**
- * A picture as it is sent, and as it is shown.
+ * A picture as it is sent, and as it is shown: always the same still, so that boxes lie where the service saw faces.
  *
- * It is sent as it is where the service takes it so. One that is too large, or of a kind that only the browser knows,
- * is drawn anew as JPEG. One that the browser cannot read is sent as it is: the service says best what is wrong.
+ * A file is both as it is, where the service takes it and surely sees what the browser shows. Of one that moves or is
+ * turned by a tag, the first frame is drawn upright; one of a kind that only the browser knows is drawn as JPEG. What
+ * is too large is sent smaller. One that the browser cannot read is sent as it is: the service says best what is wrong.
  *
  * @param {File} file
  * @param {Limits} limits
@@ -22,19 +31,40 @@ const ENVELOPE = 4096; // bytes of a form around its one file
  */
 export async function prepare(file, limits) {
   await expectReadable(file);
-  const bitmap = await createImageBitmap(file).catch(() => null);
+  const { type } = await kindOf(file);
+  const insight = await lookInto(file, type);
+  const bitmap = await decode(insight.untagged ?? called(file, type), insight.orientation);
   if (!bitmap) return { blob: file, shown: null, width: 0, height: 0, thumb: null };
   try {
     const { width, height } = bitmap;
-    const known = TAKEN.has(file.type);
-    const fits = file.size <= limits.max_bytes - ENVELOPE && width * height <= limits.max_pixels;
-    const blob = known && fits ? file : await shrink(bitmap, limits);
-    // The service looks at the first frame; a moving picture would leave its boxes behind.
-    const shown = MAY_MOVE.has(file.type) ? await still(bitmap) : file;
+    const plain = TAKEN.has(type) && !insight.moves && !insight.untagged;
+    const shown = plain ? called(file, type) : await still(bitmap, TAKEN.has(type));
+    const fits = shown.size <= limits.max_bytes - ENVELOPE && width * height <= limits.max_pixels;
+    const blob = fits ? shown : await shrink(bitmap, limits);
     return { blob, shown, width, height, thumb: thumbnail(bitmap, width, height) };
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * The first frame, upright; null where the browser cannot read it.
+ * @param {Blob} blob
+ * @param {number} orientation  that the browser does not see
+ * @returns {Promise<?ImageBitmap>}
+ */
+async function decode(blob, orientation) {
+  const bitmap = await createImageBitmap(blob).catch(() => null);
+  const turn = TURNS[orientation];
+  if (!bitmap || !turn) return bitmap;
+  const { width, height } = bitmap;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = orientation >= 5 ? [height, width] : [width, height];
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.setTransform(...turn(width, height));
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return createImageBitmap(canvas).catch(() => Promise.reject(tooLarge()));
 }
 
 /**
@@ -60,8 +90,9 @@ async function shrink(bitmap, limits) {
  */
 export const thumbnail = (source, width, height) => draw(source, width, height, THUMB / Math.min(width, height));
 
-/** @param {ImageBitmap} bitmap */
-const still = (bitmap) => toBlob(draw(bitmap, bitmap.width, bitmap.height, 1, false), "image/png");
+/** @param {ImageBitmap} bitmap @param {boolean} exact  to the last bit, see-through parts included */
+const still = (bitmap, exact) =>
+  toBlob(draw(bitmap, bitmap.width, bitmap.height, 1, !exact), exact ? "image/png" : "image/jpeg", 0.95);
 
 /**
  * @param {CanvasImageSource} source
@@ -92,15 +123,16 @@ function draw(source, width, height, scale, opaque = true) {
  */
 export const toBlob = (canvas, type, quality) =>
   new Promise((resolve, reject) => {
-    const failed = () => reject(new Problem("The picture is too large for this browser.", "Make it smaller."));
-    canvas.toBlob((blob) => (blob ? resolve(blob) : failed()), type, quality);
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(tooLarge())), type, quality);
   });
 
+const tooLarge = () => new Problem("The picture is too large for this browser.", "Make it smaller.");
+
 /** @param {File} file */
-async function expectReadable(file) {
+export async function expectReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Problem(`${file.name} cannot be read.`, "Was it moved or deleted? Choose it again.");
+    throw new Problem("The file cannot be read.", "Was it moved or deleted? Choose it again.");
   }
 }

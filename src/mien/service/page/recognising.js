@@ -1,7 +1,7 @@
 /** `Recognising`: brings pictures and films to the service, a few at a time, and their answers to the session. */
 
 import { enlarge } from "./geometry.js";
-import { prepare } from "./pictures.js";
+import { expectReadable, prepare } from "./pictures.js";
 import { Problem, isAbort } from "./problem.js";
 import { Series } from "./series.js";
 
@@ -105,6 +105,7 @@ export class Recognising {
   }
 
   async #film(item, options, signal) {
+    await expectReadable(item.file);
     const most = this.session.limits.max_film_bytes ?? Infinity;
     if (item.file.size > most) throw tooLong(item.file.size, most);
     item.series = new Series();

@@ -6,6 +6,7 @@ import { summary } from "./words.js";
 /** @typedef {import("./session.js").Item} Item */
 
 const STATES = { waiting: "waiting", working: "being looked at", failed: "failed" };
+const AIR = 8; // CSS pixels between an entry that is brought into sight and the strip's end
 
 export class Strip {
   #root = find("#strip");
@@ -46,13 +47,20 @@ export class Strip {
   #fill(entry, item, current) {
     const [open] = entry.children;
     const fresh = current && open.getAttribute("aria-current") !== "true";
-    if (fresh) entry.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (fresh) this.#bring(entry);
     open.setAttribute("aria-current", String(current));
     open.setAttribute("aria-label", `${item.name}: ${STATES[item.status] ?? summary(item.faces)}`);
     open.title = item.name;
     open.dataset.status = item.status;
     const content = item.thumb ?? open.querySelector("span") ?? make("span", { textContent: nameOf(item) });
     if (content.parentNode !== open) open.replaceChildren(content);
+  }
+
+  /** Scrolls the strip and nothing else: `scrollIntoView` would move the whole window. @param {HTMLElement} entry */
+  #bring(entry) {
+    const [strip, place] = [this.#root.getBoundingClientRect(), entry.getBoundingClientRect()];
+    const beyond = Math.max(0, place.right + AIR - strip.right);
+    this.#root.scrollLeft += beyond || Math.min(0, place.left - AIR - strip.left);
   }
 
   /** The focus goes on to what takes its place. */
