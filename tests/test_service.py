@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -401,6 +402,42 @@ def test_a_damaged_film_gives_what_is_there(service: Running, film: bytes) -> No
     assert reply.status == 200
     assert reply.lines[-1]["done"] is True
     assert reply.lines[-1]["frames"] == len(reply.lines) - 1
+
+
+@pytest.mark.parametrize("kind", ["damaged", "AV1"])
+def test_a_film_of_which_nothing_can_be_decoded_is_refused(service: Running, film: bytes, kind: str) -> None:
+    body = without_pictures(film) if kind == "damaged" else in_av1()
+    reply = service.send_raw(body, kind="video/mp4", to="/v1/recognise/video")
+    if kind == "AV1" and reply.status == 200 and len(reply.lines) > 1:
+        pytest.skip("this OpenCV decodes AV1")
+    assert reply.status == 422
+    check_problem(reply)
+    assert (
+        reply.json["detail"]
+        == "Expected a film whose pictures can be decoded here, got one of which none can."
+    )
+    assert reply.json["remedy"] == "Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4)."
+    assert service.send(("a.mp4", film), to="/v1/recognise/video").lines[-1]["frames"] == 6
+
+
+def without_pictures(film: bytes) -> bytes:
+    """A film whose index is whole and whose pictures are zeros."""
+    at = film.index(b"mdat")
+    size = int.from_bytes(film[at - 4 : at])
+    return film[: at + 4] + bytes(size - 8) + film[at + size - 4 :]
+
+
+def in_av1() -> bytes:
+    av = pytest.importorskip("av")
+    if "libsvtav1" not in av.codecs_available:
+        pytest.skip("needs an encoder of AV1")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("libsvtav1", rate=10, width=128, height=96, pix_fmt="yuv420p")
+        for _ in range(4):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((96, 128, 3), np.uint8))))
+        out.mux(stream.encode())
+    return file.getvalue()
 
 
 def test_limits_of_films(film: bytes) -> None:

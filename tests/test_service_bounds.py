@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,8 +127,11 @@ def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
     with gated(deadline=0.2) as (service, _, _), socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
         raw.settimeout(10)
-        assert raw.recv(65536).startswith(b"HTTP/1.1 504 ")
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))  # to its end: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"Expected all of the request within 0.2 seconds, got only a part of it." in answer
         assert service.metric("mien_held_bytes") == 0
+        assert service.metric('mien_refusals_total{reason="slow"}') == 1
 
 
 def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
@@ -158,18 +161,27 @@ def test_what_is_under_way_at_the_end_is_finished() -> None:
 
 
 class Slow:
-    """A detector that takes its time."""
+    """A detector that takes its time, in seconds."""
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
 
     def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
-        time.sleep(0.02)
+        time.sleep(self.seconds)
         return [Detection(Box(5, 5, 20, 20))]
 
 
-def test_a_film_ends_when_its_caller_has_gone(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "film.mp4", 25, (64, 48)) as writer:
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two hundred frames."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with VideoWriter(path, 25, (64, 48)) as writer:
         for i in range(200):
             writer.write(np.full((48, 64, 3), i, np.uint8))
-    film = (tmp_path / "film.mp4").read_bytes()
+    return path.read_bytes()
+
+
+def test_a_film_ends_when_its_caller_has_gone(film: bytes) -> None:
     with running(Settings(threads=1), detector=Slow()) as service:
         gone = http.client.HTTPConnection("127.0.0.1", service.port)
         gone.request("POST", "/v1/recognise/video", film, {"Content-Type": "video/mp4"})
@@ -177,13 +189,43 @@ def test_a_film_ends_when_its_caller_has_gone(tmp_path: Path) -> None:
         assert b'"frame": 0' in answer.readline()
         busy = service.send_raw(film, kind="video/mp4", to="/v1/recognise/video")
         assert (busy.status, busy.json["received"]) == (503, "one more")
+        assert busy.json["expected"] == "at most 1 film to be worked on at once"
         assert busy.headers["retry-after"]
         answer.close()
         gone.close()
         wait_until(lambda: service.metric("mien_queue") == 0)
         assert service.metric("mien_frames_total") < 150
+        assert service.metric('mien_requests_total{route="/v1/recognise/video",status="499"}') == 1
+        assert service.metric('mien_requests_total{route="/v1/recognise/video",status="200"}') == 0
         end = {"done": True, "frames": 2, "error": None}  # once the thread is done with the frame it was at
         wait_until(lambda: service.send_raw(film, "every=100", to="/v1/recognise/video").lines[-1] == end)
+
+
+def test_a_film_whose_next_line_takes_too_long_ends_with_a_line(film: bytes) -> None:
+    with gated(deadline=0.3) as (service, gate, _):
+        (end,) = service.send_raw(film, kind="video/mp4", to="/v1/recognise/video").lines
+        assert (end["done"], end["frames"]) == (True, 0)
+        assert end["error"].startswith("Expected an answer within 0.3 seconds, got more to do than that.")
+        assert service.metric('mien_refusals_total{reason="deadline"}') == 1
+        gate.opened.set()
+
+
+def test_a_film_at_the_end_of_the_service_ends_with_a_line(
+    film: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadPoolExecutor(1) as caller:
+        with running(Settings(threads=1, deadline=1), detector=Slow(0.1)) as service:
+            asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognise/video")
+            wait_until(lambda: service.metric("mien_frames_total"))
+            # Leaving the block ends the service, which waits for two seconds; the film would take twenty.
+        *rows, end = asked.result(20).lines
+    assert [row["frame"] for row in rows] == list(range(len(rows)))
+    assert 10 < len(rows) < 100
+    assert (end["done"], end["frames"]) == (True, len(rows))
+    assert "got an order to stop the service" in end["error"]
+    said = capfd.readouterr().err
+    assert re.search(r"POST /v1/recognise/video 200 .* a film \(stopped\)\n", said)
+    assert "Traceback" not in said
 
 
 # Faces of many requests in one call of the network

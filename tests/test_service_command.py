@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.cli import run
+from mien.recognition.video import VideoWriter
 from tests.service import Running, portrait, wait_until
 
 
@@ -140,6 +143,22 @@ def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None
     _, warning, *_, end = service.said
     assert "everyone who can reach this machine can use it. Set MIEN_API_KEY" in warning
     assert end == "Stopped.\n"
+
+
+def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 25, (640, 480)) as writer:
+        for i in range(2000):
+            writer.write(np.full((480, 640, 3), i % 256, np.uint8))
+    film = (tmp_path / "film.mp4").read_bytes()
+    with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
+        asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognise/video")
+        wait_until(lambda: service.metric("mien_frames_total"))
+        service.process.send_signal(signal.SIGTERM)
+        *rows, end = asked.result(20).lines
+        assert service.process.wait(20) == 0
+    assert (end["done"], end["frames"]) == (True, len(rows))
+    assert "got an order to stop the service" in end["error"]
+    assert not [line for line in service.said if "Traceback" in line or "Error" in line]
 
 
 def test_it_goes_by_the_names_that_it_is_given() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
@@ -66,6 +68,23 @@ def test_defaults_are_those_of_the_settings() -> None:
     parameters = signature(serve).parameters
     for name, value in vars(Settings()).items():
         assert parameters[name].default == value, name
+
+
+def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Running) -> None:
+    told = re.search(r"complete after (\d+) KB is refused; a connection is closed after (\d+) seconds", TEXT)
+    assert told
+    kilobytes, seconds = map(int, told.groups())
+    assert service.get("/health/live", Padding="x" * (kilobytes - 1) * 1024).status == 200
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as endless:
+        endless.sendall(b"GET /health/live HTTP/1.1\r\nPadding: " + b"x" * (kilobytes + 1) * 1024)
+        assert endless.recv(65536).startswith(b"HTTP/1.1 400 ")
+    with socket.create_connection(("127.0.0.1", service.port), timeout=seconds + 10) as idle:
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        while b'"ok"' not in idle.recv(65536):
+            pass
+        began = time.monotonic()
+        assert idle.recv(65536) == b""
+        assert time.monotonic() - began == pytest.approx(seconds, abs=1)
 
 
 def test_the_tables_of_metrics_and_query_options_are_complete(service: Running) -> None:

@@ -55,7 +55,7 @@ def serve(
         ),
     ] = 256 * _MEGABYTE,
     deadline: Annotated[
-        float, typer.Option(envvar="MIEN_DEADLINE", help="Seconds for a request; past these: 504.")
+        float, typer.Option(envvar="MIEN_DEADLINE", help="Seconds for a request; past these: 408 or 504.")
     ] = 30.0,
     max_film_bytes: Annotated[
         int, typer.Option(envvar="MIEN_MAX_FILM_BYTES", min=0, help="Bytes of a film; 0 turns films off.")

@@ -8,14 +8,17 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from mien.errors import MienError
+from mien.errors import DataError, MienError
 from mien.recognition.video import read_frames, watch
 from mien.service.engine import with_heat
-from mien.service.problems import Refusal, from_error
+from mien.service.problems import Refusal, counted, from_error
 from mien.service.uploads import FILMS, Upload, expect_kind
 
 if TYPE_CHECKING:
@@ -89,7 +92,9 @@ class Film:
         self._metrics, self._closed = metrics, closed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-film")
         self._frames: Frames | None = None
+        self._first: Frame | None = None
         self._gone = False
+        self._sent = 0
 
     async def open(self, data: bytes) -> None:
         """Open it.
@@ -105,7 +110,12 @@ class Film:
         while (row := await asyncio.wrap_future(self._thread.submit(next, rows, None))) is not None:
             if "done" in row:  # who reads this may send the next film at once
                 await asyncio.wrap_future(self._thread.submit(self._let_go))
-            yield json.dumps(row, allow_nan=False).encode() + b"\n"
+            yield _line(row)
+            self._sent += 1
+
+    def last_line(self, why: str) -> bytes:
+        """The line that ends an answer before the film is done."""
+        return _line({"done": True, "frames": self._sent, "error": why})
 
     def close(self) -> None:
         """Let it go, as soon as its thread is done with the frame that it is at."""
@@ -126,6 +136,7 @@ class Film:
                 remedy="Make it smaller.",
                 reason="too many pixels",
             )
+        self._first = _first(self._frames)
 
     def _let_go(self) -> None:
         if self._gone:
@@ -139,9 +150,10 @@ class Film:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         assert self._frames is not None  # noqa: S101 - opened before
+        assert self._first is not None  # noqa: S101 - likewise
         frames, begin, count, error = self._frames, time.monotonic(), 0, ""
         try:
-            for frame, faces in watch(self, frames, chunk=_CHUNK):
+            for frame, faces in watch(self, chain((self._first,), frames), chunk=_CHUNK):
                 yield self._row(frame, faces)
                 count += 1
                 self._metrics.frames.inc()
@@ -174,7 +186,8 @@ class Film:
         """Why no more frames are looked at; nothing as long as some are."""
         settings = self._settings
         if count >= settings.max_film_frames:
-            return f"Expected a film of up to {settings.max_film_frames:,} frames to look at; the rest was left out."
+            most = counted(settings.max_film_frames, "frame")
+            return f"Expected a film of up to {most} to look at; the rest was left out."
         if seconds > settings.film_deadline:
             return (
                 f"Expected a film of up to {settings.film_deadline:g} seconds of work; the rest was left out."
@@ -196,19 +209,50 @@ class FilmAnswer(StreamingResponse):
         self._film = film
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines; stop when the caller has gone."""
+        """Send the lines; whoever ends this before the film is done finds the last line in the scope's state.
+
+        Raises:
+            ClientDisconnect: the caller has gone.
+        """
+        scope["state"]["last_line"] = self._film.last_line
+        lines = asyncio.ensure_future(self.stream_response(send))
+        gone = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:
-            await super().__call__(scope, receive, send)
+            await asyncio.wait((lines, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not lines.done():
+                raise ClientDisconnect
+            lines.result()
         finally:
+            lines.cancel()
+            gone.cancel()
             self._film.close()
+            await asyncio.gather(lines, gone, return_exceptions=True)
+
+
+def _first(frames: Frames) -> Frame:
+    """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
+    with suppress(DataError):
+        if (frame := next(frames, None)) is not None:
+            return frame
+    raise Refusal(
+        422,
+        expected="a film whose pictures can be decoded here",
+        received="one of which none can",
+        remedy="Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4).",
+        reason="damaged",
+    )
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
 
 
 def _busy(films: int) -> Refusal:
     return Refusal(
         503,
-        expected=f"at most {films} films to be worked on at once",
+        expected=f"at most {counted(films, 'film')} to be worked on at once",
         received="one more",
-        remedy="Try again when they are done.",
+        remedy="Try again in some seconds.",
         reason="queue",
         headers={"Retry-After": "5"},
     )

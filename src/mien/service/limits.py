@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 PICTURES, FILMS = "/v1/recognise", "/v1/recognise/video"
+_PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
 
 
@@ -42,6 +44,10 @@ class Limits:
         answer = _Answer(send)
         try:
             await self._serve(scope, receive, answer)
+        except asyncio.CancelledError:  # the server's time to end is over
+            await answer.refuse(scope, receive, _ended())
+            if not answer.done:
+                raise
         except ClientDisconnect:
             scope["state"]["gone"] = True
         except Refusal as refusal:
@@ -63,28 +69,28 @@ class Limits:
         _check_declared(scope, most)
         with self._house.visit() as visit:
             scope["state"]["visit"] = visit
-            await self._in_time(scope, _counted(receive, visit, most), answer, is_film=is_film)
+            await self._in_time(scope, _Body(receive, visit, most), answer, is_film=is_film)
 
-    async def _in_time(self, scope: Scope, receive: Receive, answer: _Answer, *, is_film: bool) -> None:
+    async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_film: bool) -> None:
         """Serve within the deadline; the answer to a film may take longer, but not from one line to the next."""
         try:
             async with asyncio.timeout(self._settings.deadline) as timeout:
                 answer.clock = (timeout, self._settings.deadline) if is_film else None
-                await self._app(scope, receive, answer)
+                await self._app(scope, body, answer)
         except TimeoutError:
             if not timeout.expired():
                 raise
-            raise _late(self._settings.deadline) from None
+            raise (_late if body.whole else _slow)(self._settings.deadline) from None
         finally:
             answer.clock = None
 
 
 class _Answer:
-    """Passes an answer on, and knows whether it has begun."""
+    """Passes an answer on, and knows whether it has begun and whether it is done."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.begun = False
+        self.begun = self.done = False
         self.clock: tuple[asyncio.Timeout, float] | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -93,27 +99,37 @@ class _Answer:
             timeout, deadline = self.clock
             timeout.reschedule(asyncio.get_running_loop().time() + deadline)
         await self._send(message)
+        self.done = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def refuse(self, scope: Scope, receive: Receive, refusal: Refusal) -> None:
-        """Tell a refusal; where an answer has begun, it is broken off, which closes the connection."""
-        scope["state"]["reason"] = refusal.reason
+        """Tell a refusal; an answer that has begun ends with its last line, or is broken off where it has none."""
+        state = scope["state"]
+        state["reason"] = refusal.reason
         if not self.begun:
             await problem_response(refusal)(scope, receive, self)
+        elif not self.done and "last_line" in state:
+            body = {"type": "http.response.body", "body": state["last_line"](refusal.sentence)}
+            with suppress(TimeoutError):  # nobody waits long for a caller that does not read
+                async with asyncio.timeout(_PARTING):
+                    await self(body)
 
 
-def _counted(receive: Receive, visit: Visit, most: int) -> Receive:
-    """The body, refused as soon as it is too large; what a header says of its length is not believed."""
+class _Body:
+    """The body of a request, refused as soon as it is too large; what a header says of its length is not believed."""
 
-    async def counted() -> Message:
-        message = await receive()
+    def __init__(self, receive: Receive, visit: Visit, most: int) -> None:
+        self._receive, self._visit, self._most = receive, visit, most
+        self.whole = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
-            if visit.bytes + size > most:
-                raise _too_large(most, "more")
-            visit.take_bytes(size)
+            if self._visit.bytes + size > self._most:
+                raise _too_large(self._most, "more")
+            self._visit.take_bytes(size)
+            self.whole = not message.get("more_body", False)
         return message
-
-    return counted
 
 
 def _check_declared(scope: Scope, most: int) -> None:
@@ -150,4 +166,26 @@ def _late(deadline: float) -> Refusal:
         received="more to do than that",
         remedy="Send fewer or smaller pictures at once, or try again when there is less to do.",
         reason="deadline",
+    )
+
+
+def _slow(deadline: float) -> Refusal:
+    return Refusal(
+        408,
+        expected=f"all of the request within {deadline:g} seconds",
+        received="only a part of it",
+        remedy="Send it over a faster line, or send less at once.",
+        reason="slow",
+        headers={"Connection": "close"},
+    )
+
+
+def _ended() -> Refusal:
+    return Refusal(
+        503,
+        expected="to finish this",
+        received="an order to stop the service; what was not done by then is left out",
+        remedy="Send it again when the service is back.",
+        reason="stopped",
+        headers={"Retry-After": "5"},
     )

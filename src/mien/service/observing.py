@@ -91,7 +91,7 @@ class Observing:
             return
         visit = state.get("visit")
         size = f" {visit.bytes:,} bytes" if visit else ""
-        did = f" {state['did']}" if "did" in state else f" ({reason})" if reason else ""
+        did = (f" {state['did']}" if "did" in state else "") + (f" ({reason})" if reason else "")
         known = method if method in _METHODS else "OTHER"
         _log.info("%s %s %d %.0f ms%s%s", known, route, status, 1e3 * seconds, size, did)
 

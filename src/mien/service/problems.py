@@ -159,3 +159,8 @@ def broken() -> Refusal:
 def shown(value: object) -> str:
     """What a caller sent, said back shortly and on one line."""
     return repr(value)[:_LONGEST]
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: 1 film, 2 films."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -13,6 +13,7 @@ from starlette.responses import Response
 import mien
 from mien.service.films import FilmAnswer
 from mien.service.limits import FILMS, PICTURES
+from mien.service.problems import counted
 from mien.service.schemas import FilmOptions, Health, Model, Options, Recognised
 from mien.service.uploads import read_uploads
 
@@ -26,6 +27,7 @@ router = APIRouter()
 _WHY = {
     401: "The service has an API key, and the request does not.",
     403: "The request comes from a page of another site, or films are turned off.",
+    408: "The request did not come in time.",
     413: "Too many bytes, pixels or pictures.",
     415: "No picture, or no film, by its content.",
     421: "The request is for a host that the service does not go by.",
@@ -60,7 +62,7 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
     PICTURES,
     summary="Faces and expressions in one or more pictures",
     response_model=None,
-    responses={200: {"model": Recognised}, **_problems(401, 403, 413, 415, 421, 422, 500, 503, 504)},
+    responses={200: {"model": Recognised}, **_problems(401, 403, 408, 413, 415, 421, 422, 500, 503, 504)},
     openapi_extra=_files(
         "image",
         ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream"),
@@ -84,7 +86,7 @@ async def recognise(request: Request, options: Annotated[Options, Query()]) -> R
     faces = sum(len(image["faces"]) for image in images)
     parts.metrics.pictures.inc(sum(answer.refusal is None for answer in answers))
     parts.metrics.faces.inc(faces)
-    request.state.did = f"{_counted(len(images), 'picture')}, {_counted(faces, 'face')}"
+    request.state.did = f"{counted(len(images), 'picture')}, {counted(faces, 'face')}"
     return _json({"model": parts.engine.card.name, "images": images})
 
 
@@ -106,7 +108,7 @@ async def recognise(request: Request, options: Annotated[Options, Query()]) -> R
                 }
             },
         },
-        **_problems(401, 403, 413, 415, 421, 422, 500, 503, 504),
+        **_problems(401, 403, 408, 413, 415, 421, 422, 500, 503, 504),
     },
     openapi_extra=_files(
         "video",
@@ -178,10 +180,6 @@ async def metrics(request: Request) -> Response:
 def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _json(data: Any, status: int = 200) -> Response:

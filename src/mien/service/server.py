@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 _BACKLOG = 512
+_HEADER = 16 << 10  # bytes of a request's header that is not complete
+_IDLE = 5  # seconds in which a connection waits for its next request
 _PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -146,7 +148,9 @@ def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
         app,
         factory=workers > 1,
         workers=workers,
-        http="h11",  # it bounds the size of headers
+        http="h11",
+        h11_max_incomplete_event_size=_HEADER,
+        timeout_keep_alive=_IDLE,
         ws="none",
         lifespan="on",
         loop="asyncio",

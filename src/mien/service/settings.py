@@ -26,7 +26,7 @@ class Settings:
         max_pictures: in one request.
         queue: pictures that may be in the house at once, received, waiting or worked on.
         held_bytes: of all requests that are in the house, films among them.
-        deadline: seconds from the first byte of a request to the last of its answer.
+        deadline: seconds from the header of a request to the last of its answer; of a film, from line to line.
         max_film_bytes: of a film; 0 turns films off.
         max_film_frames: of a film that are looked at; the rest is left out.
         film_deadline: seconds of work on a film; the rest is left out.
