@@ -113,6 +113,7 @@ def test_options(service: Running) -> None:
     assert faces("min_confidence=1") == []
     for name, labels in service.get("/v1/model").json["taxonomies"].items():
         assert all(list(face["probabilities"]) == labels for face in faces(f"taxonomy={name}"))
+        assert faces(f"labels={name}") == faces(f"taxonomy={name}") == faces(f"labels={name}&taxonomy={name}")
 
 
 def test_a_heat_map_lies_over_its_face(service: Running) -> None:
@@ -208,6 +209,27 @@ def test_health_and_the_page(service: Running) -> None:
     assert service.get("/page/../app.py").status == service.get("/page/%2e%2e/app.py").status == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/page/app.js",
+        "/health/live",
+        "/health/ready",
+        "/v1/model",
+        "/metrics",
+        "/openapi.json",
+        "/nothing",
+    ],
+)
+def test_head_answers_as_get_without_the_body(service: Running, path: str) -> None:
+    get, head = service.get(path), service.ask("HEAD", path)
+    assert (head.status, head.body) == (get.status, b"")
+    assert set(head.headers) == set(get.headers)
+    if path != "/metrics":  # whose length changes
+        assert head.headers["content-length"] == str(len(get.body))
+
+
 def test_what_is_counted(service: Running) -> None:
     before = {name: service.metric(name) for name in ("mien_pictures_total", "mien_faces_total")}
     service.send(("a", portrait()), ("b", portrait()), ("c", b"no picture"))
@@ -216,6 +238,7 @@ def test_what_is_counted(service: Running) -> None:
     assert service.metric('mien_refusals_total{reason="kind"}') >= 1
     assert service.metric("mien_batch_faces_sum") >= 2
     assert service.metric("mien_queue") == service.metric("mien_held_bytes") == 0
+    assert b"_created" not in service.get("/metrics").body
 
 
 # What it refuses
@@ -248,6 +271,8 @@ REFUSED: dict[str, tuple[int, str, bytes, str]] = {
     "not a number": (422, "min_confidence=nan", portrait(), "image/jpeg"),
     "too sure": (422, "min_confidence=1.5", portrait(), "image/jpeg"),
     "other labels": (422, "taxonomy=imagenet", portrait(), "image/jpeg"),
+    "labels of no kind": (422, "labels=imagenet", portrait(), "image/jpeg"),
+    "two label sets": (422, "labels=fer2013&taxonomy=ferplus", portrait(), "image/jpeg"),
     "no truth": (422, "explain=perhaps", portrait(), "image/jpeg"),
     "no option": (422, "maxfaces=3", portrait(), "image/jpeg"),
     "another part": (422, "", form(("a.jpg", portrait()), name="file"), FORM),
@@ -484,6 +509,7 @@ def test_the_document_tells_the_routes(service: Running) -> None:
     assert {one["name"] for one in recognise["parameters"]} == {
         "max_faces",
         "taxonomy",
+        "labels",
         "min_confidence",
         "explain",
     }
@@ -491,3 +517,30 @@ def test_the_document_tells_the_routes(service: Running) -> None:
     used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert used <= set(document["components"]["schemas"])
     assert document["components"]["schemas"]["Recognised"]["examples"]
+
+
+def test_examples_of_the_document_are_as_it_says_they_are(service: Running) -> None:
+    jsonschema = pytest.importorskip("jsonschema_rs")
+    document = service.get("/openapi.json").json
+    seen = 0
+    for schema, examples in described(document):
+        whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        validator = jsonschema.validator_for({**whole, "components": document["components"]})
+        for example in examples:
+            assert [error.message for error in validator.iter_errors(example)] == []
+            seen += 1
+    assert seen >= 5
+    assert document["components"]["schemas"]["Recognised"]["examples"][0]["images"][0]["error"] is None
+
+
+def described(part: Any) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    """Every schema of a document with the examples that go with it, in it or beside it."""
+    if isinstance(part, dict):
+        if isinstance(part.get("examples"), list):
+            yield part.get("schema", part), part["examples"]
+        if "example" in part:
+            yield part.get("schema", part), [part["example"]]
+        if isinstance(part.get("examples"), dict):
+            yield part["schema"], [one["value"] for one in part["examples"].values()]
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from described(inner)

@@ -308,12 +308,24 @@ def test_answers_are_those_of_the_classifier() -> None:
         ({"deadline": 0.0}, "deadline above 0"),
         ({"deadline": float("nan")}, "deadline above 0"),
         ({"held_bytes": 5}, "held_bytes of at least one request's worth"),
-        ({"api_key": "short"}, "at least 8 ASCII"),
+        ({"api_key": "short"}, "API key of at least 8 letters"),
+        ({"api_key": " short \n    "}, "API key of at least 8 letters"),
+        ({"api_key": "long\tenough it is"}, "as a header can hold them"),
+        ({"api_key": "long enough\nit is"}, "as a header can hold them"),
+        ({"api_key": "long enough\x7fit is"}, "as a header can hold them"),
+        ({"api_key": "läng enough it is"}, "as a header can hold them"),
     ],
 )
 def test_settings_are_checked(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Settings(**options)  # type: ignore[arg-type]
+
+
+def test_blanks_around_a_key_are_no_part_of_it() -> None:
+    with running(Settings(threads=1, api_key=" a long secret \r\n")) as service:
+        assert service.get("/v1/model").status == 401
+        assert service.get("/v1/model", **{"X-API-Key": "a long secret"}).status == 200
+        assert service.get("/v1/model", Authorization="Bearer a long secret").status == 200
 
 
 def test_the_key_is_not_shown() -> None:

@@ -100,6 +100,9 @@ def test_a_setting_at_fault_is_told(
     assert "Expected a queue of at least max_pictures (16) places, got 2." in refused(capsys, "--queue", "2")
     monkeypatch.setenv("MIEN_API_KEY", "short")
     assert "API key of at least 8" in refused(capsys)
+    for key in ("\n", "long enough\x01 it is"):
+        monkeypatch.setenv("MIEN_API_KEY", key)
+        assert "API key of at least 8" in refused(capsys)
     assert run(["serve", "--max-bytes", "many"]) == 2
     assert "--max-bytes" in capsys.readouterr().err
 

@@ -102,14 +102,22 @@ class Engine:
         """Refuse options that this model cannot follow.
 
         Raises:
-            Refusal: the model does not know the label set.
+            Refusal: the model does not know the label set, or two are named.
         """
-        if options.taxonomy is not None and options.taxonomy not in self.taxonomies:
+        if options.taxonomy and options.labels and options.taxonomy != options.labels:
+            raise Refusal(
+                422,
+                expected="one label set to answer in",
+                received=f"taxonomy={options.taxonomy} and labels={options.labels}",
+                remedy="Leave one of the two out; they mean the same.",
+                reason="options",
+            )
+        if options.label_set is not None and options.label_set not in self.taxonomies:
             raise Refusal(
                 422,
                 expected=f"a label set that this model answers in ({', '.join(self.taxonomies)})",
-                received=options.taxonomy,
-                remedy="Leave taxonomy out, or start the service with a model that knows it.",
+                received=options.label_set,
+                remedy="Leave it out, or start the service with a model that knows it.",
                 reason="options",
             )
 
@@ -123,7 +131,7 @@ class Engine:
 
     def find(self, pictures: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
         """The faces of decoded pictures, RGB uint8 (h, w, 3), on the calling thread."""
-        recognizer = self._recognizers[options.taxonomy or self.card.taxonomy]
+        recognizer = self._recognizers[options.label_set or self.card.taxonomy]
         found = [
             [face for face in recognizer.detector.detect(one) if face.confidence >= options.min_confidence]
             for one in pictures
@@ -139,7 +147,7 @@ class Engine:
             Refusal: the model gives none.
         """
         try:
-            maps = self._explainers[options.taxonomy or self.card.taxonomy].explain(picture, faces)
+            maps = self._explainers[options.label_set or self.card.taxonomy].explain(picture, faces)
         except ModelError as error:
             raise Refusal(
                 422,

@@ -41,7 +41,9 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, bare=scope["method"] == "HEAD")
+        if answer.bare:  # what GET answers, but for the body
+            scope = {**scope, "method": "GET"}
         try:
             await self._serve(scope, receive, answer)
         except asyncio.CancelledError:  # the server's time to end is over
@@ -86,10 +88,15 @@ class Limits:
 
 
 class _Answer:
-    """Passes an answer on, and knows whether it has begun and whether it is done."""
+    """Passes an answer on, and knows whether it has begun and whether it is done.
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    Args:
+        send: where it goes.
+        bare: whether the body stays behind.
+    """
+
+    def __init__(self, send: Send, *, bare: bool) -> None:
+        self._send, self.bare = send, bare
         self.begun = self.done = False
         self.clock: tuple[asyncio.Timeout, float] | None = None
 
@@ -98,7 +105,7 @@ class _Answer:
         if self.clock:
             timeout, deadline = self.clock
             timeout.reschedule(asyncio.get_running_loop().time() + deadline)
-        await self._send(message)
+        await self._send({**message, "body": b""} if self.bare and "body" in message else message)
         self.done = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def refuse(self, scope: Scope, receive: Receive, refusal: Refusal) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names a folder in which several workers keep their counts."""
@@ -53,10 +59,27 @@ class Metrics:
     def text(self) -> bytes:
         """All of it in the text format of Prometheus; of all workers where there are several."""
         if SHARED not in os.environ:
-            return generate_latest(self._registry)
+            return generate_latest(_Undated(self._registry))
         shared = CollectorRegistry()
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
+
+
+class _Undated(CollectorRegistry):
+    """A registry without the times at which its counters began, a line more for each of them.
+
+    prometheus_client can leave them out itself, but only for the whole process, of which others may be a part.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._all = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, as they are now."""
+        for metric in self._all.collect():
+            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
+            yield metric
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from mien.service.problems import MEDIA_TYPE
-from mien.service.schemas import FilmEnd, FilmRow, Problem
+from mien.service.schemas import FilmEnd, FilmRow, Health, Model, Problem, Recognised
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
@@ -35,7 +35,8 @@ class Service(FastAPI):
 
 
 def _schemas() -> dict[str, Any]:
-    models = [(model, "serialization") for model in (Problem, FilmRow, FilmEnd)]
+    """All that is answered. FastAPI would leave out of examples what is null there."""
+    models = [(model, "serialization") for model in (Recognised, Model, Health, Problem, FilmRow, FilmEnd)]
     _, document = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: dict[str, Any] = document["$defs"]
     return schemas

@@ -20,6 +20,9 @@ class Options(BaseModel):
     taxonomy: Literal["fer2013", "ferplus"] | None = Field(
         None, description="The label set to answer in; the model's own by default."
     )
+    labels: Literal["fer2013", "ferplus"] | None = Field(
+        None, description="Another name of taxonomy, that of the command's option."
+    )
     min_confidence: float = Field(
         0.0,
         ge=0,
@@ -27,6 +30,11 @@ class Options(BaseModel):
         description="Leave out faces of which the detector is less sure. It gives none under 0.3.",
     )
     explain: bool = Field(False, description="Add a heat map to each face.")
+
+    @property
+    def label_set(self) -> str | None:
+        """What to answer in, under either name."""
+        return self.taxonomy or self.labels
 
 
 class FilmOptions(Options):

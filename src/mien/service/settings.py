@@ -11,6 +11,7 @@ from mien.recognition.models import DEFAULT
 
 MEGABYTE = 1 << 20
 
+_KEY = re.compile(r"[ -~]{8,}")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -31,7 +32,7 @@ class Settings:
         max_film_frames: of a film that are looked at; the rest is left out.
         film_deadline: seconds of work on a film; the rest is left out.
         films: films that are worked on at once.
-        api_key: what callers must know; `None` lets everyone in who can reach the port.
+        api_key: what callers must know, blanks around it left out; `None` lets everyone in who can reach the port.
         allow_host: names by which callers may ask for the service besides localhost; `None` for any. Where only this
             machine can reach the port give at least `()`, or a page of a stranger can ask under a name of its own.
 
@@ -74,16 +75,7 @@ class Settings:
                 "Expected held_bytes of at least one request's worth (max_bytes and max_film_bytes), "
                 f"got {self.held_bytes}. Raise it, or lower those."
             )
-        if self.api_key is not None and (len(self.api_key) < 8 or not self.api_key.isascii()):
-            raise DataError(
-                "Expected an API key of at least 8 ASCII characters, got another. Choose a longer one."
-            )
-
-        for host in self.allow_host or ():
-            if not _HOST.fullmatch(host):
-                raise DataError(
-                    f"Expected a host as callers name it (mien.example.org), got {host!r}. Leave port and path out."
-                )
+        self._check_callers()
 
     @property
     def cores(self) -> int:
@@ -102,3 +94,18 @@ class Settings:
     def _expect(self, name: str, least: int) -> None:
         if getattr(self, name) < least:
             raise DataError(f"Expected {name} of {least} or more, got {getattr(self, name)}.")
+
+    def _check_callers(self) -> None:
+        if self.api_key is not None:
+            # A file that a key is read from ends with a line's end; no header can hold one.
+            object.__setattr__(self, "api_key", self.api_key.strip())
+            if not _KEY.fullmatch(self.api_key):
+                raise DataError(
+                    "Expected an API key of at least 8 letters, digits and signs of ASCII, as a header can hold them, "
+                    "got another. Choose one like what `openssl rand -hex 16` prints."
+                )
+        for host in self.allow_host or ():
+            if not _HOST.fullmatch(host):
+                raise DataError(
+                    f"Expected a host as callers name it (mien.example.org), got {host!r}. Leave port and path out."
+                )
