@@ -96,14 +96,16 @@ function remove(item) {
 /** @param {Item} item */
 function retry(item) {
   item.status = "waiting";
+  item.problem = null;
   recognising.ensure(item);
   session.changed();
 }
 
 /** @param {Item} item */
 function tellDone(item) {
-  if (item.status === "failed") announcer.tell(`${item.name}: ${item.problem?.message}`);
-  else if (item.series) announcer.tell(`${item.name}: ${count(item.series.rows.length, "frame")} looked at`);
+  const trouble = item.problem?.of(item.name).text;
+  if (item.status === "failed") announcer.tell(trouble ?? "");
+  else if (item.series) announcer.tell(trouble ?? `${item.name}: ${count(item.series.rows.length, "frame")} looked at`);
   else announcer.tell(session.items.length > 1 ? `${item.name}: ${summary(item.faces)}` : summary(item.faces));
 }
 

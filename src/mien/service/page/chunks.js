@@ -18,7 +18,8 @@ const EXIF_FLAG = 0x08; // in the first byte of VP8X
  * @returns {Promise<Insight>}
  */
 export async function lookInto(file, type) {
-  if (type !== "image/png" && type !== "image/webp") return { moves: type === "image/gif", orientation: 1, untagged: null };
+  const chunked = type === "image/png" || type === "image/webp";
+  if (!chunked) return { moves: type === "image/gif", orientation: 1, untagged: null };
   const bytes = new Uint8Array(await file.arrayBuffer());
   const chunks = [...(type === "image/png" ? pngChunks(bytes) : webpChunks(bytes))];
   const tag = chunks.find(({ name }) => TAGS.has(name));

@@ -13,7 +13,7 @@ find("button", notice).addEventListener("click", () => {
 /** @param {?Problem} problem  null takes the notice away */
 export function notify(problem) {
   notice.hidden = !problem;
-  find("p", notice).textContent = problem ? `${problem.message} ${problem.remedy}`.trim() : "";
+  find("p", notice).textContent = problem?.text ?? "";
 }
 
 /** @type {?Promise<string>} */

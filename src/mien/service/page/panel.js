@@ -14,6 +14,7 @@ export class Panel {
   #title = find("#panel-title");
   #body = find("#panel .panel-body");
   #rows = make("ul", { className: "faces" });
+  #warning = find("#panel-warning");
   /** @type {?Item} */
   #item = null;
   #shown = "";
@@ -27,19 +28,26 @@ export class Panel {
 
   /** @param {?Item} item @param {string[]} labels @param {boolean} explain */
   draw(item, labels, explain) {
-    if (!item) return;
+    if (!item) {
+      if (this.#body.contains(document.activeElement)) find("#main").focus({ preventScroll: true });
+      return;
+    }
     if (item !== this.#item) this.#shown = "";
     this.#item = item;
     this.#title.textContent = titleOf(item);
-    if (item.problem && !item.faces.length && !item.series?.rows.length) this.#drawProblem(item);
+    if (item.lost) this.#drawProblem(item);
     else if (item.faces.length) this.#drawFaces(item, labels, explain);
     else this.#drawNothing(item);
+    this.#warn(item.lost ? null : item.problem);
   }
 
+  /** Where the focus was on something that goes, the title takes it: it says what came instead. */
   #swap(what, ...children) {
     if (this.#shown === what) return false;
     this.#shown = what;
+    const held = this.#body.contains(document.activeElement);
     this.#body.replaceChildren(...children);
+    if (held) this.#title.focus({ preventScroll: true });
     return true;
   }
 
@@ -47,6 +55,7 @@ export class Panel {
     const button = (textContent, action) => make("button", { type: "button", textContent, onclick: () => action(item) });
     this.#swap(
       `problem ${item.id} ${item.problem.message}`,
+      make("p", { className: "culprit", textContent: item.name }),
       make(
         "div",
         { className: "problem" },
@@ -82,12 +91,12 @@ export class Panel {
       this.#rows.replaceChildren(...item.faces.map((face, i) => this.#row(item, face, i)));
     }
     item.faces.forEach((face, i) => this.#fill(this.#rows.children[i], item, face, i, labels, explain));
-    if (item.problem) this.#warn(item.problem);
   }
 
-  #warn({ message, remedy }) {
-    if (this.#body.querySelector(".problem")) return;
-    this.#body.append(make("p", { className: "problem", textContent: `${message} ${remedy}` }));
+  /** What went wrong beside what is there. @param {?import("./problem.js").Problem} problem */
+  #warn(problem) {
+    this.#warning.hidden = !problem;
+    if (problem && this.#warning.textContent !== problem.text) this.#warning.textContent = problem.text;
   }
 
   #row(item, face, index) {
@@ -119,7 +128,7 @@ export class Panel {
 
 function titleOf(item) {
   if (item.faces.length) return count(item.faces.length, "face");
-  if (item.problem && !item.series?.rows.length) return "That did not work";
+  if (item.lost) return "That did not work";
   if (item.status === "done" && item.kind === "picture") return "No face found";
   return "Faces";
 }

@@ -33,7 +33,7 @@ export class Player {
 
   /** @param {?Item} item */
   draw(item) {
-    this.#root.hidden = item?.kind !== "film" || item.status === "failed";
+    this.#root.hidden = item?.kind !== "film" || item.lost;
     if (!item || item.kind !== "film") return;
     item.faces = item.series?.facesAt(item.time) ?? [];
     this.#button.hidden = !item.playable;

@@ -12,6 +12,15 @@ export class Problem extends Error {
     this.status = status;
   }
 
+  get text() {
+    return `${this.message} ${this.remedy}`.trim();
+  }
+
+  /** The same of a file, where many files are looked at. @param {string} name */
+  of(name) {
+    return new Problem(`${name}: ${this.message}`, this.remedy, this.status);
+  }
+
   /** @param {unknown} error */
   static from(error) {
     if (error instanceof Problem) return error;

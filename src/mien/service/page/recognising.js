@@ -83,7 +83,7 @@ export class Recognising {
     item.problem = known ? null : problem;
     if (!known) return;
     this.session.set({ explain: false });
-    this.onTrouble(problem);
+    this.onTrouble(problem.of(item.name));
   }
 
   async #picture(item, options, signal) {
@@ -113,12 +113,19 @@ export class Recognising {
     item.chosen = null;
     for await (const row of this.service.film(item.file, item.name, options, signal)) {
       signal.throwIfAborted();
-      if (row.done) item.problem = row.error ? new Problem(row.error) : null;
+      if (row.done) item.problem = ending(item, row);
       else take(item, row);
       this.session.changed();
     }
     item.model = this.session.model?.name ?? "";
   }
+}
+
+/** What a film's last line tells: why no more frames came. Where none came at all, it was no success. */
+function ending(item, { error }) {
+  if (item.series.rows.length) return error ? new Problem(error) : null;
+  if (error) throw new Problem(error);
+  throw new Problem("Expected a video with frames that can be decoded, got none.", "Save it anew as MP4.");
 }
 
 /** What changes an item's answer. */

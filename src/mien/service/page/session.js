@@ -59,6 +59,11 @@ export class Item {
     return this.faces.find((face, i) => this.keyOf(face, i) === this.chosen) ?? null;
   }
 
+  /** Whether nothing came of it but a problem. */
+  get lost() {
+    return this.problem !== null && !this.faces.length && !this.series?.rows.length;
+  }
+
   /** Shows other bytes; the address of those before is given back. @param {?Blob} blob */
   show(blob) {
     if (this.url) URL.revokeObjectURL(this.url);

@@ -51,7 +51,7 @@ export class Stage {
   }
 
   #status(item) {
-    if (item.status === "failed") return item.url ? "" : `${item.name} cannot be shown`;
+    if (item.status === "failed") return item.url && item.playable ? "" : `${item.name} cannot be shown`;
     if (item.status === "waiting") return item.live ? "Waiting for the webcam…" : "Waiting for its turn…";
     if (item.kind === "film" && item.status === "working") return `Looking… ${this.#progress(item)}`;
     if (item.kind === "film") return item.playable ? "" : "This browser cannot play the video, but its faces are here";

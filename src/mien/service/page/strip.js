@@ -1,11 +1,11 @@
 /** The strip of pictures, to switch between them. */
 
 import { find, make } from "./dom.js";
-import { summary } from "./words.js";
+import { count, summary } from "./words.js";
 
 /** @typedef {import("./session.js").Item} Item */
 
-const STATES = { waiting: "waiting", working: "being looked at", failed: "failed" };
+const STATES = { waiting: "waiting", working: "being looked at" };
 const AIR = 8; // CSS pixels between an entry that is brought into sight and the strip's end
 
 export class Strip {
@@ -49,10 +49,14 @@ export class Strip {
     const fresh = current && open.getAttribute("aria-current") !== "true";
     if (fresh) this.#bring(entry);
     open.setAttribute("aria-current", String(current));
-    open.setAttribute("aria-label", `${item.name}: ${STATES[item.status] ?? summary(item.faces)}`);
-    open.title = item.name;
+    const told = `${item.name}: ${stateOf(item)}`;
+    if (open.title !== told) {
+      open.title = told;
+      open.setAttribute("aria-label", told);
+    }
     open.dataset.status = item.status;
-    const content = item.thumb ?? open.querySelector("span") ?? make("span", { textContent: nameOf(item) });
+    const content = item.thumb ?? open.querySelector("span") ?? make("span", { className: "thumb-name" });
+    if (!item.thumb) content.textContent = item.status === "failed" ? item.name : nameOf(item);
     if (content.parentNode !== open) open.replaceChildren(content);
   }
 
@@ -81,6 +85,13 @@ export class Strip {
     next.focus();
     next.click();
   }
+}
+
+/** A film's boxes are those of one moment; all of it is counted. */
+function stateOf(item) {
+  if (item.status === "failed") return `failed. ${item.problem?.text ?? ""}`.trim();
+  if (item.kind === "film" && item.status === "done") return `${count(item.series.rows.length, "frame")} looked at`;
+  return STATES[item.status] ?? summary(item.faces);
 }
 
 const nameOf = (item) => ({ camera: "Webcam", film: "Video", picture: "?" })[item.kind];

@@ -31,7 +31,7 @@ export class Timeline {
   /** @param {?Item} item @param {string[]} labels */
   draw(item, labels) {
     this.#item = item;
-    this.#root.hidden = !item?.series || (item.kind === "film" && item.status === "failed");
+    this.#root.hidden = !item?.series || item.lost;
     if (this.#root.hidden || !item?.series) return;
     this.#plot = plotOf(item, labels);
     this.#title.textContent = this.#headline(item);
