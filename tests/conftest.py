@@ -48,10 +48,18 @@ def dataset() -> Dataset:
 CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")
 
 
-def make_onnx(path: Path, card: ModelCard | None = CARD, *, side: int = 48) -> Path:
+def make_onnx(
+    path: Path,
+    card: ModelCard | None = CARD,
+    *,
+    side: int = 48,
+    batch: int | str = "n",
+    kind: int = onnx.TensorProto.FLOAT,
+) -> Path:
     """A linear model written by hand, without Keras: the mean of each seventh of the rows, then softmax."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7)).astype(np.float32)
+    helper = onnx.helper
+    weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7))
+    weights = weights.astype(helper.tensor_dtype_to_np_dtype(kind))
     nodes = [
         helper.make_node("Flatten", ["image"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
@@ -59,8 +67,8 @@ def make_onnx(path: Path, card: ModelCard | None = CARD, *, side: int = 48) -> P
     ]
     graph = helper.make_graph(
         nodes, "linear",
-        [helper.make_tensor_value_info("image", kind, ["n", side, side, 1])],
-        [helper.make_tensor_value_info("probabilities", kind, ["n", 7])],
+        [helper.make_tensor_value_info("image", kind, [batch, side, side, 1])],
+        [helper.make_tensor_value_info("probabilities", kind, [batch, 7])],
         [onnx.numpy_helper.from_array(weights, "weights")],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

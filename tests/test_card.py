@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,9 @@ CARD = ModelCard(name="n", labels=("a", "b"), taxonomy="custom", scores={"Public
     st.builds(
         ModelCard,
         name=st.text(),
-        labels=st.lists(st.text(), min_size=2, max_size=9, unique=True).map(tuple),
+        labels=st.lists(
+            st.text("abcäß日 -_", min_size=1).filter(str.strip), min_size=2, max_size=9, unique=True
+        ).map(tuple),
         taxonomy=st.text(),
         temperature=st.floats(0.01, 100),
         training_data=st.text(),
@@ -39,13 +43,33 @@ def test_what_is_no_card_is_refused(text: str) -> None:
     [
         ({"labels": ["a"]}, "two or more unique labels"),
         ({"labels": ["a", "a"]}, "unique"),
-        ({"temperature": 0}, "above 0"),
+        ({"labels": ["a", "  "]}, "printable letters"),
+        ({"labels": ["a", "b\x1b[2J"]}, "printable letters"),
+        ({"labels": ["a", 3]}, "printable letters"),
+        ({"temperature": 0}, "from 0.001 to 1000, got 0"),
+        ({"temperature": True}, "got True"),
+        ({"temperature": "2"}, "got '2'"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
     text = json.dumps({**json.loads(CARD.to_json()), **change})
     with pytest.raises(ModelError, match=sentence):
         ModelCard.from_json(text)
+
+
+def test_json_of_great_depth_is_refused() -> None:
+    with pytest.raises(ModelError, match="Expected the JSON of a model card"):
+        ModelCard.from_json("[" * 100_000)
+
+
+@given(st.floats(0.001, 1000), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2))
+def test_calibrated_probabilities_sum_to_1_whatever_the_temperature(warmth: float, row: list[float]) -> None:
+    given_row = np.array([row], np.float32)
+    (found,) = replace(CARD, temperature=warmth).calibrated(given_row)
+    if warmth != 1:
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+    if abs(row[0] - row[1]) > 1e-6:
+        assert found.argmax() == given_row.argmax()
 
 
 TWO = ModelCard(

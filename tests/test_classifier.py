@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from mien.card import InputSpec
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
 from tests.conftest import CARD, make_onnx
@@ -29,6 +30,31 @@ def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) 
         with pytest.raises(DataError, match=r"uint8 \(n, 48, 48\)"):
             classifier.probabilities(wrong)
     assert classifier.probabilities(np.zeros((0, 48, 48), np.uint8)).shape == (0, 7)
+
+
+@pytest.mark.parametrize("wrong", [[[0] * 48] * 48, None, "crops"])
+def test_what_is_no_array_is_refused(tmp_path: Path, wrong: object) -> None:
+    classifier = Classifier(make_onnx(tmp_path / "m.onnx"))
+    with pytest.raises(DataError, match=r"array uint8 \(n, 48, 48\), got (list|NoneType|str)"):
+        classifier.probabilities(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [-1, 257, 1.5, True, "2"])
+def test_threads_are_a_number_that_a_machine_has(threads: object) -> None:
+    with pytest.raises(DataError, match=r"from 0 \(all\) to 256, got"):
+        Classifier(threads=threads)  # type: ignore[arg-type]
+
+
+def test_more_threads_than_cores_answer_alike(tmp_path: Path) -> None:
+    path = make_onnx(tmp_path / "m.onnx")
+    one, many = (Classifier(path, threads=threads).probabilities(crops(8)) for threads in (1, 64))
+    np.testing.assert_allclose(one, many, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["", None, 3, b"small"])
+def test_what_names_no_model_is_refused(model: object) -> None:
+    with pytest.raises(ModelError, match="Expected a model as the path of an ONNX file"):
+        Classifier(model)  # type: ignore[arg-type]
 
 
 def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
@@ -51,8 +77,14 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
         (lambda path: make_onnx(path, None), "expected a model card in the file's metadata, found none"),
         (lambda path: make_onnx(path, CARD, side=64), r"expected one input of shape \(n, 48, 48, 1\)"),
         (lambda path: make_onnx(path, replace(CARD, labels=("a", "b"))), "probabilities with 2 classes"),
+        (lambda path: make_onnx(path, batch=4), "n free"),
+        (
+            lambda path: make_onnx(path, kind=onnx.TensorProto.DOUBLE),
+            r"float32 in and out, got tensor\(double\)",
+        ),
+        (lambda path: make_onnx(path, replace(CARD, input=InputSpec(colour="rgb"))), "model of gray pixels"),
     ],
-    ids=["missing", "junk", "no-card", "shape", "classes"],
+    ids=["missing", "junk", "no-card", "shape", "classes", "batch", "double", "colour"],
 )
 def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
     with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from mien.card import METADATA_KEY, Head, ModelCard
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
 from mien.recognition.drawing import draw_heat
 from mien.recognition.explaining import explain
@@ -128,3 +128,9 @@ def test_even_light_gives_a_map_without_heat(model: Path) -> None:
     picture = np.zeros((240, 320, 3), np.uint8)
     (heat,) = recognizer.explain(picture, recognizer(picture))
     assert not heat.heat.any()
+
+
+def test_faces_that_another_classifier_named_are_refused(model: Path) -> None:
+    (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((60, 60, 3), np.uint8))
+    with pytest.raises(DataError, match=r"labels of the classifier \(light, shade, night\), got dark"):
+        explain(Classifier(model, taxonomy="shade"), np.zeros((60, 60, 3), np.uint8), [face])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import matplotlib.cbook
 import numpy as np
@@ -74,7 +77,7 @@ def test_without_faces_the_network_is_not_asked() -> None:
 def test_only_the_largest_faces_are_kept() -> None:
     faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(picture(5, 9))
     assert [face.box.width for face in faces] == [40, 39]
-    with pytest.raises(DataError, match="max_faces to be 1 or more, got 0"):
+    with pytest.raises(DataError, match="max_faces to be a whole number from 1 on, got 0"):
         Recognizer(Brightness(), max_faces=0)
 
 
@@ -137,3 +140,40 @@ def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(models, "checksums", lambda: {"small.onnx": "0" * 64})
     with pytest.raises(ModelError, match=r"small\.onnx: expected the SHA-256 0+…, got .* damaged"):
         mien.Classifier()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"model": 3}, ModelError, "classifier with labels and a method probabilities, got int"),
+        ({"model": ""}, ModelError, "Expected a model as the path of an ONNX file"),
+        ({"model": Brightness(), "taxonomy": "ferplus"}, ModelError, "to answer in ferplus, got Brightness"),
+        ({"model": Brightness(), "detector": 3}, DataError, "a detector with a method detect, got int"),
+        ({"model": Brightness(), "max_faces": 1.5}, DataError, "whole number from 1 on, got 1.5"),
+    ],
+)
+def test_what_cannot_recognise_is_refused_at_once(
+    settings: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        Recognizer(**settings)
+
+
+def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> None:
+    recognizer = Recognizer(mien.Classifier(threads=1), taxonomy="ferplus", detector=Corners())
+    assert "contempt" in recognizer.labels
+
+
+def test_a_result_cannot_be_changed_and_travels_whole() -> None:
+    (face,) = Recognizer(Brightness(), detector=Corners())(picture(1, 200))
+    for change in (
+        lambda found: found.update(dark=1.0),
+        lambda found: found.pop("dark"),
+        lambda found: found.__setitem__("dark", 1.0),
+    ):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change(face.expression.probabilities)
+    again = pickle.loads(pickle.dumps(face))  # noqa: S301 - our own bytes
+    assert again == face == copy.deepcopy(face)
+    assert len({again, face}) == 1
+    assert json.loads(json.dumps(face.expression.probabilities)) == face.expression.probabilities

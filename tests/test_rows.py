@@ -186,3 +186,8 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         RowWriter(tmp_path / "rows.parquet", LABELS)
     with RowWriter(tmp_path / "rows.csv", LABELS) as writer:
         writer.write("a", [make_face()])
+
+
+def test_two_labels_of_one_column_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="different columns, got probability_score twice"):
+        RowWriter(tmp_path / "rows.csv", ("score", "probability_score"))

@@ -14,6 +14,8 @@ def main() -> None:
             raise
         sys.stderr.write("The mien command needs its extra. Get it with: pip install 'mien[cli]'\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # while the command itself was being loaded
+        sys.exit(130)
     sys.exit(run())
 
 

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mien.errors import DataError, MienError, MissingExtra
+from mien.errors import DataError, MienError, MissingExtra, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,9 @@ _STRANGERS = {
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
-    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": "a film. Name it as one, .mp4 say",
+    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": (
+        "a film. Give a path that ends as theirs do, in .mp4 say"
+    ),
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
     rb"[\t\n\r -~\x80-\xff]+\Z": "text. Look whether it is the right file",
 }
@@ -65,7 +67,7 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
     pil = sys.modules.get("PIL.Image")  # who has an image has its module; another thread may be importing it
     if isinstance(source, getattr(pil, "Image", ())):
         image = cast("Image", source)
-        with _told("the image", image.format or "PIL"):
+        with _told("the image", image.format or "PIL", max_pixels):
             yield _checked(image, "the image", max_pixels)
         return
     with _stream(source) as (name, stream):
@@ -75,7 +77,7 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
             raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
         reader = _reader(kind)
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
-        with _told(name, kind), _no_warnings() if noisy else nullcontext():
+        with _told(name, kind, max_pixels), _no_warnings() if noisy else nullcontext():
             yield _checked(reader(stream), name, max_pixels)
 
 
@@ -176,13 +178,20 @@ def _lean(reader: Any) -> type[ImageFile]:
 
 
 @contextmanager
-def _told(name: str, kind: str) -> Iterator[None]:
+def _told(name: str, kind: str, max_pixels: int) -> Iterator[None]:
     """Tell whatever goes wrong in Pillow, of which anything can, in one sentence."""
     try:
         yield
     except MienError:
         raise
     except Exception as error:
+        from PIL.Image import DecompressionBombError
+
+        if isinstance(error, DecompressionBombError):  # some readers look at the size before we can
+            raise TooLargeError(
+                f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got more than its reader takes "
+                f"({reason(error)}). Make it smaller."
+            ) from error
         raise DataError(
             f"{name}: expected a whole {kind} picture, got one cut short, damaged or of a rare kind "
             f"({reason(error)}). Get it anew or save it as PNG."
@@ -202,7 +211,7 @@ def _checked(image: Image, name: str, max_pixels: int) -> Image:
     if not width or not height:
         raise DataError(f"{name}: expected a picture with pixels, got one of {width}x{height}.")
     if width * height > max_pixels:
-        raise DataError(
+        raise TooLargeError(
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "
             "Make it smaller, or raise max_pixels if you trust it."
         )

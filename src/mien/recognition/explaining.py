@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from mien.errors import DataError
 from mien.recognition.alignment import align, crop_faces
 from mien.recognition.faces import Detection
 
@@ -57,9 +58,15 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
 
     Raises:
         ModelError: the network has no class activation maps.
+        DataError: a face has a label that is none of the classifier's.
     """
     if not faces:
         return []
+    if strange := sorted({face.expression.label for face in faces} - set(classifier.labels)):
+        raise DataError(
+            f"Expected faces with labels of the classifier ({', '.join(classifier.labels)}), got "
+            f"{', '.join(strange)}. Explain with the classifier that named them."
+        )
     found = [Detection(face.box, face.confidence, face.landmarks) for face in faces]
     maps = classifier.activation_maps(crop_faces(picture, found))  # (n, h, w, classes)
     apart = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)

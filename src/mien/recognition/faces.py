@@ -104,6 +104,26 @@ class Detection:
     landmarks: Landmarks | None = None
 
 
+class Probabilities(dict[str, float]):
+    """The probability of each label, in the model's order: a `dict` that cannot be changed.
+
+    So results can be shared between threads, compared, hashed and pickled.
+    """
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            "The probabilities of a result cannot be changed. Copy them first: dict(probabilities)."
+        )
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[Probabilities], tuple[dict[str, float]]]:
+        return type(self), (dict(self),)
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What a face shows.
@@ -117,6 +137,9 @@ class Expression:
     label: str
     score: float
     probabilities: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", Probabilities(self.probabilities))
 
     @classmethod
     def from_probabilities(cls, labels: tuple[str, ...], row: Any) -> Expression:

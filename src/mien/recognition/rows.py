@@ -42,7 +42,8 @@ class RowWriter:
         labels: names of the expressions, in the model's order.
 
     Raises:
-        DataError: the ending names no format that is written here, or there is a folder of that name.
+        DataError: the ending names no format that is written here, or there is a folder of that name,
+            or two labels would have one column.
         MissingExtra: Parquet is wanted and pyarrow is not installed.
     """
 
@@ -54,8 +55,10 @@ class RowWriter:
             raise DataError(f"{path}: expected a name that ends in {', '.join(_FORMATS)} for rows to write.")
         if self._path.is_dir():
             raise DataError(f"{path}: expected a file for rows to write, got a folder. Name a file in it.")
-        names = (f"probability_{label}" if label in COLUMNS else label for label in self._labels)
+        names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
+        if twice := sorted({name for name in names if self._columns.count(name) > 1}):
+            raise DataError(f"Expected labels that name different columns, got {', '.join(twice)} twice.")
         self._make = _FORMATS[suffix]
         if suffix == ".parquet":
             _import_pyarrow()

@@ -137,10 +137,19 @@ class Frames(Iterator[Frame]):
                 if index % every == 0 and (image := self._picture()) is not None:
                     yield Frame(index, self.seconds, image)
                 index += 1
+            coding = self._coding()
         finally:
             self._capture.release()
         if not index:
-            raise DataError(f"{self._name}: expected pictures, got none that can be decoded.")
+            raise DataError(
+                f"{self._name}: expected pictures, got none that can be decoded{coding}. Save it as H.264; "
+                "FFmpeg does that with: ffmpeg -i FILM -c:v libx264 COPY.mp4"
+            )
+
+    def _coding(self) -> str:
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        name = code.decode("ascii", "replace").strip()
+        return f" (its coding is {name.upper()})" if name.isalnum() else ""
 
     def _grab(self) -> bool:
         """Go to the next frame that can be decoded; `False` at the end."""
@@ -207,7 +216,7 @@ def watch(
     *,
     chunk: int = 8,
     tracker: FaceTracker | None = None,
-    smoothing_seconds: float = 0.3,
+    smoothing_seconds: float = 0.5,
 ) -> Generator[tuple[Frame, list[Face]]]:
     """Find the faces of a film and follow them: each keeps its `track`, and its probabilities are smoothed.
 
