@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import struct
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,6 +256,9 @@ def png_bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
 
 
+HUGE_WEBP = bytes.fromhex(  # 16,383 x 16,383, the most that the format has
+    "524946461a000000574542505650384c0e0000002ffebfff0f071011fd0f4444ff03"
+)
 REFUSED: dict[str, tuple[int, str, bytes, str]] = {
     "no face of a picture": (415, "", b"%PDF-1.7 and more", "image/jpeg"),
     "TIFF": (415, "", portrait("TIFF"), "image/tiff"),
@@ -265,6 +269,7 @@ REFUSED: dict[str, tuple[int, str, bytes, str]] = {
     "nothing": (422, "", b"", "image/jpeg"),
     "cut short": (422, "", portrait()[:3000], "image/jpeg"),
     "a bomb": (413, "", png_bomb(60_000), "image/png"),
+    "more pixels than a reader takes": (413, "", HUGE_WEBP, "image/webp"),
     "more bytes": (413, "", b"\xff\xd8\xff" + bytes(2_000_000), "image/jpeg"),
     "no faces wanted": (422, "max_faces=0", portrait(), "image/jpeg"),
     "no number": (422, "max_faces=many", portrait(), "image/jpeg"),
@@ -317,6 +322,80 @@ def test_the_router_refuses_in_the_same_words(service: Running) -> None:
         assert reply.status == status
         check_problem(reply)
         assert "access-control-allow-origin" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/recognise", "POST"),
+        ("PUT", "/v1/recognise/video", "POST"),
+        ("DELETE", "/v1/model", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("POST", "/page/app.js", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_told_which_there_are(
+    service: Running, method: str, path: str, allowed: str
+) -> None:
+    reply = service.ask(method, path)
+    assert (reply.status, reply.headers["allow"]) == (405, allowed)
+    methods = allowed.replace(", ", " or ")
+    assert reply.json["detail"] == f"Expected the method {methods} at this address, got {method!r}."
+
+
+@pytest.mark.parametrize("path", ["/", "/page/app.js"])
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [(400, "lines=1-2"), (400, "bytes"), (400, "bytes=9-1"), (416, "bytes=99999999-"), (206, "bytes=0-3")],
+)
+def test_parts_of_the_pages_files(service: Running, path: str, status: int, asked: str) -> None:
+    reply = service.get(path, Range=asked)
+    assert reply.status == status
+    if status == 206:
+        assert reply.body == service.get(path).body[:4]
+    else:
+        check_problem(reply)
+        assert reply.json["received"] == repr(asked)
+        assert ("content-range" in reply.headers) == (status == 416)
+    tag = service.get("/page/app.js").headers["etag"]
+    assert service.get("/page/app.js", **{"If-None-Match": tag}).status == 304
+
+
+def test_unknown_options_are_told_those_that_there_are(service: Running) -> None:
+    reply = service.send_raw(portrait(), "maxfaces=3")
+    assert reply.json["expected"] == "the options max_faces, taxonomy, labels, min_confidence, explain"
+    assert reply.json["received"] == "'maxfaces'"
+    reply = service.send_raw(b"", "evry=3", to="/v1/recognise/video")
+    assert reply.json["expected"].endswith(", explain, every")
+    text = form(("x", b"3"), name="max_faces").replace(b'; filename="x"', b"")
+    reply = service.ask("POST", "/v1/recognise", text, {"Content-Type": FORM})
+    assert reply.json["received"] == "a text part, as of an option, named 'max_faces'"
+    assert "?OPTION=VALUE" in reply.json["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("filename*=UTF-8''na%CC%88me%20%E2%82%AC.jpg", "näme €.jpg"),
+        ("filename*=\"UTF-8'en'a.jpg\"", "a.jpg"),
+        ("filename*=a.jpg", "a.jpg"),
+        ("filename*=UTF-8''..%2F..%2Fb.jpg", "b.jpg"),
+        ("filename*=UTF-8''%FF%00", "\ufffd"),
+        ("filename*=", "image-1"),
+        ("filename=\"c.jpg\"; filename*=UTF-8''d.jpg", "c.jpg"),
+    ],
+)
+def test_names_of_files_in_the_other_way_of_writing(service: Running, written: str, read: str) -> None:
+    body = form(("x", portrait())).replace(b'filename="x"', written.encode())
+    reply = service.ask("POST", "/v1/recognise", body, {"Content-Type": FORM})
+    assert reply.status == 200, reply.body
+    (image,) = reply.json["images"]
+    assert unicodedata.normalize("NFC", image["source"]) == read
+
+
+def test_one_film_at_a_time_is_told_in_the_singular(service: Running, film: bytes) -> None:
+    reply = service.send(("a.mp4", film), ("b.mp4", film), to="/v1/recognise/video")
+    assert (reply.status, reply.json["expected"]) == (413, "at most 1 file part named video")
 
 
 def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:

@@ -2,6 +2,7 @@
 
     MienError                  anything below; catch this one to catch them all
     ├── DataError (ValueError)      a file, a row or a picture is not what it should be
+    │   └── TooLargeError               a picture has more pixels than are decoded
     ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
     └── MissingExtra (ImportError)  an optional package is not installed; the message says how to get it
 
@@ -17,6 +18,10 @@ class MienError(Exception):
 
 class DataError(MienError, ValueError):
     """A file, a row or a picture is not what it should be."""
+
+
+class TooLargeError(DataError):
+    """A picture has more pixels than are decoded."""
 
 
 class ModelError(MienError, ValueError):

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
-from starlette.staticfiles import StaticFiles
 
 import mien
+from mien.service.callers import route_path
 from mien.service.engine import Engine
+from mien.service.files import PageFile, PageFiles
 from mien.service.films import Films
 from mien.service.house import House
-from mien.service.limits import Limits
+from mien.service.limits import FILMS, Limits
 from mien.service.metrics import Metrics
 from mien.service.observing import Observing
 from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
 from mien.service.routes import router
+from mien.service.schemas import FilmOptions, Options
 from mien.service.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     )
     app.state.parts = parts
     app.include_router(router)
-    app.mount("/page", StaticFiles(directory=PAGE, check_dir=False))
+    app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
     app.add_api_route("/", _page, include_in_schema=False, response_model=None)
     app.add_exception_handler(Refusal, _tell)
     app.add_exception_handler(HTTPException, _tell)
@@ -94,16 +95,17 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
         parts.engine.close()
 
 
-async def _page() -> FileResponse:
-    return FileResponse(PAGE / "index.html")
+async def _page() -> PageFile:
+    return PageFile(PAGE / "index.html")
 
 
 async def _tell(request: Request, error: Exception) -> Response:
     """A refusal, the router's or the validation's included, as a problem."""
     if isinstance(error, RequestValidationError):
-        error = from_validation(error)
+        known = FilmOptions if route_path(request.scope) == FILMS else Options
+        error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
-        error = from_http(error)
+        error = from_http(error, request.method)
     assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
     request.state.reason = error.reason
     return problem_response(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import MienError, ModelError
+from mien.errors import MienError, ModelError, TooLargeError
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
@@ -173,12 +173,12 @@ class Engine:
     def _decode(self, data: bytes, most: int) -> NDArray[np.uint8]:
         try:
             return read_image(data, max_pixels=most)
-        except MienError as error:
-            if "million pixels" not in str(error):
-                raise from_error(error, 422, "damaged") from error
+        except TooLargeError as error:
             if most < self._max_pixels:
                 raise _LargeError from error
             raise from_error(error, 413, "too many pixels", remedy="Make it smaller.") from error
+        except MienError as error:
+            raise from_error(error, 422, "damaged") from error
 
 
 def with_heat(faces: Sequence[dict[str, Any]], heat: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -124,6 +124,13 @@ class Film:
 
     def _open(self, data: bytes) -> None:
         try:
+            self._look_into(data)
+        except BaseException:
+            self._let_go()  # who is refused may send the next film at once
+            raise
+
+    def _look_into(self, data: bytes) -> None:
+        try:
             self._frames = read_frames(io.BytesIO(data), every=self._options.every)
         except MienError as error:
             raise from_error(error, 422, "damaged") from error

@@ -6,7 +6,9 @@ grammar is that of python-multipart; how much may come is counted where it comes
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from python_multipart.multipart import MultipartCallbacks
+
+_ENCODED = re.compile(rb";\s*filename\*\s*=\s*\"?(?:[\w-]*'[\w-]*')?([^;\"\s]*)", re.IGNORECASE)
 
 Part = tuple[str, str | None, bytes]
 """The name of a part, the name of its file (`None` where it is no file), and its bytes."""
@@ -98,7 +102,8 @@ class Form:
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._disposition)
         file = options.get(b"filename")
-        self._names = _text(options.get(b"name", b"")), None if file is None else _text(file)
+        name = _encoded_name(self._disposition) if file is None else _text(file)
+        self._names = _text(options.get(b"name", b"")), name
         self._admit(*self._names)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
@@ -114,6 +119,12 @@ class Form:
 
 def _missing() -> bytes:
     raise FormError("one whose content type names no boundary")
+
+
+def _encoded_name(disposition: bytes) -> str | None:
+    """The name of a file as some programs write it where it is not ASCII (RFC 8187), `None` where there is none."""
+    found = _ENCODED.search(disposition)
+    return unquote_to_bytes(found[1]).decode(errors="replace") if found else None
 
 
 def _text(value: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -101,13 +101,18 @@ def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") 
     )
 
 
-def from_validation(error: RequestValidationError) -> Refusal:
-    """The first option at fault."""
+def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refusal:
+    """The first option at fault, where these are known."""
     first = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the options"
     if first["type"] == "extra_forbidden":
-        expected, remedy = "only options that there are", "See /openapi.json for those that there are."
-        return Refusal(422, expected=expected, received=shown(name), remedy=remedy, reason="options")
+        return Refusal(
+            422,
+            expected=f"the options {', '.join(known)}",
+            received=shown(name),
+            remedy="Write it as one of these, or leave it out.",
+            reason="options",
+        )
     rule = str(first["msg"]).partition(",")[0].removeprefix("Input should be ")
     return Refusal(
         422,
@@ -118,30 +123,26 @@ def from_validation(error: RequestValidationError) -> Refusal:
     )
 
 
-def from_http(error: HTTPException) -> Refusal:
+def from_http(error: HTTPException, method: str) -> Refusal:
     """What the router refuses: no such place, no such method."""
-    known = {
-        404: (
-            "the address of something that is here",
-            "one that leads nowhere",
-            "See /openapi.json for what is here.",
-        ),
-        405: (
-            "another method",
-            "one that does not go with this address",
-            "See /openapi.json for those that do.",
-        ),
-    }
-    expected, received, remedy = known.get(
-        error.status_code, ("a request that can be done", str(error.detail), "Change it.")
-    )
+    headers = dict(error.headers or {})
+    expected, received, remedy = "a request that can be done", str(error.detail), "Change it."
+    if error.status_code == 404:
+        expected, received = "the address of something that is here", "one that leads nowhere"
+        remedy = "See /openapi.json for what is here."
+    elif error.status_code == 405:
+        allowed = {name.strip() for name in headers.get("Allow", "").split(",")} - {""}
+        allowed |= {"HEAD"} if "GET" in allowed else set()
+        headers["Allow"] = ", ".join(sorted(allowed))
+        expected, received = f"the method {' or '.join(sorted(allowed))} at this address", shown(method)
+        remedy = "Send it so, or see /openapi.json for what is elsewhere."
     return Refusal(
         error.status_code,
         expected=expected,
         received=received,
         remedy=remedy,
         reason="address",
-        headers=error.headers,
+        headers=headers,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mien.service.forms import Form, FormError
-from mien.service.problems import Refusal, shown
+from mien.service.problems import Refusal, counted, shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -84,7 +84,8 @@ async def _read_form(request: Request, field: str, most: int) -> list[Upload]:
         nonlocal count
         count += 1
         if name != field or file is None:
-            raise _wrong_form(field, f"a {'text' if file is None else 'file'} part named {shown(name)}")
+            what = "a text part, as of an option," if file is None else "a file part"
+            raise _wrong_form(field, f"{what} named {shown(name)}")
         if count > most:
             raise _too_many(field, most)
 
@@ -123,7 +124,7 @@ def expect_kind(data: bytes, kinds: dict[str, bytes], what: str) -> None:
 def _too_many(field: str, most: int) -> Refusal:
     return Refusal(
         413,
-        expected=f"at most {most} file parts named {field}",
+        expected=f"at most {counted(most, 'file part')} named {field}",
         received="more",
         remedy="Send them in several requests.",
         reason="too many",
@@ -135,6 +136,6 @@ def _wrong_form(field: str, received: str) -> Refusal:
         422,
         expected=f"a form with file parts named {field}, or the bytes of one file",
         received=received,
-        remedy=f"Send it with: curl -F {field}=@FILE",
+        remedy=f"Send it with: curl -F {field}=@FILE 'ADDRESS?OPTION=VALUE'",
         reason="form",
     )

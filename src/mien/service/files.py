@@ -1,0 +1,60 @@
+"""The files of the page, with refusals in the words of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+from mien.service.problems import Refusal, shown
+
+if TYPE_CHECKING:
+    import os
+
+    from starlette.responses import Response
+    from starlette.types import Message, Receive, Scope, Send
+
+
+class PageFiles(StaticFiles):
+    """A folder of files."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """The file, or that it has not changed."""
+        response = PageFile(full_path, status_code=status_code, stat_result=stat_result)
+        if self.is_not_modified(response.headers, Headers(scope=scope)):
+            return NotModifiedResponse(response.headers)
+        return response
+
+
+class PageFile(FileResponse):
+    """A file that refuses a range which it does not have as a problem."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it.
+
+        Raises:
+            Refusal: the header Range cannot be followed; nothing was sent.
+        """
+
+        async def checked(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                headers = Headers(raw=message["headers"])
+                raise Refusal(
+                    message["status"],
+                    expected="a range of bytes that the file has",
+                    received=shown(Headers(scope=scope).get("range", "")),
+                    remedy="Leave the header Range out.",
+                    reason="range",
+                    headers={k: v for k, v in headers.items() if k == "content-range"},
+                )
+            await send(message)
+
+        await super().__call__(scope, receive, checked)
