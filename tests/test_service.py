@@ -516,10 +516,7 @@ def test_a_film_of_which_nothing_can_be_decoded_is_refused(service: Running, fil
         pytest.skip("this OpenCV decodes AV1")
     assert reply.status == 422
     check_problem(reply)
-    assert (
-        reply.json["detail"]
-        == "Expected a film whose pictures can be decoded here, got one of which none can."
-    )
+    assert reply.json["detail"].startswith("Expected a film with pictures, got none that can be decoded")
     assert reply.json["remedy"] == "Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4)."
     assert service.send(("a.mp4", film), to="/v1/recognise/video").lines[-1]["frames"] == 6
 

@@ -8,7 +8,6 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -238,13 +237,16 @@ class FilmAnswer(StreamingResponse):
 
 def _first(frames: Frames) -> Frame:
     """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
-    with suppress(DataError):
+    received = "none that can be decoded"
+    try:
         if (frame := next(frames, None)) is not None:
             return frame
+    except DataError as error:  # it may name the coding
+        received = from_error(error, 422, "damaged").received
     raise Refusal(
         422,
-        expected="a film whose pictures can be decoded here",
-        received="one of which none can",
+        expected="a film with pictures",
+        received=received,
         remedy="Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4).",
         reason="damaged",
     )
