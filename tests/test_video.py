@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MissingExtra
-from mien.recognition import video
+from mien.recognition import clocks, video
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoWriter, probe, read_frames, watch
 
@@ -110,7 +111,7 @@ class TestTimes:
     )
     def test_odd_time_stamps_are_mended(self, stamps: list[float], expected: list[float]) -> None:
         capture: Any = FakeCapture()
-        clock = video._FileClock(capture, 25.0)
+        clock = clocks.FileClock(capture, 25.0)
         got = []
         for stamp in stamps:
             capture.__init__(POS_MSEC=1000 * stamp)
@@ -226,8 +227,48 @@ class TestDamage:
         path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
         _spoil_packets(path, range(30))
         frames = read_frames(path)
-        with pytest.raises(DataError, match=r"film\.mp4: expected pictures, got none .*\(its coding is H264\).* ffmpeg -i"):
+        with pytest.raises(
+            DataError, match=r"film\.mp4: expected pictures, got none .*\(its coding is H264\).* ffmpeg -i"
+        ):
             next(frames)
+
+
+class TestAv1:
+    """OpenCV has no decoder for it; PyAV has."""
+
+    @pytest.mark.parametrize("in_memory", [False, True])
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    def test_frames_come_in_order_with_their_times(
+        self, tmp_path: Path, suffix: str, in_memory: bool
+    ) -> None:
+        path = make_film(tmp_path / f"film{suffix}", VARYING, codec="libsvtav1")
+        with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
+            assert (frames.info.width, frames.info.height) == (WIDTH, HEIGHT)
+            seen = list(frames)
+        assert [shade(frame.image) for frame in seen] == list(range(30))
+        assert [frame.seconds for frame in seen] == pytest.approx(VARYING, abs=0.01)
+        red, _, blue = seen[0].image[5, 5]
+        assert red > 200
+        assert blue < 60
+        assert frames.lost == 0
+
+    def test_rotation_and_square_pixels(self, tmp_path: Path) -> None:
+        turned = make_film(tmp_path / "turned.mp4", codec="libsvtav1", rotate=90)
+        upright = make_film(tmp_path / "same.mp4", rotate=90)
+        pictures = [next(read_frames(path)).image for path in (turned, upright)]
+        assert pictures[0].shape == pictures[1].shape == (WIDTH, HEIGHT, 3)
+        assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 8
+        wide = make_film(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
+        assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
+        assert probe(wide).width == 2 * WIDTH
+
+    def test_a_spoilt_film_without_pyav_names_its_coding(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = make_film(tmp_path / "film.mp4", codec="libsvtav1")
+        monkeypatch.setitem(sys.modules, "av", None)
+        with pytest.raises(DataError, match=r"can be decoded \(its coding is AV01\)\. Save it as H\.264"):
+            list(read_frames(path))
 
 
 def _front(suffix: str) -> dict[str, str]:

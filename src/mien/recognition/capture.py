@@ -6,16 +6,19 @@ import io
 import os
 import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
 
 from mien.errors import DataError
+from mien.recognition.av_capture import CODINGS, AvCapture, coding_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+Capture = cv2.VideoCapture | AvCapture
 
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _QUIET = threading.Lock()
@@ -35,6 +38,14 @@ class SteadyFile(io.BufferedIOBase):
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to so many bytes; none where there are none or they cannot be read."""
@@ -58,7 +69,7 @@ def source_name(source: str | Path | int | SteadyFile) -> str:
     return str(source) if isinstance(source, str | Path) else "the film"
 
 
-def open_capture(source: str | Path | int | SteadyFile) -> cv2.VideoCapture:
+def open_capture(source: str | Path | int | SteadyFile) -> Capture:
     """Open a film by its path or in memory, or a webcam by its number.
 
     OpenCV does not hold on to a film in memory: it must be kept for as long as the capture.
@@ -73,7 +84,7 @@ def open_capture(source: str | Path | int | SteadyFile) -> cv2.VideoCapture:
     return _open_stream(source)
 
 
-def _open_file(path: Path) -> cv2.VideoCapture:
+def _open_file(path: Path) -> Capture:
     _refuse_other_files(path)
     with _quiet():
         # A whole path, for FFmpeg takes what stands before a colon for a protocol.
@@ -81,11 +92,10 @@ def _open_file(path: Path) -> cv2.VideoCapture:
     if not capture.isOpened():
         with path.open("rb") as file:
             raise DataError(f"{path}: expected a film, {_why_unreadable(file)}")
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
+    return _with_decoder(capture, str(path.absolute()))
 
 
-def _open_stream(file: SteadyFile) -> cv2.VideoCapture:
+def _open_stream(file: SteadyFile) -> Capture:
     _refuse_other_content(source_name(file), file.read(_BEGINNING))
     file.seek(0)
     with _quiet():
@@ -93,6 +103,18 @@ def _open_stream(file: SteadyFile) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
     if not capture.isOpened():
         raise DataError(f"{source_name(file)}: expected a film, {_why_unreadable(file)}")
+    return _with_decoder(capture, file)
+
+
+def _with_decoder(capture: cv2.VideoCapture, source: str | SteadyFile) -> Capture:
+    """The capture itself, or one by PyAV where that is installed and OpenCV has no decoder for the film."""
+    if coding_of(capture) in CODINGS:
+        if isinstance(source, SteadyFile):
+            source.seek(0)
+        with suppress(ImportError, OSError, ValueError):  # then reading it says what is the matter
+            other = AvCapture(cast("BinaryIO", source) if isinstance(source, SteadyFile) else source)
+            capture.release()
+            return other
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.recognition.capture import SteadyFile, open_capture, source_name
+from mien.recognition.av_capture import coding_of
+from mien.recognition.capture import Capture, SteadyFile, open_capture, source_name
+from mien.recognition.clocks import FileClock, LiveClock
 from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
 from mien.recognition.video_writer import VideoWriter
 
@@ -41,7 +42,6 @@ VIDEO_SUFFIXES = frozenset(
 _MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K film; more is a damaged header or a trap
 _USUAL_FPS = 30.0
 _PLAUSIBLE_FPS = 480.0  # a file that a browser recorded says 1,000 and means "I do not know"
-_NUDGE = 0.001  # seconds
 _CHUNK_BYTES = 1 << 27  # of frames that wait for the recogniser: five of a 4K film
 _FAILURES = 1000  # packets in a row that cannot be decoded before a film counts as ended, which takes 30 ms
 
@@ -129,7 +129,7 @@ class Frames(Iterator[Frame]):
         return sentence if self.lost else ""
 
     def _read(self, every: int) -> Generator[Frame]:
-        clock = _LiveClock() if self.info.live else _FileClock(self._capture, self.info.fps)
+        clock = LiveClock() if self.info.live else FileClock(self._capture, self.info.fps)
         index = 0
         try:
             while self._grab():
@@ -137,19 +137,15 @@ class Frames(Iterator[Frame]):
                 if index % every == 0 and (image := self._picture()) is not None:
                     yield Frame(index, self.seconds, image)
                 index += 1
-            coding = self._coding()
+            coding = coding_of(self._capture)
         finally:
             self._capture.release()
         if not index:
+            named = f" (its coding is {coding.upper()})" if coding else ""
             raise DataError(
-                f"{self._name}: expected pictures, got none that can be decoded{coding}. Save it as H.264; "
+                f"{self._name}: expected pictures, got none that can be decoded{named}. Save it as H.264; "
                 "FFmpeg does that with: ffmpeg -i FILM -c:v libx264 COPY.mp4"
             )
-
-    def _coding(self) -> str:
-        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-        name = code.decode("ascii", "replace").strip()
-        return f" (its coding is {name.upper()})" if name.isalnum() else ""
 
     def _grab(self) -> bool:
         """Go to the next frame that can be decoded; `False` at the end."""
@@ -256,42 +252,7 @@ def _chunks(frames: Iterable[Frame], size: int) -> Generator[list[Frame]]:
         yield some
 
 
-class _FileClock:
-    """The time of each frame after it was grabbed, in seconds, mended so that it grows."""
-
-    def __init__(self, capture: cv2.VideoCapture, fps: float) -> None:
-        self._capture, self._step = capture, 1 / fps
-        self._shift = 0.0
-        self._last = -math.inf
-
-    def __call__(self) -> float:
-        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        self._last = self._mended(stamp) if self._last >= 0 else max(stamp, 0.0)
-        return self._last
-
-    def _mended(self, stamp: float) -> float:
-        if not stamp > 0:  # no frame but the first is at 0: this one has no time stamp
-            return self._last + self._step
-        if stamp + self._shift <= self._last - 1:  # the stamps begin anew, as where recordings were joined
-            self._shift = self._last + self._step - stamp
-        # One that is repeated or out of order moves by so little that the next one can keep its place.
-        stamp += self._shift
-        return stamp if stamp > self._last else self._last + _NUDGE
-
-
-class _LiveClock:
-    """Seconds since the first frame by our own clock, for drivers of webcams do not agree on their time stamps."""
-
-    def __init__(self) -> None:
-        self._begin: float | None = None
-
-    def __call__(self) -> float:
-        now = time.monotonic()
-        self._begin = now if self._begin is None else self._begin
-        return now - self._begin
-
-
-def _describe(capture: cv2.VideoCapture, name: str, *, live: bool) -> VideoInfo:
+def _describe(capture: Capture, name: str, *, live: bool) -> VideoInfo:
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > _MAX_PIXELS:
         capture.release()
@@ -305,7 +266,7 @@ def _describe(capture: cv2.VideoCapture, name: str, *, live: bool) -> VideoInfo:
     return VideoInfo(width, height, fps if known else _USUAL_FPS, int(count) if known else None, seconds)
 
 
-def _shown_size(capture: cv2.VideoCapture, width: int, height: int) -> tuple[int, int]:
+def _shown_size(capture: Capture, width: int, height: int) -> tuple[int, int]:
     """Width and height once the pixels are square, neither made less."""
     across, down = (capture.get(p) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
     ratio = across / down if across > 0 and down > 0 else 1.0
