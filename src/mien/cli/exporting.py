@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.models import LoadedModel, open_model
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
-from mien.cli.screen import out, progress
+from mien.cli.screen import err, out, progress
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def export(
     with progress(f"Writing {target}"):
         _write(loaded, card, format_, target, data=data, labels=labels)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    if format_ == "int8" and data == "synthetic":
+        err.print(
+            "Its ranges were set on drawn faces; photographs like those it will see set them better: --data PATH"
+        )
 
 
 def _place(loaded: LoadedModel, format_: str) -> Path:
