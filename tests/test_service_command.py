@@ -149,9 +149,9 @@ def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None
 
 
 def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "film.mp4", 25, (640, 480)) as writer:
-        for i in range(2000):
-            writer.write(np.full((480, 640, 3), i % 256, np.uint8))
+    with VideoWriter(tmp_path / "film.mp4", 25, (320, 240)) as writer:
+        for i in range(1500):
+            writer.write(np.full((240, 320, 3), i % 256, np.uint8))
     film = (tmp_path / "film.mp4").read_bytes()
     with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
         asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognise/video")

@@ -60,7 +60,7 @@ def test_answers_are_as_the_document_says(service: Running, schemathesis: Any, p
     excluded = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
     statuses: set[int] = set()
 
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(document[path][ROUTES[path]].as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
     def check(case: Any) -> None:
         answer = case.call()

@@ -195,9 +195,8 @@ class Film:
             most = counted(settings.max_film_frames, "frame")
             return f"Expected a film of up to {most} to look at; the rest was left out."
         if seconds > settings.film_deadline:
-            return (
-                f"Expected a film of up to {settings.film_deadline:g} seconds of work; the rest was left out."
-            )
+            most = counted(settings.film_deadline, "second")
+            return f"Expected a film of up to {most} of work; the rest was left out."
         return ""
 
 

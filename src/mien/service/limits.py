@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from mien.service.callers import check_caller, route_path
-from mien.service.problems import Refusal, broken, problem_response
+from mien.service.problems import Refusal, broken, counted, problem_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -169,7 +169,7 @@ def _no_films() -> Refusal:
 def _late(deadline: float) -> Refusal:
     return Refusal(
         504,
-        expected=f"an answer within {deadline:g} seconds",
+        expected=f"an answer within {counted(deadline, 'second')}",
         received="more to do than that",
         remedy="Send fewer or smaller pictures at once, or try again when there is less to do.",
         reason="deadline",
@@ -179,7 +179,7 @@ def _late(deadline: float) -> Refusal:
 def _slow(deadline: float) -> Refusal:
     return Refusal(
         408,
-        expected=f"all of the request within {deadline:g} seconds",
+        expected=f"all of the request within {counted(deadline, 'second')}",
         received="only a part of it",
         remedy="Send it over a faster line, or send less at once.",
         reason="slow",

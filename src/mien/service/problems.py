@@ -162,6 +162,7 @@ def shown(value: object) -> str:
     return repr(value)[:_LONGEST]
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things: 1 film, 2 films."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def counted(number: float, what: str) -> str:
+    """A number of things: 1 film, 2 films, 0.5 seconds."""
+    text = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{text} {what}" if number == 1 else f"{text} {what}s"
