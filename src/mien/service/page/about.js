@@ -5,40 +5,49 @@ import { count, percent } from "./words.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
+const LEGEND =
+  "Right: how often its first answer was the name that people gave; the range below holds the truth 19 times of 20. " +
+  "F1 weighs every expression alike, 1 is best.";
+
 /** @param {Model} model */
 export function tellModel({ name, version, card, taxonomies }) {
-  const rows = Object.entries({ ...card.scores, ...headScores(card) }).filter(([, score]) => score?.accuracy);
+  const rows = scoresOf(card, taxonomies).filter(({ score }) => score?.accuracy);
   find("#figures").replaceChildren(
     make("h3", { textContent: "How good it is" }),
     rows.length ? table(rows) : make("p", { textContent: "Its card tells no scores." }),
+    ...(rows.length ? [make("p", { className: "hint", textContent: LEGEND })] : []),
     make("p", { className: "hint", textContent: card.limits }),
   );
   const sets = Object.entries(taxonomies).map(([set, labels]) => `${labels.length} expressions of ${set}`);
-  const data = card.training_data || "data that its card does not name";
+  const data = separated(card.training_data || "data that its card does not name");
   find("#model-line").textContent =
     `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. Licence ${card.licence}.`;
 }
 
-/** Scores of a model's further label sets. */
-function headScores(card) {
-  const scores = (card.heads ?? []).flatMap((head) =>
-    Object.entries(head.scores ?? {}).map(([split, score]) => [`${split}, ${head.taxonomy}`, score]),
+/** Scores of all label sets of a model, split by split. */
+function scoresOf(card, taxonomies) {
+  const heads = [card, ...(card.heads ?? [])];
+  return heads.flatMap(({ taxonomy, scores }) =>
+    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, labels: taxonomies[taxonomy]?.length })),
   );
-  return Object.fromEntries(scores);
 }
 
 function table(rows) {
-  const head = ["Judged on", "Right", "Macro F1"].map((text) => make("th", { scope: "col", textContent: text }));
-  const body = rows.map(([split, score]) =>
-    make(
+  const head = ["Judged on", "Right", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
+  const body = rows.map(({ split, score, labels }) => {
+    const sizes = [labels && count(labels, "expression"), score.n && count(score.n, "face")].filter(Boolean).join(", ");
+    return make(
       "tr",
       {},
-      make("th", { scope: "row" }, split, make("small", { textContent: score.n ? count(score.n, "face") : "" })),
+      make("th", { scope: "row" }, make("b", { textContent: split }), make("small", { textContent: sizes })),
       make("td", {}, percent(score.accuracy), make("small", { textContent: interval(score.accuracy_interval) })),
       make("td", { textContent: score.macro_f1 ? score.macro_f1.toFixed(2) : "–" }),
-    ),
-  );
+    );
+  });
   return make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
 }
 
 const interval = (bounds) => (bounds ? `${percent(bounds[0])} to ${percent(bounds[1])}` : "");
+
+/** "28017" as "28,017"; what has four digits may be a year. @param {string} text */
+const separated = (text) => text.replace(/\b\d{5,}\b/g, (digits) => Number(digits).toLocaleString("en"));

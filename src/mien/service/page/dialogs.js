@@ -5,10 +5,17 @@ import { find } from "./dom.js";
 /** @typedef {import("./problem.js").Problem} Problem */
 
 const notice = find("#notice");
-find("button", notice).addEventListener("click", () => {
-  notice.hidden = true;
-  find("#main").focus();
+find("button", notice).addEventListener("click", dismiss);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !notice.hidden && !find("dialog[open]")) dismiss();
 });
+
+/** Where the focus was in the notice, it goes to the pictures. */
+function dismiss() {
+  const held = notice.contains(document.activeElement);
+  notice.hidden = true;
+  if (held) find("#main").focus({ preventScroll: true });
+}
 
 /** @param {?Problem} problem  null takes the notice away */
 export function notify(problem) {

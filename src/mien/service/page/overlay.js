@@ -62,7 +62,8 @@ export class Overlay {
   #markOf(key) {
     let mark = this.#marks.get(key);
     if (!mark) {
-      mark = { box: make("button", { type: "button", className: "box" }), tag: make("span", { className: "tag" }) };
+      const box = make("button", { type: "button", className: "box" });
+      mark = { box, tag: make("span", { className: "tag", "aria-hidden": "true" }) }; // the box is called so already
       mark.tag.append(make("b"), make("i"));
       mark.box.addEventListener("click", () => this.choose(key));
       this.#marks.set(key, mark);

@@ -28,6 +28,7 @@ export function tint(element, label) {
 
 const probe = document.createElement("i");
 probe.hidden = true;
+probe.style.forcedColorAdjust = "none"; // a picture that is saved keeps its colours
 
 /**
  * A colour of tokens.css as a canvas takes it: canvases know neither custom properties nor light and dark.

@@ -41,6 +41,6 @@ export function installThemeSwitch(button, onChange) {
     store(root.dataset.theme);
     show();
   });
-  system.addEventListener("change", show);
+  for (const query of [system, matchMedia("(forced-colors: active)")]) query.addEventListener("change", show);
   show();
 }
