@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from mien.errors import DataError, ModelError
 from mien.images import read_image
 from mien.recognition.alignment import crop_faces
-from mien.recognition.classifier import Classifier
+from mien.recognition.classifier import Classifier, check_threads
 from mien.recognition.detection import CenterFace, FaceDetector
 from mien.recognition.faces import Expression, Face
 from mien.recognition.models import DEFAULT
@@ -68,8 +69,11 @@ class Recognizer:
                 f"Expected max_faces to be a whole number from 1 on, got {max_faces!r}. "
                 "Leave it out to keep all faces."
             )
-        self.classifier = _classifier_of(model, taxonomy, threads)
-        self.detector = CenterFace(threads=threads) if detector is None else detector
+        check_threads(threads)
+        with ThreadPoolExecutor(1) as beside:  # opening a network takes as long as looking at a picture
+            opened = beside.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
+            self.classifier = _classifier_of(model, taxonomy, threads)
+        self.detector = opened.result()
         if not isinstance(self.detector, FaceDetector):
             raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
         self.max_faces = max_faces
