@@ -26,7 +26,8 @@ _KEY = ("run", "recipe", "seed")
 
 def row_of(run: Path, note: str) -> dict[str, Any]:
     """What a run folder says of its training."""
-    from mien.training.recipe import RECIPES, Recipe
+    from mien.training.recipe import Recipe
+    from mien.training.recipes import RECIPES
 
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     recipe = Recipe.from_dict(state["recipe"])

@@ -25,7 +25,7 @@ import numpy as np
 from machine import describe_machine
 from mien.training.augmentation import Augmentation
 from mien.training.networks import Compact
-from mien.training.recipe import get_recipe
+from mien.training.recipes import get_recipe
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset

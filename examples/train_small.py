@@ -13,7 +13,7 @@ from pathlib import Path
 
 import mien
 from mien.training.networks import Compact
-from mien.training.recipe import get_recipe
+from mien.training.recipes import get_recipe
 from mien.training.run_folder import load_best, write_models
 from mien.training.trainer import train
 

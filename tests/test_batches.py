@@ -12,7 +12,8 @@ from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.training.augmentation import NO_AUGMENTATION
 from mien.training.batches import TrainingBatches, class_weights, joint_targets
-from mien.training.recipe import Recipe, get_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipes import get_recipe
 from tests.conftest import make_dataset
 
 
@@ -118,8 +119,9 @@ def test_teachers_see_the_changed_pictures_and_share_the_targets(dataset: Datase
     images, targets, _ = batches[0]
     plain = TrainingBatches(voted, replace(recipe, distil=0.0))[0]
     np.testing.assert_array_equal(images, plain[0])
-    for crops in seen:
-        np.testing.assert_array_equal(crops, images[..., 0])
+    assert len(seen) == 4  # two teachers, each for the pictures and for their mirror images
+    for crops, expected_crops in zip(seen, 2 * [images[..., 0], images[..., ::-1, 0]], strict=True):
+        np.testing.assert_array_equal(crops, expected_crops)
     expected = 0.4 * plain[1][:, :7] + 0.6 * np.array([0, 0.5, 0.5, 0, 0, 0, 0])
     np.testing.assert_allclose(targets[:, :7], expected, rtol=1e-6)
     np.testing.assert_allclose(targets[:, 7:], 0.6 * 0.5 / 8, rtol=1e-6)

@@ -13,7 +13,8 @@ from mien.training.objective import (
     compile_model,
     keep_raw_weights,
 )
-from mien.training.recipe import Recipe, get_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipes import get_recipe
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from mien.errors import ModelError
-from mien.training.recipe import RECIPES, Recipe, get_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipes import RECIPES, get_recipe
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

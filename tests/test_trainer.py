@@ -22,7 +22,8 @@ from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 from mien.training.callbacks import FiniteLoss
 from mien.training.networks import Classic, build_network
-from mien.training.recipe import Recipe, get_recipe
+from mien.training.recipe import Recipe
+from mien.training.recipes import get_recipe
 from mien.training.saving import load_classifier, read_card
 from mien.training.state import TrainingState, read_state
 from mien.training.trainer import train

@@ -88,7 +88,7 @@ def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *,
 
     from mien.cli.training import run_training
     from mien.training.networks import Classic
-    from mien.training.recipe import get_recipe
+    from mien.training.recipes import get_recipe
     from mien.training.run_folder import Origin, read_origin
 
     recipe = get_recipe("classic-short")

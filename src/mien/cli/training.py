@@ -248,7 +248,7 @@ def _choose_recipe(
 ) -> Recipe:
     from dataclasses import replace
 
-    from mien.training.recipe import get_recipe
+    from mien.training.recipes import get_recipe
 
     chosen = get_recipe(name or "classic")
     if origin and (name is None or name == origin.recipe.name):

@@ -112,10 +112,14 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
 
 
 def _heads_of(path: str) -> list[str]:
-    """Nodes that stay in float32: the few multiply-adds of the heads, where rounding costs most."""
+    """Nodes that stay in float32: the few multiply-adds of the heads, where rounding costs most, and their biases."""
     import onnx
 
-    return [node.name for node in onnx.load(path).graph.node if node.op_type in {"MatMul", "Gemm"}]
+    nodes = onnx.load(path).graph.node
+    products = [node for node in nodes if node.op_type in {"MatMul", "Gemm"}]
+    logits = {output for node in products for output in node.output}
+    biases = [node for node in nodes if node.op_type == "Add" and logits & set(node.input)]
+    return [node.name for node in products + biases]
 
 
 def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
