@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,21 @@ class TestTurned:
     def test_others(self, guest: Visit, kind: str) -> None:
         give(guest, turned(6, kind), f"turned.{kind.lower()}", f"image/{kind.lower()}")
         expect_face_where_it_is(guest)
+
+    def test_a_jpeg_whose_tag_is_odd(self, guest: Visit) -> None:
+        """The service heeds a tag of the wrong type; browsers do not, and the picture is seen lying."""
+        data = turned(6, "JPEG")
+        entry = struct.pack(">HHL", ORIENTATION, 3, 1)
+        assert entry in data
+        odd = data.replace(entry, struct.pack(">HHL", ORIENTATION, 1, 1))
+        answers: list[Any] = []
+        guest.page.on(
+            "response", lambda answer: answers.append(answer) if "/v1/recognise" in answer.url else None
+        )
+        give(guest, odd, "odd.jpg", "image/jpeg")
+        guest.until("document.querySelector('#strip .thumb')?.dataset.status === 'done'")
+        seen = answers[-1].json()["images"][0]
+        assert stage(guest).shape == (seen["height"], seen["width"], 3)
 
     def test_a_png_whose_tag_stands_behind_its_pixels(self, guest: Visit) -> None:
         data = turned(8, "PNG")

@@ -27,9 +27,10 @@ const TURNS = {
  *
  * @param {File} file
  * @param {Limits} limits
+ * @param {boolean} [redrawn]  whether a file that could be sent as it is is drawn anew too
  * @returns {Promise<Prepared>}
  */
-export async function prepare(file, limits) {
+export async function prepare(file, limits, redrawn = false) {
   await expectReadable(file);
   const { type } = await kindOf(file);
   const insight = await lookInto(file, type);
@@ -37,7 +38,7 @@ export async function prepare(file, limits) {
   if (!bitmap) return { blob: file, shown: null, width: 0, height: 0, thumb: null };
   try {
     const { width, height } = bitmap;
-    const plain = TAKEN.has(type) && !insight.moves && !insight.untagged;
+    const plain = !redrawn && TAKEN.has(type) && !insight.moves && !insight.untagged;
     const shown = plain ? called(file, type) : await still(bitmap, TAKEN.has(type));
     const fits = shown.size <= limits.max_bytes - ENVELOPE && width * height <= limits.max_pixels;
     const blob = fits ? shown : await shrink(bitmap, limits);

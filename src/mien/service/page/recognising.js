@@ -87,17 +87,22 @@ export class Recognising {
   }
 
   async #picture(item, options, signal) {
-    if (!item.blob) await this.#prepare(item, this.session.limits);
+    if (!item.blob) await this.#prepare(item);
     signal.throwIfAborted();
-    const { model, image } = await this.service.recognise(item.blob, item.name, options, signal);
+    let { model, image } = await this.service.recognise(item.blob, item.name, options, signal);
+    if (liesOtherwise(image, item.size)) {
+      await this.#prepare(item, true);
+      signal.throwIfAborted();
+      ({ model, image } = await this.service.recognise(item.blob, item.name, options, signal));
+    }
     if (image.error) throw new Problem(image.error);
     if (!item.size.width) item.size = { width: image.width, height: image.height };
     item.faces = enlarge(image.faces, item.size.width / image.width);
     item.model = model;
   }
 
-  async #prepare(item, limits) {
-    const { blob, shown, width, height, thumb } = await prepare(item.file, limits);
+  async #prepare(item, redrawn = false) {
+    const { blob, shown, width, height, thumb } = await prepare(item.file, this.session.limits, redrawn);
     if (!this.session.items.includes(item)) return;
     item.show(shown);
     Object.assign(item, { blob, thumb, size: { width, height } });
@@ -120,6 +125,9 @@ export class Recognising {
     item.model = this.session.model?.name ?? "";
   }
 }
+
+/** Whether the service turned a picture that the browser did not, or the other way round, for an odd tag in it. */
+const liesOtherwise = (image, { width, height }) => (image.width - image.height) * (width - height) < 0;
 
 /** What a film's last line tells: why no more frames came. Where none came at all, it was no success. */
 function ending(item, { error }) {
