@@ -18,6 +18,8 @@ import pytest
 from filelock import FileLock
 
 from mien.data.synthetic import synthetic_dataset, write_csv
+from mien.images import write_image
+from mien.labels import FERPLUS
 from tests.test_cli import is_one_sentence, mien
 
 pytestmark = pytest.mark.slow
@@ -340,3 +342,16 @@ def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.9
     other = mien("train", "--recipe", "classic", "--from", "small", *more[:-1], tmp_path / "other")
     is_one_sentence(other, "the network of this recipe")
+
+
+def test_the_bundled_model_learns_another_label_set(tmp_path: Path) -> None:
+    faces = synthetic_dataset(80, taxonomy=FERPLUS)
+    for i, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        place = tmp_path / "faces" / FERPLUS.classes[label] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_image(place, np.repeat(picture[..., None], 3, axis=2))
+    recipe = ("--recipe", "small", "--joint", 0, "--from", "small", "--epochs", 1, "--learning-rate", 1e-9)
+    data = ("--data", tmp_path / "faces", "--labels", "ferplus")
+    done = mien("train", *data, *recipe, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert tuple(json.loads((tmp_path / "run" / "card.json").read_text())["labels"]) == FERPLUS.classes

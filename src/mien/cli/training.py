@@ -34,7 +34,8 @@ def train(
     labels: LabelsOption = None,
     votes: VotesOption = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="classic, classic-short, compact, small or large.")
+        str | None,
+        typer.Option(metavar="NAME", help="classic, classic-short, compact, small, small-refined or large."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,

@@ -33,26 +33,28 @@ the further a step turns them: from length 1 a usual rate forgets what was learn
 def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> None:
     """Give a Keras network the weights of an ONNX file that was made from such a network.
 
+    A head whose number of classes is not that of the file's keeps its own weights, so that a trunk can be taken over
+    for another label set, and a head that the network lacks is left where it is.
+
     Args:
         network: at 48 pixels, of convolutions that are each followed by a batch normalisation, and dense heads.
         data: the bytes of the file.
         crops: gray uint8 (n, 48, 48), some hundreds, on which the normalisations are measured.
 
     Raises:
-        ModelError: the file cannot be read or holds another network.
+        ModelError: the file cannot be read or holds a network with another trunk.
     """
     convolutions, heads = _folded_weights(data)
     pairs = _normalised_convolutions(network)
-    dense = [network.get_layer(head) for head in HEADS if head in {layer.name for layer in network.layers}]
-    ours = [tuple(conv.kernel.shape) for conv, _ in pairs] + [tuple(head.kernel.shape) for head in dense]
-    theirs = [kernel.shape for kernel, _ in convolutions] + [kernel.shape for kernel, _ in heads]
-    if ours != theirs:
+    ours = [tuple(conv.kernel.shape) for conv, _ in pairs]
+    if not ours or ours != [kernel.shape for kernel, _ in convolutions]:
         raise ModelError(
             "Expected an ONNX file that holds the network of this recipe to begin with, got another one. "
-            "Give the recipe and the label set that it was trained with."
+            "Give the recipe that it was trained with."
         )
-    for head, (kernel, bias) in zip(dense, heads, strict=True):
-        head.set_weights([kernel, bias])
+    for layer in network.layers:
+        if layer.name in heads and tuple(layer.kernel.shape) == heads[layer.name][0].shape:
+            layer.set_weights(heads[layer.name])
     rescaling = next(layer for layer in network.layers if isinstance(layer, keras.layers.Rescaling))
     for i, ((conv, norm), (kernel, bias)) in enumerate(zip(pairs, convolutions, strict=True)):
         unfolded = kernel / (rescaling.scale if i == 0 else 1)
@@ -86,11 +88,12 @@ def _number(name: str) -> int:
     return int(tail) if tail.isdecimal() else 0
 
 
-Weights = list[tuple["NDArray[np.float32]", "NDArray[np.float32]"]]
+Weights = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
+"""Kernel and bias."""
 
 
-def _folded_weights(data: bytes) -> tuple[Weights, Weights]:
-    """Kernels and biases of the convolutions, in the order in which Keras made them, and of the dense heads."""
+def _folded_weights(data: bytes) -> tuple[list[Weights], dict[str, Weights]]:
+    """Kernels and biases of the convolutions, in the order in which Keras made them, and of the heads by name."""
     import onnx
 
     try:
@@ -108,15 +111,16 @@ def _folded_weights(data: bytes) -> tuple[Weights, Weights]:
             values[node.output[0]] = shifted * scale.reshape(shape)
     convolutions: dict[int, Any] = {}
     for node in graph.node:
-        found = _CONVOLUTION.search(node.input[1]) if node.op_type == "Conv" else None
-        if found and len(node.input) == 3 and all(x in values for x in node.input[1:]):
+        named = _CONVOLUTION.search(node.input[1]) if node.op_type == "Conv" else None
+        if named and len(node.input) == 3 and all(x in values for x in node.input[1:]):
             kernel, bias = (values[x].astype(np.float32) for x in node.input[1:])
-            convolutions[int(found[1] or 0)] = (kernel.transpose(2, 3, 1, 0), bias)  # to (h, w, in, out)
-    heads = [_head(graph, values, name) for name in HEADS]
-    return [convolutions[i] for i in sorted(convolutions)], [head for head in heads if head]
+            convolutions[int(named[1] or 0)] = (kernel.transpose(2, 3, 1, 0), bias)  # to (h, w, in, out)
+    found = {name: _head(graph, values, name) for name in HEADS}
+    heads = {name: weights for name, weights in found.items() if weights}
+    return [convolutions[i] for i in sorted(convolutions)], heads
 
 
-def _head(graph: Any, values: dict[str, Any], name: str) -> tuple[Any, Any] | None:
+def _head(graph: Any, values: dict[str, Any], name: str) -> Weights | None:
     """Kernel and bias of the dense layer whose softmax is an output of the graph."""
     makers = {output: node for node in graph.node for output in node.output}
     kernel = bias = None
