@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from mien.service.callers import is_local
+from mien.service.callers import is_local, route_path
 from mien.service.settings import Settings
 from tests.service import Running, portrait, running
 from tests.test_service import check_problem
@@ -172,3 +175,14 @@ def test_what_is_not_local(host: str) -> None:
 def test_hosts_are_checked(host: str) -> None:
     with pytest.raises(ValueError, match="Expected a host as callers name it"):
         Settings(allow_host=(host,))
+
+
+PATHS = st.lists(st.sampled_from(["/", "a", "v1", "//", "", "/v1/recognise"]), max_size=4).map("".join)
+
+
+@given(PATHS, PATHS)
+def test_a_path_is_read_as_the_router_reads_it(root: str, path: str) -> None:
+    scope = {"path": path, "root_path": root}
+    assert route_path(scope) == get_route_path(scope)
+    below = {"path": root + path, "root_path": root}
+    assert route_path(below) == get_route_path(below)

@@ -7,7 +7,6 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 
 from mien.service.problems import Refusal, shown
@@ -28,9 +27,11 @@ _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 def route_path(scope: Scope) -> str:
     """The path that the router goes by: without that under which the service is mounted (`root_path`).
 
-    It is the router's own rule, for a check that reads a path otherwise could be walked around.
+    It is the router's own rule, and tested against it, for a check that reads a path otherwise could be walked around.
     """
-    return get_route_path(scope)
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    inside = path.removeprefix(root)
+    return inside if inside[:1] in {"", "/"} else path
 
 
 def is_local(host: str) -> bool:
