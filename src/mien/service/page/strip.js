@@ -6,7 +6,7 @@ import { count, summary } from "./words.js";
 /** @typedef {import("./session.js").Item} Item */
 
 const STATES = { waiting: "waiting", working: "being looked at" };
-const AIR = 8; // CSS pixels between an entry that is brought into sight and the strip's end
+const AIR = 16; // CSS pixels between an entry that is brought into sight and the strip's end
 
 export class Strip {
   #root = find("#strip");
