@@ -202,7 +202,10 @@ def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--recipe", "resnet"], "classic, classic-short, compact, small, small-refined, large, got 'resnet'"),
+        (
+            ["--recipe", "resnet"],
+            "classic, classic-short, compact, small, small-refined, large, got 'resnet'",
+        ),
         (["--epochs", "0"], "expected epochs from 1"),
         (["--schedule", "linear"], "plateau, cosine"),
         (["--resume"], "expected a run folder to resume, found none"),
