@@ -89,7 +89,7 @@ class Visit:
 
 
 @contextmanager
-def visit(chrome: Any, port: int, *, setup: Any = None, **options: Any) -> Iterator[Visit]:
+def visit(chrome: Any, port: int, *, at: str = "/", setup: Any = None, **options: Any) -> Iterator[Visit]:
     """The page, opened; at the end nothing may have been complained of, and no request have left the machine."""
     home = f"http://127.0.0.1:{port}"
     context = chrome.new_context(
@@ -100,7 +100,7 @@ def visit(chrome: Any, port: int, *, setup: Any = None, **options: Any) -> Itera
         guest.listen()
         if setup:
             setup(guest.page)
-        guest.page.goto(home + "/")
+        guest.page.goto(home + at)
         yield guest
     finally:
         context.close()

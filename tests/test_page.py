@@ -8,11 +8,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import matplotlib.cbook
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from mien.labels import FER2013, FERPLUS
 from mien.palette import colour_of
@@ -445,6 +448,29 @@ class TestAddresses:
                 guest.press(f"Remove {name}")
             guest.expect_heading("What does a face show?")
             guest.until("open.size === 0")
+
+
+class TestUnderAPath:
+    def test_pictures_and_films_are_recognised_there(self, chrome: Any, films: Path) -> None:
+        def mounted(app: Any) -> Any:
+            return Starlette(
+                routes=[Mount("/mien", app)], lifespan=lambda _: app.router.lifespan_context(app)
+            )
+
+        with running(around=mounted) as service, visit(chrome, service.port, at="/mien") as guest:
+            assert urlsplit(guest.page.url).path == "/mien/"
+            guest.press("Try drawn faces")
+            guest.expect_heading("4 faces")
+            guest.press("Heat map")
+            guest.until("document.querySelectorAll('svg.heat image').length === 4")
+            give_portrait(guest)
+            guest.give(films / "film.mp4")
+            done(guest)
+            guest.page.get_by_role("link", name="mien").click()
+            guest.expect_heading("What does a face show?")
+            places = {urlsplit(one).path for one in guest.addresses if one.startswith("http")}
+            assert {"/mien/v1/model", "/mien/v1/recognise", "/mien/v1/recognise/video"} <= places
+            assert all(place.startswith("/mien/") for place in places - {"/mien"})
 
 
 class TestService:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
         for path in ("/v1/model", "/metrics", "/v1/", "/V1/model", "//v1/model", "/v1//model", "/other"):
             assert service.get(PLACE + path).status == 401, path
         assert service.ask("POST", PLACE + "/v1/recognise", portrait()).status == 401
-        for path in ("/v1/model", "/metrics", "/health/ready", "/openapi.json", "/", "/page/index.html"):
+        for path in ("/v1/model", "/metrics", "/health/ready", "/openapi.json", "/", "/page/icon.svg"):
             assert service.get(PLACE + path, **KEY).status == 200, path
         assert service.get(PLACE + "/health/live").status == service.get(PLACE + "/").status == 200
         assert service.get(PLACE + "/page/app.js").headers["cache-control"] == "no-cache"
@@ -71,6 +72,16 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
         counted = service.get(PLACE + "/metrics", **KEY).body.decode()
         assert 'mien_requests_total{route="/v1/recognise",status="200"} 1.0' in counted
         assert 'mien_requests_total{route="/page",status="200"} 2.0' in counted
+
+
+@pytest.mark.parametrize("around", [mounted, rooted, set_inside])
+def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[Any], Any]) -> None:
+    with running(Settings(threads=1, api_key="a long secret"), around=around) as service:
+        for path, place in ((PLACE, PLACE + "/"), (PLACE + "/page/index.html", PLACE + "/")):
+            reply = service.get(path)
+            there = urljoin(f"http://127.0.0.1:{service.port}{path}", reply.headers["location"])
+            assert (reply.status, urlsplit(there).path) == (307, place)
+            assert b"<!doctype html>" in service.get(place).body
 
 
 def test_what_leads_nowhere_needs_the_key_too() -> None:

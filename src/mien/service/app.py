@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 import mien
 from mien.service.callers import route_path
@@ -27,9 +30,6 @@ from mien.service.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from mien.recognition.detection import FaceDetector
 
@@ -73,8 +73,10 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     )
     app.state.parts = parts
     app.include_router(router)
+    app.add_api_route("/page/index.html", _to_page, include_in_schema=False, response_model=None)
     app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
     app.add_api_route("/", _page, include_in_schema=False, response_model=None)
+    app.add_api_route("", _to_page, include_in_schema=False, response_model=None)
     app.add_exception_handler(Refusal, _tell)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
@@ -97,6 +99,13 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
 
 async def _page() -> PageFile:
     return PageFile(PAGE / "index.html")
+
+
+async def _to_page(request: Request) -> Response:
+    """To where the page's own relative addresses hold; the host, which the caller made up, is not named."""
+    here = request.scope["path"].rpartition("/")[2]
+    there = "../" if route_path(request.scope) else f"./{quote(here)}/"
+    return Response(status_code=307, headers={"Location": there})
 
 
 async def _tell(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 _HEALTH = frozenset({"/health/live", "/health/ready"})
-_OPEN = _HEALTH | {"/", "/openapi.json"}
+_OPEN = _HEALTH | {"", "/", "/openapi.json"}  # "" leads to "/" where the service stands under a path
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 

@@ -117,7 +117,7 @@ const actions = {
     session.items.forEach((item) => recognising.ensure(item));
   },
   async sample() {
-    const picture = await (await fetch("/page/sample.webp")).blob();
+    const picture = await (await fetch(new URL("sample.webp", import.meta.url))).blob();
     await take([new File([picture], "drawn-faces.webp", { type: "image/webp" })]);
   },
   keep: async () => session.item && take([await keepFrame(stage.video, session.item)]),

@@ -5,6 +5,7 @@ import { Problem, isAbort, refusal, unreachable } from "./problem.js";
 
 /** @typedef {import("./types.js").Options} Options */
 
+const HOME = new URL("../", import.meta.url); // wherever the service stands, under a path as well
 const TRIES = 5;
 const cutShort = () => new Problem("The service stopped before the video was done.", "Add the video again.");
 
@@ -19,7 +20,7 @@ export class Service {
 
   /** @returns {Promise<import("./types.js").Model>} */
   async model() {
-    return (await this.#fetch("/v1/model")).json();
+    return (await this.#fetch("v1/model")).json();
   }
 
   /**
@@ -31,7 +32,7 @@ export class Service {
    * @returns {Promise<{model: string, image: any}>}
    */
   async recognise(picture, name, options, signal) {
-    const response = await this.#post("/v1/recognise", "image", picture, name, query(options), signal);
+    const response = await this.#post("v1/recognise", "image", picture, name, query(options), signal);
     const { model, images } = await response.json();
     return { model, image: images[0] };
   }
@@ -47,7 +48,7 @@ export class Service {
   async *film(film, name, options, signal) {
     const asked = query({ ...options, explain: false });
     asked.set("every", String(options.every));
-    const response = await this.#post("/v1/recognise/video", "video", film, name, asked, signal);
+    const response = await this.#post("v1/recognise/video", "video", film, name, asked, signal);
     try {
       for await (const row of readLines(/** @type {ReadableStream<any>} */ (response.body))) {
         yield row;
@@ -83,7 +84,7 @@ export class Service {
   async #send(path, request) {
     const headers = this.#key ? { Authorization: `Bearer ${this.#key}` } : {};
     try {
-      return await fetch(path, { ...request, headers, cache: "no-store" });
+      return await fetch(new URL(path, HOME), { ...request, headers, cache: "no-store" });
     } catch (error) {
       throw isAbort(error) ? error : unreachable();
     }
