@@ -20,6 +20,13 @@ def crops(n: int = 32) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, 48, 48), dtype=np.uint8)
 
 
+def with_card(path: Path, text: str) -> Path:
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"mien.card": text})
+    onnx.save(model, path)
+    return path
+
+
 def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx", CARD))
     for wrong in (
@@ -77,6 +84,7 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
         (lambda path: make_onnx(path, None), "expected a model card in the file's metadata, found none"),
         (lambda path: make_onnx(path, CARD, side=64), r"expected one input of shape \(n, 48, 48, 1\)"),
         (lambda path: make_onnx(path, replace(CARD, labels=("a", "b"))), "probabilities with 2 classes"),
+        (lambda path: with_card(make_onnx(path), "{"), r"expected the JSON of a model card.* mien export"),
         (lambda path: make_onnx(path, batch=4), "n free"),
         (
             lambda path: make_onnx(path, kind=onnx.TensorProto.DOUBLE),
@@ -84,7 +92,7 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
         ),
         (lambda path: make_onnx(path, replace(CARD, input=InputSpec(colour="rgb"))), "model of gray pixels"),
     ],
-    ids=["missing", "junk", "no-card", "shape", "classes", "batch", "double", "colour"],
+    ids=["missing", "junk", "no-card", "shape", "classes", "damaged-card", "batch", "double", "colour"],
 )
 def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
     with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):

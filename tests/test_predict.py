@@ -17,7 +17,7 @@ from mien.images import read_image, write_image
 from mien.labels import FER2013
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video_writer import VideoWriter
-from tests.test_cli import mien
+from tests.test_cli import is_one_sentence, mien
 from tests.test_video import _spoil_packets, make_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
@@ -200,7 +200,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["page.jpg"], "page.jpg: expected a picture"),
         (["missing.jpg"], "missing.jpg"),
         (["film.mp4"], "film.mp4"),
-        (["*.gif"], "it matches no file"),
+        (["*.gif"], "pictures, videos or folders of them, found none"),
         (
             ["none.png", "--model", "nothing"],
             "expected an ONNX file, a run folder or the name of a bundled model",
@@ -213,6 +213,12 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         ([""], "got an empty name"),
         (["9"], "webcam"),
         (["99999999999999999999"], "webcam"),
+        (
+            ["none.png", "--max-faces", "0"],
+            "'--max-faces': Input should be greater than or equal to 1, got '0'. See: ",
+        ),
+        (["none.png", "--every=0"], "got '0'. See: "),
+        (["none.png", "--nothing"], "No such option: --nothing"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str], sentence: str) -> None:
@@ -293,6 +299,29 @@ def test_a_reader_that_hangs_up_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0", done.stderr
     assert "Error" not in done.stderr
+
+
+def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / "album" / f"{i}.jpg").parent.mkdir(exist_ok=True)
+        (tmp_path / "album" / f"{i}.jpg").symlink_to(PORTRAIT)
+    (tmp_path / "album" / "a.jpg").write_text("text")
+    command = (
+        f"cd {tmp_path}; {sys.executable} -m mien predict album --csv rows.csv --save out --json | head -1; "
+        "echo ${PIPESTATUS[0]}"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no picture, as without the pipe
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+def test_copies_do_not_go_into_the_folder_that_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(PORTRAIT)
+    done = mien("predict", tmp_path, "--save", tmp_path)
+    is_one_sentence(done, "expected another folder for the copies", "--save .*annotated")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+    assert mien("predict", tmp_path, "--save", tmp_path / "annotated").returncode == 0
 
 
 def test_a_closed_standard_input_is_told() -> None:

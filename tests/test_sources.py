@@ -72,7 +72,10 @@ def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("*.jpg", r"\*\.jpg: expected a pattern that matches pictures or videos, it matches no file"),
+        (
+            "*.jpg",
+            r"\*\.jpg: expected a pattern that matches pictures, videos or folders of them, found none",
+        ),
         (".", "expected a folder with pictures or videos, found no name"),
         ("https://example.org/a.jpg", "got an address. Download it first"),
         ("", "Expected a picture, a video or a folder, got an empty name"),
@@ -91,6 +94,15 @@ def test_nothing_to_look_at_is_told_and_stops_nothing(
     assert (found.name, found.error) == ("../a.png", None)
 
 
+def test_a_pattern_may_match_folders_as_the_shell_has_it(tmp_path: Path) -> None:
+    for name in ("trip-1/a.png", "trip-2/b.png", "trip-3/notes.txt", "trip-4.png", "home/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources([str(tmp_path / "trip-*")])
+    assert [Path(one.name).name for one in found] == ["a.png", "b.png", "trip-4.png"]
+    assert not any(one.error for one in found)
+
+
 def test_a_name_that_the_system_does_not_take_is_told() -> None:
     (source,) = find_sources(["n" * 300 + ".jpg"])
     assert "cannot be opened (File name too long)" in (source.error or "")
@@ -103,4 +115,4 @@ def test_copies_of_an_earlier_run_are_not_looked_at(tmp_path: Path) -> None:
     found = find_sources([str(tmp_path)], leave_out=tmp_path / "out")
     assert [source.below.as_posix() for source in found] == ["a.png", "other/a.png"]
     (itself,) = find_sources([str(tmp_path / "out")], leave_out=tmp_path / "out")
-    assert itself.below == Path("a.png")
+    assert "expected another folder for the copies" in (itself.error or "")

@@ -72,6 +72,24 @@ def make_sound(path: Path) -> Path:
     return path
 
 
+def with_sound(path: Path, seconds: float = 4) -> None:
+    """Put a silent sound that lasts longer beside the pictures of a film."""
+    aside = path.with_name(f"aside{path.suffix}")
+    with av.open(str(path)) as source, av.open(str(aside), "w") as target:
+        pictures: Any = target.add_stream_from_template(source.streams.video[0])
+        sound: Any = target.add_stream("aac", rate=44100)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                target.mux(packet)
+        for i in range(int(seconds * 44100 / 1024)):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 44100, 1024 * i
+            target.mux(sound.encode(frame))
+        target.mux(sound.encode())
+    aside.replace(path)
+
+
 class TestTimes:
     @pytest.mark.parametrize("times", [STEADY, VARYING], ids=["steady", "varying"])
     @pytest.mark.parametrize(
@@ -261,6 +279,34 @@ class TestAv1:
         wide = make_film(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
         assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
         assert probe(wide).width == 2 * WIDTH
+
+    @pytest.mark.parametrize("in_memory", [False, True])
+    @pytest.mark.parametrize(
+        ("codec", "suffix"),
+        [("libx264", ".mp4"), ("libx265", ".mkv"), ("libvpx-vp9", ".webm"), ("libsvtav1", ".mp4")],
+    )
+    def test_frames_that_are_lost_at_the_end_are_counted(
+        self, tmp_path: Path, codec: str, suffix: str, in_memory: bool
+    ) -> None:
+        path = make_film(
+            tmp_path / f"film{suffix}",
+            codec=codec,
+            gop=1,
+            options={"movflags": "faststart"} if suffix == ".mp4" else {},
+        )
+        whole = len(list(read_frames(path)))
+        _spoil_packets(path, range(15, 30))
+        frames = read_frames(io.BytesIO(path.read_bytes()) if in_memory else path)
+        assert whole == 30
+        assert 28 <= len(list(frames)) + frames.lost <= 30  # reckoned from the length where none are counted
+        assert frames.lost >= 10, frames.lost
+        assert f"{frames.lost} frames could not be decoded" in frames.damage
+
+    def test_sound_that_outlasts_the_pictures_is_no_loss(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mkv")
+        with_sound(path)
+        frames = read_frames(path)
+        assert (len(list(frames)), frames.lost, frames.damage) == (30, 0, "")
 
     def test_a_spoilt_film_without_pyav_names_its_coding(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -213,7 +213,7 @@ def _checked(image: Image, name: str, max_pixels: int) -> Image:
     if width * height > max_pixels:
         raise TooLargeError(
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "
-            "Make it smaller, or raise max_pixels if you trust it."
+            "Make it smaller; in Python max_pixels can be raised for one that you trust."
         )
     if image.mode in {"I", "F"}:
         raise DataError(

@@ -79,6 +79,18 @@ def _call(arguments: list[str]) -> Any:
         raise
 
 
+def _usage(error: Any, arguments: list[str]) -> str:
+    """One sentence on arguments that do not fit: what is wrong, what came, where to read what is expected."""
+    told = " ".join(error.format_message().split()).rstrip(".")
+    came = ""
+    for name in getattr(getattr(error, "param", None), "opts", ()):
+        for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+            came = following if word == name else came
+            came = word.removeprefix(f"{name}=") if word.startswith(f"{name}=") else came
+    came = f", got {came!r}" if came and came not in told else ""
+    return f"{told}{came}. See: {error.ctx.command_path if error.ctx else 'mien'} --help"
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give back its exit code.
 
@@ -92,7 +104,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code = _call(arguments)
     except _UsageFault as error:
-        error.show()
+        sys.stderr.write(f"mien: {_usage(error, arguments)}\n")
         return int(error.exit_code)
     except Stopped as stop:
         sys.stderr.write(f"{stop}\n")

@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Do the main job once: data, training, figures, scores, sample predictions, saved and reloaded models.
 
-    Without --data it draws its own faces and takes about two minutes; with a FER2013 table it trains the
+    Without --data it draws its own faces and takes about a minute; with a FER2013 table it trains the
     classic-short recipe, for hours on two cores, and goes on where it was if it was stopped.
     """
     began = time.monotonic()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mien.cli.predictions import shown
-from mien.cli.screen import err
+from mien.cli.screen import err, silence_output
 from mien.errors import DataError, MienError
 
 if TYPE_CHECKING:
@@ -19,11 +19,16 @@ _LISTED = 20
 
 
 class Failures:
-    """Reasons, of inputs that could not be looked at and of copies and rows that could not be written."""
+    """Reasons, of inputs that could not be looked at and of copies and rows that could not be written.
 
-    def __init__(self) -> None:
+    Args:
+        keeps_files: whether files are written, which go on when the reader of standard output has hung up.
+    """
+
+    def __init__(self, *, keeps_files: bool = False) -> None:
         self._reasons: list[str] = []
         self._inputs = 0
+        self._keeps_files = keeps_files
 
     def add_input(self, reason: str) -> None:
         """An input that could not be looked at."""
@@ -35,8 +40,10 @@ class Failures:
         """What cannot be written inside is noted; what was found stands in the other outputs all the same."""
         try:
             yield
-        except BrokenPipeError:  # whoever read the results has hung up: there is nobody to write for
-            raise
+        except BrokenPipeError:
+            if not self._keeps_files:  # there is nobody left to work for
+                raise
+            silence_output()
         except MienError as error:
             self._reasons.append(str(error))
         except OSError as error:

@@ -70,7 +70,7 @@ def predict(
     recognizer = _open(model, labels, max_faces, threads)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
-    failures = Failures()
+    failures = Failures(keeps_files=bool(csv or save))
     with ExitStack() as stack:
         outputs = _open_outputs(
             stack, sources, recognizer, model, json=json, csv=csv, save=save, explain=explain

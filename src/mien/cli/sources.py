@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -75,16 +76,22 @@ def _expand(argument: str, leave_out: Path | None) -> Iterator[Source]:
     elif argument.isdecimal():
         yield Source(argument, "webcam", Path(f"webcam-{argument}"))
     else:
-        yield from _matching(argument)
+        yield from _matching(argument, leave_out)
 
 
-def _matching(pattern: str) -> Iterator[Source]:
-    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - absolute ones too
-    files = [path for path in paths if path.is_file()]
-    if not files:
-        raise DataError(f"{pattern}: expected a pattern that matches pictures or videos, it matches no file.")
-    for path in files:
-        yield _file(path, Path(path.name))
+def _matching(pattern: str, leave_out: Path | None) -> Iterator[Source]:
+    found = False
+    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - absolute ones too
+        path = Path(name)
+        inside = [_file(path, Path(path.name))] if path.is_file() else _in_folder(path, leave_out)
+        with suppress(DataError):  # one folder of many without pictures
+            for source in inside:
+                found = True
+                yield source
+    if not found:
+        raise DataError(
+            f"{pattern}: expected a pattern that matches pictures, videos or folders of them, found none."
+        )
 
 
 def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
@@ -95,6 +102,11 @@ def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
     closed: list[OSError] = []
     count = 0
     copies = leave_out.resolve() if leave_out else None
+    if folder.resolve() == copies:
+        raise DataError(
+            f"{folder}: expected another folder for the copies than the one that is searched, for the copies would be "
+            f"looked at next time. Name a folder in it: --save {folder / 'annotated'}"
+        )
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and (Path(place) / name).resolve() != copies

@@ -23,11 +23,50 @@ def coding_of(capture: cv2.VideoCapture | AvCapture) -> str:
     return name if name.isalnum() else ""
 
 
+def frames_after(source: str | BinaryIO, frames: int, seconds: float, fps: float) -> int:
+    """How many frames a film holds after the last one that was seen, decodable or not; 0 where that is not known.
+
+    They are counted by the film itself, reckoned from the length of its pictures, or else counted here.
+
+    Args:
+        source: path of a film, or one opened with "rb".
+        frames: those up to the last one, with those that were lost on the way.
+        seconds: when the last one is shown.
+        fps: frames a second, on average.
+    """
+    try:
+        import av
+
+        with av.open(source) as container:
+            stream = container.streams.video[0]
+            if stream.frames:
+                return max(0, int(stream.frames) - frames)
+            if length := _length_of(stream):
+                return max(0, round((length - seconds) * fps) - 1)
+            return max(0, sum(1 for packet in container.demux(stream) if packet.size) - frames)
+    except (ImportError, OSError, ValueError, IndexError):
+        return 0
+
+
+def _length_of(stream: Any) -> float | None:
+    """Seconds that the pictures last, without the sound: Matroska has it as a tag."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")
+    if len(parts) != 3:
+        return None
+    hours, minutes, seconds = (float(part) for part in parts)
+    return 3600 * hours + 60 * minutes + seconds
+
+
 class AvCapture:
     """The part of `cv2.VideoCapture` that reading a film needs, by PyAV.
 
     Args:
         source: path of a film, or one opened with "rb".
+
+    Attributes:
+        ended: whether all of it was read; until then a `grab` that gives `False` is one packet that is damaged.
 
     Raises:
         ImportError: PyAV is not installed.
@@ -47,6 +86,7 @@ class AvCapture:
         self._packets = iter(self._container.demux(self._stream))
         self._decoded: Iterator[Any] = iter(())
         self._frame: Any = None
+        self.ended = False
         self._waiting = self.grab()  # the first frame tells the rotation
         self._turns = round(getattr(self._frame, "rotation", 0) / 90) % 4
 
@@ -63,6 +103,7 @@ class AvCapture:
             try:
                 packet = next(self._packets, None)
                 if packet is None:
+                    self.ended = True
                     return False
                 self._decoded = iter(packet.decode())
             except (self._errors, ValueError):

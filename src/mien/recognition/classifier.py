@@ -227,7 +227,7 @@ def read_card(name: str, data: bytes) -> ModelCard:
         data: its bytes.
 
     Raises:
-        ModelError: it is no ONNX file or has no card.
+        ModelError: it is no ONNX file, or has no card or a damaged one.
     """
     metadata = _summary(name, data).metadata
     if METADATA_KEY not in metadata:
@@ -235,7 +235,16 @@ def read_card(name: str, data: bytes) -> ModelCard:
             f"{name}: expected a model card in the file's metadata, found none, so its labels are unknown. "
             "Export it with: mien export MODEL --format onnx"
         )
-    return ModelCard.from_json(metadata[METADATA_KEY])
+    try:
+        return ModelCard.from_json(metadata[METADATA_KEY])
+    except ModelError as error:
+        raise ModelError(
+            f"{name}: {_lowered(str(error))} Export it anew with: mien export MODEL --format onnx"
+        ) from error
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _summary(name: str, data: bytes) -> OnnxSummary:

@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.recognition.av_capture import coding_of
+from mien.recognition.av_capture import AvCapture, coding_of, frames_after
 from mien.recognition.capture import Capture, SteadyFile, open_capture, source_name
 from mien.recognition.clocks import FileClock, LiveClock
 from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
@@ -43,6 +43,7 @@ _MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K film; more is a damaged header
 _USUAL_FPS = 30.0
 _PLAUSIBLE_FPS = 480.0  # a file that a browser recorded says 1,000 and means "I do not know"
 _CHUNK_BYTES = 1 << 27  # of frames that wait for the recogniser: five of a 4K film
+_LEAST_GAP = 3  # frames between the last one and the end that make one ask whether some were lost
 _FAILURES = 1000  # packets in a row that cannot be decoded before a film counts as ended, which takes 30 ms
 
 
@@ -100,9 +101,10 @@ class Frames(Iterator[Frame]):
             raise DataError(
                 f"Expected a film as a path or an open file, or the number of a webcam, got {kind}."
             )
-        steady = source if isinstance(source, str | Path | int) else SteadyFile(source)
-        self._name, self._capture = source_name(steady), open_capture(steady)
-        self._steady = steady  # OpenCV reads it without holding on to it
+        self._source = (
+            source if isinstance(source, str | Path | int) else SteadyFile(source)
+        )  # OpenCV lets go of it
+        self._name, self._capture = source_name(self._source), open_capture(self._source)
         self.info = _describe(self._capture, self._name, live=isinstance(source, int))
         self.lost, self.seconds = 0, 0.0
         self._frames = self._read(every)
@@ -140,6 +142,7 @@ class Frames(Iterator[Frame]):
             coding = coding_of(self._capture)
         finally:
             self._capture.release()
+        self.lost += self._missing_at_end(index) if index else 0
         if not index:
             named = f" (its coding is {coding.upper()})" if coding else ""
             raise DataError(
@@ -151,10 +154,30 @@ class Frames(Iterator[Frame]):
         """Go to the next frame that can be decoded; `False` at the end."""
         # A failure is one packet that was bad, or the end: only trying again tells which.
         for failures in range(1 if self.info.live else _FAILURES):
-            if self._capture.grab():
+            found = self._capture.grab()
+            if found or getattr(self._capture, "ended", False):
                 self.lost += failures
-                return True
+                return found
         return False
+
+    def _missing_at_end(self, index: int) -> int:
+        """Frames after the last one that could be decoded, where the film is longer than that."""
+        info, source = self.info, self._source
+        if (
+            info.live
+            or info.seconds is None
+            or isinstance(source, int)
+            or isinstance(self._capture, AvCapture)
+        ):
+            return 0
+        gap = round((info.seconds - self.seconds) * info.fps) - 1
+        if gap < _LEAST_GAP:
+            return 0
+        if isinstance(source, SteadyFile):
+            source.seek(0)
+        film = cast("BinaryIO", source) if isinstance(source, SteadyFile) else str(source)
+        after = frames_after(film, index + self.lost, self.seconds, info.fps)
+        return min(gap, after) if after >= _LEAST_GAP else 0  # lengths are rounded
 
     def _picture(self) -> NDArray[np.uint8] | None:
         good, bgr = self._capture.retrieve()
