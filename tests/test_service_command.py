@@ -173,6 +173,15 @@ def test_it_goes_by_the_names_that_it_is_given() -> None:
             assert service.get("/v1/model", Host=host).status == status
 
 
+def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None:
+    """As in the container."""
+    variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost", "MIEN_API_KEY": ""}  # noqa: S104
+    with serving("--threads", "1", **variables) as service:
+        for host, status in [("localhost:8000", 200), ("127.0.0.1", 200), ("evil.example", 421)]:
+            assert service.get("/v1/model", Host=host).status == status
+        assert service.get("/health/ready", Host="10.0.0.7:8000").status == 200
+
+
 @pytest.mark.slow
 def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
     with serving("--workers", "2", "--threads", "1") as service:

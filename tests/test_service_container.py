@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from dockerfile_parse import DockerfileParser
 
 from mien.cli.serving import serve
 from mien.service.settings import Settings
+from tests.service import running
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,7 +71,6 @@ def test_the_image_is_slim_and_without_rights() -> None:
     (user,) = [value for name, value in steps() if name == "USER"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     assert ("ENTRYPOINT", '["mien", "serve"]') in steps()
-    assert "http://127.0.0.1:8000/health/ready" in dict(steps())["HEALTHCHECK"]
 
 
 def test_python_and_extras_are_those_of_the_package() -> None:
@@ -114,6 +115,35 @@ def test_the_composed_service_is_closed() -> None:
     seconds = re.fullmatch(r"(\d+)s", str(service["stop_grace_period"]))
     assert seconds, service["stop_grace_period"]
     assert int(seconds[1]) > Settings().deadline
+
+
+def test_no_name_that_leads_here_opens_the_container() -> None:
+    """It listens to all that reaches it, so only the names can tell a page of a stranger (DNS rebinding)."""
+    assert composed()["environment"]["MIEN_ALLOW_HOST"] == "${MIEN_ALLOW_HOST:-localhost}"
+    for path in ("Dockerfile", "docs/service.md"):
+        commands = re.findall(r"docker run [^`\n]+", (ROOT / path).read_text())
+        assert commands
+        assert all("-e MIEN_ALLOW_HOST=localhost " in command for command in commands), path
+
+
+def health_check(**variables: str) -> int:
+    """The exit code of what asks whether the container is ready, in the environment of the image."""
+    (image,) = [value for name, value in steps() if name == "ENV"]
+    environment = dict(word.split("=", 1) for word in image.split())
+    _, _, command = dict(steps())["HEALTHCHECK"].partition("CMD ")
+    program, *arguments = json.loads(command)
+    assert program == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], env={**environment, **variables}, capture_output=True, check=False
+    )
+    return done.returncode
+
+
+def test_the_health_check_asks_where_the_service_listens() -> None:
+    with running(Settings(threads=1, allow_host=("mien.example",))) as service:
+        assert health_check(MIEN_PORT=str(service.port)) == 0
+    assert health_check(MIEN_PORT=str(service.port)) != 0
+    assert "PORT=8000" in dict(steps())["ENV"]
 
 
 def test_a_misspelt_option_would_be_found() -> None:
