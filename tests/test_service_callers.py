@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -15,7 +17,7 @@ from starlette.routing import Mount
 
 from mien.service.callers import is_local, route_path
 from mien.service.settings import Settings
-from tests.service import Running, portrait, running
+from tests.service import BOUNDARY, FORM, Running, portrait, running
 from tests.test_service import check_problem
 
 KEY = {"X-API-Key": "a long secret"}
@@ -82,6 +84,32 @@ def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[A
             there = urljoin(f"http://127.0.0.1:{service.port}{path}", reply.headers["location"])
             assert (reply.status, urlsplit(there).path) == (307, place)
             assert b"<!doctype html>" in service.get(place).body
+
+
+@pytest.mark.parametrize("around", [lambda app: app, mounted])
+def test_no_bytes_of_a_form_reach_a_log(
+    around: Callable[[Any], Any], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What reads forms would log letters of those that are broken, into the log of whoever mounts the service too."""
+    place = PLACE if around is mounted else ""
+    opening = f"--{BOUNDARY}\r\n".encode()
+    bodies = (
+        b"garbage",
+        opening[:-1] + b"x",
+        opening + b"N\x01: v",
+        opening + b"Name: value\rx",
+        opening + b": x",
+    )
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "python_multipart")
+    with running(Settings(threads=1), around=around) as service:
+        for body in bodies:
+            reply = service.ask("POST", place + "/v1/recognise", body, {"Content-Type": FORM})
+            assert (reply.status, reply.json["received"]) == (422, "one that cannot be read"), body
+    assert not [one for one in caplog.records if "multipart" in one.name or "Expected" in one.getMessage()]
+    said = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert len(said) == len(bodies)
+    assert all(re.search(r"INFO POST /v1/recognise 422 \d+ ms \d+ bytes \(form\)$", line) for line in said)
 
 
 def test_what_leads_nowhere_needs_the_key_too() -> None:

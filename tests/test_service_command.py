@@ -21,7 +21,7 @@ import pytest
 
 from mien.cli import run
 from mien.recognition.video import VideoWriter
-from tests.service import Running, portrait, wait_until
+from tests.service import FORM, Running, portrait, wait_until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +128,8 @@ def test_start_log_and_end() -> None:
         )
         assert reply.status == 200
         assert service.get("/secret-place", **key).status == 404
+        reply = service.ask("POST", "/v1/recognise", b"garbage", {"Content-Type": FORM, **key})
+        assert reply.status == 422
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
     said = "".join(service.said)
@@ -135,6 +137,8 @@ def test_start_log_and_end() -> None:
     assert re.search(r"GET other 404 \d+ ms \(address\)\n", said)
     for private in ("secret", "max_faces", "agent", "127.0.0.1:" + "x", "health"):
         assert private not in said.replace("--", "")
+    assert re.search(r"POST /v1/recognise 422 \d+ ms 7 bytes \(form\)\n", said)
+    assert all(re.match(r"\d{4}-\d\d-\d\d \S+ INFO (GET|POST) ", line) for line in service.said[1:])
     assert "Warning" not in said
 
 

@@ -6,6 +6,7 @@ grammar is that of python-multipart; how much may come is counted where it comes
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _ENCODED = re.compile(rb";\s*filename\*\s*=\s*\"?(?:[\w-]*'[\w-]*')?([^;\"\s]*)", re.IGNORECASE)
+
+# Outside the tree of loggers, so that no set-up of an application that mounts the service turns it on.
+_SILENT = logging.Logger("mien.service.forms")  # noqa: LOG001
+_SILENT.disabled = True
 
 Part = tuple[str, str | None, bytes]
 """The name of a part, the name of its file (`None` where it is no file), and its bytes."""
@@ -51,6 +56,7 @@ class Form:
             self._parser = MultipartParser(options.get(b"boundary", b"") or _missing(), self._callbacks())
         except FormParserError as error:
             raise FormError("one with a boundary that is too long") from error
+        self._parser.logger = _SILENT  # it would log bytes of what was sent
 
     def write(self, data: bytes) -> None:
         """Take the next piece.
