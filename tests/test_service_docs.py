@@ -71,10 +71,22 @@ def test_defaults_are_those_of_the_settings() -> None:
 
 
 def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Running) -> None:
-    told = re.search(r"complete after (\d+) KB is refused; a connection is closed after (\d+) seconds", TEXT)
+    told = re.search(r"of more than (\d+) KiB in all.*; a connection is\s+closed after (\d+) seconds", TEXT)
     assert told
     kilobytes, seconds = map(int, told.groups())
-    assert service.get("/health/live", Padding="x" * (kilobytes - 1) * 1024).status == 200
+    host = f"Host: 127.0.0.1:{service.port}"
+    rest = f"GET /health/live HTTP/1.1\r\n{host}\r\nAccept-Encoding: identity\r\nPadding: \r\n\r\n"
+    room = kilobytes * 1024 - len(rest)
+    assert service.get("/health/live", Padding="x" * room).status == 200
+    for reply in (
+        service.get("/health/live", Padding="x" * (room + 1)),
+        service.get("/health/live?" + "x" * room, Padding=""),
+        service.get("/v1/model", **{f"Field-{i}": "x" * 6990 for i in range(10)}),
+    ):
+        assert (reply.status, reply.headers["content-type"]) == (431, "application/problem+json")
+        assert reply.json["expected"] == f"a header of at most {kilobytes * 1024:,} bytes"
+    said = service.get("/metrics", **{"X-API-Key": "a long secret"}).body.decode()
+    assert 'mien_refusals_total{reason="header"} 3.0' in said
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as endless:
         endless.sendall(b"GET /health/live HTTP/1.1\r\nPadding: " + b"x" * (kilobytes + 1) * 1024)
         assert endless.recv(65536).startswith(b"HTTP/1.1 400 ")
@@ -85,6 +97,30 @@ def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Run
         began = time.monotonic()
         assert idle.recv(65536) == b""
         assert time.monotonic() - began == pytest.approx(seconds, abs=1)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"garbage\r\n\r\n",
+        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
+        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nField\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nPadding: " + b"x" * 70_000,
+    ],
+)
+def test_what_is_no_http_is_answered_as_it_is_told(service: Running, sent: bytes) -> None:
+    assert (
+        "is answered by the\nserver below, Uvicorn: status 400, `text/plain`, and the connection is closed"
+        in TEXT
+    )
+    answer = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(sent)
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: text/plain" in answer.lower()
 
 
 def test_the_tables_of_metrics_and_query_options_are_complete(service: Running) -> None:

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from mien.service.house import House, Visit
     from mien.service.settings import Settings
 
+HEADER = 16 << 10
+"""Bytes that a request's header may have."""
+
 PICTURES, FILMS = "/v1/recognise", "/v1/recognise/video"
 _PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
 
 
 class Limits:
-    """Middleware that keeps the bounds: key, place, bytes, time.
+    """Middleware that keeps the bounds: header, key, place, bytes, time.
 
     Args:
         app: what it stands before.
@@ -59,6 +62,7 @@ class Limits:
             await answer.refuse(scope, receive, broken())
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        _check_header(scope)
         check_caller(scope, self._settings)
         path = route_path(scope)
         if scope["method"] != "POST" or path not in {PICTURES, FILMS}:
@@ -137,6 +141,22 @@ class _Body:
             self._visit.take_bytes(size)
             self.whole = not message.get("more_body", False)
         return message
+
+
+def _check_header(scope: Scope) -> None:
+    """Refuse a header that is too long, which the server takes as long as all of it comes at once."""
+    query = scope["query_string"]
+    size = len(f"{scope['method']}  HTTP/1.1\r\n\r\n") + len(query) + bool(query)
+    size += len(scope.get("raw_path") or scope["path"].encode())
+    size += sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    if size > HEADER:
+        raise Refusal(
+            431,
+            expected=f"a header of at most {HEADER:,} bytes",
+            received=f"one of {size:,}",
+            remedy="Send fewer or shorter fields, or a shorter address.",
+            reason="header",
+        )
 
 
 def _check_declared(scope: Scope, most: int) -> None:

@@ -32,6 +32,7 @@ _WHY = {
     415: "No picture, or no film, by its content.",
     421: "The request is for a host that the service does not go by.",
     422: "An option, the form or the file is at fault.",
+    431: "The header is too long.",
     500: "A fault of the service.",
     503: "The queue is full; try again after Retry-After.",
     504: "It took too long.",
@@ -62,7 +63,10 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
     PICTURES,
     summary="Faces and expressions in one or more pictures",
     response_model=None,
-    responses={200: {"model": Recognised}, **_problems(401, 403, 408, 413, 415, 421, 422, 500, 503, 504)},
+    responses={
+        200: {"model": Recognised},
+        **_problems(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
+    },
     openapi_extra=_files(
         "image",
         ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream"),
@@ -108,7 +112,7 @@ async def recognise(request: Request, options: Annotated[Options, Query()]) -> R
                 }
             },
         },
-        **_problems(401, 403, 408, 413, 415, 421, 422, 500, 503, 504),
+        **_problems(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
     },
     openapi_extra=_files(
         "video",
@@ -130,7 +134,7 @@ async def recognise_film(request: Request, options: Annotated[FilmOptions, Query
     "/v1/model",
     summary="What the model is, and what the service takes",
     response_model=None,
-    responses={200: {"model": Model}, **_problems(401, 403, 421, 500)},
+    responses={200: {"model": Model}, **_problems(401, 403, 421, 431, 500)},
 )
 async def model(request: Request) -> Response:
     """The card says what the model was trained on, what it is worth and what it must not be used for."""
@@ -170,7 +174,10 @@ async def ready(request: Request) -> Response:
     "/metrics",
     summary="Counts for Prometheus",
     response_model=None,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_problems(401, 403, 421)},
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **_problems(401, 403, 421, 431),
+    },
 )
 async def metrics(request: Request) -> Response:
     """In the text format of Prometheus."""

@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from mien.errors import DataError
 from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
+from mien.service.limits import HEADER
 from mien.service.metrics import SHARED
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 _BACKLOG = 512
-_HEADER = 16 << 10  # bytes of a request's header that is not complete
 _IDLE = 5  # seconds in which a connection waits for its next request
 _PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
 _LOGGING: dict[str, Any] = {
@@ -149,7 +149,7 @@ def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
         factory=workers > 1,
         workers=workers,
         http="h11",
-        h11_max_incomplete_event_size=_HEADER,
+        h11_max_incomplete_event_size=HEADER,
         timeout_keep_alive=_IDLE,
         ws="none",
         lifespan="on",
