@@ -103,8 +103,39 @@ def test_a_setting_at_fault_is_told(
     for key in ("\n", "long enough\x01 it is"):
         monkeypatch.setenv("MIEN_API_KEY", key)
         assert "API key of at least 8" in refused(capsys)
-    assert run(["serve", "--max-bytes", "many"]) == 2
-    assert "--max-bytes" in capsys.readouterr().err
+    monkeypatch.delenv("MIEN_API_KEY")
+    assert "Expected threads from 0 to 256, got 100000000. Take 0" in refused(
+        capsys, "--threads", "100000000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("max-bytes", "many", "a whole number of 1 or more"),
+        ("queue", "abc", "a whole number of 1 or more"),
+        ("queue", "0", "a whole number of 1 or more"),
+        ("max-film-bytes", "-1", "a whole number of 0 or more"),
+        ("workers", "1.5", "a whole number of 1 or more"),
+        ("port", "70000", "a whole number from 0 to 65,535"),
+        ("deadline", "soon", "a number"),
+    ],
+)
+def test_a_number_that_is_none_is_told_in_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    expected: str,
+) -> None:
+    variable = f"MIEN_{option.upper().replace('-', '_')}"
+    told = (
+        f"mien: Expected --{option} (or {variable}) as {expected}, got '{value}'. "
+        "Change it, or leave it out for its default.\n"
+    )
+    assert refused(capsys, f"--{option}", value) == told
+    monkeypatch.setenv(variable, value)
+    assert refused(capsys) == told
 
 
 HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "site-packages/av/")

@@ -8,9 +8,43 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.screen import err
-from mien.errors import DataError, MissingExtra
+from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
+
+
+def _number(
+    name: str, told: str, *, kind: type[int | float] = int, least: int = 1, most: int | None = None
+) -> Any:
+    """An option that is a number, or a variable of that name.
+
+    Args:
+        name: of the option, without its strokes.
+        told: its help.
+        kind: `int` or `float`; the bounds of a `float` are checked by the settings.
+        least: of an `int`.
+        most: likewise.
+
+    Raises:
+        MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
+    """
+    variable = f"MIEN_{name.upper().replace('-', '_')}"
+    span = f" of {least} or more" if most is None else f" from {least} to {most:,}"
+    wanted = "a number" if kind is float else f"a whole number{span}"
+
+    def read(text: object) -> int | float:
+        try:
+            number = kind(str(text))
+        except ValueError:
+            number = None
+        if number is None or (kind is int and not least <= number <= (number if most is None else most)):
+            raise MienError(
+                f"Expected --{name} (or {variable}) as {wanted}, got {str(text)!r}. "
+                "Change it, or leave it out for its default."
+            )
+        return number
+
+    return typer.Option(envvar=variable, metavar="N", parser=read, help=told)
 
 
 def serve(
@@ -25,48 +59,32 @@ def serve(
         str, typer.Option(envvar="MIEN_HOST", help="Where to listen; 0.0.0.0 lets the network in.")
     ] = "127.0.0.1",
     port: Annotated[
-        int,
-        typer.Option(envvar="MIEN_PORT", min=0, max=65535, help="Where to listen; 0 takes any free port."),
+        int, _number("port", "Where to listen; 0 takes any free port.", least=0, most=65535)
     ] = 8000,
-    workers: Annotated[
-        int,
-        typer.Option(envvar="MIEN_WORKERS", min=1, help="Processes; each has the model and these limits."),
-    ] = 1,
-    threads: Annotated[
-        int, typer.Option(envvar="MIEN_THREADS", min=0, help="Pictures worked on at once; 0 for one a core.")
-    ] = 0,
-    max_bytes: Annotated[
-        int, typer.Option(envvar="MIEN_MAX_BYTES", min=1, help="Bytes of a request with pictures.")
-    ] = 20 * _MEGABYTE,
+    workers: Annotated[int, _number("workers", "Processes; each has the model and these limits.")] = 1,
+    threads: Annotated[int, _number("threads", "Pictures worked on at once; 0 for one a core.", least=0)] = 0,
+    max_bytes: Annotated[int, _number("max-bytes", "Bytes of a request with pictures.")] = 20 * _MEGABYTE,
     max_pixels: Annotated[
-        int,
-        typer.Option(envvar="MIEN_MAX_PIXELS", min=1, help="Pixels of a picture, or of a frame of a film."),
+        int, _number("max-pixels", "Pixels of a picture, or of a frame of a film.")
     ] = 50_000_000,
-    max_pictures: Annotated[
-        int, typer.Option(envvar="MIEN_MAX_PICTURES", min=1, help="Pictures of a request.")
-    ] = 16,
-    queue: Annotated[
-        int, typer.Option(envvar="MIEN_QUEUE", min=1, help="Pictures in the house; past these: 503.")
-    ] = 64,
+    max_pictures: Annotated[int, _number("max-pictures", "Pictures of a request.")] = 16,
+    queue: Annotated[int, _number("queue", "Pictures in the house; past these: 503.")] = 64,
     held_bytes: Annotated[
-        int,
-        typer.Option(
-            envvar="MIEN_HELD_BYTES", min=1, help="Bytes of all requests in the house; past these: 503."
-        ),
+        int, _number("held-bytes", "Bytes of all requests in the house; past these: 503.")
     ] = 256 * _MEGABYTE,
     deadline: Annotated[
-        float, typer.Option(envvar="MIEN_DEADLINE", help="Seconds for a request; past these: 408 or 504.")
+        float, _number("deadline", "Seconds for a request; past these: 408 or 504.", kind=float)
     ] = 30.0,
     max_film_bytes: Annotated[
-        int, typer.Option(envvar="MIEN_MAX_FILM_BYTES", min=0, help="Bytes of a film; 0 turns films off.")
+        int, _number("max-film-bytes", "Bytes of a film; 0 turns films off.", least=0)
     ] = 100 * _MEGABYTE,
     max_film_frames: Annotated[
-        int, typer.Option(envvar="MIEN_MAX_FILM_FRAMES", min=1, help="Frames of a film that are looked at.")
+        int, _number("max-film-frames", "Frames of a film that are looked at.")
     ] = 9000,
     film_deadline: Annotated[
-        float, typer.Option(envvar="MIEN_FILM_DEADLINE", help="Seconds of work on a film.")
+        float, _number("film-deadline", "Seconds of work on a film.", kind=float)
     ] = 600.0,
-    films: Annotated[int, typer.Option(envvar="MIEN_FILMS", min=1, help="Films worked on at once.")] = 1,
+    films: Annotated[int, _number("films", "Films worked on at once.")] = 1,
     api_key: Annotated[
         str | None,
         typer.Option(

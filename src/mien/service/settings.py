@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from mien.errors import DataError
+from mien.recognition.classifier import MOST_THREADS
 from mien.recognition.models import DEFAULT
 
 MEGABYTE = 1 << 20
@@ -21,7 +22,7 @@ class Settings:
 
     Args:
         model: a bundled name, an `.onnx` file or a run folder.
-        threads: pictures that are worked on at once; 0 for one on each processor core.
+        threads: pictures that are worked on at once; 0 for one on each processor core, 256 at most.
         max_bytes: of a request with pictures.
         max_pixels: of one picture, and of a frame of a film.
         max_pictures: in one request.
@@ -56,8 +57,11 @@ class Settings:
     allow_host: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_film_bytes"):
-            self._expect(name, least=0)
+        if not 0 <= self.threads <= MOST_THREADS:
+            raise DataError(
+                f"Expected threads from 0 to {MOST_THREADS}, got {self.threads}. Take 0 for one on each processor core."
+            )
+        self._expect("max_film_bytes", least=0)
         for name in ("max_bytes", "max_pixels", "max_pictures", "queue", "max_film_frames", "films"):
             self._expect(name, least=1)
         for name in ("deadline", "film_deadline"):
@@ -93,7 +97,7 @@ class Settings:
 
     def _expect(self, name: str, least: int) -> None:
         if getattr(self, name) < least:
-            raise DataError(f"Expected {name} of {least} or more, got {getattr(self, name)}.")
+            raise DataError(f"Expected {name} of {least} or more, got {getattr(self, name)}. Raise it.")
 
     def _check_callers(self) -> None:
         if self.api_key is not None:
