@@ -67,6 +67,7 @@ def test_the_answer_is_that_of_the_command(service: Running, capsys: pytest.Capt
     (face,) = image.pop("faces")
     (wanted,) = expected.pop("faces")
     expected.pop("source")
+    assert reply.json["model"] == service.get("/v1/model").json["name"] == mien.Classifier().card.name
     assert image == expected
     assert face.pop("probabilities") == pytest.approx(wanted.pop("probabilities"), abs=1e-4)
     assert face.pop("score") == pytest.approx(wanted.pop("score"), abs=1e-4)

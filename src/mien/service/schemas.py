@@ -103,7 +103,7 @@ _FACE: dict[str, Any] = {
         "left_mouth": [272.4, 238.8], "right_mouth": [336.0, 236.5],
     },
 }  # fmt: skip
-_MODEL = "mien default"
+_MODEL = "small-fer2013"
 
 
 class Recognised(BaseModel):
@@ -128,7 +128,7 @@ class Recognised(BaseModel):
         }
     )
 
-    model: str
+    model: str = Field(description="The name on the model's card, see /v1/model.")
     images: list[Picture]
 
 
