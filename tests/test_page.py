@@ -17,6 +17,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from mien.cli import run
 from mien.labels import FER2013, FERPLUS
 from mien.palette import colour_of
 from mien.service.app import PAGE
@@ -190,6 +191,36 @@ class TestWhatLeaves:
         reply = service.send(("grace_hopper.jpg", PORTRAIT.read_bytes())).json
         assert copied(guest) == reply
 
+    def test_its_keys_are_those_that_are_told(self, guest: Visit, films: Path) -> None:
+        told = told_shape()
+        guest.give(SAMPLE)
+        guest.expect_heading("4 faces")
+        guest.press("Heat map")
+        guest.until("document.querySelectorAll('svg.heat image').length === 4")
+        shape = {**told, "images": [without_track(told["images"][0])]}
+        del shape["videos"]  # there when a video was named
+        assert keys(copied(guest)) == keys(shape)
+        guest.give(films / "film.mp4")
+        done(guest)
+        assert keys(copied(guest)) == keys({**told, "images": []})
+
+    def test_a_film_as_the_command_gives_it(
+        self, guest: Visit, films: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(["predict", str(films / "film.mp4"), "--every", "3", "--json"]) == 0
+        wanted = json.loads(capsys.readouterr().out)
+        guest.give(films / "film.mp4")
+        done(guest)
+        document = copied(guest)
+        assert (document["images"], len(document["videos"])) == ([], 1)
+        assert Path(wanted["videos"][0].pop("source")).name == document["videos"][0].pop("source")
+        assert len(document["videos"][0]["tracks"]) == 1
+        assert flat(document["videos"]) == pytest.approx(flat(wanted["videos"]), abs=2e-3)
+        tracks, expected = document["videos"][0]["tracks"], wanted["videos"][0]["tracks"]
+        assert [list(one["probabilities"])[:2] for one in tracks] == [
+            list(one["probabilities"])[:2] for one in expected
+        ]
+
     def test_the_annotated_picture(self, guest: Visit) -> None:
         give_portrait(guest)
         face = copied(guest)["images"][0]["faces"][0]
@@ -221,15 +252,48 @@ class TestWhatLeaves:
                 assert large[key] == pytest.approx(value * 512 / answer["width"], abs=0.6)
 
 
+def told_shape() -> Any:
+    """The shape of docs/recognition.md, each list with one thing in it."""
+    text = (Path(__file__).resolve().parents[1] / "docs" / "recognition.md").read_text()
+    shape = text.partition("## JSON\n\n```text\n")[2].partition("\n```")[0]
+    for short, whole in (("[x, y]", "[]"), (", …", ""), ("{…}", "{}"), ("…", "null")):
+        shape = shape.replace(short, whole)
+    document, face = shape.split("FACE: ")
+    return json.loads(document.replace("FACE", face))
+
+
+def without_track(image: Any) -> Any:
+    """`track` is there in videos only."""
+    return {**image, "faces": [{k: v for k, v in face.items() if k != "track"} for face in image["faces"]]}
+
+
+def keys(value: Any) -> Any:
+    """What names a document has, down to the names of expressions and landmarks; of a list those of its first."""
+    if isinstance(value, dict):
+        return {k: None if k in {"probabilities", "landmarks"} else keys(v) for k, v in value.items()}
+    return [keys(one) for one in value[:1]] if isinstance(value, list) else None
+
+
+def flat(value: Any, place: str = "") -> dict[str, Any]:
+    """A document as its values by their places."""
+    parts = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    )
+    if parts is None:
+        return {place: value}
+    return {k: v for name, one in parts for k, v in flat(one, f"{place}/{name}").items()}
+
+
 class TestHeat:
     def test_on_demand_and_where_the_service_says(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         assert guest.page.locator("svg.heat image").count() == 0
         before = np.asarray(downloaded(guest), int)
-        guest.press("Heat map")
+        with guest.page.expect_response("**/v1/recognise?*explain=true*") as sent:
+            guest.press("Heat map")
         guest.until("document.querySelectorAll('svg.heat image').length === 4")
-        faces = copied(guest)["images"][0]["faces"]
+        faces = sent.value.json()["images"][0]["faces"]
         frame = guest.page.locator(".frame").bounding_box()
         for face, image in zip(faces, guest.page.locator("svg.heat image").all(), strict=True):
             corners = corners_of_crop(face["heat"]["transform"]) * frame["width"] / 600

@@ -9,12 +9,17 @@ import { Problem } from "./problem.js";
  * @param {Item} item
  */
 export function documentOf(item) {
-  const { model, name: source, size: { width, height }, faces, series } = item;
-  const error = item.problem?.message ?? null;
-  if (!series) return { model, images: [{ source, width, height, error, faces }] };
-  const frames = series.rows.map(({ frame, seconds, faces: seen }) => ({ frame, seconds, faces: seen }));
-  return { model, videos: [{ source, width, height, error, frames }] };
+  const { model, name: source, series } = item;
+  const [width, height] = [item.size.width || null, item.size.height || null];
+  const error = item.problem?.text ?? null;
+  if (!series) return { model, images: [{ source, width, height, error, faces: item.faces.map(withoutHeat) }] };
+  const frames = series.rows.map(({ frame, seconds, faces }) => ({ frame, seconds, faces: faces.map(withoutHeat) }));
+  const { rate: fps, tracks } = series;
+  return { model, images: [], videos: [{ source, width, height, fps, frames, error, tracks }] };
 }
+
+/** @param {import("./types.js").Face} face */
+const withoutHeat = ({ heat, ...rest }) => rest;
 
 /** @param {string} text */
 export async function copyText(text) {

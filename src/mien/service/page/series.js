@@ -50,6 +50,27 @@ export class Series {
     return this.rows.length > 1 ? (this.end - first) / (this.rows.length - 1) : 0;
   }
 
+  /** Frames a second to a thousandth, from the times of the rows, whose numbers count those between as well; or null. */
+  get rate() {
+    const [first, last] = [this.rows[0], this.rows.at(-1)];
+    if (!first || !last || last.seconds <= first.seconds) return null;
+    return Math.round((1000 * (last.frame - first.frame)) / (last.seconds - first.seconds)) / 1000;
+  }
+
+  /** What each face showed, in the order in which they came: see `summary`. */
+  get tracks() {
+    /** @type {Map<number, {seconds: number, probabilities: Object<string, number>}[]>} */
+    const seen = new Map();
+    for (const { seconds, faces } of this.rows) {
+      for (const { track, probabilities } of faces) {
+        if (track == null) continue;
+        if (!seen.has(track)) seen.set(track, []);
+        seen.get(track)?.push({ seconds, probabilities });
+      }
+    }
+    return [...seen].map(([track, moments]) => summary(track, moments));
+  }
+
   /**
    * Index of the row that is shown at a time, or -1.
    * @param {number} seconds
@@ -74,4 +95,27 @@ export class Series {
     const row = this.rows[this.indexAt(seconds)];
     return row && seconds - row.seconds <= 2 * this.step + 0.05 ? row.faces : [];
   }
+}
+
+/**
+ * A face's time in the film and its mean probabilities, the highest first; where the label set was changed meanwhile,
+ * those of the last one.
+ * @param {number} track
+ * @param {{seconds: number, probabilities: Object<string, number>}[]} moments
+ */
+function summary(track, moments) {
+  const [first, last] = [moments[0], moments[moments.length - 1]];
+  const labels = Object.keys(last.probabilities);
+  const alike = moments.filter(({ probabilities }) => labels.every((label) => label in probabilities));
+  const mean = (label) => alike.reduce((sum, { probabilities }) => sum + probabilities[label], 0) / alike.length;
+  const means = labels.map((label) => /** @type {[string, number]} */ ([label, mean(label)]));
+  means.sort((one, other) => other[1] - one[1]);
+  return {
+    track,
+    first_seconds: first.seconds,
+    last_seconds: last.seconds,
+    frames: moments.length,
+    label: means[0][0],
+    probabilities: Object.fromEntries(means),
+  };
 }
