@@ -304,7 +304,8 @@ def test_answers_are_those_of_the_classifier() -> None:
     [
         ({"queue": 3}, "a queue of at least max_pictures"),
         ({"max_bytes": 0}, "max_bytes of 1 or more, got 0"),
-        ({"threads": -1}, "threads of 0 or more, got -1"),
+        ({"threads": -1}, "threads from 0 to 256, got -1"),
+        ({"threads": 257}, "threads from 0 to 256, got 257"),
         ({"deadline": 0.0}, "deadline above 0"),
         ({"deadline": float("nan")}, "deadline above 0"),
         ({"held_bytes": 5}, "held_bytes of at least one request's worth"),
