@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 
 from mien.card import ModelCard
 from mien.data.dataset import Dataset
@@ -15,6 +16,9 @@ from mien.labels import FER2013, Taxonomy
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+settings.register_profile("mien", deadline=None)  # a busy machine is no fault
+settings.load_profile("mien")
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 

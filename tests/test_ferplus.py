@@ -338,6 +338,7 @@ def test_a_part_of_the_data_set_is_not_enough(
         join_votes(training, write_splits(tmp_path, small_splits))
 
 
+@pytest.mark.slow
 def test_pictures_in_another_order_are_noticed(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 7, PUBLISHED_PICTURES)
     to_ferplus = FER2013.map_to(FERPLUS)
