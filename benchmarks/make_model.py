@@ -1,10 +1,11 @@
 """Make the bundled model from a finished training: int8, calibrated, judged, its scores in its card.
 
-usage: python benchmarks/make_model.py RUN --data fer2013.csv --votes FERPlus [--out src/mien/assets/small.onnx]
+usage: python benchmarks/make_model.py RUN... --data fer2013.csv --votes FERPlus [--out src/mien/assets/small.onnx]
        [--private]
 
-RUN is the folder of a training with two heads. Training pictures set the ranges of int8, PublicTest the temperatures.
-With --private the scores on PrivateTest are measured too and written into the card: once, at the end.
+RUN is the folder of a training with two heads; of several, one trained from the other, the weights are averaged.
+Training pictures set the ranges of int8, PublicTest the temperatures. With --private the scores on PrivateTest are
+measured too and written into the card: once, at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
 
 import mien
@@ -32,6 +34,27 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 CALIBRATION_FACES = 512
+SAMPLE = 4096  # training pictures on which the normalisations of an average are measured
+
+
+def float_model(runs: list[Path], training: Dataset, folder: Path) -> Path:
+    """The ONNX file of a run, or of the average of several."""
+    if len(runs) == 1 and (runs[0] / "model.onnx").exists():
+        return runs[0] / "model.onnx"
+    from mien.training.averaging import average_networks
+    from mien.training.onnx_export import export_onnx
+    from mien.training.recipe import Recipe
+    from mien.training.saving import load_network, read_card, save_network
+
+    card = read_card(runs[-1] / "best.keras")
+    recipe = Recipe.from_dict(card.recipe)
+    rng = np.random.default_rng(0)
+    chosen = training.images[np.sort(rng.permutation(len(training))[:SAMPLE])]
+    network = average_networks(
+        [load_network(run / "best.keras") for run in runs], recipe.augmentation.apply(chosen, rng)
+    )
+    card = replace(card, scores={})
+    return export_onnx(save_network(network, folder / "average.keras", card), folder / "average.onnx", card)
 
 
 def with_card(path: Path, card: ModelCard) -> Classifier:
@@ -90,20 +113,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--data", required=True)
     parser.add_argument("--votes", required=True)
     parser.add_argument("--out", type=Path, default=Path("src/mien/assets/small.onnx"))
     parser.add_argument("--private", action="store_true")
     options = parser.parse_args()
     dataset = mien.load(options.data, votes=options.votes)
+    training = dataset.subset(TRAINING)
     with tempfile.TemporaryDirectory() as folder:
         small = quantize(
-            options.run / "model.onnx",
+            float_model(options.runs, training, Path(folder)),
             Path(folder) / "int8.onnx",
-            dataset.subset(TRAINING).images[:CALIBRATION_FACES],
+            training.images[:CALIBRATION_FACES],
         )
-        classifier = with_card(small, calibrated(Classifier(small), dataset))
+        plain = Classifier(small).card
+        source = plain.training_data.replace(options.data, Path(options.data).name)
+        named = with_card(
+            small, replace(plain, name=f"{options.out.stem}-{plain.taxonomy}", training_data=source)
+        )
+        classifier = with_card(small, calibrated(named, dataset))
         splits = {PUBLIC_TEST: "PublicTest (selected on)"}
         if options.private:
             splits[PRIVATE_TEST] = "PrivateTest"
