@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mien.cli.screen import out
 from mien.evaluation.figures import plot_curves
+from mien.evaluation.figures.style import load_drawing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ class TrainingDisplay:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        load_drawing()
         self._live = Live(console=out, refresh_per_second=4, transient=True) if out.is_terminal else None
         self._began = (0, 0, 0.0)
         self._best: float | None = None

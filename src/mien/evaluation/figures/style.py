@@ -76,6 +76,14 @@ def need(package: str, extra: str) -> None:
         raise MissingExtra(package, extra)
 
 
+def load_drawing() -> None:
+    """Draw a little now, so that all of matplotlib is loaded: Ctrl-C in the middle of that counts as an error."""
+    with house_style():
+        figure = new_figure(1, 1)
+        figure.subplots().plot([0, 1])
+        png(figure)
+
+
 @contextlib.contextmanager
 def house_style() -> Iterator[None]:
     """Draw in the style of the house while this lasts.
