@@ -70,6 +70,7 @@ def test_defaults_are_those_of_the_settings() -> None:
         assert parameters[name].default == value, name
 
 
+@pytest.mark.slow
 def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Running) -> None:
     told = re.search(r"of more than (\d+) KiB in all.*; a connection is\s+closed after (\d+) seconds", TEXT)
     assert told

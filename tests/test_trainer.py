@@ -225,6 +225,7 @@ def test_an_ended_plateau_training_goes_on_with_more_epochs(tmp_path: Path, data
     assert scores(longer.history) == scores(train(dataset, tiny_recipe(epochs=3), tmp_path / "whole").history)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_epochs_done(tmp_path: Path, dataset: Dataset) -> None:
     calls: list[int] = []
 
