@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -13,6 +15,9 @@ from hypothesis import settings
 from mien.card import ModelCard
 from mien.data.dataset import Dataset
 from mien.labels import FER2013, Taxonomy
+
+if TYPE_CHECKING:
+    from tests.service import Running
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -80,3 +85,29 @@ def make_onnx(
         helper.set_model_props(model, {"mien.card": card.to_json()})
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of drawn faces, for the page."""
+    from tests.browser import write_film
+
+    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
+
+
+@pytest.fixture(scope="module")
+def chrome(film: Path) -> Iterator[Any]:
+    """A real Chromium whose webcam shows drawn faces."""
+    from tests.browser import browser, write_film
+
+    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    """A service of its own for each module."""
+    from tests.service import running
+
+    with running() as running_service:
+        yield running_service

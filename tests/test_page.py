@@ -48,12 +48,6 @@ def chrome(films: Path) -> Iterator[Any]:
         yield chromium
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running() as service:
-        yield service
-
-
 @pytest.fixture
 def guest(chrome: Any, service: Running) -> Iterator[Visit]:
     options = {"permissions": ["camera", "clipboard-read", "clipboard-write"]}

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from mien.palette import Colour, contrast
-from tests.browser import Visit, browser, visit, write_film
-from tests.service import Running, running
+from tests.browser import Visit, visit
+from tests.service import Running
 from tests.test_page import SAMPLE, done, downloaded, with_model
 
 pytestmark = pytest.mark.slow
@@ -29,23 +29,6 @@ WAYS = {
 }  # fmt: skip
 FINGER = 44
 """CSS pixels that a finger needs."""
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
-
-
-@pytest.fixture(scope="module")
-def chrome(film: Path) -> Iterator[Any]:
-    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running() as service:
-        yield service
 
 
 @pytest.fixture

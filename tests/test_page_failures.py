@@ -10,31 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser import Visit, browser, visit, write_film
-from tests.service import Running, running
+from tests.browser import Visit, visit
+from tests.service import Running
 from tests.test_page import PORTRAIT, done
 
 pytestmark = pytest.mark.slow
 
 NONE = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"<!DOCTYPE html><html></html>"}
 SENTENCE = "Expected a film with frames that can be decoded, got none."
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
-
-
-@pytest.fixture(scope="module")
-def chrome(film: Path) -> Iterator[Any]:
-    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running() as service:
-        yield service
 
 
 @pytest.fixture

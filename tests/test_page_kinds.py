@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import Visit, browser, visit, write_film
-from tests.service import Running, running
+from tests.browser import Visit, visit
+from tests.service import Running
 from tests.test_page import PORTRAIT, copied, done
 
 pytestmark = pytest.mark.slow
@@ -25,23 +25,6 @@ TURNED = {
     8: Image.Transpose.ROTATE_270,
 }  # fmt: skip
 """How the pixels of a file lie, whose tag says how to turn them upright again."""
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
-
-
-@pytest.fixture(scope="module")
-def chrome(film: Path) -> Iterator[Any]:
-    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running() as service:
-        yield service
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from mien.labels import TAXONOMIES
 from mien.palette import colour_of
 from mien.recognition.alignment import align
 from mien.recognition.faces import Box, Detection, Landmarks
-from tests.browser import Visit, browser, visit, write_film
-from tests.service import Running, running
+from tests.browser import Visit, visit
+from tests.service import Running
 from tests.test_page import PORTRAIT, SAMPLE, done, give_portrait
 
 pytestmark = pytest.mark.slow
@@ -26,23 +26,6 @@ FIRST_LOAD = 150_000
 """Bytes that come over the wire before the page is there."""
 
 MODULES = ("geometry", "layout", "heat", "palette", "series", "tracking", "words", "ndjson")
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
-
-
-@pytest.fixture(scope="module")
-def chrome(film: Path) -> Iterator[Any]:
-    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Running]:
-    with running() as service:
-        yield service
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ class AvCapture:
         if aspect and self._turns % 2:
             aspect = 1 / aspect
         fps = float(stream.average_rate or 0)
-        seconds = float(stream.duration * stream.time_base) if stream.duration else self._length()
+        seconds = _length_of(stream) or (self._container.duration or 0) / 1_000_000
         values = {
             cv2.CAP_PROP_FRAME_WIDTH: width,
             cv2.CAP_PROP_FRAME_HEIGHT: height,
@@ -138,6 +138,3 @@ class AvCapture:
     def release(self) -> None:
         """Let the film go."""
         self._container.close()
-
-    def _length(self) -> float:
-        return (self._container.duration or 0) / 1_000_000
