@@ -122,8 +122,11 @@ def main() -> None:
     dataset = mien.load(options.data, votes=options.votes)
     training = dataset.subset(TRAINING)
     with tempfile.TemporaryDirectory() as folder:
+        plain_file = float_model(options.runs, training, Path(folder))
+        print("float32, before it is int8:")
+        scored(Classifier(plain_file), dataset, {PUBLIC_TEST: "PublicTest"})
         small = quantize(
-            float_model(options.runs, training, Path(folder)),
+            plain_file,
             Path(folder) / "int8.onnx",
             training.images[:CALIBRATION_FACES],
         )
