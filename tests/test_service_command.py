@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,13 @@ def processor_seconds(pid: int) -> float:
     """What a process has used so far."""
     numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def command(pid: str) -> str:
+    """What started a process; nothing for one that has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
@@ -223,16 +230,17 @@ def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
         children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
 
         def workers() -> set[int]:
-            commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in children.read_text().split()}
-            return {int(pid) for pid, command in commands.items() if "spawn_main" in command}
+            return {int(pid) for pid in children.read_text().split() if "spawn_main" in command(pid)}
 
         wait_until(lambda: len(workers()) == 2)
         for _ in range(20):
             assert service.send_raw(portrait()).status == 200
         assert service.metric("mien_pictures_total") == 20
         victim = min(workers())
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(1.5)  # the keeper asks it whether it lives, and waits
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: victim not in workers() and len(workers()) == 2)
+        wait_until(lambda: victim not in workers() and len(workers()) == 2, seconds=30)
         answered = 0
         for _ in range(40):
             try:

@@ -124,9 +124,16 @@ def _end_after(process: BaseProcess) -> None:
 
 
 class _Workers(Multiprocess):
-    """Uvicorn's keeper of workers, which remembers that Ctrl-C ended it."""
+    """Uvicorn's keeper of workers, which remembers that Ctrl-C ended it and sees at once that a worker died."""
 
     interrupted = False
+
+    def keep_subprocess_alive(self) -> None:
+        # As long as the worker's end of the pipe is open here too, one that dies while it is asked whether it lives
+        # is waited for until the patience ends, and so are all the others.
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
     def handle_int(self) -> None:
         self.interrupted = True
