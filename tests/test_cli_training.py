@@ -269,7 +269,7 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
 ) -> None:
     run = tmp_path / "joint"
     done = mien(
-        "train", "--data", table, "--recipe", "small", "--epochs", 2, "--batch-size", 16, "--out", run
+        "train", "--data", table, "--recipe", "small-alone", "--epochs", 2, "--batch-size", 16, "--out", run
     )
     assert done.returncode == 0, done.stderr
     assert {path.name for path in run.iterdir()} >= RUN_FILES
@@ -294,12 +294,18 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     assert again["n"] == eight["n"]
     student = tmp_path / "student"
     shared = ("--data", table, "--recipe", "small", "--epochs", 1, "--batch-size", 16, "--out", student)
-    alone = mien("train", *shared, "--distil", 0.5)
-    is_one_sentence(alone, "--teacher")
-    assert not student.exists()
-    taught = mien("train", *shared, "--distil", 0.5, "--teacher", run / "model.onnx")
+    alone = mien("train", *shared)
+    is_one_sentence(alone, "--teacher", "--distil 0")
+    assert not (student / "recipe.json").exists()
+    views = ("--views", 1, "--views-in", tmp_path / "views", "--save-every", 60)
+    both = ("--teacher", run / "model.onnx", "--teacher", run)
+    taught = mien("train", *shared, *both, *views, "--precision", "bfloat16")
     assert taught.returncode == 0, taught.stderr
-    assert json.loads((student / "recipe.json").read_text())["data"]["teachers"] == [str(run / "model.onnx")]
+    assert "1 changed versions of the pictures" in taught.stdout
+    assert "1 of them shown to the teachers" in taught.stdout
+    teachers = json.loads((student / "recipe.json").read_text())["data"]["teachers"]
+    assert teachers == [str(run / "model.onnx"), str(run)]
+    assert len(list((tmp_path / "views").glob("*.npy"))) == 3
 
 
 def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:

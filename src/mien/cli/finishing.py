@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mien.cli.models import LoadedModel
-from mien.cli.screen import print_evaluation, progress
+from mien.cli.screen import out, print_evaluation, progress
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -28,7 +28,12 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
         best, evaluation = _calibrate(best.answering_in(taxonomy), dataset, run.folder.name)
     assert best.card is not None  # noqa: S101
     with progress("Writing facial_emotions_model.h5 and model.onnx"):
-        write_models(run.folder, best.network, best.card)
+        converted = write_models(run.folder, best.network, best.card)
+    if not converted:
+        out.print(
+            "There is no model.onnx: its conversion needs TensorFlow and tf2onnx. Where they are installed, "
+            f"mien export {run.folder} --format onnx makes it."
+        )
     plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
     plot_confusion(
         evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"

@@ -11,11 +11,11 @@ from mien.cli.finishing import finish_run
 from mien.cli.models import prepare_keras
 from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import Stopped, counts_table, out
+from mien.cli.teaching import open_start, open_teachers
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
-    from mien.training.batches import Teacher
     from mien.training.recipe import Recipe
     from mien.training.run_folder import Origin
     from mien.training.trainer import Run
@@ -35,7 +35,10 @@ def train(
     votes: VotesOption = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="classic, classic-short, compact, small, small-refined or large."),
+        typer.Option(
+            metavar="NAME",
+            help="classic, classic-short, compact, small, small-alone, large, teacher, teacher-fine or teacher-deep.",
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
@@ -58,7 +61,10 @@ def train(
     ] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL", help="An ONNX model to learn from; may be given more than once."),
+        typer.Option(
+            metavar="MODEL",
+            help="A model to learn from: ONNX, Keras, run folder or bundled; may be given more than once.",
+        ),
     ] = None,
     distil: Annotated[
         float | None, typer.Option(help="Share of each target that is what the teachers say, 0 to 1.")
@@ -69,6 +75,18 @@ def train(
             "--from",
             metavar="MODEL",
             help="A Keras or ONNX file, run folder or bundled model whose weights to begin with, at 48 pixels.",
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(help="Changed versions of each picture, made beforehand; 0 makes new ones every epoch."),
+    ] = None,
+    views_in: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Where they and the teachers' answers are kept, for other runs too.",
         ),
     ] = None,
     mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
@@ -82,6 +100,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run folder's training stopped.")
     ] = False,
+    save_every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="Save an epoch only after this time; 0 saves each."),
+    ] = 0.0,
     backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
     cache: CacheOption = True,
 ) -> None:
@@ -95,6 +117,7 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
         "precision": precision, "joint": joint, "distil": distil, "seed": seed,
+        "views": views,
         "sides": () if start else None,
     }  # fmt: skip
     early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
@@ -117,7 +140,7 @@ def train(
     if chosen.joint and dataset.votes is None:
         dataset = _with_votes(dataset, Path(origin.path), chosen.name)
     try:
-        run = run_training(dataset, origin, folder, resume=resume)
+        run = run_training(dataset, origin, folder, resume=resume, views=views_in, save_every=save_every)
     except KeyboardInterrupt:
         raise Stopped(
             "Stopped before an epoch was whole, so nothing is kept. The same command begins again."
@@ -149,7 +172,15 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     return attach_votes(dataset, votes)
 
 
-def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
+def run_training(
+    dataset: Dataset,
+    origin: Origin,
+    folder: Path,
+    *,
+    resume: bool,
+    views: Path | None = None,
+    save_every: float = 0.0,
+) -> Run:
     """Train with a display, then write the models, the figures and the scores."""
     from mien.cli.training_display import TrainingDisplay
     from mien.data.inspection import require_trainable
@@ -169,38 +200,16 @@ def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool
             on_batch=display.on_batch,
             on_epoch=display.on_epoch,
             origin=origin.data(),
-            teachers=_open_teachers(origin, dataset),
-            start=_open_start(origin.start),
+            teachers=open_teachers(origin, dataset),
+            start=open_start(origin.start),
+            views=views,
+            on_preparing=display.on_preparing,
+            save_every=save_every,
         )
     if run.interrupted:
         out.print("Stopping: writing the models, figures and scores of the best epoch …")
     finish_run(run, dataset)
     return run
-
-
-def _open_start(name: str | None) -> str | bytes | None:
-    """What to begin with: the bytes of an ONNX file or bundled model, or the name of something of Keras."""
-    from mien.recognition.models import BUNDLED, read_model
-
-    return read_model(name)[1] if name and (name in BUNDLED or name.lower().endswith(".onnx")) else name
-
-
-def _open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
-    """The teachers by the checksums of their files."""
-    import hashlib
-
-    from mien.labels import FERPLUS
-    from mien.recognition.classifier import Classifier
-    from mien.recognition.models import read_model
-
-    needed = {dataset.taxonomy.name, *((FERPLUS.name,) if origin.recipe.joint else ())}
-    teachers: dict[str, Teacher] = {}
-    for name in origin.teachers:
-        classifier = Classifier(name)
-        if missing := needed - set(classifier.taxonomies):
-            raise ModelError(f"{name}: expected a teacher that answers in {', '.join(sorted(missing))} too.")
-        teachers[hashlib.sha256(read_model(name)[1]).hexdigest()] = classifier.all_probabilities
-    return teachers
 
 
 def with_validation(dataset: Dataset) -> Dataset:

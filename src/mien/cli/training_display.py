@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mien.training.callbacks import BatchProgress
     from mien.training.state import TrainingState
 
+_DRAW_EVERY = 10
+"""Seconds between two drawings of the curves: a GPU's epoch is quicker than matplotlib."""
+
 
 class TrainingDisplay:
     """A line for each epoch done and, on a terminal, a live line for the one under way.
@@ -34,6 +38,7 @@ class TrainingDisplay:
         self._live = Live(console=out, refresh_per_second=4, transient=True) if out.is_terminal else None
         self._began = (0, 0, 0.0)
         self._best: float | None = None
+        self._drawn = -math.inf
 
     def __enter__(self) -> Self:
         if self._live:
@@ -70,6 +75,14 @@ class TrainingDisplay:
         )
         return row
 
+    def on_preparing(self, what: str, done: int, whole: int) -> None:
+        """Say how far the preparations are."""
+        told = {"views": "changed versions of the pictures", "answers": "of them shown to the teachers"}
+        if done == whole:
+            out.print(f"{whole} {told[what]}")
+        elif self._live:
+            self._live.update(f"{done} of {whole} {told[what]}")
+
     def on_epoch(self, state: TrainingState) -> None:
         """Print the epoch that ended and draw the curves."""
         row, best = state.history[-1], state.best
@@ -88,7 +101,9 @@ class TrainingDisplay:
             f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
             f"rate {row['learning_rate']:.2g}  {clock(row['seconds'])}{mark}"
         )
-        plot_curves(state.history, self._folder / "curves.png", select=state.select)
+        if time.monotonic() - self._drawn > _DRAW_EVERY:
+            plot_curves(state.history, self._folder / "curves.png", select=state.select)
+            self._drawn = time.monotonic()
 
 
 def clock(seconds: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
+from mien.training.views import mean_answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.training.recipe import Recipe
+    from mien.training.views import Views
 
 Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]
 """Gray crops uint8 (n, 48, 48) to probabilities (n, classes) by the name of their label set."""
@@ -69,9 +71,12 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         dataset: pictures and targets.
         recipe: batch size, seed, class weights, augmentation and second head.
         teachers: asked about each changed picture and its mirror image, where the recipe distils.
+        views: the changed pictures of each epoch and the teachers' answers, where they are prepared.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, teachers: Sequence[Teacher] = ()) -> None:
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, teachers: Sequence[Teacher] = (), views: Views | None = None
+    ) -> None:
         super().__init__()
         self._images = dataset.images[..., np.newaxis]  # (n, 48, 48, 1)
         self._targets = joint_targets(dataset, recipe)
@@ -84,6 +89,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._seed = recipe.seed
         self._teachers = teachers
         self._distil = recipe.distil
+        self._views = views
         names = [dataset.taxonomy.name, FERPLUS.name] if recipe.joint else [dataset.taxonomy.name]
         self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))
         self.start_epoch(0)
@@ -95,17 +101,21 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """
         self._epoch = epoch
         self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
+        if self._views:
+            self._changed = self._views.pictures(epoch)
+            self._answers = self._views.answers(epoch) if self._distil else []
 
     def __len__(self) -> int:
         return math.ceil(len(self._images) / self._batch_size)
 
     def __getitem__(self, index: int) -> Batch:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        images, targets, weights = self._images[chosen], self._targets[chosen], self._weights[chosen]
+        targets, weights = self._targets[chosen], self._weights[chosen]
         rng = np.random.default_rng([self._seed, self._epoch, index])
-        images = self._augmentation.apply(images[..., 0], rng)[..., np.newaxis]
+        images = self._change(chosen, rng)
         if self._distil:
-            targets = (1 - self._distil) * targets + self._distil * self._taught(images[..., 0])
+            targets = (1 - self._distil) * targets + self._distil * self._taught(images, chosen)
+        images = images[..., np.newaxis]
         if not self._augmentation.mixup:
             return images, targets, weights
         share = np.float32(rng.beta(self._augmentation.mixup, self._augmentation.mixup))
@@ -116,14 +126,26 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
             share * weights + (1 - share) * weights[other],
         )
 
-    def _taught(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _change(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The changed pictures (n, side, side)."""
+        if not self._views:
+            return self._augmentation.apply(self._images[chosen, ..., 0], rng)
+        images = self._changed[chosen]
+        if self._augmentation.flip:
+            mirrored = rng.random(len(chosen)) < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+        return images
+
+    def _taught(self, crops: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the teachers say on average of the pictures and of their mirror images, (n, columns).
 
         A head stands beside the other, each times its weight.
         """
-        answers = [teacher(view) for teacher in self._teachers for view in (crops, crops[..., ::-1])]
+        if self._views:
+            answers = [answers[chosen] for answers in self._answers]
+        else:
+            answers = mean_answers(self._teachers, crops, list(self._heads))
         heads = [
-            np.float32(weight) * np.mean([answer[name] for answer in answers], axis=0)
-            for name, weight in self._heads.items()
+            np.float32(weight) * head for weight, head in zip(self._heads.values(), answers, strict=True)
         ]
         return np.concatenate(heads, axis=1).astype(np.float32)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +20,13 @@ from mien.training.batches import TrainingBatches
 from mien.training.networks import HEADS, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
-from mien.training.saving import load_network
+from mien.training.recipe import Recipe
+from mien.training.saving import load_classifier, load_network
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
-    from mien.training.recipe import Recipe
+    from mien.training.networks import Precision
+    from mien.training.saving import KerasClassifier
 
 SAMPLE = 1024
 """Training pictures on which the normalisations of an ONNX file are measured."""
@@ -68,6 +73,31 @@ def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset
         )
     for mine, given in zip(ours, theirs, strict=True):
         mine.assign(given)
+
+
+def open_teacher(source: str | Path, precision: Precision) -> tuple[KerasClassifier, str]:
+    """A finished Keras network for a student to learn from, and the checksum of its file.
+
+    Args:
+        source: a `.keras` or `.h5` file or a run folder, whose best network it is.
+        precision: what it computes with; only the network of a run folder can be had in `bfloat16`.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = Path(source)
+    recipe = path / "recipe.json"
+    path = path / "best.keras" if path.is_dir() else path
+    teacher = load_classifier(path)
+    if recipe.is_file() and precision == "bfloat16":
+        settings = json.loads(recipe.read_text(encoding="utf-8"))
+        settings.pop("data", None)
+        spec = Recipe.from_dict(settings).network
+        counts = [int(output.shape[-1]) for output in teacher.network.outputs]
+        faster = build_network(spec, tuple(counts) if len(counts) > 1 else counts[0], precision=precision)
+        faster.set_weights(teacher.network.get_weights())
+        teacher = replace(teacher, network=faster)
+    return teacher, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:

@@ -87,6 +87,8 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends a training whose loss is no longer a number."""
 
+    async_safe = True  # on back ends that compute aside, the next batch need not wait for this one's loss
+
     def __init__(self, rate: float) -> None:
         super().__init__()
         self._rate = rate
@@ -137,6 +139,8 @@ class BatchProgress:
 class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells a function where the training stands, after each batch."""
 
+    async_safe = True
+
     def __init__(self, tell: Callable[[BatchProgress], None], epochs: int) -> None:
         super().__init__()
         self._tell = tell
@@ -166,7 +170,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         card: the card to put into `best.keras`.
         stopping: asked for its memory at each epoch's end.
         plateau: likewise, where there is one.
-        on_epoch: called with the state after each epoch that was saved.
+        on_epoch: called with the state after each epoch.
+        save_every: seconds that must have passed for another epoch to be saved; the last one always is, and where
+            the best network counts, each that is the best so far.
+        epochs: how many there are at most.
     """
 
     def __init__(
@@ -179,8 +186,14 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         stopping: RememberingEarlyStopping,
         plateau: RememberingPlateau | None,
         on_epoch: Callable[[TrainingState], None] | None,
+        save_every: float = 0.0,
+        epochs: int = 0,
     ) -> None:
         super().__init__()
+        self.saved = state.epoch
+        self._save_every = save_every
+        self._epochs = epochs
+        self._saved_at = -math.inf
         self._folder = folder
         self._state = state
         self._network = network
@@ -205,12 +218,20 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             self._state.history.append({"epoch": epoch + 1, **row, **extra})
             self._state.stopping = self._stopping.memory()
             self._state.plateau = self._plateau.memory() if self._plateau else {}
-            if self._state.best is self._state.history[-1]:
-                save_network(self._network(), self._folder / "best.keras", self._card)
-            save_checkpoint(self.model, self._state, self._folder / "last.keras")
-            self._state.write_text_files(self._folder)
+            best = self._state.best is self._state.history[-1]
+            if self._is_due(best=best):
+                if best:
+                    save_network(self._network(), self._folder / "best.keras", self._card)
+                save_checkpoint(self.model, self._state, self._folder / "last.keras")
+                self._state.write_text_files(self._folder)
+                self.saved, self._saved_at = len(self._state.history), time.monotonic()
         if self._on_epoch:
             self._on_epoch(self._state)
+
+    def _is_due(self, *, best: bool) -> bool:
+        last = len(self._state.history) >= self._epochs or self.model.stop_training
+        wanted = best and self._state.select == "loss"
+        return last or wanted or time.monotonic() - self._saved_at >= self._save_every
 
 
 @contextmanager

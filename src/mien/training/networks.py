@@ -85,21 +85,26 @@ class Compact:
         widths: channels of each stage; every stage but the first halves the side again.
         blocks: residual blocks in each stage.
         dropout: share of the pooled features dropped.
+        stem_strides: 2 as said; 1 for a network that first looks at every pixel, at four times the cost a channel.
+        squeeze: every block weighs its channels by what the whole picture shows, through a layer of a `squeeze`-th
+            of their number (Hu et al. 2017, https://arxiv.org/abs/1709.01507); 0 for none.
     """
 
     stem: int = 32
     widths: tuple[int, ...] = (48, 96, 192)
     blocks: tuple[int, ...] = (2, 2, 2)
     dropout: float = 0.3
+    stem_strides: int = 2
+    squeeze: int = 0
 
     def body(self, x: Any) -> Any:
         """From rescaled pixels to the vector that the last dense layer reads."""
-        x = _convolve(x, self.stem, 5, strides=2)  # (n, 24, 24, stem)
+        x = _convolve(x, self.stem, 5, strides=self.stem_strides)  # (n, 24, 24, stem)
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
             for block in range(blocks):
-                x = _residual(x, width, strides=2 if stage and not block else 1)
+                x = _residual(x, width, strides=2 if stage and not block else 1, squeeze=self.squeeze)
         x = layers.Activation("linear", name=FEATURES)(x)  # (n, 6, 6, 192)
-        return layers.Dropout(self.dropout)(layers.GlobalAveragePooling2D()(x))
+        return layers.Dropout(self.dropout, dtype="float32")(_pooled(x))
 
 
 NetworkSpec = Classic | Compact
@@ -112,13 +117,22 @@ def _convolve(x: Any, width: int, kernel: int, *, strides: int = 1, activation: 
     return layers.Activation(activation)(x) if activation else x
 
 
-def _residual(x: Any, width: int, *, strides: int) -> Any:
+def _residual(x: Any, width: int, *, strides: int, squeeze: int) -> Any:
     shortcut = x
     if strides > 1 or x.shape[-1] != width:
         shortcut = _convolve(x, width, 1, strides=strides, activation=None)
     x = _convolve(x, width, 3, strides=strides)
     x = _convolve(x, width, 3, activation=None)
+    if squeeze:
+        share = _pooled(x, keepdims=True)
+        share = layers.Conv2D(width // squeeze, 1, activation="relu", kernel_initializer="he_normal")(share)
+        x = layers.Multiply()([x, layers.Conv2D(width, 1, activation="sigmoid")(share)])
     return layers.Activation("relu")(layers.Add()([x, shortcut]))
+
+
+def _pooled(x: Any, *, keepdims: bool = False) -> Any:
+    """The mean over all places, in float32 whatever the convolutions compute in."""
+    return layers.GlobalAveragePooling2D(keepdims=keepdims, dtype="float32")(x)
 
 
 def build_network(

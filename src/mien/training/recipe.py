@@ -45,6 +45,9 @@ class Recipe:
             that ends at rate 0 with averaged weights, where no epoch needs choosing.
         distil: share of each target that is what teachers say of the same changed picture (Hinton et al. 2015,
             https://arxiv.org/abs/1503.02531); 0 for a training without teachers.
+        views: how many changed versions of each training picture there are, prepared before the training (see
+            `mien.training.views`); after that many epochs they come again, each with half a chance mirrored. 0: every
+            epoch has new ones, made while it trains.
         drop_copies: leave training pictures out of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weighs each picture by the rarity of its class, `none` does not.
         precision: the numbers the network computes with while it trains. `bfloat16` halves the time on processors
@@ -75,6 +78,7 @@ class Recipe:
     joint: float = 0.0
     select: Literal["loss", "last"] = "loss"
     distil: float = 0.0
+    views: int = 0
     drop_copies: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     precision: Precision = "float32"
@@ -89,6 +93,7 @@ class Recipe:
             "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
             "plateau_factor": (0, 1), "minimum_rate": (0, 1), "label_smoothing": (0, 0.99),
             "weight_decay": (0, 1), "average": (0, 0.999999), "joint": (0, 100), "distil": (0, 1),
+            "views": (0, 999),
         }  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def load_best(folder: str | Path) -> KerasClassifier:
     return load_classifier(path)
 
 
-def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> None:
+def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> bool:
     """Write `facial_emotions_model.h5`, `model.onnx` and `card.json`, and the card into `best.keras`.
 
     Args:
@@ -111,11 +112,18 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> N
         network: its best network.
         card: its card, with scores and temperatures.
 
+    Returns:
+        Whether `model.onnx` was written too: the conversion needs TensorFlow and tf2onnx, which a machine that trains
+        on another back end may not have.
+
     Raises:
         ModelError: the conversion to ONNX failed.
     """
     folder = Path(folder)
     for name in (BEST, LEGACY):
         save_network(network, folder / name, card)
-    export_onnx(folder / BEST, folder / ONNX, card)
     write_text(folder / CARD, card.to_json() + "\n")
+    if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
+        return False
+    export_onnx(folder / BEST, folder / ONNX, card)
+    return True

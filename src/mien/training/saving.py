@@ -93,6 +93,11 @@ class KerasClassifier:
     labels: tuple[str, ...]
     card: ModelCard | None = None
 
+    @property
+    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+        """The label sets that the network knows, by name, the one it answers in first; none without a card."""
+        return self.card.taxonomies if self.card else {}
+
     def answering_in(self, taxonomy: str) -> KerasClassifier:
         """The same network as it answers in one of its label sets.
 
@@ -114,6 +119,18 @@ class KerasClassifier:
             answer = answer[HEADS.index(self.card.output) if self.card else 0]
         answer = np.asarray(answer, np.float32)
         return self.card.calibrated(answer) if self.card else answer
+
+    def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The probabilities in every label set that the network knows, by its name; nothing for one without a card."""
+        if self.card is None:
+            return {}
+        answer = self.network.predict(crops[..., np.newaxis], batch_size=1024, verbose=0)
+        given = answer if isinstance(answer, list) else [answer]
+        cards = (self.card.answering_in(name) for name in self.card.taxonomies)
+        return {
+            card.taxonomy: card.calibrated(np.asarray(given[HEADS.index(card.output)], np.float32))
+            for card in cards
+        }
 
 
 def load_classifier(

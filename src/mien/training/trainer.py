@@ -11,6 +11,7 @@ of its pictures where a recipe leaves out the training pictures that are copies 
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ from mien.training.callbacks import (
 from mien.training.objective import keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
 from mien.training.saving import load_network
+from mien.training.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,6 +88,9 @@ def train(
     origin: Mapping[str, Any] | None = None,
     teachers: Mapping[str, Teacher] | None = None,
     start: str | Path | bytes | None = None,
+    views: str | Path | None = None,
+    on_preparing: Callable[[str, int, int], object] | None = None,
+    save_every: float = 0.0,
 ) -> Run:
     """Train a network and keep every whole epoch of it.
 
@@ -101,6 +106,11 @@ def train(
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
         start: a Keras file, a run folder or the bytes of an ONNX file of ours whose weights it begins with, in place
             of random ones.
+        views: the folder of the prepared views, for a recipe that has them; `views` in the run folder when not given,
+            which is removed at the end of the training.
+        on_preparing: called while they are made, see `Views.prepare`.
+        save_every: seconds that must have passed for another epoch to be saved; the last one always is. With a GPU
+            an epoch may take no longer than its saving.
 
     Returns:
         The run, also after Ctrl-C if an epoch was whole by then.
@@ -114,7 +124,7 @@ def train(
         raise ModelError(
             f"Recipe {recipe.name}: expected teachers for a training that distils and none for another, got "
             f"{len(teachers or ())} for distil {recipe.distil}. "
-            "Give both --teacher MODEL and --distil SHARE, or neither."
+            "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0)."
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +138,7 @@ def train(
     try:
         return _train(
             dataset, recipe, folder, resume=resume, on_batch=on_batch, on_epoch=on_epoch, origin=origin,
-            teachers=teachers or {}, start=start,
+            teachers=teachers or {}, start=start, views=views, on_preparing=on_preparing, save_every=save_every,
         )  # fmt: skip
     finally:
         with suppress(OSError):
@@ -147,6 +157,9 @@ def _train(
     origin: Mapping[str, Any] | None,
     teachers: Mapping[str, Teacher],
     start: str | Path | bytes | None,
+    views: str | Path | None,
+    on_preparing: Callable[[str, int, int], object] | None,
+    save_every: float,
 ) -> Run:
     if recipe.drop_copies:
         dataset = without_copies(dataset)
@@ -165,11 +178,22 @@ def _train(
         begin_with(model, start, training)
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
+    prepared = None
+    if recipe.views:
+        prepared = Views(
+            views or folder / "views",
+            training,
+            recipe.augmentation,
+            recipe.views,
+            teachers,
+            joint=bool(recipe.joint),
+        )
+        prepared.prepare(on_preparing)
     interrupted = False
     try:
         while not _finished(state, recipe):
             model = at_side_of(model, recipe, training, state.epoch)
-            batches = TrainingBatches(training, recipe, tuple(teachers.values()))
+            batches = TrainingBatches(training, recipe, tuple(teachers.values()), prepared)
             _fit(
                 model,
                 batches,
@@ -180,11 +204,14 @@ def _train(
                 state,
                 on_batch=on_batch,
                 on_epoch=on_epoch,
+                save_every=save_every,
             )
     except KeyboardInterrupt:
         interrupted = True
         if not state.history:
             raise
+    if not views and not interrupted:
+        shutil.rmtree(folder / "views", ignore_errors=True)
     return Run(folder, recipe, state.history, interrupted)
 
 
@@ -199,6 +226,7 @@ def _fit(
     *,
     on_batch: Callable[[BatchProgress], None] | None,
     on_epoch: Callable[[TrainingState], None] | None,
+    save_every: float,
 ) -> None:
     stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
     plateau = None
@@ -217,6 +245,8 @@ def _fit(
         stopping=stopping,
         plateau=plateau,
         on_epoch=on_epoch,
+        save_every=save_every,
+        epochs=recipe.epochs,
     )
     reporter = Reporter(on_batch, recipe.epochs) if on_batch else None
     watchers = [
@@ -228,16 +258,20 @@ def _fit(
         plateau,
     ]
     keep_raw_weights(model)
-    model.fit(
-        batches,
-        shuffle=False,  # the batches shuffle themselves, by seed
-        validation_data=(validation.images[..., None], joint_targets(validation, recipe)),
-        validation_batch_size=VALIDATION_BATCH,
-        epochs=recipe.side_of(state.epoch)[1],
-        initial_epoch=state.epoch,
-        callbacks=[*(c for c in watchers if c), keeper],
-        verbose=0,
-    )
+    try:
+        model.fit(
+            batches,
+            shuffle=False,  # the batches shuffle themselves, by seed
+            validation_data=(validation.images[..., None], joint_targets(validation, recipe)),
+            validation_batch_size=VALIDATION_BATCH,
+            epochs=recipe.side_of(state.epoch)[1],
+            initial_epoch=state.epoch,
+            callbacks=[*(c for c in watchers if c), keeper],
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        del state.history[keeper.saved :]  # what is not on disk is not kept
+        raise
 
 
 def _finished(state: TrainingState, recipe: Recipe) -> bool:
