@@ -159,7 +159,10 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
         mien("evaluate", tmp_path / "m.txt", "--data", table), "expected a .onnx, .keras or .h5 file"
     )
     is_one_sentence(mien("model", tmp_path / "m.onnx"), "expected an ONNX model, got something else")
-    is_one_sentence(mien("model", "none"), r"the name of a bundled model \(default, small, ferplus\)")
+    is_one_sentence(
+        mien("model", "none"),
+        r"bundled model \(default, small, ferplus, large, large-ferplus\)",
+    )
 
 
 def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:

@@ -298,11 +298,14 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     is_one_sentence(alone, "--teacher", "--distil 0")
     assert not (student / "recipe.json").exists()
     views = ("--views", 1, "--views-in", tmp_path / "views", "--save-every", 60)
+    is_one_sentence(
+        mien("train", *shared, "--teacher", "none"), "run folder with a whole epoch or a bundled model"
+    )
     both = ("--teacher", run / "model.onnx", "--teacher", run)
     taught = mien("train", *shared, *both, *views, "--precision", "bfloat16")
     assert taught.returncode == 0, taught.stderr
-    assert "1 changed versions of the pictures" in taught.stdout
-    assert "1 of them shown to the teachers" in taught.stdout
+    assert "1 views of the pictures prepared" in taught.stdout
+    assert "1 views shown to the teachers" in taught.stdout
     teachers = json.loads((student / "recipe.json").read_text())["data"]["teachers"]
     assert teachers == [str(run / "model.onnx"), str(run)]
     assert len(list((tmp_path / "views").glob("*.npy"))) == 3

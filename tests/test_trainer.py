@@ -20,11 +20,12 @@ from mien.data.ferplus import vote_distribution
 from mien.errors import DataError, ModelError
 from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
+from mien.training.building import open_teacher
 from mien.training.callbacks import FiniteLoss
 from mien.training.networks import Classic, build_network
 from mien.training.recipe import Recipe
 from mien.training.recipes import get_recipe
-from mien.training.saving import load_classifier, read_card
+from mien.training.saving import load_classifier, read_card, save_network
 from mien.training.state import TrainingState, read_state
 from mien.training.trainer import train
 from tests.conftest import make_dataset
@@ -327,3 +328,27 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
     training = keras.models.load_model(tmp_path / "last.keras", compile=False)
     convolution = next(layer for layer in training.layers if isinstance(layer, keras.layers.Conv2D))
     assert (convolution.compute_dtype, convolution.variable_dtype) == ("bfloat16", "float32")
+
+
+def test_votes_beside_the_labels_of_ferplus_are_refused(tmp_path: Path) -> None:
+    dataset = make_dataset(taxonomy=FERPLUS)
+    with pytest.raises(ModelError, match=r"got FER\+'s labels already.*--joint 0"):
+        train(dataset, tiny_recipe(joint=1.0), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_teacher_is_known_by_what_it_answers(tmp_path: Path) -> None:
+    dataset = make_dataset()
+    run = train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
+    best = run.folder / "best.keras"
+    teacher, digest = open_teacher(best, "float32")
+    (answer,) = teacher.all_probabilities(dataset.images).values()
+    np.testing.assert_array_equal(answer, load_classifier(best).probabilities(dataset.images))
+    save_network(teacher.network, best, teacher.card)  # other bytes, the same network
+    assert open_teacher(best, "float32")[1] == digest
+    faster, other = open_teacher(best, "bfloat16")
+    assert other != digest
+    np.testing.assert_allclose(faster.all_probabilities(dataset.images)["fer2013"], answer, atol=0.05)
+    warm = replace(teacher.card, temperature=2.0)
+    save_network(teacher.network, best, warm)
+    assert open_teacher(best, "float32")[1] != digest

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 from mien.training.batches import TrainingBatches
 from mien.training.recipe import Recipe
 from mien.training.recipes import get_recipe
+from mien.training.state import read_state
 from mien.training.trainer import train
 from mien.training.views import Views, in_parts, mean_answers
+from tests.service import wait_until
 from tests.test_trainer import scores, tiny_recipe
 
 SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
@@ -122,10 +126,57 @@ def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) 
     np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
 
 
+def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
+    views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
+    whole = [views.pictures(i) for i in range(2)], views.answers(0)
+    first, second = sorted(tmp_path.glob("view-*.npy"))
+    first.write_bytes(first.read_bytes()[:1000])
+    np.save(second, np.zeros(whole[0][1].shape, np.float32))
+    next(tmp_path.glob("answers-*-000.npy")).write_bytes(b"")
+    prepared(tmp_path, dataset, teachers={"one": Teacher()})
+    for i in range(2):
+        np.testing.assert_array_equal(views.pictures(i), whole[0][i])
+    np.testing.assert_array_equal(views.answers(0), whole[1])
+
+
+def test_what_lies_beside_the_views_stays(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    views = prepared(tmp_path, dataset)
+    views.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "mine.txt").unlink()
+    prepared(tmp_path, dataset).remove()
+    assert not tmp_path.exists()
+
+
+def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, dataset: Dataset) -> None:
+    def stop(*now: Any) -> None:
+        raise KeyboardInterrupt
+
+    views = Views(tmp_path, dataset, SHIFTED, 40)
+    with pytest.raises(KeyboardInterrupt):
+        views.prepare(stop, processes=1)
+    assert len(list(tmp_path.glob("view-*.npy"))) < 20
+
+
+def test_one_waits_for_another_that_prepares_the_same(tmp_path: Path, dataset: Dataset) -> None:
+    told: list[str] = []
+    views = prepared(tmp_path, dataset)
+    lock = FileLock(next(tmp_path.glob(".views-*.lock")))
+    lock.acquire()
+    waiting = threading.Thread(target=views.prepare, args=(lambda what, *_: told.append(what),))
+    waiting.start()
+    wait_until(lambda: told == ["waiting"])
+    lock.release()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 def of_views(**options: Any) -> Recipe:
     return replace(tiny_recipe(**options), views=2, augmentation=replace(SHIFTED, flip=True))
 
 
+@pytest.mark.slow
 def test_a_training_on_views_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     from tests.conftest import make_dataset
     from tests.test_trainer import Killed, cut_after
@@ -139,6 +190,19 @@ def test_a_training_on_views_goes_on_as_if_never_stopped(tmp_path: Path) -> None
     again = train(dataset, of_views(), tmp_path / "cut", resume=True)
     np.testing.assert_allclose(scores(again.history), scores(whole.history), rtol=1e-5)
     assert not (tmp_path / "cut" / "views").exists()
+    train(dataset, of_views(), tmp_path / "cut", resume=True, on_preparing=lambda *now: pytest.fail(str(now)))
+
+
+@pytest.mark.slow
+def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+    def stop(now: Any) -> None:
+        if now.epoch == 3:
+            raise KeyboardInterrupt
+
+    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), sides=((24, 2),))
+    run = train(dataset, recipe, tmp_path / "run", on_batch=stop, save_every=1e6)
+    assert len(run.history) == 2
+    assert len(read_state(tmp_path / "run" / "last.keras").history) == 2
 
 
 def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dataset) -> None:
@@ -154,6 +218,7 @@ def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dat
     assert saved == [1, 1, 1, 4]
 
 
+@pytest.mark.slow
 def test_ctrl_c_between_two_savings_keeps_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
     def stop(state: Any) -> None:
         if state.epoch == 3:

@@ -24,7 +24,8 @@ def model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="[MODEL]", help="A model file, a run folder or a bundled name (default, small, ferplus)."
+            metavar="[MODEL]",
+            help="A model file, a run folder or a bundled name (default, small, large, ferplus).",
         ),
     ] = "default",
     *,

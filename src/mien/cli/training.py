@@ -133,6 +133,8 @@ def train(
         str(votes) if votes else (origin.votes if origin else None),
         tuple(teacher or (origin.teachers if origin else ())),
         start or (origin.start if origin else None),
+        str(views_in) if views_in else (origin.views_in if origin else None),
+        save_every if save_every is not None else (origin.save_every if origin else 0.0),
     )
     dataset = early or load_data(
         origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache
@@ -140,10 +142,13 @@ def train(
     if chosen.joint and dataset.votes is None:
         dataset = _with_votes(dataset, Path(origin.path), chosen.name)
     try:
-        run = run_training(dataset, origin, folder, resume=resume, views=views_in, save_every=save_every)
+        run = run_training(dataset, origin, folder, resume=resume)
     except KeyboardInterrupt:
+        begun = (folder / "last.keras").is_file()
         raise Stopped(
-            "Stopped before an epoch was whole, so nothing is kept. The same command begins again."
+            f"Stopped before a further epoch. Go on with: mien train --resume --out {folder}"
+            if begun
+            else "Stopped before an epoch was whole, so nothing is kept. The same command begins again."
         ) from None
     if run.interrupted:
         raise Stopped(
@@ -172,15 +177,7 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     return attach_votes(dataset, votes)
 
 
-def run_training(
-    dataset: Dataset,
-    origin: Origin,
-    folder: Path,
-    *,
-    resume: bool,
-    views: Path | None = None,
-    save_every: float = 0.0,
-) -> Run:
+def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
     """Train with a display, then write the models, the figures and the scores."""
     from mien.cli.training_display import TrainingDisplay
     from mien.data.inspection import require_trainable
@@ -202,9 +199,9 @@ def run_training(
             origin=origin.data(),
             teachers=open_teachers(origin, dataset),
             start=open_start(origin.start),
-            views=views,
+            views=origin.views_in,
             on_preparing=display.on_preparing,
-            save_every=save_every,
+            save_every=origin.save_every,
         )
     if run.interrupted:
         out.print("Stopping: writing the models, figures and scores of the best epoch …")

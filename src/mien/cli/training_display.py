@@ -77,11 +77,14 @@ class TrainingDisplay:
 
     def on_preparing(self, what: str, done: int, whole: int) -> None:
         """Say how far the preparations are."""
-        told = {"views": "changed versions of the pictures", "answers": "of them shown to the teachers"}
+        if what == "waiting":
+            out.print("Waiting for another training, which prepares the same views …")
+            return
+        told = {"views": "views of the pictures prepared", "answers": "views shown to the teachers"}[what]
         if done == whole:
-            out.print(f"{whole} {told[what]}")
+            out.print(f"{whole} {told}")
         elif self._live:
-            self._live.update(f"{done} of {whole} {told[what]}")
+            self._live.update(f"{done} of {whole} {told}")
 
     def on_epoch(self, state: TrainingState) -> None:
         """Print the epoch that ended and draw the curves."""

@@ -12,7 +12,13 @@ from mien.errors import ModelError
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
 
-BUNDLED = {DEFAULT: ("small", None), "small": ("small", None), "ferplus": ("small", "ferplus")}
+BUNDLED = {
+    DEFAULT: ("small", None),
+    "small": ("small", None),
+    "ferplus": ("small", "ferplus"),
+    "large": ("large", None),
+    "large-ferplus": ("large", "ferplus"),
+}
 """Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer."""
 
 RUN_MODEL = "model.onnx"

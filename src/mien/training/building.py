@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
 from mien import __version__
 from mien.card import Head, ModelCard
@@ -17,7 +17,7 @@ from mien.errors import ModelError
 from mien.labels import FERPLUS
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
-from mien.training.networks import HEADS, build_network
+from mien.training.networks import HEADS, REDUCTION, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
 from mien.training.recipe import Recipe
@@ -75,29 +75,36 @@ def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset
         mine.assign(given)
 
 
-def open_teacher(source: str | Path, precision: Precision) -> tuple[KerasClassifier, str]:
-    """A finished Keras network for a student to learn from, and the checksum of its file.
+def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str]:
+    """A finished Keras network for a student to learn from, and a checksum of what it answers by.
 
     Args:
-        source: a `.keras` or `.h5` file or a run folder, whose best network it is.
-        precision: what it computes with; only the network of a run folder can be had in `bfloat16`.
+        path: a `.keras` or `.h5` file.
+        precision: what it is to compute with; a file that holds no recipe computes in float32.
 
     Raises:
-        ModelError: there is none.
+        ModelError: it does not load, or has no model card.
     """
-    path = Path(source)
-    recipe = path / "recipe.json"
-    path = path / "best.keras" if path.is_dir() else path
     teacher = load_classifier(path)
-    if recipe.is_file() and precision == "bfloat16":
-        settings = json.loads(recipe.read_text(encoding="utf-8"))
-        settings.pop("data", None)
-        spec = Recipe.from_dict(settings).network
+    card = teacher.card
+    if card is None:
+        raise ModelError(
+            f"{path}: expected a teacher with a model card, got a file that another program made. "
+            "Export it first: mien export FILE --format onnx --model-labels …"
+        )
+    weights = teacher.network.get_weights()
+    reduced = any(layer.name == REDUCTION for layer in teacher.network.layers)
+    if card.recipe and precision == "bfloat16" and not reduced:
         counts = [int(output.shape[-1]) for output in teacher.network.outputs]
+        spec = Recipe.from_dict(card.recipe).network
         faster = build_network(spec, tuple(counts) if len(counts) > 1 else counts[0], precision=precision)
-        faster.set_weights(teacher.network.get_weights())
+        faster.set_weights(weights)
         teacher = replace(teacher, network=faster)
-    return teacher, hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for part in weights:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    digest.update(repr((precision, card.answers, card.temperature)).encode())
+    return teacher, digest.hexdigest()
 
 
 def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:

@@ -146,16 +146,22 @@ class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         self._tell = tell
         self._epochs = epochs
         self._epoch = 0
+        self._told = 0
+        self._turn = threading.Lock()  # a back end that computes aside calls from threads of its own
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Note the epoch."""
-        self._epoch = epoch
+        self._epoch, self._told = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Tell the function."""
+        """Tell the function, unless it was told of a later batch already."""
         logs = logs or {}
         counts = (self._epoch + 1, self._epochs, batch + 1, self.params["steps"])
-        self._tell(BatchProgress(*counts, float(logs["loss"]), float(logs["accuracy"])))
+        now = BatchProgress(*counts, float(logs["loss"]), float(logs["accuracy"]))
+        with self._turn:
+            if now.batch > self._told:
+                self._told = now.batch
+                self._tell(now)
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
@@ -173,7 +179,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         on_epoch: called with the state after each epoch.
         save_every: seconds that must have passed for another epoch to be saved; the last one always is, and where
             the best network counts, each that is the best so far.
-        epochs: how many there are at most.
+        epochs: where this stretch of the training ends, which is saved too.
     """
 
     def __init__(

@@ -46,6 +46,11 @@ def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> 
     """
     convolutions, heads = _folded_weights(data)
     pairs = _normalised_convolutions(network)
+    if len(pairs) < sum(isinstance(layer, keras.layers.Conv2D) for layer in network.layers):
+        raise ModelError(
+            "Expected a network whose convolutions are all normalised to begin with an ONNX file, got one with squeeze "
+            "and excitation. Begin with its .keras file or run folder."
+        )
     ours = [tuple(conv.kernel.shape) for conv, _ in pairs]
     if not ours or ours != [kernel.shape for kernel, _ in convolutions]:
         raise ModelError(

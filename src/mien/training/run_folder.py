@@ -45,6 +45,8 @@ class Origin:
         votes: the FER+ votes, where they were named.
         teachers: the models that it learns from, as they were named.
         start: what it took its first weights from, as it was named.
+        views_in: the folder of its prepared views, where one was named.
+        save_every: seconds between two savings, at least.
     """
 
     recipe: Recipe
@@ -53,6 +55,8 @@ class Origin:
     votes: str | None = None
     teachers: tuple[str, ...] = ()
     start: str | None = None
+    views_in: str | None = None
+    save_every: float = 0.0
 
     def data(self) -> dict[str, Any]:
         """All but the recipe, as it stands in `recipe.json`."""
@@ -62,6 +66,8 @@ class Origin:
             "votes": self.votes,
             "teachers": list(self.teachers),
             "start": self.start,
+            "views_in": self.views_in,
+            "save_every": self.save_every,
         }
 
 
@@ -77,10 +83,11 @@ def read_origin(folder: str | Path) -> Origin | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         origin = data.pop("data")
-        recipe, teachers = Recipe.from_dict(data), tuple(origin.get("teachers", ()))
         return Origin(
-            recipe, origin["path"], origin["labels"], origin["votes"], teachers, origin.get("start")
-        )
+            Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
+            tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
+            float(origin.get("save_every", 0.0)),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
@@ -124,6 +131,7 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
         save_network(network, folder / name, card)
     write_text(folder / CARD, card.to_json() + "\n")
     if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
+        (folder / ONNX).unlink(missing_ok=True)  # of another epoch, if there is one
         return False
     export_onnx(folder / BEST, folder / ONNX, card)
     return True

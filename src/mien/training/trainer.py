@@ -11,7 +11,6 @@ of its pictures where a recipe leaves out the training pictures that are copies 
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from mien.data.inspection import without_copies
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
+from mien.labels import FERPLUS
 from mien.training.backend import fix_seeds, keep_memory
 from mien.training.batches import TrainingBatches, joint_targets
 from mien.training.building import at_side_of, begin_with, build_model, card_of, network_to_save
@@ -107,7 +107,7 @@ def train(
         start: a Keras file, a run folder or the bytes of an ONNX file of ours whose weights it begins with, in place
             of random ones.
         views: the folder of the prepared views, for a recipe that has them; `views` in the run folder when not given,
-            which is removed at the end of the training.
+            and then they are removed at the end of the training.
         on_preparing: called while they are made, see `Views.prepare`.
         save_every: seconds that must have passed for another epoch to be saved; the last one always is. With a GPU
             an epoch may take no longer than its saving.
@@ -120,11 +120,16 @@ def train(
         ModelError: the folder holds another training, there is nothing to resume, the loss is not a number, or the
             recipe distils and there are no teachers.
     """
+    if recipe.joint and dataset.taxonomy == FERPLUS:
+        raise ModelError(
+            f"Recipe {recipe.name}: it learns the FER+ votes beside FER2013's labels, got FER+'s labels already. "
+            "Leave --labels ferplus out, for its network answers in both, or give --joint 0."
+        )
     if bool(recipe.distil) != bool(teachers):
         raise ModelError(
             f"Recipe {recipe.name}: expected teachers for a training that distils and none for another, got "
             f"{len(teachers or ())} for distil {recipe.distil}. "
-            "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0)."
+            "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0); small-alone needs no teachers."
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +184,7 @@ def _train(
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
     prepared = None
-    if recipe.views:
+    if recipe.views and not _finished(state, recipe):
         prepared = Views(
             views or folder / "views",
             training,
@@ -210,8 +215,8 @@ def _train(
         interrupted = True
         if not state.history:
             raise
-    if not views and not interrupted:
-        shutil.rmtree(folder / "views", ignore_errors=True)
+    if prepared and not views and not interrupted:
+        prepared.remove()
     return Run(folder, recipe, state.history, interrupted)
 
 
@@ -246,7 +251,7 @@ def _fit(
         plateau=plateau,
         on_epoch=on_epoch,
         save_every=save_every,
-        epochs=recipe.epochs,
+        epochs=recipe.side_of(state.epoch)[1],
     )
     reporter = Reporter(on_batch, recipe.epochs) if on_batch else None
     watchers = [

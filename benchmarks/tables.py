@@ -1,0 +1,168 @@
+"""The tables of docs/results/model.md, from what the other scripts measured.
+
+usage: python benchmarks/tables.py [accuracy|seeds|search...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def rows(*lines: list[str]) -> str:
+    """A table of Markdown, the first line its head."""
+    head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
+
+
+def interval(scores: dict[str, Any]) -> str:
+    """Accuracy with its interval."""
+    low, high = scores["accuracy_interval"]
+    return f"{scores['accuracy']:.2%} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def accuracy() -> str:
+    """Beside fer: scores, classes, corruptions."""
+    found = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))["results"]
+    names = [name for name in found if "corruptions" in found[name]]
+    kinds = ("fer2013", "fer2013 with flip TTA", "ferplus")
+    scores = rows(
+        ["PrivateTest", *names],
+        *(
+            [kind]
+            + [
+                f"{interval(found[name][kind])}; without copies {found[name][kind]['duplicate_free']['accuracy']:.2%}; "
+                f"macro-F1 {found[name][kind]['macro_f1']:.3f}; ECE {found[name][kind]['ece']:.3f}"
+                for name in names
+            ]
+            for kind in kinds
+        ),
+    )
+    classes = []
+    for kind in ("fer2013", "ferplus"):
+        told = found["mien"][kind]
+        classes.append(
+            rows(
+                [kind, "precision", "recall", "F1", "n"],
+                *(
+                    [
+                        label,
+                        f"{row['precision']:.3f}",
+                        f"{row['recall']:.3f}",
+                        f"{row['f1']:.3f}",
+                        str(row["support"]),
+                    ]
+                    for label, row in told["per_class"].items()
+                ),
+            )
+        )
+    strengths = range(len(next(iter(found["mien"]["corruptions"].values()))))
+    corrupted = rows(
+        ["corruption", *(f"{name} {strength + 1}" for name in names for strength in strengths)],
+        *(
+            [kind, *(f"{row['accuracy']:.1%}" for name in names for row in found[name]["corruptions"][kind])]
+            for kind in found["mien"]["corruptions"]
+        ),
+    )
+    means = []
+    for name in names:
+        every = [row["accuracy"] for kind in found[name]["corruptions"].values() for row in kind]
+        means.append(f"{name}: mean of all {len(every)} {sum(every) / len(every):.1%}")
+    return "\n\n".join([scores, *classes, corrupted, *means])
+
+
+def seeds() -> str:
+    """Every seed, mean and spread, ensembles."""
+    found = json.loads((RESULTS / "seeds.json").read_text(encoding="utf-8"))
+    lines = [[found["split"], "FER2013", "with flip TTA", "without copies", "macro-F1", "FER+", "macro-F1"]]
+
+    def line(name: str, row: dict[str, Any]) -> list[str]:
+        seven, eight = row["fer2013"], row["ferplus"]
+        return [
+            name, interval(seven), f"{row['fer2013 with flip TTA']['accuracy']:.2%}",
+            f"{seven['accuracy_without_copies']:.2%}", f"{seven['macro_f1']:.3f}",
+            interval(eight), f"{eight['macro_f1']:.3f}",
+        ]  # fmt: skip
+
+    def middle(pair: list[float], scale: float = 100, digits: int = 2) -> str:
+        return f"{scale * pair[0]:.{digits}f} ± {scale * pair[1]:.{digits}f}"
+
+    for group, result in found["results"].items():
+        lines += [line(name, row) for name, row in result.get("models", {}).items()]
+        if "spread" in result:
+            seven, eight = result["spread"]["fer2013"], result["spread"]["ferplus"]
+            lines.append(
+                [
+                    f"**{group}, mean ± deviation**",
+                    middle(seven["accuracy"]),
+                    middle(result["spread"]["fer2013 with flip TTA"]["accuracy"]),
+                    middle(seven["accuracy_without_copies"]),
+                    middle(seven["macro_f1"], 1, 3),
+                    middle(eight["accuracy"]),
+                    middle(eight["macro_f1"], 1, 3),
+                ]
+            )
+        lines.append(line(f"{group}, ensemble", result["ensemble"]))
+    return rows(*lines)
+
+
+def search() -> str:
+    """Networks with their cost, and what one change to the recipe does."""
+    found = json.loads((RESULTS / "search.json").read_text(encoding="utf-8"))
+    scores = {
+        name.rpartition(", seed")[0]: row["public_accuracy"] for name, row in found["trainings"].items()
+    }
+    base = scores["network: small"]
+    networks = rows(
+        [
+            "network",
+            "parameters",
+            "multiply-adds",
+            "int8 file",
+            "faces a second, one thread",
+            "PublicTest, on the budget",
+        ],
+        *(
+            [
+                name,
+                f"{facts['parameters']:,}",
+                f"{facts['multiply_adds'] / 1e6:.0f} M",
+                f"{facts['bytes'] / 1e6:.2f} MB",
+                f"{facts['faces_a_second']:,}",
+                f"{scores[f'network: {name}']:.2%}",
+            ]
+            for name, facts in found["networks"].items()
+            if f"network: {name}" in scores
+        ),
+    )
+    changes = {
+        name.removeprefix("recipe: "): score for name, score in scores.items() if name.startswith("recipe: ")
+    }
+    parts = rows(
+        ["recipe `small` on the budget", "PublicTest", "difference"],
+        ["all of it", f"{base:.2%}", ""],
+        *(
+            [name, f"{score:.2%}", f"{100 * (score - base):+.2f}"]
+            for name, score in sorted(changes.items(), key=lambda item: -item[1])
+        ),
+    )
+    return f"{networks}\n\n{parts}"
+
+
+TABLES = {"accuracy": accuracy, "seeds": seeds, "search": search}
+
+
+def main() -> None:
+    """Print them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], default=[])
+    for name in parser.parse_args().tables or TABLES:
+        print(TABLES[name](), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
