@@ -1,12 +1,12 @@
 """Accuracy of a model of mien beside another package's, clean and corrupted, in one run.
 
 usage: python benchmarks/accuracy.py --data fer2013.csv --votes FERPlus [--split PublicTest] [--model default]
-       [--fer PYTHON_WITH_FER] [--beside MODEL...] [--out benchmarks/results/accuracy.json]
+       [--also MODEL...] [--fer PYTHON_WITH_FER] [--out benchmarks/results/accuracy.json]
 
 FER2013 in seven classes, with and without flip TTA, and without the pictures that have a copy in another split; the
 FER+ majority in eight; then every corruption of `corruptions.py` at three strengths, in seven classes. `fer` gets the
-same crops, enlarged to the 64 pixels that its network takes, in a process of its own. With `--beside` the ensemble of
-the model and those is judged too.
+same crops, enlarged to the 64 pixels that its network takes, in a process of its own. Models named with `--also`
+are judged likewise.
 """
 
 from __future__ import annotations
@@ -73,9 +73,15 @@ def judge(
     return {name: scores[name] for name in _KEPT}
 
 
-def averaged(members: list[Predict]) -> Predict:
-    """An ensemble: the mean of what its members say."""
-    return lambda crops: np.mean([predict(crops) for predict in members], axis=0)
+def both(name: str) -> tuple[Predict, Predict]:
+    """A model of mien as it answers in seven classes and in eight."""
+    classifier = mien.Classifier(name)
+    if "ferplus" not in classifier.taxonomies:
+        return classifier.probabilities, without_contempt(classifier.probabilities)
+    return (
+        classifier.answering_in("fer2013").probabilities,
+        classifier.answering_in("ferplus").probabilities,
+    )
 
 
 def without_contempt(predict: Predict) -> Predict:
@@ -144,28 +150,15 @@ def main() -> None:
     parser.add_argument("--split", default="PublicTest")
     parser.add_argument("--model", default="default")
     parser.add_argument("--fer", metavar="PYTHON")
-    parser.add_argument("--beside", metavar="MODEL", action="append", default=[])
+    parser.add_argument("--also", metavar="MODEL", action="append", default=[])
     parser.add_argument("--no-corruptions", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     dataset = mien.load(options.data, votes=options.votes)
-    classifier = mien.Classifier(options.model)
-    eight = classifier.answering_in("ferplus") if "ferplus" in classifier.taxonomies else None
-    models = {
-        "mien": (
-            classifier.probabilities,
-            eight.probabilities if eight else without_contempt(classifier.probabilities),
-        )
-    }
+    models = {"mien": both(options.model), **{name: both(name) for name in options.also}}
     if options.fer:
         fer = fer_through(options.fer)
         models["fer"] = (fer, without_contempt(fer))
-    if options.beside:
-        members = [classifier, *(mien.Classifier(name) for name in options.beside)]
-        models["ensemble"] = (
-            averaged([one.answering_in("fer2013").probabilities for one in members]),
-            averaged([one.answering_in("ferplus").probabilities for one in members]),
-        )
     results = {
         name: measure(*predicts, dataset, options.split, with_corruptions=not options.no_corruptions)
         for name, predicts in models.items()
@@ -174,7 +167,7 @@ def main() -> None:
     if options.out:
         document = {
             "split": options.split,
-            "model": classifier.card.name,
+            "model": mien.Classifier(options.model).card.name,
             "machine": describe_machine(("mien", "onnxruntime", "numpy")),
             "results": results,
         }

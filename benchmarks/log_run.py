@@ -1,9 +1,9 @@
 """Add trainings to the log of runs: one row each, good or bad, so that no choice is made in the dark.
 
-usage: python benchmarks/log_run.py RUN... [--note TEXT] [--log docs/results/runs.csv]
+usage: python benchmarks/log_run.py RUN... [--note TEXT] [--machine TEXT] [--log docs/results/runs.csv]
 
-A row that has the same run folder's name, recipe and seed is replaced. PrivateTest stands in a row only if
-`mien evaluate RUN --split PrivateTest` was run on it.
+`--machine` names the machine that trained, where it is not this one. A row that has the same run folder's name, recipe
+and seed is replaced. PrivateTest stands in a row only if `mien evaluate RUN --split PrivateTest` was run on it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMNS = (
 _KEY = ("run", "recipe", "seed")
 
 
-def row_of(run: Path, note: str) -> dict[str, Any]:
+def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
     """What a run folder says of its training."""
     from mien.training.recipe import Recipe
     from mien.training.recipes import RECIPES
@@ -41,7 +41,7 @@ def row_of(run: Path, note: str) -> dict[str, Any]:
         if published is None
         else [n for n in recipe.differences(published) if n not in ("seed", "precision")]
     )
-    machine = describe_machine(())
+    here = describe_machine(())
     return {
         "date": datetime.fromtimestamp((run / "state.json").stat().st_mtime, UTC).date().isoformat(),
         "run": run.name,
@@ -58,7 +58,7 @@ def row_of(run: Path, note: str) -> dict[str, Any]:
         "public_accuracy": f"{best['val_accuracy']:.4f}",
         "private_accuracy": f"{scores['accuracy']:.4f}" if scores else "not read",
         "private_duplicate_free": f"{scores['duplicate_free']['accuracy']:.4f}" if scores else "not read",
-        "machine": f"{machine['processor']}, {machine['cores']} cores, {state['backend']}",
+        "machine": f"{machine or '{processor}, {cores} cores'.format(**here)}, {state['backend']}",
         "note": note,
     }
 
@@ -70,6 +70,7 @@ def main() -> None:
     )
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--note", default="")
+    parser.add_argument("--machine")
     parser.add_argument("--log", type=Path, default=Path("docs/results/runs.csv"))
     options = parser.parse_args()
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -77,7 +78,7 @@ def main() -> None:
         with options.log.open(newline="", encoding="utf-8") as file:
             rows = {tuple(str(row[name]) for name in _KEY): row for row in csv.DictReader(file)}
     for run in options.runs:
-        row = row_of(run, options.note)
+        row = row_of(run, options.note, options.machine)
         rows[tuple(str(row[name]) for name in _KEY)] = row
     with options.log.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)

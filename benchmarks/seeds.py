@@ -83,7 +83,7 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
         kind: {
             name: [
                 statistics.mean(row[kind][name] for row in rows),
-                statistics.stdev(row[kind][name] for row in rows) if len(rows) > 1 else 0.0,
+                statistics.stdev(row[kind][name] for row in rows),
             ]
             for name in ("accuracy", "accuracy_without_copies", "macro_f1")
         }
@@ -126,7 +126,10 @@ def main() -> None:
         rows = {stem: judged([member], dataset, options.split) for stem, member in members.items()}
         for stem, row in rows.items():
             show(stem, row)
-        results[name] = {"models": rows, "spread": spread(list(rows.values()))}
+        results[name] = {"models": rows}
+        if len(rows) == 1:
+            continue
+        results[name]["spread"] = spread(list(rows.values()))
         results[name]["ensemble"] = judged(list(members.values()), dataset, options.split)
         show(f"{name}, mean of {len(rows)}", results[name]["spread"])
         show(f"{name}, ensemble", results[name]["ensemble"])

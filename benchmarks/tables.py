@@ -93,6 +93,8 @@ def seeds() -> str:
 
     for group, result in found["results"].items():
         lines += [line(name, row) for name, row in result.get("models", {}).items()]
+        if len(result.get("models", "many")) == 1:
+            continue
         if "spread" in result:
             seven, eight = result["spread"]["fer2013"], result["spread"]["ferplus"]
             lines.append(
