@@ -78,7 +78,7 @@ def test_mixup_mixes_pictures_and_targets_alike(epoch: int) -> None:
 
 
 def test_augmentation_depends_on_seed_epoch_and_batch_alone(dataset: Dataset) -> None:
-    recipe = get_recipe("small").with_options(batch_size=16, joint=0.0)
+    recipe = get_recipe("small-alone").with_options(batch_size=16, joint=0.0)
     first, again = (TrainingBatches(dataset, recipe) for _ in range(2))
     first.start_epoch(2)
     again.start_epoch(1)
