@@ -263,6 +263,7 @@ def test_a_file_in_place_of_a_folder_is_told_before_any_work(tmp_path: Path, com
     assert (tmp_path / "photo.jpg").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
     is_one_sentence(
         mien("train", "--resume", cwd=tmp_path), "Expected a training to resume in runs/, found none"

@@ -205,6 +205,7 @@ def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset:
     assert len(read_state(tmp_path / "run" / "last.keras").history) == 2
 
 
+@pytest.mark.slow
 def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dataset) -> None:
     saved: list[int] = []
 
