@@ -43,7 +43,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Adam's first rate (plateau) or peak (cosine).")
+        float | None, typer.Option(help="The rate at the start (plateau) or its peak (cosine).")
     ] = None,
     schedule: Annotated[
         str | None, typer.Option(metavar="plateau|cosine", help="How the rate falls.")
