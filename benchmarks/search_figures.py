@@ -80,8 +80,9 @@ def front_figure(found: dict[str, Any]) -> Figure:
                 va="top",
                 color=INK,
                 fontsize=9.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
-        axes.margins(x=0.16, y=0.2)
+        axes.margins(x=0.24, y=0.2)
         axes.set(xlabel="faces a second, int8, one thread", ylabel="accuracy on PublicTest, %")
         subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels"
         head(axes, "Accuracy against speed", subtitle)
@@ -107,7 +108,7 @@ def parts_figure(found: dict[str, Any]) -> Figure:
             gain = mean(gains[name])
             axes.barh(row, gain, height=0.55, color=VERMILION if gain < 0 else BLUE)
             axes.annotate(
-                f"{gain:+.1f}", (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
+                f"{gain:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0"), (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
                 ha="right" if gain < 0 else "left", va="center", color=INK,
             )  # fmt: skip
         axes.set_yticks(range(len(order)), order)
