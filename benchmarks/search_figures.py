@@ -44,6 +44,12 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+def signed(points: float) -> str:
+    """Points with their sign, none for what rounds to nothing."""
+    text = f"{points:+.1f}"
+    return "0.0" if text in {"-0.0", "+0.0"} else text
+
+
 def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
     """Those that no other beats in both, from the fastest on."""
     best, front = -1.0, []
@@ -108,7 +114,7 @@ def parts_figure(found: dict[str, Any]) -> Figure:
             gain = mean(gains[name])
             axes.barh(row, gain, height=0.55, color=VERMILION if gain < 0 else BLUE)
             axes.annotate(
-                f"{gain:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0"), (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
+                signed(gain), (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
                 ha="right" if gain < 0 else "left", va="center", color=INK,
             )  # fmt: skip
         axes.set_yticks(range(len(order)), order)
