@@ -135,10 +135,9 @@ def search() -> str:
                 f"{facts['multiply_adds'] / 1e6:.0f} M",
                 f"{facts['bytes'] / 1e6:.2f} MB",
                 f"{facts['faces_a_second']:,}",
-                f"{scores[f'network: {name}']:.2%}",
+                f"{scores[key]:.2%}" if (key := f"network: {name}") in scores else "not trained",
             ]
             for name, facts in found["networks"].items()
-            if f"network: {name}" in scores
         ),
     )
     changes = {
