@@ -81,12 +81,12 @@ def front_figure(found: dict[str, Any]) -> Figure:
             axes.annotate(
                 label,
                 (speed, accuracy),
-                (8, -4),
+                (9, 4) if name in front else (-9, -4),
                 textcoords="offset points",
-                va="top",
+                ha="left" if name in front else "right",
+                va="bottom" if name in front else "top",
                 color=INK,
                 fontsize=9.5,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
         axes.margins(x=0.24, y=0.2)
         axes.set(xlabel="faces a second, int8, one thread", ylabel="accuracy on PublicTest, %")
