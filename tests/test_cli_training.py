@@ -359,7 +359,18 @@ def test_the_bundled_model_learns_another_label_set(tmp_path: Path) -> None:
         place = tmp_path / "faces" / FERPLUS.classes[label] / f"{i}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         write_image(place, np.repeat(picture[..., None], 3, axis=2))
-    recipe = ("--recipe", "small", "--joint", 0, "--from", "small", "--epochs", 1, "--learning-rate", 1e-9)
+    recipe = (
+        "--recipe",
+        "small-alone",
+        "--joint",
+        0,
+        "--from",
+        "small",
+        "--epochs",
+        1,
+        "--learning-rate",
+        1e-9,
+    )
     data = ("--data", tmp_path / "faces", "--labels", "ferplus")
     done = mien("train", *data, *recipe, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
