@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mien.training.callbacks import BatchProgress
     from mien.training.recipe import Recipe
     from mien.training.state import TrainingState
+    from mien.training.views import Tell
 
 VALIDATION_BATCH = 256
 LOCK = ".lock"
@@ -89,7 +90,7 @@ def train(
     teachers: Mapping[str, Teacher] | None = None,
     start: str | Path | bytes | None = None,
     views: str | Path | None = None,
-    on_preparing: Callable[[str, int, int], object] | None = None,
+    on_preparing: Tell | None = None,
     save_every: float = 0.0,
 ) -> Run:
     """Train a network and keep every whole epoch of it.
@@ -163,7 +164,7 @@ def _train(
     teachers: Mapping[str, Teacher],
     start: str | Path | bytes | None,
     views: str | Path | None,
-    on_preparing: Callable[[str, int, int], object] | None,
+    on_preparing: Tell | None,
     save_every: float,
 ) -> Run:
     if recipe.drop_copies:
