@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from mien.errors import DataError
@@ -135,3 +135,50 @@ def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], tuple
 def test_the_examples_of_the_docstring_hold() -> None:
     failed, attempted = doctest.testmod(calibration)
     assert (failed, attempted > 0) == (0, True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 8), st.integers(0, 99))
+def test_biases_equal_those_of_a_general_optimizer(classes: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    p, true = sampled(300, classes, 1.5, seed)
+    shifted = softmax(np.log(p) + random.normal(0, 0.7, classes), axis=1)
+    n = len(true)
+
+    def loss(found: np.ndarray) -> float:
+        logs = log_softmax(found[-1] * np.log(shifted) + found[:-1], axis=1)[np.arange(n), true]
+        return -logs.mean() + (found[:-1] ** 2).sum() / (2 * n * 0.5**2)
+
+    best = minimize(loss, [*np.zeros(classes), 1.0], method="BFGS", options={"gtol": 1e-8}).x
+    theirs = best[:-1] / best[-1]
+    np.testing.assert_allclose(calibration.fit_biases(shifted, true), theirs - theirs.mean(), atol=1e-3)
+
+
+def test_biases_mend_a_model_that_answers_some_classes_too_often() -> None:
+    p, true = sampled(6000, 4, seed=1)
+    known = np.array([0.9, -0.5, 0.1, -0.5])
+    crooked = calibration.apply_biases(p, known)
+    biases = calibration.fit_biases(crooked, true)
+    np.testing.assert_allclose(biases, -known, atol=0.12)
+    mended = calibration.apply_biases(crooked, biases)
+    np.testing.assert_allclose(mended.sum(axis=1), 1)
+    assert (mended.argmax(axis=1) == true).mean() > (crooked.argmax(axis=1) == true).mean() + 0.02
+    assert calibration.expected_calibration_error(mended, true) < 0.02
+
+
+def test_biases_of_extreme_probabilities_are_numbers() -> None:
+    sure = np.eye(3)[[0, 1, 2, 0]]
+    for true in ([0, 1, 2, 0], [1, 2, 0, 1], [0, 0, 0, 0]):
+        assert np.isfinite(calibration.fit_biases(sure, np.array(true))).all()
+    with pytest.raises(DataError, match="one picture or more"):
+        calibration.fit_biases(sure, np.array([0]))
+    with pytest.raises(DataError, match=r"biases \(classes,\)"):
+        calibration.apply_biases(sure, np.zeros(1))
+
+
+def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
+    true = np.repeat([0, 1, 2], [1500, 900, 600])
+    biases = calibration.fit_biases(np.full((3000, 3), 1 / 3), true)
+    np.testing.assert_allclose(
+        calibration.apply_biases(np.full((1, 3), 1 / 3), biases), [[0.5, 0.3, 0.2]], atol=0.01
+    )

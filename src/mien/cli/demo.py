@@ -86,7 +86,7 @@ def _draw(folder: Path) -> Dataset:
 def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *, small: bool) -> Run:
     from dataclasses import replace
 
-    from mien.cli.training import run_training
+    from mien.cli.running import run_training
     from mien.training.networks import Classic
     from mien.training.recipes import get_recipe
     from mien.training.run_folder import Origin, read_origin

@@ -20,7 +20,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
 
     from mien.evaluation.figures import choose_samples, plot_confusion, plot_curves, plot_samples
     from mien.files import write_text
-    from mien.training.run_folder import BEST, load_best, write_models
+    from mien.training.run_folder import BEST, EVALUATION, load_best, write_models
 
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
@@ -43,7 +43,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
         evaluation.images[chosen], evaluation.true[chosen], evaluation.probabilities[chosen], evaluation.labels,
         run.folder / "samples.png",
     )  # fmt: skip
-    write_text(run.folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    write_text(run.folder / EVALUATION, json.dumps(evaluation.to_dict(), indent=1) + "\n")
     print_evaluation(
         evaluation,
         LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, best.card),

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.finishing import finish_run
 from mien.cli.models import prepare_keras
 from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
-from mien.cli.screen import Stopped, counts_table, out
-from mien.cli.teaching import open_start, open_teachers
+from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.training.recipe import Recipe
     from mien.training.run_folder import Origin
-    from mien.training.trainer import Run
 
 
 def train(
@@ -37,7 +34,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="classic, classic-short, compact, small, small-alone, large, teacher, teacher-fine or teacher-deep.",
+            help="classic, classic-short, compact, small-alone, small, large, or what these two build on: small-first, "
+            "teacher, teacher-fine, teacher-deep.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
@@ -63,7 +61,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="A model to learn from: ONNX, Keras, run folder or bundled; may be given more than once.",
+            help="A model to learn from: ONNX, Keras, run folder or bundled; may be given more than once. "
+            "Without any, those that the recipe names are trained first.",
         ),
     ] = None,
     distil: Annotated[
@@ -122,10 +121,12 @@ def train(
     }  # fmt: skip
     early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
     prepare_keras(backend)  # after the data: a table at fault need not wait for it
+    from mien.cli.running import run_training, with_forerunners
     from mien.training.run_folder import Origin  # brings Keras
 
+    given = {name: value for name, value in options.items() if value is not None}
     folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)
-    chosen = _choose_recipe(origin, recipe, {k: v for k, v in options.items() if v is not None}, mixup)
+    chosen = _choose_recipe(origin, recipe, given, mixup)
     origin = Origin(
         chosen,
         data or (origin.path if origin else "synthetic"),
@@ -142,6 +143,8 @@ def train(
     if chosen.joint and dataset.votes is None:
         dataset = _with_votes(dataset, Path(origin.path), chosen.name)
     try:
+        if not resume:
+            origin = with_forerunners(dataset, origin, folder, given)
         run = run_training(dataset, origin, folder, resume=resume)
     except KeyboardInterrupt:
         begun = (folder / "last.keras").is_file()
@@ -177,60 +180,19 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     return attach_votes(dataset, votes)
 
 
-def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
-    """Train with a display, then write the models, the figures and the scores."""
-    from mien.cli.training_display import TrainingDisplay
-    from mien.data.inspection import require_trainable
-    from mien.training import trainer
-
-    dataset = with_validation(dataset)
-    require_trainable(dataset)
-    out.print(counts_table({k: v for k, v in dataset.counts().items() if k != "PrivateTest"}))
-    recipe = origin.recipe
-    out.print(f"Recipe {recipe.name}, seed {recipe.seed}; the run folder is {folder}")
-    with TrainingDisplay(folder) as display:
-        run = trainer.train(
-            dataset,
-            recipe,
-            folder,
-            resume=resume,
-            on_batch=display.on_batch,
-            on_epoch=display.on_epoch,
-            origin=origin.data(),
-            teachers=open_teachers(origin, dataset),
-            start=open_start(origin.start),
-            views=origin.views_in,
-            on_preparing=display.on_preparing,
-            save_every=origin.save_every,
-        )
-    if run.interrupted:
-        out.print("Stopping: writing the models, figures and scores of the best epoch …")
-    finish_run(run, dataset)
-    return run
-
-
-def with_validation(dataset: Dataset) -> Dataset:
-    """The data set, with a tenth of Training held out as PublicTest where it has no such split."""
-    from mien.data.dataset import PUBLIC_TEST
-    from mien.data.inspection import hold_out
-
-    if (dataset.split == PUBLIC_TEST).any():
-        return dataset
-    out.print(
-        "There is no validation split; a tenth of the training pictures, never parting copies, serves as one."
-    )
-    return hold_out(dataset)
-
-
 def _find_run(
     folder: Path | None, recipe: str | None, labels: str | None, seed: int | None, *, resume: bool
 ) -> tuple[Path, Origin | None]:
+    from mien.cli.running import folder_of
+    from mien.training.recipes import get_recipe
     from mien.training.run_folder import read_origin
 
     asked = folder is not None or bool(recipe or labels or seed)
     if resume and not asked:
         folder = _newest_run()
-    folder = folder or Path("runs") / f"{recipe or 'classic'}-{labels or 'fer2013'}-seed{seed or 0}"
+    if folder is None:
+        begun = get_recipe(recipe or "classic").with_options(seed=seed)
+        folder = Path("runs") / folder_of(begun, labels or "fer2013")
     origin = read_origin(folder) if resume else None
     if resume and origin is None and not asked:
         raise ModelError(

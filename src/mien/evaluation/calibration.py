@@ -7,7 +7,14 @@ Modern Neural Networks" (https://arxiv.org/abs/1706.04599):
     p_T = softmax(log(p) / T)
 
 `log(p)` stands in for the logits: it differs from them by one constant a row, which softmax does not see.
-A temperature never changes which class is likeliest. Fit it on the split that selects, never on the test.
+A temperature never changes which class is likeliest. Biases, one a class, may: they mend a model that answers some
+classes too often and others too seldom, as one does that learned from votes and is asked for their majority
+("vector scaling" in Guo et al., here with one scale for all classes; Alexandari et al. 2020,
+https://arxiv.org/abs/1901.06852):
+
+    p_b = softmax(log(p) + b)
+
+Fit either on the split that selects, never on the test.
 
 >>> import numpy as np
 >>> p = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
@@ -39,6 +46,10 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 _TINY = 1e-12  # stands for a probability that underflowed to 0, whose logarithm would be infinite
 _HALVINGS = 60  # of log T, from a width of 6 down to the limit of float64
+_BIAS_SPREAD = (
+    0.5  # standard deviation that biases are expected to have, which holds those of rare classes back
+)
+_STEPS = 50  # of Newton's method at most, which needs about eight
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +155,92 @@ def apply_temperature(probabilities: NDArray[np.floating[Any]], temperature: flo
     if not 0 < temperature < np.inf:
         raise DataError(f"Expected a temperature above 0, got {temperature}.")
     return _softmax(_logits(probabilities) / temperature)
+
+
+def fit_biases(
+    probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """The biases, together with a scale of all logits, that have the least log loss, held back by a normal prior.
+
+    The loss, that of `softmax(scale * log(p) + c)` with the prior on c, is convex; Newton's method finds its place, and
+    b = c / scale. The scale is found only to be left out again: fit a temperature afterwards.
+
+    Args:
+        probabilities: (n, classes), each row summing to 1; of the split that selects, not of the test.
+        true: class indices (n,).
+
+    Returns:
+        float64 (classes,), to be added to the logits; their sum is 0.
+
+    Raises:
+        DataError: shapes do not fit or there is no picture.
+    """
+    _check(probabilities, true)
+    logits = _logits(probabilities)
+    n, classes = logits.shape
+    held = np.diag([*np.full(classes, 1 / (n * _BIAS_SPREAD**2)), 1e-9])
+    middle = np.array([*np.zeros(classes), 1.0])  # no biases, then the scale that changes nothing
+    found = middle
+    loss = _scaled_loss(logits, true, found, held)
+    for _ in range(_STEPS):
+        p = _softmax(found[-1] * logits + found[:-1])
+        wrong = p.copy()
+        wrong[np.arange(n), true] -= 1
+        slope = np.array([*wrong.mean(axis=0), (wrong * logits).sum(axis=1).mean()]) + held @ (found - middle)
+        bend = np.empty((classes + 1, classes + 1))
+        bend[:-1, :-1] = np.diag(p.mean(axis=0)) - p.T @ p / n
+        expected = (p * logits).sum(axis=1, keepdims=True)
+        bend[-1, :-1] = bend[:-1, -1] = (p * (logits - expected)).mean(axis=0)
+        bend[-1, -1] = (p * logits**2).sum(axis=1).mean() - (expected**2).mean()
+        step = np.linalg.solve(bend + held, slope)
+        share = 1.0
+        while share > 1e-6 and _scaled_loss(logits, true, found - share * step, held) > loss:
+            share /= 2
+        found = found - share * step
+        gained, loss = loss, _scaled_loss(logits, true, found, held)
+        if gained - loss < 1e-12:
+            break
+    biases = found[:-1] / max(found[-1], 1 / HOTTEST)
+    return np.asarray(biases - biases.mean())
+
+
+def apply_biases(
+    probabilities: NDArray[np.floating[Any]], biases: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Answer some classes more often and others less: `softmax(log(p) + b)`.
+
+    Args:
+        probabilities: (n, classes), each row summing to 1.
+        biases: (classes,), added to the logits.
+
+    Returns:
+        float64 (n, classes), each row summing to 1.
+
+    Raises:
+        DataError: there is not one bias a class.
+    """
+    if probabilities.ndim != 2 or biases.shape != probabilities.shape[1:]:
+        raise DataError(
+            "Expected probabilities (n, classes) and biases (classes,), "
+            f"got shapes {probabilities.shape} and {biases.shape}."
+        )
+    return _softmax(_logits(probabilities) + biases)
+
+
+def _scaled_loss(
+    logits: NDArray[np.float64],
+    true: NDArray[np.integer[Any]],
+    found: NDArray[np.float64],
+    held: NDArray[np.float64],
+) -> float:
+    """The mean log loss under biases and a scale, and what the prior adds to it."""
+    scaled = found[-1] * logits + found[:-1]
+    highest = scaled.max(axis=1)
+    logs = (
+        scaled[np.arange(len(true)), true] - highest - np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
+    )
+    away = found - np.eye(len(found))[-1]
+    return float(-logs.mean() + away @ held @ away / 2)
 
 
 def _check(probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]) -> None:

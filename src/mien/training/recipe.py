@@ -10,7 +10,8 @@ from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
 from mien.training.networks import NetworkSpec, Precision, get_network
 
-_NOTES = frozenset({"command", "cost", "expected"})
+_NOTES = frozenset({"command", "cost", "expected", "teachers", "start"})
+"""What does not change a training: a run folder keeps by itself whom it learned from and what it began with."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ class Recipe:
         distil: share of each target that is what teachers say of the same changed picture (Hinton et al. 2015,
             https://arxiv.org/abs/1503.02531); 0 for a training without teachers.
         views: how many changed versions of each training picture there are, prepared before the training (see
-            `mien.training.views`); after that many epochs they come again, each with half a chance mirrored. 0: every
-            epoch has new ones, made while it trains.
+            `mien.training.views`), no more than there are epochs; after that many epochs they come again, each with half
+            a chance mirrored. 0: every epoch has new ones, made while it trains.
         drop_copies: leave training pictures out of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weighs each picture by the rarity of its class, `none` does not.
         precision: the numbers the network computes with while it trains. `bfloat16` halves the time on processors
             that have it (AVX512-BF16, AMX) and on GPUs; what is saved is a float32 network all the same.
         seed: fixes the first weights, the order of the pictures, the augmentation and the dropout.
+        teachers: recipes that `mien train` trains first, whose networks teach where the command names no others.
+        start: likewise the recipe whose network it begins with, in place of random weights.
         command: the command that this recipe stands for.
         cost: what it took, and on which machine.
         expected: the score to expect, with data and split.
@@ -83,6 +86,8 @@ class Recipe:
     class_weights: Literal["none", "balanced"] = "none"
     precision: Precision = "float32"
     seed: int = 0
+    teachers: tuple[str, ...] = ()
+    start: str = ""
     command: str = ""
     cost: str = ""
     expected: str = ""
@@ -125,7 +130,7 @@ class Recipe:
         return data
 
     def settings(self) -> dict[str, Any]:
-        """What it does, without the notes on the command, cost and score of the run that it stands for."""
+        """What it does, without the notes on what it builds on and on the run that it stands for."""
         return {name: value for name, value in self.to_dict().items() if name not in _NOTES}
 
     @classmethod
@@ -142,6 +147,7 @@ class Recipe:
             data["network"] = spec(**{key: _frozen(value) for key, value in network.items()})
             data["sides"] = tuple((side, epochs) for side, epochs in data["sides"])
             data["augmentation"] = Augmentation(**data["augmentation"])
+            data["teachers"] = tuple(data.get("teachers", ()))
             return cls(**data)
         except (KeyError, TypeError) as error:
             raise ModelError(f"This recipe does not have the fields of a recipe ({error}).") from error

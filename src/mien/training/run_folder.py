@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.training.saving import KerasClassifier
 
-BEST, LAST, LEGACY, ONNX, CARD = (
+BEST, LAST, LEGACY, ONNX, CARD, EVALUATION = (
     "best.keras",
     "last.keras",
     "facial_emotions_model.h5",
     "model.onnx",
     "card.json",
+    "evaluation.json",
 )
 
 
@@ -97,6 +98,12 @@ def read_origin(folder: str | Path) -> Origin | None:
 def read_history(folder: str | Path) -> list[dict[str, float]]:
     """The rows of a run's epochs."""
     return read_state(Path(folder) / LAST).history
+
+
+def is_whole(folder: str | Path) -> bool:
+    """Whether a training has ended by itself and all that follows its last epoch is written."""
+    last = Path(folder) / LAST
+    return last.is_file() and (Path(folder) / EVALUATION).is_file() and read_state(last).finished
 
 
 def load_best(folder: str | Path) -> KerasClassifier:

@@ -49,6 +49,12 @@ class TrainingState:
         return len(self.history)
 
     @property
+    def finished(self) -> bool:
+        """Whether no epoch is left, or early stopping has ended it."""
+        stopped_early = self.stopping.get("wait", 0) >= self.recipe["stopping_patience"]
+        return bool(stopped_early or self.epoch >= self.recipe["epochs"])
+
+    @property
     def select(self) -> Literal["loss", "last"]:
         """Which epoch's network is kept: that with the lowest validation loss, or the last."""
         return "last" if self.recipe.get("select") == "last" else "loss"

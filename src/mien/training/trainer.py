@@ -37,6 +37,7 @@ from mien.training.callbacks import (
 )
 from mien.training.objective import keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
+from mien.training.run_folder import EVALUATION
 from mien.training.saving import load_network
 from mien.training.views import Views
 
@@ -130,7 +131,7 @@ def train(
         raise ModelError(
             f"Recipe {recipe.name}: expected teachers for a training that distils and none for another, got "
             f"{len(teachers or ())} for distil {recipe.distil}. "
-            "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0); small-alone needs no teachers."
+            "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0)."
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,20 +185,24 @@ def _train(
         begin_with(model, start, training)
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
+    if not state.finished:
+        (folder / EVALUATION).unlink(
+            missing_ok=True
+        )  # of an earlier stop; with it, the folder would look whole
     prepared = None
-    if recipe.views and not _finished(state, recipe):
+    if recipe.views and not state.finished:
         prepared = Views(
             views or folder / "views",
             training,
             recipe.augmentation,
-            recipe.views,
+            min(recipe.views, recipe.epochs),
             teachers,
             joint=bool(recipe.joint),
         )
         prepared.prepare(on_preparing)
     interrupted = False
     try:
-        while not _finished(state, recipe):
+        while not state.finished:
             model = at_side_of(model, recipe, training, state.epoch)
             batches = TrainingBatches(training, recipe, tuple(teachers.values()), prepared)
             _fit(
@@ -278,8 +283,3 @@ def _fit(
     except KeyboardInterrupt:
         del state.history[keeper.saved :]  # what is not on disk is not kept
         raise
-
-
-def _finished(state: TrainingState, recipe: Recipe) -> bool:
-    stopped_early = state.stopping.get("wait", 0) >= recipe.stopping_patience
-    return stopped_early or state.epoch >= recipe.epochs

@@ -1,0 +1,164 @@
+"""What a recipe builds on is trained first, once, and only where all that is there already fits."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mien.cli import running
+from mien.cli.screen import Stopped
+from mien.errors import ModelError
+from mien.training.recipes import get_recipe
+from mien.training.run_folder import Origin, is_whole, read_origin
+from mien.training.state import TrainingState
+
+TEACHERS = ("teacher-fer2013-seed0", "teacher-fine-fer2013-seed1", "teacher-deep-fer2013-seed2")
+ALL = (*TEACHERS, "large-fer2013-seed0", "small-first-fer2013-seed3")
+
+
+class Trainings:
+    """Stands in for trainings: writes what a run folder is known by, and remembers the calls."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, Origin, bool]] = []
+        self.interrupt: str | None = None
+
+    def __call__(self, _: Any, origin: Origin, folder: Path, *, resume: bool) -> Any:
+        self.made.append((folder.name, origin, resume))
+        stopped = self.interrupt == origin.recipe.name
+        folder.mkdir(parents=True, exist_ok=True)
+        epochs = 1 if stopped else origin.recipe.epochs
+        recipe = origin.recipe.to_dict()
+        state = TrainingState(recipe, history=[{"epoch": float(i)} for i in range(epochs)])
+        with zipfile.ZipFile(folder / "last.keras", "w") as archive:
+            archive.writestr("mien_state.json", json.dumps(vars(state)))
+        (folder / "recipe.json").write_text(json.dumps({**recipe, "data": origin.data()}))
+        (folder / "evaluation.json").write_text("{}")
+        return SimpleNamespace(interrupted=stopped)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, *_ in self.made]
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    stand_in = Trainings()
+    monkeypatch.setattr(running, "run_training", stand_in)
+    return stand_in
+
+
+def begin(folder: Path, recipe: str = "small", given: dict[str, Any] | None = None, **origin: Any) -> Origin:
+    chosen = get_recipe(recipe).with_options(**(given or {}))
+    asked = Origin(chosen, "fer2013.csv", "fer2013", **origin)
+    return running.with_forerunners(None, asked, folder, given or {})  # type: ignore[arg-type]
+
+
+def test_each_comes_after_what_it_needs_and_none_twice(tmp_path: Path, trainings: Trainings) -> None:
+    origin = begin(tmp_path / "mine", given={"epochs": 70, "precision": "bfloat16"}, votes="FERPlus")
+    assert trainings.names == list(ALL)
+    assert origin.teachers == (str(tmp_path / ALL[3]),)
+    assert origin.start == str(tmp_path / ALL[4])
+    made = {name: inner for name, inner, _ in trainings.made}
+    assert made[ALL[3]].teachers == made[ALL[4]].teachers == tuple(str(tmp_path / name) for name in TEACHERS)
+    assert [made[name].recipe.epochs for name in ALL] == [60, 60, 60, 70, 70]
+    for inner in made.values():
+        assert inner.start is None
+        assert inner.recipe.precision == "bfloat16"
+        assert inner.votes == "FERPlus"
+        assert inner.views_in == str(tmp_path / "views")
+    assert all(is_whole(tmp_path / name) for name in ALL)
+    assert begin(tmp_path / "second", given={"epochs": 70}, votes="FERPlus").teachers == origin.teachers
+    assert len(trainings.made) == 5
+
+
+def test_what_was_stopped_goes_on(tmp_path: Path, trainings: Trainings) -> None:
+    trainings.interrupt = "teacher-deep"
+    with pytest.raises(Stopped, match="Stopped in teacher-deep"):
+        begin(tmp_path / "mine", given={"precision": "bfloat16"})
+    trainings.interrupt = None
+    trainings.made.clear()
+    begin(tmp_path / "mine")
+    assert [(name, resume) for name, _, resume in trainings.made] == [
+        (TEACHERS[2], True), (ALL[3], False), (ALL[4], False),
+    ]  # fmt: skip
+    assert trainings.made[0][1].recipe.precision == "bfloat16"  # a training goes on as it was begun
+
+
+def test_a_stop_before_the_first_epoch_names_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run_training", stop)
+    with pytest.raises(Stopped, match="Stopped in teacher\\."):
+        begin(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda origin: replace(origin, recipe=replace(origin.recipe, learning_rate=0.2)), "learning_rate"),
+        (lambda origin: replace(origin, path="other.csv"), "data"),
+        (lambda origin: replace(origin, votes="other"), "votes"),
+        (lambda origin: replace(origin, teachers=("large",)), "teachers"),
+        (lambda origin: replace(origin, start="small"), "start"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
+    tmp_path: Path, trainings: Trainings, change: Any, told: str
+) -> None:
+    begin(tmp_path / "mine", "large")
+    place = tmp_path / "small-first-fer2013-seed3"
+    inner = replace(trainings.made[-1][1], recipe=get_recipe("small-first"))
+    taught = replace(inner, teachers=tuple(str(tmp_path / name) for name in TEACHERS))
+    trainings(None, change(taught), place, resume=False)
+    for name in TEACHERS[:1]:
+        (tmp_path / name / "last.keras").unlink()
+    trainings.made.clear()
+    with pytest.raises(ModelError, match=f"small-first-fer2013-seed3.*another {told}\\."):
+        begin(tmp_path / "mine")
+    assert not trainings.made
+
+
+def test_names_on_the_command_go_before_the_recipe(tmp_path: Path, trainings: Trainings) -> None:
+    assert begin(tmp_path / "a", teachers=("large",)).start is None
+    assert begin(tmp_path / "a", given={"distil": 0.0}).teachers == ()
+    assert begin(tmp_path / "a", "classic").teachers == ()
+    assert not trainings.made
+    start = tmp_path / "mine.keras"
+    with pytest.raises(ModelError, match=r"mine\.keras: expected something to begin with"):
+        begin(tmp_path / "a", start=str(start))
+    assert not trainings.made
+    start.write_bytes(b"")
+    origin = begin(tmp_path / "a", given={"views": 5}, start=str(start))
+    assert trainings.names == list(ALL[:4])
+    assert origin.start == str(start)
+    assert {inner.recipe.views for _, inner, _ in trainings.made} == {5}
+
+
+def test_a_run_folder_that_is_taken_is_told_first(tmp_path: Path, trainings: Trainings) -> None:
+    trainings(None, Origin(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False)
+    with pytest.raises(ModelError, match="--resume"):
+        begin(tmp_path / "mine")
+    with pytest.raises(ModelError, match="a run folder of its own"):
+        begin(tmp_path / ALL[3])
+    assert trainings.names == ["mine"]
+
+
+def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
+    data = get_recipe("teacher").to_dict()
+    del data["teachers"], data["start"]
+    origin = {"path": "fer2013.csv", "labels": "fer2013", "votes": None}
+    (tmp_path / "recipe.json").write_text(json.dumps({**data, "data": origin}))
+    begun = read_origin(tmp_path)
+    assert begun is not None
+    assert begun.recipe == get_recipe("teacher")
+    assert not is_whole(tmp_path)
