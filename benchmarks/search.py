@@ -3,9 +3,10 @@
 usage: python benchmarks/search.py train --data fer2013.csv --votes FERPlus [--teacher MODEL] [--only NAME...]
        python benchmarks/search.py speed [--only NAME...]
 
-`train` runs recipe `small-first` on a budget (fewer epochs, reduced pictures, no teachers where they are not asked
+`train` runs recipe `small` on a budget (fewer epochs, reduced pictures, no teachers where they are not asked
 about) with one change at a time and adds a row for each to benchmarks/results/search.json; what is there is not trained
-again, so a stopped search goes on. `speed` measures every network, int8, by turns in one run. PrivateTest is never opened.
+again, so a stopped search goes on. `speed` measures every network, int8, by turns in one run. PrivateTest is never
+opened.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ AVERAGE = 0.99  # over fewer steps than in the recipe, as there are fewer
 FACES = 64  # in one call, as a photo of a class or a few frames of a film give
 ROUNDS = 15
 
-SMALL = replace(get_recipe("small-first"), distil=0.0, views=0, label_smoothing=0.1)
+SMALL = replace(get_recipe("small"), distil=0.0, views=0, label_smoothing=0.1)
 LIGHT = Augmentation(shift=0.08, turn=10, zoom=0.1, light=0.1, contrast=0.15)
 
 NETWORKS = {
@@ -65,7 +66,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "AdamW": {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.05},
     "balanced class weights": {"class_weights": "balanced"},
 }
-"""Recipe `small-first` with one thing changed."""
+"""Recipe `small` with one thing changed."""
 
 TAUGHT = "with a teacher"
 

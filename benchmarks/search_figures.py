@@ -90,7 +90,7 @@ def front_figure(found: dict[str, Any]) -> Figure:
             )
         axes.margins(x=0.24, y=0.2)
         axes.set(xlabel="faces a second, int8, one thread", ylabel="accuracy on PublicTest, %")
-        subtitle = f"recipe small-first cut to {budget['epochs']} epochs at {budget['side']} pixels"
+        subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels"
         head(axes, "Accuracy against speed", subtitle)
     return figure
 

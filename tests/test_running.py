@@ -19,7 +19,6 @@ from mien.training.run_folder import Origin, is_whole, read_origin
 from mien.training.state import TrainingState
 
 TEACHERS = ("teacher-fer2013-seed0", "teacher-fine-fer2013-seed1", "teacher-deep-fer2013-seed2")
-ALL = (*TEACHERS, "large-fer2013-seed0", "small-first-fer2013-seed3")
 
 
 class Trainings:
@@ -54,40 +53,53 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     return stand_in
 
 
-def begin(folder: Path, recipe: str = "small", given: dict[str, Any] | None = None, **origin: Any) -> Origin:
+def begin(folder: Path, given: dict[str, Any] | None = None, recipe: str = "small", **origin: Any) -> Origin:
     chosen = get_recipe(recipe).with_options(**(given or {}))
     asked = Origin(chosen, "fer2013.csv", "fer2013", **origin)
     return running.with_forerunners(None, asked, folder, given or {})  # type: ignore[arg-type]
 
 
-def test_each_comes_after_what_it_needs_and_none_twice(tmp_path: Path, trainings: Trainings) -> None:
-    origin = begin(tmp_path / "mine", given={"epochs": 70, "precision": "bfloat16"}, votes="FERPlus")
-    assert trainings.names == list(ALL)
-    assert origin.teachers == (str(tmp_path / ALL[3]),)
-    assert origin.start == str(tmp_path / ALL[4])
-    made = {name: inner for name, inner, _ in trainings.made}
-    assert made[ALL[3]].teachers == made[ALL[4]].teachers == tuple(str(tmp_path / name) for name in TEACHERS)
-    assert [made[name].recipe.epochs for name in ALL] == [60, 60, 60, 70, 70]
-    for inner in made.values():
-        assert inner.start is None
+def test_teachers_come_first_and_only_once(tmp_path: Path, trainings: Trainings) -> None:
+    given = {"epochs": 40, "precision": "bfloat16"}
+    origin = begin(tmp_path / "mine", given, votes="FERPlus")
+    assert trainings.names == list(TEACHERS)
+    assert origin.teachers == tuple(str(tmp_path / name) for name in TEACHERS)
+    for _, inner, resume in trainings.made:
+        assert not resume
+        assert inner.teachers == ()
+        assert inner.recipe.epochs == 40
         assert inner.recipe.precision == "bfloat16"
         assert inner.votes == "FERPlus"
-        assert inner.views_in == str(tmp_path / "views")
-    assert all(is_whole(tmp_path / name) for name in ALL)
-    assert begin(tmp_path / "second", given={"epochs": 70}, votes="FERPlus").teachers == origin.teachers
-    assert len(trainings.made) == 5
+        assert inner.views_in == origin.views_in == str(tmp_path / "views")
+    assert all(is_whole(tmp_path / name) for name in TEACHERS)
+    assert begin(tmp_path / "other", given, "large", votes="FERPlus").teachers == origin.teachers
+    assert len(trainings.made) == 3
+
+
+def test_more_epochs_and_views_are_for_the_last_alone(tmp_path: Path, trainings: Trainings) -> None:
+    start = tmp_path / "mine.keras"
+    start.write_bytes(b"")
+    origin = begin(tmp_path / "mine", {"epochs": 500, "views": 90}, start=str(start), views_in="there")
+    assert (origin.recipe.epochs, origin.recipe.views) == (500, 90)
+    assert origin.start == str(start)
+    for name, inner, _ in trainings.made:
+        recipe = get_recipe(name.split("-fer2013")[0])
+        assert inner.recipe.differences(recipe) == []
+        assert inner.start is None
+        assert inner.views_in == "there"
 
 
 def test_what_was_stopped_goes_on(tmp_path: Path, trainings: Trainings) -> None:
-    trainings.interrupt = "teacher-deep"
-    with pytest.raises(Stopped, match="Stopped in teacher-deep"):
-        begin(tmp_path / "mine", given={"precision": "bfloat16"})
+    trainings.interrupt = "teacher-fine"
+    with pytest.raises(Stopped, match="Stopped in teacher-fine"):
+        begin(tmp_path / "mine", {"precision": "bfloat16"})
     trainings.interrupt = None
     trainings.made.clear()
     begin(tmp_path / "mine")
     assert [(name, resume) for name, _, resume in trainings.made] == [
-        (TEACHERS[2], True), (ALL[3], False), (ALL[4], False),
-    ]  # fmt: skip
+        (TEACHERS[1], True),
+        (TEACHERS[2], False),
+    ]
     assert trainings.made[0][1].recipe.precision == "bfloat16"  # a training goes on as it was begun
 
 
@@ -115,33 +127,20 @@ def test_a_stop_before_the_first_epoch_names_the_training(
 def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
     tmp_path: Path, trainings: Trainings, change: Any, told: str
 ) -> None:
-    begin(tmp_path / "mine", "large")
-    place = tmp_path / "small-first-fer2013-seed3"
-    inner = replace(trainings.made[-1][1], recipe=get_recipe("small-first"))
-    taught = replace(inner, teachers=tuple(str(tmp_path / name) for name in TEACHERS))
-    trainings(None, change(taught), place, resume=False)
-    for name in TEACHERS[:1]:
-        (tmp_path / name / "last.keras").unlink()
-    trainings.made.clear()
-    with pytest.raises(ModelError, match=f"small-first-fer2013-seed3.*another {told}\\."):
+    fitting = Origin(get_recipe("teacher-deep"), "fer2013.csv", "fer2013")
+    trainings(None, change(fitting), tmp_path / TEACHERS[2], resume=False)
+    with pytest.raises(ModelError, match=f"{TEACHERS[2]}.*another {told}\\."):
         begin(tmp_path / "mine")
-    assert not trainings.made
+    assert trainings.names == [TEACHERS[2]]
 
 
-def test_names_on_the_command_go_before_the_recipe(tmp_path: Path, trainings: Trainings) -> None:
-    assert begin(tmp_path / "a", teachers=("large",)).start is None
-    assert begin(tmp_path / "a", given={"distil": 0.0}).teachers == ()
-    assert begin(tmp_path / "a", "classic").teachers == ()
-    assert not trainings.made
-    start = tmp_path / "mine.keras"
+def test_teachers_on_the_command_go_before_the_recipe(tmp_path: Path, trainings: Trainings) -> None:
+    assert begin(tmp_path / "a", teachers=("large",)).teachers == ("large",)
+    assert begin(tmp_path / "a", {"distil": 0.0}).teachers == ()
+    assert begin(tmp_path / "a", recipe="classic").teachers == ()
     with pytest.raises(ModelError, match=r"mine\.keras: expected something to begin with"):
-        begin(tmp_path / "a", start=str(start))
+        begin(tmp_path / "a", start=str(tmp_path / "mine.keras"))
     assert not trainings.made
-    start.write_bytes(b"")
-    origin = begin(tmp_path / "a", given={"views": 5}, start=str(start))
-    assert trainings.names == list(ALL[:4])
-    assert origin.start == str(start)
-    assert {inner.recipe.views for _, inner, _ in trainings.made} == {5}
 
 
 def test_a_run_folder_that_is_taken_is_told_first(tmp_path: Path, trainings: Trainings) -> None:
@@ -149,16 +148,16 @@ def test_a_run_folder_that_is_taken_is_told_first(tmp_path: Path, trainings: Tra
     with pytest.raises(ModelError, match="--resume"):
         begin(tmp_path / "mine")
     with pytest.raises(ModelError, match="a run folder of its own"):
-        begin(tmp_path / ALL[3])
+        begin(tmp_path / TEACHERS[1])
     assert trainings.names == ["mine"]
 
 
 def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
-    data = get_recipe("teacher").to_dict()
-    del data["teachers"], data["start"]
+    data = get_recipe("small").to_dict()
+    del data["teachers"]
     origin = {"path": "fer2013.csv", "labels": "fer2013", "votes": None}
     (tmp_path / "recipe.json").write_text(json.dumps({**data, "data": origin}))
     begun = read_origin(tmp_path)
     assert begun is not None
-    assert begun.recipe == get_recipe("teacher")
+    assert begun.recipe.differences(get_recipe("small")) == []
     assert not is_whole(tmp_path)

@@ -72,11 +72,11 @@ def folder_of(recipe: Recipe, labels: str) -> str:
 
 
 def with_forerunners(dataset: Dataset, origin: Origin, folder: Path, given: Mapping[str, Any]) -> Origin:
-    """A training's origin with the teachers and the start that its recipe names.
+    """A training's origin with the teachers that its recipe names, where the command names none.
 
-    Those that the command names go before; where it names teachers, there is no start but its own either. What the
-    recipe names are recipes: their trainings are done first, in folders beside this one. One that is whole already is
-    taken as it is, one that was stopped goes on. Nothing is trained before all that is there has been found fitting.
+    What the recipe names are recipes: their trainings are done first, in folders beside this one. One that is whole
+    already is taken as it is, one that was stopped goes on. Nothing is trained before all that is there has been found
+    fitting.
 
     Args:
         dataset: what all are trained on.
@@ -91,17 +91,14 @@ def with_forerunners(dataset: Dataset, origin: Origin, folder: Path, given: Mapp
         Stopped: Ctrl-C ended one of them.
     """
     recipe = origin.recipe
-    if not recipe.distil or origin.teachers:
-        return origin
-    order = _in_order([*recipe.teachers, "" if origin.start else recipe.start])
-    if not order:
+    if not recipe.distil or origin.teachers or not recipe.teachers:
         return origin
     start = open_start(origin.start)
     if isinstance(start, str) and not Path(start).exists():
         raise ModelError(f"{start}: expected something to begin with, a file or a run folder, found nothing.")
     if recipe.views and not origin.views_in:  # for all of them have the same ones
         origin = replace(origin, views_in=str(folder.resolve().parent / "views"))
-    wanted = {name: _forerunner(name, origin, folder, given) for name in order}
+    wanted = {name: _forerunner(name, origin, folder, given) for name in _in_order(recipe.teachers)}
     taken = folder if (folder / LAST).exists() else None
     if taken or folder.resolve() in {place.resolve() for place, _ in wanted.values()}:
         raise ModelError(
@@ -124,9 +121,7 @@ def _in_order(names: Sequence[str]) -> list[str]:
     """The recipes among some names and those that they build on, each after all that it needs."""
     order: list[str] = []
     for name in names:
-        if name:
-            recipe = get_recipe(name)
-            order += [x for x in (*_in_order([*recipe.teachers, recipe.start]), name) if x not in order]
+        order += [x for x in (*_in_order(get_recipe(name).teachers), name) if x not in order]
     return order
 
 
@@ -138,8 +133,7 @@ def _place(folder: Path, name: str, origin: Origin) -> Path:
 
 def _built_on(origin: Origin, recipe: Recipe, folder: Path) -> Origin:
     teachers = tuple(str(_place(folder, name, origin)) for name in recipe.teachers)
-    start = str(_place(folder, recipe.start, origin)) if recipe.start else None
-    return replace(origin, recipe=recipe, teachers=teachers, start=origin.start or start)
+    return replace(origin, recipe=recipe, teachers=teachers)
 
 
 def _forerunner(name: str, origin: Origin, folder: Path, given: Mapping[str, Any]) -> tuple[Path, Origin]:

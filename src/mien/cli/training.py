@@ -34,8 +34,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="classic, classic-short, compact, small-alone, small, large, or what these two build on: small-first, "
-            "teacher, teacher-fine, teacher-deep.",
+            help="classic, classic-short, compact, small-alone, small, large, or what these two build on: teacher, "
+            "teacher-fine, teacher-deep.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,

@@ -10,8 +10,8 @@ from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
 from mien.training.networks import NetworkSpec, Precision, get_network
 
-_NOTES = frozenset({"command", "cost", "expected", "teachers", "start"})
-"""What does not change a training: a run folder keeps by itself whom it learned from and what it began with."""
+_NOTES = frozenset({"command", "cost", "expected", "teachers"})
+"""What does not change a training: a run folder keeps by itself whom it learned from."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ class Recipe:
             that have it (AVX512-BF16, AMX) and on GPUs; what is saved is a float32 network all the same.
         seed: fixes the first weights, the order of the pictures, the augmentation and the dropout.
         teachers: recipes that `mien train` trains first, whose networks teach where the command names no others.
-        start: likewise the recipe whose network it begins with, in place of random weights.
         command: the command that this recipe stands for.
         cost: what it took, and on which machine.
         expected: the score to expect, with data and split.
@@ -87,7 +86,6 @@ class Recipe:
     precision: Precision = "float32"
     seed: int = 0
     teachers: tuple[str, ...] = ()
-    start: str = ""
     command: str = ""
     cost: str = ""
     expected: str = ""
