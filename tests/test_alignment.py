@@ -165,7 +165,8 @@ def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bo
     inside = ((there > 8) & (there < 392)).all(axis=-1)
     expected = (there[..., int(down)] - 0.5) * 255 / 399
     error = (warp(image, alignment) - expected)[inside]
-    assert abs(error.mean()) < 0.5  # what rounding to whole levels can come to; half a pixel of a large crop is 1.8
+    # Rounding to whole levels can come to half of one; half a pixel of a large crop is 1.8.
+    assert abs(error.mean()) < 0.5
     assert np.abs(error).max() < 2
 
 
