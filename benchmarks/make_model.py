@@ -74,9 +74,8 @@ def add_biases(network: keras.Model, classifier: Classifier, dataset: Dataset) -
         raw = evaluate(
             answer.probabilities, judged_on(dataset, taxonomy), labels=answer.labels, split=PUBLIC_TEST
         )
-        untempered = apply_temperature(
-            raw.probabilities, 1 / answer.card.temperature
-        )  # the card's is not in the weights
+        # The card's temperature is not in the weights.
+        untempered = apply_temperature(raw.probabilities, 1 / answer.card.temperature)
         biases = fit_biases(untempered, raw.true)
         told = ", ".join(f"{label} {bias:+.2f}" for label, bias in zip(answer.labels, biases, strict=True))
         print(f"{taxonomy}: biases {told}")

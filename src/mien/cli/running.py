@@ -1,4 +1,4 @@
-"""A training with its display and its end, and before it those that its recipe builds on. Brings Keras."""
+"""A training with its display and its end, and before it those of its teachers. Brings Keras."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mien.data.inspection import hold_out, require_trainable
 from mien.errors import ModelError
 from mien.training import trainer
 from mien.training.recipes import get_recipe
+from mien.training.resuming import require_free
 from mien.training.run_folder import LAST, is_whole, read_origin
 
 if TYPE_CHECKING:
@@ -99,12 +100,11 @@ def with_forerunners(dataset: Dataset, origin: Origin, folder: Path, given: Mapp
     if recipe.views and not origin.views_in:  # for all of them have the same ones
         origin = replace(origin, views_in=str(folder.resolve().parent / "views"))
     wanted = {name: _forerunner(name, origin, folder, given) for name in _in_order(recipe.teachers)}
-    taken = folder if (folder / LAST).exists() else None
-    if taken or folder.resolve() in {place.resolve() for place, _ in wanted.values()}:
+    require_free(folder)
+    if folder.resolve() in {place.resolve() for place, _ in wanted.values()}:
         raise ModelError(
-            f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
-            if taken
-            else f"{folder}: expected a run folder of its own, for {recipe.name} builds on what is trained there."
+            f"{folder}: expected a run folder of its own, for {recipe.name} builds on what is trained there. "
+            "Give another with --out."
         )
     _require_fitting(wanted)
     missing = {name: (place, inner) for name, (place, inner) in wanted.items() if not is_whole(place)}

@@ -31,10 +31,7 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
     """
     last = folder / "last.keras"
     if not resume:
-        if last.exists():
-            raise ModelError(
-                f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
-            )
+        require_free(folder)
         return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
     if not last.exists():
         return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
@@ -60,6 +57,18 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
         )
     state.recipe = recipe.to_dict()
     return state
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder that holds a training for another one.
+
+    Raises:
+        ModelError: it does.
+    """
+    if (folder / "last.keras").exists():
+        raise ModelError(
+            f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+        )
 
 
 def _told(name: str, before: Recipe, now: Recipe) -> str:

@@ -186,9 +186,8 @@ def _train(
     origin = dict(origin or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None})
     write_text(folder / "recipe.json", json.dumps({**recipe.to_dict(), "data": origin}, indent=1))
     if not state.finished:
-        (folder / EVALUATION).unlink(
-            missing_ok=True
-        )  # of an earlier stop; with it, the folder would look whole
+        # What an earlier stop left would make the folder look whole.
+        (folder / EVALUATION).unlink(missing_ok=True)
     prepared = None
     if recipe.views and not state.finished:
         prepared = Views(
