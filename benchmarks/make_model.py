@@ -175,7 +175,7 @@ def main() -> None:
             small, replace(plain, name=f"{options.out.stem}-{plain.taxonomy}", training_data=source)
         )
         classifier = with_card(small, calibrated(named, dataset))
-        splits = {PUBLIC_TEST: "PublicTest (selected and fitted on)"}
+        splits = {PUBLIC_TEST: "PublicTest (fitted on)"}
         if options.private:
             splits[PRIVATE_TEST] = "PrivateTest"
         with_card(small, scored(classifier, dataset, splits))
