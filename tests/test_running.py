@@ -135,8 +135,13 @@ def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
 
 
 def test_teachers_on_the_command_go_before_the_recipe(tmp_path: Path, trainings: Trainings) -> None:
-    assert begin(tmp_path / "a", teachers=("large",)).teachers == ("large",)
-    assert begin(tmp_path / "a", {"distil": 0.0}).teachers == ()
+    for origin, named in (
+        (begin(tmp_path / "a", teachers=("large",)), ("large",)),
+        (begin(tmp_path / "a", {"distil": 0.0}), ()),
+    ):
+        assert origin.teachers == named
+        assert origin.recipe.teachers == ()  # and so it says in the run folder
+        assert origin.recipe.cost == origin.recipe.expected == ""
     assert begin(tmp_path / "a", recipe="classic").teachers == ()
     with pytest.raises(ModelError, match=r"mine\.keras: expected something to begin with"):
         begin(tmp_path / "a", start=str(tmp_path / "mine.keras"))
@@ -161,3 +166,12 @@ def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
     assert begun is not None
     assert begun.recipe.differences(get_recipe("small")) == []
     assert not is_whole(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["last.keras", "recipe.json"])
+def test_a_damaged_folder_is_told_with_its_remedy(tmp_path: Path, trainings: Trainings, name: str) -> None:
+    begin(tmp_path / "mine")
+    (tmp_path / TEACHERS[1] / name).write_bytes(b"cut off")
+    with pytest.raises(ModelError, match=f"{TEACHERS[1]}: .* damaged one. Remove that folder"):
+        begin(tmp_path / "mine")
+    assert len(trainings.made) == 3

@@ -18,7 +18,7 @@ from mien.errors import ModelError
 from mien.training import trainer
 from mien.training.recipes import get_recipe
 from mien.training.resuming import require_free
-from mien.training.run_folder import LAST, is_whole, read_origin
+from mien.training.run_folder import LAST, is_whole, read_history, read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,12 @@ def with_forerunners(dataset: Dataset, origin: Origin, folder: Path, given: Mapp
         Stopped: Ctrl-C ended one of them.
     """
     recipe = origin.recipe
-    if not recipe.distil or origin.teachers or not recipe.teachers:
+    if not recipe.teachers:
         return origin
+    if (
+        not recipe.distil or origin.teachers
+    ):  # another training than the one that the recipe's notes are about
+        return replace(origin, recipe=replace(recipe, teachers=(), command="", cost="", expected=""))
     start = open_start(origin.start)
     if isinstance(start, str) and not Path(start).exists():
         raise ModelError(f"{start}: expected something to begin with, a file or a run folder, found nothing.")
@@ -151,8 +155,21 @@ def _forerunner(name: str, origin: Origin, folder: Path, given: Mapping[str, Any
 
 
 def _begun(place: Path) -> Origin | None:
-    """What a folder was begun with that has a whole epoch in it."""
-    return read_origin(place) if (place / LAST).exists() else None
+    """What a folder was begun with that has a whole epoch in it.
+
+    Raises:
+        ModelError: what it holds is damaged.
+    """
+    if not (place / LAST).exists():
+        return None
+    try:
+        read_history(place)
+        return read_origin(place)
+    except ModelError as error:
+        raise ModelError(
+            f"{place}: expected a training to build on, found a damaged one. Remove that folder, and the same command "
+            f"trains it anew. ({error})"
+        ) from error
 
 
 def _require_fitting(wanted: Mapping[str, tuple[Path, Origin]]) -> None:
