@@ -1,12 +1,13 @@
-"""Accuracy of a model of mien beside another package's, clean and corrupted, in one run.
+"""Speed and accuracy of mien beside another package's, clean and corrupted, in one run.
 
 usage: python benchmarks/accuracy.py --data fer2013.csv --votes FERPlus [--split PublicTest] [--model default]
-       [--also MODEL...] [--fer PYTHON_WITH_FER] [--out benchmarks/results/accuracy.json]
+       [--also MODEL...] [--fer PYTHON_WITH_FER] [--rounds 11] [--out benchmarks/results/accuracy.json]
 
 FER2013 in seven classes, with and without flip TTA, and without the pictures that have a copy in another split; the
 FER+ majority in eight; then every corruption of `corruptions.py` at three strengths, in seven classes. `fer` gets the
 same crops, enlarged to the 64 pixels that its network takes, in a process of its own. Models named with `--also`
-are judged likewise.
+are judged likewise. With `--fer`, and the bundled default as the model, the speed of both comes first, by turns, as
+`run.py` measures it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from machine import describe_machine
 from mien.data.ferplus import as_ferplus
 from mien.evaluation import metrics
 from mien.evaluation.evaluate import evaluate
+from run import PACKAGES, beside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,8 +154,11 @@ def main() -> None:
     parser.add_argument("--fer", metavar="PYTHON")
     parser.add_argument("--also", metavar="MODEL", action="append", default=[])
     parser.add_argument("--no-corruptions", action="store_true")
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    timed = options.fer and options.model == "default"
+    speed = beside({"fer": options.fer}, options.rounds) if timed else None
     dataset = mien.load(options.data, votes=options.votes)
     models = {"mien": both(options.model), **{name: both(name) for name in options.also}}
     if options.fer:
@@ -168,7 +173,8 @@ def main() -> None:
         document = {
             "split": options.split,
             "model": mien.Classifier(options.model).card.name,
-            "machine": describe_machine(("mien", "onnxruntime", "numpy")),
+            "machine": describe_machine(PACKAGES),
+            "speed": speed,
             "results": results,
         }
         options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -121,6 +121,21 @@ def time_import(python: str, rounds: int) -> float:
     return statistics.median(spans["import mien"]) - statistics.median(spans["pass"])
 
 
+def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
+    """Measure mien and other packages, each with its interpreter, print a line for each, and give all of it."""
+    photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    packages = measure({"mien": sys.executable, **peers}, photo, rounds)
+    for name, row in packages.items():
+        print(
+            f"{name:8} cold {row['cold_start_s']:6.2f} s   {row['faces_a_second']:6,} faces/s   one face "
+            f"{row['one_face_ms']:6.2f} ms   photo {row['photo_ms']:7.1f} ms   {row['memory_mb']:5} MB   "
+            f"{row['first_answer']}"
+        )
+    seconds = time_import(sys.executable, rounds)
+    print(f"import mien takes {seconds * 1e3:.0f} ms")
+    return {"import_mien_s": round(seconds, 3), "batch": BATCH, "rounds": rounds, "packages": packages}
+
+
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -128,22 +143,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    pythons = {"mien": sys.executable, **dict(pair.split("=", 1) for pair in options.peer)}
-    packages = measure(pythons, photo, options.rounds)
-    for name, row in packages.items():
-        print(
-            f"{name:8} cold {row['cold_start_s']:6.2f} s   {row['faces_a_second']:6,} faces/s   one face "
-            f"{row['one_face_ms']:6.2f} ms   photo {row['photo_ms']:7.1f} ms   {row['memory_mb']:5} MB   "
-            f"{row['first_answer']}"
-        )
-    seconds = time_import(sys.executable, options.rounds)
-    print(f"import mien takes {seconds * 1e3:.0f} ms")
+    found = beside(dict(pair.split("=", 1) for pair in options.peer), options.rounds)
     if options.out:
-        result = {
-            "import_mien_s": round(seconds, 3), "batch": BATCH, "rounds": options.rounds, "packages": packages,
-            "machine": describe_machine(PACKAGES),
-        }  # fmt: skip
+        result = {**found, "machine": describe_machine(PACKAGES)}
         options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

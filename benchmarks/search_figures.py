@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from mien.evaluation.figures.style import (
@@ -31,17 +32,18 @@ RESULTS = ROOT / "benchmarks" / "results" / "search.json"
 BASE = "network: small"
 
 
-def accuracies(trainings: dict[str, Any]) -> dict[str, list[float]]:
-    """Accuracy on PublicTest in percent by what was trained, a value a seed."""
-    found: dict[str, list[float]] = {}
+def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
+    """Accuracy on PublicTest in percent, by what was trained and by seed."""
+    found: dict[str, dict[int, float]] = {}
     for name, row in trainings.items():
-        found.setdefault(name.rpartition(", seed")[0], []).append(100 * row["public_accuracy"])
+        found.setdefault(name.rpartition(", seed")[0], {})[row["seed"]] = 100 * row["public_accuracy"]
     return found
 
 
-def mean(values: list[float]) -> float:
-    """The mean over seeds."""
-    return sum(values) / len(values)
+def gains_of(scores: dict[str, dict[int, float]], name: str) -> list[float]:
+    """What one change gives in points, a value for each seed that the whole recipe was trained with too."""
+    base = scores[BASE]
+    return [value - base[seed] for seed, value in scores[name].items() if seed in base]
 
 
 def signed(points: float) -> str:
@@ -61,9 +63,9 @@ def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
 
 def front_figure(found: dict[str, Any]) -> Figure:
     """Accuracy against faces a second, the front joined by a line."""
-    scores = accuracies(found["trainings"])
+    scores = by_seed(found["trainings"])
     points = {
-        name: (float(facts["faces_a_second"]), mean(scores[f"network: {name}"]))
+        name: (float(facts["faces_a_second"]), mean(scores[f"network: {name}"].values()))
         for name, facts in found["networks"].items()
         if f"network: {name}" in scores
     }
@@ -75,34 +77,43 @@ def front_figure(found: dict[str, Any]) -> Figure:
         axes.grid(color=GRID)
         axes.step(*zip(*(points[name] for name in front), strict=True), where="post", color=FAINT, zorder=1)
         for name, (speed, accuracy) in points.items():
-            axes.plot(speed, accuracy, "o", color=BLUE if name in front else MUTED, markersize=9, zorder=2)
+            colour = BLUE if name in front else MUTED
+            values = list(scores[f"network: {name}"].values())
+            axes.plot([speed] * len(values), values, "_", color=colour, markersize=9, alpha=0.6, zorder=1)
+            axes.plot(speed, accuracy, "o", color=colour, markersize=9, zorder=2)
             facts = found["networks"][name]
             label = f"{name}, {facts['multiply_adds'] / 1e6:.0f} M"
             axes.annotate(
                 label,
                 (speed, accuracy),
-                (9, 4) if name in front else (0, -8),
+                (9, 4) if name in front else (9, -3),
                 textcoords="offset points",
-                ha="left" if name in front else "center",
+                ha="left",
                 va="bottom" if name in front else "top",
                 color=INK,
                 fontsize=9.5,
                 bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 1},
             )
+        axes.set_xscale("log")
+        axes.set_xticks(ticks := [1000, 2000, 4000, 8000], [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
         axes.margins(x=0.2, y=0.15)
-        axes.set(xlabel="faces a second, int8, one thread", ylabel="accuracy on PublicTest, %")
-        subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        axes.set(xlabel="faces a second, int8, one thread, logarithmic", ylabel="accuracy on PublicTest, %")
+        subtitle = (
+            f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds; "
+            "strokes: seeds"
+        )
         head(axes, "Accuracy against speed", subtitle)
     return figure
 
 
 def parts_figure(found: dict[str, Any]) -> Figure:
     """What accuracy becomes when one part of the recipe is changed."""
-    scores = accuracies(found["trainings"])
-    base = mean(scores[BASE])
+    scores = by_seed(found["trainings"])
+    base = mean(scores[BASE].values())
     gains = {
-        name.removeprefix("recipe: "): [value - base for value in values]
-        for name, values in scores.items()
+        name.removeprefix("recipe: "): gains_of(scores, name)
+        for name in scores
         if name.startswith("recipe: ")
     }
     order = sorted(gains, key=lambda name: mean(gains[name]))
@@ -114,15 +125,19 @@ def parts_figure(found: dict[str, Any]) -> Figure:
         for row, name in enumerate(order):
             gain = mean(gains[name])
             axes.barh(row, gain, height=0.55, color=VERMILION if gain < 0 else BLUE)
+            if len(gains[name]) > 1:
+                axes.plot(gains[name], [row] * len(gains[name]), "o", color=INK, markersize=4)
+            end = min(0, *gains[name]) if gain < 0 else max(0, *gains[name])
             axes.annotate(
-                signed(gain), (gain, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
+                signed(gain), (end, row), (-6 if gain < 0 else 6, 0), textcoords="offset points",
                 ha="right" if gain < 0 else "left", va="center", color=INK,
             )  # fmt: skip
         axes.set_yticks(range(len(order)), order)
         axes.tick_params(length=0)
         axes.margins(x=0.15)
         axes.set(xlabel="points of accuracy on PublicTest, beside the whole recipe")
-        head(axes, "What one change does", f"the whole recipe on this budget: {base:.1f}%")
+        subtitle = f"the whole recipe on this budget: {base:.1f}%; points: seeds, where there are several"
+        head(axes, "What one change does", subtitle)
     return figure
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
+
+from search_figures import BASE, by_seed, gains_of
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -115,10 +118,8 @@ def seeds() -> str:
 def search() -> str:
     """Networks with their cost, and what one change to the recipe does."""
     found = json.loads((RESULTS / "search.json").read_text(encoding="utf-8"))
-    scores = {
-        name.rpartition(", seed")[0]: row["public_accuracy"] for name, row in found["trainings"].items()
-    }
-    base = scores["network: small"]
+    scores = by_seed(found["trainings"])
+    base = scores[BASE]
     networks = rows(
         [
             "network",
@@ -135,23 +136,34 @@ def search() -> str:
                 f"{facts['multiply_adds'] / 1e6:.0f} M",
                 f"{facts['bytes'] / 1e6:.2f} MB",
                 f"{facts['faces_a_second']:,}",
-                f"{scores[key]:.2%}" if (key := f"network: {name}") in scores else "not trained",
+                told(list(scores[key].values())) if (key := f"network: {name}") in scores else "not trained",
             ]
             for name, facts in found["networks"].items()
         ),
     )
-    changes = {
-        name.removeprefix("recipe: "): score for name, score in scores.items() if name.startswith("recipe: ")
-    }
+    gains = {name.removeprefix("recipe: "): name for name in scores if name.startswith("recipe: ")}
+    order = sorted(gains, key=lambda name: -mean(gains_of(scores, gains[name])))
     parts = rows(
-        ["recipe `small` on the budget", "PublicTest", "difference"],
-        ["all of it", f"{base:.2%}", ""],
+        ["recipe `small` on the budget", "PublicTest", "difference, seed by seed"],
+        ["all of it", told(list(base.values())), ""],
         *(
-            [name, f"{score:.2%}", f"{100 * (score - base):+.2f}"]
-            for name, score in sorted(changes.items(), key=lambda item: -item[1])
+            [
+                name,
+                told(list(scores[gains[name]].values())),
+                told(gains_of(scores, gains[name]), "+", " points"),
+            ]
+            for name in order
         ),
     )
     return f"{networks}\n\n{parts}"
+
+
+def told(values: list[float], sign: str = "", unit: str = "%") -> str:
+    """A mean with its deviation, where there is more than one value."""
+    text = f"{mean(values):{sign}.2f}"
+    if len(values) == 1:
+        return text + unit
+    return f"{text} ± {stdev(values):.2f}{unit}, {len(values)} seeds"
 
 
 TABLES = {"accuracy": accuracy, "seeds": seeds, "search": search}
