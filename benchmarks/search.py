@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,7 @@ def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, 
         "epochs": len(run.history),
         "side": SIDE,
         "seed": recipe.seed,
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 
@@ -129,6 +131,7 @@ def search(options: argparse.Namespace) -> None:
         if name in found["trainings"] or (options.only and not any(only in name for only in options.only)):
             continue
         found["trainings"][name] = trained(dataset, recipe, options.teacher)
+        found["training_machine"] = describe_machine(["keras", "tensorflow-cpu"])
         write(found)
         print(name, found["trainings"][name], flush=True)
 
@@ -192,7 +195,6 @@ def read() -> dict[str, Any]:
 
 def write(found: dict[str, Any]) -> None:
     """Keep it."""
-    found["training_machine"] = found.get("training_machine") or describe_machine(["keras", "tensorflow"])
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -40,6 +40,11 @@ def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
     return found
 
 
+def changes_in(scores: dict[str, dict[int, float]]) -> list[str]:
+    """The changes to the recipe that were tried with a seed that the whole recipe was trained with too."""
+    return [name for name in scores if name.startswith("recipe: ") and gains_of(scores, name)]
+
+
 def gains_of(scores: dict[str, dict[int, float]], name: str) -> list[float]:
     """What one change gives in points, a value for each seed that the whole recipe was trained with too."""
     base = scores[BASE]

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from search_figures import BASE, by_seed, gains_of
+from search_figures import BASE, by_seed, changes_in, gains_of
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -141,16 +141,16 @@ def search() -> str:
             for name, facts in found["networks"].items()
         ),
     )
-    gains = {name.removeprefix("recipe: "): name for name in scores if name.startswith("recipe: ")}
-    order = sorted(gains, key=lambda name: -mean(gains_of(scores, gains[name])))
+    gains = {name.removeprefix("recipe: "): gains_of(scores, name) for name in changes_in(scores)}
+    order = sorted(gains, key=lambda name: -mean(gains[name]))
     parts = rows(
         ["recipe `small` on the budget", "PublicTest", "difference, seed by seed"],
         ["all of it", told(list(base.values())), ""],
         *(
             [
                 name,
-                told(list(scores[gains[name]].values())),
-                told(gains_of(scores, gains[name]), "+", " points"),
+                told(list(scores[f"recipe: {name}"].values())),
+                told(gains[name], "+", " points"),
             ]
             for name in order
         ),

@@ -8,6 +8,8 @@ from mien.cli.models import LoadedModel
 from mien.cli.screen import out, print_evaluation, progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mien.data.dataset import Dataset
     from mien.evaluation.evaluate import Evaluation
     from mien.training.saving import KerasClassifier
@@ -20,7 +22,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
 
     from mien.evaluation.figures import choose_samples, plot_confusion, plot_curves, plot_samples
     from mien.files import write_text
-    from mien.training.run_folder import BEST, EVALUATION, load_best, write_models
+    from mien.training.run_folder import BEST, EVALUATION, RELEASE, load_best, write_models
 
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
@@ -34,6 +36,8 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
             "There is no model.onnx: its conversion needs TensorFlow and tf2onnx. Where they are installed, "
             f"mien export {run.folder} --format onnx makes it."
         )
+    elif run.recipe.release:
+        _write_release(best, dataset, run.folder / RELEASE)
     plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
     plot_confusion(
         evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
@@ -49,6 +53,23 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
         LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, best.card),
     )
     return evaluation
+
+
+def _write_release(best: KerasClassifier, dataset: Dataset, path: Path) -> None:
+    """The file to be shipped, and a line on it for each label set."""
+    from mien.cli.releasing import write_release
+
+    assert best.card is not None  # noqa: S101 - every network that is trained here has one
+    with progress(f"Writing {path.name}"):
+        told = write_release(best.network, best.card, dataset, path)
+    out.print(f"{path.name}, {path.stat().st_size / 1e6:.2f} MB, int8, biases fitted on PublicTest:")
+    for taxonomy, row in told.items():
+        apart = row["cross_validated"]
+        validated = f", {apart:.2%} by cross-validation" if apart is not None else ""
+        out.print(
+            f"  {taxonomy}: {row['int8_with_biases']:.2%} there{validated}; without biases {row['int8']:.2%}, "
+            f"in float32 {row['float32']:.2%}"
+        )
 
 
 def _calibrate(

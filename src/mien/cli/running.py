@@ -162,14 +162,18 @@ def _begun(place: Path) -> Origin | None:
     """
     if not (place / LAST).exists():
         return None
+    reason = "it has no recipe.json"
     try:
         read_history(place)
-        return read_origin(place)
+        begun = read_origin(place)
     except ModelError as error:
+        begun, reason = None, str(error)
+    if begun is None:
         raise ModelError(
             f"{place}: expected a training to build on, found a damaged one. Remove that folder, and the same command "
-            f"trains it anew. ({error})"
-        ) from error
+            f"trains it anew. ({reason})"
+        )
+    return begun
 
 
 def _require_fitting(wanted: Mapping[str, tuple[Path, Origin]]) -> None:
@@ -187,8 +191,8 @@ def _require_fitting(wanted: Mapping[str, tuple[Path, Origin]]) -> None:
         if changed:
             raise ModelError(
                 f"{place}: expected a training of {name} to build on, found one with another {', '.join(changed)}. "
-                "Remove it and what was built on it, give a run folder elsewhere with --out, or name what to build on "
-                "with --teacher and --from."
+                "Remove it and what was built on it, give a run folder elsewhere with --out, or name whom to learn "
+                "from with --teacher."
             )
 
 

@@ -100,9 +100,11 @@ def train(
         bool, typer.Option("--resume", help="Go on where the run folder's training stopped.")
     ] = False,
     save_every: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0, help="Save an epoch only after this time; 0 saves each."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Save an epoch only after this time; 0, the default, saves each."
+        ),
+    ] = None,
     backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
     cache: CacheOption = True,
 ) -> None:

@@ -10,8 +10,8 @@ from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
 from mien.training.networks import NetworkSpec, Precision, get_network
 
-_NOTES = frozenset({"command", "cost", "expected", "teachers"})
-"""What does not change a training: a run folder keeps by itself whom it learned from."""
+_NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
+"""What does not change a training: a run folder keeps by itself whom it learned from, a release comes after its end."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Recipe:
             that have it (AVX512-BF16, AMX) and on GPUs; what is saved is a float32 network all the same.
         seed: fixes the first weights, the order of the pictures, the augmentation and the dropout.
         teachers: recipes that `mien train` trains first, whose networks teach where the command names no others.
+        release: whether the training ends with a file to be shipped, int8 with biases in its heads.
         command: the command that this recipe stands for.
         cost: what it took, and on which machine.
         expected: the score to expect, with data and split.
@@ -86,6 +87,7 @@ class Recipe:
     precision: Precision = "float32"
     seed: int = 0
     teachers: tuple[str, ...] = ()
+    release: bool = False
     command: str = ""
     cost: str = ""
     expected: str = ""

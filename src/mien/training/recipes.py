@@ -68,6 +68,7 @@ _STUDENT = replace(
     views=60,
     seed=3,
     teachers=("teacher", "teacher-fine", "teacher-deep"),
+    release=True,
     command=(
         "mien train --data fer2013.csv --votes FERPlus --recipe small --views-in views --save-every 45 "
         "--backend jax --precision bfloat16"

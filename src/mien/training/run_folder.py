@@ -2,6 +2,7 @@
 
 recipe.json  history.csv  best.keras  last.keras  state.json            while it trains
 facial_emotions_model.h5  model.onnx  card.json                         when it ends
+release.onnx                                                            of recipes for a model that is shipped
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.training.saving import KerasClassifier
 
-BEST, LAST, LEGACY, ONNX, CARD, EVALUATION = (
+BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "best.keras",
     "last.keras",
     "facial_emotions_model.h5",
     "model.onnx",
+    "release.onnx",
     "card.json",
     "evaluation.json",
 )
@@ -137,6 +139,7 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
     for name in (BEST, LEGACY):
         save_network(network, folder / name, card)
     write_text(folder / CARD, card.to_json() + "\n")
+    (folder / RELEASE).unlink(missing_ok=True)  # of another epoch, if there is one
     if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
         (folder / ONNX).unlink(missing_ok=True)  # of another epoch, if there is one
         return False
