@@ -27,16 +27,21 @@ CROPS = np.random.default_rng(0).integers(0, 256, (1024, 48, 48), dtype=np.uint8
 Orders = dict[str, "Callable[[int], Any]"]
 
 
-def mien(photo: str) -> Orders:
+def mien(photo: str, model: str = "default") -> Orders:
     """The bundled model and detector."""
     from mien import Recognizer
 
-    recognizer = Recognizer(threads=THREADS)
+    recognizer = Recognizer(model, threads=THREADS)
     return {
         "batch": lambda n: recognizer.classifier.probabilities(CROPS[:n]),
         "one": lambda _: recognizer.classifier.probabilities(CROPS[:1]),
         "photo": lambda _: [face.expression.label for face in recognizer(photo)],
     }
+
+
+def large(photo: str) -> Orders:
+    """The larger bundled model."""
+    return mien(photo, "large")
 
 
 def fer(photo: str) -> Orders:
@@ -76,7 +81,7 @@ def main() -> None:
         fer_probabilities(*sys.argv[3:5])
         return
     name, photo = sys.argv[1:3]
-    orders = {"mien": mien, "fer": fer}[name](photo)
+    orders = {"mien": mien, "large": large, "fer": fer}[name](photo)
     first = orders["photo"](0)
     print("ready", first, flush=True)
     for line in sys.stdin:

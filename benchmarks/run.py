@@ -122,9 +122,14 @@ def time_import(python: str, rounds: int) -> float:
 
 
 def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
-    """Measure mien and other packages, each with its interpreter, print a line for each, and give all of it."""
+    """Measure mien with either bundled model and other packages, print a line for each, and give all of it.
+
+    Args:
+        peers: the interpreters of the other packages, by name.
+        rounds: how often each is asked.
+    """
     photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    packages = measure({"mien": sys.executable, **peers}, photo, rounds)
+    packages = measure({"mien": sys.executable, "large": sys.executable, **peers}, photo, rounds)
     for name, row in packages.items():
         print(
             f"{name:8} cold {row['cold_start_s']:6.2f} s   {row['faces_a_second']:6,} faces/s   one face "

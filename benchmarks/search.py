@@ -1,6 +1,7 @@
 """Which network, and what each part of the recipe gives: short trainings that differ in one thing, judged on PublicTest.
 
-usage: python benchmarks/search.py train --data fer2013.csv --votes FERPlus [--teacher MODEL] [--only NAME...]
+usage: python benchmarks/search.py train --data fer2013.csv --votes FERPlus [--teacher MODEL] [--seed 0] [--epochs 12]
+                                         [--only NAME...]
        python benchmarks/search.py speed [--only NAME...]
 
 `train` runs recipe `small` on a budget (fewer epochs, reduced pictures, no teachers where they are not asked
@@ -72,20 +73,20 @@ WITHOUT: dict[str, dict[str, Any]] = {
 TAUGHT = "with a teacher"
 
 
-def on_budget(recipe: Recipe, seed: int) -> Recipe:
+def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
     """The recipe cut to what a search can afford."""
     return replace(
         recipe,
-        epochs=EPOCHS,
-        sides=((SIDE, EPOCHS),),
-        stopping_patience=EPOCHS,
+        epochs=epochs,
+        sides=((SIDE, epochs),),
+        stopping_patience=epochs,
         average=AVERAGE if recipe.average else 0.0,
         precision="bfloat16",
         seed=seed,
     )
 
 
-def trials(seed: int, *, teacher: bool) -> dict[str, Recipe]:
+def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
     """What is trained, by name: the networks first."""
     chosen = {f"network: {name}": replace(SMALL, network=network) for name, network in NETWORKS.items()}
     chosen |= {
@@ -93,7 +94,7 @@ def trials(seed: int, *, teacher: bool) -> dict[str, Recipe]:
     }
     if teacher:
         chosen[f"recipe: {TAUGHT}"] = replace(SMALL, distil=0.5)
-    return {f"{name}, seed {seed}": on_budget(recipe, seed) for name, recipe in chosen.items()}
+    return {f"{name}, seed {seed}": on_budget(recipe, seed, epochs) for name, recipe in chosen.items()}
 
 
 def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, Any]:
@@ -127,13 +128,16 @@ def search(options: argparse.Namespace) -> None:
 
     dataset = mien.load(options.data, votes=options.votes)
     found = read()
-    for name, recipe in trials(options.seed, teacher=bool(options.teacher)).items():
-        if name in found["trainings"] or (options.only and not any(only in name for only in options.only)):
+    rows = found["trainings"]
+    if options.epochs != EPOCHS:
+        rows = found.setdefault("longer", {}).setdefault(f"{options.epochs} epochs", {})
+    for name, recipe in trials(options.seed, options.epochs, teacher=bool(options.teacher)).items():
+        if name in rows or (options.only and not any(only in name for only in options.only)):
             continue
-        found["trainings"][name] = trained(dataset, recipe, options.teacher)
+        rows[name] = trained(dataset, recipe, options.teacher)
         found["training_machine"] = describe_machine(["keras", "tensorflow-cpu"])
         write(found)
-        print(name, found["trainings"][name], flush=True)
+        print(name, rows[name], flush=True)
 
 
 def speeds(options: argparse.Namespace) -> None:
@@ -209,6 +213,7 @@ def main() -> None:
     training.add_argument("--votes", required=True)
     training.add_argument("--teacher")
     training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--epochs", type=int, default=EPOCHS)
     training.set_defaults(do=search)
     speed = commands.add_parser("speed")
     speed.set_defaults(do=speeds)

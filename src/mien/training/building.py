@@ -141,13 +141,22 @@ def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch
     return plain
 
 
+def _told_of(recipe: Recipe, training: Dataset) -> str:
+    told = f"{training.source}, {len(training)} pictures of the split {TRAINING}"
+    if recipe.drop_copies:
+        told += ", none of them a copy of a test picture"
+    if recipe.distil:
+        told += f"; taught by {', '.join(recipe.teachers) or 'other models'}"
+    return told
+
+
 def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
         name=f"{recipe.name}-{training.taxonomy.name}",
         labels=training.taxonomy.classes,
         taxonomy=training.taxonomy.name,
-        training_data=f"{training.source}, {len(training)} pictures of the split {TRAINING}",
+        training_data=_told_of(recipe, training),
         recipe=recipe.settings(),
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
