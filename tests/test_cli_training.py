@@ -365,6 +365,8 @@ def test_a_recipe_trains_its_teachers_first(table: Path, votes: Path, tmp_path: 
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/*")}
     again = mien("train", "--recipe", "small", *short, "--out", runs / "small")
     is_one_sentence(again, "holds a training already", "--resume")
+    renamed = mien("train", "--resume", "--recipe", "classic", "--out", runs / "small")
+    is_one_sentence(renamed, "begun with the recipe small, not classic", "--out")
     (runs / names[2] / "evaluation.json").unlink()  # as after a kill between its last epoch and its end
     other = mien("train", "--recipe", "small", *short, "--seed", 5, "--out", runs / "other")
     assert other.returncode == 0, other.stderr
@@ -380,6 +382,8 @@ def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:
     write_csv(synthetic_dataset(70), tmp_path / "fer2013.csv")
     done = mien("train", "--data", tmp_path / "fer2013.csv", "--recipe", "small", "--out", tmp_path / "run")
     is_one_sentence(done, "--votes", "--joint 0")
+    drawn = mien("train", "--data", "synthetic:70", "--recipe", "small", "--out", tmp_path / "run")
+    is_one_sentence(drawn, "drawn faces do not have", "--joint 0")
     assert not (tmp_path / "run").exists()
 
 

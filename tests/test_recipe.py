@@ -93,3 +93,9 @@ def test_what_is_no_recipe_is_refused() -> None:
         Recipe.from_dict({"name": "x"})
     with pytest.raises(ModelError, match="got 'resnet'"):
         get_recipe("resnet")
+
+
+def test_a_recipe_of_another_version_is_told_as_one() -> None:
+    data = {**get_recipe("classic").to_dict(), "sharpness": 2}
+    with pytest.raises(ModelError, match=r"does not know \(sharpness\): another version"):
+        Recipe.from_dict(data)

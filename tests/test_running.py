@@ -171,7 +171,7 @@ def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["last.keras", "recipe.json"])
 def test_a_damaged_folder_is_told_with_its_remedy(tmp_path: Path, trainings: Trainings, name: str) -> None:
     begin(tmp_path / "mine")
-    damaged = f"{TEACHERS[1]}: .* damaged one. Remove that folder"
+    damaged = f"{TEACHERS[1]}: .* cannot be read. Remove that folder"
     (tmp_path / TEACHERS[1] / name).write_bytes(b"cut off")
     with pytest.raises(ModelError, match=damaged):
         begin(tmp_path / "mine")

@@ -170,8 +170,8 @@ def _begun(place: Path) -> Origin | None:
         begun, reason = None, str(error)
     if begun is None:
         raise ModelError(
-            f"{place}: expected a training to build on, found a damaged one. Remove that folder, and the same command "
-            f"trains it anew. ({reason})"
+            f"{place}: expected a training to build on, found one that cannot be read. Remove that folder, and the same "
+            f"command trains it anew. ({reason})"
         )
     return begun
 
@@ -183,6 +183,8 @@ def _require_fitting(wanted: Mapping[str, tuple[Path, Origin]]) -> None:
         if begun is None:
             continue
         changed = begun.recipe.differences(inner.recipe)
+        if "epochs" in changed and "warmup_epochs" in changed:
+            changed.remove("warmup_epochs")  # which follows them
         pairs = {
             "data": (begun.path, inner.path), "votes": (begun.votes, inner.votes), "start": (begun.start, inner.start),
             "teachers": (begun.teachers, inner.teachers),

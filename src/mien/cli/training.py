@@ -128,6 +128,11 @@ def train(
 
     given = {name: value for name, value in options.items() if value is not None}
     folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)
+    if origin and recipe and recipe != origin.recipe.name:
+        raise ModelError(
+            f"{folder} was begun with the recipe {origin.recipe.name}, not {recipe}. Leave --recipe out to go on with "
+            "it, or begin the other in another folder with --out."
+        )
     chosen = _choose_recipe(origin, recipe, given, mixup)
     origin = Origin(
         chosen,
@@ -173,6 +178,11 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     from mien.data.loading import find_votes
     from mien.errors import DataError
 
+    if path.name.partition(":")[0] == "synthetic":
+        raise DataError(
+            f"The recipe {recipe} learns the FER+ votes too, which drawn faces do not have. Leave their part out with "
+            "--joint 0."
+        )
     try:
         votes = find_votes(path if path.is_dir() else path.parent)
     except DataError as error:
@@ -221,9 +231,7 @@ def _choose_recipe(
 
     from mien.training.recipes import get_recipe
 
-    chosen = get_recipe(name or "classic")
-    if origin and (name is None or name == origin.recipe.name):
-        chosen = origin.recipe
+    chosen = origin.recipe if origin else get_recipe(name or "classic")
     if mixup is not None:
         options = {**options, "augmentation": replace(chosen.augmentation, mixup=mixup)}
     return chosen.with_options(**options)

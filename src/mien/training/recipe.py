@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from mien import __version__
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
@@ -140,6 +141,11 @@ class Recipe:
         Raises:
             ModelError: a field is missing or unknown.
         """
+        if unknown := sorted(data.keys() - {f.name for f in fields(cls)}):
+            raise ModelError(
+                f"This recipe has fields that mien {__version__} does not know ({', '.join(unknown)}): another version "
+                "wrote it."
+            )
         try:
             data = dict(data)
             network = dict(data["network"])
