@@ -72,6 +72,28 @@ def test_without_a_face_it_is_an_error_or_the_whole_picture() -> None:
     assert (answer["region"]["w"], answer["region"]["h"], answer["face_confidence"]) == (300, 200, 0)
 
 
+@pytest.mark.parametrize("shape", [(48, 48), (200, 300, 3), (90, 40, 3)])
+def test_skip_takes_the_picture_for_a_face_as_data_folders_do(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+    (answer,) = DeepFace.analyze(pixels, actions=["emotion"], detector_backend="skip")
+    height, width = shape[:2]
+    region = {"x": 0, "y": 0, "w": width, "h": height, "left_eye": None, "right_eye": None}
+    assert (answer["region"], answer["face_confidence"]) == (region, 0)
+    rgb = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    crop = mien.images.to_crop(np.ascontiguousarray(rgb))
+    (row,) = mien.Classifier().probabilities(crop[None])
+    assert list(answer["emotion"].values()) == pytest.approx(list(100 * row), abs=1e-3)
+    assert DeepFace.analyze([pixels] * 2, detector_backend="skip") == [[answer]] * 2
+    assert DeepFace.analyze(pixels, ["emotion"], True, "skip") == [answer]
+
+
+def test_skip_looks_for_no_face_even_where_one_is(expected: Face) -> None:
+    (answer,) = DeepFace.analyze(str(PORTRAIT), detector_backend="skip")
+    assert (answer["region"]["w"], answer["region"]["h"], answer["face_confidence"]) == (512, 600, 0)
+    (found,) = DeepFace.analyze(str(PORTRAIT), detector_backend="opencv")
+    assert found["region"]["w"] == expected.box.width
+
+
 def test_other_actions_are_refused() -> None:
     with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \['emotion', 'age'\]"):
         DeepFace.analyze(str(PORTRAIT), actions=["emotion", "age"])

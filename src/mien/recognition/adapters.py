@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import DataError
-from mien.images import read_image
+from mien.images import read_image, to_crop
 from mien.labels import FER2013
-from mien.recognition.faces import Box, Detection
+from mien.recognition.faces import Box, Detection, Expression, Face
 from mien.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.recognition.faces import Face, Point
+    from mien.recognition.faces import Point
 
 
 def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -74,6 +74,7 @@ class DeepFace:
         img_path: Any,
         actions: str | Iterable[str] = ("emotion",),
         enforce_detection: bool = True,
+        detector_backend: str = "opencv",
         **ignored: Any,
     ) -> list[Any]:
         """The faces of a picture, or a list of them for each of several pictures.
@@ -81,8 +82,11 @@ class DeepFace:
         Args:
             img_path: a path, a data URI with base64, a BGR array (h, w, 3), or a list of these.
             actions: only `emotion` is known.
-            enforce_detection: whether a picture without a face is an error; if not, the whole picture is taken.
-            ignored: other settings of theirs, such as `detector_backend`, `align` and `silent`.
+            enforce_detection: whether a picture without a face is an error; if not, the whole picture is
+                taken, as with `skip`.
+            detector_backend: `skip` takes the whole picture for one face without looking for any, as theirs does:
+                the region is the picture, the face's confidence 0. The names of their detectors are passed over.
+            ignored: other settings of theirs, such as `align` and `silent`.
 
         Raises:
             DataError: another action is asked for, it is no picture, or it shows no face. It is a `ValueError`.
@@ -92,8 +96,8 @@ class DeepFace:
         if not asked or any(action != "emotion" for action in asked):
             raise DataError(f"Expected actions=['emotion'], got {asked}. mien names expressions only.")
         if isinstance(img_path, list) or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
-            return [_analyze(picture, enforce_detection) for picture in img_path]
-        return _analyze(img_path, enforce_detection)
+            return [_analyze(picture, enforce_detection, detector_backend) for picture in img_path]
+        return _analyze(img_path, enforce_detection, detector_backend)
 
 
 class FER:
@@ -131,25 +135,31 @@ def _recognizer() -> Recognizer:
     return Recognizer()
 
 
-def _analyze(img: Any, enforce_detection: bool) -> list[dict[str, Any]]:
+def _analyze(img: Any, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
     picture = _rgb(img)
-    faces = _recognizer()(picture)
-    height, width = picture.shape[:2]
-    if faces:
-        return [to_deepface(face, (width, height)) for face in faces]
-    if enforce_detection:
+    skip = detector_backend == "skip"
+    faces = [] if skip else _recognizer()(picture)
+    if not faces and enforce_detection and not skip:
         raise DataError(
             "Face could not be detected in the picture: expected one face at least. "
             "Set enforce_detection=False to take the whole picture for a face."
         )
-    whole = _within(picture, [(0, 0, width, height)], confidence=0.0)
-    return [to_deepface(face, (width, height)) for face in whole]
+    height, width = picture.shape[:2]
+    return [to_deepface(face, (width, height)) for face in faces or [_whole(picture)]]
 
 
-def _within(
-    picture: NDArray[np.uint8], boxes: Iterable[Sequence[int]], confidence: float = 1.0
-) -> list[Face]:
-    found = [Detection(_box(box), confidence) for box in boxes]
+def _whole(picture: NDArray[np.uint8]) -> Face:
+    """A picture that is itself a face, cropped as the pictures of a data folder are."""
+    recognizer = _recognizer()
+    (row,) = recognizer.classifier.probabilities(to_crop(picture)[None])
+    height, width = picture.shape[:2]
+    return Face(
+        Box(0, 0, width, height), Expression.from_probabilities(recognizer.labels, row), confidence=0.0
+    )
+
+
+def _within(picture: NDArray[np.uint8], boxes: Iterable[Sequence[int]]) -> list[Face]:
+    found = [Detection(_box(box)) for box in boxes]
     return _recognizer().name_expressions([picture], [found])[0]
 
 
