@@ -327,23 +327,36 @@ def test_an_array_that_is_just_so_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    "array",
+    ("array", "remedy"),
     [
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((4, 4), bool),
-        np.zeros((4, 4, 3), np.int64),
-        np.zeros((4, 4, 2), np.uint8),
-        np.zeros((3, 40, 40), np.uint8),
-        np.zeros((1, 4, 4, 3), np.uint8),
-        np.zeros(9, np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-        np.array(None),
+        (
+            np.zeros((4, 4, 3), np.float32),
+            "(4, 4, 3). Scale floats in [0, 1] first: (255 * array).round().astype(",
+        ),
+        (np.ones((4, 4)), "(4, 4). Scale floats in [0, 1] first: (255 * array).round().astype("),
+        (np.full((4, 4, 3), 254.6), "(4, 4, 3). Round its values first: array.round().astype('uint8')."),
+        (np.full((4, 4, 3), 255), "(4, 4, 3). Change its type first: array.astype('uint8')."),
+        (np.zeros((4, 4, 3), np.uint32), "(4, 4, 3). Change its type first: array.astype('uint8')."),
+        (np.arange(-1, 3).reshape(2, 2), "(2, 2) with values from -1 to 2. Scale them into 0 to 255"),
+        (np.array([[0.5, 255.5]]), "(1, 2) with values from 0.5 to 255.5. Scale them into 0 to 255"),
+        (np.array([[0.5, np.nan]]), "(1, 2) with values that are not finite. Replace them"),
+        (np.array([[0.5, np.inf]]), "(1, 2) with values that are not finite. Replace them"),
+        (np.zeros((4, 4), bool), "(4, 4). Make numbers of it first: 255 * array.astype('uint8')."),
+        (np.full((4, 4), None), "(4, 4). Make numbers of it first: array.astype('uint8')."),
+        (np.zeros((5, 4, 2), np.uint8), "(5, 4, 2). Bring it into one of these shapes."),
+        (np.zeros((3, 40, 40), np.uint8), "(3, 40, 40). Put the channels last: array.transpose(1, 2, 0)."),
+        (np.zeros((1, 4, 4, 3), np.uint8), "(1, 4, 4, 3). Give one picture at a time."),
+        (np.zeros(9, np.uint8), "(9,). Bring it into one of these shapes."),
+        (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3), which has no pixels. Was it cut out"),
+        (np.zeros((0, 4), np.float64), "float64 (0, 4), which has no pixels. Was it cut out"),
+        (np.array(None), "(). Bring it into one of these shapes."),
     ],
-    ids=lambda array: f"{array.dtype}{array.shape}",
+    ids=lambda value: f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else "",
 )
-def test_other_arrays_are_refused(array: NDArray[Any]) -> None:
-    with pytest.raises(DataError, match=r"the array: expected uint8 or uint16 .*, got .* Scale floats"):
+def test_other_arrays_are_refused_with_what_to_do_about_them(array: NDArray[Any], remedy: str) -> None:
+    with pytest.raises(DataError, match=r"the array: expected uint8 or uint16 .*, got ") as caught:
         read_image(array)
+    assert remedy in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -465,6 +478,30 @@ def test_a_cut_picture_is_refused(kind: str) -> None:
     data = encode(Image.fromarray(RNG.integers(0, 256, (60, 60, 3), dtype=np.uint8)), kind)
     with pytest.raises(DataError, match=r"expected a whole .* picture, got one cut short.* Get it anew"):
         read_image(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 100, "optimize": True}], ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_may_lack_its_end_marker_but_no_pixel(mode: str, options: dict[str, Any]) -> None:
+    data = encode(Image.fromarray(draw(50, 70)).convert(mode), "JPEG", **options)
+    expected = read_image(data)
+    assert data.endswith(b"\xff\xd9")
+    for whole in (data[:-2], data[:-1], data[:-2] + bytes(40)):
+        np.testing.assert_array_equal(read_image(whole), expected)
+    scans = [place for place in range(len(data) - 2) if data[place : place + 2] == b"\xff\xda"]
+    # the very last byte of data may say what any other would say in its place
+    for end in {*scans, *(place - 1 for place in scans), *range(len(data) - 60, len(data) - 3)}:
+        with pytest.raises(DataError, match="expected a whole JPEG picture, got one cut short"):
+            read_image(data[:end])
+
+
+def test_a_jpeg_with_restarts_must_have_its_end() -> None:
+    data = encode(Image.fromarray(draw(50, 70)), "JPEG", restart_marker_blocks=1)
+    assert read_image(data).shape == (50, 70, 3)
+    cuts = [data[: data.rindex(b"\xff" + bytes([0xD0 + which]))] for which in range(8)]
+    for cut in (*cuts, data[:-2]):
+        with pytest.raises(DataError, match="expected a whole JPEG picture, got one cut short"):
+            read_image(cut)
 
 
 def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:

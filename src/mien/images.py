@@ -70,8 +70,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
 
     Raises:
         DataError: there is no such file, or it is no picture, too large, or damaged; or it is cut short, for
-            what is missing could be the face; or the array has another form. Floats are refused, for they do
-            not say what white is.
+            what is missing could be the face (a JPEG that lacks nothing but its end marker is whole); or the
+            array has another form. Floats are refused, for they do not say what white is.
         MissingExtra: the picture is HEIC and pillow-heif is not installed.
     """
     if isinstance(source, np.ndarray):
@@ -218,8 +218,7 @@ def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
     if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise DataError(
             "the array: expected uint8 or uint16 of shape (height, width), (height, width, 3) RGB or "
-            f"(height, width, 4) RGBA, got {array.dtype} {array.shape}. "
-            "Scale floats in [0, 1] first: (255 * array).round().astype('uint8')."
+            f"(height, width, 4) RGBA, got {array.dtype} {array.shape}{_remedy(array, bool(fits))}"
         )
     if array.dtype.itemsize == 2:
         array = (array >> 8).astype(np.uint8)
@@ -229,3 +228,30 @@ def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
 
         return _to_rgb(fromarray(array))
     return array if channels == 3 else np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _remedy(array: NDArray[Any], fits: bool) -> str:
+    """The end of the sentence on an array that is not taken: what is odd about it, and what to do."""
+    if not array.size:
+        return ", which has no pixels. Was it cut out beyond the edge of its picture?"
+    if fits:
+        return _remedy_of_values(array)
+    if array.ndim == 3 and array.shape[0] in {1, 3, 4}:
+        return ". Put the channels last: array.transpose(1, 2, 0)."
+    return ". Give one picture at a time." if array.ndim > 3 else ". Bring it into one of these shapes."
+
+
+def _remedy_of_values(array: NDArray[Any]) -> str:
+    kind = array.dtype.kind
+    if kind not in "iuf":
+        return f". Make numbers of it first: {'255 * ' if kind == 'b' else ''}array.astype('uint8')."
+    if not np.isfinite(array).all():
+        return " with values that are not finite. Replace them first, with numpy.nan_to_num say."
+    low, high = array.min(), array.max()
+    if low < 0 or high > 255:
+        return f" with values from {low:.6g} to {high:.6g}. Scale them into 0 to 255, as uint8, first."
+    if kind != "f":
+        return ". Change its type first: array.astype('uint8')."
+    if high > 1:
+        return ". Round its values first: array.round().astype('uint8')."
+    return ". Scale floats in [0, 1] first: (255 * array).round().astype('uint8')."
