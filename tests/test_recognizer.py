@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,43 @@ def test_only_the_largest_faces_are_kept() -> None:
     assert [face.box.width for face in faces] == [40, 39]
     with pytest.raises(DataError, match="max_faces to be a whole number from 1 on, got 0"):
         Recognizer(Brightness(), max_faces=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "got"),
+    [
+        (str(PORTRAIT), "one path"),
+        (PORTRAIT, "one path"),
+        (b"\xff\xd8\xff", "the bytes of one"),
+        (bytearray(3), "the bytes of one"),
+        (picture(1, 9), r"one array of shape \(60, 90, 3\)"),
+        (picture(1, 9)[..., 0], r"one array of shape \(60, 90\)"),
+        (Image.new("RGB", (9, 9)), "one Image"),
+        (io.BytesIO(b"\xff\xd8\n"), "one BytesIO"),
+        (None, "one NoneType"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_many_pictures_are_not_one(source: Any, got: str) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    with pytest.raises(
+        DataError, match=rf"^Expected a list of pictures, got {got}\. Put it into a list: many"
+    ):
+        recognizer.many(source)
+
+
+def test_many_pictures_may_come_as_whatever_gives_them() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    pictures = [picture(2, 9), picture(0, 9)]
+    for several in (
+        pictures,
+        tuple(pictures),
+        iter(pictures),
+        np.stack(pictures),
+        np.stack(pictures)[..., 0],
+    ):
+        assert [len(faces) for faces in recognizer.many(several)] == [2, 0]
+    assert recognizer.many([]) == []
 
 
 def test_every_kind_of_picture_gives_the_same(recognizer: Recognizer) -> None:

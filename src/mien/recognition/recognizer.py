@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -101,9 +102,13 @@ class Recognizer:
     def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
         """The faces of several pictures, in order; all of them go through the network in one call.
 
+        Args:
+            images: a list of what a call takes, or anything else that gives one picture after another.
+
         Raises:
-            DataError: one of them is no picture.
+            DataError: one of them is no picture, or it is one picture and no list.
         """
+        _check_several(images)
         pictures = [read_image(image) for image in images]
         found = [self.detector.detect(picture)[: self.max_faces] for picture in pictures]
         return self.name_expressions(pictures, found)
@@ -149,6 +154,21 @@ class Recognizer:
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(self.labels, row)
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
+
+
+def _check_several(images: Any) -> None:
+    """Refuse one picture where several are expected: its letters, bytes or rows would be taken for them."""
+    if isinstance(images, str | os.PathLike):
+        got = "one path"
+    elif isinstance(images, bytes | bytearray | memoryview):
+        got = "the bytes of one"
+    elif isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] < 5)):
+        got = f"one array of shape {images.shape}"
+    elif hasattr(images, "read") or not (hasattr(images, "__iter__") or hasattr(images, "__getitem__")):
+        got = f"one {type(images).__name__}"
+    else:
+        return
+    raise DataError(f"Expected a list of pictures, got {got}. Put it into a list: many([picture]).")
 
 
 def _classifier_of(
