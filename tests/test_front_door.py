@@ -62,6 +62,16 @@ def test_errors_are_also_the_fitting_builtin() -> None:
     assert str(missing).endswith("pip install 'mien[train]'")
 
 
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_a_command_without_arguments_prints_its_help_and_no_empty_sentence(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False
+    )
+    assert "Usage: " in done.stdout
+    assert done.stderr == ""
+    assert done.returncode == 2
+
+
 def test_without_the_cli_extra_the_command_says_how_to_get_it() -> None:
     program = "import sys; sys.modules['typer'] = None\nfrom mien.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

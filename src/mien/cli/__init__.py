@@ -104,6 +104,8 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code = _call(arguments)
     except _UsageFault as error:
+        if not error.format_message():  # a command without arguments, whose help is printed already
+            return int(error.exit_code)
         sys.stderr.write(f"mien: {_usage(error, arguments)}\n")
         return int(error.exit_code)
     except Stopped as stop:
