@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from mien.card import InputSpec
+from mien.card import InputSpec, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
 from tests.conftest import CARD, make_onnx
@@ -97,6 +97,35 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
 def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
     with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
         Classifier(make(tmp_path / "m.onnx"))  # type: ignore[operator]
+
+
+def giving(path: Path, operation: str, card: ModelCard = CARD) -> Path:
+    """A model whose last step is another one than softmax."""
+    model = onnx.load(make_onnx(path, card))
+    last = model.graph.node[-1]
+    last.op_type = operation
+    del last.attribute[:]
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize(
+    ("operation", "sentence"),
+    [
+        ("Identity", r"got values down to -.* and sums from .*\. Does the network lack its softmax\?$"),
+        ("Sigmoid", r"got values down to 0\..* and sums from .*\. Does the network lack its softmax\?$"),
+        ("Sqrt", "expected finite probabilities from the model, got NaN"),
+    ],
+)
+def test_what_gives_no_probabilities_is_refused(
+    tmp_path: Path, operation: str, sentence: str, temperature: float
+) -> None:
+    classifier = Classifier(giving(tmp_path / "m.onnx", operation, replace(CARD, temperature=temperature)))
+    for answer in (classifier.probabilities, classifier.all_probabilities):
+        with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
+            answer(crops(300))
+    assert classifier.probabilities(crops(0)).shape == (0, 7)
 
 
 def test_a_file_of_the_right_form_that_is_no_network_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ MAPS = {"probabilities": "maps", "probabilities_2": "maps_2"}
 MOST_THREADS = 256
 """More than this are refused: they would take longer to start than to work."""
 
+_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from 1 in sum, and a probability under 0: room for rounding, none for logits."""
+
 _MOST_AT_ONCE = 256
 """Crops in one call of the network; more take more memory and no less time."""
 
@@ -86,6 +89,7 @@ class Classifier:
 
         Raises:
             DataError: the crops have another shape or type.
+            ModelError: what the network gives are no probabilities.
         """
         if not len(self._checked(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
@@ -93,7 +97,8 @@ class Classifier:
             self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
             for i in range(0, len(crops), _MOST_AT_ONCE)
         ]
-        return self.card.calibrated(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self.card.calibrated(self._probable(given))
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The probabilities in every label set that the model knows, by its name, from one call of the network.
@@ -103,12 +108,16 @@ class Classifier:
 
         Raises:
             DataError: the crops have another shape or type.
+            ModelError: what the network gives are no probabilities.
         """
         answers = self.card.answers
         pixels = self._checked(crops)[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         given = self._session.run([answer.output for answer in answers], {self._input: pixels})
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
-        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
+        return {
+            card.taxonomy: card.calibrated(self._probable(rows))
+            for card, rows in zip(cards, given, strict=True)
+        }
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
@@ -148,6 +157,24 @@ class Classifier:
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
         return answer
+
+    def _probable(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same rows (n, classes), made sure to be probabilities; before a temperature could hide that."""
+        if not rows.size:
+            return rows
+        sums, lowest = rows.sum(axis=1), rows.min()
+        if lowest >= -_TOLERANCE and np.abs(sums - 1).max() <= _TOLERANCE:
+            return rows
+        if not np.isfinite(sums).all():
+            raise ModelError(
+                f"{self.name}: expected finite probabilities from the model, got NaN or infinity. "
+                "Its weights may be broken: use an earlier save."
+            )
+        raise ModelError(
+            f"{self.name}: expected probabilities from the model that are 0 or more and sum to 1, got values down "
+            f"to {lowest:.4g} and sums from {sums.min():.4g} to {sums.max():.4g}. "
+            "Does the network lack its softmax?"
+        )
 
     def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
