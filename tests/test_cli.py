@@ -180,6 +180,21 @@ def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
         assert word in told
 
 
+def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> None:
+    done = mien("evaluate", "default", "--data", table, "--split", "publictest", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["split"] == "PublicTest"
+    done = mien("evaluate", "default", "--data", table, "--split", "test")
+    is_one_sentence(done, "one of Training, PublicTest, PrivateTest, got 'test'")
+
+
+def test_evaluate_s_help_names_every_bundled_model() -> None:
+    from mien.recognition.models import BUNDLED
+
+    told = " ".join(mien("evaluate", "--help", COLUMNS="400").stdout.split())
+    assert f"bundled name ({', '.join(BUNDLED)})" in told
+
+
 def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013

@@ -106,6 +106,20 @@ def test_other_labels_than_the_data_has_are_refused(labels: tuple[str, ...]) -> 
     assert "its own label set" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (("Foo",), r", of which Foo is none of them\. Judge"),
+        (("Foo", "contempt"), r", of which Foo, contempt are none of them\. Judge"),
+        (("Angry",), r"Angry\)\. Judge"),
+    ],
+)
+def test_labels_that_the_data_does_not_have_are_named(last: tuple[str, ...], told: str) -> None:
+    labels = ("Angry", "Disgust", "Fear", "Joy", "Sad", "Surprised")
+    with pytest.raises(ModelError, match=told):
+        evaluate(seer(7), make_dataset(), labels=(*labels, *last))
+
+
 def broken(rows: Any) -> Any:
     return lambda crops: np.tile(np.asarray(rows, np.float32), (len(crops), 1))
 
@@ -210,6 +224,18 @@ def test_votes_are_judged_by_their_majority() -> None:
 def test_the_other_splits_can_be_judged() -> None:
     result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split="Training")
     assert (result.split, result.n) == ("Training", 20)
+
+
+@pytest.mark.parametrize("split", ["training", "TRAINING", " Training"])
+def test_a_split_is_found_however_it_is_written(split: str) -> None:
+    result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split=split)
+    assert (result.split, result.n) == ("Training", 20)
+
+
+@pytest.mark.parametrize("split", ["test", "", "Public Test"])
+def test_a_split_that_does_not_exist_is_refused(split: str) -> None:
+    with pytest.raises(DataError, match=rf"one of Training, PublicTest, PrivateTest, got '{split}'"):
+        evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)
 
 
 def test_a_split_without_pictures_is_refused() -> None:

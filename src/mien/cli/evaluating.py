@@ -26,11 +26,18 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A .onnx, .keras or .h5 file, or a run folder.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .onnx, .keras or .h5 file, a run folder or a bundled name (default, small, ferplus, large, "
+            "large-ferplus).",
+        ),
     ],
     *,
     data: DataOption,
-    split: Annotated[str, typer.Option(help="Training, PublicTest or PrivateTest.")] = "PrivateTest",
+    split: Annotated[
+        str, typer.Option(metavar="Training|PublicTest|PrivateTest", help="The split to judge.")
+    ] = "PrivateTest",
     labels: LabelsOption = None,
     votes: VotesOption = None,
     model_labels: ModelLabelsOption = None,
@@ -50,9 +57,11 @@ def evaluate(
     A run folder's figures go into a folder inside it, named for the split; a file's only where --out says.
     """
     from mien.evaluation.evaluate import evaluate as judge
+    from mien.evaluation.evaluate import find_split
     from mien.labels import find_taxonomy
 
-    loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels)
+    split = find_split(split)
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
     known = find_taxonomy(loaded.labels)
     taxonomy = labels or (known.name if known else "fer2013")
     dataset = load_data(data, taxonomy, votes, cache=cache)

@@ -10,7 +10,7 @@ import typer
 from mien.cli.models import LoadedModel, open_model
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
 from mien.cli.screen import err, out, progress
-from mien.errors import ModelError
+from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
@@ -25,10 +25,18 @@ _NAMES = {
 
 _ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras"}
 _CALIBRATION_FACES = 512
+_TRIED_FACES = 21
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .keras or .h5 file or a run folder.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .keras or .h5 file or a run folder. For int8 a float32 .onnx file will do as well, and for onnx any "
+            ".onnx file or bundled name (default, small, ferplus, large, large-ferplus), of which a copy is written.",
+        ),
+    ],
     *,
     format_: Annotated[
         str, typer.Option("--format", metavar="onnx|int8|h5|keras", help="What to make.")
@@ -50,13 +58,14 @@ def export(
     suffix = Path(_NAMES[format_]).suffix
     if out_file and out_file.suffix.lower() != suffix:
         raise ModelError(f"{out_file}: expected a name that ends in {suffix} for the format {format_}.")
-    loaded = open_model(model, labels=model_labels, scale=pixel_scale)
-    if loaded.network is None and (format_ != "int8" or loaded.path.suffix != ".onnx"):
-        raise ModelError(
-            f"{loaded.path}: expected a Keras file or a run folder, for ONNX cannot be turned back."
-        )
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale, asks_labels=True)
+    if loaded.network is None:
+        _require_possible(loaded, format_)
     card = loaded.card or _make_card(loaded)
     target = out_file or _place(loaded, format_)
+    if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
+        raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
+    _require_probabilities(loaded)
     with progress(f"Writing {target}"):
         _write(loaded, card, format_, target, data=data, labels=labels)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
@@ -69,10 +78,38 @@ def export(
 def _place(loaded: LoadedModel, format_: str) -> Path:
     if loaded.folder:
         return loaded.folder / _NAMES[format_]
-    target = loaded.path.with_name(loaded.path.stem + _ENDINGS[format_])
-    if target.exists() and target.samefile(loaded.path):
-        raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
-    return target
+    return loaded.path.with_name(loaded.path.stem + _ENDINGS[format_])
+
+
+def _require_possible(loaded: LoadedModel, format_: str) -> None:
+    """Refuse a format that cannot be made of an ONNX file or of a bundled model."""
+    if format_ not in {"onnx", "int8"}:
+        raise ModelError(
+            f"{loaded.path}: expected a Keras file or a run folder for the format {format_}, got an ONNX model, "
+            "which cannot be turned back. Export the Keras file that it was made of."
+        )
+    if format_ == "int8" and loaded.path.suffix != ".onnx":
+        raise ModelError(
+            f"{loaded.path}: expected a float32 model for the format int8, got a bundled one, which is int8 already. "
+            "Use it as it is, or copy it with --format onnx."
+        )
+
+
+def _require_probabilities(loaded: LoadedModel) -> None:
+    """Refuse a network that gives no probabilities for some drawn faces, before a card says that it does."""
+    import numpy as np
+
+    from mien.data.synthetic import synthetic_dataset
+    from mien.evaluation.evaluate import check_probabilities
+
+    crops = synthetic_dataset(_TRIED_FACES).images
+    if loaded.network is None:
+        loaded.probabilities(crops)  # which checks it
+        return
+    pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+    answer = loaded.network.predict(pixels, verbose=0)
+    for given in answer if isinstance(answer, list) else [answer]:  # raw, without the card's temperature
+        check_probabilities(given, len(crops), given.shape[-1])
 
 
 def _write(
@@ -80,6 +117,8 @@ def _write(
 ) -> None:
     if format_ == "int8":
         _write_int8(loaded, card, target, data=data, labels=labels)
+    elif format_ == "onnx" and loaded.network is None:
+        _copy_onnx(loaded, card, target)
     elif format_ == "onnx":
         _write_onnx(loaded, card, target)
     else:
@@ -99,6 +138,31 @@ def _write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
     ):  # as it was loaded: with the rescaling it may have been given
         source = save_network(loaded.network, Path(folder) / "network.keras", card)
         return export_onnx(source, target, card)
+
+
+def _copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
+    from mien.files import write_bytes
+    from mien.recognition.classifier import read_card
+    from mien.recognition.models import read_model
+
+    name, data = read_model(str(loaded.path))
+    if read_card(name, data) != card:  # a bundled name that answers in another label set than its file
+        data = _with_card(data, card)
+    write_bytes(target, data)
+
+
+def _with_card(data: bytes, card: ModelCard) -> bytes:
+    """The same ONNX file with another card."""
+    from mien.card import METADATA_KEY
+
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "train") from error
+    network = onnx.load_model_from_string(data)
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    onnx.helper.set_model_props(network, {**metadata, METADATA_KEY: card.to_json()})
+    return bytes(network.SerializeToString())
 
 
 def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, *, data: str, labels: str | None) -> None:

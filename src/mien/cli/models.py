@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mien.card import ModelCard
+    from mien.training.saving import KerasClassifier
 
 BACKENDS = ("tensorflow", "jax")
 
@@ -86,7 +88,12 @@ def _nothing_on_standard_error() -> Iterator[None]:
 
 
 def open_model(
-    model: str, *, labels: str | None = None, scale: float | None = None, taxonomy: str | None = None
+    model: str,
+    *,
+    labels: str | None = None,
+    scale: float | None = None,
+    taxonomy: str | None = None,
+    asks_labels: bool = False,
 ) -> LoadedModel:
     """Open a `.onnx`, `.keras` or `.h5` file, a run folder or a bundled model.
 
@@ -95,12 +102,18 @@ def open_model(
         labels: class names in index order, separated by commas, for a file without a card.
         scale: what pixels 0 to 255 are multiplied by, for a Keras file that does not rescale by itself.
         taxonomy: the label set that it is to answer in, where it knows that one; else it answers in its own.
+        asks_labels: whether the command has the option --model-labels, for the remedy where they are not known.
 
     Raises:
-        ModelError: there is no such model or it does not load.
+        ModelError: there is no such model, it does not load, or the scale is no number over 0.
     """
     from mien.recognition.models import BUNDLED
 
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise ModelError(
+            f"Expected --pixel-scale to be a number over 0, got {scale:g}. "
+            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
+        )
     path = Path(model)
     if (labels or scale is not None) and (path.is_dir() or path.suffix == ".onnx" or model in BUNDLED):
         raise ModelError(
@@ -115,11 +128,11 @@ def open_model(
         from mien.training.saving import load_classifier
 
         names = [name.strip() for name in labels.split(",")] if labels else None
-        network = load_classifier(path, labels=names, scale=scale)
+        network = load_classifier(path, labels=names, scale=scale, asks_labels=asks_labels)
         if taxonomy and _knows(network.card, taxonomy):
             network = network.answering_in(taxonomy)
         return LoadedModel(
-            path.name, path, network.labels, network.probabilities, network.card, network=network.network
+            path.name, path, network.labels, _checked(network), network.card, network=network.network
         )
     raise ModelError(
         f"{model}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model ({', '.join(BUNDLED)}), "
@@ -129,6 +142,16 @@ def open_model(
 
 def _knows(card: ModelCard | None, taxonomy: str) -> bool:
     return card is not None and taxonomy in card.taxonomies
+
+
+def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
+    """What the network gives, made sure to be probabilities, as `mien.Classifier` does by itself."""
+    from mien.evaluation.evaluate import check_probabilities
+
+    def probabilities(crops: Any) -> Any:
+        return check_probabilities(network.probabilities(crops), len(crops), len(network.labels))
+
+    return probabilities
 
 
 def _open_onnx(model: str, taxonomy: str | None) -> LoadedModel:
@@ -148,4 +171,4 @@ def _open_run(folder: Path, taxonomy: str | None) -> LoadedModel:
     if taxonomy and _knows(best.card, taxonomy):
         best = best.answering_in(taxonomy)
     name = best.card.name if best.card else folder.name
-    return LoadedModel(name, folder / BEST, best.labels, best.probabilities, best.card, folder, best.network)
+    return LoadedModel(name, folder / BEST, best.labels, _checked(best), best.card, folder, best.network)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, Dataset
+from mien.data.dataset import PRIVATE_TEST, SPLITS, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
@@ -112,16 +112,17 @@ def evaluate(
         predict: gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
         dataset: all splits there are: the other ones tell which pictures of this one are copies.
         labels: the model's class names in its index order, in any usual spelling.
-        split: the split to judge.
+        split: the split to judge, in upper or lower case.
         model: what to call the model in the result.
         batch_size: pictures in a call of `predict`.
         flip_tta: judge the mirror image of each picture too, and average.
         progress: called after each batch with the pictures done and the pictures in all.
 
     Raises:
-        DataError: the split has no pictures, or some of them no label.
+        DataError: there is no such split, it has no pictures, or some of them no label.
         ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
     """
+    split = find_split(split)
     columns = _match_labels(labels, dataset.taxonomy)
     require_splits(dataset, [split])
     judged = dataset.subset(split)
@@ -134,16 +135,35 @@ def evaluate(
     return _score(probabilities, judged, alone, model=model, split=split, flip_tta=flip_tta)
 
 
+def find_split(name: str) -> str:
+    """The split of that name, however its letters are written.
+
+    Raises:
+        DataError: there is none.
+
+    >>> find_split("publictest")
+    'PublicTest'
+    """
+    for split in SPLITS:
+        if name.strip().lower() == split.lower():
+            return split
+    raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {name!r}.")
+
+
 def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
     """For each label of the model, the column that the data set has for it."""
-    try:
-        columns = [taxonomy.index(label) for label in labels]
-    except DataError:
-        columns = []
-    if sorted(columns) != list(range(len(taxonomy))):
+    columns, strange = [], []
+    for label in labels:
+        try:
+            columns.append(taxonomy.index(label))
+        except DataError:
+            strange.append(label)
+    if strange or sorted(columns) != list(range(len(taxonomy))):
+        which = f", of which {', '.join(strange)} {'is' if len(strange) == 1 else 'are'} none of them"
         raise ModelError(
             f"Expected a model with the {len(taxonomy)} labels of {taxonomy.name} "
-            f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)}). "
+            f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)})"
+            f"{which if strange else ''}. "
             "Judge it on data with its own label set, or give its class names in index order."
         )
     return columns
@@ -164,18 +184,30 @@ def _predict_all(
     parts = []
     for start in range(0, len(images), batch_size):
         crops = images[start : start + batch_size]
-        part = _checked(predict(crops), len(crops), classes)
+        part = check_probabilities(predict(crops), len(crops), classes)
         if flip_tta:
             mirrored = np.ascontiguousarray(crops[:, :, ::-1])
-            part = (part + _checked(predict(mirrored), len(crops), classes)) / 2
+            part = (part + check_probabilities(predict(mirrored), len(crops), classes)) / 2
         parts.append(part)
         if progress is not None:
             progress(start + len(crops), len(images))
     return np.concatenate(parts)
 
 
-def _checked(output: Any, n: int, classes: int) -> NDArray[np.float64]:
-    """What the model gave, made sure to be probabilities: finite, in [0, 1], each row summing to 1."""
+def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64]:
+    """What a model gave, made sure to be probabilities: finite, in [0, 1], each row summing to 1.
+
+    Args:
+        output: what it gave, an array or what makes one.
+        n: crops that it was given.
+        classes: its labels.
+
+    Returns:
+        float64 (n, classes), without the rounding.
+
+    Raises:
+        ModelError: they are no probabilities, or of another shape.
+    """
     try:
         given = np.asarray(output).astype(np.float64)
     except (TypeError, ValueError) as error:

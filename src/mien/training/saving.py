@@ -7,6 +7,7 @@ both. Loading a Keras file can run code that is in it: load only files that you 
 from __future__ import annotations
 
 import logging
+import shlex
 import warnings
 import zipfile
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from mien.card import ModelCard
 from mien.errors import ModelError
 from mien.files import replacing
 from mien.images import CROP_SIZE
+from mien.labels import FER2013
 from mien.training.networks import HEADS
 
 if TYPE_CHECKING:
@@ -134,7 +136,11 @@ class KerasClassifier:
 
 
 def load_classifier(
-    path: str | Path, *, labels: Sequence[str] | None = None, scale: float | None = None
+    path: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    scale: float | None = None,
+    asks_labels: bool = False,
 ) -> KerasClassifier:
     """Load a network from a `.keras` or `.h5` file, made by mien or not.
 
@@ -144,6 +150,8 @@ def load_classifier(
         scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
             When not given: 1 for a network that rescales by itself, else 1/255, which is what most projects
             train with. The rescaling becomes a layer of the network.
+        asks_labels: whether the caller can be given labels by --model-labels, which is then the remedy where they
+            are not known; else it is to export the file once.
 
     Raises:
         ModelError: the file does not load, has another input than (48, 48, 1), its labels are not known, or
@@ -161,9 +169,10 @@ def load_classifier(
     classes = _check_shapes(network, path, heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     if not names:
+        export = "" if asks_labels else f"with: mien export {shlex.quote(str(path))} --format onnx "
         raise ModelError(
             f"{path}: this file has no model card, so the names of its {classes} classes are not known. "
-            "Give them in index order, for example --model-labels angry,disgust,fear,happy,sad,surprise,neutral"
+            f"Give them in index order, for example {export}--model-labels {','.join(FER2013.classes)}"
         )
     if len(names) != classes:
         raise ModelError(
