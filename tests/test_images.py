@@ -480,30 +480,6 @@ def test_a_cut_picture_is_refused(kind: str) -> None:
         read_image(data[: len(data) * 2 // 3])
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 100, "optimize": True}], ids=str)
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_jpeg_may_lack_its_end_marker_but_no_pixel(mode: str, options: dict[str, Any]) -> None:
-    data = encode(Image.fromarray(draw(50, 70)).convert(mode), "JPEG", **options)
-    expected = read_image(data)
-    assert data.endswith(b"\xff\xd9")
-    for whole in (data[:-2], data[:-1], data[:-2] + bytes(40)):
-        np.testing.assert_array_equal(read_image(whole), expected)
-    scans = [place for place in range(len(data) - 2) if data[place : place + 2] == b"\xff\xda"]
-    # the very last byte of data may say what any other would say in its place
-    for end in {*scans, *(place - 1 for place in scans), *range(len(data) - 60, len(data) - 3)}:
-        with pytest.raises(DataError, match="expected a whole JPEG picture, got one cut short"):
-            read_image(data[:end])
-
-
-def test_a_jpeg_with_restarts_must_have_its_end() -> None:
-    data = encode(Image.fromarray(draw(50, 70)), "JPEG", restart_marker_blocks=1)
-    assert read_image(data).shape == (50, 70, 3)
-    cuts = [data[: data.rindex(b"\xff" + bytes([0xD0 + which]))] for which in range(8)]
-    for cut in (*cuts, data[:-2]):
-        with pytest.raises(DataError, match="expected a whole JPEG picture, got one cut short"):
-            read_image(cut)
-
-
 def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nobody\.jpg: expected a picture, found no such file\. Is the path"):
         read_image(tmp_path / "nobody.jpg")

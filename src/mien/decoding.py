@@ -7,7 +7,6 @@ bombs is a global and a warning. For `mien.images` alone.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mien.errors import DataError, MienError, MissingExtra, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
@@ -59,15 +58,6 @@ _STRANGERS = {
 
 _HEAD_BYTES = 1024
 _MAX_SCANS = 100
-_END_OF_JPEG = b"\xff\xd9"
-_SEGMENT = re.compile(rb"\xff([\xc0-\xcf\xda-\xfe])")  # neither a stuffed byte nor a restart
-_FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
-_SCAN, _RESTARTS = 0xDA, 0xDD
-_FILLS = (
-    *(64 * each for each in (b"\0", b"\xff\0", b"\x55", b"\xaa", b"\x33", b"\xcc")),
-    bytes(range(64, 192)),
-)
-"""What may follow a JPEG that lacks its end: bits that say something else each, whatever the picture's codes."""
 _warnings_lock = threading.Lock()
 
 
@@ -168,12 +158,11 @@ def _reader(kind: str) -> type[ImageFile]:
 
 
 def _lean(reader: Any) -> type[ImageFile]:
-    """Pillow's reader of JPEG without what it reads of EXIF on its own, and with an end to scans and to files."""
+    """Pillow's reader of JPEG without what it reads of EXIF on its own, and with an end to the scans."""
     from PIL.Image import Exif
 
     class LeanJpeg(reader):  # type: ignore[misc]  # known only when it runs
         scans = 0
-        ended = False
 
         def getexif(self) -> Exif:
             return Exif()  # the real one only serves the resolution, loads the reader of TIFF, and warns
@@ -183,59 +172,9 @@ def _lean(reader: Any) -> type[ImageFile]:
             self.scans += data.count(b"\xff\xda")
             if self.scans > _MAX_SCANS:  # a small file could keep the decoder busy for hours
                 raise OSError(f"more than {_MAX_SCANS} scans")
-            if data or self.ended:
-                return data
-            self.ended = True
-            self.fp.seek(0)
-            return _END_OF_JPEG if _lacks_only_its_end(self.fp.read(), digest) else b""
-
-    def digest(data: bytes) -> bytes:
-        image = LeanJpeg(io.BytesIO(data))
-        image.ended = True
-        image.load()
-        (width, height), pixels = image.size, hashlib.sha256()
-        for top in range(0, height, 64):  # a copy of all at once takes memory
-            pixels.update(image.crop((0, top, width, min(top + 64, height))).tobytes())
-        return pixels.digest()
+            return data
 
     return LeanJpeg
-
-
-def _lacks_only_its_end(data: bytes, digest: Callable[[bytes], bytes]) -> bool:
-    """Whether a JPEG without its end marker has all of its pixels.
-
-    The decoder does not tell, for it fills up what is missing. So all scans must have begun, and the pixels must be
-    the same whatever bits follow the last one's.
-    """
-    try:
-        if not _has_all_scans(data):
-            return False
-        data = data.rstrip(b"\xff")  # half of a marker
-        expected = digest(data + _END_OF_JPEG)
-        return all(digest(data + fill + _END_OF_JPEG) == expected for fill in _FILLS)
-    except (IndexError, ValueError):  # a segment of odd form
-        return False
-
-
-def _has_all_scans(data: bytes) -> bool:
-    """Whether each component's 64 coefficients are there to the last bit, if the last scan is whole.
-
-    With restarts it is not, for what the decoder does between them does not hang on what follows.
-    """
-    components, given, place = 0, set[tuple[int, int]](), 2
-    while found := _SEGMENT.search(data, place):
-        kind, start = found[1][0], found.end() + 2
-        place = found.end() + int.from_bytes(data[found.end() : start])
-        segment = data[start:place]
-        if kind == _RESTARTS and any(segment):
-            return False
-        if kind in _FRAMES:
-            components = segment[5]
-        if kind == _SCAN:
-            own = segment[1 : 1 + 2 * segment[0] : 2]
-            first, last, bits = segment[1 + 2 * segment[0] :]
-            given |= {(one, each) for one in own for each in range(first, last + 1) if not bits & 15}
-    return place <= len(data) and len(given) == 64 * components > 0
 
 
 @contextmanager
