@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import onnx
 import pytest
 
 from mien import Classifier
-from mien.labels import FER2013
+from mien.labels import FER2013, FERPLUS
 from mien.recognition.models import read_bundled
-from tests.conftest import make_onnx
+from tests.conftest import CARD, make_onnx
 from tests.test_cli import is_one_sentence, mien
 from tests.test_predict import PORTRAIT
 
@@ -134,7 +135,6 @@ def test_a_network_without_softmax_is_not_exported(foreign: Path, tmp_path: Path
 @pytest.mark.slow
 def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tmp_path: Path) -> None:
     from mien.training.saving import load_network, save_network
-    from tests.conftest import CARD
 
     logits = save_network(load_network(foreign / "logits.keras"), tmp_path / "logits.keras", CARD)
     is_one_sentence(mien("predict", PORTRAIT, "--model", logits), r"Does the network lack its softmax\?")
@@ -161,3 +161,24 @@ def test_labels_of_one_s_own_are_exported_and_named_where_they_are_not_understoo
     assert json.loads(mien("model", tmp_path / "m.keras", "--json").stdout)["card"]["labels"][-1] == "Foo"
     done = mien("evaluate", foreign / "theirs.h5", "--data", "synthetic:70", *own)
     is_one_sentence(done, "of which Foo is none of them")
+
+
+@pytest.mark.slow
+def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
+    import keras
+
+    from mien.card import Head
+    from mien.training.networks import Compact, build_network
+    from mien.training.saving import save_network
+
+    card = replace(CARD, temperature=1.3, heads=(Head("ferplus", FERPLUS.classes, "probabilities_2"),))
+    network = build_network(Compact(), (7, 8))
+    good = save_network(network, tmp_path / "good.keras", card)
+    done = mien("export", good, "--format", "keras", "--out", tmp_path / "copy.keras")
+    assert done.returncode == 0, done.stderr
+    first, second = network.outputs
+    broken = keras.Model(network.inputs, [first, keras.layers.Rescaling(2.0)(second)])
+    bad = save_network(broken, tmp_path / "bad.keras", card)
+    done = mien("export", bad, "--format", "keras", "--out", tmp_path / "not.keras")
+    is_one_sentence(done, r"sums from 2 to 2\. Does the network lack its softmax\?")
+    assert files(tmp_path) == {"good.keras", "copy.keras", "bad.keras"}
