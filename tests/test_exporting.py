@@ -177,7 +177,7 @@ def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
     done = mien("export", good, "--format", "keras", "--out", tmp_path / "copy.keras")
     assert done.returncode == 0, done.stderr
     first, second = network.outputs
-    broken = keras.Model(network.inputs, [first, keras.layers.Rescaling(2.0)(second)])
+    broken = keras.Model(network.inputs, [first, keras.layers.Rescaling(2.0, name="doubled")(second)])
     bad = save_network(broken, tmp_path / "bad.keras", card)
     done = mien("export", bad, "--format", "keras", "--out", tmp_path / "not.keras")
     is_one_sentence(done, r"sums from 2 to 2\. Does the network lack its softmax\?")
