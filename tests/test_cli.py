@@ -188,10 +188,11 @@ def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> 
     is_one_sentence(done, "one of Training, PublicTest, PrivateTest, got 'test'")
 
 
-def test_evaluate_s_help_names_every_bundled_model() -> None:
+@pytest.mark.parametrize("command", ["evaluate", "model"])
+def test_help_names_every_bundled_model(command: str) -> None:
     from mien.recognition.models import BUNDLED
 
-    told = " ".join(mien("evaluate", "--help", COLUMNS="400").stdout.split())
+    told = " ".join(mien(command, "--help", COLUMNS="400").stdout.split())
     assert f"bundled name ({', '.join(BUNDLED)})" in told
 
 

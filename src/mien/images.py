@@ -70,7 +70,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
 
     Raises:
         DataError: there is no such file, or it is no picture, too large, or damaged; or it is cut short, for
-            what is missing could be the face; or the array has another form. Floats are refused, for they do not say what white is.
+            what is missing could be the face; or the array has another form. Floats are refused, for they do
+            not say what white is.
         MissingExtra: the picture is HEIC and pillow-heif is not installed.
     """
     if isinstance(source, np.ndarray):

@@ -25,7 +25,7 @@ def model(
         str,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run folder or a bundled name (default, small, large, ferplus).",
+            help="A model file, a run folder or a bundled name (default, small, ferplus, large, large-ferplus).",
         ),
     ] = "default",
     *,
