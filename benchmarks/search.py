@@ -40,7 +40,7 @@ AVERAGE = 0.99  # over fewer steps than in the recipe, as there are fewer
 FACES = 64  # in one call, as a photo of a class or a few frames of a film give
 ROUNDS = 15
 
-SMALL = replace(get_recipe("small"), distil=0.0, views=0, label_smoothing=0.1)
+SMALL = replace(get_recipe("small"), distil=0.0, teachers=(), views=0, label_smoothing=0.1)
 LIGHT = Augmentation(shift=0.08, turn=10, zoom=0.1, light=0.1, contrast=0.15)
 
 NETWORKS = {

@@ -116,11 +116,7 @@ def parts_figure(found: dict[str, Any]) -> Figure:
     """What accuracy becomes when one part of the recipe is changed."""
     scores = by_seed(found["trainings"])
     base = mean(scores[BASE].values())
-    gains = {
-        name.removeprefix("recipe: "): gains_of(scores, name)
-        for name in scores
-        if name.startswith("recipe: ")
-    }
+    gains = {name.removeprefix("recipe: "): gains_of(scores, name) for name in changes_in(scores)}
     order = sorted(gains, key=lambda name: mean(gains[name]))
     with house_style():
         figure = new_figure(9, 1.6 + 0.45 * len(order))

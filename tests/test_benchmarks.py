@@ -38,6 +38,8 @@ def test_gains_are_taken_seed_by_seed(script: Any) -> None:
     assert scores["network: small"] == pytest.approx({0: 50, 1: 60})
     assert figures.gains_of(scores, "recipe: no votes") == pytest.approx([-10, -5])
     assert figures.changes_in(scores) == ["recipe: no votes"]  # the other has no seed to be held against
+    drawn = figures.parts_figure({"trainings": TRAININGS})
+    assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == ["no votes"]
 
 
 def test_tables_tell_spread_and_number_of_seeds(script: Any) -> None:

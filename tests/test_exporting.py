@@ -136,8 +136,25 @@ def test_a_network_without_softmax_is_not_exported(foreign: Path, tmp_path: Path
 def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tmp_path: Path) -> None:
     from mien.training.saving import load_network, save_network
 
-    logits = save_network(load_network(foreign / "logits.keras"), tmp_path / "logits.keras", CARD)
-    is_one_sentence(mien("predict", PORTRAIT, "--model", logits), r"Does the network lack its softmax\?")
+    for card in (CARD, replace(CARD, temperature=1.3)):  # which would make them sum to 1
+        logits = save_network(load_network(foreign / "logits.keras"), tmp_path / "logits.keras", card)
+        is_one_sentence(mien("predict", PORTRAIT, "--model", logits), r"Does the network lack its softmax\?")
+
+
+def test_the_second_head_of_an_onnx_file_is_judged_too(tmp_path: Path) -> None:
+    import onnx
+
+    from mien.recognition.models import read_model
+
+    model = onnx.load_model_from_string(read_model("small")[1])
+    for node in model.graph.node:
+        if "probabilities_2" in node.output:
+            node.op_type = "Identity"
+            del node.attribute[:]
+    onnx.save(model, tmp_path / "m.onnx")
+    done = mien("export", tmp_path / "m.onnx", "--out", tmp_path / "copy.onnx")
+    is_one_sentence(done, r"Does the network lack its softmax\?")
+    assert files(tmp_path) == {"m.onnx"}
 
 
 @pytest.mark.slow

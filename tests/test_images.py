@@ -334,6 +334,7 @@ def test_an_array_that_is_just_so_is_not_copied() -> None:
             "(4, 4, 3). Scale floats in [0, 1] first: (255 * array).round().astype(",
         ),
         (np.ones((4, 4)), "(4, 4). Scale floats in [0, 1] first: (255 * array).round().astype("),
+        (np.full((4, 4), 1.001), "(4, 4). Scale floats in [0, 1] first: (255 * array.clip(0, 1)).round()"),
         (np.full((4, 4, 3), 254.6), "(4, 4, 3). Round its values first: array.round().astype('uint8')."),
         (np.full((4, 4, 3), 255), "(4, 4, 3). Change its type first: array.astype('uint8')."),
         (np.zeros((4, 4, 3), np.uint32), "(4, 4, 3). Change its type first: array.astype('uint8')."),

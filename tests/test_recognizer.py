@@ -108,12 +108,15 @@ def test_many_pictures_are_not_one(source: Any, got: str) -> None:
 def test_many_pictures_may_come_as_whatever_gives_them() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     pictures = [picture(2, 9), picture(0, 9)]
+    objects = np.empty(2, object)
+    objects[:] = pictures
     for several in (
         pictures,
         tuple(pictures),
         iter(pictures),
         np.stack(pictures),
         np.stack(pictures)[..., 0],
+        objects,
     ):
         assert [len(faces) for faces in recognizer.many(several)] == [2, 0]
     assert recognizer.many([]) == []

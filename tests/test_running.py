@@ -37,6 +37,8 @@ class Trainings:
         state = TrainingState(recipe, history=[{"epoch": float(i)} for i in range(epochs)])
         with zipfile.ZipFile(folder / "last.keras", "w") as archive:
             archive.writestr("mien_state.json", json.dumps(vars(state)))
+        with zipfile.ZipFile(folder / "best.keras", "w"):
+            pass
         (folder / "recipe.json").write_text(json.dumps({**recipe, "data": origin.data()}))
         (folder / "evaluation.json").write_text("{}")
         return SimpleNamespace(interrupted=stopped)
@@ -168,11 +170,14 @@ def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
     assert not is_whole(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["last.keras", "recipe.json"])
-def test_a_damaged_folder_is_told_with_its_remedy(tmp_path: Path, trainings: Trainings, name: str) -> None:
+@pytest.mark.parametrize("content", [b"cut off", b"null"])
+@pytest.mark.parametrize("name", ["last.keras", "recipe.json", "best.keras"])
+def test_a_damaged_folder_is_told_with_its_remedy(
+    tmp_path: Path, trainings: Trainings, name: str, content: bytes
+) -> None:
     begin(tmp_path / "mine")
     damaged = f"{TEACHERS[1]}: .* cannot be read. Remove that folder"
-    (tmp_path / TEACHERS[1] / name).write_bytes(b"cut off")
+    (tmp_path / TEACHERS[1] / name).write_bytes(content)
     with pytest.raises(ModelError, match=damaged):
         begin(tmp_path / "mine")
     (tmp_path / TEACHERS[1] / "recipe.json").unlink()

@@ -42,6 +42,7 @@ MAX_PIXELS = 120_000_000
 
 _STRIP_PIXELS = 1 << 18
 _ORIENTATION_TAG = 0x0112
+_OVERSHOT = 2.0  # floats up to here were meant to end at 1, and resizing went beyond
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # EXIF orientation -> cv2.flip, after a transpose from 5 on
 _ENCODINGS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin coloured lines stay crisp
@@ -252,6 +253,7 @@ def _remedy_of_values(array: NDArray[Any]) -> str:
         return f" with values from {low:.6g} to {high:.6g}. Scale them into 0 to 255, as uint8, first."
     if kind != "f":
         return ". Change its type first: array.astype('uint8')."
-    if high > 1:
+    if high >= _OVERSHOT:
         return ". Round its values first: array.round().astype('uint8')."
-    return ". Scale floats in [0, 1] first: (255 * array).round().astype('uint8')."
+    within = "array" if high <= 1 else "array.clip(0, 1)"
+    return f". Scale floats in [0, 1] first: (255 * {within}).round().astype('uint8')."

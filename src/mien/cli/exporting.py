@@ -101,10 +101,11 @@ def _require_probabilities(loaded: LoadedModel) -> None:
 
     from mien.data.synthetic import synthetic_dataset
     from mien.evaluation.evaluate import check_probabilities
+    from mien.recognition.classifier import Classifier
 
     crops = synthetic_dataset(_TRIED_FACES).images
     if loaded.network is None:
-        loaded.probabilities(crops)  # which checks it
+        Classifier(str(loaded.path)).all_probabilities(crops)  # which checks every head
         return
     pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
     answer = loaded.network.predict(pixels, verbose=0)

@@ -24,6 +24,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     from mien.files import write_text
     from mien.training.run_folder import BEST, EVALUATION, RELEASE, load_best, write_models
 
+    (run.folder / EVALUATION).unlink(missing_ok=True)  # written last, it says that all is
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
     for taxonomy in reversed(best.card.taxonomies):  # its own last, so that this one stays in front
@@ -32,9 +33,12 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     with progress("Writing facial_emotions_model.h5 and model.onnx"):
         converted = write_models(run.folder, best.network, best.card)
     if not converted:
+        released = (
+            f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
+        )
         out.print(
             "There is no model.onnx: its conversion needs TensorFlow and tf2onnx. Where they are installed, "
-            f"mien export {run.folder} --format onnx makes it."
+            f"mien export {run.folder} --format onnx makes it{released}."
         )
     elif run.recipe.release:
         _write_release(best, dataset, run.folder / RELEASE)

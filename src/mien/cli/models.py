@@ -146,10 +146,18 @@ def _knows(card: ModelCard | None, taxonomy: str) -> bool:
 
 def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
     """What the network gives, made sure to be probabilities, as `mien.Classifier` does by itself."""
+    from dataclasses import replace
+
+    import numpy as np
+
     from mien.evaluation.evaluate import check_probabilities
 
-    def probabilities(crops: Any) -> Any:
-        return check_probabilities(network.probabilities(crops), len(crops), len(network.labels))
+    card = network.card
+    raw = network if card is None else replace(network, card=replace(card, temperature=1.0))
+
+    def probabilities(crops: Any) -> Any:  # checked before a temperature could hide what it is
+        given = check_probabilities(raw.probabilities(crops), len(crops), len(network.labels))
+        return card.calibrated(given.astype(np.float32)) if card else given
 
     return probabilities
 

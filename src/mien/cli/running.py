@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import keras
 
@@ -18,7 +19,7 @@ from mien.errors import ModelError
 from mien.training import trainer
 from mien.training.recipes import get_recipe
 from mien.training.resuming import require_free
-from mien.training.run_folder import LAST, is_whole, read_history, read_origin
+from mien.training.run_folder import BEST, LAST, is_whole, read_history, read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,10 +163,11 @@ def _begun(place: Path) -> Origin | None:
     """
     if not (place / LAST).exists():
         return None
-    reason = "it has no recipe.json"
+    reason = f"it has no recipe.json or no whole {BEST}"
     try:
         read_history(place)
-        begun = read_origin(place)
+        lacking = is_whole(place) and not is_zipfile(place / BEST)
+        begun = None if lacking else read_origin(place)
     except ModelError as error:
         begun, reason = None, str(error)
     if begun is None:

@@ -178,7 +178,7 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     from mien.data.loading import find_votes
     from mien.errors import DataError
 
-    if path.name.partition(":")[0] == "synthetic":
+    if str(path).partition(":")[0] == "synthetic":
         raise DataError(
             f"The recipe {recipe} learns the FER+ votes too, which drawn faces do not have. Leave their part out with "
             "--joint 0."

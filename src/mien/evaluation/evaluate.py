@@ -218,6 +218,8 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
             f"Expected probabilities of shape {(n, classes)} (pictures, labels) from the model, "
             f"got {given.shape}. Does it have as many outputs as labels?"
         )
+    if not n:
+        return given
     if bad := int((~np.isfinite(given)).any(axis=1).sum()):
         raise ModelError(
             f"Expected finite probabilities from the model, got NaN or infinity for {bad} of {n} pictures. "

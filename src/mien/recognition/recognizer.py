@@ -162,13 +162,20 @@ def _check_several(images: Any) -> None:
         got = "one path"
     elif isinstance(images, bytes | bytearray | memoryview):
         got = "the bytes of one"
-    elif isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] < 5)):
+    elif isinstance(images, np.ndarray) and _is_one_picture(images):
         got = f"one array of shape {images.shape}"
     elif hasattr(images, "read") or not (hasattr(images, "__iter__") or hasattr(images, "__getitem__")):
         got = f"one {type(images).__name__}"
     else:
         return
     raise DataError(f"Expected a list of pictures, got {got}. Put it into a list: many([picture]).")
+
+
+def _is_one_picture(array: NDArray[Any]) -> bool:
+    """Whether it is neither a stack of pictures nor an array of paths or of pictures."""
+    if array.dtype.kind in "OSU":
+        return False
+    return array.ndim < 3 or (array.ndim == 3 and array.shape[2] < 5)
 
 
 def _classifier_of(

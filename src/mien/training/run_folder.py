@@ -84,7 +84,7 @@ def read_origin(folder: str | Path) -> Origin | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = dict(json.loads(path.read_text(encoding="utf-8")))
         origin = data.pop("data")
         return Origin(
             Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],

@@ -98,7 +98,7 @@ def train(
 
     Args:
         dataset: pictures of the splits Training and PublicTest; other splits are not touched, see above.
-        recipe: what to train and how.
+        recipe: what to train and how. The card names its `teachers`: leave them out of it where others teach.
         folder: the run folder, made if need be. After each epoch it holds `recipe.json`, `history.csv`,
             `best.keras`, `last.keras` and `state.json`.
         resume: go on from `last.keras`; gives the history of a training that was never stopped.
