@@ -76,7 +76,8 @@ def accuracy() -> str:
     for name in names:
         every = [row["accuracy"] for kind in found[name]["corruptions"].values() for row in kind]
         means.append(f"{name}: mean of all {len(every)} {sum(every) / len(every):.1%}")
-    return "\n\n".join([scores, speed(document["speed"]["packages"]), *classes, corrupted, *means])
+    speeds = [speed(document["speed"]["packages"])] if document.get("speed") else []
+    return "\n\n".join([scores, *speeds, *classes, corrupted, *means])
 
 
 def speed(packages: dict[str, Any]) -> str:
