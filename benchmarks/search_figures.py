@@ -91,11 +91,12 @@ def front_figure(found: dict[str, Any]) -> Figure:
             axes.annotate(
                 label,
                 (speed, accuracy),
-                (9, 4) if name in front else (9, -3),
+                (9, 4) if name in front else (-5, -8),
                 textcoords="offset points",
-                ha="left",
+                ha="left" if name in front else "right",
                 va="bottom" if name in front else "top",
                 color=INK,
+                zorder=1.5,  # over the line, under the points
                 fontsize=9.5,
                 bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 1},
             )
@@ -104,10 +105,9 @@ def front_figure(found: dict[str, Any]) -> Figure:
         axes.minorticks_off()
         axes.margins(x=0.2, y=0.15)
         axes.set(xlabel="faces a second, int8, one thread, logarithmic", ylabel="accuracy on PublicTest, %")
-        subtitle = (
-            f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds; "
-            "strokes: seeds"
-        )
+        subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        if any(len(values) > 1 for values in scores.values()):
+            subtitle += "; strokes: seeds"
         head(axes, "Accuracy against speed", subtitle)
     return figure
 
@@ -137,7 +137,9 @@ def parts_figure(found: dict[str, Any]) -> Figure:
         axes.tick_params(length=0)
         axes.margins(x=0.15)
         axes.set(xlabel="points of accuracy on PublicTest, beside the whole recipe")
-        subtitle = f"the whole recipe on this budget: {base:.1f}%; points: seeds, where there are several"
+        subtitle = f"the whole recipe on this budget: {base:.1f}%"
+        if any(len(values) > 1 for values in gains.values()):
+            subtitle += "; points: seeds"
         head(axes, "What one change does", subtitle)
     return figure
 
