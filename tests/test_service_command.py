@@ -190,6 +190,7 @@ def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None
     assert end == "Stopped.\n"
 
 
+@pytest.mark.slow
 def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "film.mp4", 25, (320, 240)) as writer:
         for i in range(1500):
