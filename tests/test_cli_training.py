@@ -403,6 +403,8 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
     is_one_sentence(other, "the network of this recipe")
     nothing = mien("train", "--from", tmp_path / "none", *more, tmp_path / "third")
     is_one_sentence(nothing, "to begin with, found none")
+    table_itself = mien("train", "--from", table, *more, tmp_path / "third")
+    is_one_sentence(table_itself, "to begin with, found another file")
 
 
 def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:

@@ -60,10 +60,10 @@ def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset
         return
     path = Path(source)
     path = path / "best.keras" if path.is_dir() else path
-    if not path.is_file():
+    if not path.is_file() or path.suffix.lower() not in {".keras", ".h5"}:
         raise ModelError(
             f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to begin "
-            "with, found none."
+            f"with, found {'another file' if path.is_file() else 'none'}."
         )
     ours, theirs = network_of(model).weights, load_network(path).weights
     if [tuple(w.shape) for w in ours] != [tuple(w.shape) for w in theirs]:
