@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 METADATA_KEY = "mien.card"
 """Key of the card in an ONNX file's metadata."""
 
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from 1 in sum, and a probability under 0: room for float16 and int8 models,
+none for logits."""
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -167,3 +171,30 @@ def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> Non
         raise ModelError(
             f"Model card {name!r}: expected a temperature from 0.001 to 1000, got {temperature!r}."
         )
+
+
+def require_probabilities(given: NDArray[np.floating[Any]], *, name: str = "") -> None:
+    """Refuse what are no probabilities: finite, 0 or more, each row summing to 1 but for `SUM_TOLERANCE`.
+
+    Args:
+        given: (n, classes), before any temperature, which could hide what they are.
+        name: the model's, to begin the sentence with.
+
+    Raises:
+        ModelError: they are none.
+    """
+    if not len(given):
+        return
+    expected = f"{name}: expected" if name else "Expected"
+    sums, lowest = given.sum(axis=1), given.min()
+    if lowest >= -SUM_TOLERANCE and np.abs(sums - 1).max() <= SUM_TOLERANCE:
+        return
+    if bad := int((~np.isfinite(given)).any(axis=1).sum()):
+        raise ModelError(
+            f"{expected} finite probabilities from the model, got NaN or infinity for {bad} of {len(given)} pictures. "
+            "Its weights may be broken: use an earlier save."
+        )
+    raise ModelError(
+        f"{expected} probabilities from the model that are 0 or more and sum to 1, got values down to {lowest:.4g} "
+        f"and sums from {sums.min():.4g} to {sums.max():.4g}. Does the network lack its softmax?"
+    )

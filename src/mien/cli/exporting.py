@@ -24,7 +24,9 @@ _NAMES = {
 """What a file that is made in a run folder is called; one made from a file is called after that."""
 
 _ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras"}
-_CALIBRATION_FACES = 512
+CALIBRATION_FACES = 512
+"""Training pictures whose activations set the ranges of int8."""
+
 _TRIED_FACES = 21
 
 
@@ -148,12 +150,16 @@ def _copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
 
     name, data = read_model(str(loaded.path))
     if read_card(name, data) != card:  # a bundled name that answers in another label set than its file
-        data = _with_card(data, card)
+        data = with_card(data, card)
     write_bytes(target, data)
 
 
-def _with_card(data: bytes, card: ModelCard) -> bytes:
-    """The same ONNX file with another card."""
+def with_card(data: bytes, card: ModelCard) -> bytes:
+    """The same ONNX file with another card.
+
+    Raises:
+        MissingExtra: onnx is not installed.
+    """
     from mien.card import METADATA_KEY
 
     try:
@@ -172,7 +178,7 @@ def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, *, data: str
     from mien.data.dataset import TRAINING
     from mien.training.onnx_export import quantize
 
-    crops = load_data(data, labels or card.taxonomy, None).subset(TRAINING).images[:_CALIBRATION_FACES]
+    crops = load_data(data, labels or card.taxonomy, None).subset(TRAINING).images[:CALIBRATION_FACES]
     with tempfile.TemporaryDirectory() as folder:
         source = loaded.path
         if loaded.network is not None:

@@ -105,10 +105,11 @@ def _calibrate(
     raw = judge(classifier)
     card = replace(card, temperature=fit_temperature(raw.probabilities, raw.true))
     calibrated = judge(replace(classifier, card=card))
-    scores = {**card.scores, "PublicTest (selected on)": _card_scores(calibrated)}
+    scores = {**card.scores, "PublicTest (selected on)": card_scores(calibrated)}
     return replace(classifier, card=replace(card, scores=scores)), calibrated
 
 
-def _card_scores(evaluation: Evaluation) -> dict[str, Any]:
+def card_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """What a model's card keeps of its scores on a split."""
     scores = evaluation.to_dict()
     return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}

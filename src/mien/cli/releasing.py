@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.card import METADATA_KEY
+from mien.cli.exporting import CALIBRATION_FACES, with_card
+from mien.cli.finishing import card_scores
 from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus
 from mien.evaluation.calibration import apply_biases, fit_biases, fit_temperature
 from mien.evaluation.evaluate import evaluate
-from mien.files import replacing
+from mien.files import write_bytes
 from mien.recognition.classifier import Classifier
 from mien.training.onnx_export import export_onnx, quantize
 from mien.training.saving import load_network, save_network
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 FITTED = "PublicTest (fitted on)"
 """How a card names the split that its biases and temperatures were fitted on."""
 
-_RANGES = 512  # training pictures whose activations set the ranges
 _FOLDS = 5
-_KEPT = ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")
 
 
 def write_release(
@@ -62,7 +61,7 @@ def write_release(
     """
     card = _uncalibrated(card)
     told: dict[str, dict[str, Any]] = {taxonomy: {} for taxonomy in card.taxonomies}
-    crops = dataset.subset(TRAINING).images[:_RANGES]
+    crops = dataset.subset(TRAINING).images[:CALIBRATION_FACES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy = load_network(save_network(network, folder / "float.keras", card))
@@ -85,18 +84,13 @@ def write_release(
             card = replace(card.answering_in(taxonomy), temperature=warmth)
         put_card(small, card)
         put_card(small, with_scores(small, dataset, {PUBLIC_TEST: FITTED}))
-        with replacing(Path(target)) as aside:
-            aside.write_bytes(small.read_bytes())
+        write_bytes(Path(target), small.read_bytes())
     return told
 
 
 def put_card(path: Path, card: ModelCard) -> None:
     """Write a card into an ONNX file, in place of the one that it has."""
-    import onnx
-
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    onnx.save(model, path)
+    write_bytes(path, with_card(path.read_bytes(), card))
 
 
 def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCard:
@@ -112,9 +106,9 @@ def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCa
         card = card.answering_in(taxonomy)
         scores = dict(card.scores)
         for split, title in splits.items():
-            found = _judged(path, dataset, taxonomy, split).to_dict()
-            scores[title] = {name: found[name] for name in _KEPT}
-            scores[title]["accuracy_without_copies"] = found["duplicate_free"]["accuracy"]
+            found = _judged(path, dataset, taxonomy, split)
+            scores[title] = card_scores(found)
+            scores[title]["accuracy_without_copies"] = found.duplicate_free["accuracy"]
         card = replace(card, scores=scores)
     return card
 

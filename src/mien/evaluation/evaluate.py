@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.card import require_probabilities
 from mien.data.dataset import PRIVATE_TEST, SPLITS, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
@@ -27,9 +28,6 @@ Predict = Callable[[Any], Any]
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the pictures done and the pictures in all."""
-
-SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from 1 in sum: room for float16 and int8 models, none for logits."""
 
 _BY_PICTURE = ("probabilities", "true", "images")
 
@@ -218,20 +216,7 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
             f"Expected probabilities of shape {(n, classes)} (pictures, labels) from the model, "
             f"got {given.shape}. Does it have as many outputs as labels?"
         )
-    if not n:
-        return given
-    if bad := int((~np.isfinite(given)).any(axis=1).sum()):
-        raise ModelError(
-            f"Expected finite probabilities from the model, got NaN or infinity for {bad} of {n} pictures. "
-            "Its weights may be broken: use an earlier save."
-        )
-    sums = given.sum(axis=1, keepdims=True)
-    if np.abs(sums - 1).max() > SUM_TOLERANCE or given.min() < -SUM_TOLERANCE:
-        raise ModelError(
-            "Expected probabilities from the model that are 0 or more and sum to 1, got values down to "
-            f"{given.min():.4g} and sums from {sums.min():.4g} to {sums.max():.4g}. "
-            "Does the network lack its softmax?"
-        )
+    require_probabilities(given)
     given = np.clip(given, 0, None)
     return np.asarray(given / given.sum(axis=1, keepdims=True))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime as ort
 
-from mien.card import METADATA_KEY, ModelCard
+from mien.card import METADATA_KEY, ModelCard, require_probabilities
 from mien.errors import DataError, ModelError
 from mien.recognition.models import DEFAULT, answers_in, read_model
 from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
@@ -24,9 +24,6 @@ MAPS = {"probabilities": "maps", "probabilities_2": "maps_2"}
 
 MOST_THREADS = 256
 """More than this are refused: they would take longer to start than to work."""
-
-_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from 1 in sum, and a probability under 0: room for rounding, none for logits."""
 
 _MOST_AT_ONCE = 256
 """Crops in one call of the network; more take more memory and no less time."""
@@ -98,7 +95,8 @@ class Classifier:
             for i in range(0, len(crops), _MOST_AT_ONCE)
         ]
         given = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return self.card.calibrated(self._probable(given))
+        require_probabilities(given, name=self.name)
+        return self.card.calibrated(given)
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The probabilities in every label set that the model knows, by its name, from one call of the network.
@@ -114,10 +112,9 @@ class Classifier:
         pixels = self._checked(crops)[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         given = self._session.run([answer.output for answer in answers], {self._input: pixels})
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
-        return {
-            card.taxonomy: card.calibrated(self._probable(rows))
-            for card, rows in zip(cards, given, strict=True)
-        }
+        for rows in given:
+            require_probabilities(rows, name=self.name)
+        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
@@ -157,24 +154,6 @@ class Classifier:
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
         return answer
-
-    def _probable(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same rows (n, classes), made sure to be probabilities; before a temperature could hide that."""
-        if not rows.size:
-            return rows
-        sums, lowest = rows.sum(axis=1), rows.min()
-        if lowest >= -_TOLERANCE and np.abs(sums - 1).max() <= _TOLERANCE:
-            return rows
-        if not np.isfinite(sums).all():
-            raise ModelError(
-                f"{self.name}: expected finite probabilities from the model, got NaN or infinity. "
-                "Its weights may be broken: use an earlier save."
-            )
-        raise ModelError(
-            f"{self.name}: expected probabilities from the model that are 0 or more and sum to 1, got values down "
-            f"to {lowest:.4g} and sums from {sums.min():.4g} to {sums.max():.4g}. "
-            "Does the network lack its softmax?"
-        )
 
     def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
