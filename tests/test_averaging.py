@@ -18,12 +18,14 @@ def answers(network: keras.Model) -> np.ndarray:
     return np.asarray(network.predict(PICTURES[..., None].astype(np.float32), verbose=0)[0])
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_network_with_itself_is_that_network() -> None:
     settled = average_networks([build_network(TINY, (7, 8))], PICTURES)
     again = average_networks([settled, settled, settled], PICTURES)
     np.testing.assert_allclose(answers(again), answers(settled), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_are_averaged_and_normalisations_measured_anew() -> None:
     first, second = (build_network(TINY, (7, 8)) for _ in range(2))
     found = average_networks([first, second], PICTURES)
