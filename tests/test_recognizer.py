@@ -22,6 +22,7 @@ from mien.labels import FER2013
 from mien.recognition.faces import Box, Detection
 from mien.recognition.pictures import recognise_pictures
 from mien.recognition.recognizer import Recognizer
+from mien.recognition.video import Frame, watch
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
@@ -218,3 +219,31 @@ def test_a_result_cannot_be_changed_and_travels_whole() -> None:
     assert again == face == copy.deepcopy(face)
     assert len({again, face}) == 1
     assert json.loads(json.dumps(face.expression.probabilities)) == face.expression.probabilities
+
+
+def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() -> None:
+    sure = Recognizer(Brightness(), detector=Corners())(picture(1, 200))[0].expression
+    (face,) = Recognizer(Brightness(), detector=Corners(), min_confidence=0.9)(picture(1, 200))
+    expression = face.expression
+    assert (sure.label, sure.best, sure.uncertain) == ("bright", "bright", False)
+    assert (expression.label, expression.best, expression.uncertain) == ("uncertain", "bright", True)
+    assert (expression.score, expression.probabilities) == (sure.score, sure.probabilities)
+    assert (face.to_dict()["label"], face.to_dict()["score"]) == ("uncertain", sure.score)
+    (kept,) = Recognizer(Brightness(), detector=Corners(), min_confidence=sure.score)(picture(1, 200))
+    assert kept.expression.label == "bright"
+    assert expression.with_min_confidence(0).label == "bright"
+    assert sure.with_min_confidence(0.9) == expression
+
+
+def test_min_confidence_holds_after_smoothing_too() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners(), min_confidence=0.7)
+    frames = [Frame(i, i / 10, picture(1, tone)) for i, tone in enumerate([240] + [150] * 11)]
+    labels = [faces[0].expression.label for _, faces in watch(recognizer, frames)]
+    assert labels[0] == "bright"
+    assert labels[-1] == "uncertain"
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, 50, float("nan"), None, "0.5", True])
+def test_min_confidence_is_a_share(wrong: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected the min_confidence (in \[0, 1\]|as a)"):
+        Recognizer(Brightness(), detector=Corners(), min_confidence=wrong)

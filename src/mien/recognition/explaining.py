@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
+from mien.quoting import quoted
 from mien.recognition.alignment import align, crop_faces
-from mien.recognition.faces import Detection
+from mien.recognition.faces import Detection, Face
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognition.classifier import Classifier
-    from mien.recognition.faces import Face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class HeatMap:
     """What in a face spoke for an expression.
 
     Args:
-        label: the expression.
+        label: the expression, the most probable one where the face's label is `"uncertain"`.
         heat: float32 (h, w) over the whole crop, from 0 (nothing, or against it) to 1 (most).
         transform: affine float64 (2, 3) from pixels of the picture to pixels of the crop of 48x48, both counted
             from the middle of the first pixel, as `cv2.warpAffine` and `draw_heat` take it.
@@ -46,7 +46,7 @@ class HeatMap:
 
 
 def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[Face]) -> list[HeatMap]:
-    """A heat map for each face's own label, by one more call of the network.
+    """A heat map for each face's most probable expression, by one more call of the network.
 
     A map is the class's activation map less the mean over all classes: what spoke for this expression rather than
     for any; negative places are 0, the highest is 1.
@@ -60,9 +60,12 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
         ModelError: the network has no class activation maps.
         DataError: a face has a label that is none of the classifier's.
     """
+    faces = list(faces)
     if not faces:
         return []
-    if strange := sorted({face.expression.label for face in faces} - set(classifier.labels)):
+    if others := [face for face in faces if not isinstance(face, Face)]:
+        raise DataError(f"Expected faces that a recognizer found, got {quoted(others[0])}.")
+    if strange := sorted({face.expression.best for face in faces} - set(classifier.labels)):
         raise DataError(
             f"Expected faces with labels of the classifier ({', '.join(classifier.labels)}), got "
             f"{', '.join(strange)}. Explain with the classifier that named them."
@@ -72,8 +75,8 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
     apart = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)
     return [
         HeatMap(
-            face.expression.label,
-            _scaled(places[..., classifier.labels.index(face.expression.label)]),
+            face.expression.best,
+            _scaled(places[..., classifier.labels.index(face.expression.best)]),
             np.asarray(cv2.invertAffineTransform(align(detection).inverse()), np.float64),
         )
         for face, detection, places in zip(faces, found, apart, strict=True)

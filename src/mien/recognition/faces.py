@@ -1,19 +1,25 @@
 """What is found in a picture, frozen: boxes, landmarks, expressions, faces.
 
 Coordinates are pixels of the picture as it was given, x to the right and y down, the origin at the upper left
-corner. *Left* and *right* are those of the picture, not of the person. Probabilities lie in [0, 1].
+corner. *Left* and *right* are those of the picture, not of the person. Probabilities lie in [0, 1]. What they are
+made of is checked at birth, so that whoever receives one may trust it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mien.errors import DataError
+from mien.quoting import quoted
+from mien.recognition.numeric import finite, share, whole
 
 Point = tuple[float, float]
 """x, y in pixels."""
+
+UNCERTAIN = "uncertain"
+"""The label of an expression whose score is below the `min_confidence` that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,28 @@ class Box:
     Args:
         x: left edge in pixels; may be negative where a face is cut off.
         y: upper edge.
-        width: in pixels, at least 1.
-        height: in pixels, at least 1.
+        width: in pixels; that of a face at least 1.
+        height: likewise.
+
+    Raises:
+        DataError: a value is not a whole number, or width or height is negative.
     """
 
     x: int
     y: int
     width: int
     height: int
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y", "width", "height"):
+            value = getattr(self, name)
+            if type(value) is not int:
+                object.__setattr__(self, name, whole(value, f"{name} of a box", "pixels"))
+        if self.width < 0 or self.height < 0:
+            raise DataError(
+                f"Expected a box with a width and a height, got width {self.width} and height {self.height}. "
+                "A box is (x, y, width, height), not two corners."
+            )
 
     @property
     def right(self) -> int:
@@ -61,6 +81,10 @@ class Box:
         common = width * height
         return common / (self.area + other.area - common)
 
+    def overlaps(self, width: int, height: int) -> bool:
+        """Whether any of its pixels lies in a picture of this size."""
+        return self.x < width and self.y < height and self.right > 0 and self.bottom > 0
+
     def to_dict(self) -> dict[str, int]:
         """JSON-clean data."""
         return {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
@@ -76,6 +100,9 @@ class Landmarks:
         nose: its tip.
         left_mouth: the corner of the mouth on the picture's left.
         right_mouth: the corner of the mouth on the picture's right.
+
+    Raises:
+        DataError: one of them is not a pair of finite numbers.
     """
 
     left_eye: Point
@@ -83,6 +110,10 @@ class Landmarks:
     nose: Point
     left_mouth: Point
     right_mouth: Point
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _point(getattr(self, f.name), f.name))
 
     def to_dict(self) -> dict[str, list[float]]:
         """JSON-clean data: x and y of each point."""
@@ -97,11 +128,17 @@ class Detection:
         box: forehead to chin, ear to ear.
         confidence: how sure the detector is, in [0, 1]; not calibrated.
         landmarks: where the detector gives them.
+
+    Raises:
+        DataError: one of these has another type, or the confidence is outside [0, 1].
     """
 
     box: Box
     confidence: float = 1.0
     landmarks: Landmarks | None = None
+
+    def __post_init__(self) -> None:
+        _check_place(self)
 
 
 class Probabilities(dict[str, float]):
@@ -129,24 +166,70 @@ class Expression:
     """What a face shows.
 
     Args:
-        label: the most probable expression.
-        score: its probability, in [0, 1].
+        label: the most probable expression; `"uncertain"` where its probability is below `min_confidence`.
+        score: the probability of the most probable expression, in [0, 1].
         probabilities: of every expression, in the model's order; they sum to 1.
+        min_confidence: score below which the label is `"uncertain"`, in [0, 1].
+
+    Raises:
+        DataError: the label is no text, or a number is not finite or outside [0, 1].
     """
 
     label: str
     score: float
     probabilities: Mapping[str, float]
+    min_confidence: float = field(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", Probabilities(self.probabilities))
+        if not isinstance(self.label, str):
+            raise DataError(f"Expected the label of an expression as text, got {quoted(self.label)}.")
+        if not isinstance(self.probabilities, Mapping):
+            raise DataError(
+                "Expected the probabilities of an expression as a mapping from label to probability, "
+                f"got {type(self.probabilities).__name__}."
+            )
+        values = {
+            label: share(value, f"probability of {quoted(label)}")
+            for label, value in self.probabilities.items()
+        }
+        object.__setattr__(self, "score", share(self.score, "score of an expression"))
+        object.__setattr__(self, "probabilities", Probabilities(values))
+        object.__setattr__(self, "min_confidence", share(self.min_confidence, "min_confidence"))
+
+    @property
+    def best(self) -> str:
+        """The most probable expression, also where the label is `"uncertain"`; the first of equals."""
+        return max(self.probabilities, key=self.probabilities.__getitem__, default=self.label)
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the score is below `min_confidence`."""
+        return self.score < self.min_confidence
 
     @classmethod
-    def from_probabilities(cls, labels: tuple[str, ...], row: Any) -> Expression:
-        """The expression of one row of probabilities (classes,), the first of equals."""
+    def from_probabilities(
+        cls, labels: tuple[str, ...], row: Any, *, min_confidence: float = 0.0
+    ) -> Expression:
+        """The expression of one row of probabilities (classes,), the first of equals.
+
+        Args:
+            labels: class names in the order of the row.
+            row: a probability for each.
+            min_confidence: below this probability the label is `"uncertain"`, in [0, 1].
+        """
         values = dict(zip(labels, (float(value) for value in row), strict=True))
         label = max(values, key=values.__getitem__)
-        return cls(label, values[label], values)
+        expression = cls(label, values[label], values, min_confidence)
+        return replace(expression, label=UNCERTAIN) if expression.uncertain else expression
+
+    def with_probabilities(self, values: Mapping[str, float]) -> Expression:
+        """The expression of other probabilities of the same classes, with the same `min_confidence`."""
+        return self.from_probabilities(tuple(values), values.values(), min_confidence=self.min_confidence)
+
+    def with_min_confidence(self, min_confidence: float) -> Expression:
+        """The same probabilities; the label is `"uncertain"` if the highest is below `min_confidence`."""
+        labels, row = tuple(self.probabilities), self.probabilities.values()
+        return self.from_probabilities(labels, row, min_confidence=min_confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +242,9 @@ class Face:
         confidence: how sure the detector is that it is a face, in [0, 1].
         landmarks: where the detector gives them.
         track: in a video, a number that the face keeps from frame to frame; else `None`.
+
+    Raises:
+        DataError: one of these has another type, or the confidence is outside [0, 1].
     """
 
     box: Box
@@ -166,6 +252,15 @@ class Face:
     confidence: float = 1.0
     landmarks: Landmarks | None = None
     track: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_place(self)
+        if not isinstance(self.expression, Expression):
+            raise DataError(
+                f"Expected the expression of a face as an Expression, got {quoted(self.expression)}."
+            )
+        if self.track is not None and type(self.track) is not int:
+            object.__setattr__(self, "track", whole(self.track, "track of a face", "numbers"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean data of native Python types."""
@@ -180,3 +275,24 @@ class Face:
         if self.track is not None:
             data["track"] = self.track
         return data
+
+
+def _check_place(found: Detection | Face) -> None:
+    """Check what a detection and a face share: box, confidence and landmarks."""
+    if not isinstance(found.box, Box):
+        raise DataError(f"Expected a Box(x, y, width, height), got {quoted(found.box)}.")
+    if not found.box.area:
+        raise DataError(
+            f"Expected the box of a face to have pixels, got {found.box.width}x{found.box.height}."
+        )
+    if found.landmarks is not None and not isinstance(found.landmarks, Landmarks):
+        raise DataError(f"Expected Landmarks or None, got {quoted(found.landmarks)}.")
+    object.__setattr__(found, "confidence", share(found.confidence, "confidence that this is a face"))
+
+
+def _point(value: Any, name: str) -> Point:
+    try:
+        x, y = value
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected {name} as x and y in pixels, got {quoted(value)}.") from error
+    return finite(x, f"x of {name}"), finite(y, f"y of {name}")

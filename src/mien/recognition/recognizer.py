@@ -16,6 +16,7 @@ from mien.recognition.classifier import Classifier, check_threads
 from mien.recognition.detection import CenterFace, FaceDetector
 from mien.recognition.faces import Expression, Face
 from mien.recognition.models import DEFAULT
+from mien.recognition.numeric import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +47,9 @@ class Recognizer:
         taxonomy: the label set to answer in, of those that the model knows; its own by default.
         detector: what finds the faces; the bundled detector by default.
         max_faces: keep only so many faces of a picture, the largest; all of them by default.
+        min_confidence: a face whose most probable expression has a lower probability, in [0, 1], gets the label
+            `"uncertain"`; its score and probabilities stay as they are, and `face.expression.best` names the
+            most probable expression. 0, the default, never does.
         threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
 
     Raises:
@@ -63,6 +67,7 @@ class Recognizer:
         taxonomy: str | None = None,
         detector: FaceDetector | None = None,
         max_faces: int | None = None,
+        min_confidence: float = 0.0,
         threads: int = 0,
     ) -> None:
         if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 1):
@@ -78,6 +83,7 @@ class Recognizer:
         if not isinstance(self.detector, FaceDetector):
             raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
         self.max_faces = max_faces
+        self.min_confidence = share(min_confidence, "min_confidence")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -152,7 +158,7 @@ class Recognizer:
         return explain(self.classifier, read_image(image), faces)
 
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
-        expression = Expression.from_probabilities(self.labels, row)
+        expression = Expression.from_probabilities(self.labels, row, min_confidence=self.min_confidence)
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
 
 

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.recognition.faces import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,7 +187,7 @@ class Smoother:
             keep = math.exp(-(seconds - then) / self._constant)
             values = {label: keep * mean[label] + (1 - keep) * value for label, value in values.items()}
         self._means[track] = seconds, values
-        return replace(face, expression=Expression.from_probabilities(tuple(values), values.values()))
+        return replace(face, expression=face.expression.with_probabilities(values))
 
 
 class CutDetector:
