@@ -7,20 +7,18 @@ bombs is a global and a warning. For `mien.images` alone.
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import stat
 import sys
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from mien.byte_sources import HEAD_BYTES, base64_of_image, open_bytes, reason
 from mien.errors import DataError, MienError, MissingExtra, TooLargeError
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,88 +47,55 @@ _STRANGERS = {
     rb"8BPS": "a Photoshop document. Save it as PNG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
     rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": (
-        "a film. Give a path that ends as theirs do, in .mp4 say"
+        "a video. Read it with mien.watch; the command knows videos by their ending, such as .mp4"
     ),
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
+    rb"\s*data:": "a data URI. Decode what follows its comma: base64.b64decode(uri.partition(b',')[2])",
     rb"[\t\n\r -~\x80-\xff]+\Z": "text. Look whether it is the right file",
 }
 """How other files begin -> what they are and what to do."""
 
-_HEAD_BYTES = 1024
 _MAX_SCANS = 100
-_warnings_lock = threading.Lock()
+_warnings_lock = threading.RLock()
 
 
 @contextmanager
-def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
-    """The picture as a PIL image of good size, not decoded yet; whatever fails inside is told as a DataError."""
+def open_picture(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
+    """What to call a picture, and the picture as a PIL image of good size, not decoded yet.
+
+    Whatever fails inside is told as a DataError.
+    """
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, int) or max_pixels < 1:
+        raise DataError(f"Expected max_pixels as a whole number from 1 on, got {quoted(max_pixels)}.")
     pil = sys.modules.get("PIL.Image")  # who has an image has its module; another thread may be importing it
     if isinstance(source, getattr(pil, "Image", ())):
         image = cast("Image", source)
         with _told("the image", image.format or "PIL", max_pixels):
-            yield _checked(image, "the image", max_pixels)
+            yield "the image", _checked(image, "the image", max_pixels)
         return
-    with _stream(source) as (name, stream):
+    with open_bytes(source, is_image) as (name, stream):
         head = _head_of(name, stream)
         kind = _format_of(head)
         if kind is None:
             raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
-        reader = _reader(kind)
+        reader = _reader(kind, name)
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
-        with _told(name, kind, max_pixels), _no_warnings() if noisy else nullcontext():
-            yield _checked(reader(stream), name, max_pixels)
-
-
-@contextmanager
-def _stream(source: Any) -> Iterator[tuple[str, BinaryIO]]:
-    """What to call the source, and its bytes."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        yield "the picture", io.BytesIO(bytes(source))
-    elif isinstance(source, str | os.PathLike):
-        with _open_file(str(source)) as file:
-            yield str(source), file
-    elif hasattr(source, "read"):
-        name = str(getattr(source, "name", "the picture"))
-        yield name, io.BytesIO(_read_all(name, source))
-    else:
-        raise DataError(
-            "expected a picture as a path, bytes, a file opened with 'rb', an array or a PIL image, "
-            f"got {type(source).__name__}."
-        )
+        with _told(name, kind, max_pixels), no_warnings() if noisy else nullcontext():
+            yield name, _checked(reader(stream), name, max_pixels)
 
 
 def _head_of(name: str, stream: BinaryIO) -> bytes:
     try:
-        head = stream.read(_HEAD_BYTES)
+        head = stream.read(HEAD_BYTES)
         stream.seek(0)
     except OSError as error:  # a dying disk, a share that is gone
         raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
     return head
 
 
-def _open_file(name: str) -> BinaryIO:
-    path = Path(name)
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):  # opening a pipe would wait for its writer
-            return path.open("rb")
-    except FileNotFoundError as error:
-        advice = "Download it first." if "://" in name else "Is the path right?"
-        raise DataError(f"{name}: expected a picture, found no such file. {advice}") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: expected a picture, but it cannot be opened ({reason(error)}).") from error
-    found = "a folder. Name a picture in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
-    raise DataError(f"{name}: expected a picture, found {found}.")
-
-
-def _read_all(name: str, file: Any) -> bytes:
-    try:
-        data = file.read()
-    except Exception as error:
-        raise DataError(f"{name}: cannot be read ({reason(error)}).") from error
-    if not isinstance(data, bytes):
-        raise DataError(f"{name}: expected bytes, got {type(data).__name__}. Open the file with mode 'rb'.")
-    return data
+def is_image(head: bytes) -> bool:
+    """Whether some bytes are the beginning of an image that is read here."""
+    return _format_of(head) is not None
 
 
 def _format_of(head: bytes) -> str | None:
@@ -141,19 +106,25 @@ def _format_of(head: bytes) -> str | None:
 
 
 def _describe(head: bytes) -> str:
+    if base64_of_image(head, is_image):
+        return "base64. Decode it first: base64.b64decode(text)"
     for start, what in _STRANGERS.items():
         if re.match(start, head, re.DOTALL):
             return what
     return f"bytes that begin with {head[:8].hex(' ')}, as none of these does. Save it anew as JPEG or PNG"
 
 
-@cache
-def _reader(kind: str) -> type[ImageFile]:
-    _, module, name = _READERS[kind]
+def _reader(kind: str, name: str) -> type[ImageFile]:
     try:
-        reader = getattr(import_module(module), name)
+        return _import_reader(kind)
     except ImportError as error:
-        raise MissingExtra("pillow-heif", "heif") from error
+        raise MissingExtra("pillow-heif", "heif", name=name) from error
+
+
+@cache
+def _import_reader(kind: str) -> type[ImageFile]:
+    _, module, name = _READERS[kind]
+    reader = getattr(import_module(module), name)
     return _lean(reader) if kind == "JPEG" else reader
 
 
@@ -199,7 +170,7 @@ def _told(name: str, kind: str, max_pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
+def no_warnings() -> Iterator[None]:
     """Keep some readers from warning of odd metadata; one thread at a time, for the filters are the process's."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -221,9 +192,3 @@ def _checked(image: Image, name: str, max_pixels: int) -> Image:
             "Save it with 8 bits."
         )
     return image
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an exception says."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text.strip().splitlines()[0][:120] if text.strip() else type(error).__name__

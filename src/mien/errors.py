@@ -2,7 +2,8 @@
 
     MienError                  anything below; catch this one to catch them all
     ├── DataError (ValueError)      a file, a row or a picture is not what it should be
-    │   └── TooLargeError               a picture has more pixels than are decoded
+    │   ├── TooLargeError               a picture has more pixels than are decoded
+    │   └── BatchError                  some of several pictures failed; it holds the results of the others
     ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
     └── MissingExtra (ImportError)  an optional package is not installed; the message says how to get it
 
@@ -10,6 +11,11 @@ A message says what was expected, what was received and what to do, in one sente
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class MienError(Exception):
@@ -24,6 +30,24 @@ class TooLargeError(DataError):
     """A picture has more pixels than are decoded."""
 
 
+class BatchError(DataError):
+    """Some of several pictures failed; the others are not lost.
+
+    Args:
+        message: which failed, and why.
+        errors: the error of each that failed, by its place in the batch, from 0.
+        results: what came of each, in order; `None` where it failed.
+    """
+
+    def __init__(self, message: str, errors: Mapping[int, MienError], results: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.errors = dict(errors)
+        self.results = list(results)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.errors, self.results)
+
+
 class ModelError(MienError, ValueError):
     """A model file, a run folder or a training is at fault."""
 
@@ -34,11 +58,22 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - named for what the r
     Args:
         package: the package that could not be imported.
         extra: the extra of mien that brings it.
+        name: the file that needs it, to begin the sentence with.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, *, name: str = "") -> None:
+        needs = f"{name}: this needs" if name else "This needs"
         super().__init__(
-            f"This needs {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
+            f"{needs} {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
         )
         self.package = package
         self.extra = extra
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _missing_extra, (self.package, self.extra, self.name)
+
+
+def _missing_extra(package: str, extra: str, name: str) -> MissingExtra:
+    """The error again, in another process."""
+    return MissingExtra(package, extra, name=name)

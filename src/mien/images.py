@@ -7,16 +7,20 @@ Embedded colour profiles are not applied.
 
 from __future__ import annotations
 
-import struct
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
 
-from mien.decoding import open_picture, reason
+from mien.bit_depth import bits_of_gray, is_deep_color, require_deep_color, require_full_range
+from mien.byte_sources import reason
+from mien.decoding import is_image, open_picture
 from mien.errors import DataError
 from mien.files import replacing
+from mien.orientation import orientation_of, turn_upright
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
     import os
@@ -41,9 +45,7 @@ MAX_PIXELS = 120_000_000
 """More than the 108 million of a phone's largest camera; decoding this many takes about 0.8 GB."""
 
 _STRIP_PIXELS = 1 << 18
-_ORIENTATION_TAG = 0x0112
 _OVERSHOT = 2.0  # floats up to here were meant to end at 1, and resizing went beyond
-_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # EXIF orientation -> cv2.flip, after a transpose from 5 on
 _ENCODINGS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin coloured lines stay crisp
     ".jpeg": {"format": "JPEG", "quality": 92, "subsampling": 0},
@@ -56,17 +58,19 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     """Decode a picture, whatever it comes as.
 
     Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or, with the extra `heif`, HEIC; of several frames the first
-    is read. What is transparent is laid on white, of 16 bits a channel the upper 8 are kept. Safe to call from
-    several threads.
+    is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is 65535;
+    values that use 12 bits or fewer are refused, for they would be black. Safe to call from several threads.
 
     Args:
-        source: a path; the bytes of a file; a file opened with "rb", read to its end; an array, uint8 or uint16
-            of shape (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA; or a PIL image, of which the current
+        source: a path; the bytes of a file; a file opened with "rb", read from where it stands or, if no image
+            begins there, from its beginning; an array, uint8 or uint16 of shape (h, w), (h, w, 1), (h, w, 3) RGB
+            or (h, w, 4) RGBA (OpenCV reads BGR: pass `array[..., ::-1]`); or a PIL image, of which the current
             frame is read.
         max_pixels: a file or PIL image with more is refused, before it is decoded.
 
     Returns:
-        RGB uint8 (height, width, 3), contiguous, turned upright by its EXIF tag. An array that is just so
+        RGB uint8 (height, width, 3), contiguous, turned upright by its EXIF tag as `PIL.ImageOps.exif_transpose`
+        does. A PIL image that was turned already (`rotate` keeps the tag) is not turned again. An array that is just so
         already comes back itself.
 
     Raises:
@@ -77,9 +81,12 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     """
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source)
-    with open_picture(source, max_pixels) as image:
+    with open_picture(source, max_pixels) as (name, image):
+        deep = is_deep_color(image)
         image.load()
-        return _turn_upright(_to_rgb(image), _orientation(image))
+        if deep:
+            require_deep_color(image, name)
+        return turn_upright(_to_rgb(image, name), orientation_of(image))
 
 
 def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -91,11 +98,11 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
     if isinstance(source, np.ndarray):
         height, width = _array_to_rgb(source).shape[:2]
         return width, height
-    with open_picture(source, max_pixels) as image:
+    with open_picture(source, max_pixels) as (_, image):
         if image.format == "PNG" and "exif" not in image.info:
             image.load()
         width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+        return (height, width) if orientation_of(image) >= 5 else (width, height)
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
@@ -114,11 +121,15 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
     """
     from PIL.Image import fromarray
 
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise DataError(f"Expected the path of an image to write, got {quoted(path)}.")
     suffix = Path(path).suffix.lower()
     if suffix not in _ENCODINGS:
         raise DataError(
             f"{path}: expected a name that ends in .jpg, .png or .webp, got {suffix or 'no ending'}."
         )
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"Expected an image to write as an array, got {type(image).__name__}.")
     rgb = _array_to_rgb(image)
     try:
         with replacing(path) as aside:
@@ -129,8 +140,28 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
 
 
 def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB uint8 (h, w, 3) to luma uint8 (h, w) by ITU-R BT.601; a gray picture comes out unchanged."""
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    """RGB uint8 (h, w, 3) to luma uint8 (h, w) by ITU-R BT.601; equal channels come out unchanged.
+
+    Raises:
+        DataError: it has another form.
+    """
+    return np.asarray(cv2.cvtColor(require_rgb(rgb), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def require_rgb(image: Any) -> NDArray[np.uint8]:
+    """The same picture, made sure to be RGB uint8 (h, w, 3) with pixels, as `read_image` gives it.
+
+    Raises:
+        DataError: it has another form.
+    """
+    if not isinstance(image, np.ndarray):
+        raise DataError(
+            f"Expected an RGB picture as uint8 (h, w, 3), got {type(image).__name__}. "
+            "Get one with mien.images.read_image."
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {_form(image)}.")
+    return image
 
 
 def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8]:
@@ -145,8 +176,16 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
 
     Returns:
         Gray uint8 (size, size).
+
+    Raises:
+        DataError: the picture has another form, or the size is not a whole number from 1 on.
     """
-    gray = to_gray(image) if image.ndim == 3 else image
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise DataError(
+            f"Expected the side of a crop as a whole number of pixels from 1 on, got {quoted(size)}."
+        )
+    flat = isinstance(image, np.ndarray) and image.ndim == 2 and image.dtype == np.uint8 and image.size
+    gray = image if flat else to_gray(image)
     height, width = gray.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -157,52 +196,25 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
     return np.asarray(cv2.resize(gray, (size, size), interpolation=method), np.uint8)
 
 
-def _orientation(image: Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where there is none that makes sense.
-
-    Read by hand, for Pillow's `getexif` warns of what is odd elsewhere in the data.
-    """
-    exif = image.info.get("exif")
-    tiff = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(f"{order}L", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for place in range(start + 2, start + 2 + 12 * count, 12):
-            tag, value = struct.unpack_from(f"{order}H6xH", tiff, place)
-            if tag == _ORIENTATION_TAG:
-                return value if value in range(1, 9) else 1
-    except struct.error:  # cut short
-        pass
-    return 1
-
-
-def _turn_upright(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    if orientation >= 5:
-        rgb = np.asarray(cv2.transpose(rgb), np.uint8)
-    return np.asarray(cv2.flip(rgb, _FLIPS[orientation]), np.uint8) if orientation in _FLIPS else rgb
-
-
-def _to_rgb(image: Image) -> NDArray[np.uint8]:
+def _to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
     """RGB uint8 (h, w, 3), strip by strip: half the memory of all at once, and faster for it."""
     width, height = image.size
+    bits = bits_of_gray(image, name) if image.mode.startswith("I;16") else 8
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         whole = rows >= height
-        rgb[top:bottom] = _strip_to_rgb(image if whole else image.crop((0, top, width, bottom)))
+        rgb[top:bottom] = _strip_to_rgb(image if whole else image.crop((0, top, width, bottom)), bits)
     return rgb
 
 
-def _strip_to_rgb(strip: Image) -> NDArray[np.uint8]:
-    """uint8 (h, w, 3), or (h, w, 1) of what is gray."""
+def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
+    """uint8 (h, w, 3), or (h, w, 1) of what is gray, of which so many bits are used."""
     from PIL.Image import new
 
     if strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
-        return (np.asarray(strip)[..., None] >> 8).astype(np.uint8)
+        return (np.asarray(strip)[..., None] >> (bits - 8)).astype(np.uint8)
     if strip.has_transparency_data:
         paper, layer = new("RGB", strip.size, "white"), strip.convert("RGBA")
         paper.paste(layer, mask=layer)
@@ -214,21 +226,27 @@ def _strip_to_rgb(strip: Image) -> NDArray[np.uint8]:
 
 def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
     """An array in any accepted form, as RGB uint8 (h, w, 3), contiguous."""
+    array = array if type(array) is np.ndarray else np.asarray(array)  # a subclass may compute otherwise
     channels = array.shape[2] if array.ndim == 3 else 1
     fits = array.ndim in {2, 3} and channels in {1, 3, 4} and array.size
     if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise DataError(
             "the array: expected uint8 or uint16 of shape (height, width), (height, width, 3) RGB or "
-            f"(height, width, 4) RGBA, got {array.dtype} {array.shape}{_remedy(array, bool(fits))}"
+            f"(height, width, 4) RGBA, got {_form(array)}{_remedy(array, bool(fits))}"
         )
     if array.dtype.itemsize == 2:
+        require_full_range(array, "the array")
         array = (array >> 8).astype(np.uint8)
     array = np.ascontiguousarray(array)
     if channels == 4:
         from PIL.Image import fromarray
 
-        return _to_rgb(fromarray(array))
+        return _to_rgb(fromarray(array), "the array")
     return array if channels == 3 else np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _form(array: NDArray[Any]) -> str:
+    return f"{str(array.dtype)[:40]} {quoted(array.shape)}"
 
 
 def _remedy(array: NDArray[Any], fits: bool) -> str:
@@ -237,15 +255,21 @@ def _remedy(array: NDArray[Any], fits: bool) -> str:
         return ", which has no pixels. Was it cut out beyond the edge of its picture?"
     if fits:
         return _remedy_of_values(array)
+    if array.ndim == 1 and array.dtype == np.uint8 and is_image(array[:1024].tobytes()):
+        return ", the bytes of an image file. Pass them as bytes: array.tobytes()."
     if array.ndim == 3 and array.shape[0] in {1, 3, 4}:
         return ". Put the channels last: array.transpose(1, 2, 0)."
-    return ". Give one picture at a time." if array.ndim > 3 else ". Bring it into one of these shapes."
+    return (
+        ". Give one picture at a time; several go to recognizer.many(pictures)."
+        if array.ndim > 3
+        else ". Bring it into one of these shapes."
+    )
 
 
 def _remedy_of_values(array: NDArray[Any]) -> str:
     kind = array.dtype.kind
     if kind not in "iuf":
-        return f". Make numbers of it first: {'255 * ' if kind == 'b' else ''}array.astype('uint8')."
+        return _remedy_of_kind(kind)
     if not np.isfinite(array).all():
         return " with values that are not finite. Replace them first, with numpy.nan_to_num say."
     low, high = array.min(), array.max()
@@ -257,3 +281,9 @@ def _remedy_of_values(array: NDArray[Any]) -> str:
         return ". Round its values first: array.round().astype('uint8')."
     within = "array" if high <= 1 else "array.clip(0, 1)"
     return f". Scale floats in [0, 1] first: (255 * {within}).round().astype('uint8')."
+
+
+def _remedy_of_kind(kind: str) -> str:
+    if kind in "bO":
+        return f". Make numbers of it first: {'255 * ' if kind == 'b' else ''}array.astype('uint8')."
+    return ", which are no numbers. Give numbers from 0 to 255, as uint8."
