@@ -66,7 +66,7 @@ def is_deep_color(image: Image) -> bool:
 
     Pillow keeps the upper 8 of them.
     """
-    tiles = getattr(image, "tile", None)
+    tiles: Any = getattr(image, "tile", None)
     return (
         image.format in {"PNG", "TIFF"}
         and bool(tiles)

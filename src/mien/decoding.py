@@ -118,7 +118,9 @@ def _reader(kind: str, name: str) -> type[ImageFile]:
     try:
         return _import_reader(kind)
     except ImportError as error:
-        raise MissingExtra("pillow-heif", "heif", name=name) from error
+        missing = MissingExtra("pillow-heif", "heif")
+        missing.msg = f"{name}: {missing.msg}"
+        raise missing from error
 
 
 @cache

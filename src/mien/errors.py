@@ -58,22 +58,11 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - named for what the r
     Args:
         package: the package that could not be imported.
         extra: the extra of mien that brings it.
-        name: the file that needs it, to begin the sentence with.
     """
 
-    def __init__(self, package: str, extra: str, *, name: str = "") -> None:
-        needs = f"{name}: this needs" if name else "This needs"
+    def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"{needs} {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
+            f"This needs {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
         )
         self.package = package
         self.extra = extra
-        self.name = name
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _missing_extra, (self.package, self.extra, self.name)
-
-
-def _missing_extra(package: str, extra: str, name: str) -> MissingExtra:
-    """The error again, in another process."""
-    return MissingExtra(package, extra, name=name)

@@ -18,8 +18,8 @@ from mien.bit_depth import bits_of_gray, is_deep_color, require_deep_color, requ
 from mien.byte_sources import reason
 from mien.decoding import is_image, open_picture
 from mien.errors import DataError
+from mien.exif import orientation_of, turn_upright
 from mien.files import replacing
-from mien.orientation import orientation_of, turn_upright
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
