@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -177,3 +179,35 @@ def test_threads_may_share_one(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.onnx: expected an ONNX file, a run folder or the name"):
         Classifier(tmp_path)
+
+
+def test_copies_and_other_processes_get_the_same_classifier(tmp_path: Path) -> None:
+    path = make_onnx(tmp_path / "m.onnx")
+    classifier = Classifier(path, threads=1)
+    given = pickle.dumps(classifier)
+    path.unlink()
+    for other in (pickle.loads(given), copy.copy(classifier), copy.deepcopy(classifier)):  # noqa: S301 - our own bytes
+        assert (other.name, other.card) == (classifier.name, classifier.card)
+        np.testing.assert_array_equal(
+            other.probabilities(crops(3)), classifier.probabilities(crops(3))
+        )
+
+
+def test_a_bundled_classifier_travels_by_its_name() -> None:
+    classifier = Classifier("ferplus", threads=1)
+    given = pickle.dumps(classifier)
+    assert len(given) < 20_000
+    other = pickle.loads(given)  # noqa: S301 - our own bytes
+    assert other.labels == classifier.labels
+    np.testing.assert_array_equal(other.probabilities(crops(2)), classifier.probabilities(crops(2)))
+
+
+def test_a_file_that_changed_is_not_sent_to_another_process(tmp_path: Path) -> None:
+    path = make_onnx(tmp_path / "m.onnx")
+    classifier = Classifier(path)
+    make_onnx(path, replace(CARD, name="other"))
+    with pytest.raises(ModelError, match=r"m\.onnx: expected the model that was opened.* changed since"):
+        pickle.dumps(classifier)
+    path.unlink()
+    with pytest.raises(ModelError, match="found none"):
+        pickle.dumps(classifier)

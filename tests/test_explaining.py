@@ -131,6 +131,6 @@ def test_even_light_gives_a_map_without_heat(model: Path) -> None:
 
 
 def test_faces_that_another_classifier_named_are_refused(model: Path) -> None:
-    (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((60, 60, 3), np.uint8))
+    (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(DataError, match=r"labels of the classifier \(light, shade, night\), got dark"):
-        explain(Classifier(model, taxonomy="shade"), np.zeros((60, 60, 3), np.uint8), [face])
+        explain(Classifier(model, taxonomy="shade"), np.zeros((200, 200, 3), np.uint8), [face])

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mien.errors import DataError
-from mien.images import CROP_SIZE, to_gray
+from mien.images import CROP_SIZE, require_rgb, to_gray
+from mien.recognition.contracts import checked_detections
 from mien.recognition.faces import Box
 
 if TYPE_CHECKING:
@@ -160,10 +160,10 @@ def crop_faces(
         Gray uint8 (n, 48, 48), in the order of the detections; n may be 0.
 
     Raises:
-        DataError: the picture has another form.
+        DataError: the picture has another form, or what should be faces are none.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {image.dtype} {image.shape}.")
+    require_rgb(image)
+    detections = checked_detections(detections, "a detector")
     crops = np.empty((len(detections), CROP_SIZE, CROP_SIZE), np.uint8)
     for crop, detection in zip(crops, detections, strict=True):
         crop[...] = warp(image, align(detection, framing))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 
 from mien.card import METADATA_KEY, ModelCard, require_probabilities
 from mien.errors import DataError, ModelError
+from mien.quoting import quoted
+from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.models import DEFAULT, answers_in, read_model
 from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
 
@@ -31,6 +33,8 @@ _MOST_AT_ONCE = 256
 
 class Classifier:
     """An expression classifier in an ONNX file made by mien. One may serve many threads at once.
+
+    It can be copied and pickled: another process gets the file and the settings, and opens it anew.
 
     Args:
         model: path of an ONNX file, a run folder, or the name of a bundled model.
@@ -53,7 +57,30 @@ class Classifier:
         wanted = taxonomy or answers_in(model)
         self.card = card.answering_in(wanted) if wanted else card
         self._session = open_session(self.name, data, threads)
+        self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
         self._check_shapes()
+
+    def __copy__(self) -> Classifier:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, _: dict[int, object]) -> Classifier:
+        return copy(self)  # the network is shared: nothing in it changes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the session, which cannot go to another process; in its place the file, unless it is bundled.
+
+        Raises:
+            ModelError: the file is gone, or has changed since it was opened.
+        """
+        state = {name: value for name, value in self.__dict__.items() if name != "_session"}
+        return {**state, "_data": None if self._origin.bundled else self._origin.read()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        data = state.pop("_data")
+        self.__dict__.update(state)
+        self._session = open_session(self.name, data or self._origin.read(), self._threads)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -144,6 +171,7 @@ class Classifier:
             raise DataError(
                 f"Expected crops as an array uint8 (n, {spec.height}, {spec.width}), got {type(crops).__name__}."
             )
+        crops = np.asarray(crops)  # of a subclass too
         if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
             raise DataError(
                 f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
@@ -193,7 +221,7 @@ def check_threads(threads: int) -> None:
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
         raise DataError(
-            f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {threads!r}."
+            f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
         )
 
 

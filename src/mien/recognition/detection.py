@@ -5,18 +5,22 @@ Why this one, and how it does beside others, is measured in `benchmarks/detectio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
 import onnxruntime as ort
 
 from mien.errors import DataError
+from mien.images import require_rgb
+from mien.quoting import quoted
 from mien.recognition.alignment import FER2013_FRAMING
 from mien.recognition.centerface import OUTPUTS, Candidates, decode, to_input
+from mien.recognition.classifier import check_threads
 from mien.recognition.faces import Box, Detection, Landmarks
 from mien.recognition.models import read_bundled
+from mien.recognition.numeric import finite
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 WEIGHTS = "centerface.onnx"
@@ -75,11 +79,17 @@ class CenterFace:
         confidence: float = 0.3,
         overlap: float = 0.3,
     ) -> None:
-        if threads < 0 or side < 64 or fine_side < 0 or not 0 < confidence <= 1 or not 0 <= overlap <= 1:
+        check_threads(threads)
+        good = all(type(one) is int for one in (side, fine_side)) and side >= 64 and fine_side >= 0
+        if (
+            not good
+            or not 0 < finite(confidence, "confidence") <= 1
+            or not 0 <= finite(overlap, "overlap") <= 1
+        ):
             raise DataError(
-                "Expected threads and fine_side of 0 or more, side of 64 or more, confidence above 0 and up to 1 and "
-                f"overlap from 0 to 1, got threads={threads}, side={side}, fine_side={fine_side}, "
-                f"confidence={confidence}, overlap={overlap}."
+                "Expected side of 64 or more and fine_side of 0 or more in whole pixels, confidence above 0 and up to 1 "
+                f"and overlap from 0 to 1, got side={quoted(side)}, fine_side={quoted(fine_side)}, "
+                f"confidence={quoted(confidence)}, overlap={quoted(overlap)}."
             )
         self.threads = threads
         self.side = side
@@ -87,6 +97,14 @@ class CenterFace:
         self.confidence = confidence
         self.overlap = overlap
         self._session = _open_session(threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings; the network comes with the package, and a session does not go to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._session = _open_session(self.threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The faces of a picture.
@@ -100,8 +118,7 @@ class CenterFace:
         Raises:
             DataError: the picture has another form.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {image.dtype} {image.shape}.")
+        require_rgb(image)
         weak = min(self.confidence, _CROP_CONFIDENCE) if _may_be_crop(image) else self.confidence
         seen = _inside(self._look_all(image, weak), image)
         faces = seen.pick(seen.scores >= self.confidence)

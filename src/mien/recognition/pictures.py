@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import MienError
+from mien.errors import BatchError, MienError
 from mien.images import read_image
 
 if TYPE_CHECKING:
@@ -96,9 +96,20 @@ def _read(name: str, picture: ImageSource) -> PictureResult:
 
 
 def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator[PictureResult]:
-    answers = iter(recognizer.many([result.image for result in results if result.image is not None]))
+    images = [result.image for result in results if result.image is not None]
+    errors: dict[int, MienError] = {}
+    try:
+        answers: list[Any] = list(recognizer.many(images))
+    except BatchError as error:  # a detector is at fault in some of them
+        answers, errors = error.results, error.errors
+    place = 0
     for result in results:
         if result.image is None:
             yield result
+            continue
+        faces, error_here = answers[place], errors.get(place)
+        place += 1
+        if error_here is not None:
+            yield replace(result, image=None, error=f"{result.source}: {error_here}")
         else:
-            yield PictureResult(result.source, next(answers), result.image)
+            yield replace(result, faces=faces)

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mien.errors import DataError, ModelError
-from mien.images import read_image
+from mien.errors import DataError, MienError, ModelError
+from mien.images import read_image, require_rgb
+from mien.quoting import quoted
 from mien.recognition.alignment import crop_faces
+from mien.recognition.batch_errors import batch_error, name_of
 from mien.recognition.classifier import Classifier, check_threads
-from mien.recognition.detection import CenterFace, FaceDetector
+from mien.recognition.contracts import (
+    checked_detections,
+    checked_probabilities,
+    labels_of,
+    require_classifier,
+    require_detector,
+)
+from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.models import DEFAULT
 from mien.recognition.numeric import share
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.images import ImageSource
+    from mien.recognition.detection import FaceDetector
     from mien.recognition.explaining import HeatMap
     from mien.recognition.faces import Detection
 
@@ -41,6 +51,9 @@ class ExpressionClassifier(Protocol):
 
 class Recognizer:
     """Finds the faces of a picture and names what they show. One may serve many threads at once.
+
+    It can be pickled, so that worker processes get it: they open the model anew. A detector and a classifier of your
+    own must be fit for that themselves.
 
     Args:
         model: the classifier, or what `mien.Classifier` takes: a file, a run folder or a bundled name.
@@ -70,9 +83,9 @@ class Recognizer:
         min_confidence: float = 0.0,
         threads: int = 0,
     ) -> None:
-        if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 1):
+        if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
             raise DataError(
-                f"Expected max_faces to be a whole number from 1 on, got {max_faces!r}. "
+                f"Expected max_faces to be a whole number from 1 on, got {quoted(max_faces)}. "
                 "Leave it out to keep all faces."
             )
         check_threads(threads)
@@ -80,15 +93,14 @@ class Recognizer:
             opened = beside.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
             self.classifier = _classifier_of(model, taxonomy, threads)
         self.detector = opened.result()
-        if not isinstance(self.detector, FaceDetector):
-            raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
+        require_detector(self.detector)
         self.max_faces = max_faces
         self.min_confidence = share(min_confidence, "min_confidence")
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the expressions, in the model's order."""
-        return self.classifier.labels
+        return labels_of(self.classifier)
 
     def __call__(self, image: ImageSource) -> list[Face]:
         """The faces of a picture, the largest first.
@@ -103,7 +115,8 @@ class Recognizer:
         Raises:
             DataError: it is no picture.
         """
-        return self.many([image])[0]
+        picture = read_image(image)
+        return self.name_expressions([picture], [self._detect(picture)])[0]
 
     def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
         """The faces of several pictures, in order; all of them go through the network in one call.
@@ -112,12 +125,25 @@ class Recognizer:
             images: a list of what a call takes, or anything else that gives one picture after another.
 
         Raises:
-            DataError: one of them is no picture, or it is one picture and no list.
+            BatchError: some of them are no pictures, or the detector is at fault in them. It says which, and its
+                `results` hold the faces of the others.
+            DataError: it is one picture and no list.
         """
         _check_several(images)
-        pictures = [read_image(image) for image in images]
-        found = [self.detector.detect(picture)[: self.max_faces] for picture in pictures]
-        return self.name_expressions(pictures, found)
+        good: dict[int, tuple[NDArray[np.uint8], list[Detection]]] = {}
+        failed: dict[int, tuple[str, MienError]] = {}
+        for place, image in enumerate(images):
+            try:
+                picture = read_image(image)
+                good[place] = picture, self._detect(picture)
+            except MienError as error:
+                failed[place] = name_of(image), error
+        pictures, found = [one for one, _ in good.values()], [faces for _, faces in good.values()]
+        answers = self.name_expressions(pictures, found)
+        if failed:
+            by_place = dict(zip(good, answers, strict=True))
+            raise batch_error(failed, [by_place.get(place) for place in range(len(good) + len(failed))])
+        return answers
 
     def name_expressions(
         self, pictures: Sequence[NDArray[np.uint8]], found: Sequence[Sequence[Detection]]
@@ -130,9 +156,23 @@ class Recognizer:
 
         Returns:
             For each picture its faces, in the order given.
+
+        Raises:
+            DataError: a picture has another form, or a face shows no pixel of its picture, or there are not as many
+                lists of faces as pictures.
+            ModelError: what the classifier gives are no probabilities.
         """
+        pictures, found = [require_rgb(picture) for picture in pictures], list(found)
+        if len(pictures) != len(found):
+            raise DataError(
+                f"Expected a list of faces for each picture, got {len(found)} lists for {len(pictures)} pictures."
+            )
+        found = [
+            checked_detections(faces, "a detector", picture.shape[1::-1])
+            for picture, faces in zip(pictures, found, strict=True)
+        ]
         crops = [crop_faces(picture, faces) for picture, faces in zip(pictures, found, strict=True) if faces]
-        rows = iter(self.classifier.probabilities(np.concatenate(crops)) if crops else ())
+        rows = iter(self._probabilities(np.concatenate(crops)) if crops else ())
         return [[self._face(detection, next(rows)) for detection in faces] for faces in found]
 
     def explain(self, image: ImageSource, faces: Sequence[Face]) -> list[HeatMap]:
@@ -156,6 +196,16 @@ class Recognizer:
                 "Export it with: mien export MODEL --format onnx"
             )
         return explain(self.classifier, read_image(image), faces)
+
+    def _detect(self, picture: NDArray[np.uint8]) -> list[Detection]:
+        height, width = picture.shape[:2]
+        name = type(self.detector).__name__
+        found = checked_detections(self.detector.detect(picture), name, (width, height))
+        return sorted(found, key=lambda face: face.box.area, reverse=True)[: self.max_faces]
+
+    def _probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        given = self.classifier.probabilities(crops)
+        return checked_probabilities(given, len(crops), self.labels, type(self.classifier).__name__)
 
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(self.labels, row, min_confidence=self.min_confidence)
@@ -187,13 +237,9 @@ def _is_one_picture(array: NDArray[Any]) -> bool:
 def _classifier_of(
     model: str | Path | ExpressionClassifier, taxonomy: str | None, threads: int
 ) -> ExpressionClassifier:
-    if isinstance(model, str | Path):
+    if isinstance(model, str | Path | os.PathLike):
         return Classifier(model, taxonomy=taxonomy, threads=threads)
-    if not callable(getattr(model, "probabilities", None)) or not hasattr(model, "labels"):
-        raise ModelError(
-            "Expected a model as a path, the name of a bundled one, or a classifier with labels and a method "
-            f"probabilities, got {type(model).__name__}."
-        )
+    require_classifier(model)
     if taxonomy is None:
         return model
     if not isinstance(model, Classifier):

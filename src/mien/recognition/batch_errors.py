@@ -1,0 +1,46 @@
+"""What is said when some pictures of a batch fail: which, and why."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import BatchError, MienError
+from mien.quoting import quoted_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MOST = 3
+"""So many of those that failed are told with their reasons."""
+
+
+def name_of(image: Any) -> str:
+    """What to call a picture of a batch beside its place: its path, "" where it has none."""
+    said = image if isinstance(image, str | os.PathLike) else getattr(image, "name", None)
+    try:
+        return quoted_path(os.fsdecode(said)) if said else ""
+    except Exception:  # noqa: BLE001 - it is somebody else's, and only a name
+        return ""
+
+
+def batch_error(failed: Mapping[int, tuple[str, MienError]], results: Sequence[Any]) -> BatchError:
+    """The error of a batch in which some pictures failed.
+
+    Args:
+        failed: the name and the error of each that failed, by its place from 0.
+        results: what came of each picture, `None` where it failed.
+    """
+    told = [_told(place, name, str(error)) for place, (name, error) in list(failed.items())[:_MOST]]
+    more = f" And {len(failed) - _MOST:,} more: see the attribute errors." if len(failed) > _MOST else ""
+    return BatchError(
+        f"{len(failed):,} of {len(results):,} pictures failed; the attribute results holds what came of the others. "
+        f"{' '.join(told)}{more}",
+        {place: error for place, (_, error) in failed.items()},
+        results,
+    )
+
+
+def _told(place: int, name: str, reason: str) -> str:
+    reason = reason if not name or name in reason else f"{name}: {reason}"
+    return f"[{place}] {reason}"
