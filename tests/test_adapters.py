@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import io
+import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.cbook
 import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 import mien.images
-from mien.errors import DataError
+from mien.errors import BatchError, DataError
 from mien.labels import FERPLUS
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.faces import Box, Expression, Face, Landmarks
@@ -94,11 +99,84 @@ def test_skip_looks_for_no_face_even_where_one_is(expected: Face) -> None:
     assert found["region"]["w"] == expected.box.width
 
 
-def test_other_actions_are_refused() -> None:
-    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \['emotion', 'age'\]"):
-        DeepFace.analyze(str(PORTRAIT), actions=["emotion", "age"])
-    with pytest.raises(DataError, match=r"Expected actions=\['emotion'\], got \[5\]"):
-        DeepFace.analyze(str(PORTRAIT), actions=5)  # type: ignore[arg-type]
+def test_unsupported_actions_are_left_out_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="the actions age, race are left out") as told:
+        (answer,) = DeepFace.analyze(str(PORTRAIT), actions=["emotion", "race", "age"])
+    assert len(told) == 1
+    assert Path(told[0].filename) == Path(__file__)  # the line to change
+    assert answer["dominant_emotion"]
+
+
+@pytest.mark.parametrize(
+    "actions", [["age"], ("gender", "race"), "age", [], 5, None, ["emotion", "mood"], [5]]
+)
+def test_without_a_known_action_nothing_is_done(actions: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected actions=\['emotion'\], got \["):
+        DeepFace.analyze(str(PORTRAIT), actions=actions)
+
+
+def test_settings_that_protect_are_refused() -> None:
+    with pytest.raises(DataError, match="anti_spoofing=True is not supported"):
+        DeepFace.analyze(str(PORTRAIT), anti_spoofing=True)
+    with pytest.raises(DataError, match="anti_spoofing=True is not supported"):
+        DeepFace.analyze(str(PORTRAIT), ("emotion",), True, "opencv", True, 0, False, True)
+    assert DeepFace.analyze(str(PORTRAIT), anti_spoofing=False, silent=True)
+
+
+def test_settings_without_effect_are_told() -> None:
+    with pytest.warns(UserWarning, match="Without effect here: align, expand_percentage"):
+        DeepFace.analyze(str(PORTRAIT), align=False, expand_percentage=10)
+    with pytest.warns(UserWarning, match="Without effect here: cascade_file"):
+        FER(cascade_file="mine.xml")
+    with pytest.raises(DataError, match=r"DeepFace\.analyze has no setting 'enforce_detecton'"):
+        DeepFace.analyze(str(PORTRAIT), enforce_detecton=False)
+    with pytest.raises(DataError, match="FER has no setting 'emotion_model'"):
+        FER(emotion_model="mine.h5")
+
+
+def test_a_batch_tells_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
+    empty = tmp_path / "wall.png"
+    mien.images.write_image(empty, np.full((90, 120, 3), 90, np.uint8))
+    batch = [str(PORTRAIT), str(empty), np.zeros((99, 99, 3), np.uint8), str(tmp_path / "nobody.jpg")]
+    with pytest.raises(ValueError, match=r"^3 of 4 pictures failed") as caught:
+        DeepFace.analyze(batch)
+    error = caught.value
+    assert isinstance(error, BatchError)
+    sentence = str(error)
+    assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
+    assert "[2] Face could not be detected in the picture" in sentence
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected a picture, found no such file", sentence)
+    assert [answer is not None for answer in error.results] == [True, False, False, False]
+    assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
+    assert sorted(error.errors) == [1, 2, 3]
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (str(again), again.results) == (sentence, error.results)
+    assert [len(faces) for faces in DeepFace.analyze(tuple(batch[:3]), enforce_detection=False)] == [1, 1, 1]
+
+
+def test_base64_without_its_beginning_is_told_in_a_sentence() -> None:
+    text = base64.b64encode(PORTRAIT.read_bytes()).decode()
+    for given in (text, text[:2000] + "\n" + text[2000:]):
+        with pytest.raises(DataError, match="Put data:image/jpeg;base64, before it") as caught:
+            DeepFace.analyze(given)
+        assert len(str(caught.value)) < 250
+
+
+def test_an_open_file_is_read_from_its_beginning(expected: Face) -> None:
+    buffer = io.BytesIO()
+    Image.open(PORTRAIT).save(buffer, "PNG")  # which leaves it at its end
+    for _ in range(2):
+        assert DeepFace.analyze(buffer)[0]["dominant_emotion"] == expected.expression.label
+
+
+def test_fer_leaves_out_rectangles_beside_the_picture_and_small_faces() -> None:
+    beside = [(2000, 2000, 100, 100), (-200, 0, 100, 100), (0, -90, 90, 90)]
+    assert FER().detect_emotions(str(PORTRAIT), beside) == []
+    (answer,) = FER().detect_emotions(str(PORTRAIT), [*beside, (184, 120, 178, 218)])
+    assert answer["box"] == [184, 120, 178, 218]
+    assert FER().detect_emotions(str(PORTRAIT), np.array([[184, 120, 178, 218]])) == [answer]
+    assert FER().detect_emotions(str(PORTRAIT), np.zeros((0, 4), int)) == []
+    assert FER(min_face_size=300).detect_emotions(str(PORTRAIT)) == []
 
 
 def test_a_region_cuts_a_face_out_of_the_picture(expected: Face) -> None:
@@ -131,9 +209,14 @@ def test_alpha_comes_last_and_blue_first(expected: Face) -> None:
         ((1, 1, 0, 0), "one pixel or more, got 0x0"),
         ((1, 1, 5, -2), "got 5x-2"),
         ((1, 2, 3), r"\(x, y, width, height\)"),
+        ((float("nan"), 2, 3, 4), r"\(x, y, width, height\)"),
+        ((1, 2, float("inf"), 4), r"\(x, y, width, height\)"),
+        (None, r"\(x, y, width, height\), got None"),
+        (7, r"\(x, y, width, height\), got 7"),
+        ({"x": 1, "y": 2, "w": 3, "h": 4}, r"\(x, y, width, height\), got"),
     ],
 )
-def test_impossible_rectangles_are_refused(box: tuple[int, ...], sentence: str) -> None:
+def test_impossible_rectangles_are_refused(box: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         FER().detect_emotions(str(PORTRAIT), face_rectangles=[box])
 

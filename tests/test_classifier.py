@@ -188,9 +188,7 @@ def test_copies_and_other_processes_get_the_same_classifier(tmp_path: Path) -> N
     path.unlink()
     for other in (pickle.loads(given), copy.copy(classifier), copy.deepcopy(classifier)):  # noqa: S301 - our own bytes
         assert (other.name, other.card) == (classifier.name, classifier.card)
-        np.testing.assert_array_equal(
-            other.probabilities(crops(3)), classifier.probabilities(crops(3))
-        )
+        np.testing.assert_array_equal(other.probabilities(crops(3)), classifier.probabilities(crops(3)))
 
 
 def test_a_bundled_classifier_travels_by_its_name() -> None:

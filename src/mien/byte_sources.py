@@ -180,8 +180,8 @@ def _what_it_is(source: Any) -> str:
     return f"{type(source).__name__}.{advice and ' '}{advice}"
 
 
-def _is_read(source: Any) -> bool:
-    """Whether it is what the read of a VideoCapture gives."""
+def is_capture_read(source: Any) -> bool:
+    """Whether something is what the method `read` of a `cv2.VideoCapture` gives: whether there was a frame, and it."""
     return isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], bool)
 
 
@@ -195,11 +195,11 @@ def _is_several(source: Any) -> bool:
 _OTHERS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (lambda it: it is None, "cv2.imread gives None for a file that it cannot read: pass the path itself."),
     (_is_capture, "Pass a frame of it in RGB: frame[..., ::-1] of ok, frame = capture.read()."),
-    (_is_read, "Of what capture.read() gives, pass the second item in RGB: frame[..., ::-1]."),
+    (is_capture_read, "Of what capture.read() gives, pass the second item in RGB: frame[..., ::-1]."),
     (lambda it: isinstance(it, Mapping), "Pass the picture that it holds."),
     (_is_several, "Give one picture at a time; several go to recognizer.many(pictures)."),
     (lambda it: isinstance(it, list | tuple), "Make an array of it: numpy.array(rows, 'uint8')."),
-    (lambda it: type(it) is int, "The number of a webcam goes to mien.recognition.video.read_frames."),
+    (lambda it: type(it) is int, "Watch a webcam with mien.watch(recognizer, number)."),
     (lambda it: type(getattr(it, "image", None)).__name__ == "ndarray", "Pass its attribute image."),
     (lambda it: isinstance(getattr(it, "content", None), bytes), "Pass its attribute content."),
     (lambda it: hasattr(it, "__array__"), "Make an array of it: numpy.asarray(picture)."),

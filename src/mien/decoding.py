@@ -46,8 +46,8 @@ _STRANGERS = {
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
-    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": (
-        "a video. Read it with mien.watch; the command knows videos by their ending, such as .mp4"
+    rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV|G.{187}G|0&\xb2u|OggS": (
+        "a video. Watch it with mien.watch(recognizer, path)"
     ),
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
     rb"\s*data:": "a data URI. Decode what follows its comma: base64.b64decode(uri.partition(b',')[2])",

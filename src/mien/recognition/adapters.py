@@ -9,22 +9,30 @@ Both shapes were read off the packages themselves: deepface 0.0.9x (https://gith
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.byte_sources import is_capture_read
 from mien.errors import DataError
 from mien.images import read_image, to_crop
 from mien.labels import FER2013
+from mien.quoting import quoted
+from mien.recognition.adapter_settings import (
+    boxes_of,
+    bytes_of_text,
+    check_actions,
+    refuse_unknown,
+    warn_of_no_effect,
+)
+from mien.recognition.batch_errors import for_each, name_of
 from mien.recognition.faces import Box, Detection, Expression, Face
+from mien.recognition.numeric import whole
 from mien.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,51 +83,114 @@ class DeepFace:
         actions: str | Iterable[str] = ("emotion",),
         enforce_detection: bool = True,
         detector_backend: str = "opencv",
-        **ignored: Any,
+        align: bool = True,
+        expand_percentage: int = 0,
+        silent: bool = False,
+        anti_spoofing: bool = False,
+        **others: Any,
     ) -> list[Any]:
         """The faces of a picture, or a list of them for each of several pictures.
 
         Args:
-            img_path: a path, a data URI with base64, a BGR array (h, w, 3), or a list of these.
-            actions: only `emotion` is known.
+            img_path: a path, a data URI with base64, an open file, a BGR array (h, w, 3), or a list of these.
+            actions: `emotion`; `age`, `gender` and `race` are left out with a warning.
             enforce_detection: whether a picture without a face is an error; if not, the whole picture is
                 taken, as with `skip`.
             detector_backend: `skip` takes the whole picture for one face without looking for any, as theirs does:
                 the region is the picture, the face's confidence 0. The names of their detectors are passed over.
-            ignored: other settings of theirs, such as `align` and `silent`.
+            align: faces are always aligned; a warning says so for `False`.
+            expand_percentage: has no effect; a warning says so where it is not 0.
+            silent: nothing is printed anyway.
+            anti_spoofing: refused: a photograph of a face is not told from a face here.
+            others: `models` and `prog_bar` of older versions, which have no effect.
 
         Raises:
-            DataError: another action is asked for, it is no picture, or it shows no face. It is a `ValueError`.
+            DataError: no action that is known is asked for, it is no picture, it shows no face, or a setting is not
+                known or not supported. It is a `ValueError`.
+            BatchError: some of several pictures failed; its `results` hold what came of the others.
         """
-        del ignored
-        asked = [actions] if isinstance(actions, str) or not isinstance(actions, Iterable) else list(actions)
-        if not asked or any(action != "emotion" for action in asked):
-            raise DataError(f"Expected actions=['emotion'], got {asked}. mien names expressions only.")
-        if isinstance(img_path, list) or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
-            return [_analyze(picture, enforce_detection, detector_backend) for picture in img_path]
-        return _analyze(img_path, enforce_detection, detector_backend)
+        del silent
+        if anti_spoofing:
+            raise DataError(
+                "anti_spoofing=True is not supported: mien cannot tell a face from a photograph of one. "
+                "Check that with another program, and leave it out here."
+            )
+        refuse_unknown("DeepFace.analyze", others, known=("models", "prog_bar"))
+        check_actions(actions)
+        if not isinstance(detector_backend, str):
+            raise DataError(f"Expected detector_backend as a name, got {quoted(detector_backend)}.")
+        warn_of_no_effect(
+            {"align": (align, True), "expand_percentage": (expand_percentage, 0)},
+            reason="Faces are always aligned.",
+        )
+
+        def analyze_one(picture: Any) -> list[dict[str, Any]]:
+            return _analyze(picture, bool(enforce_detection), detector_backend)
+
+        batch = isinstance(img_path, list) or (isinstance(img_path, tuple) and not is_capture_read(img_path))
+        if batch or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
+            return for_each(analyze_one, img_path)
+        return analyze_one(img_path)
 
 
 class FER:
     """`fer.FER`: the detector of expressions.
 
     Args:
-        ignored: settings of theirs, such as `mtcnn`.
+        cascade_file: of theirs; has no effect, a warning says so.
+        mtcnn: likewise, without a warning: the built-in detector is used either way.
+        tfserving: likewise, with a warning.
+        scale_factor: likewise.
+        min_face_size: faces whose box is less wide or high, in pixels, are left out; none by default.
+        min_neighbors: has no effect.
+        offsets: likewise.
+        others: `compile` of theirs, which has no effect.
+
+    Raises:
+        DataError: a setting is not known.
     """
 
-    def __init__(self, *ignored: Any, **also_ignored: Any) -> None:
-        del ignored, also_ignored
+    def __init__(
+        self,
+        cascade_file: Any = None,
+        mtcnn: bool = False,
+        tfserving: bool = False,
+        scale_factor: float = 1.1,
+        min_face_size: int | None = None,
+        min_neighbors: int = 5,
+        offsets: Sequence[int] = (10, 10),
+        **others: Any,
+    ) -> None:
+        del mtcnn, scale_factor, min_neighbors, offsets
+        refuse_unknown("FER", others, known=("compile",))
+        warn_of_no_effect(
+            {"cascade_file": (cascade_file, None), "tfserving": (tfserving, False)},
+            reason="The built-in detector and model are used.",
+        )
+        least = 0 if min_face_size is None else min_face_size
+        self._least = whole(least, "min_face_size", "pixels")
 
     def detect_emotions(self, img: Any, face_rectangles: Any = None) -> list[dict[str, Any]]:
         """The faces of a picture.
 
         Args:
             img: a path or a BGR array (h, w, 3).
-            face_rectangles: boxes `(x, y, w, h)` to use instead of finding faces.
+            face_rectangles: boxes `(x, y, w, h)` to use instead of finding faces. One that lies beside the picture is
+                left out, as theirs leaves it out.
+
+        Raises:
+            DataError: it is no picture, or a rectangle is none.
         """
         picture = _rgb(img)
-        faces = _recognizer()(picture) if face_rectangles is None else _within(picture, face_rectangles)
-        return [to_fer(face, (picture.shape[1], picture.shape[0])) for face in faces]
+        height, width = picture.shape[:2]
+        if face_rectangles is None:
+            found = [
+                face for face in _recognizer()(picture) if min(face.box.width, face.box.height) >= self._least
+            ]
+        else:
+            boxes = [box for box in boxes_of(face_rectangles) if box.overlaps(width, height)]
+            found = _recognizer().name_expressions([picture], [[Detection(box) for box in boxes]])[0]
+        return [to_fer(face, (width, height)) for face in found]
 
     def top_emotion(self, img: Any) -> tuple[str | None, float | None]:
         """The strongest expression of the largest face and its score; `(None, None)` without a face."""
@@ -141,7 +212,7 @@ def _analyze(img: Any, enforce_detection: bool, detector_backend: str) -> list[d
     faces = [] if skip else _recognizer()(picture)
     if not faces and enforce_detection and not skip:
         raise DataError(
-            "Face could not be detected in the picture: expected one face at least. "
+            f"Face could not be detected in {name_of(img) or 'the picture'}: expected one face at least. "
             "Set enforce_detection=False to take the whole picture for a face."
         )
     height, width = picture.shape[:2]
@@ -158,21 +229,6 @@ def _whole(picture: NDArray[np.uint8]) -> Face:
     )
 
 
-def _within(picture: NDArray[np.uint8], boxes: Iterable[Sequence[int]]) -> list[Face]:
-    found = [Detection(_box(box)) for box in boxes]
-    return _recognizer().name_expressions([picture], [found])[0]
-
-
-def _box(sides: Sequence[int]) -> Box:
-    try:
-        x, y, width, height = (int(side) for side in sides)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Expected a face rectangle as (x, y, width, height), got {sides!r}.") from error
-    if width < 1 or height < 1:
-        raise DataError(f"Expected a face rectangle of one pixel or more, got {width}x{height}.")
-    return Box(x, y, width, height)
-
-
 def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
     """x, y, width and height of what of a box lies in the picture: theirs are used to cut pictures with."""
     right, bottom = box.x + box.width, box.y + box.height
@@ -185,12 +241,8 @@ def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]
 def _rgb(img: Any) -> NDArray[np.uint8]:
     if isinstance(img, np.ndarray) and img.ndim == 3 and img.shape[2] in {3, 4}:
         return read_image(np.ascontiguousarray(img[..., [2, 1, 0, 3][: img.shape[2]]]))
-    if isinstance(img, str) and img.startswith("data:image/"):
-        try:
-            return read_image(base64.b64decode(img.partition(",")[2], validate=True))
-        except binascii.Error as error:
-            raise DataError("Expected base64 after the comma of the data URI, got something else.") from error
-    return read_image(img)
+    content = bytes_of_text(img) if isinstance(img, str) else None
+    return read_image(img if content is None else content)
 
 
 def _seven(face: Face) -> dict[str, float]:

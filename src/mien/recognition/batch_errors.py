@@ -9,7 +9,7 @@ from mien.errors import BatchError, MienError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _MOST = 3
 """So many of those that failed are told with their reasons."""
@@ -39,6 +39,29 @@ def batch_error(failed: Mapping[int, tuple[str, MienError]], results: Sequence[A
         {place: error for place, (_, error) in failed.items()},
         results,
     )
+
+
+def for_each(work: Callable[[Any], Any], images: Iterable[Any]) -> list[Any]:
+    """What a function gives for each picture of a batch; those that fail do not stop the others.
+
+    Args:
+        work: the function.
+        images: what it is given, one after another.
+
+    Raises:
+        BatchError: some failed; its `results` hold what came of the others.
+    """
+    results: list[Any] = []
+    failed: dict[int, tuple[str, MienError]] = {}
+    for place, image in enumerate(images):
+        try:
+            results.append(work(image))
+        except MienError as error:
+            results.append(None)
+            failed[place] = name_of(image), error
+    if failed:
+        raise batch_error(failed, results)
+    return results
 
 
 def _told(place: int, name: str, reason: str) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
+from mien.quoting import quoted
+from mien.recognition.faces import Face
+from mien.recognition.numeric import finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
-
-    from mien.recognition.faces import Face
 
 COLUMNS = (
     "source", "frame", "seconds", "track", "x", "y", "width", "height", "confidence", "label", "score",
@@ -48,8 +51,10 @@ class RowWriter:
     """
 
     def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
+        if not isinstance(path, str | PathLike) or not str(path):
+            raise DataError(f"Expected the path of a file for rows to write, got {quoted(path)}.")
         self._path = Path(path)
-        self._labels = tuple(labels)
+        self._labels = _names(labels)
         suffix = self._path.suffix.lower()
         if suffix not in _FORMATS:
             raise DataError(f"{path}: expected a name that ends in {', '.join(_FORMATS)} for rows to write.")
@@ -86,18 +91,40 @@ class RowWriter:
             source: the picture or film.
             faces: what was found in it.
             frame: number of the frame in a film.
-            seconds: when it is shown.
+            seconds: when it is shown; written to the microsecond.
+
+        Raises:
+            DataError: the source has no name, or a face has other labels than the file.
         """
+        if isinstance(source, PathLike):
+            source = str(source)
+        if not isinstance(source, str):
+            raise DataError(f"Expected the name of a picture or video, got {quoted(source)}.")
+        seconds = None if seconds is None else round(finite(seconds, "time of a frame"), 6)
         # A name that is no valid text (bytes that are not UTF-8) is written with its odd bytes spelled out.
         source = source.encode(errors="backslashreplace").decode()
         for face in faces:
+            if not isinstance(face, Face):
+                raise DataError(f"Expected faces to write, got {quoted(face)}.")
             box, expression = face.box, face.expression
-            probabilities = (float(expression.probabilities[label]) for label in self._labels)
+            if missing := [label for label in self._labels if label not in expression.probabilities]:
+                raise DataError(
+                    f"Expected faces with probabilities of {', '.join(self._labels)}, got one without "
+                    f"{', '.join(missing)}. Make a writer with the labels of its recognizer."
+                )
+            probabilities = (expression.probabilities[label] for label in self._labels)
             row = (
                 source, frame, seconds, face.track, box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
             )  # fmt: skip
             self._format.write(row)
+
+
+def _names(labels: Any) -> tuple[str, ...]:
+    names = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, str | bytes) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"Expected the names of the expressions in a list or tuple, got {quoted(labels)}.")
+    return names
 
 
 class _Format(Protocol):
