@@ -189,7 +189,11 @@ def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({"model": 3}, ModelError, "classifier with labels and a method probabilities, got int"),
         ({"model": ""}, ModelError, "Expected a model as the path of an ONNX file"),
-        ({"model": Brightness(), "taxonomy": "ferplus"}, ModelError, "to answer in ferplus, got Brightness"),
+        (
+            {"model": Brightness(), "taxonomy": "ferplus"},
+            ModelError,
+            "to answer in 'ferplus', got Brightness",
+        ),
         ({"model": Brightness(), "detector": 3}, DataError, "a detector with a method detect, got int"),
         ({"model": Brightness(), "max_faces": 1.5}, DataError, "whole number from 1 on, got 1.5"),
     ],

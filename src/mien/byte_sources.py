@@ -10,12 +10,13 @@ import binascii
 import inspect
 import io
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
@@ -123,7 +124,8 @@ def _unopened(path: str, error: Exception, is_image: Callable[[bytes], bool]) ->
 
 def _advice(path: str) -> str:
     if path.lower().startswith("file:"):
-        return f"Give the path without file: {quoted_path(unquote(urlsplit(path).path))}"
+        plain = unquote(re.sub("^file:(//[^/]*)?", "", path, flags=re.IGNORECASE))
+        return f"Give the path without file: {quoted_path(plain)}"
     if "://" in path:
         return "Download it first: nothing is fetched from the network."
     if path.startswith("~"):

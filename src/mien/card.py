@@ -10,6 +10,7 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,9 +121,9 @@ class ModelCard:
         Raises:
             ModelError: it does not know that label set.
         """
-        if taxonomy not in self.taxonomies:
+        if not isinstance(taxonomy, str) or taxonomy not in self.taxonomies:
             raise ModelError(
-                f"{self.name}: expected one of its label sets ({', '.join(self.taxonomies)}), got {taxonomy!r}."
+                f"{self.name}: expected one of its label sets ({', '.join(self.taxonomies)}), got {quoted(taxonomy)}."
             )
         chosen = next(answer for answer in self.answers if answer.taxonomy == taxonomy)
         others = tuple(answer for answer in self.answers if answer.taxonomy != taxonomy)

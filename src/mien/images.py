@@ -7,7 +7,8 @@ Embedded colour profiles are not applied.
 
 from __future__ import annotations
 
-from os import PathLike
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -20,11 +21,9 @@ from mien.decoding import is_image, open_picture
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
 from mien.files import replacing
-from mien.quoting import quoted
+from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    import os
-
     from numpy.typing import NDArray
     from PIL.Image import Image
 
@@ -45,6 +44,7 @@ MAX_PIXELS = 120_000_000
 """More than the 108 million of a phone's largest camera; decoding this many takes about 0.8 GB."""
 
 _STRIP_PIXELS = 1 << 18
+_MOST_SIDE = 1 << 14
 _OVERSHOT = 2.0  # floats up to here were meant to end at 1, and resizing went beyond
 _ENCODINGS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin coloured lines stay crisp
@@ -121,12 +121,12 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
     """
     from PIL.Image import fromarray
 
-    if not isinstance(path, str | PathLike) or not str(path):
-        raise DataError(f"Expected the path of an image to write, got {quoted(path)}.")
-    suffix = Path(path).suffix.lower()
+    path = path_to_write(path, "an image")
+    suffix = path.suffix.lower()
     if suffix not in _ENCODINGS:
         raise DataError(
-            f"{path}: expected a name that ends in .jpg, .png or .webp, got {suffix or 'no ending'}."
+            f"{quoted_path(str(path))}: expected a name that ends in .jpg, .png or .webp, "
+            f"got {quoted_path(suffix) or 'no ending'}."
         )
     if not isinstance(image, np.ndarray):
         raise DataError(f"Expected an image to write as an array, got {type(image).__name__}.")
@@ -135,8 +135,22 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         with replacing(path) as aside:
             fromarray(rgb).save(aside, **_ENCODINGS[suffix])
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be written ({reason(error)}).") from error
-    return Path(path)
+        raise DataError(f"{quoted_path(str(path))}: cannot be written ({reason(error)}).") from error
+    return path
+
+
+def path_to_write(path: Any, what: str) -> Path:
+    """The path of a file to write.
+
+    Raises:
+        DataError: it is no path.
+    """
+    if isinstance(path, str | os.PathLike):
+        with suppress(Exception):  # a path that cannot say where it leads
+            text = os.fsdecode(path)
+            if text and "://" not in text:
+                return Path(text)
+    raise DataError(f"Expected the path of {what} to write, got {quoted(path)}.")
 
 
 def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -178,12 +192,10 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
         Gray uint8 (size, size).
 
     Raises:
-        DataError: the picture has another form, or the size is not a whole number from 1 on.
+        DataError: the picture has another form, or the size is no whole number in reason.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise DataError(
-            f"Expected the side of a crop as a whole number of pixels from 1 on, got {quoted(size)}."
-        )
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MOST_SIDE:
+        raise DataError(f"Expected the side of a crop in pixels, from 1 to {_MOST_SIDE}, got {quoted(size)}.")
     flat = isinstance(image, np.ndarray) and image.ndim == 2 and image.dtype == np.uint8 and image.size
     gray = image if flat else to_gray(image)
     height, width = gray.shape

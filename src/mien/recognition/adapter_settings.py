@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.byte_sources import base64_of_image
 from mien.decoding import is_image
 from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.faces import Box
+from mien.recognition.values import items_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _UNSUPPORTED = ("age", "gender", "race")
 _CALLER = 3  # frames from the warning to the line that called the adapter
@@ -24,7 +27,8 @@ def check_actions(actions: Any) -> None:
     Raises:
         DataError: none of them is `emotion`, or one is not known.
     """
-    asked = [actions] if isinstance(actions, str) or not isinstance(actions, Iterable) else list(actions)
+    items = items_of(actions)
+    asked = [actions] if items is None else items
     known = all(isinstance(action, str) and action in {"emotion", *_UNSUPPORTED} for action in asked)
     if not known or "emotion" not in asked:
         raise DataError(f"Expected actions=['emotion'], got {quoted(asked)}. mien names expressions only.")
@@ -94,16 +98,17 @@ def boxes_of(rectangles: Any) -> list[Box]:
     Raises:
         DataError: there are no several, or one is no rectangle or has no pixels.
     """
-    if isinstance(rectangles, str | bytes | Mapping) or not isinstance(rectangles, Iterable):
+    several = items_of(rectangles)
+    if several is None:
         raise DataError(
             f"Expected face rectangles as a list of (x, y, width, height), got {quoted(rectangles)}."
         )
-    return [_box(sides) for sides in rectangles]
+    return [_box(sides) for sides in several]
 
 
 def _box(sides: Any) -> Box:
     try:
-        x, y, width, height = (int(side) for side in sides)
+        x, y, width, height = (int(side) for side in items_of(sides) or ())
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"Expected a face rectangle as (x, y, width, height), got {quoted(sides)}."

@@ -28,8 +28,8 @@ from mien.recognition.adapter_settings import (
 )
 from mien.recognition.batch_errors import for_each, name_of
 from mien.recognition.faces import Box, Detection, Expression, Face
-from mien.recognition.numeric import whole
 from mien.recognition.recognizer import Recognizer
+from mien.recognition.values import flag, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,13 +110,14 @@ class DeepFace:
             BatchError: some of several pictures failed; its `results` hold what came of the others.
         """
         del silent
-        if anti_spoofing:
+        if flag(anti_spoofing, "anti_spoofing"):
             raise DataError(
                 "anti_spoofing=True is not supported: mien cannot tell a face from a photograph of one. "
                 "Check that with another program, and leave it out here."
             )
         refuse_unknown("DeepFace.analyze", others, known=("models", "prog_bar"))
         check_actions(actions)
+        enforced = flag(enforce_detection, "enforce_detection")
         if not isinstance(detector_backend, str):
             raise DataError(f"Expected detector_backend as a name, got {quoted(detector_backend)}.")
         warn_of_no_effect(
@@ -125,7 +126,7 @@ class DeepFace:
         )
 
         def analyze_one(picture: Any) -> list[dict[str, Any]]:
-            return _analyze(picture, bool(enforce_detection), detector_backend)
+            return _analyze(picture, enforced, detector_backend)
 
         batch = isinstance(img_path, list) or (isinstance(img_path, tuple) and not is_capture_read(img_path))
         if batch or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):

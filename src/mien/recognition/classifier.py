@@ -54,8 +54,8 @@ class Classifier:
         check_threads(threads)
         self.name, data = read_model(model)
         card = read_card(self.name, data)
-        wanted = taxonomy or answers_in(model)
-        self.card = card.answering_in(wanted) if wanted else card
+        wanted = answers_in(model) if taxonomy is None else taxonomy
+        self.card = card if wanted is None else card.answering_in(wanted)
         self._session = open_session(self.name, data, threads)
         self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
         self._check_shapes()

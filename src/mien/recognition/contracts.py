@@ -5,7 +5,6 @@ The built-in ones pass the same checks. What such an object raises by itself is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
 from mien.quoting import quoted
 from mien.recognition.faces import Detection
+from mien.recognition.values import items_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,12 +60,12 @@ def labels_of(classifier: Any) -> tuple[str, ...]:
         ModelError: they are not two or more different names in a list or tuple.
     """
     labels = classifier.labels
-    if isinstance(labels, str | bytes | Mapping | set) or not isinstance(labels, Iterable | np.ndarray):
+    names = None if isinstance(labels, set | frozenset) else items_of(labels)
+    if names is None:
         raise ModelError(
             f"Expected the labels of {type(classifier).__name__} as a list or tuple of names in the order of the "
             f"probabilities, got {quoted(labels)}."
         )
-    names = tuple(labels)
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise ModelError(
             f"Expected the labels of {type(classifier).__name__} to be names, got {quoted(names)}."
@@ -88,10 +88,10 @@ def checked_detections(found: Any, name: str, size: tuple[int, int] | None = Non
     Raises:
         DataError: it is none, or holds something else, or a box with no pixel in the picture.
     """
-    if found is None or isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
+    detections = items_of(found)
+    if detections is None:
         hint = " Return [] where there is no face." if found is None else ""
         raise DataError(f"Expected a list of {_DETECTION} from {name}, got {quoted(found)}.{hint}")
-    detections = list(found)
     for one in detections:
         if not isinstance(one, Detection):
             raise DataError(f"Expected a list of {_DETECTION} from {name}, got one with {quoted(one)}.")

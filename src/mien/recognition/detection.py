@@ -17,7 +17,7 @@ from mien.recognition.centerface import OUTPUTS, Candidates, decode, to_input
 from mien.recognition.classifier import check_threads
 from mien.recognition.faces import Box, Detection, Landmarks
 from mien.recognition.models import read_bundled
-from mien.recognition.numeric import finite
+from mien.recognition.values import finite
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import Any
 
 from mien.errors import DataError
 from mien.quoting import quoted
-from mien.recognition.numeric import finite, share, whole
+from mien.recognition.values import finite, items_of, share, whole
 
 Point = tuple[float, float]
 """x, y in pixels."""
@@ -291,8 +291,7 @@ def _check_place(found: Detection | Face) -> None:
 
 
 def _point(value: Any, name: str) -> Point:
-    try:
-        x, y = value
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Expected {name} as x and y in pixels, got {quoted(value)}.") from error
-    return finite(x, f"x of {name}"), finite(y, f"y of {name}")
+    pair = items_of(value) or []
+    if len(pair) != 2:
+        raise DataError(f"Expected {name} as x and y in pixels, got {quoted(value)}.")
+    return finite(pair[0], f"x of {name}"), finite(pair[1], f"y of {name}")

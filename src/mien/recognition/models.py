@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError
+from mien.quoting import quoted, quoted_path
 
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
@@ -70,18 +71,18 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
     if not isinstance(model, str | Path) or not str(model):
         raise ModelError(
             "Expected a model as the path of an ONNX file, a run folder or the name of a bundled model "
-            f"({', '.join(BUNDLED)}), got {model!r}."
+            f"({', '.join(BUNDLED)}), got {quoted(model)}."
         )
     if isinstance(model, str) and model in BUNDLED:
         return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
     path = Path(model)
-    if path.is_dir():
-        path /= RUN_MODEL
     try:
+        if path.is_dir():
+            path /= RUN_MODEL
         return str(path), path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         names = ", ".join(BUNDLED)
         raise ModelError(
-            f"{path}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
-            "Make one with: mien export MODEL --format onnx"
+            f"{quoted_path(str(path))}: expected an ONNX file, a run folder or the name of a bundled model ({names}), "
+            "found none. Make one with: mien export MODEL --format onnx"
         ) from error

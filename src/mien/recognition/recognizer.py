@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +26,7 @@ from mien.recognition.contracts import (
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.models import DEFAULT
-from mien.recognition.numeric import share
+from mien.recognition.values import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -220,11 +221,19 @@ def _check_several(images: Any) -> None:
         got = "the bytes of one"
     elif isinstance(images, np.ndarray) and _is_one_picture(images):
         got = f"one array of shape {images.shape}"
-    elif hasattr(images, "read") or not (hasattr(images, "__iter__") or hasattr(images, "__getitem__")):
+    elif hasattr(images, "read") or isinstance(images, Mapping) or not _is_iterable(images):
         got = f"one {type(images).__name__}"
     else:
         return
     raise DataError(f"Expected a list of pictures, got {got}. Put it into a list: many([picture]).")
+
+
+def _is_iterable(images: Any) -> bool:
+    try:
+        iter(images)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_one_picture(array: NDArray[Any]) -> bool:
@@ -243,5 +252,7 @@ def _classifier_of(
     if taxonomy is None:
         return model
     if not isinstance(model, Classifier):
-        raise ModelError(f"Expected a model of mien's to answer in {taxonomy}, got {type(model).__name__}.")
+        raise ModelError(
+            f"Expected a model of mien's to answer in {quoted(taxonomy)}, got {type(model).__name__}."
+        )
     return model.answering_in(taxonomy)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
 from contextlib import ExitStack
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
-from mien.quoting import quoted
+from mien.images import path_to_write
+from mien.quoting import quoted, quoted_path
 from mien.recognition.faces import Face
-from mien.recognition.numeric import finite
+from mien.recognition.values import finite, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
 COLUMNS = (
@@ -51,13 +51,13 @@ class RowWriter:
     """
 
     def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
-        if not isinstance(path, str | PathLike) or not str(path):
-            raise DataError(f"Expected the path of a file for rows to write, got {quoted(path)}.")
-        self._path = Path(path)
+        self._path = path_to_write(path, "a file for rows")
         self._labels = _names(labels)
         suffix = self._path.suffix.lower()
         if suffix not in _FORMATS:
-            raise DataError(f"{path}: expected a name that ends in {', '.join(_FORMATS)} for rows to write.")
+            raise DataError(
+                f"{quoted_path(str(path))}: expected a name that ends in {', '.join(_FORMATS)} for rows to write."
+            )
         if self._path.is_dir():
             raise DataError(f"{path}: expected a file for rows to write, got a folder. Name a file in it.")
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
@@ -91,7 +91,7 @@ class RowWriter:
             source: the picture or film.
             faces: what was found in it.
             frame: number of the frame in a film.
-            seconds: when it is shown; written to the microsecond.
+            seconds: when it is shown.
 
         Raises:
             DataError: the source has no name, or a face has other labels than the file.
@@ -100,19 +100,14 @@ class RowWriter:
             source = str(source)
         if not isinstance(source, str):
             raise DataError(f"Expected the name of a picture or video, got {quoted(source)}.")
-        seconds = None if seconds is None else round(finite(seconds, "time of a frame"), 6)
+        if seconds is not None:
+            finite(seconds, "time of a frame")
+        faces = _checked_faces(faces, self._labels)
         # A name that is no valid text (bytes that are not UTF-8) is written with its odd bytes spelled out.
         source = source.encode(errors="backslashreplace").decode()
         for face in faces:
-            if not isinstance(face, Face):
-                raise DataError(f"Expected faces to write, got {quoted(face)}.")
             box, expression = face.box, face.expression
-            if missing := [label for label in self._labels if label not in expression.probabilities]:
-                raise DataError(
-                    f"Expected faces with probabilities of {', '.join(self._labels)}, got one without "
-                    f"{', '.join(missing)}. Make a writer with the labels of its recognizer."
-                )
-            probabilities = (expression.probabilities[label] for label in self._labels)
+            probabilities = (float(expression.probabilities[label]) for label in self._labels)
             row = (
                 source, frame, seconds, face.track, box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
@@ -121,10 +116,23 @@ class RowWriter:
 
 
 def _names(labels: Any) -> tuple[str, ...]:
-    names = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, str | bytes) else ()
+    names = tuple(items_of(labels) or ())
     if not names or not all(isinstance(name, str) for name in names):
         raise DataError(f"Expected the names of the expressions in a list or tuple, got {quoted(labels)}.")
     return names
+
+
+def _checked_faces(faces: Any, labels: tuple[str, ...]) -> list[Face]:
+    found = items_of(faces)
+    for face in [faces] if found is None else found:
+        if not isinstance(face, Face):
+            raise DataError(f"Expected a list of faces to write, got one with {quoted(face)}.")
+        if missing := [label for label in labels if label not in face.expression.probabilities]:
+            raise DataError(
+                f"Expected faces with probabilities of {quoted(labels)}, got one without {quoted(missing)}. "
+                "Make a writer with the labels of its recognizer."
+            )
+    return found or []
 
 
 class _Format(Protocol):

@@ -1,10 +1,13 @@
-"""Numbers that results are made of: native, finite and in range, whatever kind of number came."""
+"""Values that results are made of: numbers that are native, finite and in range, lists, flags; whatever came."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from mien.errors import DataError
 from mien.quoting import quoted
@@ -60,3 +63,28 @@ def whole(value: Any, what: str, unit: str) -> int:
     if number != int(number):
         raise DataError(f"Expected the {what} in whole {unit}, got {number:g}. Round it first.")
     return int(value)
+
+
+def items_of(value: Any) -> list[Any] | None:
+    """What is in a list, an array or anything else that gives one item after another; `None` where it is none.
+
+    Text, bytes and mappings are none.
+    """
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping):
+        return None
+    try:
+        items = iter(value)
+    except TypeError:
+        return None
+    return list(items)
+
+
+def flag(value: Any, what: str) -> bool:
+    """A setting that is on or off.
+
+    Raises:
+        DataError: it is neither `True` or 1 nor `False`, 0 or `None`.
+    """
+    if value is None or (isinstance(value, Real | np.bool_) and value in {0, 1}):
+        return bool(value)
+    raise DataError(f"Expected {what} as True or False, got {quoted(value)}.")
