@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
+import tempfile
 import textwrap
 import warnings
 import zlib
@@ -23,7 +26,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from mien.errors import DataError
 from mien.images import PICTURE_SUFFIXES, image_size, read_image, to_crop, to_gray, write_image
@@ -718,3 +722,248 @@ def test_a_crop_of_the_right_size_is_unchanged_and_a_wide_one_keeps_its_middle()
     np.testing.assert_array_equal(to_crop(face), face)
     wide = np.pad(face, ((0, 0), (10, 11)))
     np.testing.assert_array_equal(to_crop(wide), face)
+
+
+# ---------------------------------------------------------------------------------------------- EXIF by Pillow
+
+
+def marked(orientation: int, kind: str, **size: int) -> bytes:
+    """A drawn picture, stored so that the orientation turns it upright, with the tag written by Pillow."""
+    stored = {3: 2, 6: 1, 8: 3}.get(orientation, 0)
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    if size:
+        tags.get_ifd(0x8769).update({0xA002: size["width"], 0xA003: size["height"]})
+    options: dict[str, Any] = {
+        "JPEG": {"quality": 95},
+        "HEIC": {"quality": 95},
+        "AVIF": {"quality": 95},
+    } | LOSSLESS
+    return encode(Image.fromarray(np.rot90(draw(60, 40), stored)), kind, exif=tags.tobytes(), **options[kind])
+
+
+def near(image: NDArray[np.uint8], expected: NDArray[np.uint8]) -> bool:
+    return image.shape == expected.shape and bool(np.abs(image.astype(int) - expected).mean() < 8)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIC"])
+def test_what_pillow_opened_is_turned_once_whatever_happened_to_it(kind: str, orientation: int) -> None:
+    data = marked(orientation, kind)
+    if kind == "HEIC":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    image = Image.open(io.BytesIO(data))
+    for source in (data, image, image.convert("RGB"), image.copy(), ImageOps.exif_transpose(image)):
+        assert near(read_image(source), draw(60, 40))
+        assert image_size(source) == (40, 60)
+
+
+@pytest.mark.parametrize("orientation", [6, 8])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_image_that_its_program_turned_already_is_not_turned_again(kind: str, orientation: int) -> None:
+    image = Image.open(io.BytesIO(marked(orientation, kind)))
+    turned = image.rotate(-90 if orientation == 6 else 90, expand=True)
+    assert turned.getexif()[0x0112] == orientation  # Pillow keeps the tag
+    for source in (turned, turned.resize((20, 30)), turned.convert("L").convert("RGB")):
+        assert image_size(source) == source.size
+        assert read_image(source).shape == (source.height, source.width, 3)
+    assert near(read_image(turned), draw(60, 40))
+    assert read_image(image.resize((30, 20))).shape == (30, 20, 3)  # smaller, and not turned yet
+
+
+def test_the_size_in_the_exif_data_tells_how_an_image_was_stored() -> None:
+    stored_high = np.rot90(draw(40, 60), 1)  # 60 high, 40 wide, though it shows something wide
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    tags.get_ifd(0x8769).update({0xA002: 40, 0xA003: 60})
+    image = Image.open(
+        io.BytesIO(encode(Image.fromarray(stored_high), "JPEG", quality=95, exif=tags.tobytes()))
+    )
+    assert near(read_image(image.convert("RGB")), draw(40, 60))
+    assert near(read_image(image.rotate(-90, expand=True)), draw(40, 60))
+
+
+def test_an_orientation_that_only_pillow_finds_is_followed() -> None:
+    stored = Image.fromarray(np.rot90(draw(60, 40)))
+    xmp = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    for data in (encode(stored, "JPEG", quality=95, xmp=xmp), encode(stored, "WEBP", lossless=True, xmp=xmp)):
+        assert near(read_image(data), draw(60, 40))
+        assert image_size(data) == (40, 60)
+    profile = exif(6).hex()  # as ImageMagick writes it into a PNG
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(profile) // 2:8}\n{profile}\n")
+    assert near(read_image(encode(stored, "PNG", pnginfo=text)), draw(60, 40))
+    set_by_hand = Image.open(io.BytesIO(encode(stored, "JPEG", quality=95)))
+    set_by_hand.getexif()[0x0112] = 6
+    assert near(read_image(set_by_hand), draw(60, 40))
+
+
+# ---------------------------------------------------------------------------------------------- unused bits
+
+
+@pytest.mark.parametrize(("bits", "remedy"), [(8, "array"), (10, "(array >> 2)"), (12, "(array >> 4)")])
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 3), (9, 9, 4)])
+def test_few_bits_in_sixteen_are_told(bits: int, remedy: str, shape: tuple[int, ...]) -> None:
+    array = np.full(shape, (1 << bits) - 1, np.uint16)
+    sentence = (
+        rf"none above {(1 << bits) - 1}, as {bits} bits in 16 .* {re.escape(remedy)}\.astype\('uint8'\)\.$"
+    )
+    with pytest.raises(DataError, match=sentence):
+        read_image(array)
+    scaled = eval(remedy, {"array": array}).astype("uint8")  # noqa: S307 - the remedy, as a reader would try it
+    assert (read_image(scaled) == 255).all()
+    assert (read_image((array.astype(np.uint32) << (16 - bits)).astype(np.uint16)) >= 254).all()
+
+
+def test_black_is_black_with_any_number_of_bits() -> None:
+    assert not read_image(np.zeros((9, 9, 3), np.uint16)).any()
+    for name in ("gray", "color"):
+        black = np.zeros((9, 9) if name == "gray" else (9, 9, 3), np.uint16)
+        assert not read_image(by_opencv(".png", black)).any()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_few_bits_in_files_of_sixteen_are_told(suffix: str, channels: int, bits: int, tmp_path: Path) -> None:
+    values = np.full((9, 9, channels), (1 << bits) - 1, np.uint16)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(by_opencv(suffix, values))
+    for data in (path, path.read_bytes(), Image.open(path), Image.open(io.BytesIO(path.read_bytes()))):
+        with pytest.raises(DataError, match=rf"none above {(1 << bits) - 1}, as {bits} bits in 16 have"):
+            read_image(data)
+    full = by_opencv(suffix, np.full((9, 9, channels), 0xFFFF, np.uint16))
+    assert (read_image(full) == 255).all()
+
+
+def test_a_tiff_that_says_it_has_twelve_bits_is_taken_at_its_word() -> None:
+    white = b"\xff\xff\xff" * 4  # eight values of twelve bits
+    entries = [
+        (256, 4),
+        (257, 2),
+        (258, 12),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 2),
+        (279, len(white)),
+    ]
+    folder = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHLL", tag, 4, 1, v) for tag, v in entries
+    )
+    data = b"II*\0" + struct.pack("<L", 8 + len(white)) + white + folder + bytes(4)
+    assert (read_image(data) == 255).all()
+
+
+# ---------------------------------------------------------------------------------------------- odd sources
+
+
+def test_a_file_is_read_from_its_beginning_if_no_image_begins_where_it_stands(tmp_path: Path) -> None:
+    data = by_opencv(".png", draw()[..., ::-1])
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    buffer = io.BytesIO()
+    Image.fromarray(draw()).save(buffer, "PNG")  # which leaves it at its end
+    begun = io.BytesIO(data)
+    begun.read(8)  # as a program does that looks at the beginning
+    with path.open("rb") as file, tempfile.SpooledTemporaryFile() as spooled:
+        spooled.write(data)
+        for source in (buffer, begun, file, spooled):
+            for _ in range(2):
+                np.testing.assert_array_equal(read_image(source), draw())  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="got text"):
+        read_image(io.BytesIO(b"some text"))
+
+
+def test_paths_come_in_every_form_that_python_knows(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", draw())
+    with os.scandir(tmp_path) as entries:
+        (entry,) = entries
+
+    class ByteCompatible:
+        def __fspath__(self) -> bytes:
+            return os.fsencode(tmp_path / "a.png")
+
+    class Hidden:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "a.png")
+
+        def __str__(self) -> str:
+            return "something else"
+
+    for source in (entry, ByteCompatible(), Hidden(), np.str_(tmp_path / "a.png")):
+        np.testing.assert_array_equal(read_image(source), draw())  # type: ignore[arg-type]
+
+
+TEXT = base64.b64encode(by_opencv(".jpg", RNG.integers(0, 256, (300, 300, 3), dtype=np.uint8))).decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (TEXT, r"got base64 of [\d,]+ characters\. Decode it: base64\.b64decode\(text\)\.$"),
+        (TEXT.replace("+", "-").replace("/", "_"), "got base64 of"),
+        ("\n".join(textwrap.wrap(TEXT, 76)), "got base64 of"),
+        (TEXT.encode(), r"got base64\. Decode it first"),
+        ("data:image/jpeg;base64," + TEXT, r"got a data URI\. Decode what follows its comma"),
+        (b"data:image/jpeg;base64," + TEXT.encode(), "got a data URI"),
+        ("https://example.org/a.jpg?" + "a" * 9000, r"found no such file\. Download it first"),
+        ("s3://bucket/a.jpg", "Download it first"),
+        ("file:///home/me/my%20face.jpg", "Give the path without file: /home/me/my face.jpg$"),
+        ("~/face.jpg", r"os\.path\.expanduser\(path\)"),
+        ("photos/*.jpg", r"glob\.glob\(pattern\)"),
+        ("", "found an empty path"),
+        (b"photo.jpg", "got text"),
+        (None, r"cv2\.imread gives None"),
+        ((True, draw()), r"pass the second item in RGB: frame\[\.\.\., ::-1\]"),
+        ([draw()], r"several go to recognizer\.many\(pictures\)"),
+        (["a.jpg"], r"several go to recognizer\.many\(pictures\)"),
+        (iter([draw()]), r"several go to recognizer\.many\(pictures\)"),
+        ({"image": draw()}, "Pass the picture that it holds"),
+        ([[1, 2], [3, 4]], r"numpy\.array\(rows, 'uint8'\)"),
+        (0, r"mien\.watch\(recognizer, number\)"),
+        (cv2.VideoCapture(), r"ok, frame = capture\.read\(\)"),
+        (io.StringIO("text"), r"expected bytes, got str\. Open the file with mode 'rb'"),
+        (np.frombuffer(by_opencv(".png", draw()), np.uint8), r"array\.tobytes\(\)"),
+        (np.zeros((2, 2), "datetime64[s]"), "no numbers"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)  # fmt: skip
+def test_what_is_no_source_is_told_with_what_to_pass_instead(source: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence) as caught:
+        read_image(source)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\0\0\0\x20ftypisom\0\0\2\0", b"\x1aE\xdf\xa3\x01\0", b"OggS\0\2", b"G" + bytes(187) + b"G"]
+)
+def test_a_video_is_sent_to_watch(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(start + bytes(2000))
+    with pytest.raises(
+        DataError, match=r"clip\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
+    ):
+        read_image(path)
+
+
+def test_arrays_of_other_types_are_read_as_arrays() -> None:
+    class Subclass(np.ndarray[Any, Any]):
+        pass
+
+    for array in (draw().view(Subclass), np.ma.masked_array(draw()), np.broadcast_to(draw(), draw().shape)):
+        image = read_image(array)
+        assert type(image) is np.ndarray
+        np.testing.assert_array_equal(image, draw())
+
+
+@pytest.mark.parametrize("path", [None, 5, "", b"a.png", "https://example.org/a.png", "file:///a.png"])
+def test_what_is_no_path_is_not_written_to(
+    path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="Expected the path of an image to write, got"):
+        write_image(path, draw())
+    assert not list(tmp_path.iterdir())

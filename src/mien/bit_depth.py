@@ -6,6 +6,7 @@ rather than guessed at. A TIFF file that says how many bits it has is taken at i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -61,26 +62,23 @@ def bits_of_gray(image: Image, name: str) -> int:
     return 16
 
 
-def is_deep_color(image: Image) -> bool:
-    """Whether a PNG or TIFF image, not loaded yet, stores 16 bits for each of several channels.
+def deep_color_file(image: Image) -> Any:
+    """The open file of a PNG or TIFF image that stores 16 bits for each of several channels; `None` for others.
 
-    Pillow keeps the upper 8 of them.
+    Pillow keeps the upper 8 of them, and lets go of the file when the image is loaded.
     """
     tiles: Any = getattr(image, "tile", None)
-    return (
-        image.format in {"PNG", "TIFF"}
-        and bool(tiles)
-        and ";16" in str(tiles[0])
-        and "I;16" not in image.mode
-    )
+    deep = image.format in {"PNG", "TIFF"} and tiles and ";16" in str(tiles[0]) and "I;16" not in image.mode
+    return getattr(image, "fp", None) if deep else None
 
 
-def require_deep_color(image: Image, name: str) -> None:
+def require_deep_color(image: Image, name: str, file: Any) -> None:
     """Refuse an image of 16 bits for each of several channels that uses 12 or fewer.
 
     Args:
-        image: one for which `is_deep_color` holds, loaded since.
+        image: loaded.
         name: what to call it in an error.
+        file: what `deep_color_file` gave before that.
 
     Raises:
         DataError: no value, or no alpha, uses the upper four bits.
@@ -90,7 +88,7 @@ def require_deep_color(image: Image, name: str) -> None:
     color, alpha = (highest[:-1], highest[-1]) if image.mode.endswith("A") else (highest, 255)
     if min(max(color), alpha) >= _LEAST >> 8:
         return
-    pixels = _all_bits(image)
+    pixels = _all_bits(image, file)
     if pixels is not None:
         require_full_range(pixels, name)
         return
@@ -99,13 +97,16 @@ def require_deep_color(image: Image, name: str) -> None:
         raise _narrow(name, most, by_array=False)
 
 
-def _all_bits(image: Image) -> NDArray[np.uint16] | None:
+def _all_bits(image: Image, file: Any) -> NDArray[np.uint16] | None:
     """The image decoded again with all its bits; `None` where its file is not at hand any more."""
-    file = getattr(image, "fp", None)
     try:
-        file.seek(0)  # type: ignore[union-attr]  # whatever is wrong with it
-        pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)  # type: ignore[union-attr]
-    except Exception:  # noqa: BLE001
+        if file.closed:  # by Pillow, which opened it
+            data = Path(image.filename).read_bytes()  # type: ignore[attr-defined]  # of an image from a file
+        else:
+            file.seek(0)
+            data = file.read()
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except Exception:  # noqa: BLE001 - whatever is wrong with somebody's file
         return None
     return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint16 else None
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
-from mien.bit_depth import bits_of_gray, is_deep_color, require_deep_color, require_full_range
+from mien.bit_depth import bits_of_gray, deep_color_file, require_deep_color, require_full_range
 from mien.byte_sources import reason
 from mien.decoding import is_image, open_picture
 from mien.errors import DataError
@@ -82,10 +82,10 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source)
     with open_picture(source, max_pixels) as (name, image):
-        deep = is_deep_color(image)
+        deep = deep_color_file(image)
         image.load()
-        if deep:
-            require_deep_color(image, name)
+        if deep is not None:
+            require_deep_color(image, name, deep)
         return turn_upright(_to_rgb(image, name), orientation_of(image))
 
 
