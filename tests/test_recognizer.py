@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import io
 import json
+import multiprocessing
 import pickle
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,14 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.errors import DataError, ModelError
+from mien.errors import BatchError, DataError, ModelError
 from mien.images import read_image
 from mien.labels import FER2013
-from mien.recognition.faces import Box, Detection
+from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.pictures import recognise_pictures
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
+from tests.browser import write_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
@@ -251,3 +255,226 @@ def test_min_confidence_holds_after_smoothing_too() -> None:
 def test_min_confidence_is_a_share(wrong: Any) -> None:
     with pytest.raises(DataError, match=r"^Expected the min_confidence (in \[0, 1\]|as a)"):
         Recognizer(Brightness(), detector=Corners(), min_confidence=wrong)
+
+
+class Says:
+    """A detector or classifier of somebody's own that answers what it is told to."""
+
+    def __init__(self, answer: Any, labels: Any = ("dark", "bright")) -> None:
+        self.answer, self.labels = answer, labels
+
+    def detect(self, _image: np.ndarray) -> Any:
+        return self.answer() if callable(self.answer) else self.answer
+
+    def probabilities(self, _crops: np.ndarray) -> Any:
+        return self.answer() if callable(self.answer) else self.answer
+
+
+def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
+    return Detection(Box(*sides), confidence)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (None, r"Expected a list of \S*Detection\(.*\) from Says, got None\. Return \[\] where there is no face\."),
+        ([(1, 2, 30, 40)], r"from Says, got one with \(1, 2, 30, 40\)"),
+        ([None], "got one with None"),
+        ([Box(1, 2, 30, 40)], "got one with Box"),
+        (np.array([[1, 2, 30, 40, 0.9]]), r"got one with array\(\["),
+        ((1, np.zeros((0, 15))), "got one with 1"),  # as cv2.FaceDetectorYN answers
+        ({"faces": []}, "got {'faces': "),
+        ("face", "got 'face'"),
+        (box_of(1, 2, 30, 40), r"got Detection\("),
+        ([box_of(90, 0, 20, 20)], "picture of 90x60 pixels, got x=90, y=0, width=20, height=20, which lies beside it"),
+        ([box_of(0, 0, 20, 20), box_of(-20, 0, 20, 20)], "got x=-20"),
+        ([box_of(0, 60, 9, 9)], "got x=0, y=60"),
+        ([box_of(0, -10**30, 9, 9)], "which lies beside it"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_detector_returns_is_checked(found: Any, sentence: str) -> None:
+    recognizer = Recognizer(Brightness(), detector=Says(found))
+    with pytest.raises(DataError, match=sentence) as caught:
+        recognizer(picture(1, 9))
+    assert len(str(caught.value)) < 400
+    with pytest.raises(DataError, match=sentence):
+        recognizer.many([picture(1, 9)])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: box_of(1, 2, 0, 5), "box of a face to have pixels, got 0x5"),
+        (lambda: Box(1, 2, -3, 5), r"width -3 and height 5\. A box is \(x, y, width, height\), not two corners"),
+        (lambda: Box(float("nan"), 2, 3, 4), "x of a box as a finite number, got nan"),
+        (lambda: Box(0.25, 0.3, 0.1, 0.2), r"x of a box in whole pixels, got 0\.25\. Round it first"),
+        (lambda: Box("1", 2, 3, 4), "x of a box as a number, got '1'"),  # type: ignore[arg-type]
+        (lambda: Box(None, 2, 3, 4), "x of a box as a number, got None"),  # type: ignore[arg-type]
+        (lambda: box_of(1, 2, 3, 4, confidence=98.5), r"in \[0, 1\], got 98\.5\. Divide percentages by 100"),
+        (lambda: box_of(1, 2, 3, 4, confidence=float("nan")), "as a finite number, got nan"),
+        (lambda: Detection((1, 2, 3, 4)), r"Expected a Box\(x, y, width, height\), got \(1, 2, 3, 4\)"),  # type: ignore[arg-type]
+        (lambda: Detection(Box(1, 2, 3, 4), 1.0, [(1, 2)] * 5), "Expected Landmarks or None"),  # type: ignore[arg-type]
+        (lambda: Landmarks((1, 2), (3, 4), (5, 6), (7, 8), (9,)), "right_mouth as x and y in pixels"),  # type: ignore[arg-type]
+        (lambda: Expression("happy", 7.0, {"happy": 7.0, "sad": 3.0}), r"in \[0, 1\], got 7"),
+        (lambda: Expression("happy", 0.5, {"happy": float("nan")}), "probability of 'happy' as a finite number"),
+        (lambda: Expression("happy", -0.5, {}), r"score of an expression in \[0, 1\], got -0\.5"),
+        (lambda: Expression(3, 0.5, {}), "label of an expression as text, got 3"),  # type: ignore[arg-type]
+        (lambda: Expression("happy", 0.5, [0.5, 0.5]), "as a mapping from label to probability, got list"),  # type: ignore[arg-type]
+        (lambda: Face(Box(1, 2, 3, 4), "happy"), "expression of a face as an Expression, got 'happy'"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([[3.0, 7.0]], "0 or more and sum to 1, got values down to 3 and sums from 10 to 10"),
+        ([[0.9, 0.9]], r"sums from 1\.8 to 1\.8"),
+        ([[-0.5, 1.5]], r"values down to -0\.5"),
+        ([[float("nan"), 1.0]], "got NaN or infinity for 1 of 1"),
+        ([[float("inf"), 0.0]], "got NaN or infinity for 1 of 1"),
+        ([0.5, 0.5], r"float32 \(1, 2\) from Says, .*, got an array of shape \(2,\)"),
+        ([[0.2, 0.3, 0.5]], r"got an array of shape \(1, 3\)"),
+        ([[0.5, 0.5]] * 2, r"got an array of shape \(2, 2\)"),
+        ([], r"got an array of shape \(0,\)"),
+        ([[0.5, 0.5], [1.0]], "got list that NumPy makes no array of"),
+        (None, "got None"),
+        ([["0.5", "0.5"]], r"got \[\['0\.5'"),
+        ([[True, False]], r"got \[\[True"),
+        ([[0.5 + 0j, 0.5]], "got "),
+        ({"dark": 0.5, "bright": 0.5}, "got {'dark'"),
+        (lambda: (row for row in [[0.5, 0.5]]), "got <generator"),
+        ((np.array([[0.5, 0.5]]), 1), "got tuple that NumPy makes no array of"),
+    ],
+    ids=str,
+)
+def test_what_a_classifier_returns_is_checked(given: Any, sentence: str) -> None:
+    recognizer = Recognizer(Says(given), detector=Corners())
+    with pytest.raises(ModelError, match=sentence) as caught:
+        recognizer(picture(1, 9))
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "labels", [None, "happy", 7, ("one",), ("a", "a"), ("a", 3), ("a", " "), {"a", "b"}, {"a": 1}]
+)
+def test_labels_are_two_or_more_different_names(labels: Any) -> None:
+    with pytest.raises(ModelError, match="labels of Says"):
+        Recognizer(Says([[0.5, 0.5]], labels), detector=Corners())
+
+
+@pytest.mark.parametrize("wrong", [Says, Brightness])
+def test_a_class_is_not_taken_for_an_object(wrong: Any) -> None:
+    with pytest.raises(ModelError, match=f"got the class '{wrong.__name__}'. Pass an object of it"):
+        Recognizer(wrong)
+    with pytest.raises(DataError, match="Expected a detector with a method detect, got"):
+        Recognizer(Brightness(), detector=wrong)
+
+
+def test_good_answers_come_in_many_types() -> None:
+    expected = Expression("bright", 0.75, {"dark": 0.25, "bright": 0.75})
+    rows = np.array([[0.25, 0.75]])
+    for given in (rows, rows.astype(np.float16), rows.tolist(), tuple(map(tuple, rows))):
+        (face,) = Recognizer(Says(given, ["dark", "bright"]), detector=Corners())(picture(1, 9))
+        assert face.expression == expected
+        assert all(type(value) is float for value in face.expression.probabilities.values())
+    box = Box(np.int64(1), np.float32(2), 3.0, np.uint8(4))  # type: ignore[arg-type]
+    found = Detection(box, np.float32(0.5), Landmarks(*np.ones((5, 2))))  # type: ignore[arg-type]
+    for answer in ([found], (found,), lambda: iter([found]), np.array([found], object)):
+        (face,) = Recognizer(Brightness(), detector=Says(answer))(picture(0, 9))
+        json.dumps(face.to_dict(), allow_nan=False)
+        assert face.box == Box(1, 2, 3, 4)
+    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(picture(1, 9))  # of float16
+    assert face.expression.score == pytest.approx(0.9996)
+    (face,) = Recognizer(Says([[1.0004, -0.0004]]), detector=Corners())(picture(1, 9))
+    assert (face.expression.score, face.expression.probabilities["bright"]) == (1.0, 0.0)
+
+
+def test_the_largest_faces_are_kept_in_whatever_order_a_detector_gives_them() -> None:
+    found = [box_of(0, 0, 5, 5), box_of(0, 0, 50, 50), box_of(0, 0, 20, 20)]
+    faces = Recognizer(Brightness(), detector=Says(found), max_faces=2)(picture(0, 9))
+    assert [face.box.width for face in faces] == [50, 20]
+
+
+def test_faces_that_were_found_elsewhere_must_show_something() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    with pytest.raises(DataError, match="which lies beside it"):
+        recognizer.name_expressions([picture(0, 9)], [[box_of(500, 0, 20, 20)]])
+    with pytest.raises(DataError, match="got 2 lists for 1 pictures"):
+        recognizer.name_expressions([picture(0, 9)], [[], []])
+    (partly,) = recognizer.name_expressions(
+        [picture(0, 9)], [[box_of(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9)]]
+    )[0]
+    assert partly.expression.label == "dark"
+
+
+def test_a_batch_says_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
+    batch = [picture(2, 9), tmp_path / "cut.jpg", b"text", picture(1, 200), None, "nobody.jpg"]
+    with pytest.raises(BatchError, match=r"^4 of 6 pictures failed; the attribute results") as caught:
+        recognizer.many(batch)  # type: ignore[arg-type]
+    error = caught.value
+    assert [None if faces is None else len(faces) for faces in error.results] == [
+        2,
+        None,
+        None,
+        1,
+        None,
+        None,
+    ]
+    assert sorted(error.errors) == [1, 2, 4, 5]
+    assert re.search(r"\[1\] \S*cut\.jpg: expected a whole JPEG", str(error))
+    assert re.search(
+        r"\[2\] the picture: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
+    )
+    assert len(str(error)) < 1000
+    assert isinstance(error, ValueError)
+
+
+def test_a_detector_at_fault_in_one_picture_does_not_stop_the_others() -> None:
+    class Faulty(Corners):
+        def detect(self, image: np.ndarray) -> Any:
+            return None if image[0, 0, 0] == 7 else super().detect(image)
+
+    given = [(str(n), picture(n, 9)) for n in (1, 7, 2)]
+    results = list(recognise_pictures(Recognizer(Brightness(), detector=Faulty()), given))  # type: ignore[arg-type]
+    assert [(one.source, len(one.faces), one.error is None) for one in results] == [
+        ("1", 1, True), ("7", 0, False), ("2", 2, True),
+    ]  # fmt: skip
+    assert (results[1].error or "").startswith("7: Expected a list of mien.recognition.faces.Detection")
+
+
+def test_videos_and_several_pictures_are_sent_where_they_belong(tmp_path: Path) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    film = write_film(tmp_path / "film.mp4")
+    with pytest.raises(
+        DataError, match=r"film\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
+    ):
+        recognizer(film)
+    for several in ([picture(1, 9)], (picture(1, 9),), np.stack([picture(1, 9)]), iter([picture(1, 9)])):
+        with pytest.raises(DataError, match=r"several go to recognizer\.many\(pictures\)"):
+            recognizer(several)  # type: ignore[arg-type]
+
+
+def test_a_recognizer_goes_to_another_process() -> None:
+    recognizer = Recognizer(threads=1, max_faces=3, min_confidence=0.2)
+    other = pickle.loads(pickle.dumps(recognizer))  # noqa: S301 - our own bytes
+    assert (other.max_faces, other.min_confidence, other.labels) == (3, 0.2, recognizer.labels)
+    assert other(PORTRAIT) == recognizer(PORTRAIT) == copy.deepcopy(recognizer)(PORTRAIT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_worker_processes_recognize(method: str) -> None:
+    recognizer = Recognizer(threads=1)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
+        with pytest.raises(DataError, match=r"nobody\.jpg: expected a picture"):
+            pool.submit(recognizer, "nobody.jpg").result()
+        with pytest.raises(BatchError, match="1 of 2 pictures failed"):
+            pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()

@@ -18,7 +18,7 @@ from mien.recognition.values import items_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DETECTION = "Detection(Box(x, y, width, height), confidence) of mien.recognition.faces"
+_DETECTION = "mien.recognition.faces.Detection(Box(x, y, width, height), confidence)"
 
 
 def require_detector(detector: Any) -> None:
