@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,6 +137,19 @@ def test_beyond_the_picture_its_edge_goes_on(where: tuple[int, int]) -> None:
     crop = crop_faces(image, [Detection(Box(*where, 20, 20))])[0]
     nearest = 255 if where[0] < 40 else 0
     assert (crop == nearest).all()
+
+
+@pytest.mark.parametrize("size", [10**4, 10**9, 10**30])
+def test_a_box_far_larger_than_the_picture_shows_all_of_it(size: int) -> None:
+    image = np.full((60, 80, 3), 200, np.uint8)
+    crop = crop_faces(image, [Detection(Box(-size, -size, 2 * size, 2 * size))])[0]
+    assert (crop == 200).all()
+
+
+@pytest.mark.parametrize("wrong", [None, [Box(1, 2, 3, 4)], [(1, 2, 3, 4)], "face", 5])
+def test_what_are_no_detections_is_refused(wrong: Any) -> None:
+    with pytest.raises(DataError, match="Expected a list of"):
+        crop_faces(np.zeros((9, 9, 3), np.uint8), wrong)
 
 
 @given(x=st.integers(-40, 160), y=st.integers(-40, 160), side=st.integers(20, 120), lean=st.floats(-40, 40))

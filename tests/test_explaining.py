@@ -134,3 +134,12 @@ def test_faces_that_another_classifier_named_are_refused(model: Path) -> None:
     (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(DataError, match=r"labels of the classifier \(light, shade, night\), got dark"):
         explain(Classifier(model, taxonomy="shade"), np.zeros((200, 200, 3), np.uint8), [face])
+
+
+def test_an_uncertain_face_is_explained_by_its_most_probable_expression(model: Path) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (200, 220, 3), dtype=np.uint8)
+    recognizer = Recognizer(Classifier(model), detector=OneFace(), min_confidence=1.0)
+    faces = recognizer(pixels)
+    assert faces[0].expression.label == "uncertain"
+    (heat,) = recognizer.explain(pixels, faces)
+    assert heat.label == faces[0].expression.best

@@ -343,6 +343,7 @@ def test_an_array_that_is_just_so_is_not_copied() -> None:
         (np.full((4, 4), 1.001), "(4, 4). Scale floats in [0, 1] first: (255 * array.clip(0, 1)).round()"),
         (np.full((4, 4, 3), 254.6), "(4, 4, 3). Round its values first: array.round().astype('uint8')."),
         (np.full((4, 4, 3), 255), "(4, 4, 3). Change its type first: array.astype('uint8')."),
+        (np.ones((4, 4), int), "(4, 4). Change its type first: 255 * array.astype('uint8')."),
         (np.zeros((4, 4, 3), np.uint32), "(4, 4, 3). Change its type first: array.astype('uint8')."),
         (np.arange(-1, 3).reshape(2, 2), "(2, 2) with values from -1 to 2. Scale them into 0 to 255"),
         (np.array([[0.5, 255.5]]), "(1, 2) with values from 0.5 to 255.5. Scale them into 0 to 255"),

@@ -288,7 +288,8 @@ def _remedy_of_values(array: NDArray[Any]) -> str:
     if low < 0 or high > 255:
         return f" with values from {low:.6g} to {high:.6g}. Scale them into 0 to 255, as uint8, first."
     if kind != "f":
-        return ". Change its type first: array.astype('uint8')."
+        scale = "255 * " if high == 1 else ""
+        return f". Change its type first: {scale}array.astype('uint8')."
     if high >= _OVERSHOT:
         return ". Round its values first: array.round().astype('uint8')."
     within = "array" if high <= 1 else "array.clip(0, 1)"

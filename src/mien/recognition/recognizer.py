@@ -107,14 +107,16 @@ class Recognizer:
         """The faces of a picture, the largest first.
 
         Args:
-            image: a path, the bytes of a file, RGB uint8 (height, width, 3), gray uint8 (height, width) or a
-                picture of Pillow.
+            image: a path, the bytes of a file, a file opened with "rb", RGB uint8 (height, width, 3), gray uint8
+                (height, width) or a picture of Pillow. OpenCV reads BGR: pass `array[..., ::-1]`. Videos go to
+                `mien.watch`, several pictures to `many`.
 
         Returns:
             The faces; an empty list where there is none.
 
         Raises:
-            DataError: it is no picture.
+            DataError: it is no picture, or what the detector returns are no faces in it.
+            ModelError: what the classifier returns are no probabilities.
         """
         picture = read_image(image)
         return self.name_expressions([picture], [self._detect(picture)])[0]
@@ -129,6 +131,7 @@ class Recognizer:
             BatchError: some of them are no pictures, or the detector is at fault in them. It says which, and its
                 `results` hold the faces of the others.
             DataError: it is one picture and no list.
+            ModelError: what the classifier returns are no probabilities.
         """
         _check_several(images)
         good: dict[int, tuple[NDArray[np.uint8], list[Detection]]] = {}
@@ -174,7 +177,8 @@ class Recognizer:
         ]
         crops = [crop_faces(picture, faces) for picture, faces in zip(pictures, found, strict=True) if faces]
         rows = iter(self._probabilities(np.concatenate(crops)) if crops else ())
-        return [[self._face(detection, next(rows)) for detection in faces] for faces in found]
+        labels = self.labels
+        return [[self._face(detection, labels, next(rows)) for detection in faces] for faces in found]
 
     def explain(self, image: ImageSource, faces: Sequence[Face]) -> list[HeatMap]:
         """Where in each face its expression was seen.
@@ -208,8 +212,8 @@ class Recognizer:
         given = self.classifier.probabilities(crops)
         return checked_probabilities(given, len(crops), self.labels, type(self.classifier).__name__)
 
-    def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
-        expression = Expression.from_probabilities(self.labels, row, min_confidence=self.min_confidence)
+    def _face(self, detection: Detection, labels: tuple[str, ...], row: NDArray[np.float32]) -> Face:
+        expression = Expression.from_probabilities(labels, row, min_confidence=self.min_confidence)
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
 
 
