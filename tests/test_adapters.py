@@ -134,6 +134,17 @@ def test_settings_without_effect_are_told() -> None:
         FER(emotion_model="mine.h5")
 
 
+def test_a_misspelled_skip_is_told() -> None:
+    with pytest.warns(UserWarning, match="DeepFace has no detector_backend 'Skip'"):
+        DeepFace.analyze(str(PORTRAIT), detector_backend="Skip")
+
+
+def test_a_face_of_contempt_alone_is_none_of_the_seven() -> None:
+    face = Face(Box(1, 2, 3, 4), Expression.from_probabilities(FERPLUS.classes, [0.0] * 7 + [1.0]))
+    assert set(to_fer(face)["emotions"].values()) == {round(1 / 7, 2)}
+    assert sum(to_deepface(face)["emotion"].values()) == pytest.approx(100)
+
+
 def test_a_batch_tells_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     mien.images.write_image(empty, np.full((90, 120, 3), 90, np.uint8))

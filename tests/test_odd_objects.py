@@ -18,10 +18,11 @@ import pytest
 import mien
 from mien.errors import MienError
 from mien.images import image_size, read_image, to_crop, to_gray, write_image
-from mien.recognition.adapters import FER, DeepFace
+from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.alignment import crop_faces
 from mien.recognition.contracts import checked_detections, checked_probabilities
 from mien.recognition.detection import CenterFace
+from mien.recognition.explaining import explain
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.pictures import recognise_pictures
 from mien.recognition.rows import RowWriter
@@ -207,6 +208,15 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "name_expressions": lambda odd: recognizer().name_expressions([odd], [[]]),
     "name_expressions of": lambda odd: recognizer().name_expressions([PICTURE], [odd]),
     "recognise_pictures": lambda odd: list(recognise_pictures(recognizer(), [("a", odd)])),
+    "recognise_pictures of": lambda odd: list(recognise_pictures(recognizer(), odd)),
+    "recognise_pictures pair": lambda odd: list(recognise_pictures(recognizer(), [odd])),
+    "recognise_pictures chunk": lambda odd: list(recognise_pictures(recognizer(), [], chunk=odd)),
+    "explain faces": lambda odd: explain(CLASSIFIER, PICTURE, odd),
+    "explain picture": lambda odd: explain(CLASSIFIER, odd, [FACE]),
+    "to_deepface": to_deepface,
+    "to_deepface size": lambda odd: to_deepface(FACE, odd),
+    "to_fer": to_fer,
+    "to_fer size": lambda odd: to_fer(FACE, odd),
     "model": lambda odd: recognizer(model=odd),
     "detector": lambda odd: mien.Recognizer(Fake(), detector=odd if odd is not None else 3)(PICTURE),
     "max_faces": lambda odd: recognizer(max_faces=odd),
@@ -243,6 +253,9 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "Expression score": lambda odd: Expression("sad", odd, {}),
     "Expression probabilities": lambda odd: Expression("sad", 0.5, odd),
     "Expression probability": lambda odd: Expression("sad", 0.5, {"sad": odd}),
+    "from_probabilities": lambda odd: Expression.from_probabilities(("a", "b"), odd),
+    "from_probabilities of one": lambda odd: Expression.from_probabilities(("a", "b"), [0.5, odd]),
+    "from_probabilities labels": lambda odd: Expression.from_probabilities(odd, [0.5, 0.5]),
     "Face": lambda odd: Face(odd, FACE.expression),
     "Face expression": lambda odd: Face(FACE.box, odd),
     "Face track": lambda odd: Face(FACE.box, FACE.expression, track=odd),

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
+from mien.array_remedies import form_of, remedy_for
 from mien.bit_depth import bits_of_gray, deep_color_file, require_deep_color, require_full_range
 from mien.byte_sources import reason
-from mien.decoding import is_image, open_picture
+from mien.decoding import open_picture
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
 from mien.files import replacing
@@ -45,7 +46,6 @@ MAX_PIXELS = 120_000_000
 
 _STRIP_PIXELS = 1 << 18
 _MOST_SIDE = 1 << 14
-_OVERSHOT = 2.0  # floats up to here were meant to end at 1, and resizing went beyond
 _ENCODINGS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin coloured lines stay crisp
     ".jpeg": {"format": "JPEG", "quality": 92, "subsampling": 0},
@@ -174,7 +174,7 @@ def require_rgb(image: Any) -> NDArray[np.uint8]:
             "Get one with mien.images.read_image."
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {_form(image)}.")
+        raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {form_of(image)}.")
     return image
 
 
@@ -244,7 +244,7 @@ def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
     if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise DataError(
             "the array: expected uint8 or uint16 of shape (height, width), (height, width, 3) RGB or "
-            f"(height, width, 4) RGBA, got {_form(array)}{_remedy(array, bool(fits))}"
+            f"(height, width, 4) RGBA, got {form_of(array)}{remedy_for(array, bool(fits))}"
         )
     if array.dtype.itemsize == 2:
         require_full_range(array, "the array")
@@ -255,48 +255,3 @@ def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
 
         return _to_rgb(fromarray(array), "the array")
     return array if channels == 3 else np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def _form(array: NDArray[Any]) -> str:
-    return f"{str(array.dtype)[:40]} {quoted(array.shape)}"
-
-
-def _remedy(array: NDArray[Any], fits: bool) -> str:
-    """The end of the sentence on an array that is not taken: what is odd about it, and what to do."""
-    if not array.size:
-        return ", which has no pixels. Was it cut out beyond the edge of its picture?"
-    if fits:
-        return _remedy_of_values(array)
-    if array.ndim == 1 and array.dtype == np.uint8 and is_image(array[:1024].tobytes()):
-        return ", the bytes of an image file. Pass them as bytes: array.tobytes()."
-    if array.ndim == 3 and array.shape[0] in {1, 3, 4}:
-        return ". Put the channels last: array.transpose(1, 2, 0)."
-    return (
-        ". Give one picture at a time; several go to recognizer.many(pictures)."
-        if array.ndim > 3
-        else ". Bring it into one of these shapes."
-    )
-
-
-def _remedy_of_values(array: NDArray[Any]) -> str:
-    kind = array.dtype.kind
-    if kind not in "iuf":
-        return _remedy_of_kind(kind)
-    if not np.isfinite(array).all():
-        return " with values that are not finite. Replace them first, with numpy.nan_to_num say."
-    low, high = array.min(), array.max()
-    if low < 0 or high > 255:
-        return f" with values from {low:.6g} to {high:.6g}. Scale them into 0 to 255, as uint8, first."
-    if kind != "f":
-        scale = "255 * " if high == 1 else ""
-        return f". Change its type first: {scale}array.astype('uint8')."
-    if high >= _OVERSHOT:
-        return ". Round its values first: array.round().astype('uint8')."
-    within = "array" if high <= 1 else "array.clip(0, 1)"
-    return f". Scale floats in [0, 1] first: (255 * {within}).round().astype('uint8')."
-
-
-def _remedy_of_kind(kind: str) -> str:
-    if kind in "bO":
-        return f". Make numbers of it first: {'255 * ' if kind == 'b' else ''}array.astype('uint8')."
-    return ", which are no numbers. Give numbers from 0 to 255, as uint8."

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _UNSUPPORTED = ("age", "gender", "race")
+_BACKENDS = (
+    "opencv", "ssd", "dlib", "mtcnn", "fastmtcnn", "retinaface", "mediapipe", "yolo", "yunet", "centerface", "skip",
+)  # fmt: skip
+"""How the names of DeepFace's detectors begin."""
+
 _CALLER = 3  # frames from the warning to the line that called the adapter
 
 
@@ -35,6 +40,21 @@ def check_actions(actions: Any) -> None:
     if left_out := [action for action in _UNSUPPORTED if action in asked]:
         warnings.warn(
             f"mien names expressions only: the actions {', '.join(left_out)} are left out of the results.",
+            stacklevel=_CALLER,
+        )
+
+
+def check_backend(name: Any) -> None:
+    """Warn of a detector that DeepFace does not have, such as a misspelled `skip`.
+
+    Raises:
+        DataError: it is no name.
+    """
+    if not isinstance(name, str):
+        raise DataError(f"Expected detector_backend as a name, got {quoted(name)}.")
+    if not name.startswith(_BACKENDS):
+        warnings.warn(
+            f"DeepFace has no detector_backend {quoted(name)}; the built-in detector is used.",
             stacklevel=_CALLER,
         )
 

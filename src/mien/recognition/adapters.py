@@ -23,13 +23,14 @@ from mien.recognition.adapter_settings import (
     boxes_of,
     bytes_of_text,
     check_actions,
+    check_backend,
     refuse_unknown,
     warn_of_no_effect,
 )
 from mien.recognition.batch_errors import for_each, name_of
 from mien.recognition.faces import Box, Detection, Expression, Face
 from mien.recognition.recognizer import Recognizer
-from mien.recognition.values import flag, whole
+from mien.recognition.values import flag, items_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,11 +48,12 @@ def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, An
         size: width and height of the picture, for a region that ends where the picture ends; without it the region
             still never begins outside.
     """
+    seven = _seven(face)
     left, right = (face.landmarks.left_eye, face.landmarks.right_eye) if face.landmarks else (None, None)
     x, y, width, height = _inside(face.box, size)
     return {
-        "emotion": {label: 100 * value for label, value in _seven(face).items()},
-        "dominant_emotion": _strongest(_seven(face))[0],
+        "emotion": {label: 100 * value for label, value in seven.items()},
+        "dominant_emotion": _strongest(seven)[0],
         # deepface means the person's left, which is the picture's right.
         "region": {
             "x": x, "y": y, "w": width, "h": height,
@@ -68,10 +70,8 @@ def to_fer(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
         face: what a recogniser found.
         size: width and height of the picture, as for `to_deepface`.
     """
-    return {
-        "box": list(_inside(face.box, size)),
-        "emotions": {label: round(value, 2) for label, value in _seven(face).items()},
-    }
+    emotions = {label: round(value, 2) for label, value in _seven(face).items()}
+    return {"box": list(_inside(face.box, size)), "emotions": emotions}
 
 
 class DeepFace:
@@ -118,8 +118,7 @@ class DeepFace:
         refuse_unknown("DeepFace.analyze", others, known=("models", "prog_bar"))
         check_actions(actions)
         enforced = flag(enforce_detection, "enforce_detection")
-        if not isinstance(detector_backend, str):
-            raise DataError(f"Expected detector_backend as a name, got {quoted(detector_backend)}.")
+        check_backend(detector_backend)
         warn_of_no_effect(
             {"align": (align, True), "expand_percentage": (expand_percentage, 0)},
             reason="Faces are always aligned.",
@@ -232,9 +231,12 @@ def _whole(picture: NDArray[np.uint8]) -> Face:
 
 def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
     """x, y, width and height of what of a box lies in the picture: theirs are used to cut pictures with."""
-    right, bottom = box.x + box.width, box.y + box.height
-    if size:
-        right, bottom = min(right, size[0]), min(bottom, size[1])
+    right, bottom = box.right, box.bottom
+    if size is not None:
+        sides = [whole(side, "size of a picture", "pixels") for side in items_of(size) or ()]
+        if len(sides) != 2:
+            raise DataError(f"Expected the size of a picture as width and height, got {quoted(size)}.")
+        right, bottom = min(right, sides[0]), min(bottom, sides[1])
     x, y = max(box.x, 0), max(box.y, 0)
     return x, y, max(right - x, 0), max(bottom - y, 0)
 
@@ -248,11 +250,15 @@ def _rgb(img: Any) -> NDArray[np.uint8]:
 
 def _seven(face: Face) -> dict[str, float]:
     """Probabilities by the seven names that both packages use; contempt, which they lack, is left out."""
+    if not isinstance(face, Face):
+        raise DataError(f"Expected a Face, got {quoted(face)}.")
     theirs = dict.fromkeys(FER2013.classes, 0.0)
     for label, value in face.expression.probabilities.items():
         if label != "contempt":
             theirs[FER2013.classes[FER2013.index(label)]] = value
     total = sum(theirs.values())
+    if not total:  # contempt alone: nothing is known of the seven
+        return dict.fromkeys(theirs, 1 / len(theirs))
     return {label: value / total for label, value in theirs.items()}
 
 

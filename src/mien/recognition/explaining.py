@@ -12,6 +12,7 @@ from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.alignment import align, crop_faces
 from mien.recognition.faces import Detection, Face
+from mien.recognition.values import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +61,12 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
         ModelError: the network has no class activation maps.
         DataError: a face has a label that is none of the classifier's.
     """
-    faces = list(faces)
+    given = items_of(faces)
+    if given is None or not all(isinstance(face, Face) for face in given):
+        raise DataError(f"Expected a list of faces that a recognizer found, got {quoted(faces)}.")
+    faces = given
     if not faces:
         return []
-    if others := [face for face in faces if not isinstance(face, Face)]:
-        raise DataError(f"Expected faces that a recognizer found, got {quoted(others[0])}.")
     if strange := sorted({face.expression.best for face in faces} - set(classifier.labels)):
         raise DataError(
             f"Expected faces with labels of the classifier ({', '.join(classifier.labels)}), got "

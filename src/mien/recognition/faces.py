@@ -13,6 +13,7 @@ from typing import Any
 
 from mien.errors import DataError
 from mien.quoting import quoted
+from mien.recognition.probabilities import Probabilities
 from mien.recognition.values import finite, items_of, share, whole
 
 Point = tuple[float, float]
@@ -141,26 +142,6 @@ class Detection:
         _check_place(self)
 
 
-class Probabilities(dict[str, float]):
-    """The probability of each label, in the model's order: a `dict` that cannot be changed.
-
-    So results can be shared between threads, compared, hashed and pickled.
-    """
-
-    def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise TypeError(
-            "The probabilities of a result cannot be changed. Copy them first: dict(probabilities)."
-        )
-
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
-
-    def __reduce__(self) -> tuple[type[Probabilities], tuple[dict[str, float]]]:
-        return type(self), (dict(self),)
-
-
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What a face shows.
@@ -216,8 +197,16 @@ class Expression:
             labels: class names in the order of the row.
             row: a probability for each.
             min_confidence: below this probability the label is `"uncertain"`, in [0, 1].
+
+        Raises:
+            DataError: there are not as many probabilities as labels, or they are no numbers in [0, 1].
         """
-        values = dict(zip(labels, (float(value) for value in row), strict=True))
+        names, row = items_of(labels) or [""], items_of(row) or []
+        if len(names) != len(row) or not all(isinstance(name, str) for name in names):
+            raise DataError(
+                f"Expected a probability for each of the labels {quoted(labels)}, got {quoted(row)}."
+            )
+        values = {name: share(value, "probability") for name, value in zip(names, row, strict=True)}
         label = max(values, key=values.__getitem__)
         expression = cls(label, values[label], values, min_confidence)
         return replace(expression, label=UNCERTAIN) if expression.uncertain else expression

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import BatchError, MienError
+from mien.errors import BatchError, DataError, MienError
 from mien.images import read_image
+from mien.quoting import quoted
+from mien.recognition.values import is_iterable, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,8 +72,13 @@ def recognise_pictures(
 
     Yields:
         One result for each picture, in order; a picture that cannot be read gives its reason and stops nothing.
+
+    Raises:
+        DataError: the pictures are no pairs of a name and a picture, or the chunk is less than 1.
     """
-    names = iter(pictures)
+    if whole(chunk, "chunk", "pictures") < 1:
+        raise DataError(f"Expected a chunk of 1 picture or more, got {chunk}.")
+    names = _pairs(pictures)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         waiting = [pool.submit(_read, name, picture) for name, picture in islice(names, min(_FIRST, chunk))]
         while waiting:
@@ -80,6 +87,15 @@ def recognise_pictures(
                 pool.submit(_read, name, picture) for name, picture in islice(names, _room(results, chunk))
             ]
             yield from _recognise(recognizer, results)
+
+
+def _pairs(pictures: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(pictures, str | bytes | memoryview) or not is_iterable(pictures):
+        raise DataError(f"Expected pairs of a name and a picture, got {quoted(pictures)}.")
+    for pair in pictures:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str | os.PathLike):
+            raise DataError(f"Expected pairs of a name and a picture, got {quoted(pair)}.")
+        yield str(pair[0]), pair[1]
 
 
 def _room(results: list[PictureResult], chunk: int) -> int:

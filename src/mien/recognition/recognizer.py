@@ -26,7 +26,7 @@ from mien.recognition.contracts import (
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.models import DEFAULT
-from mien.recognition.values import share
+from mien.recognition.values import is_iterable, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -225,19 +225,11 @@ def _check_several(images: Any) -> None:
         got = "the bytes of one"
     elif isinstance(images, np.ndarray) and _is_one_picture(images):
         got = f"one array of shape {images.shape}"
-    elif hasattr(images, "read") or isinstance(images, Mapping) or not _is_iterable(images):
+    elif hasattr(images, "read") or isinstance(images, Mapping) or not is_iterable(images):
         got = f"one {type(images).__name__}"
     else:
         return
     raise DataError(f"Expected a list of pictures, got {got}. Put it into a list: many([picture]).")
-
-
-def _is_iterable(images: Any) -> bool:
-    try:
-        iter(images)
-    except TypeError:
-        return False
-    return True
 
 
 def _is_one_picture(array: NDArray[Any]) -> bool:

@@ -70,13 +70,18 @@ def items_of(value: Any) -> list[Any] | None:
 
     Text, bytes and mappings are none.
     """
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping):
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not is_iterable(value):
         return None
+    return list(value)
+
+
+def is_iterable(value: Any) -> bool:
+    """Whether something gives one item after another."""
     try:
-        items = iter(value)
+        iter(value)
     except TypeError:
-        return None
-    return list(items)
+        return False
+    return True
 
 
 def flag(value: Any, what: str) -> bool:
