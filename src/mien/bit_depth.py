@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _LEAST = 1 << 12
 """A picture of which no value reaches this has 12 bits or fewer."""
 
+_COLOR = frozenset({"RGB", "RGBA", "RGBX", "LA"})  # in which more is lighter
 _BITS_PER_SAMPLE = 258  # a TIFF tag
 
 
@@ -68,7 +69,7 @@ def deep_color_file(image: Image) -> Any:
     Pillow keeps the upper 8 of them, and lets go of the file when the image is loaded.
     """
     tiles: Any = getattr(image, "tile", None)
-    deep = image.format in {"PNG", "TIFF"} and tiles and ";16" in str(tiles[0]) and "I;16" not in image.mode
+    deep = image.format in {"PNG", "TIFF"} and image.mode in _COLOR and tiles and ";16" in str(tiles[0])
     return getattr(image, "fp", None) if deep else None
 
 
