@@ -170,7 +170,9 @@ class Expression:
                 f"got {type(self.probabilities).__name__}."
             )
         values = {
-            label: share(value, f"probability of {quoted(label)}")
+            label: value
+            if type(value) is float and 0 <= value <= 1
+            else share(value, f"probability of {quoted(label)}")
             for label, value in self.probabilities.items()
         }
         object.__setattr__(self, "score", share(self.score, "score of an expression"))

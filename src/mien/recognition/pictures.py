@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import BatchError, DataError, MienError
 from mien.images import read_image
-from mien.quoting import quoted
+from mien.quoting import quoted, quoted_path
 from mien.recognition.values import is_iterable, whole
 
 if TYPE_CHECKING:
@@ -126,6 +126,6 @@ def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator
         faces, error_here = answers[place], errors.get(place)
         place += 1
         if error_here is not None:
-            yield replace(result, image=None, error=f"{result.source}: {error_here}")
+            yield replace(result, image=None, error=f"{quoted_path(result.source)}: {error_here}")
         else:
             yield replace(result, faces=faces)

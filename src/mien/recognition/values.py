@@ -27,7 +27,7 @@ def finite(value: Any, what: str) -> float:
         DataError: it is no number, or NaN or infinite.
     """
     if type(value) is not float:
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if isinstance(value, bool) or not isinstance(value, int | np.floating | Real):
             raise DataError(f"Expected the {what} as a number, got {quoted(value)}.")
         try:
             value = float(value)
