@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
+
 from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.probabilities import Probabilities
@@ -203,14 +205,18 @@ class Expression:
         Raises:
             DataError: there are not as many probabilities as labels, or they are no numbers in [0, 1].
         """
-        names, row = items_of(labels) or [""], items_of(row) or []
+        plain = row.tolist() if type(row) is np.ndarray else row  # quicker than number by number
+        names, row = items_of(labels) or [""], items_of(plain) or []
         if len(names) != len(row) or not all(isinstance(name, str) for name in names):
             raise DataError(
                 f"Expected a probability for each of the labels {quoted(labels)}, got {quoted(row)}."
             )
-        values = {name: share(value, "probability") for name, value in zip(names, row, strict=True)}
+        values = {
+            name: value if type(value) is float else share(value, "probability")
+            for name, value in zip(names, row, strict=True)
+        }
         label = max(values, key=values.__getitem__)
-        expression = cls(label, values[label], values, min_confidence)
+        expression = cls(label, values[label], values, min_confidence)  # which checks the values
         return replace(expression, label=UNCERTAIN) if expression.uncertain else expression
 
     def with_probabilities(self, values: Mapping[str, float]) -> Expression:
