@@ -235,7 +235,7 @@ class TestWhatLeaves:
         limits = with_model(lambda model: model["limits"].update(max_pixels=80_000))
         options = {"permissions": ["clipboard-read", "clipboard-write"]}
         with visit(chrome, service.port, setup=limits, **options) as guest:
-            with guest.page.expect_response("**/v1/recognise*") as sent:
+            with guest.page.expect_response("**/v1/recognize*") as sent:
                 give_portrait(guest)
             answer = sent.value.json()["images"][0]
             assert answer["width"] * answer["height"] <= 80_000
@@ -284,7 +284,7 @@ class TestHeat:
         guest.expect_heading("4 faces")
         assert guest.page.locator("svg.heat image").count() == 0
         before = np.asarray(downloaded(guest), int)
-        with guest.page.expect_response("**/v1/recognise?*explain=true*") as sent:
+        with guest.page.expect_response("**/v1/recognize?*explain=true*") as sent:
             guest.press("Heat map")
         guest.until("document.querySelectorAll('svg.heat image').length === 4")
         faces = sent.value.json()["images"][0]["faces"]
@@ -375,7 +375,7 @@ class TestFilm:
             guest.give(films / "film.mp4")
             guest.expect_heading("That did not work")
             assert "Expected a video of at most 1 MB" in guest.page.locator(".problem").inner_text()
-            assert not any("/v1/recognise" in address for address in guest.addresses)
+            assert not any("/v1/recognize" in address for address in guest.addresses)
 
 
 def done(guest: Visit) -> None:
@@ -419,13 +419,13 @@ class TestWebcam:
 
         def count(page: Any) -> None:
             def begin(request: Any) -> None:
-                if "/v1/recognise" in request.url:
+                if "/v1/recognize" in request.url:
                     under_way["now"] += 1
                     under_way["all"] += 1
                     under_way["most"] = max(under_way["most"], under_way["now"])
 
             def end(request: Any) -> None:
-                under_way["now"] -= "/v1/recognise" in request.url
+                under_way["now"] -= "/v1/recognize" in request.url
 
             page.on("request", begin)
             page.on("requestfinished", end)
@@ -527,7 +527,7 @@ class TestUnderAPath:
             guest.page.get_by_role("link", name="mien").click()
             guest.expect_heading("What does a face show?")
             places = {urlsplit(one).path for one in guest.addresses if one.startswith("http")}
-            assert {"/mien/v1/model", "/mien/v1/recognise", "/mien/v1/recognise/video"} <= places
+            assert {"/mien/v1/model", "/mien/v1/recognize", "/mien/v1/recognize/video"} <= places
             assert all(place.startswith("/mien/") for place in places - {"/mien"})
 
 
@@ -551,11 +551,11 @@ class TestService:
     def test_a_service_that_is_gone_is_told_and_tried_again(self, guest: Visit) -> None:
         guest.known.append("ERR_FAILED")
         guest.page.get_by_text("Judged on").wait_for()
-        guest.page.route("**/v1/recognise*", lambda route: route.abort())
+        guest.page.route("**/v1/recognize*", lambda route: route.abort())
         guest.give(PORTRAIT)
         guest.expect_heading("That did not work")
         assert "The service does not answer." in guest.page.locator(".problem").inner_text()
-        guest.page.unroute("**/v1/recognise*")
+        guest.page.unroute("**/v1/recognize*")
         guest.press("Try again")
         guest.expect_heading("1 face")
 
@@ -572,7 +572,7 @@ class TestService:
                 status=503, headers={"Retry-After": "1"}, content_type="application/problem+json", body="{}"
             )
 
-        guest.page.route("**/v1/recognise*", busy)
+        guest.page.route("**/v1/recognize*", busy)
         give_portrait(guest)
         assert len(tries) == 2
 
@@ -586,7 +586,7 @@ class TestService:
 
         def answer_in_eight(page: Any) -> None:
             sets(page)
-            page.route("**/v1/recognise?*taxonomy=ferplus*", lambda route: route.fulfill(json=eight))
+            page.route("**/v1/recognize?*taxonomy=ferplus*", lambda route: route.fulfill(json=eight))
 
         with visit(chrome, service.port, setup=answer_in_eight) as guest:
             give_portrait(guest)
@@ -594,7 +594,7 @@ class TestService:
             guest.page.get_by_role("button", name="Face 1: contempt 93%").first.wait_for()
             rows = guest.page.locator("#panel .bar-row").all_inner_texts()
             assert [row.split("\n")[0] for row in rows] == list(FERPLUS.classes)
-            asked = sorted(address for address in guest.addresses if "/v1/recognise" in address)
+            asked = sorted(address for address in guest.addresses if "/v1/recognize" in address)
             assert [address.partition("?")[2] for address in asked] == [
                 "taxonomy=fer2013",
                 "taxonomy=ferplus",

@@ -34,7 +34,7 @@ def rows(*rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_films(guest: Visit, **answer: Any) -> None:
-    guest.page.route("**/v1/recognise/video*", lambda route: route.fulfill(**answer))
+    guest.page.route("**/v1/recognize/video*", lambda route: route.fulfill(**answer))
 
 
 def expect_failed(guest: Visit, name: str, sentence: str) -> None:

@@ -109,7 +109,7 @@ class TestTurned:
         odd = data.replace(entry, struct.pack(">HHL", ORIENTATION, 1, 1))
         answers: list[Any] = []
         guest.page.on(
-            "response", lambda answer: answers.append(answer) if "/v1/recognise" in answer.url else None
+            "response", lambda answer: answers.append(answer) if "/v1/recognize" in answer.url else None
         )
         give(guest, odd, "odd.jpg", "image/jpeg")
         guest.until("document.querySelector('#strip .thumb')?.dataset.status === 'done'")

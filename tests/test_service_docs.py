@@ -104,8 +104,8 @@ def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Run
     "sent",
     [
         b"garbage\r\n\r\n",
-        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
-        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
+        b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nField\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nPadding: " + b"x" * 70_000,
     ],

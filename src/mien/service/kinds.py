@@ -1,0 +1,105 @@
+"""What an uploaded file is, told by its first bytes; its name and its declared type are not believed."""
+
+from __future__ import annotations
+
+import re
+
+from mien.service.problems import Refusal
+
+RECOGNIZE, RECOGNIZE_VIDEO = "/v1/recognize", "/v1/recognize/video"
+"""The routes for images and for videos."""
+
+_HEIC = rb".{4}ftyp(?:.{4}){0,12}?(?:hei[cmsx]|hev[cmsx]|mif1|msf1)"
+_AVIF = rb".{4}ftyp(?:.{4}){0,12}?avi[fs]"
+
+IMAGES = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WebP": rb"RIFF....WEBP",
+    "BMP": rb"BM.{13}\0\0\0",
+    "GIF": rb"GIF8[79]a",
+}
+"""The image formats that are accepted, and how each begins. The list is closed."""
+
+VIDEOS = {
+    "MP4 or QuickTime": rb".{4}ftyp",
+    "WebM or Matroska": rb"\x1aE\xdf\xa3",
+    "AVI": rb"RIFF....AVI ",
+}
+"""The video formats that are accepted, and how each begins. None of them is a list of other files."""
+
+_OTHER_IMAGES = {
+    "an AVIF image": _AVIF,  # it may also name HEIC's brands
+    "a HEIC image": _HEIC,
+    "a TIFF image": rb"II[*+]\0|MM\0[*+]",
+    "a Netpbm image (PBM, PGM, PPM, PAM)": rb"P[1-7][\s#]",
+    "a JPEG 2000 image": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "a JPEG XL image": rb"\0\0\0\x0cJXL |\xff\x0a",
+    "an icon (ICO)": rb"\0\0\x01\0[\x01-\x20]\0",
+    "a Photoshop document": rb"8BPS",
+    "an SVG drawing": rb"(?i)\s*<(?:[^\0]*<)?svg",
+    "a PDF document": rb"%PDF",
+}
+_OTHER_VIDEOS = {
+    "an MPEG video": rb"\0\0\x01[\xba\xb3]|G.{187}G",
+    "a Flash video": rb"FLV\x01",
+    "an Ogg file": rb"OggS",
+    "a Windows Media file": rb"0&\xb2u\x8ef\xcf\x11",
+    "a QuickTime video without a file type": rb".{4}(?:moov|mdat|wide|free)",
+}
+_OTHERS = {
+    "a Git LFS pointer, not the file itself": rb"version https://git-lfs",
+    "a web page": rb"(?i)\s*<(?:!doctype html|html|head|body)",
+    "an archive": rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!",
+    "JSON": rb"\s*[\[{]\s*[\"{\[]",
+}
+_CONVERT_IMAGE = "Convert it to JPEG or PNG."
+_CONVERT_VIDEO = "Convert it to MP4 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
+
+
+def expect_image(data: bytes) -> None:
+    """Accept the image formats only.
+
+    Raises:
+        Refusal: the bytes begin like something else, which is named where it is known.
+    """
+    if _find(IMAGES, data):
+        return
+    wanted = f"an image ({', '.join(IMAGES)}), recognized by its content"
+    if other := _find(_OTHER_IMAGES, data):
+        raise _unsupported(wanted, other, _CONVERT_IMAGE)
+    if video := _find(VIDEOS, data) or _find(_OTHER_VIDEOS, data):
+        what = f"a video ({video})" if video in VIDEOS else video
+        raise _unsupported(wanted, what, f"Send videos to {RECOGNIZE_VIDEO}.")
+    raise _unsupported(wanted, _describe(data), _CONVERT_IMAGE)
+
+
+def expect_video(data: bytes) -> None:
+    """Accept the video formats only.
+
+    Raises:
+        Refusal: the bytes begin like something else, which is named where it is known.
+    """
+    other = _find(_OTHER_IMAGES, data)  # HEIC and AVIF begin like MP4
+    if not other and _find(VIDEOS, data):
+        return
+    wanted = f"a video ({', '.join(VIDEOS)}), recognized by its content"
+    if image := _find(IMAGES, data):
+        raise _unsupported(wanted, f"an image ({image})", f"Send images to {RECOGNIZE}.")
+    if other:
+        raise _unsupported(wanted, other, f"{_CONVERT_IMAGE} Send images to {RECOGNIZE}.")
+    raise _unsupported(wanted, _find(_OTHER_VIDEOS, data) or _describe(data), _CONVERT_VIDEO)
+
+
+def _find(kinds: dict[str, bytes], data: bytes) -> str | None:
+    return next((kind for kind, begin in kinds.items() if re.match(begin, data[:1024], re.DOTALL)), None)
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    return _find(_OTHERS, data) or f"bytes that begin with {data[:8].hex(' ')}"
+
+
+def _unsupported(expected: str, received: str, remedy: str) -> Refusal:
+    return Refusal(415, expected=expected, received=received, remedy=remedy, reason="kind")
