@@ -212,7 +212,7 @@ def test_what_is_not_local(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["", "http://mien.example", "mien.example:8000", "a/b", "*", "[::1]"])
 def test_hosts_are_checked(host: str) -> None:
-    with pytest.raises(ValueError, match="Expected a host name such as mien.example.org"):
+    with pytest.raises(ValueError, match=r"Expected a host name such as mien\.example\.org"):
         Settings(allow_host=(host,))
 
 

@@ -7,7 +7,7 @@ import { Problem, isAbort, refusal, unreachable } from "./problem.js";
 
 const HOME = new URL("../", import.meta.url); // wherever the service stands, under a path as well
 const TRIES = 5;
-const cutShort = () => new Problem("The service stopped before the video was done.", "Add the video again.");
+const cutShort = () => new Problem("The service stopped before the video was finished.", "Add the video again.");
 
 export class Service {
   #key = "";
