@@ -37,15 +37,15 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of two faces, of which the left one shrinks while the right one grows; later the left one leaves."""
     path = tmp_path_factory.mktemp("crowd") / "crowd.mp4"
     faces = [
-        draw_face("happiness", np.random.default_rng(seed), size=300, taxonomy=FERPLUS) for seed in (11, 8)
+        draw_face("happiness", np.random.default_rng(seed), size=400, taxonomy=FERPLUS) for seed in (21, 8)
     ]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=15)
-        stream.width, stream.height, stream.pix_fmt = 720, 360, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 960, 480, "yuv420p"
         for i in range(45):
-            image = np.full((360, 720), 120, np.uint8)
-            for face, place, side in ((faces[0], 20, 300 - 3 * i), (faces[1], 380, 170 + 3 * i)):
-                if place == 380 or i < 36:
+            image = np.full((480, 960), 224, np.uint8)
+            for face, place, side in ((faces[0], 40, 400 - 5 * i), (faces[1], 520, 240 + 4 * i)):
+                if place == 520 or i < 36:
                     small = np.asarray(Image.fromarray(face).resize((side, side)))
                     image[30 : 30 + side, place : place + side] = small
             rgb = np.repeat(image[..., np.newaxis], 3, axis=2)
@@ -87,6 +87,9 @@ class TestTracks:
     def test_the_chart_names_the_track_that_it_shows(self, guest: Visit, crowd: Path) -> None:
         guest.give(crowd)
         done(guest)
+        rows = copied(guest)["videos"][0]["frames"]
+        for _ in range(next(i for i, row in enumerate(rows) if len(row["faces"]) == 2)):
+            guest.page.get_by_role("slider", name="Time in the video").press("ArrowRight")
         for number in ("2", "1"):
             guest.page.locator("#panel").get_by_role("button", name=f"Face {number}:").click()
             guest.expect_heading(f"Face {number} over the video")
