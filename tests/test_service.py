@@ -10,10 +10,12 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -21,7 +23,7 @@ import mien
 from mien.cli import run
 from mien.recognition.video import VideoWriter
 from mien.service.settings import Settings
-from tests.conftest import make_onnx
+from tests.conftest import CARD, make_onnx
 from tests.service import (
     FORM,
     PORTRAIT,
@@ -220,6 +222,21 @@ def test_another_model(tmp_path: Path) -> None:
         assert (reply.status, reply.json["expected"]) == (422, "a model that gives heat maps")
         assert service.send_raw(portrait(), "taxonomy=ferplus").json["received"] == "'ferplus'"
         assert "private" not in str((told.body, reply.body))
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+    scores = {"PublicTest": {"accuracy": 0.5, "loss": 1.5, "accuracy_interval": [0.1, 2.5]}}
+    path = make_onnx(tmp_path / "model.onnx", replace(CARD, scores=scores))
+    network = onnx.load(path)
+    (card,) = network.metadata_props  # as other writers of JSON leave such numbers
+    card.value = card.value.replace("1.5", "NaN").replace("2.5", "Infinity")
+    onnx.save(network, path)
+    with running(Settings(threads=1, model=str(path))) as service:
+        told = service.get("/v1/model")
+    assert told.status == 200
+    assert told.json["card"]["scores"]["PublicTest"] == {
+        "accuracy": 0.5, "loss": None, "accuracy_interval": [0.1, None],
+    }  # fmt: skip
 
 
 def test_the_model_tells_itself(service: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -159,7 +160,7 @@ async def model(request: Request) -> Response:
             "label_sets": label_sets,
             "labels": list(card.labels),
             "taxonomies": label_sets,
-            "card": json.loads(card.to_json()),
+            "card": asdict(card),
             "limits": parts.settings.limits(),
         }
     )
