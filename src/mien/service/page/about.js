@@ -21,7 +21,7 @@ export function tellModel({ name, version, card, taxonomies }) {
   const sets = Object.entries(taxonomies).map(([set, labels]) => `${labels.length} expressions (${set})`);
   const data = separated(card.training_data || "data not named in its card");
   find("#model-line").textContent =
-    `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence}.`;
+    `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence || "not stated"}.`;
 }
 
 /** Scores of all label sets of a model, split by split. */
