@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.decoding import open_picture
 from mien.errors import MienError, ModelError, TooLargeError
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
@@ -18,7 +16,7 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.pictures import PictureResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
-from mien.service.kinds import RECOGNIZE_VIDEO, expect_image
+from mien.service.kinds import RECOGNIZE_VIDEO, expect_image, is_animated
 from mien.service.problems import Refusal, from_error, shown
 
 if TYPE_CHECKING:
@@ -188,7 +186,7 @@ class Engine:
             return Answer(PictureResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
         data = PictureResult(upload.name, faces, picture).to_dict()
         data["faces"] = face_rows(faces, heat, options)
-        if is_animated(upload.data, self._max_pixels):
+        if is_animated(upload.data):
             data["note"] = FIRST_FRAME
         return Answer(data)
 
@@ -216,12 +214,3 @@ def face_rows(
         if row["score"] < options.min_confidence:
             row["label"] = UNCERTAIN
     return [{**row, "heat": one} for row, one in zip(rows, heat, strict=True)] if heat else rows
-
-
-def is_animated(data: bytes, max_pixels: int) -> bool:
-    """Whether an image that was decoded has more frames than the first."""
-    if not data.startswith((b"GIF", b"\x89PNG", b"RIFF")):
-        return False
-    with suppress(MienError), open_picture(data, max_pixels) as image:
-        return bool(getattr(image, "is_animated", False))
-    return False  # what follows the first frame is damaged

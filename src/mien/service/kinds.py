@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import suppress
+from importlib import import_module
 
 from mien.service.problems import Refusal
 
@@ -20,6 +23,13 @@ IMAGES = {
     "GIF": rb"GIF8[79]a",
 }
 """The image formats that are accepted, and how each begins. The list is closed."""
+
+_READERS = {
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "WebP": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
+}
+_ANIMATED = {kind: IMAGES[kind] for kind in _READERS}
 
 VIDEOS = {
     "MP4 or QuickTime": rb".{4}ftyp",
@@ -89,6 +99,17 @@ def expect_video(data: bytes) -> None:
     if other:
         raise _unsupported(wanted, other, f"{_CONVERT_IMAGE} Send images to {RECOGNIZE}.")
     raise _unsupported(wanted, _find(_OTHER_VIDEOS, data) or _describe(data), _CONVERT_VIDEO)
+
+
+def is_animated(data: bytes) -> bool:
+    """Whether an image that was decoded before has more frames than its first one."""
+    kind = _find(_ANIMATED, data)
+    if kind is None:
+        return False
+    module, name = _READERS[kind]
+    with suppress(Exception):  # what follows the first frame may be damaged in any way
+        return bool(getattr(import_module(module), name)(io.BytesIO(data)).is_animated)
+    return False
 
 
 def _find(kinds: dict[str, bytes], data: bytes) -> str | None:
