@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -9,6 +10,7 @@ import socket
 import struct
 import unicodedata
 import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -399,6 +401,15 @@ def test_an_endpoint_that_is_not_there_is_named_and_where_to_look(service: Runni
     assert (reply.status, reply.json["detail"]) == (404, "No such endpoint: /v1/foo.")
     assert reply.json["remedy"] == "See /openapi.json."
     assert service.get("/openapi.json").status == 200
+    for wrong in ("/v1/recognize/", "/v1/recognizer", "/v1/Recognize"):
+        assert service.get(wrong).json["remedy"] == "Did you mean /v1/recognize? See /openapi.json."
+
+
+def test_a_compressed_body_is_told(service: Running) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    reply = service.ask("POST", "/v1/recognize", gzip.compress(portrait()), headers)
+    assert (reply.status, reply.json["received"]) == (415, "'gzip'")
+    check_problem(reply)
 
 
 def test_at_most_eighty_characters_of_a_callers_input_are_quoted(service: Running) -> None:
@@ -456,7 +467,14 @@ NAMED: dict[str, tuple[bytes, str, str]] = {
     "PGM": (b"P5\n48 48\n255\n" + bytes(48 * 48), "a Netpbm image", "Convert it to JPEG or PNG."),
     "PDF": (b"%PDF-1.7", "a PDF document", "Convert it to JPEG or PNG."),
     "SVG": (b"<svg xmlns='x'/>", "an SVG drawing", "Convert it to JPEG or PNG."),
-    "HTML": (b"<!DOCTYPE html><html>", "a web page", "Convert it to JPEG or PNG."),
+    "HTML": (b"<!DOCTYPE html><html>", "a web page", "Download the file itself and send that."),
+    "a data URI": (
+        b"data:image/jpeg;base64,/9j/4AAQ",
+        "base64 text",
+        "Decode the base64 and send the bytes.",
+    ),
+    "base64": (b64encode(portrait()), "base64 text", "Decode the base64 and send the bytes."),
+    "ZIP": (b"PK\x03\x04" + bytes(30), "an archive", "Unpack it and send the files in it."),
     "MP4": (b"\0\0\0\x18ftypmp42" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
     "WebM": (b"\x1aE\xdf\xa3" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
     "nothing known": (b"hello", "bytes that begin with 68 65 6c 6c 6f", "Convert it to JPEG or PNG."),

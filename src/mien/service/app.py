@@ -117,7 +117,8 @@ async def _tell(request: Request, error: Exception) -> Response:
         known = FilmOptions if is_video else Options
         error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
-        error = from_http(error, request.method, request.scope["path"])
+        path = request.scope["path"]
+        error = from_http(error, request.method, path, list(request.app.openapi()["paths"]))
     assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
     request.state.reason = error.reason
     return problem_response(error)

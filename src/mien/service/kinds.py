@@ -58,11 +58,17 @@ _OTHER_VIDEOS = {
     "a QuickTime video without a file type": rb".{4}(?:moov|mdat|wide|free)",
 }
 _OTHERS = {
-    "a Git LFS pointer, not the file itself": rb"version https://git-lfs",
-    "a web page": rb"(?i)\s*<(?:!doctype html|html|head|body)",
-    "an archive": rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!",
-    "JSON": rb"\s*[\[{]\s*[\"{\[]",
+    "a Git LFS pointer": (rb"version https://git-lfs", "Fetch the file itself (git lfs pull) and send that."),
+    "a web page": (rb"(?i)\s*<(?:!doctype html|html|head|body)", "Download the file itself and send that."),
+    "an archive": (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "Unpack it and send the files in it."),
+    "JSON": (rb"\s*[\[{]\s*[\"{\[]", "Send the bytes of the file, not JSON."),
+    "base64 text": (
+        rb"\s*(?:data:[^,]{0,99},|/9j/|iVBORw0KGg|R0lGOD|UklGR|Qk[0-3]|AAAA\w{6,8}Z0eX)",
+        "Decode the base64 and send the bytes.",
+    ),
 }
+"""What else is known: how it begins, and what to do."""
+
 _CONVERT_IMAGE = "Convert it to JPEG or PNG."
 _CONVERT_VIDEO = "Convert it to MP4 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
 
@@ -81,7 +87,7 @@ def expect_image(data: bytes) -> None:
     if video := _find(VIDEOS, data) or _find(_OTHER_VIDEOS, data):
         what = f"a video ({video})" if video in VIDEOS else video
         raise _unsupported(wanted, what, f"Send videos to {RECOGNIZE_VIDEO}.")
-    raise _unsupported(wanted, _describe(data), _CONVERT_IMAGE)
+    raise _unsupported(wanted, *_describe(data, _CONVERT_IMAGE))
 
 
 def expect_video(data: bytes) -> None:
@@ -98,7 +104,9 @@ def expect_video(data: bytes) -> None:
         raise _unsupported(wanted, f"an image ({image})", f"Send images to {RECOGNIZE}.")
     if other:
         raise _unsupported(wanted, other, f"{_CONVERT_IMAGE} Send images to {RECOGNIZE}.")
-    raise _unsupported(wanted, _find(_OTHER_VIDEOS, data) or _describe(data), _CONVERT_VIDEO)
+    if video := _find(_OTHER_VIDEOS, data):
+        raise _unsupported(wanted, video, _CONVERT_VIDEO)
+    raise _unsupported(wanted, *_describe(data, _CONVERT_VIDEO))
 
 
 def is_animated(data: bytes) -> bool:
@@ -116,10 +124,13 @@ def _find(kinds: dict[str, bytes], data: bytes) -> str | None:
     return next((kind for kind, begin in kinds.items() if re.match(begin, data[:1024], re.DOTALL)), None)
 
 
-def _describe(data: bytes) -> str:
+def _describe(data: bytes, convert: str) -> tuple[str, str]:
+    """What some other bytes are, and what to do."""
     if not data:
-        return "an empty file"
-    return _find(_OTHERS, data) or f"bytes that begin with {data[:8].hex(' ')}"
+        return "an empty file", "Check the file; it has no bytes."
+    if other := _find({kind: begin for kind, (begin, _) in _OTHERS.items()}, data):
+        return other, _OTHERS[other][1]
+    return f"bytes that begin with {data[:8].hex(' ')}", convert
 
 
 def _unsupported(expected: str, received: str, remedy: str) -> Refusal:

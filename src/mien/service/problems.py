@@ -152,14 +152,16 @@ def unknown_option(name: str, known: Sequence[str]) -> Refusal:
     )
 
 
-def from_http(error: HTTPException, method: str, path: str) -> Refusal:
-    """What the router refuses: no such endpoint, no such method."""
+def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]) -> Refusal:
+    """What the router refuses: no such endpoint, where these are known; no such method."""
     headers = dict(error.headers or {})
     message = f"{plain(str(error.detail))}."
     expected, received, remedy = "a request that can be served", plain(str(error.detail)), "Change it."
     if error.status_code == 404:
         message, received = f"No such endpoint: {plain(path)}.", plain(path)
-        expected, remedy = "an existing endpoint", "See /openapi.json."
+        close = get_close_matches(path.lower(), known, n=1, cutoff=0.8)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        expected, remedy = "an existing endpoint", f"{hint}See /openapi.json."
     elif error.status_code == 405:
         allowed = {name.strip() for name in headers.get("Allow", "").split(",")} - {""}
         allowed |= {"HEAD"} if "GET" in allowed else set()

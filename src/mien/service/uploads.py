@@ -40,6 +40,16 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
     Raises:
         Refusal: the body is of another type, is no form, holds other parts, or too many or no files.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Refusal(
+            415,
+            f"The content encoding {shown(encoding)} is not supported.",
+            expected="a body without a content encoding",
+            received=shown(encoding),
+            remedy="Send the body uncompressed; images and videos are compressed already.",
+            reason="content type",
+        )
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared == "multipart/form-data":
         uploads = await _read_form(request, field, most)
