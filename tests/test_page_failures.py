@@ -86,8 +86,8 @@ class TestNames:
         empty = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
         guest.give(NONE, empty)
         strip = guest.page.get_by_role("list", name="Your files")
-        for name, reason in (("notes.jpg", "3c 21"), ("empty.jpg", "got ")):
-            tile = strip.get_by_role("button", name=f"{name}: failed. Expected ").first
+        for name, reason in (("notes.jpg", "got a web page"), ("empty.jpg", "The file is empty.")):
+            tile = strip.get_by_role("button", name=f"{name}: failed. ").first
             tile.wait_for()
             assert reason in tile.get_attribute("title")
             assert name in tile.inner_text()

@@ -112,8 +112,9 @@ def serve(
 ) -> None:
     """Start the web page and the HTTP API on this machine.
 
-    Images and videos are processed in memory and not stored; nothing is sent elsewhere. Each option is also an
-    environment variable: --max-bytes is MIEN_MAX_BYTES.
+    Images and videos are processed in memory and not stored; nothing is sent elsewhere.
+
+    Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
     """
     _check_variables()
     options = {

@@ -64,7 +64,16 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
             reason="content type",
         )
     if not any(upload.data for upload in uploads):
-        raise _wrong_form(field, "no bytes")
+        if not uploads:
+            raise _wrong_form(field, "no file")
+        raise Refusal(
+            422,
+            "The file is empty.",
+            expected="a file with content",
+            received="no bytes",
+            remedy="Check the file, or send another one.",
+            reason="form",
+        )
     return uploads
 
 
