@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 160
 _HEAD = (
-    "POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
+    "POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
 )
 
 

@@ -99,7 +99,7 @@ def take(folder: Path) -> None:
         with browser(film) as chrome:
             size = {"width": 1200, "height": 800}
             with visit(chrome, service.port, viewport=size) as guest:
-                guest.page.get_by_text("Judged on").wait_for()
+                guest.page.get_by_text("Evaluated on").wait_for()
                 guest.page.screenshot(path=folder / "page-empty.png")
                 guest.give(PAGE / "sample.webp")
                 guest.expect_heading("4 faces")
@@ -110,7 +110,7 @@ def take(folder: Path) -> None:
             ) as guest:
                 guest.give(film)
                 guest.page.locator("#timeline").wait_for()
-                guest.page.get_by_role("button", name="frames looked at").wait_for(timeout=120_000)
+                guest.page.get_by_role("button", name="frames processed").wait_for(timeout=120_000)
                 chart, names = guest.page.locator(".chart"), 84
                 along = (chart.bounding_box()["width"] - names) * MOMENT / SECONDS
                 chart.click(position={"x": names + along, "y": 60})

@@ -74,13 +74,13 @@ class Running:
         """GET."""
         return self.ask("GET", path, headers=headers)
 
-    def send(self, *files: tuple[str, bytes], options: str = "", to: str = "/v1/recognise") -> Reply:
+    def send(self, *files: tuple[str, bytes], options: str = "", to: str = "/v1/recognize") -> Reply:
         """POST files in a form."""
         name = "video" if to.endswith("video") else "image"
         return self.ask("POST", f"{to}?{options}", form(*files, name=name), {"Content-Type": FORM})
 
     def send_raw(
-        self, data: bytes, options: str = "", *, kind: str = "image/jpeg", to: str = "/v1/recognise"
+        self, data: bytes, options: str = "", *, kind: str = "image/jpeg", to: str = "/v1/recognize"
     ) -> Reply:
         """POST the bytes of one file."""
         return self.ask("POST", f"{to}?{options}", data, {"Content-Type": kind})

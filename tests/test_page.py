@@ -20,6 +20,7 @@ from starlette.routing import Mount
 from mien.cli import run
 from mien.labels import FER2013, FERPLUS
 from mien.palette import colour_of
+from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 from mien.service.settings import Settings
 from tests.browser import Visit, browser, visit, write_film
@@ -91,7 +92,7 @@ class TestPictures:
     def test_one_face_with_all_its_probabilities(self, guest: Visit) -> None:
         give_portrait(guest)
         page = guest.page
-        box = page.get_by_role("group", name="Faces in the picture").get_by_role("button")
+        box = page.get_by_role("group", name="Faces in the image").get_by_role("button")
         assert box.get_attribute("aria-label").startswith("Face 1: ")
         frame, place = page.locator(".frame").bounding_box(), box.bounding_box()
         scale = frame["width"] / 512
@@ -111,7 +112,7 @@ class TestPictures:
         faces = guest.page.locator("#panel").get_by_role("button")
         assert faces.count() == 4
         assert faces.nth(0).get_attribute("aria-expanded") == "true"
-        guest.page.get_by_role("group", name="Faces in the picture").get_by_role("button").nth(2).click()
+        guest.page.get_by_role("group", name="Faces in the image").get_by_role("button").nth(2).click()
         guest.until("document.querySelectorAll('.face')[2].ariaExpanded === 'true'")
         assert faces.nth(0).get_attribute("aria-expanded") == "false"
         assert guest.page.locator("#panel .bar-row:visible").count() == 7
@@ -139,18 +140,18 @@ class TestPictures:
         guest.give(PORTRAIT)
         guest.expect_heading("1 face")
         guest.page.set_input_files("#picker", [none])
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         problem = guest.page.locator(".problem").inner_text()
-        assert problem.startswith("Expected a picture as JPEG")
-        assert "got bytes that begin with 3c 21" in problem
-        assert "Save it anew" in problem
-        strip = guest.page.get_by_role("list", name="Your pictures")
+        assert problem.startswith("Expected an image (JPEG")
+        assert "got a web page" in problem
+        assert "Convert it to JPEG or PNG." in problem
+        strip = guest.page.get_by_role("list", name="Your files")
         strip.get_by_role("button", name="grace_hopper.jpg").first.click()
         guest.expect_heading("1 face")
         guest.press("Remove grace_hopper.jpg")
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         guest.press("Remove page.jpg")
-        guest.expect_heading("What does a face show?")
+        guest.expect_heading("Recognize facial expressions")
 
     def test_no_face(self, guest: Visit) -> None:
         buffer = io.BytesIO()
@@ -175,7 +176,7 @@ class TestPictures:
             guest.page.get_by_role("button", name=f"{kind}.jpg: 1 face").wait_for()
 
     def test_the_drawn_faces_need_no_picture(self, guest: Visit) -> None:
-        guest.press("Try drawn faces")
+        guest.press("Try sample faces")
         guest.expect_heading("4 faces")
 
 
@@ -235,7 +236,7 @@ class TestWhatLeaves:
         limits = with_model(lambda model: model["limits"].update(max_pixels=80_000))
         options = {"permissions": ["clipboard-read", "clipboard-write"]}
         with visit(chrome, service.port, setup=limits, **options) as guest:
-            with guest.page.expect_response("**/v1/recognise*") as sent:
+            with guest.page.expect_response("**/v1/recognize*") as sent:
                 give_portrait(guest)
             answer = sent.value.json()["images"][0]
             assert answer["width"] * answer["height"] <= 80_000
@@ -284,7 +285,7 @@ class TestHeat:
         guest.expect_heading("4 faces")
         assert guest.page.locator("svg.heat image").count() == 0
         before = np.asarray(downloaded(guest), int)
-        with guest.page.expect_response("**/v1/recognise?*explain=true*") as sent:
+        with guest.page.expect_response("**/v1/recognize?*explain=true*") as sent:
             guest.press("Heat map")
         guest.until("document.querySelectorAll('svg.heat image').length === 4")
         faces = sent.value.json()["images"][0]["faces"]
@@ -329,14 +330,12 @@ class TestFilm:
         row = document["frames"][5]
         guest.until(f"document.querySelector('.chart').ariaValueNow === '{row['seconds']:.1f}'")
         face = row["faces"][0]
-        assert slider.get_attribute("aria-valuetext").endswith(
-            f"{face['label']} {round(100 * face['score'])}%"
-        )
+        assert slider.get_attribute("aria-valuetext").endswith(told(face))
         guest.until(f"Math.abs(document.querySelector('video').currentTime - {row['seconds']}) < 0.01")
         chart = slider.bounding_box()
         guest.page.mouse.click(chart["x"] + 84 + (chart["width"] - 84) / 2, chart["y"] + 60)
         guest.until("Math.abs(document.querySelector('video').currentTime - 1.5) < 0.1")
-        guest.press("Keep this frame")
+        guest.press("Save this frame")
         guest.page.get_by_role("button", name="film-1.5.jpg: 1 face").wait_for()
 
     def test_the_chart_has_a_lane_for_each_expression_in_its_colour(self, guest: Visit, films: Path) -> None:
@@ -363,7 +362,7 @@ class TestFilm:
     def test_another_rate_looks_anew(self, guest: Visit, films: Path) -> None:
         guest.give(films / "film.mp4")
         done(guest)
-        guest.page.get_by_label("Look at").select_option("10")
+        guest.page.locator("#every select").select_option("10")
         done(guest)
         assert [row["frame"] for row in copied(guest)["videos"][0]["frames"]] == [0, 10, 20, 30, 40]
 
@@ -373,9 +372,14 @@ class TestFilm:
         limits = with_model(lambda model: model["limits"].update(max_film_bytes=1000))
         with visit(chrome, service.port, setup=limits) as guest:
             guest.give(films / "film.mp4")
-            guest.expect_heading("That did not work")
-            assert "Expected a video of at most 1 MB" in guest.page.locator(".problem").inner_text()
-            assert not any("/v1/recognise" in address for address in guest.addresses)
+            guest.expect_heading("Processing failed")
+            assert "this service accepts at most 1 MB" in guest.page.locator(".problem").inner_text()
+            assert not any("/v1/recognize" in address for address in guest.addresses)
+
+
+def told(face: dict[str, Any]) -> str:
+    """What the page says of a face: with a question mark where its score is low."""
+    return f"{face['label']}{'?' if face['score'] < UNSURE_BELOW else ''} {round(100 * face['score'])}%"
 
 
 def done(guest: Visit) -> None:
@@ -408,9 +412,7 @@ class TestWebcam:
         guest.page.get_by_role("button", name="Webcam", exact=True).wait_for()
         box = copied(guest)["videos"][0]["frames"][-1]["faces"][0]["box"]
         frame = guest.page.locator(".frame").bounding_box()
-        seen = (
-            guest.page.get_by_role("group", name="Faces in the picture").get_by_role("button").bounding_box()
-        )
+        seen = guest.page.get_by_role("group", name="Faces in the image").get_by_role("button").bounding_box()
         scale = frame["width"] / 640
         assert seen["x"] - frame["x"] == pytest.approx((640 - box["x"] - box["width"]) * scale, abs=1)
 
@@ -419,13 +421,13 @@ class TestWebcam:
 
         def count(page: Any) -> None:
             def begin(request: Any) -> None:
-                if "/v1/recognise" in request.url:
+                if "/v1/recognize" in request.url:
                     under_way["now"] += 1
                     under_way["all"] += 1
                     under_way["most"] = max(under_way["most"], under_way["now"])
 
             def end(request: Any) -> None:
-                under_way["now"] -= "/v1/recognise" in request.url
+                under_way["now"] -= "/v1/recognize" in request.url
 
             page.on("request", begin)
             page.on("requestfinished", end)
@@ -448,8 +450,8 @@ class TestWebcam:
     @pytest.mark.parametrize(
         ("fault", "sentence"),
         [
-            ("NotAllowedError", "The webcam was refused."),
-            ("NotFoundError", "There is no webcam."),
+            ("NotAllowedError", "Access to the webcam was denied."),
+            ("NotFoundError", "No webcam found."),
             ("NotReadableError", "The webcam is in use."),
         ],
     )
@@ -463,12 +465,12 @@ class TestWebcam:
             guest.press("Use the webcam")
             guest.page.get_by_role("alert").get_by_text(sentence).wait_for()
             guest.press("Dismiss")
-            guest.expect_heading("What does a face show?")
+            guest.expect_heading("Recognize facial expressions")
 
     def test_a_refusal_by_the_browser_itself(self, chrome: Any, service: Running) -> None:
         with visit(chrome, service.port) as guest:
             guest.press("Use the webcam")
-            guest.page.get_by_role("alert").get_by_text("The webcam was refused.").wait_for()
+            guest.page.get_by_role("alert").get_by_text("Access to the webcam was denied.").wait_for()
 
 
 def heap(guest: Visit) -> int:
@@ -504,7 +506,7 @@ class TestAddresses:
             assert guest.page.evaluate("open.size") == 4
             for name in ("webcam", "film.mp4", "sample.webp", "grace_hopper.jpg"):
                 guest.press(f"Remove {name}")
-            guest.expect_heading("What does a face show?")
+            guest.expect_heading("Recognize facial expressions")
             guest.until("open.size === 0")
 
 
@@ -517,7 +519,7 @@ class TestUnderAPath:
 
         with running(around=mounted) as service, visit(chrome, service.port, at="/mien") as guest:
             assert urlsplit(guest.page.url).path == "/mien/"
-            guest.press("Try drawn faces")
+            guest.press("Try sample faces")
             guest.expect_heading("4 faces")
             guest.press("Heat map")
             guest.until("document.querySelectorAll('svg.heat image').length === 4")
@@ -525,9 +527,9 @@ class TestUnderAPath:
             guest.give(films / "film.mp4")
             done(guest)
             guest.page.get_by_role("link", name="mien").click()
-            guest.expect_heading("What does a face show?")
+            guest.expect_heading("Recognize facial expressions")
             places = {urlsplit(one).path for one in guest.addresses if one.startswith("http")}
-            assert {"/mien/v1/model", "/mien/v1/recognise", "/mien/v1/recognise/video"} <= places
+            assert {"/mien/v1/model", "/mien/v1/recognize", "/mien/v1/recognize/video"} <= places
             assert all(place.startswith("/mien/") for place in places - {"/mien"})
 
 
@@ -537,25 +539,25 @@ class TestService:
             guest.known.append("401")
             field = guest.page.get_by_label("API key")
             field.fill("another-key")
-            guest.press("Go on")
-            guest.page.get_by_text("That was another.").wait_for()
+            guest.press("Continue")
+            guest.page.get_by_text("That key is not valid.").wait_for()
             field.fill(KEY)
-            guest.press("Go on")
-            guest.page.get_by_text("Judged on").wait_for()
+            guest.press("Continue")
+            guest.page.get_by_text("Evaluated on").wait_for()
             give_portrait(guest)
 
     def test_no_key_is_asked_for_otherwise(self, guest: Visit) -> None:
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         assert not guest.page.get_by_label("API key").is_visible()
 
     def test_a_service_that_is_gone_is_told_and_tried_again(self, guest: Visit) -> None:
         guest.known.append("ERR_FAILED")
-        guest.page.get_by_text("Judged on").wait_for()
-        guest.page.route("**/v1/recognise*", lambda route: route.abort())
+        guest.page.get_by_text("Evaluated on").wait_for()
+        guest.page.route("**/v1/recognize*", lambda route: route.abort())
         guest.give(PORTRAIT)
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         assert "The service does not answer." in guest.page.locator(".problem").inner_text()
-        guest.page.unroute("**/v1/recognise*")
+        guest.page.unroute("**/v1/recognize*")
         guest.press("Try again")
         guest.expect_heading("1 face")
 
@@ -572,7 +574,7 @@ class TestService:
                 status=503, headers={"Retry-After": "1"}, content_type="application/problem+json", body="{}"
             )
 
-        guest.page.route("**/v1/recognise*", busy)
+        guest.page.route("**/v1/recognize*", busy)
         give_portrait(guest)
         assert len(tries) == 2
 
@@ -586,7 +588,7 @@ class TestService:
 
         def answer_in_eight(page: Any) -> None:
             sets(page)
-            page.route("**/v1/recognise?*taxonomy=ferplus*", lambda route: route.fulfill(json=eight))
+            page.route("**/v1/recognize?*taxonomy=ferplus*", lambda route: route.fulfill(json=eight))
 
         with visit(chrome, service.port, setup=answer_in_eight) as guest:
             give_portrait(guest)
@@ -594,7 +596,7 @@ class TestService:
             guest.page.get_by_role("button", name="Face 1: contempt 93%").first.wait_for()
             rows = guest.page.locator("#panel .bar-row").all_inner_texts()
             assert [row.split("\n")[0] for row in rows] == list(FERPLUS.classes)
-            asked = sorted(address for address in guest.addresses if "/v1/recognise" in address)
+            asked = sorted(address for address in guest.addresses if "/v1/recognize" in address)
             assert [address.partition("?")[2] for address in asked] == [
                 "taxonomy=fer2013",
                 "taxonomy=ferplus",
@@ -602,7 +604,7 @@ class TestService:
 
     def test_the_card_is_told(self, guest: Visit, service: Running) -> None:
         card = service.get("/v1/model").json["card"]
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         about = guest.page.locator("#about").inner_text()
         assert card["limits"] in about
         assert any(

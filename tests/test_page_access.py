@@ -34,13 +34,13 @@ FINGER = 44
 @pytest.fixture
 def guest(chrome: Any, service: Running) -> Iterator[Visit]:
     with visit(chrome, service.port) as guest:
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         yield guest
 
 
 def states(guest: Visit, film: Path) -> Iterator[str]:
     """The page empty, with faces, with a film, and with a file that is none."""
-    guest.page.get_by_text("Judged on").wait_for()
+    guest.page.get_by_text("Evaluated on").wait_for()
     yield "empty"
     guest.give(SAMPLE)
     guest.expect_heading("4 faces")
@@ -50,7 +50,7 @@ def states(guest: Visit, film: Path) -> Iterator[str]:
     yield "film"
     guest.known.append("415")
     guest.give(NONE)
-    guest.expect_heading("That did not work")
+    guest.expect_heading("Processing failed")
     yield "failure"
 
 
@@ -117,7 +117,7 @@ class TestNotice:
         guest.page.evaluate(f"() => {{ {script} }}")
         guest.press("Use the webcam")
         alert = guest.page.get_by_role("alert")
-        alert.get_by_text("There is no webcam.").wait_for()
+        alert.get_by_text("No webcam found.").wait_for()
         return alert
 
     def test_escape_closes_it_and_the_focus_stays_where_it_was(self, guest: Visit) -> None:
@@ -138,7 +138,7 @@ class TestAbout:
     @pytest.mark.parametrize("width", [360, 1280])
     def test_numbers_stand_on_one_line(self, chrome: Any, service: Running, width: int) -> None:
         with visit(chrome, service.port, viewport={"width": width, "height": 800}) as guest:
-            guest.page.get_by_text("Judged on").wait_for()
+            guest.page.get_by_text("Evaluated on").wait_for()
             heights = guest.page.locator("#figures tr").evaluate_all(
                 "(rows) => rows.map((row) => row.offsetHeight)"
             )
@@ -151,7 +151,7 @@ class TestAbout:
             model["card"]["training_data"] = "faces of 2013, 1234567 of them"
 
         with visit(chrome, service.port, setup=with_model(say)) as guest:
-            guest.page.get_by_text("Judged on").wait_for()
+            guest.page.get_by_text("Evaluated on").wait_for()
             assert "faces of 2013, 1,234,567 of them" in guest.page.get_by_role("contentinfo").inner_text()
 
 

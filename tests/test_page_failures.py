@@ -24,7 +24,7 @@ SENTENCE = "Expected a film with frames that can be decoded, got none."
 def guest(chrome: Any, service: Running) -> Iterator[Visit]:
     with visit(chrome, service.port) as guest:
         guest.known += ["415", "422"]
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         yield guest
 
 
@@ -34,12 +34,12 @@ def rows(*rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_films(guest: Visit, **answer: Any) -> None:
-    guest.page.route("**/v1/recognise/video*", lambda route: route.fulfill(**answer))
+    guest.page.route("**/v1/recognize/video*", lambda route: route.fulfill(**answer))
 
 
 def expect_failed(guest: Visit, name: str, sentence: str) -> None:
     """The failure is told in the panel, in the strip and by ear; nothing looks as if it had gone well."""
-    guest.expect_heading("That did not work")
+    guest.expect_heading("Processing failed")
     assert sentence in guest.page.locator(".problem").inner_text()
     assert guest.page.locator(".culprit").inner_text() == name
     tile = guest.page.locator("#strip .thumb")
@@ -62,9 +62,7 @@ class TestFilmWithoutFrames:
     def test_none_comes(self, guest: Visit, film: Path, error: str | None) -> None:
         answer_films(guest, **rows({"done": True, "frames": 0, "error": error}))
         guest.give(film)
-        expect_failed(
-            guest, "film.mp4", error or "Expected a video with frames that can be decoded, got none."
-        )
+        expect_failed(guest, "film.mp4", error or "No frame of the video can be decoded.")
 
     def test_its_pictures_are_noise(self, guest: Visit, film: Path) -> None:
         data = bytearray(film.read_bytes())
@@ -87,9 +85,9 @@ class TestNames:
     def test_each_failed_file_is_named_with_its_reason(self, guest: Visit) -> None:
         empty = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
         guest.give(NONE, empty)
-        strip = guest.page.get_by_role("list", name="Your pictures")
-        for name, reason in (("notes.jpg", "3c 21"), ("empty.jpg", "got ")):
-            tile = strip.get_by_role("button", name=f"{name}: failed. Expected ").first
+        strip = guest.page.get_by_role("list", name="Your files")
+        for name, reason in (("notes.jpg", "got a web page"), ("empty.jpg", "The file is empty.")):
+            tile = strip.get_by_role("button", name=f"{name}: failed. ").first
             tile.wait_for()
             assert reason in tile.get_attribute("title")
             assert name in tile.inner_text()
@@ -106,25 +104,25 @@ class TestFocus:
 
     def test_try_again(self, guest: Visit) -> None:
         guest.give(NONE)
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         for _ in range(2):
             guest.page.get_by_role("button", name="Try again").press("Enter")
             guest.until("document.activeElement.id === 'panel-title'")
-            guest.expect_heading("That did not work")
+            guest.expect_heading("Processing failed")
             assert self.on(guest) == "panel-title"
 
     def test_remove_with_another_beside_it(self, guest: Visit) -> None:
         guest.give(PORTRAIT)
         guest.expect_heading("1 face")
         guest.give(NONE)
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
         guest.expect_heading("1 face")
         assert self.on(guest) == "panel-title"
 
     def test_remove_the_last(self, guest: Visit) -> None:
         guest.give(NONE)
-        guest.expect_heading("That did not work")
+        guest.expect_heading("Processing failed")
         guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
-        guest.expect_heading("What does a face show?")
+        guest.expect_heading("Recognize facial expressions")
         assert self.on(guest) == "main"

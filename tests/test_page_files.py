@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from mien.palette import PALETTE, Colour, contrast, ink_on
+from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 
 FILES = sorted(path for path in PAGE.iterdir() if path.is_file())
 MODULES = [path for path in FILES if path.suffix == ".js"]
 TOKENS = dict(re.findall(r"--([\w-]+): ([^;]+);", (PAGE / "tokens.css").read_text()))
 SCHEMES = ("light", "dark")
+
+SPOKEN = {"alt", "title", "aria-label", "content", "placeholder"}
+"""Attributes that are shown or read aloud."""
 
 WEIGHT = 160_000
 """Bytes of the whole page, uncompressed; about a tenth of what one photo has."""
@@ -53,6 +57,31 @@ def test_the_page_is_light() -> None:
     assert sum(path.stat().st_size for path in FILES) <= WEIGHT
 
 
+def test_a_score_counts_as_a_guess_below_the_same_bound_as_in_annotated_copies() -> None:
+    (bound,) = re.findall(r"UNSURE_BELOW = ([\d.]+);", (PAGE / "doubt.js").read_text())
+    assert float(bound) == UNSURE_BELOW
+
+
+WORDS = re.compile(
+    r"pictures?|films?|colours?|recognis\w*|licen[c]e|taxonom\w*|grey|finder|look(?:ed|ing|s)? at",
+    re.IGNORECASE,
+)
+"""What the glossary has other words for."""
+
+
+def test_what_the_page_says_keeps_to_the_glossary() -> None:
+    elements = Elements()
+    said = [
+        *elements.texts,
+        *(v for _, attributes in elements.all for k, v in attributes.items() if k in SPOKEN),
+    ]
+    for path in MODULES:
+        strings = re.findall(r'"([^"\n]*)"|`([^`]*)`', without_comments(path))
+        said += [re.sub(r"\$\{[^}]*\}", "", one or other) for one, other in strings if " " in one + other]
+    assert len(said) > 80
+    assert [text for text in said if text and WORDS.search(text)] == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_a_module_says_what_it_is_for_and_is_short(path: Path) -> None:
     text = path.read_text()
@@ -89,7 +118,11 @@ class Elements(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.all: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
         self.feed((PAGE / "index.html").read_text())
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.all.append((tag, dict(attrs)))

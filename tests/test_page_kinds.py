@@ -31,7 +31,7 @@ TURNED = {
 def guest(chrome: Any, service: Running) -> Iterator[Visit]:
     options = {"permissions": ["camera", "clipboard-read", "clipboard-write"]}
     with visit(chrome, service.port, **options) as guest:
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         yield guest
 
 
@@ -109,7 +109,7 @@ class TestTurned:
         odd = data.replace(entry, struct.pack(">HHL", ORIENTATION, 1, 1))
         answers: list[Any] = []
         guest.page.on(
-            "response", lambda answer: answers.append(answer) if "/v1/recognise" in answer.url else None
+            "response", lambda answer: answers.append(answer) if "/v1/recognize" in answer.url else None
         )
         give(guest, odd, "odd.jpg", "image/jpeg")
         guest.until("document.querySelector('#strip .thumb')?.dataset.status === 'done'")
@@ -163,8 +163,8 @@ class TestMisnamed:
     def test_what_is_neither_is_refused_by_name(self, guest: Visit) -> None:
         guest.known.append("415")
         give(guest, b"plain text, and more of it", "notes.mkv", "video/x-matroska")
-        guest.expect_heading("That did not work")
-        assert "Expected a film as MP4" in guest.page.locator(".problem").inner_text()
+        guest.expect_heading("Processing failed")
+        assert "Expected a video (MP4" in guest.page.locator(".problem").inner_text()
 
 
 class TestPlace:

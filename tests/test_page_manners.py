@@ -31,7 +31,7 @@ MODULES = ("geometry", "layout", "heat", "palette", "series", "tracking", "words
 @pytest.fixture
 def guest(chrome: Any, service: Running) -> Iterator[Visit]:
     with visit(chrome, service.port) as guest:
-        guest.page.get_by_text("Judged on").wait_for()
+        guest.page.get_by_text("Evaluated on").wait_for()
         yield guest
 
 
@@ -64,9 +64,9 @@ class TestKeyboard:
     def test_all_of_it(self, guest: Visit) -> None:
         keyboard = guest.page.keyboard
         keyboard.press("Tab")
-        assert focused(guest) == "Skip to the pictures"
+        assert focused(guest) == "Skip to the content"
         keyboard.press("Enter")
-        tab_to(guest, "Try drawn faces")
+        tab_to(guest, "Try sample faces")
         keyboard.press("Enter")
         guest.expect_heading("4 faces")
         tab_to(guest, "Heat map")
@@ -140,7 +140,7 @@ class TestColours:
     def test_as_the_system_says_and_as_one_switches(self, chrome: Any, service: Running) -> None:
         with visit(chrome, service.port, color_scheme="dark") as guest:
             assert self.background(guest) < 40
-            switch = guest.page.get_by_role("button", name="Dark colours")
+            switch = guest.page.get_by_role("button", name="Dark colors")
             assert switch.get_attribute("aria-pressed") == "true"
             switch.click()
             assert self.background(guest) > 200
@@ -157,7 +157,7 @@ class TestColours:
             return Math.max(...data.filter((_, i) => i % 4 === 0 && data[i + 3] > 200));
         }"""
         assert guest.page.evaluate(name) < 100
-        guest.press("Dark colours")
+        guest.press("Dark colors")
         guest.page.wait_for_timeout(200)
         assert guest.page.evaluate(name) > 180
 
@@ -181,7 +181,7 @@ class TestRoom:
     ) -> None:
         fits = "document.documentElement.scrollWidth <= innerWidth"
         with visit(chrome, service.port, viewport={"width": width, "height": 800}) as guest:
-            guest.page.get_by_text("Judged on").wait_for()
+            guest.page.get_by_text("Evaluated on").wait_for()
             assert guest.page.evaluate(fits)
             guest.give(SAMPLE)
             guest.expect_heading("4 faces")
@@ -241,7 +241,7 @@ class TestCost:
             page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
 
         with visit(chrome, service.port, setup=weigh) as guest:
-            guest.page.get_by_text("Judged on").wait_for()
+            guest.page.get_by_text("Evaluated on").wait_for()
             guest.page.wait_for_load_state("networkidle")
         log.info("%d requests, %d bytes", len(sizes), sum(sizes))
         assert 10_000 < sum(sizes) <= FIRST_LOAD
@@ -250,7 +250,7 @@ class TestCost:
         paints = []
         for _ in range(5):
             with visit(chrome, service.port) as guest:
-                guest.page.get_by_text("Judged on").wait_for()
+                guest.page.get_by_text("Evaluated on").wait_for()
                 script = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
                 paints.append(guest.page.evaluate(script))
         log.info("first contentful paint: %.0f ms, median of %d", np.median(paints), len(paints))

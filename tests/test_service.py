@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -9,11 +10,14 @@ import socket
 import struct
 import unicodedata
 import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -21,7 +25,7 @@ import mien
 from mien.cli import run
 from mien.recognition.video import VideoWriter
 from mien.service.settings import Settings
-from tests.conftest import make_onnx
+from tests.conftest import CARD, make_onnx
 from tests.service import (
     FORM,
     PORTRAIT,
@@ -96,7 +100,7 @@ def test_one_at_fault_stops_no_other(service: Running) -> None:
     assert [one["source"] for one in images] == ["a.jpg", "b.jpg", "c.txt", "image-4"]
     assert [len(one["faces"]) for one in images] == [1, 0, 0, 1]
     assert [one["error"] is None for one in images] == [True, False, False, True]
-    assert images[1]["error"].startswith("Expected a whole JPEG picture, got one cut short")
+    assert "got one cut short" in images[1]["error"]
     assert "got bytes that begin with 68 65 6c 6c 6f" in images[2]["error"]
     assert (images[1]["width"], images[1]["height"]) == (None, None)
 
@@ -111,11 +115,39 @@ def test_options(service: Running) -> None:
     both = faces("")
     assert len(both) == 2
     assert faces("max_faces=1") == both[:1]
-    assert len(faces("min_confidence=0.5")) == 2
-    assert faces("min_confidence=1") == []
+    assert len(faces("min_detection_confidence=0.5")) == 2
+    assert faces("min_detection_confidence=1") == []
     for name, labels in service.get("/v1/model").json["taxonomies"].items():
-        assert all(list(face["probabilities"]) == labels for face in faces(f"taxonomy={name}"))
-        assert faces(f"labels={name}") == faces(f"taxonomy={name}") == faces(f"labels={name}&taxonomy={name}")
+        found = faces(f"label_set={name}")
+        assert all(list(face["probabilities"]) == labels for face in found)
+        for alias in (f"taxonomy={name}", f"labels={name}", f"label_set={name}&labels={name}"):
+            assert faces(alias) == found
+
+
+def test_below_min_confidence_the_label_is_uncertain_and_the_rest_stays(service: Running) -> None:
+    def face(options: str) -> dict[str, Any]:
+        (one,) = service.send_raw(portrait(), options).json["images"][0]["faces"]
+        return dict(one)
+
+    named = face("")
+    below, above = 0.99 * named["score"], min(1, 1.001 * named["score"])
+    assert face(f"min_confidence={below}") == named
+    assert face(f"min_confidence={above}") == {**named, "label": "uncertain"}
+    assert face("min_confidence=0") == named
+    explained = face(f"min_confidence={above}&explain=true")
+    assert explained["label"] == "uncertain"
+    assert explained["heat"]["label"] == named["label"]
+
+
+@pytest.mark.parametrize("route", ["/v1/recognise", "/v1/recognise/video"])
+def test_the_first_names_of_the_routes_still_answer(service: Running, film: bytes, route: str) -> None:
+    data, kind = (film, "video/mp4") if "video" in route else (portrait(), "image/jpeg")
+    old = service.send_raw(data, "max_faces=1", kind=kind, to=route)
+    new = service.send_raw(data, "max_faces=1", kind=kind, to=route.replace("recognise", "recognize"))
+    assert (old.status, old.lines) == (new.status, new.lines) == (200, new.lines)
+    assert service.send_raw(bytes(2_100_000) if "video" not in route else b"", to=route).status in {413, 422}
+    wrong = service.send_raw(data, "evry=3", kind=kind, to=route)
+    assert ("every" in wrong.json["remedy"]) == ("video" in route)
 
 
 def test_a_heat_map_lies_over_its_face(service: Running) -> None:
@@ -155,6 +187,7 @@ def test_pictures_of_all_kinds(service: Running, kind: str) -> None:
     reply = service.send(("picture.txt", KINDS[kind]()))
     assert reply.status == 200
     (image,) = reply.json["images"]
+    assert ("only its first frame" in image.get("note", "")) == kind.startswith("animated")
     assert (image["width"], image["height"]) == small_portrait().size
     assert len(image["faces"]) == 1
 
@@ -189,15 +222,31 @@ def test_another_model(tmp_path: Path) -> None:
         assert service.send_raw(portrait()).json["model"] == "test"
         reply = service.send_raw(portrait(), "explain=true")
         assert (reply.status, reply.json["expected"]) == (422, "a model that gives heat maps")
-        assert service.send_raw(portrait(), "taxonomy=ferplus").json["received"] == "ferplus"
+        assert service.send_raw(portrait(), "taxonomy=ferplus").json["received"] == "'ferplus'"
         assert "private" not in str((told.body, reply.body))
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+    scores = {"PublicTest": {"accuracy": 0.5, "loss": 1.5, "accuracy_interval": [0.1, 2.5]}}
+    path = make_onnx(tmp_path / "model.onnx", replace(CARD, scores=scores))
+    network = onnx.load(path)
+    (card,) = network.metadata_props  # as other writers of JSON leave such numbers
+    card.value = card.value.replace("1.5", "NaN").replace("2.5", "Infinity")
+    onnx.save(network, path)
+    with running(Settings(threads=1, model=str(path))) as service:
+        told = service.get("/v1/model")
+    assert told.status == 200
+    assert told.json["card"]["scores"]["PublicTest"] == {
+        "accuracy": 0.5, "loss": None, "accuracy_interval": [0.1, None],
+    }  # fmt: skip
 
 
 def test_the_model_tells_itself(service: Running) -> None:
     told = service.get("/v1/model").json
     card = mien.Classifier().card
     assert (told["name"], told["labels"], told["version"]) == (card.name, list(card.labels), mien.__version__)
-    assert told["taxonomies"][card.taxonomy] == told["labels"]
+    assert told["taxonomies"][card.taxonomy] == told["labels"] == told["class_names"]
+    assert told["label_sets"] == told["taxonomies"]
     assert told["card"] == json.loads(card.to_json())
     assert (told["limits"]["max_bytes"], told["limits"]["max_pictures"]) == (2_000_000, 4)
 
@@ -305,7 +354,9 @@ def check_problem(reply: Any) -> None:
     assert reply.headers["content-type"] == "application/problem+json"
     assert set(problem) == {"type", "title", "status", "detail", "expected", "received", "remedy"}
     assert problem["status"] == reply.status
-    assert problem["detail"] == f"Expected {problem['expected']}, got {problem['received']}."
+    assert re.match(r"[A-Z].*\.\Z", problem["detail"])
+    assert problem["expected"]
+    assert problem["received"]
     assert problem["remedy"].endswith((".", "?")) or "curl" in problem["remedy"]
     assert "\n" not in problem["detail"] + problem["remedy"]
 
@@ -313,9 +364,9 @@ def check_problem(reply: Any) -> None:
 def test_the_router_refuses_in_the_same_words(service: Running) -> None:
     for method, path, status in [
         ("GET", "/v1/nothing", 404),
-        ("GET", "/v1/recognise", 405),
+        ("GET", "/v1/recognize", 405),
         ("DELETE", "/v1/model", 405),
-        ("OPTIONS", "/v1/recognise", 405),
+        ("OPTIONS", "/v1/recognize", 405),
         ("GET", "/page/nothing.js", 404),
         ("GET", "/docs", 404),
         ("GET", "/redoc", 404),
@@ -329,8 +380,8 @@ def test_the_router_refuses_in_the_same_words(service: Running) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/recognise", "POST"),
-        ("PUT", "/v1/recognise/video", "POST"),
+        ("GET", "/v1/recognize", "POST"),
+        ("PUT", "/v1/recognize/video", "POST"),
         ("DELETE", "/v1/model", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
         ("POST", "/page/app.js", "GET, HEAD"),
@@ -341,8 +392,123 @@ def test_another_method_is_told_which_there_are(
 ) -> None:
     reply = service.ask(method, path)
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
-    methods = allowed.replace(", ", " or ")
-    assert reply.json["detail"] == f"Expected the method {methods} at this address, got {method!r}."
+    assert reply.json["detail"] == f"Method {method} is not allowed for {path}."
+    assert reply.json["remedy"] == f"Allowed: {allowed}. See /openapi.json."
+
+
+def test_an_endpoint_that_is_not_there_is_named_and_where_to_look(service: Running) -> None:
+    reply = service.get("/v1/foo")
+    assert (reply.status, reply.json["detail"]) == (404, "No such endpoint: /v1/foo.")
+    assert reply.json["remedy"] == "See /openapi.json."
+    assert service.get("/openapi.json").status == 200
+    for wrong in ("/v1/recognize/", "/v1/recognizer", "/v1/Recognize"):
+        assert service.get(wrong).json["remedy"] == "Did you mean /v1/recognize? See /openapi.json."
+
+
+def test_a_compressed_body_is_told(service: Running) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    reply = service.ask("POST", "/v1/recognize", gzip.compress(portrait()), headers)
+    assert (reply.status, reply.json["received"]) == (415, "'gzip'")
+    check_problem(reply)
+
+
+def test_at_most_eighty_characters_of_a_callers_input_are_quoted(service: Running) -> None:
+    long = "x" * 5000
+    replies = [
+        service.get(f"/v1/{long}"),
+        service.get("/v1/%0a%1b" + long),
+        service.ask("A" * 500, "/v1/model"),
+        service.send_raw(portrait(), f"{long}=1"),
+        service.send_raw(portrait(), f"max_faces={long}"),
+        service.send_raw(portrait(), f"label_set={long}"),
+        service.send_raw(portrait(), f"label_set={long}&labels=fer2013"),
+        service.send_raw(portrait(), f"{long}=1&{long}=2"),
+        service.send_raw(portrait(), kind=f"text/{long}"),
+        service.ask("POST", "/v1/recognize", form(("a", b"x"), name=long), {"Content-Type": FORM}),
+        service.get("/page/app.js", Range=long),
+    ]
+    for reply in replies:
+        assert 400 <= reply.status < 500
+        check_problem(reply)
+        for told in reply.json.values():
+            assert len(max(re.findall("[xA]+", str(told)), key=len, default="")) <= 80
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "remedy"),
+    [
+        ("min_confidense=0.5", "Unknown option: min_confidense.", "Did you mean min_confidence?"),
+        ("Max_Faces=2", "Unknown option: Max_Faces.", "Did you mean max_faces?"),
+        ("max_faces=1&max_faces=2", "The option max_faces is given 2 times.", "Give each option once."),
+        ("max_faces=", "Invalid value for the option max_faces", "Change it"),
+        ("min_confidence=", "Invalid value for the option min_confidence", "Change it"),
+        ("label_set=", "Unknown label set for this model: ''.", "Use one of fer2013"),
+        ("label_set=affectnet", "Unknown label set for this model: 'affectnet'.", "Use one of fer2013"),
+        (
+            "label_set=ferplus&labels=fer2013",
+            "The options label_set and labels mean the same",
+            "Give label_set",
+        ),
+    ],
+)
+def test_no_option_is_passed_over(service: Running, query: str, message: str, remedy: str) -> None:
+    reply = service.send_raw(portrait(), query)
+    assert reply.status == 422
+    assert reply.json["detail"].startswith(message)
+    assert reply.json["remedy"].startswith(remedy)
+
+
+HEIC = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40)
+AVIF = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(40)
+NAMED: dict[str, tuple[bytes, str, str]] = {
+    "HEIC": (HEIC, "a HEIC image", "Convert it to JPEG or PNG."),
+    "AVIF": (AVIF, "an AVIF image", "Convert it to JPEG or PNG."),
+    "TIFF": (portrait("TIFF"), "a TIFF image", "Convert it to JPEG or PNG."),
+    "PGM": (b"P5\n48 48\n255\n" + bytes(48 * 48), "a Netpbm image", "Convert it to JPEG or PNG."),
+    "PDF": (b"%PDF-1.7", "a PDF document", "Convert it to JPEG or PNG."),
+    "SVG": (b"<svg xmlns='x'/>", "an SVG drawing", "Convert it to JPEG or PNG."),
+    "HTML": (b"<!DOCTYPE html><html>", "a web page", "Download the file itself and send that."),
+    "a data URI": (
+        b"data:image/jpeg;base64,/9j/4AAQ",
+        "base64 text",
+        "Decode the base64 and send the bytes.",
+    ),
+    "base64": (b64encode(portrait()), "base64 text", "Decode the base64 and send the bytes."),
+    "ZIP": (b"PK\x03\x04" + bytes(30), "an archive", "Unpack it and send the files in it."),
+    "MP4": (b"\0\0\0\x18ftypmp42" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
+    "WebM": (b"\x1aE\xdf\xa3" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
+    "nothing known": (b"hello", "bytes that begin with 68 65 6c 6c 6f", "Convert it to JPEG or PNG."),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_file_of_another_kind_is_named_with_what_to_do(service: Running, kind: str) -> None:
+    data, name, remedy = NAMED[kind]
+    reply = service.send(("file.jpg", data))
+    assert (reply.status, reply.json["remedy"]) == (415, remedy)
+    assert reply.json["received"].startswith(name)
+    images = service.send(("file.jpg", data), ("a.jpg", portrait())).json["images"]
+    assert name in images[0]["error"]
+    assert remedy in images[0]["error"]
+    assert images[1]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "remedy"),
+    [
+        (portrait(), "an image (JPEG)", "Send images to /v1/recognize."),
+        (portrait("PNG"), "an image (PNG)", "Send images to /v1/recognize."),
+        (HEIC, "a HEIC image", "Convert it to JPEG or PNG. Send images to /v1/recognize."),
+        (b"FLV\x01" + bytes(40), "a Flash video", "Convert it to MP4"),
+        (b"G" + bytes(187) + b"G" + bytes(187), "an MPEG video", "Convert it to MP4"),
+    ],
+)
+def test_an_image_on_the_route_of_videos_is_told_where_to_go(
+    service: Running, data: bytes, name: str, remedy: str
+) -> None:
+    reply = service.send_raw(data, to="/v1/recognize/video")
+    assert (reply.status, reply.json["received"]) == (415, name)
+    assert reply.json["remedy"].startswith(remedy)
 
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js"])
@@ -365,13 +531,15 @@ def test_parts_of_the_pages_files(service: Running, path: str, status: int, aske
 
 def test_unknown_options_are_told_those_that_there_are(service: Running) -> None:
     reply = service.send_raw(portrait(), "maxfaces=3")
-    assert reply.json["expected"] == "the options max_faces, taxonomy, labels, min_confidence, explain"
+    assert reply.json["expected"] == (
+        "the options max_faces, label_set, taxonomy, labels, min_confidence, min_detection_confidence, explain"
+    )
     assert reply.json["received"] == "'maxfaces'"
-    reply = service.send_raw(b"", "evry=3", to="/v1/recognise/video")
+    reply = service.send_raw(b"", "evry=3", to="/v1/recognize/video")
     assert reply.json["expected"].endswith(", explain, every")
     text = form(("x", b"3"), name="max_faces").replace(b'; filename="x"', b"")
-    reply = service.ask("POST", "/v1/recognise", text, {"Content-Type": FORM})
-    assert reply.json["received"] == "a text part, as of an option, named 'max_faces'"
+    reply = service.ask("POST", "/v1/recognize", text, {"Content-Type": FORM})
+    assert reply.json["received"] == "a text part named 'max_faces'"
     assert "?OPTION=VALUE" in reply.json["remedy"]
 
 
@@ -389,21 +557,21 @@ def test_unknown_options_are_told_those_that_there_are(service: Running) -> None
 )
 def test_names_of_files_in_the_other_way_of_writing(service: Running, written: str, read: str) -> None:
     body = form(("x", portrait())).replace(b'filename="x"', written.encode())
-    reply = service.ask("POST", "/v1/recognise", body, {"Content-Type": FORM})
+    reply = service.ask("POST", "/v1/recognize", body, {"Content-Type": FORM})
     assert reply.status == 200, reply.body
     (image,) = reply.json["images"]
     assert unicodedata.normalize("NFC", image["source"]) == read
 
 
 def test_one_film_at_a_time_is_told_in_the_singular(service: Running, film: bytes) -> None:
-    reply = service.send(("a.mp4", film), ("b.mp4", film), to="/v1/recognise/video")
+    reply = service.send(("a.mp4", film), ("b.mp4", film), to="/v1/recognize/video")
     assert (reply.status, reply.json["expected"]) == (413, "at most 1 file part named video")
 
 
 def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(
-            b"POST /v1/recognise HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for _ in range(40):  # 2.6 MB in all
             raw.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
@@ -413,7 +581,7 @@ def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:
 
 def test_what_says_that_it_is_too_large_is_not_awaited(service: Running) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=5) as raw:
-        raw.sendall(b"POST /v1/recognise HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        raw.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
@@ -436,7 +604,7 @@ def test_every_answer_carries_the_security_headers(service: Running) -> None:
 def test_pages_of_other_sites_are_refused(service: Running) -> None:
     for site, status in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]:
         reply = service.ask(
-            "POST", "/v1/recognise", portrait(), {"Content-Type": "image/jpeg", "Sec-Fetch-Site": site}
+            "POST", "/v1/recognize", portrait(), {"Content-Type": "image/jpeg", "Sec-Fetch-Site": site}
         )
         assert reply.status == status
     assert service.get("/", **{"Sec-Fetch-Site": "cross-site"}).status == 200  # a link from elsewhere
@@ -459,8 +627,8 @@ def test_the_key() -> None:
 
 def test_a_film_comes_line_by_line(service: Running, film: bytes) -> None:
     for reply in (
-        service.send_raw(film, kind="video/mp4", to="/v1/recognise/video"),
-        service.send(("my.mp4", film), to="/v1/recognise/video"),
+        service.send_raw(film, kind="video/mp4", to="/v1/recognize/video"),
+        service.send(("my.mp4", film), to="/v1/recognize/video"),
     ):
         assert (reply.status, reply.headers["content-type"]) == (200, "application/x-ndjson")
         *rows, end = reply.lines
@@ -474,13 +642,16 @@ def test_a_film_comes_line_by_line(service: Running, film: bytes) -> None:
 
 def test_options_of_a_film(service: Running, film: bytes) -> None:
     def rows(options: str) -> list[Any]:
-        return service.send_raw(film, options, kind="video/mp4", to="/v1/recognise/video").lines[:-1]
+        return service.send_raw(film, options, kind="video/mp4", to="/v1/recognize/video").lines[:-1]
 
     assert [row["frame"] for row in rows("every=2")] == [0, 2, 4]
     assert all(
         face["heat"]["label"] == face["label"] for row in rows("explain=1&every=3") for face in row["faces"]
     )
-    assert [row["faces"] for row in rows("min_confidence=1&every=3")] == [[], []]
+    assert [row["faces"] for row in rows("min_detection_confidence=1&every=3")] == [[], []]
+    named = [face for row in rows("every=3") for face in row["faces"]]
+    uncertain = [face for row in rows("every=3&min_confidence=1") for face in row["faces"]]
+    assert uncertain == [{**face, "label": "uncertain"} for face in named]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +666,7 @@ def test_options_of_a_film(service: Running, film: bytes) -> None:
     ],
 )
 def test_what_is_no_film_is_refused(service: Running, status: int, body: bytes) -> None:
-    reply = service.send_raw(body, kind="video/mp4", to="/v1/recognise/video")
+    reply = service.send_raw(body, kind="video/mp4", to="/v1/recognize/video")
     assert reply.status == status
     check_problem(reply)
 
@@ -503,7 +674,7 @@ def test_what_is_no_film_is_refused(service: Running, status: int, body: bytes) 
 def test_a_damaged_film_gives_what_is_there(service: Running, film: bytes) -> None:
     at = film.index(b"mdat") + 1500
     reply = service.send_raw(
-        film[:at] + bytes(400) + film[at + 400 :], kind="video/mp4", to="/v1/recognise/video"
+        film[:at] + bytes(400) + film[at + 400 :], kind="video/mp4", to="/v1/recognize/video"
     )
     assert reply.status == 200
     assert reply.lines[-1]["done"] is True
@@ -511,17 +682,17 @@ def test_a_damaged_film_gives_what_is_there(service: Running, film: bytes) -> No
 
 
 def test_a_film_in_av1_is_taken(service: Running) -> None:
-    reply = service.send_raw(in_av1(), kind="video/mp4", to="/v1/recognise/video")
+    reply = service.send_raw(in_av1(), kind="video/mp4", to="/v1/recognize/video")
     assert (reply.status, reply.lines[-1]["frames"], reply.lines[-1]["error"]) == (200, 4, None)
 
 
 def test_a_film_of_which_nothing_can_be_decoded_is_refused(service: Running, film: bytes) -> None:
-    reply = service.send_raw(without_pictures(film), kind="video/mp4", to="/v1/recognise/video")
+    reply = service.send_raw(without_pictures(film), kind="video/mp4", to="/v1/recognize/video")
     assert reply.status == 422
     check_problem(reply)
-    assert reply.json["detail"].startswith("Expected a film with pictures, got none that can be decoded")
-    assert reply.json["remedy"] == "Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4)."
-    assert service.send(("a.mp4", film), to="/v1/recognise/video").lines[-1]["frames"] == 6
+    assert reply.json["expected"] == "a video with frames that can be decoded"
+    assert reply.json["remedy"] == "Convert it to H.264 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
+    assert service.send(("a.mp4", film), to="/v1/recognize/video").lines[-1]["frames"] == 6
 
 
 def without_pictures(film: bytes) -> bytes:
@@ -546,19 +717,19 @@ def in_av1() -> bytes:
 
 def test_limits_of_films(film: bytes) -> None:
     with running(Settings(threads=1, max_film_frames=3, max_pixels=400 * 300)) as service:
-        *rows, end = service.send(("a.mp4", film), to="/v1/recognise/video").lines
+        *rows, end = service.send(("a.mp4", film), to="/v1/recognize/video").lines
         assert (len(rows), end["frames"]) == (3, 3)
-        assert "up to 3 frames" in end["error"]
+        assert "at most 3 frames" in end["error"] or "first 3 frames" in end["error"]
     with running(Settings(threads=1, film_deadline=1e-6)) as service:
-        *rows, end = service.send(("a.mp4", film), to="/v1/recognise/video").lines
+        *rows, end = service.send(("a.mp4", film), to="/v1/recognize/video").lines
         assert len(rows) == 1
-        assert "seconds of work" in end["error"]
+        assert end["error"].startswith("Processing stopped after 1e-06 seconds")
     with running(Settings(threads=1, max_pixels=1000)) as service:
-        reply = service.send(("a.mp4", film), to="/v1/recognise/video")
+        reply = service.send(("a.mp4", film), to="/v1/recognize/video")
         assert (reply.status, reply.json["received"]) == (413, "320x240")
     with running(Settings(threads=1, max_film_bytes=0)) as service:
-        reply = service.send(("a.mp4", film), to="/v1/recognise/video")
-        assert (reply.status, reply.json["received"]) == (403, "a film, and films are turned off here")
+        reply = service.send(("a.mp4", film), to="/v1/recognize/video")
+        assert (reply.status, reply.json["received"]) == (403, "a video; videos are turned off")
 
 
 # What it leaves behind
@@ -571,7 +742,7 @@ def test_nothing_is_written(service: Running, film: bytes, tmp_path: Path) -> No
         with pytest.raises(OSError, match="too large"):
             (tmp_path / "file").write_bytes(b"x")
         replies = [service.send(("large.bmp", large)), service.send_raw(large)]
-        replies.append(service.send(("film.mp4", film), to="/v1/recognise/video"))
+        replies.append(service.send(("film.mp4", film), to="/v1/recognize/video"))
     assert [reply.status for reply in replies] == [200, 200, 200]
     assert replies[2].lines[-1] == {"done": True, "frames": 6, "error": None}
 
@@ -579,19 +750,23 @@ def test_nothing_is_written(service: Running, film: bytes, tmp_path: Path) -> No
 def test_the_document_tells_the_routes(service: Running) -> None:
     document = service.get("/openapi.json").json
     assert set(document["paths"]) == {
-        "/v1/recognise", "/v1/recognise/video", "/v1/model", "/health/live", "/health/ready", "/metrics",
+        "/v1/recognize", "/v1/recognize/video", "/v1/model", "/health/live", "/health/ready", "/metrics",
     }  # fmt: skip
-    recognise = document["paths"]["/v1/recognise"]["post"]
+    recognise = document["paths"]["/v1/recognize"]["post"]
     assert {"multipart/form-data", "image/jpeg", "application/octet-stream"} <= set(
         recognise["requestBody"]["content"]
     )
     assert {one["name"] for one in recognise["parameters"]} == {
         "max_faces",
+        "label_set",
         "taxonomy",
         "labels",
         "min_confidence",
+        "min_detection_confidence",
         "explain",
     }
+    (label_set,) = [one for one in recognise["parameters"] if one["name"] == "label_set"]
+    assert label_set["schema"]["enum"] == ["fer2013", "ferplus"]
     assert list(recognise["responses"]["415"]["content"]) == ["application/problem+json"]
     used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert used <= set(document["components"]["schemas"])

@@ -59,7 +59,7 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
     with running(settings, around=around) as service:
         for path in ("/v1/model", "/metrics", "/v1/", "/V1/model", "//v1/model", "/v1//model", "/other"):
             assert service.get(PLACE + path).status == 401, path
-        assert service.ask("POST", PLACE + "/v1/recognise", portrait()).status == 401
+        assert service.ask("POST", PLACE + "/v1/recognize", portrait()).status == 401
         for path in ("/v1/model", "/metrics", "/health/ready", "/openapi.json", "/", "/page/icon.svg"):
             assert service.get(PLACE + path, **KEY).status == 200, path
         assert service.get(PLACE + "/health/live").status == service.get(PLACE + "/").status == 200
@@ -68,11 +68,11 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
         def post(path: str, body: bytes) -> int:
             return service.ask("POST", PLACE + path, body, {"Content-Type": "image/jpeg", **KEY}).status
 
-        assert post("/v1/recognise", portrait()) == 200
-        assert post("/v1/recognise", bytes(200_000)) == 413
-        assert post("/v1/recognise/video", b"no film") == 415
+        assert post("/v1/recognize", portrait()) == 200
+        assert post("/v1/recognize", bytes(200_000)) == 413
+        assert post("/v1/recognize/video", b"no film") == 415
         counted = service.get(PLACE + "/metrics", **KEY).body.decode()
-        assert 'mien_requests_total{route="/v1/recognise",status="200"} 1.0' in counted
+        assert 'mien_requests_total{route="/v1/recognize",status="200"} 1.0' in counted
         assert 'mien_requests_total{route="/page",status="200"} 2.0' in counted
 
 
@@ -104,12 +104,12 @@ def test_no_bytes_of_a_form_reach_a_log(
     caplog.set_level(logging.DEBUG, "python_multipart")
     with running(Settings(threads=1), around=around) as service:
         for body in bodies:
-            reply = service.ask("POST", place + "/v1/recognise", body, {"Content-Type": FORM})
+            reply = service.ask("POST", place + "/v1/recognize", body, {"Content-Type": FORM})
             assert (reply.status, reply.json["received"]) == (422, "one that cannot be read"), body
     assert not [one for one in caplog.records if "multipart" in one.name or "Expected" in one.getMessage()]
     said = [line for line in capfd.readouterr().err.splitlines() if line]
     assert len(said) == len(bodies)
-    assert all(re.search(r"INFO POST /v1/recognise 422 \d+ ms \d+ bytes \(form\)$", line) for line in said)
+    assert all(re.search(r"INFO POST /v1/recognize 422 \d+ ms \d+ bytes \(form\)$", line) for line in said)
 
 
 def test_what_leads_nowhere_needs_the_key_too() -> None:
@@ -148,9 +148,9 @@ def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
             for path in ("/", "/v1/model", "/nothing", "/page/app.js"):
                 assert service.get(path, Host=host).status == 421, host
         reply = service.ask(
-            "POST", "/v1/recognise", portrait(), {"Host": "evil.example", "Content-Type": "image/jpeg"}
+            "POST", "/v1/recognize", portrait(), {"Host": "evil.example", "Content-Type": "image/jpeg"}
         )
-        assert (reply.status, reply.json["received"]) == (421, "one for 'evil.example'")
+        assert (reply.status, reply.json["received"]) == (421, "a request for 'evil.example'")
         check_problem(reply)
         assert service.get("/health/ready", Host="10.0.0.7:8000").status == 200
         assert service.metric('mien_refusals_total{reason="host"}') == 4 * len(STRANGE) + 1
@@ -189,7 +189,7 @@ def test_what_pages_of_other_origins_send_is_refused(status: int, origin: str, m
         names = ()
     headers = {"Host": "mien.example", "Origin": origin, "Content-Type": "image/jpeg", **more}
     with running(Settings(threads=1, allow_host=names or None)) as service:
-        reply = service.ask("POST", "/v1/recognise", portrait(), headers)
+        reply = service.ask("POST", "/v1/recognize", portrait(), headers)
         assert reply.status == status, reply.body
         assert service.get("/v1/model", Host="mien.example", Origin="http://evil.example").status == 200
         if status == 403:
@@ -212,11 +212,11 @@ def test_what_is_not_local(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["", "http://mien.example", "mien.example:8000", "a/b", "*", "[::1]"])
 def test_hosts_are_checked(host: str) -> None:
-    with pytest.raises(ValueError, match="Expected a host as callers name it"):
+    with pytest.raises(ValueError, match=r"Expected a host name such as mien\.example\.org"):
         Settings(allow_host=(host,))
 
 
-PATHS = st.lists(st.sampled_from(["/", "a", "v1", "//", "", "/v1/recognise"]), max_size=4).map("".join)
+PATHS = st.lists(st.sampled_from(["/", "a", "v1", "//", "", "/v1/recognize"]), max_size=4).map("".join)
 
 
 @given(PATHS, PATHS)

@@ -107,11 +107,12 @@ def test_a_setting_at_fault_is_told(
     assert "Expected a queue of at least max_pictures (16) places, got 2." in refused(capsys, "--queue", "2")
     monkeypatch.setenv("MIEN_API_KEY", "short")
     assert "API key of at least 8" in refused(capsys)
-    for key in ("\n", "long enough\x01 it is"):
-        monkeypatch.setenv("MIEN_API_KEY", key)
-        assert "API key of at least 8" in refused(capsys)
+    monkeypatch.setenv("MIEN_API_KEY", "long enough\x01 it is")
+    assert "API key of at least 8" in refused(capsys)
     monkeypatch.delenv("MIEN_API_KEY")
-    assert "Expected threads from 0 to 256, got 100000000. Take 0" in refused(
+    assert "API key of at least 8" in refused(capsys, "--api-key", "")
+    assert "Expected a host name such as" in refused(capsys, "--allow-host", "")
+    assert "Expected threads to be a whole number, from 0 to 256, got 100000000." in refused(
         capsys, "--threads", "100000000"
     )
 
@@ -145,6 +146,30 @@ def test_a_number_that_is_none_is_told_in_a_sentence(
     assert refused(capsys) == told
 
 
+@pytest.mark.parametrize("value", ["", " ", "\n"])
+@pytest.mark.parametrize("name", ["API_KEY", "ALLOW_HOST", "MAX_BYTES", "PORT", "HOST", "MODEL", "DEADLINE"])
+def test_an_empty_variable_is_not_taken_for_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """As `MIEN_API_KEY=$SECRET` leaves it where SECRET is not set: the service must not open without a key."""
+    monkeypatch.setenv(f"MIEN_{name}", value)
+    said = refused(capsys, "--port", "0") if name != "PORT" else refused(capsys)
+    if value and name in {"MAX_BYTES", "PORT", "DEADLINE"}:
+        assert f"(or MIEN_{name}) as a" in said
+    else:
+        assert said == f"mien: MIEN_{name} is set but empty. Give it a value, or unset it for the default.\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("APIKEY", "API_KEY"), ("ALLOWED_HOSTS", "ALLOW_HOST"), ("MAX_BYTE", "MAX_BYTES")]
+)
+def test_a_misspelled_variable_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
+) -> None:
+    monkeypatch.setenv(f"MIEN_{wrong}", "12345678")
+    assert f"Unknown variable MIEN_{wrong}. Did you mean MIEN_{right}?" in refused(capsys, "--port", "0")
+
+
 HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "site-packages/av/")
 
 
@@ -160,22 +185,22 @@ def test_start_log_and_end() -> None:
         assert service.get("/v1/model", **key).json["limits"]["max_bytes"] == 300_000
         reply = service.ask(
             "POST",
-            "/v1/recognise?max_faces=3",
+            "/v1/recognize?max_faces=3",
             portrait(),
             {"Content-Type": "image/jpeg", **key, "User-Agent": "private agent"},
         )
         assert reply.status == 200
         assert service.get("/secret-place", **key).status == 404
-        reply = service.ask("POST", "/v1/recognise", b"garbage", {"Content-Type": FORM, **key})
+        reply = service.ask("POST", "/v1/recognize", b"garbage", {"Content-Type": FORM, **key})
         assert reply.status == 422
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(20) == 0
     said = "".join(service.said)
-    assert re.search(rf"POST /v1/recognise 200 \d+ ms {len(portrait()):,} bytes 1 picture, 1 face\n", said)
+    assert re.search(rf"POST /v1/recognize 200 \d+ ms {len(portrait()):,} bytes 1 image, 1 face\n", said)
     assert re.search(r"GET other 404 \d+ ms \(address\)\n", said)
     for private in ("secret", "max_faces", "agent", "127.0.0.1:" + "x", "health"):
         assert private not in said.replace("--", "")
-    assert re.search(r"POST /v1/recognise 422 \d+ ms 7 bytes \(form\)\n", said)
+    assert re.search(r"POST /v1/recognize 422 \d+ ms 7 bytes \(form\)\n", said)
     assert all(re.match(r"\d{4}-\d\d-\d\d \S+ INFO (GET|POST) ", line) for line in service.said[1:])
     assert "Warning" not in said
 
@@ -197,13 +222,13 @@ def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> N
             writer.write(np.full((240, 320, 3), i % 256, np.uint8))
     film = (tmp_path / "film.mp4").read_bytes()
     with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
-        asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognise/video")
+        asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognize/video")
         wait_until(lambda: service.metric("mien_frames_total"))
         service.process.send_signal(signal.SIGTERM)
         *rows, end = asked.result(20).lines
         assert service.process.wait(20) == 0
     assert (end["done"], end["frames"]) == (True, len(rows))
-    assert "got an order to stop the service" in end["error"]
+    assert "The service is shutting down" in end["error"]
     assert not [line for line in service.said if "Traceback" in line or "Error" in line]
 
 
@@ -218,7 +243,7 @@ def test_it_goes_by_the_names_that_it_is_given() -> None:
 
 def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None:
     """As in the container."""
-    variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost", "MIEN_API_KEY": ""}  # noqa: S104
+    variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost"}  # noqa: S104
     with serving("--threads", "1", **variables) as service:
         for host, status in [("localhost:8000", 200), ("127.0.0.1", 200), ("evil.example", 421)]:
             assert service.get("/v1/model", Host=host).status == status

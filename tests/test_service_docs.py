@@ -36,7 +36,7 @@ def service() -> Iterator[Running]:
 def test_examples_work(service: Running, tmp_path: Path, line: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(portrait())
     (tmp_path / "other.png").write_bytes(portrait("PNG"))
-    with VideoWriter(tmp_path / "film.mp4", 10, (64, 48)) as writer:
+    with VideoWriter(tmp_path / "video.mp4", 10, (64, 48)) as writer:
         for _ in range(6):
             writer.write(np.zeros((48, 64, 3), np.uint8))
     command = line.replace("127.0.0.1:8000", f"127.0.0.1:{service.port}").replace(
@@ -104,8 +104,8 @@ def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Run
     "sent",
     [
         b"garbage\r\n\r\n",
-        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
-        b"POST /v1/recognise HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
+        b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nField\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nPadding: " + b"x" * 70_000,
     ],

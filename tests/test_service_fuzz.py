@@ -188,7 +188,7 @@ def mutants(seed: int) -> Iterator[Mutant]:
             body, kind = form(*parts, name="video" if is_film else "image"), FORM
             if r.random() < 0.3:
                 body = r.choice(CHANGES)(body, r)
-        path = "/v1/recognise/video" if is_film else "/v1/recognise"
+        path = "/v1/recognize/video" if is_film else "/v1/recognize"
         yield Mutant(f"{path}?{r.choice(OPTIONS)}", body, kind)
 
 

@@ -17,8 +17,8 @@ from tests.test_service import png_bomb
 pytestmark = pytest.mark.slow
 
 ROUTES = {
-    "/v1/recognise": "post",
-    "/v1/recognise/video": "post",
+    "/v1/recognize": "post",
+    "/v1/recognize/video": "post",
     "/v1/model": "get",
     "/health/live": "get",
     "/health/ready": "get",
@@ -69,7 +69,7 @@ def test_answers_are_as_the_document_says(service: Running, schemathesis: Any, p
 
     check()
     assert all(status < 500 for status in statuses)
-    if path == "/v1/recognise" and mode == "positive":
+    if path == "/v1/recognize" and mode == "positive":
         assert {200, 415, 422} <= statuses
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from difflib import get_close_matches
+from inspect import signature
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +14,7 @@ from mien.cli.screen import err
 from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
+_TYPO = 0.87  # likeness of two names from which one is taken for a misspelling of the other
 
 
 def _number(
@@ -39,7 +43,7 @@ def _number(
             number = None
         if number is None or (kind is int and not least <= number <= (number if most is None else most)):
             raise MienError(
-                f"Expected --{name} (or {variable}) as {wanted}, got {str(text)!r}. "
+                f"Expected --{name} (or {variable}) as {wanted}, got {str(text)[:80]!r}. "
                 "Change it, or leave it out for its default."
             )
         return number
@@ -56,39 +60,45 @@ def serve(
         ),
     ] = "default",
     host: Annotated[
-        str, typer.Option(envvar="MIEN_HOST", help="Where to listen; 0.0.0.0 lets the network in.")
+        str,
+        typer.Option(
+            envvar="MIEN_HOST", help="Address to listen on; 0.0.0.0 accepts connections from the network."
+        ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, _number("port", "Where to listen; 0 takes any free port.", least=0, most=65535)
+        int, _number("port", "Port to listen on; 0 takes any free port.", least=0, most=65535)
     ] = 8000,
-    workers: Annotated[int, _number("workers", "Processes; each has the model and these limits.")] = 1,
-    threads: Annotated[int, _number("threads", "Pictures worked on at once; 0 for one a core.", least=0)] = 0,
-    max_bytes: Annotated[int, _number("max-bytes", "Bytes of a request with pictures.")] = 20 * _MEGABYTE,
+    workers: Annotated[
+        int, _number("workers", "Number of processes; each loads the model and has these limits.")
+    ] = 1,
+    threads: Annotated[int, _number("threads", "Images processed at once; 0 for one per core.", least=0)] = 0,
+    max_bytes: Annotated[int, _number("max-bytes", "Maximum size of a request with images, in bytes.")] = 20
+    * _MEGABYTE,
     max_pixels: Annotated[
-        int, _number("max-pixels", "Pixels of a picture, or of a frame of a film.")
+        int, _number("max-pixels", "Maximum size of an image or video frame, in pixels.")
     ] = 50_000_000,
-    max_pictures: Annotated[int, _number("max-pictures", "Pictures of a request.")] = 16,
-    queue: Annotated[int, _number("queue", "Pictures in the house; past these: 503.")] = 64,
+    max_pictures: Annotated[int, _number("max-pictures", "Maximum images per request.")] = 16,
+    queue: Annotated[int, _number("queue", "Maximum images in flight; further requests get 503.")] = 64,
     held_bytes: Annotated[
-        int, _number("held-bytes", "Bytes of all requests in the house; past these: 503.")
+        int, _number("held-bytes", "Maximum bytes of all requests in flight; further requests get 503.")
     ] = 256 * _MEGABYTE,
     deadline: Annotated[
-        float, _number("deadline", "Seconds for a request; past these: 408 or 504.", kind=float)
+        float, _number("deadline", "Seconds for a request; slower ones get 408 or 504.", kind=float)
     ] = 30.0,
     max_film_bytes: Annotated[
-        int, _number("max-film-bytes", "Bytes of a film; 0 turns films off.", least=0)
+        int, _number("max-film-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
     ] = 100 * _MEGABYTE,
-    max_film_frames: Annotated[
-        int, _number("max-film-frames", "Frames of a film that are looked at.")
-    ] = 9000,
+    max_film_frames: Annotated[int, _number("max-film-frames", "Maximum frames processed per video.")] = 9000,
     film_deadline: Annotated[
-        float, _number("film-deadline", "Seconds of work on a film.", kind=float)
+        float, _number("film-deadline", "Maximum seconds of work per video.", kind=float)
     ] = 600.0,
-    films: Annotated[int, _number("films", "Films worked on at once.")] = 1,
+    films: Annotated[int, _number("films", "Videos processed at once.")] = 1,
     api_key: Annotated[
         str | None,
         typer.Option(
-            envvar="MIEN_API_KEY", help="What callers must know. Better set as a variable.", show_envvar=True
+            envvar="MIEN_API_KEY",
+            help="API key that callers must send. Better set as a variable.",
+            show_envvar=True,
         ),
     ] = None,
     allow_host: Annotated[
@@ -96,22 +106,40 @@ def serve(
         typer.Option(
             envvar="MIEN_ALLOW_HOST",
             metavar="NAME",
-            help="A name to ask for besides localhost; repeat it for more. Needed behind a proxy that passes names on.",
+            help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
         ),
     ] = None,
 ) -> None:
-    """Start the page and the HTTP API on this machine.
+    """Start the web page and the HTTP API on this machine.
 
-    Pictures are worked on in memory and forgotten; nothing is written, nothing is sent elsewhere. Each option is also
-    a variable of the environment: --max-bytes is MIEN_MAX_BYTES.
+    Images and videos are processed in memory and not stored; nothing is sent elsewhere.
+
+    Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
     """
+    _check_variables()
     options = {
         "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
         "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
         "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
-        "films": films, "api_key": api_key or None, "allow_host": allow_host,
+        "films": films, "api_key": api_key, "allow_host": allow_host,
     }  # fmt: skip
     _serve(host, port, workers, options)
+
+
+def _check_variables() -> None:
+    """Refuse variables that are set and would be passed over: empty ones, and misspelled ones.
+
+    Raises:
+        DataError: there is one. An empty key or host list, as an unset secret leaves it, would open the service.
+    """
+    known = [f"MIEN_{name.upper()}" for name in signature(serve).parameters]
+    for name in known:
+        if not os.environ.get(name, "set").strip():
+            raise DataError(f"{name} is set but empty. Give it a value, or unset it for the default.")
+    others = [name for name in os.environ if name.startswith("MIEN_") and name not in known]
+    for name in others:
+        if close := get_close_matches(name, known, n=1, cutoff=_TYPO):
+            raise DataError(f"Unknown variable {name[:80]}. Did you mean {close[0]}? Rename or unset it.")
 
 
 def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
@@ -133,7 +161,7 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
         err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Ctrl-C ends it.")
         if not local and settings.api_key is None:
             err.print(
-                "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to ask for a key."
+                "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to require a key."
             )
         server.serve(config, listener)
 

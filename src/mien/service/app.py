@@ -19,7 +19,8 @@ from mien.service.engine import Engine
 from mien.service.files import PageFile, PageFiles
 from mien.service.films import Films
 from mien.service.house import House
-from mien.service.limits import FILMS, Limits
+from mien.service.kinds import RECOGNIZE_VIDEO
+from mien.service.limits import ROUTES, Limits
 from mien.service.metrics import Metrics
 from mien.service.observing import Observing
 from mien.service.openapi import Service
@@ -38,7 +39,7 @@ PAGE = Path(__file__).with_name("page")
 
 @dataclass(eq=False)
 class Parts:
-    """What the routes work with; `ready` while pictures are taken."""
+    """What the routes work with; `ready` while requests are accepted."""
 
     settings: Settings
     metrics: Metrics
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     parts = Parts(settings, metrics, engine, Films(engine, settings, metrics))
     app = Service(
         title="mien",
-        summary="Faces in pictures and the expressions they show, which are not what people feel.",
+        summary="Faces in images and videos and the expressions they show, which are not what people feel.",
         version=mien.__version__,
         lifespan=_lifespan,
         docs_url=None,  # its scripts would come from another machine
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.parts = parts
+    app.label_sets = tuple(engine.taxonomies)
     app.include_router(router)
     app.add_api_route("/page/index.html", _to_page, include_in_schema=False, response_model=None)
     app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
@@ -111,10 +113,12 @@ async def _to_page(request: Request) -> Response:
 async def _tell(request: Request, error: Exception) -> Response:
     """A refusal, the router's or the validation's included, as a problem."""
     if isinstance(error, RequestValidationError):
-        known = FilmOptions if route_path(request.scope) == FILMS else Options
+        is_video = ROUTES.get(route_path(request.scope)) == RECOGNIZE_VIDEO
+        known = FilmOptions if is_video else Options
         error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
-        error = from_http(error, request.method)
+        path = request.scope["path"]
+        error = from_http(error, request.method, path, list(request.app.openapi()["paths"]))
     assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
     request.state.reason = error.reason
     return problem_response(error)

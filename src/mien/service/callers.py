@@ -62,9 +62,10 @@ def check_caller(scope: Scope, settings: Settings) -> None:
     if settings.api_key is not None and not _knows(headers, settings.api_key):
         raise Refusal(
             401,
-            expected="the service's API key",
-            received="none, or another one",
-            remedy="Send it as the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
+            "This service requires an API key.",
+            expected="the API key of the service",
+            received="no key, or a different one",
+            remedy="Send it in the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
             reason="key",
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -79,9 +80,10 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
         if not is_local(name) and name not in allowed:
             raise Refusal(
                 421,
-                expected="a request for localhost, or for a host that this service goes by",
-                received=f"one for {shown(host)}",
-                remedy="Ask for localhost, or start the service with --allow-host NAME.",
+                f"This service does not answer for the host {shown(host)}.",
+                expected="a request for localhost or for a host given with --allow-host",
+                received=f"a request for {shown(host)}",
+                remedy="Use localhost, or start the service with --allow-host NAME.",
                 reason="host",
             )
 
@@ -116,8 +118,9 @@ def _knows(headers: Headers, key: str) -> bool:
 def _other_site() -> Refusal:
     return Refusal(
         403,
+        "Requests from pages of other sites are refused.",
         expected="a request from this service's own page or from a program",
-        received="one from a page of another site",
-        remedy="Ask your own server to ask this service.",
+        received="a request from a page of another site",
+        remedy="Send the request from your own server instead of from the browser.",
         reason="other site",
     )

@@ -1,4 +1,4 @@
-"""`Engine`: what recognises, for many callers at once: a pool of threads over one detector and one network."""
+"""`Engine`: recognition for many callers at once: a pool of threads over one detector and one network."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.pictures import PictureResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
-from mien.service.problems import Refusal, from_error
-from mien.service.uploads import PICTURES, Upload, expect_kind
+from mien.service.kinds import RECOGNIZE_VIDEO, expect_image, is_animated
+from mien.service.problems import Refusal, from_error, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,10 +28,19 @@ if TYPE_CHECKING:
     from mien.recognition.faces import Face
     from mien.service.schemas import Options
     from mien.service.settings import Settings
+    from mien.service.uploads import Upload
 
 
 _LARGE = 12_500_000
 """Pixels; what a phone's usual camera takes is below."""
+
+UNCERTAIN = "uncertain"
+"""The label of a face whose score is under `min_confidence`."""
+
+FIRST_FRAME = (
+    "The image is animated; only its first frame was processed. "
+    f"For all frames convert it to MP4 and send it to {RECOGNIZE_VIDEO}."
+)
 
 
 @dataclass(frozen=True)
@@ -104,24 +113,28 @@ class Engine:
         Raises:
             Refusal: the model does not know the label set, or two are named.
         """
-        if options.taxonomy and options.labels and options.taxonomy != options.labels:
+        named = options.named_label_sets
+        if len(set(named.values())) > 1:
             raise Refusal(
                 422,
-                expected="one label set to answer in",
-                received=f"taxonomy={options.taxonomy} and labels={options.labels}",
-                remedy="Leave one of the two out; they mean the same.",
+                f"The options {' and '.join(named)} mean the same and differ.",
+                expected="one label set",
+                received=shown(named),
+                remedy="Give label_set only.",
                 reason="options",
             )
-        if options.label_set is not None and options.label_set not in self.taxonomies:
-            raise Refusal(
-                422,
-                expected=f"a label set that this model answers in ({', '.join(self.taxonomies)})",
-                received=options.label_set,
-                remedy="Leave it out, or start the service with a model that knows it.",
-                reason="options",
-            )
+        for name, value in named.items():
+            if value not in self.taxonomies:
+                raise Refusal(
+                    422,
+                    f"Unknown label set for this model: {shown(value)}.",
+                    expected=f"{name} to be one of {', '.join(self.taxonomies)}",
+                    received=shown(value),
+                    remedy=f"Use one of {', '.join(self.taxonomies)}, or omit {name}.",
+                    reason="options",
+                )
 
-    async def recognise(self, upload: Upload, options: Options) -> Answer:
+    async def recognize(self, upload: Upload, options: Options) -> Answer:
         """One picture, on a thread of the pool; given up if it has not begun when the caller is cancelled."""
         try:
             return await asyncio.wrap_future(self._pool.submit(self._recognise, upload, options, _LARGE))
@@ -131,9 +144,13 @@ class Engine:
 
     def find(self, pictures: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
         """The faces of decoded pictures, RGB uint8 (h, w, 3), on the calling thread."""
-        recognizer = self._recognizers[options.label_set or self.card.taxonomy]
+        recognizer = self._recognizers[options.chosen_label_set or self.card.taxonomy]
         found = [
-            [face for face in recognizer.detector.detect(one) if face.confidence >= options.min_confidence]
+            [
+                face
+                for face in recognizer.detector.detect(one)
+                if face.confidence >= options.min_detection_confidence
+            ]
             for one in pictures
         ]
         return recognizer.name_expressions(pictures, [faces[: options.max_faces] for faces in found])
@@ -147,27 +164,30 @@ class Engine:
             Refusal: the model gives none.
         """
         try:
-            maps = self._explainers[options.label_set or self.card.taxonomy].explain(picture, faces)
+            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(picture, faces)
         except ModelError as error:
             raise Refusal(
                 422,
+                "This model gives no heat maps.",
                 expected="a model that gives heat maps",
                 received="one whose network does not end in global average pooling",
-                remedy="Leave explain out, or start the service with another model.",
+                remedy="Omit explain, or start the service with another model.",
                 reason="options",
             ) from error
         return [heat.to_dict() for heat in maps]
 
     def _recognise(self, upload: Upload, options: Options, most: int) -> Answer:
         try:
-            expect_kind(upload.data, PICTURES, "a picture")
+            expect_image(upload.data)
             picture = self._decode(upload.data, min(most, self._max_pixels))
             (faces,) = self.find([picture], options)
             heat = self.explain(picture, faces, options) if options.explain else []
         except Refusal as refusal:
             return Answer(PictureResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
         data = PictureResult(upload.name, faces, picture).to_dict()
-        data["faces"] = with_heat(data["faces"], heat)
+        data["faces"] = face_rows(faces, heat, options)
+        if is_animated(upload.data):
+            data["note"] = FIRST_FRAME
         return Answer(data)
 
     def _decode(self, data: bytes, most: int) -> NDArray[np.uint8]:
@@ -176,11 +196,21 @@ class Engine:
         except TooLargeError as error:
             if most < self._max_pixels:
                 raise _LargeError from error
-            raise from_error(error, 413, "too many pixels", remedy="Make it smaller.") from error
+            raise from_error(error, 413, "too many pixels", remedy="Scale the image down.") from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
 
 
-def with_heat(faces: Sequence[dict[str, Any]], heat: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Faces as data, each with its heat map if there are any."""
-    return [{**face, "heat": one} for face, one in zip(faces, heat, strict=True)] if heat else list(faces)
+def face_rows(
+    faces: Sequence[Face], heat: Sequence[dict[str, Any]], options: Options
+) -> list[dict[str, Any]]:
+    """Faces as data, each with its heat map if there are any.
+
+    A face with a score under `min_confidence` is labeled `uncertain`; its probabilities and score stay. That is done
+    here and not before, so that smoothing and heat maps see what the model answered.
+    """
+    rows = [face.to_dict() for face in faces]
+    for row in rows:
+        if row["score"] < options.min_confidence:
+            row["label"] = UNCERTAIN
+    return [{**row, "heat": one} for row, one in zip(rows, heat, strict=True)] if heat else rows

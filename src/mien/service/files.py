@@ -49,9 +49,9 @@ class PageFile(FileResponse):
                 headers = Headers(raw=message["headers"])
                 raise Refusal(
                     message["status"],
-                    expected="a range of bytes that the file has",
+                    expected="a byte range within the file",
                     received=shown(Headers(scope=scope).get("range", "")),
-                    remedy="Leave the header Range out.",
+                    remedy="Omit the Range header.",
                     reason="range",
                     headers={k: v for k, v in headers.items() if k == "content-range"},
                 )

@@ -1,4 +1,4 @@
-"""Films, frame by frame, as lines of JSON while they are worked on."""
+"""Videos, frame by frame, as lines of JSON while they are processed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from starlette.responses import StreamingResponse
 
 from mien.errors import DataError, MienError
 from mien.recognition.video import read_frames, watch
-from mien.service.engine import with_heat
+from mien.service.engine import face_rows
+from mien.service.kinds import expect_video
 from mien.service.problems import Refusal, counted, from_error
-from mien.service.uploads import FILMS, Upload, expect_kind
+from mien.service.schemas import finite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mien.service.metrics import Metrics
     from mien.service.schemas import FilmOptions
     from mien.service.settings import Settings
+    from mien.service.uploads import Upload
 
 _CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
 
@@ -56,7 +58,7 @@ class Films:
         Raises:
             Refusal: it is no film, or too many are worked on.
         """
-        expect_kind(upload.data, FILMS, "a film")
+        expect_video(upload.data)
         if not self._free.acquire(blocking=False):
             raise _busy(self._settings.films)
         film = Film(self._engine, self._settings, options, self._metrics, self._free.release)
@@ -139,7 +141,7 @@ class Film:
                 413,
                 expected=f"frames of at most {most / 1e6:g} million pixels",
                 received=f"{info.width}x{info.height}",
-                remedy="Make it smaller.",
+                remedy="Scale the video down.",
                 reason="too many pixels",
             )
         self._first = _first(self._frames)
@@ -176,9 +178,8 @@ class Film:
         return self._engine.find(images, self._options)
 
     def _row(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any]:
-        found = [face.to_dict() for face in faces]
-        if self._options.explain:
-            found = with_heat(found, self._engine.explain(frame.image, faces, self._options))
+        heat = self._engine.explain(frame.image, faces, self._options) if self._options.explain else []
+        found = face_rows(faces, heat, self._options)
         height, width = frame.image.shape[:2]
         return {
             "frame": frame.index,
@@ -193,10 +194,10 @@ class Film:
         settings = self._settings
         if count >= settings.max_film_frames:
             most = counted(settings.max_film_frames, "frame")
-            return f"Expected a film of up to {most} to look at; the rest was left out."
+            return f"Only the first {most} were processed; the service processes at most {most} per video."
         if seconds > settings.film_deadline:
             most = counted(settings.film_deadline, "second")
-            return f"Expected a film of up to {most} of work; the rest was left out."
+            return f"Processing stopped after {most}; the rest of the video was left out."
         return ""
 
 
@@ -236,7 +237,7 @@ class FilmAnswer(StreamingResponse):
 
 def _first(frames: Frames) -> Frame:
     """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
-    received = "none that can be decoded"
+    received = "a video without any"
     try:
         if (frame := next(frames, None)) is not None:
             return frame
@@ -244,23 +245,24 @@ def _first(frames: Frames) -> Frame:
         received = from_error(error, 422, "damaged").received
     raise Refusal(
         422,
-        expected="a film with pictures",
+        expected="a video with frames that can be decoded",
         received=received,
-        remedy="Save it as H.264 (ffmpeg -i in -c:v libx264 out.mp4).",
+        remedy="Convert it to H.264 (ffmpeg -i IN -c:v libx264 OUT.mp4).",
         reason="damaged",
     )
 
 
 def _line(row: dict[str, Any]) -> bytes:
-    return json.dumps(row, allow_nan=False).encode() + b"\n"
+    return json.dumps(finite(row), allow_nan=False).encode() + b"\n"
 
 
 def _busy(films: int) -> Refusal:
     return Refusal(
         503,
-        expected=f"at most {counted(films, 'film')} to be worked on at once",
+        "The service is busy with other videos.",
+        expected=f"at most {counted(films, 'video')} in progress",
         received="one more",
-        remedy="Try again in some seconds.",
+        remedy="Retry in a few seconds.",
         reason="queue",
         headers={"Retry-After": "5"},
     )

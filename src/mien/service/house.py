@@ -1,11 +1,11 @@
-"""`House`: how much is in the service at once, and how much may be."""
+"""`House`: the capacity of the service: how many images and bytes are in flight, and how many may be."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mien.service.problems import Refusal
+from mien.service.problems import Refusal, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class House:
-    """How many pictures and bytes are in the service at once, and how many may be.
+    """How many images and bytes are in flight, and how many may be.
 
     Args:
         settings: the bounds.
@@ -28,10 +28,10 @@ class House:
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
-        """Take one place, for a request whose pictures are not counted yet; all is given back at the end.
+        """Take one place, for a request whose images are not counted yet; all is given back at the end.
 
         Raises:
-            Refusal: the house is full.
+            Refusal: the service is busy.
         """
         visit = Visit(self)
         visit.take_places(1)
@@ -41,16 +41,18 @@ class House:
             self._move(-visit.places, -visit.bytes)
 
     def admit(self, pictures: int, size: int) -> None:
-        """Let more pictures and bytes in.
+        """Let more images and bytes in.
 
         Raises:
             Refusal: there is no room for them.
         """
         settings = self._settings
         if self._pictures + pictures > settings.queue:
-            raise _busy(f"a free place among {settings.queue}", "a full queue", "queue")
+            raise _busy(f"at most {counted(settings.queue, 'image')} in flight", "a full queue", "queue")
         if self._bytes + size > settings.held_bytes:
-            raise _busy(f"room within {settings.held_bytes:,} bytes", "a full house", "memory")
+            raise _busy(
+                f"at most {settings.held_bytes:,} bytes of requests in flight", "more bytes", "memory"
+            )
         self._move(pictures, size)
 
     def _move(self, pictures: int, size: int) -> None:
@@ -61,7 +63,7 @@ class House:
 
 
 class Visit:
-    """What one request has taken of the house."""
+    """What one request has taken of the capacity."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -92,9 +94,10 @@ class Visit:
 def _busy(expected: str, received: str, reason: str) -> Refusal:
     return Refusal(
         503,
+        "The service is busy.",
         expected=expected,
         received=received,
-        remedy="Try again in a second.",
+        remedy="Retry in a second.",
         reason=reason,
         headers={"Retry-After": "1"},
     )

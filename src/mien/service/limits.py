@@ -1,4 +1,4 @@
-"""How much a caller may bring and how long it may stay; counted while it comes."""
+"""Size and time limits of requests; bytes are counted as they arrive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from mien.service.callers import check_caller, route_path
+from mien.service.kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.problems import Refusal, broken, counted, problem_response
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 HEADER = 16 << 10
 """Bytes that a request's header may have."""
 
-PICTURES, FILMS = "/v1/recognise", "/v1/recognise/video"
+ROUTES = {
+    RECOGNIZE: RECOGNIZE,
+    RECOGNIZE_VIDEO: RECOGNIZE_VIDEO,
+    "/v1/recognise": RECOGNIZE,
+    "/v1/recognise/video": RECOGNIZE_VIDEO,
+}
+"""The routes that take files, by every name under which they answer."""
+
 _PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
 
@@ -64,11 +72,11 @@ class Limits:
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         _check_header(scope)
         check_caller(scope, self._settings)
-        path = route_path(scope)
-        if scope["method"] != "POST" or path not in {PICTURES, FILMS}:
+        route = ROUTES.get(route_path(scope))
+        if scope["method"] != "POST" or route is None:
             await self._app(scope, receive, answer)
             return
-        is_film = path == FILMS
+        is_film = route == RECOGNIZE_VIDEO
         most = self._settings.max_film_bytes if is_film else self._settings.max_bytes
         if not most:
             raise _no_films()
@@ -137,7 +145,7 @@ class _Body:
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             if self._visit.bytes + size > self._most:
-                raise _too_large(self._most, "more")
+                raise _too_large(self._most, "more bytes")
             self._visit.take_bytes(size)
             self.whole = not message.get("more_body", False)
         return message
@@ -152,9 +160,10 @@ def _check_header(scope: Scope) -> None:
     if size > HEADER:
         raise Refusal(
             431,
+            f"The request header is larger than {HEADER:,} bytes.",
             expected=f"a header of at most {HEADER:,} bytes",
-            received=f"one of {size:,}",
-            remedy="Send fewer or shorter fields, or a shorter address.",
+            received=f"{size:,} bytes",
+            remedy="Send fewer or shorter header fields, or a shorter URL.",
             reason="header",
         )
 
@@ -163,15 +172,16 @@ def _check_declared(scope: Scope, most: int) -> None:
     """Refuse at once what says itself that it is too large."""
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared[:19]) > most:
-        raise _too_large(most, f"{int(declared[:19]):,}")
+        raise _too_large(most, f"{int(declared[:19]):,} bytes")
 
 
 def _too_large(most: int, got: str) -> Refusal:
     return Refusal(
         413,
+        f"The request is larger than {most:,} bytes.",
         expected=f"a request of at most {most:,} bytes",
         received=got,
-        remedy="Send less at once, or make the pictures smaller.",
+        remedy=f"Send fewer or smaller files per request; send videos to {RECOGNIZE_VIDEO}.",
         reason="too large",
     )
 
@@ -179,29 +189,34 @@ def _too_large(most: int, got: str) -> Refusal:
 def _no_films() -> Refusal:
     return Refusal(
         403,
-        expected="pictures",
-        received="a film, and films are turned off here",
-        remedy="Start the service with --max-film-bytes above 0.",
+        "This service does not accept videos.",
+        expected="an image",
+        received="a video; videos are turned off",
+        remedy="Start the service with --max-film-bytes above 0 to accept them.",
         reason="no films",
     )
 
 
 def _late(deadline: float) -> Refusal:
+    limit = counted(deadline, "second")
     return Refusal(
         504,
-        expected=f"an answer within {counted(deadline, 'second')}",
-        received="more to do than that",
-        remedy="Send fewer or smaller pictures at once, or try again when there is less to do.",
+        f"Processing took longer than {limit}.",
+        expected=f"an answer within {limit}",
+        received="work that takes longer",
+        remedy="Send fewer or smaller images per request, or retry later.",
         reason="deadline",
     )
 
 
 def _slow(deadline: float) -> Refusal:
+    limit = counted(deadline, "second")
     return Refusal(
         408,
-        expected=f"all of the request within {counted(deadline, 'second')}",
+        f"The request did not arrive within {limit}.",
+        expected=f"all of the request within {limit}",
         received="only a part of it",
-        remedy="Send it over a faster line, or send less at once.",
+        remedy="Use a faster connection, or send less at once.",
         reason="slow",
         headers={"Connection": "close"},
     )
@@ -210,9 +225,10 @@ def _slow(deadline: float) -> Refusal:
 def _ended() -> Refusal:
     return Refusal(
         503,
-        expected="to finish this",
-        received="an order to stop the service; what was not done by then is left out",
-        remedy="Send it again when the service is back.",
+        "The service is shutting down.",
+        expected="a running service",
+        received="one that is shutting down; unfinished work is left out",
+        remedy="Retry later.",
         reason="stopped",
         headers={"Retry-After": "5"},
     )

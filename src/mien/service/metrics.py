@@ -32,24 +32,26 @@ class Metrics:
         self.requests = Counter("mien_requests", "Requests answered.", ["route", "status"], registry=own)
         self.seconds = Histogram(
             "mien_request_seconds",
-            "From the first byte to the last.",
+            "Seconds from the first byte of a request to the last of its answer.",
             ["route"],
             registry=own,
             buckets=_SECONDS,
         )
-        self.refusals = Counter("mien_refusals", "Requests not served, by reason.", ["reason"], registry=own)
-        self.pictures = Counter("mien_pictures", "Pictures recognised.", registry=own)
-        self.frames = Counter("mien_frames", "Frames of films recognised.", registry=own)
-        self.faces = Counter("mien_faces", "Faces found in them.", registry=own)
+        self.refusals = Counter(
+            "mien_refusals", "Requests and images refused, by reason.", ["reason"], registry=own
+        )
+        self.pictures = Counter("mien_pictures", "Images processed.", registry=own)
+        self.frames = Counter("mien_frames", "Video frames processed.", registry=own)
+        self.faces = Counter("mien_faces", "Faces found in images and frames.", registry=own)
         self.batches = Histogram(
-            "mien_batch_faces", "Faces in one call of the network.", registry=own, buckets=_SIZES
+            "mien_batch_faces", "Faces per call of the network.", registry=own, buckets=_SIZES
         )
         self.queue = Gauge(
-            "mien_queue", "Pictures in the house: received, waiting or worked on.", registry=own,
+            "mien_queue", "Images in flight: received, waiting or being processed.", registry=own,
             multiprocess_mode="livesum",
         )  # fmt: skip
         self.held = Gauge(
-            "mien_held_bytes", "Bytes of requests in the house.", registry=own, multiprocess_mode="livesum"
+            "mien_held_bytes", "Bytes of requests in flight.", registry=own, multiprocess_mode="livesum"
         )
         if SHARED in os.environ:
             _forget_the_dead(Path(os.environ[SHARED]))

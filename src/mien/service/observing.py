@@ -1,6 +1,6 @@
 """Middleware around everything: security headers, one line of log a request, metrics.
 
-The log holds no query, no file name, no address of a caller and nothing of a picture.
+The log holds no query, no file name, no address of a caller and nothing of an image.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 
 from mien.service.callers import route_path
+from mien.service.limits import ROUTES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,8 +39,7 @@ _HEADERS = {
 }
 _ROUTES = frozenset(
     {
-        "/", "/v1/recognise", "/v1/recognise/video", "/v1/model", "/health/live", "/health/ready", "/metrics",
-        "/openapi.json",
+        "/", *ROUTES, "/v1/model", "/health/live", "/health/ready", "/metrics", "/openapi.json",
     }
 )  # fmt: skip
 _METHODS = frozenset(

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI makes of the routes, with problems and lines of films as they really are."""
+"""The OpenAPI document: what FastAPI makes of the routes, with problems and lines of videos as they really are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from mien.service.problems import MEDIA_TYPE
-from mien.service.schemas import FilmEnd, FilmRow, Health, Model, Problem, Recognised
+from mien.service.schemas import LABEL_SET_OPTIONS, FilmEnd, FilmRow, Health, Model, Problem, Recognised
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
@@ -20,6 +20,9 @@ _SECURITY = {
 class Service(FastAPI):
     """FastAPI with a document that also tells what the routes answer by themselves."""
 
+    label_sets: tuple[str, ...] = ()
+    """Names of the label sets that the model answers in."""
+
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
         if self.openapi_schema is None:
@@ -29,7 +32,7 @@ class Service(FastAPI):
             parts["securitySchemes"] = _SECURITY
             for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    _complete(path, operation)
+                    _complete(path, operation, self.label_sets)
         assert self.openapi_schema is not None  # noqa: S101 - it was just made
         return self.openapi_schema
 
@@ -42,11 +45,14 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
-    """Every error is a problem; what needs the key, where there is one, says so."""
+def _complete(path: str, operation: dict[str, Any], label_sets: tuple[str, ...]) -> None:
+    """Every error is a problem; what needs the key, where there is one, says so; options list their values."""
     problem = {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
     for status, response in operation["responses"].items():
         if int(status) >= 400 and not path.startswith("/health/"):
             response["content"] = {MEDIA_TYPE: problem}
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in LABEL_SET_OPTIONS:
+            parameter["schema"] = {"type": "string", "enum": list(label_sets)}
     if 401 in map(int, operation["responses"]):
         operation["security"] = [{}, {"bearer": []}, {"header": []}]

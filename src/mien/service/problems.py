@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
-# The house's own sentences: "name: expected this, got that. Do so."
+# Sentences of mien's errors: "name: expected this, got that. Do so."
 _SENTENCE = re.compile(
     r"(?:.*?: )?[Ee]xpected (?P<expected>.+?), got (?P<received>.+?)\.(?: (?P<remedy>.+))?", re.DOTALL
 )
-_LONGEST = 200  # characters of a caller's own that are said back
+_LONGEST = 80  # characters of a caller's own that are quoted
 
 
 class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
@@ -31,8 +32,9 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
 
     Args:
         status: the HTTP status.
-        expected: what should have come; completes "Expected ….".
-        received: what came; completes "got ….".
+        message: what went wrong, in one sentence; by default "Expected ..., got ....".
+        expected: what should have been sent.
+        received: what was sent.
         remedy: a sentence that says what to do.
         reason: a word for the metrics.
         headers: further headers of the answer.
@@ -41,6 +43,7 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
     def __init__(
         self,
         status: int,
+        message: str = "",
         *,
         expected: str,
         received: str,
@@ -48,7 +51,7 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
         reason: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(f"Expected {expected}, got {received}.")
+        super().__init__(message or f"Expected {expected}, got {received}.")
         self.status = status
         self.expected = expected
         self.received = received
@@ -58,7 +61,7 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
 
     @property
     def sentence(self) -> str:
-        """All of it as text."""
+        """The message and the remedy."""
         return f"{self} {self.remedy}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,21 +85,38 @@ def problem_response(refusal: Refusal) -> Response:
 
 
 def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") -> Refusal:
-    """One of mien's own errors as a refusal; its sentence is taken apart, its remedy replaced where one is given."""
+    """One of mien's own errors as a refusal: its fields where it has them, else its sentence taken apart.
+
+    Args:
+        error: what was raised.
+        status: the HTTP status.
+        reason: a word for the metrics.
+        remedy: said instead of the error's own.
+    """
+    fields = {name: getattr(error, name, None) or "" for name in ("expected", "received", "remedy")}
+    if fields["expected"] and fields["received"]:
+        return Refusal(
+            status,
+            expected=fields["expected"],
+            received=fields["received"],
+            remedy=remedy or fields["remedy"] or "Send another file.",
+            reason=reason,
+        )
     parts = _SENTENCE.fullmatch(str(error))
     if parts is None:
         return Refusal(
             status,
-            expected="a request that can be done",
+            str(error),
+            expected="a file that can be processed",
             received=str(error),
-            remedy="Change it.",
+            remedy=remedy or fields["remedy"] or "Send another file.",
             reason=reason,
         )
     return Refusal(
         status,
         expected=parts["expected"],
         received=parts["received"],
-        remedy=remedy or parts["remedy"] or "Try another.",
+        remedy=remedy or parts["remedy"] or "Send another file.",
         reason=reason,
     )
 
@@ -106,16 +126,11 @@ def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refu
     first = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the options"
     if first["type"] == "extra_forbidden":
-        return Refusal(
-            422,
-            expected=f"the options {', '.join(known)}",
-            received=shown(name),
-            remedy="Write it as one of these, or leave it out.",
-            reason="options",
-        )
+        return unknown_option(name, known)
     rule = str(first["msg"]).partition(",")[0].removeprefix("Input should be ")
     return Refusal(
         422,
+        f"Invalid value for the option {plain(name)}: expected {rule}, got {shown(first.get('input'))}.",
         expected=f"{name} to be {rule}",
         received=shown(first.get("input")),
         remedy="Change it, or leave it out for its default.",
@@ -123,21 +138,40 @@ def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refu
     )
 
 
-def from_http(error: HTTPException, method: str) -> Refusal:
-    """What the router refuses: no such place, no such method."""
+def unknown_option(name: str, known: Sequence[str]) -> Refusal:
+    """An option that there is not; the one that was probably meant is named."""
+    close = get_close_matches(name.lower(), known, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    return Refusal(
+        422,
+        f"Unknown option: {plain(name)}.",
+        expected=f"the options {', '.join(known)}",
+        received=shown(name),
+        remedy=f"{hint}The options are {', '.join(known)}.",
+        reason="options",
+    )
+
+
+def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]) -> Refusal:
+    """What the router refuses: no such endpoint, where these are known; no such method."""
     headers = dict(error.headers or {})
-    expected, received, remedy = "a request that can be done", str(error.detail), "Change it."
+    message = f"{plain(str(error.detail))}."
+    expected, received, remedy = "a request that can be served", plain(str(error.detail)), "Change it."
     if error.status_code == 404:
-        expected, received = "the address of something that is here", "one that leads nowhere"
-        remedy = "See /openapi.json for what is here."
+        message, received = f"No such endpoint: {plain(path)}.", plain(path)
+        close = get_close_matches(path.lower(), known, n=1, cutoff=0.8)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        expected, remedy = "an existing endpoint", f"{hint}See /openapi.json."
     elif error.status_code == 405:
         allowed = {name.strip() for name in headers.get("Allow", "").split(",")} - {""}
         allowed |= {"HEAD"} if "GET" in allowed else set()
         headers["Allow"] = ", ".join(sorted(allowed))
-        expected, received = f"the method {' or '.join(sorted(allowed))} at this address", shown(method)
-        remedy = "Send it so, or see /openapi.json for what is elsewhere."
+        message = f"Method {plain(method)} is not allowed for {plain(path)}."
+        expected, received = f"the method {' or '.join(sorted(allowed))}", plain(method)
+        remedy = f"Allowed: {headers['Allow']}. See /openapi.json."
     return Refusal(
         error.status_code,
+        message,
         expected=expected,
         received=received,
         remedy=remedy,
@@ -150,19 +184,27 @@ def broken() -> Refusal:
     """A fault of our own, told without its inside."""
     return Refusal(
         500,
-        expected="to do this",
-        received="a fault in the service",
-        remedy="It is in the service's log; try again, and report it if it stays.",
+        "Internal error of the service.",
+        expected="the request to be processed",
+        received="an internal error",
+        remedy="See the log of the service; try again, and report the error if it persists.",
         reason="fault",
     )
 
 
 def shown(value: object) -> str:
-    """What a caller sent, said back shortly and on one line."""
-    return repr(value)[:_LONGEST]
+    """What a caller sent, quoted on one line, at most 80 characters of it."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """The same without quotation marks, for names and paths."""
+    clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
 
 
 def counted(number: float, what: str) -> str:
-    """A number of things: 1 film, 2 films, 0.5 seconds."""
+    """A number of things: 1 video, 2 videos, 0.5 seconds."""
     text = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{text} {what}" if number == 1 else f"{text} {what}s"

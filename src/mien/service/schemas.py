@@ -1,50 +1,63 @@
-"""The API in types: what may be asked and what is answered; the OpenAPI document is made of these."""
+"""Requests and answers of the API as types; the OpenAPI document is made of these."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Field(ge=0, le=1)
 
+LABEL_SET_OPTIONS = ("label_set", "taxonomy", "labels")
+"""The options that name the label set; the first is the documented one."""
+
 
 class Options(BaseModel):
-    """How pictures are to be recognised."""
+    """Options of recognition."""
 
     model_config = ConfigDict(extra="forbid")
 
     max_faces: int | None = Field(
-        None, ge=1, description="Keep only so many faces of a picture, the largest."
+        None, ge=1, description="Maximum number of faces per image; the largest are kept."
     )
-    taxonomy: Literal["fer2013", "ferplus"] | None = Field(
-        None, description="The label set to answer in; the model's own by default."
-    )
-    labels: Literal["fer2013", "ferplus"] | None = Field(
-        None, description="Another name of taxonomy, that of the command's option."
-    )
+    label_set: str | None = Field(None, description="The label set to answer in; the model's own by default.")
+    taxonomy: str | None = Field(None, description="Alias of label_set.")
+    labels: str | None = Field(None, description="Alias of label_set, after the option of the command.")
     min_confidence: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Leave out faces of which the detector is less sure. It gives none under 0.3.",
+        description="Below this score the label of a face is `uncertain`; its probabilities and score are kept.",
+    )
+    min_detection_confidence: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Leave out faces with a lower detection confidence. The bundled detector gives none under 0.3.",
     )
     explain: bool = Field(False, description="Add a heat map to each face.")
 
     @property
-    def label_set(self) -> str | None:
-        """What to answer in, under either name."""
-        return self.taxonomy or self.labels
+    def chosen_label_set(self) -> str | None:
+        """The label set to answer in, under whichever name."""
+        return next(iter(self.named_label_sets.values()), None)
+
+    @property
+    def named_label_sets(self) -> dict[str, str]:
+        """The options that name a label set, and what they name."""
+        values = {name: getattr(self, name) for name in LABEL_SET_OPTIONS}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class FilmOptions(Options):
-    """How a film is to be recognised."""
+    """Options of recognition in a video."""
 
-    every: int = Field(1, ge=1, le=100, description="Look at each first, second, … frame.")
+    every: int = Field(1, ge=1, le=100, description="Process every Nth frame.")
 
 
 class Box(BaseModel):
-    """A rectangle in pixels of the upright picture; it may reach beyond its edge."""
+    """A rectangle in pixels of the upright image; it may extend beyond its edge."""
 
     x: int
     y: int
@@ -53,21 +66,21 @@ class Box(BaseModel):
 
 
 class Heat(BaseModel):
-    """Where in a face its expression was seen."""
+    """Which parts of a face spoke for its expression."""
 
     label: str
     values: list[list[float]] = Field(description="Rows over the crop of 48x48 pixels, from 0 to 1.")
-    transform: list[list[float]] = Field(description="Two rows: the affine map from picture to crop pixels.")
+    transform: list[list[float]] = Field(description="Two rows: the affine map from image to crop pixels.")
 
 
 class Face(BaseModel):
     """A face and the expression it shows, which is not what a person feels."""
 
     box: Box
-    label: str
-    score: float = Probability
+    label: str = Field(description="The most probable expression, or `uncertain` below min_confidence.")
+    score: float = Field(ge=0, le=1, description="The probability of the most probable expression.")
     probabilities: dict[str, float] = Field(description="Of every expression; they sum to 1.")
-    confidence: float = Field(ge=0, le=1, description="How sure the detector is that it is a face.")
+    confidence: float = Field(ge=0, le=1, description="Face detection confidence.")
     landmarks: dict[str, list[float]] | None = Field(
         description="x and y of eyes, nose and corners of the mouth."
     )
@@ -75,18 +88,21 @@ class Face(BaseModel):
 
 
 class TrackedFace(Face):
-    """A face of a film."""
+    """A face in a video."""
 
     track: int = Field(description="A number that the face keeps from frame to frame.")
 
 
 class Picture(BaseModel):
-    """What came of one picture."""
+    """The result for one image."""
 
-    source: str = Field(description="What its sender called it.")
+    source: str = Field(description="The file name that was sent.")
     width: int | None
     height: int | None
-    error: str | None = Field(description="Why it failed, where it did.")
+    error: str | None = Field(description="Why it failed, if it did.")
+    note: str | None = Field(
+        None, description="What was left out, if anything: of an animated image all but the first frame."
+    )
     faces: list[Face] = Field(description="The largest first.")
 
 
@@ -107,7 +123,7 @@ _MODEL = "small-fer2013"
 
 
 class Recognised(BaseModel):
-    """Faces and expressions of all pictures of a request, in order."""
+    """Faces and expressions in all images of a request, in order."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -133,7 +149,7 @@ class Recognised(BaseModel):
 
 
 class FilmRow(BaseModel):
-    """A frame of a film: one line of the answer."""
+    """A frame of a video: one line of the answer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -151,24 +167,26 @@ class FilmRow(BaseModel):
 
 
 class FilmEnd(BaseModel):
-    """The last line of the answer to a film."""
+    """The last line of the answer to a video."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"done": True, "frames": 250, "error": None}]})
 
     done: Literal[True]
-    frames: int = Field(description="Frames that were looked at.")
-    error: str | None = Field(description="Why there are no more, where something was at fault or left out.")
+    frames: int = Field(description="Frames that were processed.")
+    error: str | None = Field(description="Why frames are missing, if any are.")
 
 
 class Model(BaseModel):
-    """What the model is, and what the service takes."""
+    """The model, and the limits of the service."""
 
     name: str
     version: str = Field(description="Of mien.")
-    labels: list[str] = Field(description="The model's own, in index order.")
-    taxonomies: dict[str, list[str]] = Field(description="The label sets that it answers in.")
-    card: dict[str, Any] = Field(description="What it is, was trained on, is worth and must not be used for.")
-    limits: dict[str, float] = Field(description="What one worker takes.")
+    class_names: list[str] = Field(description="The classes of the model's own label set, in index order.")
+    label_sets: dict[str, list[str]] = Field(description="The label sets that it answers in.")
+    labels: list[str] = Field(description="Alias of class_names.")
+    taxonomies: dict[str, list[str]] = Field(description="Alias of label_sets.")
+    card: dict[str, Any] = Field(description="The model card: training data, scores and limits.")
+    limits: dict[str, float] = Field(description="The limits of one worker.")
 
 
 class Health(BaseModel):
@@ -189,11 +207,11 @@ class Problem(BaseModel):
                     "type": "about:blank",
                     "title": "Unsupported Media Type",
                     "status": 415,
-                    "detail": "Expected a picture as JPEG, PNG, WebP, BMP, GIF, told by its content, "
-                    "got bytes that begin with 25 50 44 46 2d 31 2e 37.",
-                    "expected": "a picture as JPEG, PNG, WebP, BMP, GIF, told by its content",
-                    "received": "bytes that begin with 25 50 44 46 2d 31 2e 37",
-                    "remedy": "Save it anew in one of these formats.",
+                    "detail": "Expected an image (JPEG, PNG, WebP, BMP, GIF), recognized by its content, "
+                    "got a PDF document.",
+                    "expected": "an image (JPEG, PNG, WebP, BMP, GIF), recognized by its content",
+                    "received": "a PDF document",
+                    "remedy": "Convert it to JPEG or PNG.",
                 }
             ]
         }
@@ -206,3 +224,12 @@ class Problem(BaseModel):
     expected: str
     received: str
     remedy: str
+
+
+def finite(data: Any) -> Any:
+    """The same data with null for every number that JSON does not have (NaN and infinity)."""
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -20,6 +20,7 @@ from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
 from mien.service.limits import HEADER
 from mien.service.metrics import SHARED
+from mien.service.problems import plain, shown
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -53,7 +54,7 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
-        raise DataError(f"Expected a host of this machine, got {host!r}. Try 127.0.0.1.") from error
+        raise DataError(f"Expected a host of this machine, got {shown(host)}. Try 127.0.0.1.") from error
     listener = socket.socket(family, kind, protocol)
     if os.name == "posix":  # elsewhere it would let two services share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +65,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         reason = (error.strerror or str(error)).lower()
         raise DataError(
-            f"Expected a free port of this machine, got {host}:{port} ({reason}). Choose another with --port or --host."
+            f"Expected a free port of this machine, got {plain(host)}:{port} ({reason}). "
+            "Choose another with --port or --host."
         ) from error
     listener.set_inheritable(True)
     return listener

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from mien.errors import DataError
 from mien.recognition.classifier import MOST_THREADS
 from mien.recognition.models import DEFAULT
+from mien.service.problems import shown
 
 MEGABYTE = 1 << 20
 
@@ -22,23 +24,24 @@ class Settings:
 
     Args:
         model: a bundled name, an `.onnx` file or a run folder.
-        threads: pictures that are worked on at once; 0 for one on each processor core, 256 at most.
-        max_bytes: of a request with pictures.
-        max_pixels: of one picture, and of a frame of a film.
-        max_pictures: in one request.
-        queue: pictures that may be in the house at once, received, waiting or worked on.
-        held_bytes: of all requests that are in the house, films among them.
-        deadline: seconds from the header of a request to the last of its answer; of a film, from line to line.
-        max_film_bytes: of a film; 0 turns films off.
-        max_film_frames: of a film that are looked at; the rest is left out.
-        film_deadline: seconds of work on a film; the rest is left out.
-        films: films that are worked on at once.
-        api_key: what callers must know, blanks around it left out; `None` lets everyone in who can reach the port.
-        allow_host: names by which callers may ask for the service besides localhost; `None` for any. Where only this
-            machine can reach the port give at least `()`, or a page of a stranger can ask under a name of its own.
+        threads: images processed at once; 0 for one per processor core, 256 at most.
+        max_bytes: maximum size of a request with images.
+        max_pixels: maximum size of an image, and of a frame of a video.
+        max_pictures: maximum number of images per request.
+        queue: maximum number of images in flight: received, waiting or being processed.
+        held_bytes: maximum size of all requests in flight, videos included.
+        deadline: seconds from the header of a request to the last of its answer; for a video, from line to line.
+        max_film_bytes: maximum size of a video; 0 turns videos off.
+        max_film_frames: maximum number of frames processed per video; the rest is left out.
+        film_deadline: maximum seconds of work on a video; the rest is left out.
+        films: videos processed at once.
+        api_key: key that callers must send, blanks around it removed; `None` serves everyone who can reach the port.
+        allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
+            only this machine can reach the port give at least `()`, or a page of another site can address it under a
+            name of its own (DNS rebinding).
 
     Raises:
-        DataError: a setting is out of its range.
+        DataError: a setting has the wrong type or is out of its range.
     """
 
     model: str = DEFAULT
@@ -57,59 +60,82 @@ class Settings:
     allow_host: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threads <= MOST_THREADS:
-            raise DataError(
-                f"Expected threads from 0 to {MOST_THREADS}, got {self.threads}. Take 0 for one on each processor core."
-            )
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise self._wrong("model", "the name of a bundled model, an .onnx file or a run folder")
+        self._expect("threads", least=0, most=MOST_THREADS)
         self._expect("max_film_bytes", least=0)
-        for name in ("max_bytes", "max_pixels", "max_pictures", "queue", "max_film_frames", "films"):
+        for name in (
+            "max_bytes",
+            "max_pixels",
+            "max_pictures",
+            "queue",
+            "max_film_frames",
+            "films",
+            "held_bytes",
+        ):
             self._expect(name, least=1)
         for name in ("deadline", "film_deadline"):
-            if not 0 < getattr(self, name) <= 86_400:
-                raise DataError(
-                    f"Expected {name} above 0 and up to 86,400 seconds, got {getattr(self, name)}."
-                )
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
+                raise self._wrong(name, "a number of seconds above 0 and up to 86,400")
         if self.queue < self.max_pictures:
             raise DataError(
                 f"Expected a queue of at least max_pictures ({self.max_pictures}) places, got {self.queue}. "
-                "Make the queue longer or max_pictures less."
+                "Increase queue or decrease max_pictures."
             )
         if self.held_bytes < max(self.max_bytes, self.max_film_bytes):
             raise DataError(
-                "Expected held_bytes of at least one request's worth (max_bytes and max_film_bytes), "
-                f"got {self.held_bytes}. Raise it, or lower those."
+                "Expected held_bytes of at least max_bytes and max_film_bytes "
+                f"({max(self.max_bytes, self.max_film_bytes)}), got {self.held_bytes}. Increase it, or decrease those."
             )
         self._check_callers()
 
     @property
     def cores(self) -> int:
-        """Pictures that are worked on at once."""
+        """Images processed at once."""
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return self.threads or usable or 1
 
     def limits(self) -> dict[str, int | float]:
-        """What a caller may want to know beforehand."""
+        """The limits that callers can read from /v1/model."""
         names = (
             "max_bytes", "max_pixels", "max_pictures", "queue", "deadline",
             "max_film_bytes", "max_film_frames", "film_deadline",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
-    def _expect(self, name: str, least: int) -> None:
-        if getattr(self, name) < least:
-            raise DataError(f"Expected {name} of {least} or more, got {getattr(self, name)}. Raise it.")
+    def _expect(self, name: str, least: int, most: int | None = None) -> None:
+        value = getattr(self, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= (value if most is None else most):
+            span = f"{least} or more" if most is None else f"from {least} to {most}"
+            raise self._wrong(name, f"a whole number, {span}")
+
+    def _wrong(self, name: str, expected: str) -> DataError:
+        return DataError(f"Expected {name} to be {expected}, got {shown(getattr(self, name))}.")
 
     def _check_callers(self) -> None:
+        """A setting that protects is never passed over: what is given for it must be one."""
         if self.api_key is not None:
+            key = self.api_key.strip() if isinstance(self.api_key, str) else ""
+            if not _KEY.fullmatch(key):
+                raise DataError(
+                    "Expected an API key of at least 8 printable ASCII characters, got another value. "
+                    "Choose one like what `openssl rand -hex 16` prints; without a key use None."
+                )
             # A file that a key is read from ends with a line's end; no header can hold one.
-            object.__setattr__(self, "api_key", self.api_key.strip())
-            if not _KEY.fullmatch(self.api_key):
+            object.__setattr__(self, "api_key", key)
+        if self.allow_host is None:
+            return
+        if isinstance(self.allow_host, str) or not isinstance(self.allow_host, Collection):
+            raise DataError(
+                f"Expected allow_host to be a tuple of host names, got {shown(self.allow_host)}. "
+                'Write it as ("mien.example.org",).'
+            )
+        for host in self.allow_host:
+            if not isinstance(host, str) or not _HOST.fullmatch(host):
                 raise DataError(
-                    "Expected an API key of at least 8 letters, digits and signs of ASCII, as a header can hold them, "
-                    "got another. Choose one like what `openssl rand -hex 16` prints."
+                    f"Expected a host name such as mien.example.org, got {shown(host)}. "
+                    "Omit scheme, port and path; use lowercase letters."
                 )
-        for host in self.allow_host or ():
-            if not _HOST.fullmatch(host):
-                raise DataError(
-                    f"Expected a host as callers name it (mien.example.org), got {host!r}. Leave port and path out."
-                )
+        object.__setattr__(self, "allow_host", tuple(self.allow_host))

@@ -1,7 +1,4 @@
-"""Pictures and films out of a request's body, in memory: nothing of them is ever written to a disk.
-
-What a file is, is told by its first bytes; its name and its declared type are not believed.
-"""
+"""Images and videos out of a request's body, in memory: nothing of them is ever written to a disk."""
 
 from __future__ import annotations
 
@@ -14,22 +11,6 @@ from mien.service.problems import Refusal, counted, shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-PICTURES = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "WebP": rb"RIFF....WEBP",
-    "BMP": rb"BM.{13}\0\0\0",
-    "GIF": rb"GIF8[79]a",
-}
-"""The pictures that are taken, and how each begins. The list is closed."""
-
-FILMS = {
-    "MP4 or QuickTime": rb".{4}ftyp",
-    "WebM or Matroska": rb"\x1aE\xdf\xa3",
-    "AVI": rb"RIFF....AVI ",
-}
-"""The films that are taken, and how each begins. None of them is a list of other files."""
 
 _RAW = re.compile(r"image/[\w.+-]+|video/[\w.+-]+|application/octet-stream|")
 _NAME_LENGTH = 100
@@ -59,6 +40,16 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
     Raises:
         Refusal: the body is of another type, is no form, holds other parts, or too many or no files.
     """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Refusal(
+            415,
+            f"The content encoding {shown(encoding)} is not supported.",
+            expected="a body without a content encoding",
+            received=shown(encoding),
+            remedy="Send the body uncompressed; images and videos are compressed already.",
+            reason="content type",
+        )
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared == "multipart/form-data":
         uploads = await _read_form(request, field, most)
@@ -69,11 +60,20 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
             415,
             expected=f"multipart/form-data with file parts named {field}, or the bytes of one file",
             received=f"the content type {shown(declared)}",
-            remedy=f"Send it with: curl -F {field}=@FILE",
+            remedy=f"Send it with: curl -F {field}=@FILE URL",
             reason="content type",
         )
     if not any(upload.data for upload in uploads):
-        raise _wrong_form(field, "nothing")
+        if not uploads:
+            raise _wrong_form(field, "no file")
+        raise Refusal(
+            422,
+            "The file is empty.",
+            expected="a file with content",
+            received="no bytes",
+            remedy="Check the file, or send another one.",
+            reason="form",
+        )
     return uploads
 
 
@@ -84,7 +84,7 @@ async def _read_form(request: Request, field: str, most: int) -> list[Upload]:
         nonlocal count
         count += 1
         if name != field or file is None:
-            what = "a text part, as of an option," if file is None else "a file part"
+            what = "a text part" if file is None else "a file part"
             raise _wrong_form(field, f"{what} named {shown(name)}")
         if count > most:
             raise _too_many(field, most)
@@ -105,22 +105,6 @@ def harmless(name: str | None, otherwise: str) -> str:
     return "".join(letter for letter in last if letter.isprintable())[:_NAME_LENGTH].strip() or otherwise
 
 
-def expect_kind(data: bytes, kinds: dict[str, bytes], what: str) -> None:
-    """Refuse bytes that begin like none of some formats.
-
-    Raises:
-        Refusal: they do not.
-    """
-    if not any(re.match(beginning, data, re.DOTALL) for beginning in kinds.values()):
-        raise Refusal(
-            415,
-            expected=f"{what} as {', '.join(kinds)}, told by its content",
-            received=f"bytes that begin with {data[:8].hex(' ')}" if data else "an empty file",
-            remedy="Save it anew in one of these formats.",
-            reason="kind",
-        )
-
-
 def _too_many(field: str, most: int) -> Refusal:
     return Refusal(
         413,
@@ -136,6 +120,6 @@ def _wrong_form(field: str, received: str) -> Refusal:
         422,
         expected=f"a form with file parts named {field}, or the bytes of one file",
         received=received,
-        remedy=f"Send it with: curl -F {field}=@FILE 'ADDRESS?OPTION=VALUE'",
+        remedy=f"Options go into the URL: curl -F {field}=@FILE 'URL?OPTION=VALUE'",
         reason="form",
     )

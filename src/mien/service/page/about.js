@@ -1,4 +1,4 @@
-/** What the model is worth, from its card. */
+/** The accuracy of the model, from its card. */
 
 import { find, make } from "./dom.js";
 import { count, percent } from "./words.js";
@@ -6,22 +6,22 @@ import { count, percent } from "./words.js";
 /** @typedef {import("./types.js").Model} Model */
 
 const LEGEND =
-  "Right: how often its first answer was the name that people gave; the range below holds the truth 19 times of 20. " +
-  "F1 weighs every expression alike, 1 is best.";
+  "Accuracy: share of faces whose most probable expression is the labeled one; below it the 95% confidence interval. " +
+  "F1 is the mean over all expressions (macro-F1), 1 is best.";
 
 /** @param {Model} model */
 export function tellModel({ name, version, card, taxonomies }) {
   const rows = scoresOf(card, taxonomies).filter(({ score }) => score?.accuracy);
   find("#figures").replaceChildren(
-    make("h3", { textContent: "How good it is" }),
-    rows.length ? table(rows) : make("p", { textContent: "Its card tells no scores." }),
+    make("h3", { textContent: "Accuracy of the model" }),
+    rows.length ? table(rows) : make("p", { textContent: "The model card has no scores." }),
     ...(rows.length ? [make("p", { className: "hint", textContent: LEGEND })] : []),
     make("p", { className: "hint", textContent: card.limits }),
   );
-  const sets = Object.entries(taxonomies).map(([set, labels]) => `${labels.length} expressions of ${set}`);
-  const data = separated(card.training_data || "data that its card does not name");
+  const sets = Object.entries(taxonomies).map(([set, labels]) => `${labels.length} expressions (${set})`);
+  const data = separated(card.training_data || "data not named in its card");
   find("#model-line").textContent =
-    `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. Licence ${card.licence}.`;
+    `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence || "not stated"}.`;
 }
 
 /** Scores of all label sets of a model, split by split. */
@@ -33,7 +33,7 @@ function scoresOf(card, taxonomies) {
 }
 
 function table(rows) {
-  const head = ["Judged on", "Right", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
+  const head = ["Evaluated on", "Accuracy", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
   const body = rows.map(({ split, score, labels }) => {
     const sizes = [labels && count(labels, "expression"), score.n && count(score.n, "face")].filter(Boolean).join(", ");
     return make(

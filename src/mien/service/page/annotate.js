@@ -1,5 +1,6 @@
-/** The annotated picture as a file: what is seen on the stage, at the picture's own size. */
+/** The annotated image as a file: what is shown on the stage, at the size of the image. */
 
+import { isDoubtful } from "./doubt.js";
 import { heatPicture, wayToPicture } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
 import { colour, coloursOf, typeface } from "./palette.js";
@@ -52,14 +53,18 @@ function drawFaces(context, item) {
   if (item.face) drawPanel(context, item, boxes, places, unit);
 }
 
-function drawBox(context, { box, label }, unit) {
+/** A dashed line where the expression is in doubt. */
+function drawBox(context, face, unit) {
+  const { box, label } = face;
   for (const [line, ink] of [[1.4 * unit, "rgb(13 15 18 / 60%)"], [0.9 * unit, coloursOf(label).fill]]) {
     context.strokeStyle = ink;
     context.lineWidth = line;
     context.beginPath();
     context.roundRect(box.x, box.y, box.width, box.height, 1.5 * unit);
+    context.setLineDash(isDoubtful(face) && line < unit ? [3 * unit, 3 * unit] : []);
     context.stroke();
   }
+  context.setLineDash([]);
 }
 
 function drawTag(context, place, label, text, unit) {

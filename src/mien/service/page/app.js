@@ -40,7 +40,8 @@ const toolbar = new Toolbar((options) => {
 });
 
 function draw() {
-  const { item, items, labels, options } = session;
+  const { item, items, options } = session;
+  const labels = session.labelsOf(item);
   find("#invitation").hidden = items.length > 0;
   find("#work").hidden = items.length === 0;
   player.draw(item);
@@ -105,7 +106,7 @@ function retry(item) {
 function tellDone(item) {
   const trouble = item.problem?.of(item.name).text;
   if (item.status === "failed") announcer.tell(trouble ?? "");
-  else if (item.series) announcer.tell(trouble ?? `${item.name}: ${count(item.series.rows.length, "frame")} looked at`);
+  else if (item.series) announcer.tell(trouble ?? `${item.name}: ${count(item.series.rows.length, "frame")} processed`);
   else announcer.tell(session.items.length > 1 ? `${item.name}: ${summary(item.faces)}` : summary(item.faces));
 }
 
@@ -123,7 +124,7 @@ const actions = {
   keep: async () => session.item && take([await keepFrame(stage.video, session.item)]),
   async copy() {
     if (!session.item) return;
-    await copyText(JSON.stringify(documentOf(session.item), null, 1));
+    await copyText(JSON.stringify(documentOf(session.item, session.options.threshold), null, 1));
     announcer.tell("Copied");
     flash("copy", "Copied");
   },

@@ -10,8 +10,8 @@ const QUALITY = 0.85;
 
 /** What went wrong, by the browser's name for it. */
 const FAULTS = {
-  NotAllowedError: ["The webcam was refused.", "Allow it beside the browser's address, then try again."],
-  NotFoundError: ["There is no webcam.", "Plug one in, then try again; or choose a picture."],
+  NotAllowedError: ["Access to the webcam was denied.", "Allow it in the address bar of the browser, then try again."],
+  NotFoundError: ["No webcam found.", "Connect one and try again, or choose a file."],
   NotReadableError: ["The webcam is in use.", "Close the program that uses it, then try again."],
 };
 
@@ -28,14 +28,14 @@ export class Camera {
   static async open() {
     if (!navigator.mediaDevices) {
       const remedy = "Open this page as http://localhost or over https.";
-      throw new Problem("The browser gives the webcam to safe addresses only.", remedy);
+      throw new Problem("Browsers allow the webcam on secure addresses only.", remedy);
     }
     try {
       const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
       return new Camera(await navigator.mediaDevices.getUserMedia({ video: size, audio: false }));
     } catch (error) {
       const { name, message } = /** @type {Error} */ (error);
-      const [sentence, remedy] = FAULTS[name] ?? ["The webcam cannot be turned on.", message];
+      const [sentence, remedy] = FAULTS[name] ?? ["The webcam cannot be started.", message];
       throw new Problem(sentence, remedy);
     }
   }

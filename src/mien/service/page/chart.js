@@ -59,14 +59,14 @@ function fit(canvas, width, height) {
 }
 
 /** The stretches in which the face is seen: lists of [seconds, face]. */
-function spansOf({ rows, track, from, step }) {
+function spansOf({ rows, track, labels, from, step }) {
   /** @type {[number, import("./types.js").Face][][]} */
   const spans = [];
   let last = -Infinity;
   for (const { seconds, faces } of rows) {
     if (seconds < from) continue;
     const face = faces.find((one) => one.track === track);
-    if (!face) continue;
+    if (!face || !labels.every((label) => label in face.probabilities)) continue; // not seen, or of another label set
     if (seconds - last > 3 * step + 0.05) spans.push([]);
     spans[spans.length - 1].push([seconds, face]);
     last = seconds;
@@ -89,8 +89,8 @@ function drawLane(context, { step }, label, bottom, spans, x, ink, width) {
     const path = new Path2D();
     const end = x(span.at(-1)[0] + step);
     path.moveTo(x(span[0][0]), bottom - 1);
-    for (const [seconds, face] of span) path.lineTo(x(seconds), bottom - 1 - most * (face.probabilities[label] ?? 0));
-    path.lineTo(end, bottom - 1 - most * (span.at(-1)[1].probabilities[label] ?? 0));
+    for (const [seconds, face] of span) path.lineTo(x(seconds), bottom - 1 - most * face.probabilities[label]);
+    path.lineTo(end, bottom - 1 - most * span.at(-1)[1].probabilities[label]);
     path.lineTo(end, bottom - 1);
     context.fill(path);
     context.stroke(path);

@@ -1,5 +1,5 @@
 /**
- * PNG and WebP by their chunks: whether they move, and which way is up.
+ * PNG, WebP and GIF by their chunks: whether they are animated, and which way is up.
  *
  * Browsers differ in what they make of an EXIF tag in these formats, so it is taken out and obeyed here.
  */
@@ -10,6 +10,8 @@
 const MOVES = new Set(["acTL", "ANIM", "ANMF"]);
 const TAGS = new Set(["eXIf", "EXIF"]);
 const ORIENTATION = 0x0112;
+/** @type {Insight} */
+const PLAIN = { moves: false, orientation: 1, untagged: null };
 const EXIF_FLAG = 0x08; // in the first byte of VP8X
 
 /**
@@ -18,9 +20,9 @@ const EXIF_FLAG = 0x08; // in the first byte of VP8X
  * @returns {Promise<Insight>}
  */
 export async function lookInto(file, type) {
-  const chunked = type === "image/png" || type === "image/webp";
-  if (!chunked) return { moves: type === "image/gif", orientation: 1, untagged: null };
+  if (type !== "image/png" && type !== "image/webp" && type !== "image/gif") return PLAIN;
   const bytes = new Uint8Array(await file.arrayBuffer());
+  if (type === "image/gif") return { ...PLAIN, moves: gifMoves(bytes) };
   const chunks = [...(type === "image/png" ? pngChunks(bytes) : webpChunks(bytes))];
   const tag = chunks.find(({ name }) => TAGS.has(name));
   return {
@@ -52,6 +54,23 @@ function* webpChunks(bytes) {
     yield { name: nameAt(bytes, begin), begin, end, data: [data, data + length] };
     begin = end;
   }
+}
+
+/** Whether a GIF has a second frame. @param {Uint8Array} bytes */
+function gifMoves(bytes) {
+  const table = (flags) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0); // bytes of a color table
+  let frames = 0;
+  for (let at = 13 + table(bytes[10]); at < bytes.length && bytes[at] !== 0x3b; ) {
+    if (bytes[at] === 0x2c) {
+      frames += 1;
+      at += 11 + table(bytes[at + 9]);
+    } else if (bytes[at] === 0x21) at += 2;
+    else break; // damaged
+    while (bytes[at]) at += bytes[at] + 1; // blocks of data
+    at += 1;
+    if (frames > 1) return true;
+  }
+  return false;
 }
 
 /** A WebP also tells its length and its tags at its beginning. */

@@ -33,8 +33,8 @@ let asking = null;
  */
 export function askKey(again) {
   find("#key p").textContent = again
-    ? "That was another. Whoever runs the service can tell you."
-    : "Whoever runs it can tell you. It is kept until this page is closed.";
+    ? "That key is not valid. Ask the operator of this service."
+    : "Ask the operator of this service. The key is kept until this page is closed.";
   asking ??= ask().finally(() => (asking = null));
   return asking;
 }

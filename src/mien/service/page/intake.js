@@ -1,4 +1,4 @@
-/** How pictures come onto the table: dropped, pasted, or picked. */
+/** How files come in: dropped, pasted, or picked. */
 
 import { find } from "./dom.js";
 import { Problem } from "./problem.js";
@@ -42,7 +42,7 @@ function installDrop(take, tell) {
     veil.hidden = true;
     const files = filesOf(/** @type {DataTransfer} */ (event.dataTransfer));
     if (files.length) take(files);
-    else tell(new Problem("A browser hands over no folders.", "Open the folder and drop the pictures in it."));
+    else tell(new Problem("Folders cannot be dropped here.", "Open the folder and drop the files in it."));
   });
 }
 

@@ -1,21 +1,23 @@
-/** What leaves the page, by the user's hand: JSON to the clipboard, a picture to the downloads. */
+/** What the user takes from the page: JSON on the clipboard, an image in the downloads. */
 
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./session.js").Item} Item */
 
 /**
- * An item's answer in the shape of `mien predict --json`; of a film, or of the webcam, with its frames.
+ * An item's answer in the shape of `mien predict --json`; of a video, or of the webcam, with its frames.
  * @param {Item} item
+ * @param {number} threshold  score below which a face is `uncertain`
  */
-export function documentOf(item) {
+export function documentOf(item, threshold) {
   const { model, name: source, series } = item;
+  const note = item.note ? { note: item.note } : {};
   const [width, height] = [item.size.width || null, item.size.height || null];
   const error = item.problem?.text ?? null;
-  if (!series) return { model, images: [{ source, width, height, error, faces: item.faces.map(withoutHeat) }] };
+  if (!series) return { model, images: [{ source, width, height, error, ...note, faces: item.faces.map(withoutHeat) }] };
   const frames = series.rows.map(({ frame, seconds, faces }) => ({ frame, seconds, faces: faces.map(withoutHeat) }));
-  const { rate: fps, tracks } = series;
-  return { model, images: [], videos: [{ source, width, height, fps, frames, error, tracks }] };
+  const videos = [{ source, width, height, fps: series.rate, frames, error, tracks: series.tracks(threshold) }];
+  return { model, images: [], videos };
 }
 
 /** @param {import("./types.js").Face} face */
@@ -27,7 +29,7 @@ export async function copyText(text) {
     await navigator.clipboard.writeText(text);
   } catch {
     if (!copyBySelection(text)) {
-      throw new Problem("The browser does not let this page copy.", "Open it as http://localhost or over https.");
+      throw new Problem("The browser does not allow this page to copy.", "Open it as http://localhost or over https.");
     }
   }
 }

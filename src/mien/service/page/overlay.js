@@ -1,7 +1,8 @@
-/** Boxes, tags, bars and heat over the picture: elements placed in shares of it, sharp at every size. */
+/** Boxes, tags, bars and heat maps over the image: elements placed in shares of it, sharp at every size. */
 
 import { bar } from "./bars.js";
 import { find, make } from "./dom.js";
+import { isDoubtful } from "./doubt.js";
 import { heatPicture, wayToPicture } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
 import { tint } from "./palette.js";
@@ -74,12 +75,14 @@ export class Overlay {
 
   #dress({ box, tag }, item, face, index, key) {
     const chosen = key === item.chosen;
-    const number = item.faces.length > 1 ? `${index + 1}` : "";
-    box.setAttribute("aria-label", `Face ${index + 1}: ${told(face)}`);
+    const number = item.numberOf(face, index);
+    const several = item.faces.length > 1 || (item.series?.trackCount ?? 0) > 1;
+    box.setAttribute("aria-label", `Face ${number}: ${told(face)}`);
     box.setAttribute("aria-pressed", String(chosen));
     tag.classList.toggle("chosen", chosen);
     tag.style.setProperty("--share", String(face.score));
-    tag.firstChild.textContent = number;
+    box.classList.toggle("doubtful", isDoubtful(face));
+    tag.firstChild.textContent = several ? String(number) : "";
     tag.lastChild.textContent = told(face);
     for (const element of [box, tag]) tint(element, face.label);
     put(box, shown(face.box, item), item.size);

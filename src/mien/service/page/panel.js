@@ -1,9 +1,10 @@
-/** The list beside the picture: its faces, all probabilities of the chosen one; or what went wrong. */
+/** The list beside the image: its faces, all probabilities of the selected one; or what went wrong. */
 
 import { bar } from "./bars.js";
 import { find, make } from "./dom.js";
+import { UNCERTAIN, isDoubtful } from "./doubt.js";
 import { tint } from "./palette.js";
-import { count, percent } from "./words.js";
+import { count, named, percent, told } from "./words.js";
 
 /** @typedef {import("./session.js").Item} Item */
 
@@ -15,6 +16,7 @@ export class Panel {
   #body = find("#panel .panel-body");
   #rows = make("ul", { className: "faces" });
   #warning = find("#panel-warning");
+  #note = find("#panel-note");
   /** @type {?Item} */
   #item = null;
   #shown = "";
@@ -39,6 +41,8 @@ export class Panel {
     else if (item.faces.length) this.#drawFaces(item, labels, explain);
     else this.#drawNothing(item);
     this.#warn(item.lost ? null : item.problem);
+    this.#note.hidden = !item.note || item.lost;
+    this.#note.textContent = item.note;
   }
 
   /** Where the focus was on something that goes, the title takes it: it says what came instead. */
@@ -80,7 +84,7 @@ export class Panel {
     }
     const advice = item.series
       ? "No face in this frame."
-      : "Faces seen from the front, in good light and at least 30 pixels wide are found best.";
+      : "Detection works best for frontal faces in good light, at least 30 pixels wide.";
     this.#swap(advice, make("p", { className: "hint", textContent: advice }));
   }
 
@@ -104,7 +108,7 @@ export class Panel {
       "button",
       { type: "button", className: "face", onclick: () => this.actions.choose(item.keyOf(face, index)) },
       item.kind === "picture" ? thumbOf(face) : make("span", { className: "face-thumb blank" }),
-      make("span", { className: "face-number", textContent: String(index + 1) }),
+      make("span", { className: "face-number", textContent: String(item.numberOf(face, index)) }),
       make("span", { className: "face-label" }),
       make("span", { className: "face-score" }),
     );
@@ -117,8 +121,8 @@ export class Panel {
     const [head, detail] = row.children;
     const chosen = item.keyOf(face, index) === item.chosen;
     head.setAttribute("aria-expanded", String(chosen));
-    head.setAttribute("aria-label", `Face ${index + 1}: ${face.label} ${percent(face.score)}`);
-    head.querySelector(".face-label").textContent = face.label;
+    head.setAttribute("aria-label", `Face ${item.numberOf(face, index)}: ${told(face)}`);
+    head.querySelector(".face-label").textContent = named(face);
     head.querySelector(".face-score").textContent = percent(face.score);
     tint(head, face.label);
     detail.hidden = !chosen;
@@ -128,7 +132,7 @@ export class Panel {
 
 function titleOf(item) {
   if (item.faces.length) return count(item.faces.length, "face");
-  if (item.lost) return "That did not work";
+  if (item.lost) return "Processing failed";
   if (item.status === "done" && item.kind === "picture") return "No face found";
   return "Faces";
 }
@@ -137,8 +141,10 @@ function details(face, labels, explain) {
   const order = labels.filter((label) => label in face.probabilities);
   const names = order.length ? order : Object.keys(face.probabilities);
   const bars = names.map((label) => bar([label, face.probabilities[label]]));
-  const notes = [`The finder is ${percent(face.confidence)} sure that this is a face.`];
-  if (explain && face.heat) notes.push(`Bright places spoke for “${face.heat.label}” rather than another name.`);
+  const notes = [`Face detection confidence: ${percent(face.confidence)}.`];
+  if (face.label === UNCERTAIN) notes.unshift("Uncertain: no expression reaches the threshold.");
+  else if (isDoubtful(face)) notes.unshift("Low probability: treat this expression as a guess.");
+  if (explain && face.heat) notes.push(`Heat map: bright areas support “${face.heat.label}” over the others.`);
   return [...bars, ...notes.map((note) => make("p", { className: "hint", textContent: note }))];
 }
 

@@ -1,13 +1,15 @@
-/** Pictures on their way to the service: read, measured, made smaller only where they must be. */
+/** Images on their way to the service: read, measured, scaled down only where they must be. */
 
 import { lookInto } from "./chunks.js";
 import { called, kindOf } from "./kinds.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./types.js").Limits} Limits */
-/** @typedef {{blob: Blob, shown: ?Blob, width: number, height: number, thumb: ?HTMLCanvasElement}} Prepared */
+/** @typedef {?HTMLCanvasElement} Thumb */
+/** @typedef {{blob: Blob, shown: ?Blob, width: number, height: number, thumb: Thumb, note: string}} Prepared */
 
 const TAKEN = new Set(["image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif"]);
+const FIRST_FRAME = "Animated image: only the first frame is shown and processed.";
 const THUMB = 112;
 const ENVELOPE = 4096; // bytes of a form around its one file
 
@@ -35,14 +37,15 @@ export async function prepare(file, limits, redrawn = false) {
   const { type } = await kindOf(file);
   const insight = await lookInto(file, type);
   const bitmap = await decode(insight.untagged ?? called(file, type), insight.orientation);
-  if (!bitmap) return { blob: file, shown: null, width: 0, height: 0, thumb: null };
+  if (!bitmap) return { blob: file, shown: null, width: 0, height: 0, thumb: null, note: "" };
   try {
     const { width, height } = bitmap;
     const plain = !redrawn && TAKEN.has(type) && !insight.moves && !insight.untagged;
     const shown = plain ? called(file, type) : await still(bitmap, TAKEN.has(type));
     const fits = shown.size <= limits.max_bytes - ENVELOPE && width * height <= limits.max_pixels;
     const blob = fits ? shown : await shrink(bitmap, limits);
-    return { blob, shown, width, height, thumb: thumbnail(bitmap, width, height) };
+    const note = insight.moves ? FIRST_FRAME : "";
+    return { blob, shown, width, height, thumb: thumbnail(bitmap, width, height), note };
   } finally {
     bitmap.close();
   }
@@ -127,13 +130,13 @@ export const toBlob = (canvas, type, quality) =>
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(tooLarge())), type, quality);
   });
 
-const tooLarge = () => new Problem("The picture is too large for this browser.", "Make it smaller.");
+const tooLarge = () => new Problem("The image is too large for this browser.", "Scale it down.");
 
 /** @param {File} file */
 export async function expectReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Problem("The file cannot be read.", "Was it moved or deleted? Choose it again.");
+    throw new Problem("The file cannot be read.", "It may have been moved or deleted; choose it again.");
   }
 }

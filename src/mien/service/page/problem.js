@@ -24,7 +24,7 @@ export class Problem extends Error {
   /** @param {unknown} error */
   static from(error) {
     if (error instanceof Problem) return error;
-    return new Problem("Something in this page went wrong.", `Reload it; if it stays, report this: ${error}`);
+    return new Problem("Unexpected error in this page.", `Reload the page; if the error persists, report it: ${error}`);
   }
 }
 
@@ -32,7 +32,7 @@ export class Problem extends Error {
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
 export const unreachable = () =>
-  new Problem("The service does not answer.", "See that “mien serve” is still running, then try again.");
+  new Problem("The service does not answer.", "Check that “mien serve” is running, then try again.");
 
 /**
  * A service's refusal (RFC 9457).
@@ -43,6 +43,6 @@ export async function refusal(response) {
     const { detail, title, remedy = "" } = await response.json();
     return new Problem(detail || title, detail?.includes(remedy) ? "" : remedy, response.status);
   } catch {
-    return new Problem(`The service answered with the status ${response.status}.`, "Try again.", response.status);
+    return new Problem(`The service answered with status ${response.status}.`, "Try again.", response.status);
   }
 }

@@ -1,5 +1,6 @@
-/** `Recognising`: brings pictures and films to the service, a few at a time, and their answers to the session. */
+/** `Recognising`: sends images and videos to the service, a few at a time, and their answers to the session. */
 
+import { labelOf } from "./doubt.js";
 import { enlarge } from "./geometry.js";
 import { expectReadable, prepare } from "./pictures.js";
 import { Problem, isAbort } from "./problem.js";
@@ -98,14 +99,16 @@ export class Recognising {
     if (image.error) throw new Problem(image.error);
     if (!item.size.width) item.size = { width: image.width, height: image.height };
     item.faces = enlarge(image.faces, item.size.width / image.width);
+    item.note ||= image.note ?? "";
+    item.relabel(this.session.options.threshold);
     item.model = model;
   }
 
   async #prepare(item, redrawn = false) {
-    const { blob, shown, width, height, thumb } = await prepare(item.file, this.session.limits, redrawn);
+    const { blob, shown, width, height, thumb, note } = await prepare(item.file, this.session.limits, redrawn);
     if (!this.session.items.includes(item)) return;
     item.show(shown);
-    Object.assign(item, { blob, thumb, size: { width, height } });
+    Object.assign(item, { blob, thumb, note, size: { width, height } });
     this.session.changed();
   }
 
@@ -119,7 +122,7 @@ export class Recognising {
     for await (const row of this.service.film(item.file, item.name, options, signal)) {
       signal.throwIfAborted();
       if (row.done) item.problem = ending(item, row);
-      else take(item, row);
+      else take(item, row, this.session.options.threshold);
       this.session.changed();
     }
     item.model = this.session.model?.name ?? "";
@@ -133,13 +136,14 @@ const liesOtherwise = (image, { width, height }) => (image.width - image.height)
 function ending(item, { error }) {
   if (item.series.rows.length) return error ? new Problem(error) : null;
   if (error) throw new Problem(error);
-  throw new Problem("Expected a video with frames that can be decoded, got none.", "Save it anew as MP4.");
+  throw new Problem("No frame of the video can be decoded.", "Convert it to MP4 (H.264).");
 }
 
 /** What changes an item's answer. */
 const questionOf = (item, { taxonomy, every }) => `${taxonomy} ${item.kind === "film" ? every : ""}`;
 
-function take(item, row) {
+function take(item, row, threshold) {
+  for (const face of row.faces) face.label = labelOf(face.probabilities, threshold);
   item.series.add(row);
   item.size = { width: row.width, height: row.height };
   item.chosen ??= item.series.lead;
@@ -148,6 +152,6 @@ function take(item, row) {
 const megabytes = (bytes) => `${Math.ceil(bytes / 2 ** 20)} MB`;
 const tooLong = (size, most) =>
   new Problem(
-    `Expected a video of at most ${megabytes(most)}, got ${megabytes(size)}.`,
-    "Cut it shorter, or save it with fewer pixels.",
+    `The video has ${megabytes(size)}; this service accepts at most ${megabytes(most)}.`,
+    "Shorten it, or save it at a lower resolution.",
   );

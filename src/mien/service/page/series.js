@@ -1,4 +1,6 @@
-/** `Series`: the rows of a film or of the webcam in order of time, never more than so many. */
+/** `Series`: the rows of a video or of the webcam in order of time, never more than so many. */
+
+import { labelOf } from "./doubt.js";
 
 /** @typedef {import("./types.js").Row} Row */
 /** @typedef {import("./types.js").Face} Face */
@@ -57,8 +59,13 @@ export class Series {
     return Math.round((1000 * (last.frame - first.frame)) / (last.seconds - first.seconds)) / 1000;
   }
 
-  /** What each face showed, in the order in which they came: see `summary`. */
-  get tracks() {
+  /** How many faces there are over time. */
+  get trackCount() {
+    return this.#seen.size;
+  }
+
+  /** What each face showed, in the order in which they came: see `summary`. @param {number} [threshold] */
+  tracks(threshold = 0) {
     /** @type {Map<number, {seconds: number, probabilities: Object<string, number>}[]>} */
     const seen = new Map();
     for (const { seconds, faces } of this.rows) {
@@ -68,7 +75,7 @@ export class Series {
         seen.get(track)?.push({ seconds, probabilities });
       }
     }
-    return [...seen].map(([track, moments]) => summary(track, moments));
+    return [...seen].map(([track, moments]) => summary(track, moments, threshold));
   }
 
   /**
@@ -98,12 +105,13 @@ export class Series {
 }
 
 /**
- * A face's time in the film and its mean probabilities, the highest first; where the label set was changed meanwhile,
+ * A face's time in the video and its mean probabilities, the highest first; where the label set was changed meanwhile,
  * those of the last one.
  * @param {number} track
  * @param {{seconds: number, probabilities: Object<string, number>}[]} moments
+ * @param {number} threshold  mean probability below which its label is `uncertain`
  */
-function summary(track, moments) {
+function summary(track, moments, threshold) {
   const [first, last] = [moments[0], moments[moments.length - 1]];
   const labels = Object.keys(last.probabilities);
   const alike = moments.filter(({ probabilities }) => labels.every((label) => label in probabilities));
@@ -115,7 +123,7 @@ function summary(track, moments) {
     first_seconds: first.seconds,
     last_seconds: last.seconds,
     frames: moments.length,
-    label: means[0][0],
+    label: labelOf(Object.fromEntries(means), threshold),
     probabilities: Object.fromEntries(means),
   };
 }

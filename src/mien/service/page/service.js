@@ -7,7 +7,7 @@ import { Problem, isAbort, refusal, unreachable } from "./problem.js";
 
 const HOME = new URL("../", import.meta.url); // wherever the service stands, under a path as well
 const TRIES = 5;
-const cutShort = () => new Problem("The service stopped before the video was done.", "Add the video again.");
+const cutShort = () => new Problem("The service stopped before the video was finished.", "Add the video again.");
 
 export class Service {
   #key = "";
@@ -32,7 +32,7 @@ export class Service {
    * @returns {Promise<{model: string, image: any}>}
    */
   async recognise(picture, name, options, signal) {
-    const response = await this.#post("v1/recognise", "image", picture, name, query(options), signal);
+    const response = await this.#post("v1/recognize", "image", picture, name, query(options), signal);
     const { model, images } = await response.json();
     return { model, image: images[0] };
   }
@@ -48,7 +48,7 @@ export class Service {
   async *film(film, name, options, signal) {
     const asked = query({ ...options, explain: false });
     asked.set("every", String(options.every));
-    const response = await this.#post("v1/recognise/video", "video", film, name, asked, signal);
+    const response = await this.#post("v1/recognize/video", "video", film, name, asked, signal);
     try {
       for await (const row of readLines(/** @type {ReadableStream<any>} */ (response.body))) {
         yield row;

@@ -1,5 +1,6 @@
-/** `Session`: what is on the table, what is looked at, and how. Views draw it; they never change it by themselves. */
+/** `Session`: the items, the selected one, and the options. Views draw it; they never change it by themselves. */
 
+import { labelOf, storedThreshold } from "./doubt.js";
 import { Series } from "./series.js";
 
 /** @typedef {import("./types.js").Face} Face */
@@ -7,7 +8,7 @@ import { Series } from "./series.js";
 
 const LIVE_ROWS = 1200; // of the webcam: a minute at twenty a second
 
-/** A picture, a film or the webcam. */
+/** An image, a video or the webcam. */
 export class Item {
   static #count = 0;
   id = (Item.#count += 1);
@@ -25,6 +26,7 @@ export class Item {
   series = null;
   /** @type {?import("./problem.js").Problem} */
   problem = null;
+  note = ""; // what was left out of a file that was done
   model = "";
   question = ""; // what its faces answer: label set, and how many frames
   explained = false; // whether they have heat maps
@@ -52,6 +54,17 @@ export class Item {
   /** Identity of a face among this item's. @param {Face} face @param {number} index */
   keyOf(face, index) {
     return this.series ? (face.track ?? index) : index;
+  }
+
+  /** What a face is called: in a video its track, in an image its place. @param {Face} face @param {number} index */
+  numberOf(face, index) {
+    return this.series ? (face.track ?? index + 1) : index + 1;
+  }
+
+  /** Labels all faces anew. @param {number} threshold  score below which a face is uncertain */
+  relabel(threshold) {
+    const faces = [...this.faces, ...(this.series?.rows.flatMap((row) => row.faces) ?? [])];
+    for (const face of faces) face.label = labelOf(face.probabilities, threshold);
   }
 
   /** The chosen face, if it is there now. */
@@ -86,7 +99,7 @@ export class Session {
   /** @type {?import("./types.js").Model} */
   model = null;
   /** @type {import("./types.js").Options} */
-  options = { taxonomy: null, explain: false, every: 3 };
+  options = { taxonomy: null, explain: false, every: 3, threshold: storedThreshold() };
 
   /** @param {() => void} changed  called after every change */
   constructor(changed) {
@@ -123,6 +136,7 @@ export class Session {
   /** @param {Partial<import("./types.js").Options>} options */
   set(options) {
     Object.assign(this.options, options);
+    if (options.threshold !== undefined) this.items.forEach((item) => item.relabel(options.threshold ?? 0));
     this.changed();
   }
 
@@ -131,9 +145,19 @@ export class Session {
     return this.model?.limits ?? { max_bytes: Infinity, max_pixels: Infinity };
   }
 
-  /** The names that faces can get, in the model's order. */
-  get labels() {
+  /**
+   * All class names of the label set in which an item was answered; of the chosen set while there is no answer.
+   *
+   * The webcam's rows stay in the set in which they came: they cannot be asked for again.
+   * @param {?Item} item
+   * @returns {string[]}
+   */
+  labelsOf(item) {
     const sets = this.model?.taxonomies ?? {};
-    return sets[this.options.taxonomy ?? ""] ?? Object.values(sets)[0] ?? [];
+    const chosen = sets[this.options.taxonomy ?? ""] ?? Object.values(sets)[0] ?? [];
+    const face = item?.faces[0] ?? item?.series?.rows.findLast((row) => row.faces.length)?.faces[0];
+    if (!face) return chosen;
+    const answers = (labels) => labels.length > 0 && labels.every((label) => label in face.probabilities);
+    return [chosen, ...Object.values(sets)].find(answers) ?? Object.keys(face.probabilities);
   }
 }

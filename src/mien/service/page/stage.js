@@ -1,4 +1,4 @@
-/** The stage: the picture, film or webcam that is looked at, as large as there is room. */
+/** The stage: the selected image, video or webcam, as large as there is room. */
 
 import { find } from "./dom.js";
 import { summary } from "./words.js";
@@ -51,11 +51,11 @@ export class Stage {
   }
 
   #status(item) {
-    if (item.status === "failed") return item.url && item.playable ? "" : `${item.name} cannot be shown`;
-    if (item.status === "waiting") return item.live ? "Waiting for the webcam…" : "Waiting for its turn…";
-    if (item.kind === "film" && item.status === "working") return `Looking… ${this.#progress(item)}`;
-    if (item.kind === "film") return item.playable ? "" : "This browser cannot play the video, but its faces are here";
-    if (item.status === "working") return item.live ? "" : "Looking…";
+    if (item.status === "failed") return item.url && item.playable ? "" : `${item.name} cannot be displayed`;
+    if (item.status === "waiting") return item.live ? "Waiting for the webcam…" : "Waiting…";
+    if (item.kind === "film" && item.status === "working") return `Processing… ${this.#progress(item)}`;
+    if (item.kind === "film") return item.playable ? "" : "This browser cannot play the video; its faces are shown";
+    if (item.status === "working") return item.live ? "" : "Processing…";
     if (item.status === "done" && !item.faces.length && item.kind === "picture") return "No face found";
     return "";
   }

@@ -1,11 +1,11 @@
-/** The strip of pictures, to switch between them. */
+/** The strip of thumbnails, to switch between images and videos. */
 
 import { find, make } from "./dom.js";
 import { count, summary } from "./words.js";
 
 /** @typedef {import("./session.js").Item} Item */
 
-const STATES = { waiting: "waiting", working: "being looked at" };
+const STATES = { waiting: "waiting", working: "being processed" };
 const AIR = 16; // CSS pixels between an entry that is brought into sight and the strip's end
 
 export class Strip {
@@ -87,10 +87,10 @@ export class Strip {
   }
 }
 
-/** A film's boxes are those of one moment; all of it is counted. */
+/** A video's boxes are those of one moment; all of it is counted. */
 function stateOf(item) {
   if (item.status === "failed") return `failed. ${item.problem?.text ?? ""}`.trim();
-  if (item.kind === "film" && item.status === "done") return `${count(item.series.rows.length, "frame")} looked at`;
+  if (item.kind === "film" && item.status === "done") return `${count(item.series.rows.length, "frame")} processed`;
   return STATES[item.status] ?? summary(item.faces);
 }
 

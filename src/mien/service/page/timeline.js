@@ -1,4 +1,4 @@
-/** The course of a film or of the webcam below it; in a film one can move about on it, by pointer or by keys. */
+/** The probabilities over time, below a video or the webcam; in a video it seeks, by pointer or by keys. */
 
 import { drawChart, heightOf, secondsAt } from "./chart.js";
 import { find } from "./dom.js";
@@ -46,8 +46,8 @@ export class Timeline {
   }
 
   #headline(item) {
-    const index = item.faces.findIndex((face) => face.track === item.chosen);
-    const who = item.faces.length > 1 && index >= 0 ? `Face ${index + 1}` : "The face";
+    const several = (item.series?.trackCount ?? 0) > 1 && item.chosen !== null;
+    const who = several ? `Face ${item.chosen}` : "The face";
     return item.kind === "film" ? `${who} over the video` : `${who} in the last minute`;
   }
 

@@ -1,6 +1,7 @@
-/** The buttons and choices above the picture: which there are, and which can be used now. */
+/** The buttons and options above the image: which there are, and which can be used now. */
 
 import { find, make } from "./dom.js";
+import { storeThreshold, storedThreshold } from "./doubt.js";
 
 /** @typedef {import("./session.js").Session} Session */
 
@@ -9,11 +10,25 @@ const button = (action) => find(`#work [data-action=${action}]`);
 export class Toolbar {
   #sets = find("#taxonomies");
   #every = find("#every");
+  #threshold = find("#threshold input");
 
   /** @param {(options: Partial<import("./types.js").Options>) => void} set */
   constructor(set) {
     this.set = set;
     find("select", this.#every).addEventListener("change", (event) => set({ every: Number(event.target.value) }));
+    this.#threshold.value = String(Math.round(100 * storedThreshold()));
+    this.#threshold.addEventListener("input", () => this.#setThreshold());
+    this.#threshold.addEventListener("change", () => {
+      this.#threshold.value = String(this.#setThreshold()); // what is not a number from 0 to 100 becomes one
+    });
+  }
+
+  /** @returns {number}  percent */
+  #setThreshold() {
+    const percent = Math.min(100, Math.max(0, Math.round(Number(this.#threshold.value) || 0)));
+    storeThreshold(percent / 100);
+    this.set({ threshold: percent / 100 });
+    return percent;
   }
 
   /** Offers the label sets, where the model has several. @param {import("./types.js").Model} model */

@@ -1,5 +1,6 @@
 /** `Tracker`: the same face from one webcam picture to the next, its probabilities steadied. */
 
+import { labelOf } from "./doubt.js";
 import { overlap } from "./geometry.js";
 
 /** @typedef {import("./types.js").Face} Face */
@@ -47,6 +48,6 @@ function steady(face, before, seconds) {
     const old = before.probabilities[label];
     return /** @type {[string, number]} */ ([label, old + share * (face.probabilities[label] - old)]);
   });
-  const [label, score] = mixed.reduce((best, one) => (one[1] > best[1] ? one : best));
-  return { ...face, label, score, probabilities: Object.fromEntries(mixed) };
+  const probabilities = Object.fromEntries(mixed);
+  return { ...face, label: labelOf(probabilities, 0), score: Math.max(...Object.values(probabilities)), probabilities };
 }

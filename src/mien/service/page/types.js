@@ -21,7 +21,7 @@
  * @property {number} height
  * @property {Face[]} faces
  *
- * @typedef {{taxonomy: ?string, explain: boolean, every: number}} Options
+ * @typedef {{taxonomy: ?string, explain: boolean, every: number, threshold: number}} Options
  * @typedef {{max_bytes: number, max_pixels: number, max_film_bytes?: number}} Limits
  *
  * @typedef {object} Model  what /v1/model answers

@@ -1,6 +1,7 @@
 /** `Webcam`: the webcam on the table. One at most runs, and only while it is looked at. */
 
 import { Camera, frameOf } from "./camera.js";
+import { labelOf } from "./doubt.js";
 import { thumbnail } from "./pictures.js";
 import { Problem } from "./problem.js";
 import { Item } from "./session.js";
@@ -52,6 +53,8 @@ export class Webcam {
   async #look(camera, item) {
     for await (const row of camera.rows(this.stage.video, this.service, () => this.session.options)) {
       if (!item.live) return;
+      const { threshold } = this.session.options;
+      for (const face of row.faces) face.label = labelOf(face.probabilities, threshold);
       item.series.add(row);
       item.model = row.model;
       item.faces = row.faces;
@@ -84,7 +87,7 @@ export class Webcam {
  * @param {Item} item
  */
 export async function keepFrame(video, item) {
-  if (!video.videoWidth) throw new Problem("There is no frame to keep yet.", "Wait for the picture to come.");
+  if (!video.videoWidth) throw new Problem("There is no frame to save yet.", "Wait for the first image.");
   const when = item.kind === "film" ? item.time.toFixed(1) : new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
   return new File([await frameOf(video)], `${item.name.replace(/\.[^.]*$/, "")}-${when}.jpg`, { type: "image/jpeg" });
 }

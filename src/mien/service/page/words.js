@@ -1,5 +1,7 @@
 /** What the page says about results, in one place, for eyes and for screen readers alike. */
 
+import { UNCERTAIN, isDoubtful } from "./doubt.js";
+
 /** @typedef {import("./types.js").Face} Face */
 
 const MOST_TOLD = 5;
@@ -7,8 +9,11 @@ const MOST_TOLD = 5;
 /** @param {number} share  from 0 to 1 */
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
+/** "happy", or "happy?" where it is only a guess. @param {Face} face */
+export const named = (face) => `${face.label}${isDoubtful(face) && face.label !== UNCERTAIN ? "?" : ""}`;
+
 /** @param {Face} face */
-export const told = (face) => `${face.label} ${percent(face.score)}`;
+export const told = (face) => `${named(face)} ${percent(face.score)}`;
 
 /** @param {number} n @param {string} one @param {string} [many] */
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
