@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, MissingExtra
-from mien.recognition import clocks, video
+from mien.recognition import clocks, video, video_info
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoWriter, probe, read_frames, watch
 
@@ -196,12 +196,12 @@ class TestProbe:
     def test_a_header_too_large_is_refused(self) -> None:
         capture: Any = FakeCapture(FRAME_WIDTH=60000, FRAME_HEIGHT=9000)
         with pytest.raises(DataError, match="big: expected a film of up to 8192x8192 pixels, got 60000x9000"):
-            video._describe(capture, "big", live=False)
+            video_info.describe(capture, "big", live=False)
 
     @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 1000.0])
     def test_a_rate_that_cannot_be_is_not_believed(self, fps: float) -> None:
         capture: Any = FakeCapture(FRAME_WIDTH=64, FRAME_HEIGHT=48, FPS=fps, FRAME_COUNT=5000)
-        info = video._describe(capture, "odd", live=False)
+        info = video_info.describe(capture, "odd", live=False)
         assert (info.fps, info.frames, info.seconds) == (30.0, None, 5.0 if fps == 1000 else None)
 
 

@@ -6,20 +6,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.recognition.av_capture import AvCapture, coding_of, frames_after
-from mien.recognition.capture import Capture, SteadyFile, open_capture, source_name
+from mien.recognition.av_capture import AvCapture, coding_of, remainder_after
+from mien.recognition.capture import SteadyFile, header_of, open_capture, opened_again, source_name
 from mien.recognition.clocks import FileClock, LiveClock
+from mien.recognition.orientation import IDENTITY, Orientation
 from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
+from mien.recognition.video_headers import is_cut_off
+from mien.recognition.video_info import VideoInfo, describe, square_size
 from mien.recognition.video_writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -39,34 +41,9 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 """Endings of names that say a file is a film."""
 
-_MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K film; more is a damaged header or a trap
-_USUAL_FPS = 30.0
-_PLAUSIBLE_FPS = 480.0  # a file that a browser recorded says 1,000 and means "I do not know"
 _CHUNK_BYTES = 1 << 27  # of frames that wait for the recogniser: five of a 4K film
 _LEAST_GAP = 3  # frames between the last one and the end that make one ask whether some were lost
 _FAILURES = 1000  # packets in a row that cannot be decoded before a film counts as ended, which takes 30 ms
-
-
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What a film says of itself.
-
-    Args:
-        width: of its pictures as they are shown, upright, in pixels.
-        height: likewise.
-        fps: frames a second, on average; 30 where that is not known.
-        frames: how many there are, `None` where that is not known. Some formats (Matroska, WebM) do not count
-            them; then it is reckoned from the length and right for a steady rate only.
-        seconds: its length, `None` where that is not known.
-        live: whether it is a webcam.
-    """
-
-    width: int
-    height: int
-    fps: float
-    frames: int | None = None
-    seconds: float | None = None
-    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +66,9 @@ class Frames(Iterator[Frame]):
 
     Attributes:
         info: what the film says of itself.
-        lost: frames that could not be decoded, of those passed so far; what the decoder mends is not counted.
+        lost: frames that could not be decoded, of those passed so far; what the decoder mends is not counted, and
+            neither are frames that an edit list hides. After the end, also those that the file ends before.
+        cut_off: whether the file ends before its header says it does; known after the last frame.
         seconds: when the latest frame is shown.
     """
 
@@ -105,8 +84,10 @@ class Frames(Iterator[Frame]):
             source if isinstance(source, str | Path | int) else SteadyFile(source)
         )  # OpenCV lets go of it
         self._name, self._capture = source_name(self._source), open_capture(self._source)
-        self.info = _describe(self._capture, self._name, live=isinstance(source, int))
-        self.lost, self.seconds = 0, 0.0
+        header = header_of(self._source, self._capture)
+        self._orientation = Orientation.from_matrix(header.matrix or IDENTITY)
+        self.info = describe(self._capture, self._name, live=isinstance(source, int), header=header)
+        self.lost, self.seconds, self.cut_off = 0, 0.0, False
         self._frames = self._read(every)
 
     def __next__(self) -> Frame:
@@ -125,30 +106,43 @@ class Frames(Iterator[Frame]):
 
     @property
     def damage(self) -> str:
-        """A sentence about the frames that were lost so far, "" where none was; whole after the last frame."""
+        """A sentence about what was lost so far, "" where nothing was; whole after the last frame."""
         frames, were = ("1 frame", "was") if self.lost == 1 else (f"{self.lost:,} frames", "were")
+        if self.cut_off:
+            missing = f"; {frames} could not be decoded or {were} missing" if self.lost else ""
+            return f"{self._name}: the file is cut off after {self.seconds:.1f} seconds{missing}."
         sentence = f"{self._name}: {frames} could not be decoded and {were} left out."
         return sentence if self.lost else ""
 
     def _read(self, every: int) -> Generator[Frame]:
         clock = LiveClock() if self.info.live else FileClock(self._capture, self.info.fps)
-        index = 0
+        index, stamp = 0, 0.0
         try:
             while self._grab():
                 self.seconds = clock()
                 if index % every == 0 and (image := self._picture()) is not None:
                     yield Frame(index, self.seconds, image)
                 index += 1
+                stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             coding = coding_of(self._capture)
         finally:
             self._capture.release()
-        self.lost += self._missing_at_end(index) if index else 0
+        if not self.info.live:
+            self._check_end(index, stamp)
         if not index:
-            named = f" (its coding is {coding.upper()})" if coding else ""
-            raise DataError(
-                f"{self._name}: expected pictures, got none that can be decoded{named}. Save it as H.264; "
-                "FFmpeg does that with: ffmpeg -i FILM -c:v libx264 COPY.mp4"
+            raise DataError(self._why_nothing(coding))
+
+    def _why_nothing(self, coding: str) -> str:
+        if self.cut_off:
+            return (
+                f"{self._name}: expected pictures, got a file that is cut off before the first one ends, as when a "
+                "recording or a copy was interrupted. Copy it again from where it came."
             )
+        named = f" (its coding is {coding.upper()})" if coding else ""
+        return (
+            f"{self._name}: expected pictures, got none that can be decoded{named}. Save it as H.264; "
+            "FFmpeg does that with: ffmpeg -i FILM -c:v libx264 COPY.mp4"
+        )
 
     def _grab(self) -> bool:
         """Go to the next frame that can be decoded; `False` at the end."""
@@ -160,24 +154,24 @@ class Frames(Iterator[Frame]):
                 return found
         return False
 
-    def _missing_at_end(self, index: int) -> int:
-        """Frames after the last one that could be decoded, where the film is longer than that."""
-        info, source = self.info, self._source
-        if (
-            info.live
-            or info.seconds is None
-            or isinstance(source, int)
-            or isinstance(self._capture, AvCapture)
-        ):
-            return 0
-        gap = round((info.seconds - self.seconds) * info.fps) - 1
-        if gap < _LEAST_GAP:
-            return 0
-        if isinstance(source, SteadyFile):
-            source.seek(0)
-        film = cast("BinaryIO", source) if isinstance(source, SteadyFile) else str(source)
-        after = frames_after(film, index + self.lost, self.seconds, info.fps)
-        return min(gap, after) if after >= _LEAST_GAP else 0  # lengths are rounded
+    def _check_end(self, index: int, stamp: float) -> None:
+        """Find out whether the video goes on after the last of `index` frames, which its own clock shows at `stamp`."""
+        if isinstance(self._source, int):
+            return
+        with opened_again(self._source) as file:
+            if file is None:
+                return
+            self.cut_off = is_cut_off(file)
+            gap = round(((self.info.seconds or 0) - self.seconds) * self.info.fps) - 1
+            if not index or (gap < _LEAST_GAP and not self.cut_off):
+                return
+            file.seek(0)
+            rest = remainder_after(file, stamp, self.info.fps, cut_off=self.cut_off)
+        # PyAV's capture has already counted what is in the file and could not be decoded.
+        lost = rest.absent + (0 if isinstance(self._capture, AvCapture) else rest.undecoded)
+        self.lost += (
+            lost if lost >= _LEAST_GAP or self.cut_off else 0
+        )  # one or two may be empty, lengths are rounded
 
     def _picture(self) -> NDArray[np.uint8] | None:
         good, bgr = self._capture.retrieve()
@@ -185,15 +179,17 @@ class Frames(Iterator[Frame]):
             self.lost += 1
             return None
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        size = _shown_size(self._capture, rgb.shape[1], rgb.shape[0])
-        return np.asarray(rgb if size == (rgb.shape[1], rgb.shape[0]) else cv2.resize(rgb, size), np.uint8)
+        size = square_size(self._capture, rgb.shape[1], rgb.shape[0])
+        square = rgb if size == (rgb.shape[1], rgb.shape[0]) else cv2.resize(rgb, size)
+        return self._orientation.apply(np.asarray(square, np.uint8))
 
 
 def read_frames(source: str | Path | int | BinaryIO, *, every: int = 1) -> Frames:
     """Open a film and give its frames one by one.
 
-    Frames are turned upright by the file's rotation, and pixels that are not square (old camcorders, DVDs) are
-    made so. Damaged stretches are passed over and counted; a file that is cut off gives what is there.
+    Frames are turned and mirrored as the file's display matrix says, and pixels that are not square (old
+    camcorders, DVDs) are made so. Frames that an edit list hides are left out. Damaged stretches are passed over
+    and counted; a file that is cut off gives what is there.
 
     Args:
         source: path of a film, a film opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
@@ -217,7 +213,8 @@ def probe(source: str | Path | int) -> VideoInfo:
     """
     capture = open_capture(source)
     try:
-        return _describe(capture, source_name(source), live=isinstance(source, int))
+        header = header_of(source, capture)
+        return describe(capture, source_name(source), live=isinstance(source, int), header=header)
     finally:
         capture.release()
 
@@ -273,26 +270,3 @@ def _chunks(frames: Iterable[Frame], size: int) -> Generator[list[Frame]]:
             some = []
     if some:
         yield some
-
-
-def _describe(capture: Capture, name: str, *, live: bool) -> VideoInfo:
-    width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    if width * height > _MAX_PIXELS:
-        capture.release()
-        raise DataError(f"{name}: expected a film of up to 8192x8192 pixels, got {width}x{height}.")
-    width, height = _shown_size(capture, width, height)
-    fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    known = math.isfinite(fps) and 0 < fps <= _PLAUSIBLE_FPS
-    if live or not count > 0:
-        return VideoInfo(width, height, fps if known else _USUAL_FPS, live=live)
-    seconds = count / fps if fps > 0 else None
-    return VideoInfo(width, height, fps if known else _USUAL_FPS, int(count) if known else None, seconds)
-
-
-def _shown_size(capture: Capture, width: int, height: int) -> tuple[int, int]:
-    """Width and height once the pixels are square, neither made less."""
-    across, down = (capture.get(p) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
-    ratio = across / down if across > 0 and down > 0 else 1.0
-    if not 0.1 < ratio < 10:
-        return width, height
-    return round(width * max(ratio, 1.0)), round(height * max(1 / ratio, 1.0))
