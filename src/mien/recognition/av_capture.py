@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognition.orientation import Matrix
+    from mien.recognition.video_headers import Fault
 
 CODINGS = frozenset({"av01", "AV01"})
 """Names of codings that OpenCV's wheels have no decoder for."""
@@ -44,7 +45,7 @@ class Remainder:
     absent: int = 0
 
 
-def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, cut_off: bool) -> Remainder:
+def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, fault: Fault | None) -> Remainder:
     """Count the frames after the last one that was seen, as the container lists them; none without PyAV.
 
     Frames that an edit list hides, and those that are shown before others but stored after them, are not counted.
@@ -53,7 +54,7 @@ def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, cut_o
         source: path of a video, or one opened with "rb".
         seconds: when the last frame is shown, counted from the first.
         fps: frames a second, on average.
-        cut_off: whether the file is known to end too early.
+        fault: what is wrong with the file as a whole.
     """
     try:
         with open_container(source) as container:
@@ -67,7 +68,7 @@ def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, cut_o
                     at = last if stamp is None else (stamp - start) * tick
                     undecoded += at > seconds + _SAME
                     last = max(last, at)
-            return Remainder(undecoded, _absent(container, stream, last, fps, cut_off=cut_off))
+            return Remainder(undecoded, _absent(container, stream, last, fps) if fault else 0)
     except (ImportError, OSError, ValueError, IndexError):
         return Remainder()
 
@@ -78,11 +79,9 @@ def _go_near(container: Any, stream: Any, seconds: float) -> None:
         container.seek(int((stream.start_time or 0) + seconds / stream.time_base), stream=stream)
 
 
-def _absent(container: Any, stream: Any, last: float, fps: float, *, cut_off: bool) -> int:
+def _absent(container: Any, stream: Any, last: float, fps: float) -> int:
     """Frames that cannot be found: by the index of an MP4 file, elsewhere by the length of the track."""
     if "mp4" in container.format.name:
-        if not cut_off:
-            return 0
         entries = ((entry.pos + entry.size, entry.flags) for entry in stream.index_entries)
         return sum(end > container.size and not flags & _DISCARDED for end, flags in entries)
     length = _length_of(stream)

@@ -15,7 +15,7 @@ import cv2
 
 from mien.errors import DataError
 from mien.recognition.av_capture import CODINGS, AvCapture, coding_of, first_frame_matrix
-from mien.recognition.video_headers import NO_HEADER, read_header, whole_boxes
+from mien.recognition.video_headers import NO_HEADER, find_fault, read_header, whole_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -197,6 +197,10 @@ def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
     boxes = whole_boxes(file)
     if b"ftyp" in boxes and b"moov" not in boxes:
         return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
+    if find_fault(file) == "cut off":
+        return (
+            "got one that is cut off before its first frame, as when a recording or a copy was interrupted."
+        )
     return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
 
 

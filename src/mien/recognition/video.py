@@ -20,7 +20,7 @@ from mien.recognition.capture import SteadyFile, header_of, open_capture, opened
 from mien.recognition.clocks import FileClock, LiveClock
 from mien.recognition.orientation import IDENTITY, Orientation
 from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
-from mien.recognition.video_headers import is_cut_off
+from mien.recognition.video_headers import find_fault
 from mien.recognition.video_info import VideoInfo, describe, square_size
 from mien.recognition.video_writer import VideoWriter
 
@@ -161,12 +161,13 @@ class Frames(Iterator[Frame]):
         with opened_again(self._source) as file:
             if file is None:
                 return
-            self.cut_off = is_cut_off(file)
+            fault = find_fault(file)
+            self.cut_off = fault == "cut off"
             gap = round(((self.info.seconds or 0) - self.seconds) * self.info.fps) - 1
             if not index or (gap < _LEAST_GAP and not self.cut_off):
                 return
             file.seek(0)
-            rest = remainder_after(file, stamp, self.info.fps, cut_off=self.cut_off)
+            rest = remainder_after(file, stamp, self.info.fps, fault=fault)
         # PyAV's capture has already counted what is in the file and could not be decoded.
         lost = rest.absent + (0 if isinstance(self._capture, AvCapture) else rest.undecoded)
         self.lost += (

@@ -10,7 +10,7 @@ import math
 import os
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mien.recognition.orientation import IDENTITY, Matrix, product
 
@@ -53,6 +53,9 @@ class _Part:
     end: int
 
 
+Fault = Literal["cut off", "damaged"]
+"""What is wrong with a file as a whole: it ends before its headers say so, or something in it has no known name."""
+
 _MOST_PARTS = 2_000_000  # an hour of a browser's recording has 300,000; a file of nothing else is a trap
 _MOST_BYTES = 1 << 16  # of one header field
 _UNIT = 1 << 16  # matrices are 16.16 fixed-point numbers
@@ -66,24 +69,25 @@ def read_header(file: Seekable) -> VideoHeader:
             return VideoHeader(_matroska_matrix(file))
         if beginning[4:8] in _FIRST_BOXES:
             return _mp4_header(file)
-    except (struct.error, OverflowError):
+    except (struct.error, OverflowError, IndexError):
         pass
     return NO_HEADER
 
 
-def is_cut_off(file: Seekable) -> bool:
-    """Whether a video file ends before its own headers say it does; `False` where that is not known."""
+def find_fault(file: Seekable) -> Fault | None:
+    """Whether the parts of a video file lead from its beginning to its end; `None` where that is so or not known."""
     try:
         end, beginning = file.seek(0, os.SEEK_END), _read(file, 0, 12)
         if beginning[:4] == _EBML:
-            return any(part.end > end for part in _elements(file, 0, end, into=_HOLDS_FRAMES))
+            return _matroska_fault(file, end)
         if beginning[4:8] in _FIRST_BOXES:
-            return any(part.end > end and part.kind in _FRAME_BOXES for part in _boxes(file, 0, end))
+            cut = any(part.end > end and part.kind in _FRAME_BOXES for part in _boxes(file, 0, end))
+            return "cut off" if cut else None
         if beginning[:4] == b"RIFF":
-            return any(part.end > end for part in _chunks(file, 0, end))
-    except (struct.error, OverflowError):
+            return "cut off" if any(part.end > end for part in _chunks(file, 0, end)) else None
+    except (struct.error, OverflowError, IndexError):
         pass
-    return False
+    return None
 
 
 def whole_boxes(file: Seekable) -> set[bytes]:
@@ -174,8 +178,14 @@ def _edited_seconds(file: Seekable, movie: _Part, track: _Part) -> float | None:
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT, _CLUSTER, _TRACKS = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", b"\x16\x54\xae\x6b"
 _TRACK, _TYPE, _VIDEO, _PROJECTION = b"\xae", b"\x83", b"\xe0", b"\x76\x70"
+_NUMBER, _BLOCK = b"\xd7", b"\xa3"
 _KIND, _YAW, _PITCH, _ROLL = b"\x76\x71", b"\x76\x73", b"\x76\x74", b"\x76\x75"
 _HOLDS_FRAMES = frozenset({_SEGMENT, _CLUSTER})
+_ELEMENTS = _HOLDS_FRAMES | {
+    _EBML, _TRACKS, b"\xec", b"\xbf", b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x10\x43\xa7\x70",
+    b"\x1c\x53\xbb\x6b", b"\x19\x41\xa4\x69", b"\x12\x54\xc3\x67",  # up to here: of a file and a segment
+    b"\xe7", b"\xa7", b"\xab", b"\x58\x54", _BLOCK, b"\xa0", b"\xaf",  # of a cluster
+}  # fmt: skip
 _UNKNOWN = -1  # the end of an element whose length was not known when it was written
 
 
@@ -197,6 +207,20 @@ def _elements(
         unknown = size == (1 << 7 * length) - 1
         yield _Part(kind, begin, _UNKNOWN if unknown else begin + size)
         start = begin if unknown or kind in into else begin + size
+
+
+def _matroska_fault(file: Seekable, end: int) -> Fault | None:
+    last, tracks = 0, set[bytes]()
+    for part in _elements(file, 0, end, into=_HOLDS_FRAMES):
+        if part.end > end:
+            return "cut off"
+        if part.kind == _TRACKS:
+            tracks = {_field(file, track, _NUMBER) for track in _elements(file, part.start, part.end)}
+        lost = part.kind == _BLOCK and bytes([_read(file, part.start, 1)[0] & 0x7F]) not in tracks
+        if lost or part.kind not in _ELEMENTS:
+            return "damaged"
+        last = part.start if part.end == _UNKNOWN or part.kind in _HOLDS_FRAMES else part.end
+    return None if last == end else "damaged"
 
 
 def _matroska_matrix(file: Seekable) -> Matrix | None:
