@@ -202,10 +202,15 @@ class AvCapture:
             cv2.CAP_PROP_SAR_DEN: aspect and aspect.denominator,
             cv2.CAP_PROP_FPS: fps,
             cv2.CAP_PROP_FRAME_COUNT: stream.frames or round(seconds * fps),
-            cv2.CAP_PROP_POS_MSEC: 1000 * (self._frame.time or 0) if self._frame else 0,
+            cv2.CAP_PROP_POS_MSEC: 1000 * self._seconds(),
             cv2.CAP_PROP_FOURCC: int.from_bytes(b"av01", "little"),
         }
         return float(values.get(what, 0))
+
+    def _seconds(self) -> float:
+        """When the frame is shown, counted from the beginning of the track."""
+        time = getattr(self._frame, "time", None) or 0.0
+        return float(time - (self._stream.start_time or 0) * self._stream.time_base)
 
     def release(self) -> None:
         """Let the film go."""
