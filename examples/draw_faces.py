@@ -23,4 +23,4 @@ for face in faces:
     print(f"{face.expression.label}: {face.expression.score:.0%}, {face.box}")
 
 # A thumbnail is enlarged, so that there is room for text that can be read.
-print(write_image(copy, draw_faces(image, faces, min_side=360)))
+print(write_image(copy, draw_faces(image, faces, legend=True)))

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video import Frame, VideoWriter
 
-_LEGIBLE_SIDE = 360
-"""A picture smaller than this is enlarged before it is drawn on, so that its labels can be read."""
-
 _KEPT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
@@ -61,7 +58,7 @@ class CopiesOutput(Output):
             image = draw_heat(image, heat.transform, heat.heat)
         suffix = source.below.suffix.lower()
         path = self._place(source, suffix if suffix in _KEPT_SUFFIXES else ".png")
-        write_image(path, draw_faces(image, result.faces, min_side=_LEGIBLE_SIDE))
+        write_image(path, draw_faces(image, result.faces, legend=True))
 
     def begin_film(self, film: Film) -> None:
         """Open its copy."""
