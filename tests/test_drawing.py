@@ -549,7 +549,7 @@ class TestCrowds:
         height, width = drawn.shape[:2]
         assert height >= side + 19
         assert width >= 80
-        inner = slice(box.y + 4, box.bottom - 4), slice(box.x + 4, box.right - 4)
+        inner = slice(box.y + 5, box.bottom - 5), slice(box.x + 5, box.right - 5)
         np.testing.assert_array_equal(drawn[inner], image[inner])  # nothing covers the face
         assert (drawn[side:] == PAPER).all(axis=2).any()
 

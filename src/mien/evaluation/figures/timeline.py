@@ -12,10 +12,10 @@ from mien.errors import DataError
 from mien.evaluation.figures.courses import BINS, Bins, Course
 from mien.evaluation.figures.style import MUTED, fold, house_style, new_figure, save
 from mien.labels import FERPLUS
-from mien.palette import PALETTE, ink_on
+from mien.palette import PALETTE, UNSURE_BELOW, ink_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -58,17 +58,20 @@ class Timeline:
     were seen least are dropped.
 
     Attributes:
-        labels: names of the expressions, those of the first face.
+        labels: names of the expressions, those of the first face; where the label set changes, others follow.
+        unsure_below: mean probability below which the most probable expression of a face is written as a guess.
         seconds: time of the latest frame.
         faces: how many were seen, with those that were dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unsure_below: float = UNSURE_BELOW) -> None:
         self.labels: tuple[str, ...] = ()
+        self.unsure_below = unsure_below
         self.seconds = 0.0
         self.faces = 0
         self._frames = 0
         self._width = _FINEST
+        self._places: dict[str, int] = {}  # of labels, in any label set
         self._courses: dict[int, Bins] = {}
 
     def add(self, seconds: float, faces: Iterable[TrackedFace]) -> None:
@@ -78,19 +81,28 @@ class Timeline:
             seconds: when it is shown, 0 or later.
             faces: its faces; those without a track are passed over.
         """
+        tracked = [face for face in faces if face.track is not None]
+        for face in tracked:  # below the minimum that was asked for, an expression is uncertain
+            self.unsure_below = max(self.unsure_below, getattr(face.expression, "min_confidence", 0.0))
         self.put(
-            seconds, {face.track: face.expression.probabilities for face in faces if face.track is not None}
+            seconds, {face.track: face.expression.probabilities for face in tracked if face.track is not None}
         )
 
     def put(self, seconds: float, shown: Mapping[int, Mapping[str, float]]) -> None:
-        """Take in a frame as the probabilities of each label by the number of the face."""
+        """Take in a frame as the probabilities of each label by the number of the face.
+
+        A label that was not there before gets an area of its own, which is 0 up to then.
+        """
         self._frames += not self._frames or seconds > self.seconds  # rows of one frame may come one by one
         self.seconds = max(self.seconds, seconds)
         while self.seconds >= BINS * self._width:
             self._widen()
         for track, probabilities in shown.items():
-            self.labels = self.labels or tuple(probabilities)
-            self._course(track).add(int(seconds / self._width), list(probabilities.values()))
+            self._know(probabilities)
+            row = [0.0] * len(self.labels)
+            for label, value in probabilities.items():
+                row[self._places[label]] += value
+            self._course(track).add(int(seconds / self._width), row)
         if len(self._courses) > _FACES:
             self._drop(shown)
 
@@ -105,6 +117,19 @@ class Timeline:
         return [
             bins.course(track, self._width, bridged) for track, bins in sorted(ranked[:_SHOWN], key=_first)
         ]
+
+    def _know(self, labels: Collection[str]) -> None:
+        """Make room for labels that are new; of another label set, those of the same meaning are the same."""
+        for label in labels:
+            if label not in self._places:
+                meaning = _meaning(label)
+                same = [other not in labels and _meaning(other) == meaning for other in self.labels]
+                if not meaning or True not in same:
+                    same = [*(False for _ in self.labels), True]
+                    self.labels = (*self.labels, label)
+                    for course in self._courses.values():
+                        course.add_class()
+                self._places[label] = same.index(True)
 
     def _course(self, track: int) -> Bins:
         if track not in self._courses:
@@ -195,9 +220,10 @@ def _draw_course(axes: Axes, course: Course, timeline: Timeline) -> None:
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
     most = int(course.shares.argmax())
+    doubt = "?" if course.shares[most] < timeline.unsure_below else ""
     axes.set_title(f"face #{course.track}", fontsize=12, pad=6)
     axes.annotate(
-        f"{_length(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}", (1, 1), (0, 6),
+        f"{_length(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}{doubt}", (1, 1), (0, 6),
         xycoords="axes fraction", textcoords="offset points", ha="right", color=MUTED,
     )  # fmt: skip
     for place, i in enumerate(order):
