@@ -32,18 +32,23 @@ def matrix_of(orientation: Orientation) -> tuple[int, int, int, int]:
 
 
 def make_oriented(
-    path: Path, orientation: Orientation, codec: str = "libx264", aspect: Fraction | None = None
+    path: Path,
+    orientation: Orientation,
+    codec: str = "libx264",
+    aspect: Fraction | None = None,
+    image: np.ndarray | None = None,
 ) -> Path:
     """Three frames of a picture that looks different in all eight orientations."""
+    stored = quarters() if image is None else image
     a, b, c, d = (value * _UNIT for value in matrix_of(orientation))
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        (stream.height, stream.width), stream.pix_fmt = stored.shape[:2], "yuv420p"
         stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         for i in range(3):
-            frame = av.VideoFrame.from_ndarray(quarters(), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
             frame.pts, frame.time_base = i, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

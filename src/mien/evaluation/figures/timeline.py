@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.evaluation.figures.courses import BINS, Bins, Course
 from mien.evaluation.figures.style import MUTED, fold, house_style, new_figure, save
+from mien.evaluation.figures.times import length_of, set_times
 from mien.labels import FERPLUS
 from mien.palette import PALETTE, UNSURE_BELOW, ink_on
 
@@ -30,8 +30,6 @@ _SHOWN = 4  # panels
 _BRIDGED = 1.0  # seconds out of view that are drawn through; more where frames are farther apart
 _OTHER: Colour = (195, 200, 207)
 _TITLE = "Expressions over time"
-
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 class _Expression(Protocol):
@@ -205,7 +203,7 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
         panels = figure.subplots(len(courses), 1, sharex=True, squeeze=False)[:, 0]
         for axes, course in zip(panels, courses, strict=True):
             _draw_course(axes, course, timeline)
-        _set_times(panels[-1], timeline.seconds)
+        set_times(panels[-1], timeline.seconds)
         _draw_heading(figure, timeline, len(courses), title)
     return figure
 
@@ -223,7 +221,7 @@ def _draw_course(axes: Axes, course: Course, timeline: Timeline) -> None:
     doubt = "?" if course.shares[most] < timeline.unsure_below else ""
     axes.set_title(f"face #{course.track}", fontsize=12, pad=6)
     axes.annotate(
-        f"{_length(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}{doubt}", (1, 1), (0, 6),
+        f"{length_of(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}{doubt}", (1, 1), (0, 6),
         xycoords="axes fraction", textcoords="offset points", ha="right", color=MUTED,
     )  # fmt: skip
     for place, i in enumerate(order):
@@ -276,15 +274,6 @@ def _draw_heading(figure: Figure, timeline: Timeline, drawn: int, title: str) ->
     panels[-1].set_xlabel(f"time in the film{left_out}")
 
 
-def _set_times(axes: Axes, span: float) -> None:
-    """Ticks at round times, ten at most."""
-    step = next(
-        (step for step in _STEPS if span / step <= 10), _STEPS[-1] * math.ceil(span / _STEPS[-1] / 10)
-    )
-    ticks = np.arange(0, span + 1e-9, step)
-    axes.set_xticks(ticks, [f"{tick:g} s" if span < 10 else _clock(tick) for tick in ticks])
-
-
 def _stacked(labels: Sequence[str]) -> list[int]:
     """Places of the labels from the bottom up: neutral last, as the background."""
     return sorted(range(len(labels)), key=lambda i: (_meaning(labels[i]) == "neutral", i))
@@ -307,14 +296,3 @@ def _meaning(label: str) -> str | None:
         return FERPLUS.classes[FERPLUS.index(label)]
     except DataError:
         return None
-
-
-def _clock(seconds: float) -> str:
-    """A time in a film: 0:07, 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def _length(seconds: float) -> str:
-    """A stretch of time: 4.2 s, 1:05."""
-    return f"{seconds:.1f} s" if seconds < 60 else _clock(seconds)
