@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CODINGS = frozenset({"av01", "AV01"})
 """Names of codings that OpenCV's wheels have no decoder for."""
 
+_FIRST_PACKETS = 100  # within which a first frame is looked for
 _SAME = 0.0005  # seconds: half of the coarsest tick, a millisecond
 _DISCARDED = 2  # AVINDEX_DISCARD_FRAME: in the index, and not to be shown
 
@@ -69,7 +71,7 @@ def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, fault
                     undecoded += at > seconds + _SAME
                     last = max(last, at)
             return Remainder(undecoded, _absent(container, stream, last, fps) if fault else 0)
-    except (ImportError, OSError, ValueError, IndexError):
+    except faults():
         return Remainder()
 
 
@@ -95,9 +97,12 @@ def first_frame_matrix(source: str | BinaryIO) -> Matrix | None:
     """
     try:
         with open_container(source) as container:
-            return _matrix_of(next(container.decode(video=0), None))
-    except (ImportError, OSError, ValueError, IndexError):
-        return None
+            for packet in itertools.islice(container.demux(video=0), _FIRST_PACKETS):
+                if frames := packet.decode():
+                    return _matrix_of(frames[0])
+    except faults():
+        pass
+    return None
 
 
 def _matrix_of(frame: Any) -> Matrix | None:
@@ -106,6 +111,16 @@ def _matrix_of(frame: Any) -> Matrix | None:
             a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
             return float(a), float(b), float(c), float(d)
     return None
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """All that opening and reading a video with PyAV may raise, where it is not installed too."""
+    usual = (ImportError, OSError, ValueError, LookupError)
+    try:
+        import av
+    except ImportError:
+        return usual
+    return (*usual, av.error.FFmpegError)
 
 
 def open_container(source: str | BinaryIO) -> Any:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.recognition.av_capture import open_container
+from mien.recognition.av_capture import faults, open_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class SoundCopy:
         try:
             self._container = open_container(str(Path(source).absolute()))
             self._begin()
-        except (OSError, ValueError, LookupError) as error:
+        except faults() as error:
             self.problem = f"the sound cannot be read ({error})"
 
     def advance(self, seconds: float) -> None:
@@ -46,7 +46,7 @@ class SoundCopy:
             while (packet := self._next()) and packet[1] <= seconds:
                 self._waiting = None
                 self._copy(packet[0])
-        except (OSError, ValueError) as error:
+        except faults() as error:
             self.problem = f"the sound is damaged after {max(seconds, 0):.1f} seconds ({error})"
             self._packets, self._waiting = iter(()), None
 
@@ -61,10 +61,11 @@ class SoundCopy:
 
     def _begin(self) -> None:
         sounds, refused = self._container.streams.audio, set()
+        known: tuple[type[Exception], ...] = (AttributeError, *faults())
         for stream in sounds:
             try:
                 self._streams[stream.index] = self._target.add_stream_from_template(stream)
-            except (AttributeError, ValueError, OSError):  # the first where FFmpeg has no decoder for it
+            except known:  # the first where FFmpeg has no decoder for it
                 refused.add(getattr(stream.codec_context, "name", None) or "an unknown one")
         if refused:
             kind = self._target.format.name.split(",")[0].upper()
