@@ -105,8 +105,8 @@ class FaceTracker:
         Raises:
             DataError: the time runs backwards.
         """
-        if wrong := next((face for face in faces if not isinstance(face, Face)), None):
-            raise DataError(f"Expected faces as mien.Face, got {wrong!r:.80}.")
+        if wrong := [face for face in faces if not isinstance(face, Face)]:
+            raise DataError(f"Expected faces as mien.Face, got {wrong[0]!r:.80}.")
         if not seconds >= self._before:
             raise DataError(f"Expected a frame at {self._before} seconds or later, got one at {seconds}.")
         oldest = min(self._before, seconds - self._gap)
