@@ -198,9 +198,7 @@ def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
     if b"ftyp" in boxes and b"moov" not in boxes:
         return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
     if find_fault(file) == "cut off":
-        return (
-            "got one that is cut off before its first frame, as when a recording or a copy was interrupted."
-        )
+        return "got one that is cut off, as when a recording or a copy was interrupted; it cannot be played."
     return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
 
 
