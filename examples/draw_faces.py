@@ -22,5 +22,5 @@ faces = mien.Recognizer()(image)
 for face in faces:
     print(f"{face.expression.label}: {face.expression.score:.0%}, {face.box}")
 
-# A thumbnail is enlarged, so that there is room for text that can be read.
-print(write_image(copy, draw_faces(image, faces, min_side=360)))
+# Labels that have no room, in a crowd or on a thumbnail, go into a legend below the picture.
+print(write_image(copy, draw_faces(image, faces, legend=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE, PAPER, colour_of, contrast, ink_on
 from mien.recognition.drawing import annotation, draw_faces, draw_heat
-from mien.recognition.drawing.layout import Place, Wish, lay_out
+from mien.recognition.drawing import legend as legend_module
+from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
 from mien.recognition.drawing.proportions import LEAST_TYPE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
@@ -64,7 +67,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
         seen[:] = lay_out(*args, **kwargs)
         return seen
 
-    monkeypatch.setattr(annotation, "lay_out", watched)
+    monkeypatch.setattr(annotation, "lay_out", watched)  # not in `fitting`, which tries some
     return seen
 
 
@@ -434,6 +437,167 @@ class TestDrawFaces:
         again = cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA)
         assert np.abs(small.astype(int) - again).mean() < 4
         assert np.corrcoef(small.ravel(), again.ravel())[0, 1] > 0.8
+
+
+def crowd(width: int, height: int, columns: int, rows: int, share: float = 0.5) -> list[Face]:
+    """Faces in a grid with all expressions, their boxes a share of its cells."""
+    across, down = width / columns, height / rows
+    side = int(min(across, down) * share)
+    labels = FER2013.classes
+    return [
+        make_face(
+            Box(int((i + 0.5) * across - side / 2), int((j + 0.55) * down - side / 2), side, side),
+            labels[(i + j) % 7],
+            0.3 + 0.1 * ((i * j) % 7),
+        )
+        for j in range(rows)
+        for i in range(columns)
+    ]
+
+
+CROWDS = {
+    "112 faces": (1400, 900, 14, 8),
+    "112 faces, small": (640, 420, 14, 8),
+    "112 faces, large": (4000, 2600, 14, 8),
+    "30 faces": (1600, 1000, 6, 5),
+    "30 faces, small": (480, 320, 6, 5),
+    "9 faces": (1920, 1080, 3, 3),
+}
+
+
+class TestCrowds:
+    @pytest.mark.parametrize("legend", [True, False])
+    @pytest.mark.parametrize("size", CROWDS.values(), ids=CROWDS)
+    def test_no_tag_is_wider_than_its_face_or_hides_eyes_or_other_faces(
+        self, size: tuple[int, int, int, int], legend: bool, places: list[Place]
+    ) -> None:
+        faces = crowd(*size)
+        image = flat(size[0], size[1])
+        drawn = draw_faces(image, faces, legend=legend)
+        tags = [place.tag for place in places]
+        assert len(tags) == len(faces)
+        numbers = legend and drawn.shape[0] > size[1]
+        for i, (tag, face) in enumerate(zip(tags, faces, strict=True)):
+            assert inside(tag, size[0], size[1])
+            assert tag.width <= 1.15 * face.box.width or tag.width <= 34  # three digits
+            assert not any(overlap(tag, other.box) for j, other in enumerate(faces) if i != j)
+            eyes = eyes_of(face.box)
+            assert not overlap(tag, eyes)
+            assert (drawn[eyes.y + eyes.height // 2, face.box.x] != 128).any(), "its box is there"
+        assert not any(overlap(one, other) for one, other in combinations(tags, 2))
+        assert drawn.shape[1] == size[0]
+        assert numbers or drawn.shape == image.shape
+
+    def test_labels_shrink_before_they_become_numbers(self, places: list[Place]) -> None:
+        def height(side: int) -> tuple[int, bool]:
+            faces = [make_face(Box(100 + 160 * (i % 5), 60 + 160 * (i // 5), side, side)) for i in range(10)]
+            drawn = draw_faces(flat(1000, 480), faces, legend=True)
+            return max(place.tag.height for place in places), drawn.shape[0] > 480
+
+        (large, first), (small, second), (_, third) = height(100), height(60), height(24)
+        assert large > small
+        assert (first, second, third) == (False, False, True)
+
+    def test_numbers_are_places_in_the_result_or_tracks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str] = []
+
+        def noted(text: str, size: int) -> Image:
+            seen.append(text)
+            return text_mask(text, size)
+
+        monkeypatch.setattr(annotation, "text_mask", noted)
+        faces = crowd(300, 200, 10, 3)
+        draw_faces(flat(300, 200), faces)
+        assert seen == [str(number) for number in range(1, 31)]
+        seen.clear()
+        tracked = [replace(face, track=100 + i) for i, face in enumerate(faces)]
+        draw_faces(flat(300, 200), tracked)
+        assert seen == [f"#{100 + i}" for i in range(30)]
+
+    def test_the_legend_tells_every_number_and_moves_no_pixel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str] = []
+
+        def noted(text: str, size: int) -> Image:
+            seen.append(text)
+            return text_mask(text, size)
+
+        monkeypatch.setattr(legend_module, "text_mask", noted)
+        faces, image = crowd(400, 240, 10, 3), noise(400, 240)
+        with_legend, without = draw_faces(image, faces, legend=True), draw_faces(image, faces)
+        np.testing.assert_array_equal(with_legend[:240, :400], without)
+        texts = [annotation._tag_text(face, 0.4) for face in faces]
+        assert seen == [text for i, one in enumerate(texts, 1) for text in (str(i), one)]
+        below = with_legend[240:]
+        for label in {face.expression.label for face in faces}:
+            assert (below == colour_of(label)).all(axis=2).any()
+        assert (below == PAPER).all(axis=2).any()
+
+    def test_large_faces_keep_their_labels_beside_small_ones(self, places: list[Place]) -> None:
+        front = [make_face(Box(60 + 420 * i, 300, 260, 300)) for i in range(3)]
+        back = [make_face(Box(40 + 400 * i, 60, 22, 22), "sad") for i in range(2)]
+        drawn = draw_faces(flat(1280, 720), [*front, *back], legend=True)
+        widths = [place.tag.width for place in places]
+        assert min(widths[:3]) > 60
+        assert max(widths[3:]) < 40
+        assert drawn.shape[0] > 720
+
+    @pytest.mark.parametrize("side", [24, 48, 64])
+    def test_the_label_of_a_tiny_picture_is_legible_below_it(self, side: int) -> None:
+        image = noise(side, side)
+        box = Box(side // 6, side // 6, 2 * side // 3, 2 * side // 3)
+        drawn = draw_faces(image, [make_face(box)], legend=True)
+        height, width = drawn.shape[:2]
+        assert height >= side + 19
+        assert width >= 80
+        inner = slice(box.y + 5, box.bottom - 5), slice(box.x + 5, box.right - 5)
+        np.testing.assert_array_equal(drawn[inner], image[inner])  # nothing covers the face
+        assert (drawn[side:] == PAPER).all(axis=2).any()
+
+    def test_a_picture_with_room_has_no_legend(self) -> None:
+        image = noise(640, 480)
+        for faces in ([], [make_face(Box(200, 120, 150, 180))], crowd(640, 480, 3, 1)):
+            assert draw_faces(image, faces, legend=True).shape == image.shape
+
+    @given(data=st.data(), width=st.integers(1, 500), height=st.integers(1, 300))
+    def test_any_crowd(self, data: st.DataObject, width: int, height: int) -> None:
+        coordinate, side = st.integers(-50, 600), st.integers(1, 90)
+        boxes = data.draw(st.lists(st.tuples(coordinate, coordinate, side, side), max_size=20))
+        faces = [make_face(Box(*box)) for box in boxes]
+        assert draw_faces(flat(width, height), faces).shape == (height, width, 3)
+        drawn = draw_faces(flat(width, height), faces, legend=True)
+        assert drawn.shape[0] >= height
+        assert drawn.shape[1] >= width
+
+
+class TestDoubt:
+    def test_an_uncertain_expression_is_drawn_as_a_guess_of_its_best_label(self) -> None:
+        guess, uncertain = (
+            make_expression("sad", 0.39),
+            replace(make_expression("sad", 0.39), label="uncertain"),
+        )
+        box = Box(200, 150, 160, 180)
+        drawn = [draw_faces(flat(640, 480), [Face(box, one)]) for one in (guess, uncertain)]
+        np.testing.assert_array_equal(*drawn)
+        high = replace(make_expression("sad", 0.7), label="uncertain")  # a minimum of 0.8 was asked for
+        assert annotation._tag_text(Face(box, high), 0.4) == "sad? 70%"
+        line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
+        assert 0.3 < (line == colour_of("sad")).all(axis=1).mean() < 0.7
+
+    def test_a_class_of_that_name_is_no_doubt(self) -> None:
+        expression = make_expression("uncertain", 0.8, ("uncertain", "happy"))
+        assert annotation._tag_text(Face(Box(0, 0, 9, 9), expression), 0.4) == "uncertain 80%"
+
+
+class TestChecks:
+    @pytest.mark.parametrize("image", [None, "face.jpg", [[1, 2, 3]], PillowImage.new("RGB", (9, 9))])
+    def test_an_image_that_is_no_array_is_refused(self, image: Any) -> None:
+        with pytest.raises(DataError, match=f"got {type(image).__name__}"):
+            draw_faces(image, [])
+
+    @pytest.mark.parametrize("face", [None, {"label": "happy"}, Box(1, 1, 5, 5), (1, 2, 3, 4)])
+    def test_what_is_no_face_is_refused(self, face: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as a Recognizer gives them"):
+            draw_faces(flat(64, 48), [make_face(Box(1, 1, 9, 9)), face])
 
 
 class TestDrawHeat:

@@ -23,6 +23,7 @@ from PIL import Image
 
 import mien
 from mien.cli import run
+from mien.recognition.orientation import Orientation
 from mien.recognition.video import VideoWriter
 from mien.service.settings import Settings
 from tests.conftest import CARD, make_onnx
@@ -37,6 +38,8 @@ from tests.service import (
     running,
     small_portrait,
 )
+from tests.test_video import make_film
+from tests.test_video_containers import make_oriented, with_edits
 
 
 @pytest.fixture(scope="module")
@@ -679,6 +682,37 @@ def test_a_damaged_film_gives_what_is_there(service: Running, film: bytes) -> No
     assert reply.status == 200
     assert reply.lines[-1]["done"] is True
     assert reply.lines[-1]["frames"] == len(reply.lines) - 1
+
+
+def test_frames_that_an_edit_list_hides_are_no_damage(service: Running, tmp_path: Path) -> None:
+    path = with_edits(make_film(tmp_path / "trimmed.mp4", gop=30), [(0.4, 0.52)])
+    reply = service.send_raw(path.read_bytes(), kind="video/mp4", to="/v1/recognise/video")
+    assert reply.lines[-1] == {"done": True, "frames": 10, "error": None}
+    assert [line["frame"] for line in reply.lines[:-1]] == list(range(10))
+
+
+def test_a_video_that_is_cut_off_says_so(service: Running, tmp_path: Path) -> None:
+    path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+    data = path.read_bytes()
+    reply = service.send_raw(data[: int(0.6 * len(data))], kind="video/mp4", to="/v1/recognise/video")
+    assert "the file is cut off after" in reply.lines[-1]["error"]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_a_mirrored_video_is_looked_at_as_players_show_it(
+    service: Running, tmp_path: Path, codec: str
+) -> None:
+    upright = np.asarray(small_portrait(240).resize((192, 240)))
+    mirror = Orientation(flipped_y=True)
+    plain = make_oriented(tmp_path / "plain.mp4", Orientation(), codec, image=upright)
+    turned = make_oriented(tmp_path / "turned.mp4", mirror, codec, image=mirror.apply(upright))
+    first, second = (
+        service.send_raw(path.read_bytes(), kind="video/mp4", to="/v1/recognise/video").lines[0]["faces"][0]
+        for path in (plain, turned)
+    )
+    assert first["label"] == second["label"]
+    for edge in ("x", "y", "width", "height"):
+        assert second["box"][edge] == pytest.approx(first["box"][edge], abs=12)
 
 
 def test_a_film_in_av1_is_taken(service: Running) -> None:

@@ -69,6 +69,46 @@ class TestGathering:
         assert at[-1] >= (frames - 1) * spacing
         assert places[-1] < BINS
 
+    def test_a_label_set_that_changes_on_the_way_adds_its_classes(self) -> None:
+        timeline = Timeline()
+        for i in range(4):
+            timeline.add(i / 25, [make_face(1, certain("happy"))])
+        for i in range(4, 8):
+            faces = [make_face(1, certain("contempt", FERPLUS.classes), FERPLUS.classes)]
+            timeline.add(
+                i / 25, [*faces, make_face(2, certain("happiness", FERPLUS.classes), FERPLUS.classes)]
+            )
+        assert timeline.labels == (*FER2013.classes, "contempt")
+        first, second = timeline.courses()
+        np.testing.assert_allclose(first.shares, [*(0.5 * certain("happy")), 0.5])
+        np.testing.assert_allclose(second.shares, [*certain("happy"), 0])
+        figure = figures.timeline_figure(timeline)
+        assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == ["angry", "disgust", "fear"]
+        assert "contempt" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+    def test_classes_of_a_label_set_of_ones_own_come_in_their_order(self) -> None:
+        timeline = Timeline()
+        labels = ("joy", "happy", "bored")  # the first two mean the same
+        timeline.add(0, [make_face(1, [0.2, 0.3, 0.5], labels)])
+        timeline.add(0.1, [make_face(1, [0.2, 0.3, 0.5], labels)])
+        assert timeline.labels == labels
+        np.testing.assert_allclose(timeline.courses()[0].shares, [0.2, 0.3, 0.5])
+
+    @pytest.mark.parametrize(
+        ("share", "least", "doubt"), [(0.39, 0.0, True), (0.41, 0.0, False), (0.6, 0.7, True)]
+    )
+    def test_a_doubtful_expression_is_written_as_a_guess(
+        self, share: float, least: float, doubt: bool
+    ) -> None:
+        timeline = Timeline()
+        row = np.full(7, (1 - share) / 6)
+        row[3] = share
+        for i in range(9):
+            timeline.add(i / 10, [make_face(1, row)])
+        timeline.unsure_below = max(timeline.unsure_below, least)
+        texts = [text.get_text() for text in figures.timeline_figure(timeline).axes[0].texts]
+        assert any(text.endswith(f"{share:.0%} happy{'?' if doubt else ''}") for text in texts)
+
     def test_a_face_that_leaves_and_returns_has_two_pieces(self) -> None:
         timeline = make_timeline(10, 25, {1: (0, 10)})
         course = make_timeline(10, 25, {1: (0, 10), 2: (2, 4)}).courses()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,7 +151,25 @@ def numbered(row: tuple[float, ...], track: int | None = 1) -> Face:
     return replace(face_at(0, 0, row=row), track=track)
 
 
+class TestChecks:
+    @pytest.mark.parametrize("face", [None, {"track": 1}, Box(0, 0, 5, 5)])
+    def test_what_is_no_face_is_refused(self, face: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, got"):
+            FaceTracker().update(0.0, [face_at(5, 5), face])
+
+
 class TestSmoother:
+    def test_after_a_change_of_the_label_set_it_begins_anew(self) -> None:
+        smoother = Smoother(1.0)
+        smoother.update(0.0, [numbered((0.2, 0.5, 0.3), 1)])
+        other = Expression("bored", 0.9, {"bored": 0.9, "awake": 0.1})
+        (face,) = smoother.update(0.1, [replace(numbered((0.2, 0.5, 0.3), 1), expression=other)])
+        assert face.expression == other
+        (face,) = smoother.update(
+            0.2, [replace(face, expression=Expression("bored", 0.5, {"bored": 0.5, "awake": 0.5}))]
+        )
+        assert face.expression.probabilities["bored"] == pytest.approx(0.5 + 0.4 * math.exp(-0.1))
+
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 3), rows, st.integers(1, 3)), max_size=30), st.floats(0, 2))
     def test_they_still_sum_to_one_and_lie_between_what_was_seen(

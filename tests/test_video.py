@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
+import mien
 from mien.errors import DataError, MissingExtra
-from mien.recognition import clocks, video
+from mien.recognition import clocks, video, video_info
+from mien.recognition import frames as frames_module
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoWriter, probe, read_frames, watch
 
@@ -196,12 +198,12 @@ class TestProbe:
     def test_a_header_too_large_is_refused(self) -> None:
         capture: Any = FakeCapture(FRAME_WIDTH=60000, FRAME_HEIGHT=9000)
         with pytest.raises(DataError, match="big: expected a film of up to 8192x8192 pixels, got 60000x9000"):
-            video._describe(capture, "big", live=False)
+            video_info.describe(capture, "big", live=False)
 
     @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 1000.0])
     def test_a_rate_that_cannot_be_is_not_believed(self, fps: float) -> None:
         capture: Any = FakeCapture(FRAME_WIDTH=64, FRAME_HEIGHT=48, FPS=fps, FRAME_COUNT=5000)
-        info = video._describe(capture, "odd", live=False)
+        info = video_info.describe(capture, "odd", live=False)
         assert (info.fps, info.frames, info.seconds) == (30.0, None, 5.0 if fps == 1000 else None)
 
 
@@ -487,6 +489,47 @@ class TestWatch:
         tracks = [faces[0].track for _, faces in watch(SquareFinder(), frames)]
         assert tracks == [1] * 5 + [2] * 5
 
+    def test_a_path_is_opened_and_read(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4")
+        seen = list(mien.watch(SquareFinder(), path))
+        assert [frame.index for frame, _ in seen] == list(range(30))
+        assert [faces for _, faces in seen] == [
+            faces for _, faces in watch(SquareFinder(), read_frames(path))
+        ]
+
+    @pytest.mark.parametrize(
+        ("frames", "message"),
+        [
+            ([np.zeros((9, 9, 3), np.uint8)], r"Frame\(index, seconds, image\), got ndarray\. Read a video"),
+            ([Frame(4, 0.0, np.zeros((9, 9), np.uint8))], r"frame 4 to be RGB.*got uint8 \(9, 9\)\. Convert"),
+            ([Frame(4, 0.0, np.zeros((9, 9, 3)))], r"frame 4 to be RGB.*got float64 \(9, 9, 3\)"),
+            ([Frame(4, 0.0, None)], "image of frame 4 as an RGB array.*got NoneType"),
+            ([Frame(4, None, np.zeros((9, 9, 3), np.uint8))], "time of frame 4 in seconds, got None"),
+            ([Frame(4, float("nan"), np.zeros((9, 9, 3), np.uint8))], "time of frame 4 in seconds, got nan"),
+            (cv2.VideoCapture(), "path of a video, the number of a webcam, or frames, got VideoCapture"),
+            (None, "got NoneType"),
+        ],
+    )
+    def test_what_are_no_frames_is_refused(self, frames: Any, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            list(watch(SquareFinder(), frames))
+
+    @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["film.mp4"], True])
+    def test_what_is_no_video_is_refused(self, source: Any) -> None:
+        with pytest.raises(DataError, match=f"as a path or an open file.* got {type(source).__name__}"):
+            read_frames(source)
+
+    @pytest.mark.parametrize("answer", [None, [], [[], []], [None], [[{"label": "happy"}]], [[None]], 3])
+    def test_what_a_recognizer_of_ones_own_gives_is_checked(self, answer: Any) -> None:
+        class Odd:
+            def many(self, _: Any, /) -> Any:
+                return answer
+
+        with pytest.raises(DataError, match="from the recognizer, got"):
+            list(watch(Odd(), [Frame(0, 0.0, picture(0))]))
+        with pytest.raises(DataError, match="Expected a recognizer first"):
+            list(watch("film.mp4", SquareFinder()))  # type: ignore[arg-type]
+
     def test_large_frames_go_in_small_chunks(self) -> None:
         finder = SquareFinder()
         image = np.zeros((3000, 4000, 3), np.uint8)  # 36 MB
@@ -497,7 +540,7 @@ class TestWatch:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = make_film(tmp_path / "film.mp4")
-        monkeypatch.setattr(video, "open_capture", lambda _: cv2.VideoCapture(str(path)))
+        monkeypatch.setattr(frames_module, "open_capture", lambda _: cv2.VideoCapture(str(path)))
         finder = SquareFinder()
         with read_frames(0) as frames:
             assert frames.info == video.VideoInfo(WIDTH, HEIGHT, 25.0, live=True)
@@ -597,9 +640,9 @@ class TestWriter:
             VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT))
 
 
-def write_until(path: Path, error: BaseException) -> None:
+def write_until(path: Path, error: BaseException, sound_from: Path | None = None) -> None:
     """Write twelve frames, then fail."""
-    with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
+    with VideoWriter(path, 25, (WIDTH, HEIGHT), sound_from=sound_from) as writer:
         for i in range(12):
             writer.write(picture(i))
         raise error

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mien.recognition.classifier import Classifier
     from mien.recognition.faces import Box, Expression, Face
     from mien.recognition.recognizer import Recognizer
+    from mien.recognition.video import watch
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "Recognizer",
     "Taxonomy",
     "load",
+    "watch",
 ]
 
 _HOMES = {
@@ -57,6 +59,7 @@ _HOMES = {
     "Recognizer": "recognition.recognizer",
     "Taxonomy": "labels",
     "load": "data",
+    "watch": "recognition.video",
 }
 
 

@@ -27,6 +27,9 @@ PALETTE: dict[str, Colour] = {
 }
 """A colour for each expression, by FER+'s names."""
 
+UNSURE_BELOW = 0.4
+"""Score under which an expression is drawn as a guess."""
+
 
 @cache
 def colour_of(label: str) -> Colour:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video import Frame, VideoWriter
 
-_LEGIBLE_SIDE = 360
-"""A picture smaller than this is enlarged before it is drawn on, so that its labels can be read."""
-
 _KEPT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
@@ -61,7 +58,7 @@ class CopiesOutput(Output):
             image = draw_heat(image, heat.transform, heat.heat)
         suffix = source.below.suffix.lower()
         path = self._place(source, suffix if suffix in _KEPT_SUFFIXES else ".png")
-        write_image(path, draw_faces(image, result.faces, min_side=_LEGIBLE_SIDE))
+        write_image(path, draw_faces(image, result.faces, legend=True))
 
     def begin_film(self, film: Film) -> None:
         """Open its copy."""
@@ -70,7 +67,14 @@ class CopiesOutput(Output):
         if film.info is None:
             return
         size = film.info.width, film.info.height
-        self._writer = VideoWriter(self._place(film.source, ".mp4"), film.info.fps / film.every, size)
+        sound = None if film.source.kind == "webcam" else film.source.name
+        rate = film.info.fps / film.every
+        try:
+            self._writer = VideoWriter(self._place(film.source, ".mp4"), rate, size, sound_from=sound)
+        except MissingExtra as error:
+            raise DataError(
+                f"{film.source.name}: no annotated copy of the video was made. {error}"
+            ) from error
         self._writer.__enter__()
         self._timeline = _new_timeline()
 
@@ -89,8 +93,13 @@ class CopiesOutput(Output):
 
     def end_film(self, film: Film) -> None:
         """Finish its copy and draw the chart."""
-        timeline = self._timeline
+        timeline, writer = self._timeline, self._writer
+        if writer and film.whole:
+            writer.finish_sound()
         self.close()
+        if writer and writer.sound_problem:
+            problem = f"sound was left out of its annotated copy: {writer.sound_problem}."
+            err.print(shown(f"{film.source.name}: {problem}"))
         if timeline and timeline.faces:  # none where Ctrl-C came first, too
             _draw_chart(timeline, self._place(film.source, ".png"), shown(film.source.below.name))
 

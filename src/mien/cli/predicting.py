@@ -250,5 +250,6 @@ def _watch_film(
             yield frame, faces
             if seconds := frames.info.seconds:
                 report(round(1000 * min(frame.seconds, seconds)), round(1000 * seconds))
+        film.whole = True
     if frames.damage:
         err.print(shown(frames.damage))

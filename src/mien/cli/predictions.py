@@ -82,6 +82,7 @@ class Film:
         tracks: its faces by their number.
         frames: frames looked at so far.
         error: why it failed, if it did.
+        whole: whether it was looked at to its end.
     """
 
     source: Source
@@ -90,6 +91,7 @@ class Film:
     tracks: dict[int, TrackSummary] = field(default_factory=dict)
     frames: int = 0
     error: str | None = None
+    whole: bool = False
 
     def add(self, frame: Frame, faces: Sequence[Face]) -> None:
         """Take in one frame."""

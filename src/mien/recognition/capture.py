@@ -6,17 +6,21 @@ import io
 import os
 import stat
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import cv2
 
 from mien.errors import DataError
-from mien.recognition.av_capture import CODINGS, AvCapture, coding_of
+from mien.recognition.av_capture import CODINGS, AvCapture, coding_of, first_frame_matrix
+from mien.recognition.video_headers import NO_HEADER, find_fault, read_header, whole_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from mien.recognition.video_headers import VideoHeader
 
 Capture = cv2.VideoCapture | AvCapture
 
@@ -24,6 +28,9 @@ _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _QUIET = threading.Lock()
 _BEGINNING = 512  # bytes by which text is told from a film
 _LAST_WEBCAM = 99  # OpenCV takes the hundreds of a number for the driver to use
+_ORIENTED_CODINGS = frozenset(
+    {"h264", "avc1", "avc3", "hevc", "hev1", "hvc1"}
+)  # may carry a matrix themselves
 _NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 
 
@@ -115,7 +122,7 @@ def _with_decoder(capture: cv2.VideoCapture, source: str | SteadyFile) -> Captur
             other = AvCapture(cast("BinaryIO", source) if isinstance(source, SteadyFile) else source)
             capture.release()
             return other
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # it knows angles only, no mirroring
     return capture
 
 
@@ -187,23 +194,41 @@ def _is_text(name: str) -> bool:
 
 def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
     """What came in place of a film that FFmpeg opens."""
-    boxes = _whole_boxes(file)
+    boxes = whole_boxes(file)
     if b"ftyp" in boxes and b"moov" not in boxes:
         return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
+    if find_fault(file) == "cut off":
+        return "got one that is cut off, as when a recording or a copy was interrupted; it cannot be played."
     return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
 
 
-def _whole_boxes(file: BinaryIO | SteadyFile) -> set[bytes]:
-    """The kinds of the outermost boxes of an MP4 file that are all there (ISO/IEC 14496-12, 4.2)."""
-    kinds, position, end = set(), 0, file.seek(0, os.SEEK_END)
-    while position < end:
-        file.seek(position)
-        header = file.read(16)
-        if len(header) < 8:
-            break
-        size, kind = int.from_bytes(header[:4]), header[4:8]
-        size = int.from_bytes(header[8:]) if size == 1 else size or end - position
-        position += max(size, 8)
-        if position <= end:
-            kinds.add(kind)
-    return kinds
+@contextmanager
+def opened_again(source: str | Path | SteadyFile) -> Generator[BinaryIO | None]:
+    """The file of a video beside the capture that reads it, at its beginning; `None` where it cannot be opened."""
+    if isinstance(source, SteadyFile):
+        place = source.seek(0, os.SEEK_CUR)
+        source.seek(0)
+        try:
+            yield cast("BinaryIO", source)
+        finally:
+            source.seek(max(place, 0))
+        return
+    with ExitStack() as stack:
+        file = None
+        with suppress(OSError):
+            if Path(source).is_file():
+                file = stack.enter_context(Path(source).open("rb"))
+        yield file
+
+
+def header_of(source: str | Path | int | SteadyFile, capture: Capture) -> VideoHeader:
+    """What the header of an open video says, with the display matrix that its first frame may carry instead."""
+    if isinstance(source, int):
+        return NO_HEADER
+    with opened_again(source) as file:
+        header = read_header(file) if file else NO_HEADER
+        matrix = getattr(capture, "matrix", None) or header.matrix
+        if file and not matrix and coding_of(capture).lower() in _ORIENTED_CODINGS:
+            file.seek(0)
+            matrix = first_frame_matrix(file)
+    return replace(header, matrix=matrix)

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
+from mien.recognition.faces import Face
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mien.recognition.faces import Box, Face
+    from mien.recognition.faces import Box
 
 _REACH = 0.5  # of a face's size: how far off its place a face may be found at once
 _SPEED = 2.5  # sizes a second: how much farther it may be found for each second that it was not looked at
@@ -104,6 +105,8 @@ class FaceTracker:
         Raises:
             DataError: the time runs backwards.
         """
+        if wrong := [face for face in faces if not isinstance(face, Face)]:
+            raise DataError(f"Expected faces as mien.Face, got {wrong[0]!r:.80}.")
         if not seconds >= self._before:
             raise DataError(f"Expected a frame at {self._before} seconds or later, got one at {seconds}.")
         oldest = min(self._before, seconds - self._gap)
@@ -182,7 +185,9 @@ class Smoother:
 
     def _smooth(self, seconds: float, track: int, face: Face) -> Face:
         values = dict(face.expression.probabilities)
-        if track in self._means:
+        if (
+            track in self._means and self._means[track][1].keys() == values.keys()
+        ):  # else the label set changed
             then, mean = self._means[track]
             keep = math.exp(-(seconds - then) / self._constant)
             values = {label: keep * mean[label] + (1 - keep) * value for label, value in values.items()}

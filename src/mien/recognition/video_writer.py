@@ -13,6 +13,7 @@ import numpy as np
 
 from mien.errors import DataError, MissingExtra
 from mien.files import replacing
+from mien.recognition.video_sound import SoundCopy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +34,7 @@ _LIMITED = 1  # FFmpeg's number for luma from 16 to 235
 class VideoWriter:
     """Writes a film: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm. A context manager.
 
-    Frames keep their times, so that a film with a varying rate stays in step. Sound is not copied. The file
+    Frames keep their times, so that a video with a varying rate stays in step, also with its sound. The file
     takes its name when the block ends well or is ended by Ctrl-C, for the part of a long film that was done is
     worth keeping and plays; any other error leaves nothing, and so does a block that wrote no frame.
 
@@ -41,13 +42,20 @@ class VideoWriter:
         path: where to write it; the ending says the format.
         fps: frames a second for frames without a time, and how long the last one is shown.
         size: width and height in pixels. An odd one is made even by repeating the last row or column.
+        sound_from: a video whose sound is copied, without encoding it again, as far as frames are written.
+
+    Attributes:
+        sound_problem: why some of the sound was left out, such as a codec that the format cannot hold; "" where
+            none was.
 
     Raises:
         DataError: the ending names no format that is written here, or the rate is no rate.
         MissingExtra: PyAV is not installed.
     """
 
-    def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: str | Path, fps: float, size: tuple[int, int], *, sound_from: str | Path | None = None
+    ) -> None:
         self._path = Path(path)
         self._suffix = self._path.suffix.lower()
         if self._suffix not in _CODECS:
@@ -65,6 +73,12 @@ class VideoWriter:
         self._last = -1  # time of the latest frame in ticks
         self._frames = 0
         self._stack = ExitStack()
+        self._sound_from = sound_from
+        self._sound: SoundCopy | None = None
+
+    @property
+    def sound_problem(self) -> str:  # noqa: D102 - among the attributes
+        return self._sound.problem if self._sound else ""
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +90,8 @@ class VideoWriter:
             with self._stack:  # closes the file, then gives it its name
                 if self._frames:
                     self._encode(None)
+                if self._sound:
+                    self._sound.advance(float(self._last * self._tick + 1 / self._fps))
         else:
             self._stack.__exit__(kind, error, trace)
 
@@ -98,6 +114,13 @@ class VideoWriter:
         frame.duration = round(1 / self._fps / self._tick)
         self._encode(frame)
         self._frames += 1
+        if self._sound:
+            self._sound.advance(float(self._last * self._tick))
+
+    def finish_sound(self) -> None:
+        """Copy the sound that goes on after the last frame, too; for a video that was written to its end."""
+        if self._sound:
+            self._sound.finish()
 
     def _open(self) -> None:
         """Made with the first frame, so that no frames make no file."""
@@ -113,6 +136,9 @@ class VideoWriter:
         # Said in the file, for players guess the matrix by the size and then colours shift.
         context.colorspace, context.color_range = _BT601, _LIMITED
         context.color_primaries = context.color_trc = _BT709
+        if self._sound_from is not None:
+            self._sound = SoundCopy(self._sound_from, self._container)
+            self._stack.callback(self._sound.close)
 
     def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if image.shape[:2] != (self._height, self._width):

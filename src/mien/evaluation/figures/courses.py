@@ -28,6 +28,10 @@ class Bins:
         self.sums[place] += values
         self.counts[place] += 1
 
+    def add_class(self) -> None:
+        """Make room for one more class, which was 0 so far."""
+        self.sums = np.pad(self.sums, ((0, 0), (0, 1)))
+
     def widen(self) -> None:
         """Two bins become one."""
         for array in (self.sums, self.counts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,11 +10,12 @@ import numpy as np
 from mien.errors import DataError
 from mien.evaluation.figures.courses import BINS, Bins, Course
 from mien.evaluation.figures.style import MUTED, fold, house_style, new_figure, save
+from mien.evaluation.figures.times import length_of, set_times
 from mien.labels import FERPLUS
-from mien.palette import PALETTE, ink_on
+from mien.palette import PALETTE, UNSURE_BELOW, ink_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -30,8 +30,6 @@ _SHOWN = 4  # panels
 _BRIDGED = 1.0  # seconds out of view that are drawn through; more where frames are farther apart
 _OTHER: Colour = (195, 200, 207)
 _TITLE = "Expressions over time"
-
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 class _Expression(Protocol):
@@ -58,17 +56,20 @@ class Timeline:
     were seen least are dropped.
 
     Attributes:
-        labels: names of the expressions, those of the first face.
+        labels: names of the expressions, those of the first face; where the label set changes, others follow.
+        unsure_below: mean probability below which the most probable expression of a face is written as a guess.
         seconds: time of the latest frame.
         faces: how many were seen, with those that were dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unsure_below: float = UNSURE_BELOW) -> None:
         self.labels: tuple[str, ...] = ()
+        self.unsure_below = unsure_below
         self.seconds = 0.0
         self.faces = 0
         self._frames = 0
         self._width = _FINEST
+        self._places: dict[str, int] = {}  # of labels, in any label set
         self._courses: dict[int, Bins] = {}
 
     def add(self, seconds: float, faces: Iterable[TrackedFace]) -> None:
@@ -78,19 +79,28 @@ class Timeline:
             seconds: when it is shown, 0 or later.
             faces: its faces; those without a track are passed over.
         """
+        tracked = [face for face in faces if face.track is not None]
+        for face in tracked:  # below the minimum that was asked for, an expression is uncertain
+            self.unsure_below = max(self.unsure_below, getattr(face.expression, "min_confidence", 0.0))
         self.put(
-            seconds, {face.track: face.expression.probabilities for face in faces if face.track is not None}
+            seconds, {face.track: face.expression.probabilities for face in tracked if face.track is not None}
         )
 
     def put(self, seconds: float, shown: Mapping[int, Mapping[str, float]]) -> None:
-        """Take in a frame as the probabilities of each label by the number of the face."""
+        """Take in a frame as the probabilities of each label by the number of the face.
+
+        A label that was not there before gets an area of its own, which is 0 up to then.
+        """
         self._frames += not self._frames or seconds > self.seconds  # rows of one frame may come one by one
         self.seconds = max(self.seconds, seconds)
         while self.seconds >= BINS * self._width:
             self._widen()
         for track, probabilities in shown.items():
-            self.labels = self.labels or tuple(probabilities)
-            self._course(track).add(int(seconds / self._width), list(probabilities.values()))
+            self._know(probabilities)
+            row = [0.0] * len(self.labels)
+            for label, value in probabilities.items():
+                row[self._places[label]] += value
+            self._course(track).add(int(seconds / self._width), row)
         if len(self._courses) > _FACES:
             self._drop(shown)
 
@@ -105,6 +115,19 @@ class Timeline:
         return [
             bins.course(track, self._width, bridged) for track, bins in sorted(ranked[:_SHOWN], key=_first)
         ]
+
+    def _know(self, labels: Collection[str]) -> None:
+        """Make room for labels that are new; of another label set, those of the same meaning are the same."""
+        for label in labels:
+            if label not in self._places:
+                meaning = _meaning(label)
+                same = [other not in labels and _meaning(other) == meaning for other in self.labels]
+                if not meaning or True not in same:
+                    same = [*(False for _ in self.labels), True]
+                    self.labels = (*self.labels, label)
+                    for course in self._courses.values():
+                        course.add_class()
+                self._places[label] = same.index(True)
 
     def _course(self, track: int) -> Bins:
         if track not in self._courses:
@@ -180,7 +203,7 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
         panels = figure.subplots(len(courses), 1, sharex=True, squeeze=False)[:, 0]
         for axes, course in zip(panels, courses, strict=True):
             _draw_course(axes, course, timeline)
-        _set_times(panels[-1], timeline.seconds)
+        set_times(panels[-1], timeline.seconds)
         _draw_heading(figure, timeline, len(courses), title)
     return figure
 
@@ -195,9 +218,10 @@ def _draw_course(axes: Axes, course: Course, timeline: Timeline) -> None:
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
     most = int(course.shares.argmax())
+    doubt = "?" if course.shares[most] < timeline.unsure_below else ""
     axes.set_title(f"face #{course.track}", fontsize=12, pad=6)
     axes.annotate(
-        f"{_length(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}", (1, 1), (0, 6),
+        f"{length_of(course.in_view)} in view, {course.shares[most]:.0%} {timeline.labels[most]}{doubt}", (1, 1), (0, 6),
         xycoords="axes fraction", textcoords="offset points", ha="right", color=MUTED,
     )  # fmt: skip
     for place, i in enumerate(order):
@@ -250,15 +274,6 @@ def _draw_heading(figure: Figure, timeline: Timeline, drawn: int, title: str) ->
     panels[-1].set_xlabel(f"time in the film{left_out}")
 
 
-def _set_times(axes: Axes, span: float) -> None:
-    """Ticks at round times, ten at most."""
-    step = next(
-        (step for step in _STEPS if span / step <= 10), _STEPS[-1] * math.ceil(span / _STEPS[-1] / 10)
-    )
-    ticks = np.arange(0, span + 1e-9, step)
-    axes.set_xticks(ticks, [f"{tick:g} s" if span < 10 else _clock(tick) for tick in ticks])
-
-
 def _stacked(labels: Sequence[str]) -> list[int]:
     """Places of the labels from the bottom up: neutral last, as the background."""
     return sorted(range(len(labels)), key=lambda i: (_meaning(labels[i]) == "neutral", i))
@@ -281,14 +296,3 @@ def _meaning(label: str) -> str | None:
         return FERPLUS.classes[FERPLUS.index(label)]
     except DataError:
         return None
-
-
-def _clock(seconds: float) -> str:
-    """A time in a film: 0:07, 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def _length(seconds: float) -> str:
-    """A stretch of time: 4.2 s, 1:05."""
-    return f"{seconds:.1f} s" if seconds < 60 else _clock(seconds)

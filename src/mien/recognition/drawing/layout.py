@@ -26,12 +26,16 @@ Corner = tuple[int, int]
 """Column and row of an upper left corner."""
 
 _COST_OF_TAG = 1000.0
+_COST_OF_EYES = 60.0
 _COST_OF_FACE = 30.0
 _COST_OF_OWN_FACE = 1.0
 _COST_OF_DISTANCE = 3.0
 _COST_OF_RANK = 0.02
-"""What it costs a tag to lie wholly on each of these; to stand where it may be taken for another face's; and to
-take the next place rather than the one before."""
+"""What it costs a tag to lie wholly on each of these (on the eyes of any face, besides the face); to stand where it
+may be taken for another face's; and to take the next place rather than the one before."""
+
+_EYES = (0.22, 0.55)
+"""Where in the height of a face its eyes are, from the top of its box."""
 
 _MOST_OF_OWN_FACE = 0.4
 """A panel that has to cover its face may hide this share of it."""
@@ -91,8 +95,28 @@ def lay_out(size: Size, wishes: Sequence[Wish], *, gap: int) -> list[Place]:
     return [Place(tag, panel, level) for tag, panel in zip(tags, panels, strict=True)]
 
 
+def eyes_of(box: Box) -> Box:
+    """The part of a face's box that has its eyes."""
+    top, bottom = (round(share * box.height) for share in _EYES)
+    return Box(box.x, box.y + top, box.width, max(bottom - top, 1))
+
+
+def hidden_shares(tags: Sequence[Box], boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """What share of each tag lies on eyes, on other faces or on other tags: (n,).
+
+    Args:
+        tags: where the tag of each face stands.
+        boxes: the faces.
+    """
+    others = ~np.eye(len(boxes), dtype=bool)
+    shares = _shares(_array(tags), _array([eyes_of(box) for box in boxes])).sum(axis=1)
+    for what in (boxes, tags):
+        shares += (_shares(_array(tags), _array(what)) * others).sum(axis=1)
+    return np.asarray(shares)
+
+
 def _place_tags(size: Size, wishes: Sequence[Wish], gap: int) -> list[Box]:
-    boxes = _array([wish.box for wish in wishes])
+    boxes, eyes = _array([wish.box for wish in wishes]), _array([eyes_of(wish.box) for wish in wishes])
     tags: list[Box] = []
     for i, wish in enumerate(wishes):
         corners, far = _around(wish.box, wish.tag, gap)
@@ -100,6 +124,7 @@ def _place_tags(size: Size, wishes: Sequence[Wish], gap: int) -> list[Box]:
         distant = np.arange(len(places)) >= len(corners)
         cost = (
             _COST_OF_TAG * _covered(places, _array(tags))
+            + _COST_OF_EYES * _covered(places, eyes)
             + _COST_OF_FACE * _covered(places, np.delete(boxes, i, axis=0))
             + _COST_OF_OWN_FACE * _covered(places, boxes[i : i + 1])
             + _COST_OF_DISTANCE * distant
@@ -186,10 +211,15 @@ def _with_air(places: NDArray[np.int64], air: int) -> NDArray[np.int64]:
 
 def _covered(places: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
     """What share of each place (k, 4) lies over each of the others (m, 4), added up: (k,)."""
+    return np.asarray(_shares(places, others).sum(axis=1))
+
+
+def _shares(places: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What share of each place (k, 4) lies over each of the others (m, 4): (k, m)."""
     one, other = places[:, np.newaxis], others[np.newaxis]  # (k, 1, 4), (1, m, 4)
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    common = np.prod(np.maximum(sides, 0), axis=-1).sum(axis=1)
-    return np.asarray(common / np.prod(places[:, 2:] - places[:, :2], axis=1))
+    common = np.prod(np.maximum(sides, 0), axis=-1)
+    return np.asarray(common / np.prod(places[:, 2:] - places[:, :2], axis=1)[:, np.newaxis])
 
 
 def _array(boxes: Sequence[Box]) -> NDArray[np.int64]:

@@ -35,6 +35,11 @@ def check_picture(image: NDArray[np.uint8]) -> None:
     Raises:
         DataError: it is not uint8 (H, W, 3), or has no pixels.
     """
+    if not isinstance(image, np.ndarray):
+        raise DataError(
+            f"Expected an RGB picture, uint8 (H, W, 3), got {type(image).__name__}. "
+            "Read it with mien.images.read_image."
+        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise DataError(
             f"Expected an RGB picture, uint8 (H, W, 3), got {image.dtype} {image.shape}. "

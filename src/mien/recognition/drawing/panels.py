@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.palette import INK, PAPER, colour_of
+from mien.recognition.drawing.doubt import best_label
 from mien.recognition.drawing.painting import paint, paint_rounded, rounded, text_mask, text_width
 from mien.recognition.drawing.proportions import plain
 from mien.recognition.faces import Box
@@ -48,7 +49,7 @@ def draw_panel(
     column = proportions.label_column(list(expression.probabilities))
     grid = _Grid((place.width, place.height), len(shares), column, proportions)
     white = _blank_panel(tuple(label for label, _ in shares), grid).copy()
-    _write_shares(white, shares, expression.label, grid)
+    _write_shares(white, shares, best_label(expression), grid)
     paint_rounded(canvas, place, proportions.radius, INK, _SHEET)
     paint(canvas, white, place.x, place.y, PAPER)
     for i, (label, share) in enumerate(shares):

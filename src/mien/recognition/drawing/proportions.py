@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 LEAST_TYPE = 6
 """Pixels; letters that are smaller are blots."""
 
-_SMALLEST_TYPE = 12
+LEAST_LEGIBLE = 9
+"""Pixels; type that is smaller can only be guessed at."""
+
+SMALLEST_TYPE = 12
 """Pixels; smaller type is hard to read, and taken only where the picture has no room for this."""
 
 _TYPE_OF_PICTURE = 0.026
@@ -111,7 +114,7 @@ def fit_proportions(size: Size, boxes: Sequence[Box], tags: Sequence[str]) -> Pr
     """
     wanted = _TYPE_OF_PICTURE * (size[0] * size[1]) ** 0.5
     of_face = _TYPE_OF_FACE * min(box.width for box in boxes)
-    type_size = max(round(min(wanted, max(of_face, wanted / 2))), _SMALLEST_TYPE)
+    type_size = max(round(min(wanted, max(of_face, wanted / 2))), SMALLEST_TYPE)
     while type_size >= LEAST_TYPE and not _fits(size, Proportions(type_size), tags):
         type_size -= 1
     return Proportions(type_size)

@@ -1,0 +1,71 @@
+"""A legend below an image: what the numbers at its faces stand for, in columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.palette import INK, PAPER
+from mien.recognition.drawing.painting import fill, paint, paint_rounded, text_mask, text_width
+from mien.recognition.faces import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.palette import Colour
+
+_LEAST_TYPE, _MOST_TYPE = 12, 40
+_TYPE_OF_IMAGE = 0.018
+"""Of the square root of the image's area: 20 pixels at 1280x960."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a legend.
+
+    Args:
+        number: what stands at the face; "" for the only face of an image.
+        text: what it stands for.
+        colour: of its expression.
+    """
+
+    number: str
+    text: str
+    colour: Colour
+
+
+def add_legend(image: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
+    """The image with a legend below it; pixels of the image stay where they are.
+
+    Args:
+        image: RGB uint8 (height, width, 3).
+        entries: in their order, column by column.
+
+    Returns:
+        RGB uint8, higher than the image, and wider where one column needs more room than it has.
+    """
+    height, width = image.shape[:2]
+    size = round(min(max(_TYPE_OF_IMAGE * (height * width) ** 0.5, _LEAST_TYPE), _MOST_TYPE))
+    gap, swatch, row = round(0.5 * size), round(0.7 * size), round(1.6 * size)
+    numbers = max(text_width(entry.number, size) for entry in entries)
+    left = numbers + gap if numbers else 0
+    column = left + swatch + gap + max(text_width(entry.text, size) for entry in entries) + 2 * gap
+    columns = min(max((width - gap) // column, 1), len(entries))
+    rows = -(-len(entries) // columns)
+    canvas = np.empty((height + rows * row + 2 * gap, max(width, column + gap), 3), np.uint8)
+    fill(canvas, Box(0, 0, canvas.shape[1], canvas.shape[0]), INK)
+    canvas[:height, :width] = image
+    for i, entry in enumerate(entries):
+        x, y = gap + i // rows * column, height + gap + i % rows * row
+        middle = y + row // 2
+        number = text_width(entry.number, size)
+        if number:
+            paint(canvas, text_mask(entry.number, size), x + numbers - number, middle - size, PAPER)
+        mark = Box(x + left, middle - swatch // 2, swatch, swatch)
+        paint_rounded(canvas, mark, max(swatch // 5, 1), entry.colour)
+        paint(canvas, text_mask(entry.text, size), x + left + swatch + gap, middle - size, PAPER)
+    return canvas
