@@ -140,6 +140,17 @@ def _format_of(head: bytes) -> str | None:
     return None
 
 
+def begins_as_picture(path: str | Path) -> bool:
+    """Whether a regular file begins as a picture of the formats that are read."""
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return False
+        with Path(path).open("rb") as file:
+            return _format_of(file.read(_HEAD_BYTES)) is not None
+    except (OSError, ValueError):
+        return False
+
+
 def _describe(head: bytes) -> str:
     for start, what in _STRANGERS.items():
         if re.match(start, head, re.DOTALL):

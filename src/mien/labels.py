@@ -78,6 +78,21 @@ FERPLUS = Taxonomy(
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FER2013, FERPLUS)}
 
 
+MEANINGS = FERPLUS.classes
+"""One name for each expression that `meaning` knows, whatever a data set calls it."""
+
+_QUOTED = 80  # characters of anybody's input that a message repeats
+
+
+def meaning(label: str) -> str | None:
+    """The name in `MEANINGS` of a class in any usual spelling, or `None` for a word that is none of them.
+
+    >>> meaning("Happy"), meaning("grumpy")
+    ('happiness', None)
+    """
+    return _SPELLINGS.get(label.strip().lower())
+
+
 def find_taxonomy(labels: Iterable[str]) -> Taxonomy | None:
     """The taxonomy that has just these classes, in any order and usual spelling; `None` where none has."""
     meanings = {_SPELLINGS.get(label.strip().lower(), label) for label in labels}
@@ -93,6 +108,12 @@ def get_taxonomy(name: str) -> Taxonomy:
     Raises:
         DataError: there is none.
     """
-    if name not in TAXONOMIES:
-        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {name!r}.")
+    if not isinstance(name, str) or name not in TAXONOMIES:
+        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {quote(name)}.")
     return TAXONOMIES[name]
+
+
+def quote(value: object) -> str:
+    """What stands for anybody's input in a message: its beginning if it is long."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."

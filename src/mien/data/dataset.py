@@ -11,6 +11,8 @@ from mien.errors import DataError
 from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mien.labels import Taxonomy
@@ -19,8 +21,48 @@ TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 """The published splits: train, select (every choice), and the test that is read once, at the end."""
 
+_LISTED = 8  # endings of files in one sentence
+
 UNLABELLED = -1
 """The label of a picture whose expression is not given, as in the competition's `test.csv`."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a source holds besides the images of a data set.
+
+    Args:
+        unreadable: a sentence for each image that cannot be read, its path first.
+        passed_over: files that are no images, by ending (`""` for none).
+        tables: tables that were not read.
+        chosen: how many images the class names leave out.
+    """
+
+    unreadable: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
+    chosen: int = 0
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing but the unreadable images, which are a list of their own."""
+        notes = []
+        if self.chosen:
+            what = "image was" if self.chosen == 1 else "images were"
+            notes.append(f"{self.chosen:,} {what} left out, as the class names say.")
+        if self.tables:
+            notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
+        if count := sum(self.passed_over.values()):
+            notes.append(
+                f"{count:,} files that are no images were passed over ({describe_files(self.passed_over)})."
+            )
+        return notes
+
+
+def describe_files(passed_over: Mapping[str, int]) -> str:
+    """Endings with how many files have them: `.txt 3, .db 1`."""
+    ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{ending or 'without ending'} {count:,}" for ending, count in ordered[:_LISTED]]
+    return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +78,7 @@ class Dataset:
         votes: the raw FER+ votes, int64 (n, 10), where there are any.
         rows: int64 (n,), the row of each picture in its source, counted from 0; `0..n-1` when not given.
         source: where it came from, for messages and for model cards.
+        left_out: what else the source holds.
 
     Raises:
         DataError: shapes, types or values do not fit each other.
@@ -48,6 +91,7 @@ class Dataset:
     votes: NDArray[np.int64] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     source: str = "memory"
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
         n = len(self.images)
