@@ -96,9 +96,8 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         raise DataError(f"{name}: expected CSV text, got an OpenDocument file. {_SAVE}.")
     endings = [PurePosixPath(member.replace("\\", "/")).suffix.lower() for member in members]
     if images := sum(ending in _IMAGE_ENDINGS for ending in endings):
-        raise DataError(
-            f"{name}: {wanted}, found {images:,} {'image' if images == 1 else 'images'}. Unpack it first, and give the folder."
-        )
+        found = f"{images:,} {'image' if images == 1 else 'images'}"
+        raise DataError(f"{name}: {wanted}, found {found}. Unpack it first, and give the folder.")
     if endings and set(endings) == {".npy"}:
         raise DataError(f"{name}: {wanted}, found NumPy arrays. Convert them to CSV.")
     if ".parquet" in endings:

@@ -9,13 +9,12 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.images import CROP_SIZE
+from mien.labels import Taxonomy, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from mien.labels import Taxonomy
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
@@ -52,9 +51,8 @@ class LeftOut:
         if self.tables:
             notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
         if count := sum(self.passed_over.values()):
-            notes.append(
-                f"{count:,} files that are no images were passed over ({describe_files(self.passed_over)})."
-            )
+            what = "file that is no image was" if count == 1 else "files that are no images were"
+            notes.append(f"{count:,} {what} passed over ({describe_files(self.passed_over)}).")
         return notes
 
 
@@ -94,6 +92,7 @@ class Dataset:
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
+        self._require_arrays()
         n = len(self.images)
         if self.rows.size == 0 and n:
             object.__setattr__(self, "rows", np.arange(n, dtype=np.int64))
@@ -117,6 +116,18 @@ class Dataset:
             raise DataError(
                 "Dataset targets: expected rows that are distributions (or all zeros for no label)."
             )
+
+    def _require_arrays(self) -> None:
+        for name in ("images", "targets", "split", "rows", "votes"):
+            value = getattr(self, name)
+            if not (isinstance(value, np.ndarray) and value.ndim) and not (name == "votes" and value is None):
+                raise DataError(f"Dataset {name}: expected a NumPy array, got {type(value).__name__}.")
+        if not isinstance(self.taxonomy, Taxonomy):
+            raise DataError(
+                f"Dataset taxonomy: expected a mien.Taxonomy, got {type(self.taxonomy).__name__}."
+            )
+        if self.split.dtype.kind != "U":
+            raise DataError(f"Dataset split: expected an array of texts, got {self.split.dtype}.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -145,6 +156,8 @@ class Dataset:
         Raises:
             DataError: no picture belongs to it.
         """
+        if not isinstance(split, str) or split not in SPLITS:
+            raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {quote(split)}.")
         chosen = self.split == split
         if not chosen.any():
             present = ", ".join(name for name in SPLITS if (self.split == name).any())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,10 +70,13 @@ def load(
     """
     taxonomy = get_taxonomy(labels)
     order = None if class_names is None else get_class_order(class_names)
-    if isinstance(path, str) and path.partition(":")[0] == SYNTHETIC:
+    spec = str(path) if isinstance(path, str | os.PathLike) else ""
+    if spec.partition(":")[0] == SYNTHETIC:
         if order is not None:
             raise DataError("Drawn faces have no numbers that class_names would name. Leave class_names out.")
-        return _draw(path, taxonomy)
+        if votes is not None:
+            raise DataError("The FER+ votes belong to FER2013's table, not to drawn faces. Leave votes out.")
+        return _draw(spec, taxonomy)
     place = _find_place(path, "a data set")
     votes = None if votes is None else _find_place(votes, "the FER+ votes")
     tables = find_tables(place) if place.is_dir() else [place]
@@ -142,18 +145,20 @@ def _find_place(path: Any, what: str) -> Path:
     if re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
         raise DataError(f"{_cut(name)}: expected the path of {what}, got an address. Download it first.")
     try:
-        Path(name).stat()
-    except FileNotFoundError:
-        if len(name) > _LONGEST_NAME:
-            raise DataError(
-                f"{_cut(name)}: expected {what}, found no such file or folder. Is the path right?"
-            ) from None
-    except (OSError, ValueError) as error:
-        long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        reason = "is too long" if long else getattr(error, "strerror", None) or str(error)
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError as error:
         raise DataError(
-            f"{_cut(name)}: expected the path of {what}, got {len(name):,} characters that cannot be one ({reason})."
+            f"{_cut(name)}: expected {what}, found no such file or folder. Is the path right?"
         ) from error
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, bytes that no name has
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"{_cut(name)}: expected the path of {what}, but it cannot be opened ({reason})."
+        ) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe would wait for its writer
+        raise DataError(
+            f"{_cut(name)}: expected {what}, found a pipe or a device. Write it into a file first."
+        )
     return Path(name)
 
 
@@ -163,9 +168,9 @@ def _cut(name: str) -> str:
 
 def _draw(spec: str, taxonomy: Taxonomy) -> Dataset:
     _, *numbers = spec.split(":")
-    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+    if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,18}", number) for number in numbers):
         raise DataError(
-            f"Expected {SYNTHETIC}, {SYNTHETIC}:N or {SYNTHETIC}:N:SEED with whole numbers, got {spec!r}."
+            f"Expected {SYNTHETIC}, {SYNTHETIC}:N or {SYNTHETIC}:N:SEED with whole numbers, got {quote(spec)}."
         )
     from mien.data.synthetic import synthetic_dataset
 
