@@ -133,22 +133,16 @@ def _read_all(name: str, file: Any) -> bytes:
     return data
 
 
+def is_image(head: bytes) -> bool:
+    """Whether some bytes are the beginning of an image that is read here."""
+    return _format_of(head) is not None
+
+
 def _format_of(head: bytes) -> str | None:
     for kind, (start, _, _) in _READERS.items():
         if re.match(start, head, re.DOTALL):
             return kind
     return None
-
-
-def begins_as_picture(path: str | Path) -> bool:
-    """Whether a regular file begins as a picture of the formats that are read."""
-    try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            return False
-        with Path(path).open("rb") as file:
-            return _format_of(file.read(_HEAD_BYTES)) is not None
-    except (OSError, ValueError):
-        return False
 
 
 def _describe(head: bytes) -> str:

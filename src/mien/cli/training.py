@@ -149,7 +149,7 @@ def train(
         start or (origin.start if origin else None),
         str(views_in) if views_in else (origin.views_in if origin else None),
         save_every if save_every is not None else (origin.save_every if origin else 0.0),
-        class_names or (origin.class_names if origin else None),
+        class_names=class_names or (origin.class_names if origin else None),
     )
     dataset = early or load_data(
         origin.path,

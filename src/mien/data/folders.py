@@ -19,8 +19,9 @@ from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut, describe_files
 from mien.data.folder_names import find_label, names_of_numbers, parse_label, parse_number
 from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
+from mien.decoding import is_image
 from mien.errors import DataError, MienError
-from mien.images import CROP_SIZE, PICTURE_SUFFIXES, looks_like_image, read_image, to_crop
+from mien.images import CROP_SIZE, PICTURE_SUFFIXES, read_image, to_crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["parse_label", "parse_number", "parse_split", "read_folders"]
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
+_HEAD_BYTES = 1024
 _LISTED = 5  # names in one sentence
 
 
@@ -235,7 +237,17 @@ def _is_hidden(name: str) -> bool:
 
 def _is_image(file: Path) -> bool:
     """Whether a file is an image by its ending, or by its content where the ending tells nothing."""
-    return file.suffix.lower() in PICTURE_SUFFIXES or looks_like_image(file)
+    return file.suffix.lower() in PICTURE_SUFFIXES or _begins_as_image(file)
+
+
+def _begins_as_image(file: Path) -> bool:
+    try:
+        if not file.is_file():
+            return False
+        with file.open("rb") as stream:
+            return is_image(stream.read(_HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _found_instead(path: Path, rest: _Rest) -> str:

@@ -92,7 +92,7 @@ def read_origin(folder: str | Path) -> Origin | None:
         return Origin(
             Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
             tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)), origin.get("class_names"),
+            float(origin.get("save_every", 0.0)), class_names=origin.get("class_names"),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
