@@ -249,3 +249,12 @@ def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
         mien.load(path, class_names="rafdb")
     with pytest.raises(DataError, match="Leave class_names out"):
         mien.load("synthetic:7", class_names="rafdb")
+
+
+def test_words_are_read_by_the_block_and_not_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.data import rows as reading
+
+    monkeypatch.setattr(reading, "_parse_row", None)  # a call would fail
+    path = tmp_path / "x.csv"
+    path.write_text(rows(labels=("Angry", "disgusted", '"fear"', " Happiness ", "sad", "surprise", "neutral")))
+    assert mien.load(path).labels.tolist() == list(range(7))

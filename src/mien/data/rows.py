@@ -127,7 +127,7 @@ class Block:
         known = number < self.columns.numbers
         good[good] = known
         labels[good] = number[known]
-        words = np.flatnonzero(count == 0)
+        words = np.flatnonzero(~good)
         if words.size:
             start, stop = columns[self.header.label]
             codes, told = self._read_words((start[words], stop[words]), _word)
