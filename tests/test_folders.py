@@ -365,3 +365,16 @@ def test_a_class_without_a_picture_in_training_is_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "fear" / "a.png").unlink()
     with pytest.raises(DataError, match=r"every class in Training, found none of fear\. "):
         read_folders(tmp_path, FER2013)
+
+
+def test_a_folder_of_other_files_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        DataError, match=r"got 'data'\. .* It holds no image, but \.parquet 1\. Convert Parquet files"
+    ):
+        read_folders(tmp_path, FER2013)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "faces.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"found none but faces\.zip\. Is this the right folder"):
+        read_folders(tmp_path / "empty", FER2013)

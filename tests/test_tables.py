@@ -251,10 +251,22 @@ def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
         mien.load("synthetic:7", class_names="rafdb")
 
 
-def test_words_are_read_by_the_block_and_not_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_read_by_the_block_and_not_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mien.data import rows as reading
 
     monkeypatch.setattr(reading, "_parse_row", None)  # a call would fail
     path = tmp_path / "x.csv"
-    path.write_text(rows(labels=("Angry", "disgusted", '"fear"', " Happiness ", "sad", "surprise", "neutral")))
+    path.write_text(
+        rows(labels=("Angry", "disgusted", '"fear"', " Happiness ", "sad", "surprise", "neutral"))
+    )
     assert mien.load(path).labels.tolist() == list(range(7))
+
+
+def test_a_table_in_the_only_folder_of_a_folder_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "archive" / "fer2013"
+    folder.mkdir(parents=True)
+    (folder / "fer2013.csv").write_text(rows())
+    (folder / "README").write_text("about it")
+    assert counts(tmp_path) == {"Training": 7}

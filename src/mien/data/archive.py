@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
+from mien.data.columns import shorten
 from mien.data.contents import refuse_known_kinds, refuse_other_archives
 from mien.data.splits import is_table
 from mien.data.tables import HEAD_BYTES, WHOLE, choose_tables
@@ -87,7 +88,7 @@ def _choose(heads: dict[str, bytes | None], where: str) -> list[str]:
         return chosen
     if not tables:
         refuse_other_archives(where, heads)
-    found = ", ".join(sorted(tables or heads)[:5]) or "nothing"
+    found = ", ".join(shorten(name, 60) for name in sorted(tables or heads)[:5]) or "nothing"
     raise DataError(f"{where}: expected fer2013.csv or another single CSV file inside, found {found}.")
 
 
@@ -154,7 +155,7 @@ def _open_zip(path: Path, file: IO[bytes]) -> Iterator[Member]:
             chosen = _choose({info.filename: _peek_zip(archive, info) for info in infos}, str(path))
         for name in chosen:
             with archive.open(name) as stream:
-                yield Member(f"{path}/{name}", stream, name)
+                yield Member(f"{path}/{shorten(name, 80)}", stream, name)
 
 
 def _find_whole(names: list[str]) -> str | None:
@@ -178,7 +179,7 @@ def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
             for info in archive:
                 stream = archive.extractfile(info) if info.name == wanted else None
                 if stream is not None:
-                    yield Member(f"{path}/{wanted}", stream, wanted)
+                    yield Member(f"{path}/{shorten(wanted, 80)}", stream, wanted)
                     break
 
 

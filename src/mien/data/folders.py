@@ -176,12 +176,24 @@ def _find_by_label(
             )
         rest.passed_over[file.suffix.lower()] += 1
     for subfolder in _subfolders(folder):
-        label = find_label(subfolder, taxonomy, names)
+        try:
+            label = find_label(subfolder, taxonomy, names)
+        except DataError as error:
+            raise DataError(f"{error}{_of_other_files(subfolder)}") from None
         for file in _walk(subfolder, rest):
             if label is None:
                 rest.chosen += 1
             else:
                 yield _Picture(SPLITS.index(split), label, file.relative_to(root).as_posix(), file)
+
+
+def _of_other_files(folder: Path) -> str:
+    """What a folder holds that is named for no label and has no image, for the end of a sentence."""
+    rest = _Rest()
+    if next(_walk(folder, rest), None) is not None or not rest.passed_over:
+        return ""
+    hint = " Convert Parquet files to CSV, or to folders of images." if ".parquet" in rest.passed_over else ""
+    return f" It holds no image, but {describe_files(rest.passed_over)}.{hint}"
 
 
 def _walk(folder: Path, rest: _Rest) -> Iterator[Path]:

@@ -33,6 +33,7 @@ SYNTHETIC_FACES = 4200
 MOST_FACES = 1_000_000
 """More take gigabytes and a quarter of an hour."""
 
+_MOST_WRAPPERS = 4
 _LONGEST_NAME = 200  # characters of a path that a message repeats where there is no such file
 _BASE64 = re.compile(r"(?:data:[\w/+.-]*;base64,)?[A-Za-z0-9+/_\s-]{200,}={0,2}\s*")
 
@@ -79,10 +80,10 @@ def load(
         return _draw(spec, taxonomy)
     place = _find_place(path, "a data set")
     votes = None if votes is None else _find_place(votes, "the FER+ votes")
-    tables = find_tables(place) if place.is_dir() else [place]
+    tables = _descend_to_tables(place) if place.is_dir() else [place]
     if tables:
         dataset = _load_tables(tables, place, taxonomy, order, votes, cache=cache, progress=progress)
-        others = tuple(other_tables(place, tables)) if place.is_dir() else ()
+        others = tuple(other_tables(tables[0].parent, tables)) if place.is_dir() else ()
         return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
     from mien.data.folders import read_folders
 
@@ -91,6 +92,20 @@ def load(
             f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave votes out."
         )
     return read_folders(place, taxonomy, order, progress=progress)
+
+
+def _descend_to_tables(folder: Path) -> list[Path]:
+    """The tables in a folder, or in the only folder in it, as unpacked archives often are."""
+    for _ in range(_MOST_WRAPPERS):
+        if tables := find_tables(folder):
+            return tables
+        inner = [
+            entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))
+        ]
+        if len(inner) != 1:
+            break
+        folder = inner[0]
+    return []
 
 
 def _load_tables(
