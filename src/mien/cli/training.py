@@ -177,7 +177,8 @@ def train(
         )
     out.print(f"\nEverything is in {folder}.")
     if unreadable := dataset.left_out.unreadable:
-        out.print(f"{len(unreadable):,} images of {origin.path} could not be read and were left out.")
+        what = "image" if len(unreadable) == 1 else "images"
+        out.print(f"Left out: {len(unreadable):,} {what} of {origin.path} that could not be read.")
     if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
         return
     out.print("Judge it on the test split, once, at the end:")

@@ -135,9 +135,7 @@ def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
         for where, fields in _read_lines(folder / name / "label.csv", first=1):
             row = int(numbered[_parse_name(fields, where, len(numbered))])
             if row in listed:
-                raise DataError(
-                    f"{where}: expected each picture once, got {fields[0]} again. {_SOURCE}"
-                )
+                raise DataError(f"{where}: expected each picture once, got {fields[0]} again. {_SOURCE}")
             listed.add(row)
             _require_split(split[row], expected, where, dataset)
             votes[row] = _parse_votes(fields[2:], where)
