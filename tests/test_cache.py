@@ -221,14 +221,63 @@ def test_only_the_newest_entries_stay(tmp_path, folder):
     assert newest.exists()
 
 
+MARK = bytes(32) + b"mien 2 " + b"0" * 64 + b"\n"
+
+
 def test_what_a_killed_process_left_is_removed(table, folder):
     folder.mkdir()
-    for name, age in (("old.part", 7200), ("young.part", 60)):
-        (folder / name).touch()
+    for name, age in (("mien-old_0000.part", 7200), ("tmpold_0000.part", 7200), ("mien-young_00.part", 60)):
+        (folder / name).write_bytes(MARK + b"cut off")
         os.utime(folder / name, (time.time() - age,) * 2)
     read_cached([table], classes=7, folder=folder)
-    assert not (folder / "old.part").exists()
-    assert (folder / "young.part").exists()
+    assert [path.name for path in folder.glob("*.part")] == ["mien-young_00.part"]
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path, folder):
+    folder.mkdir()
+    key = "0" * 64
+    theirs = {
+        "film.mp4.part": b"a download",
+        "mien-downloaded.part": MARK,  # a longer name than ours
+        "mien-abcdefgh.part": b"named as ours, without the mark",
+        "tmpabcdefgh.part": b"",
+        "browser.cache": b"x",
+        f"{key}.cache": b"named as ours, without the mark",
+        f"{'1' * 64}.cache": MARK,  # the mark of another entry
+        "mien.cache": MARK,
+    }
+    for name, content in theirs.items():
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, (0, 0))
+    target = tmp_path / "precious"
+    target.write_bytes(MARK)
+    links = (f"{'2' * 64}.cache", "mien-link_000.part")
+    for name in links:
+        (folder / name).symlink_to(target)
+        os.utime(folder / name, (0, 0), follow_symlinks=False)
+    os.utime(target, (0, 0))
+    (folder / "mien-folder00.part").mkdir()
+    for seed in range(KEPT_ENTRIES + 2):
+        write_table(tmp_path / "x.csv", seed, n=1)
+        read_cached([tmp_path / "x.csv"], classes=7, folder=folder)
+    assert {name: (folder / name).read_bytes() for name in theirs} == theirs
+    assert all((folder / name).is_symlink() for name in links)
+    assert target.read_bytes() == MARK
+    assert (folder / "mien-folder00.part").is_dir()
+    assert len(list(folder.iterdir())) == len(theirs) + len(links) + 1 + KEPT_ENTRIES
+
+
+def test_a_tilde_in_the_name_of_the_folder_is_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MIEN_CACHE", "~/Downloads")
+    assert cache_folder() == tmp_path / "Downloads"
+
+
+def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
+    rows = f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n"
+    for name, split in (("train.csv", 0), ("test.csv", 2), ("val.csv", 1), ("train.csv", 0)):
+        (tmp_path / name).write_text(rows)
+        assert read_cached([tmp_path / name], classes=7, folder=folder).splits.tolist() == [split]
 
 
 def test_many_processes_at_once(table, folder):

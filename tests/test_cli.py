@@ -71,7 +71,7 @@ BAD_TABLES = {
     "range": (f"emotion,pixels\n{ROW.replace('7', '256', 1)}\n", r"row 1 .*0 to 255.*256"),
     "label": (f"emotion,pixels\n{ROW.replace('0,', '9,', 1)}\n", r"row 1 .*9"),
     "columns": ("face,mood\n1,2\n", "expected the columns emotion, pixels and Usage, got 'face, mood'"),
-    "renamed": (f"label,pixels\n{ROW}\n", "no emotion"),
+    "renamed": (f"label,pixels\n{ROW}\n", "expected label .*--class-names"),
     "class with none": (
         f"emotion,pixels,Usage\n{ROW},Training\n",
         "every class in Training, found none of disgust",

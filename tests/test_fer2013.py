@@ -174,7 +174,9 @@ def test_labels_of_another_taxonomy(tmp_path):
     images, _, splits = draw_rows(1)
     path = write_csv(tmp_path / "x.csv", write_lines(images, [7], splits))
     assert read_table(path, taxonomy=FERPLUS).labels.tolist() == [7]
-    with pytest.raises(DataError, match=r"row 1 .*emotion .* from 0 to 6, got '7'"):
+    with pytest.raises(
+        DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*--class-names"
+    ):
         read_table(path)
 
 
@@ -211,12 +213,18 @@ FAULTS = {
     "exponent": (lambda c: {**c, "pixels": change(c, "1e2")}, "got '1e2' as pixel 100"),
     "other digits": (lambda c: {**c, "pixels": change(c, "٣")}, "got '٣' as pixel 100"),
     "no-break space": (lambda c: {**c, "pixels": change(c, "1\xa02")}, "as pixel 100"),
-    "emotion above": (lambda c: {**c, "emotion": "7"}, "emotion to be a whole number from 0 to 6, got '7'"),
+    "emotion above": (lambda c: {**c, "emotion": "7"}, "emotion .* from 0 to 6, or the name of an expression, got '7'"),
     "emotion 256": (lambda c: {**c, "emotion": "256"}, "emotion .* got '256'"),
     "emotion 1000": (lambda c: {**c, "emotion": "1000"}, "emotion .* got '1000'"),
     "emotion below": (lambda c: {**c, "emotion": "-1"}, "emotion .* got '-1'"),
     "emotion decimal": (lambda c: {**c, "emotion": "3.0"}, r"emotion .* got '3\.0'"),
-    "emotion word": (lambda c: {**c, "emotion": "happy"}, "emotion .* got 'happy'"),
+    "emotion word": (lambda c: {**c, "emotion": "grumpy"}, "emotion .* got 'grumpy'"),
+    "emotion split": (lambda c: {**c, "emotion": "Training"}, "got 'Training', which is a split. Are the columns"),
+    "usage emotion": (lambda c: {**c, "usage": "happy"}, "Usage .* got 'happy'. Are the columns named rightly"),
+    "fractions": (lambda c: {**c, "pixels": " ".join(["0.5"] * 2304)}, "from 0 to 1: multiply them by 255"),
+    "colors": (lambda c: {**c, "pixels": " ".join(["5"] * 6912)}, "got 6912, three for each: colors"),
+    "larger": (lambda c: {**c, "pixels": " ".join(["5"] * 4096)}, r"got 4096 \(64x64\)\. Resize"),
+    "abbreviated": (lambda c: {**c, "pixels": "[70 80 ... 90]"}, "NumPy has abbreviated the row"),
     "emotion twice": (lambda c: {**c, "emotion": "3 4"}, "emotion .* got '3 4'"),
     "emotion empty": (lambda c: {**c, "emotion": ""}, "emotion .* got ''"),
     "usage unknown": (lambda c: {**c, "usage": "Holdout"}, "Usage .* PrivateTest, got 'Holdout'"),
@@ -260,14 +268,28 @@ def test_names_the_first_faulty_row(tmp_path, fault, row):
         (b"emotion,pixels,Usage", "got a header only"),
         (b"emotion,Usage\n1,Training\n", r"got 'emotion, Usage' \(no pixels\)"),
         (b"pixels,Usage\n1,Training\n", r"got 'pixels, Usage' \(no emotion\)"),
-        (b"label;image\n1;2\n", r"got 'label;image' \(no emotion and no pixels\)"),
+        (b"label;image\n1;2\n", r"got 'label, image' \(no pixels\)"),
         (b"0,70 80 82,Training\n", "no emotion and no pixels.*with its header line"),
         (b"404: Not Found", "got '404: Not Found'"),
         (b"<!DOCTYPE html>\n<html><head>", r"got a web page \(HTML\).*download it again"),
         (b"\xef\xbb\xbf\r\n  <HTML>\n", r"got a web page \(HTML\)"),
         (b"<html>" + b"x" * (3 * MAX_ROW_BYTES), r"got a web page \(HTML\)"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 301075528\n", "git lfs pull"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "got binary data"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "got an image. Give the folder"),
+        (b"PAR1" + bytes(100), "got a Parquet file. Convert it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), r"an Excel workbook \(\.xls\)\. Save it as CSV"),
+        (b"\x93NUMPY\1\0", "got a NumPy array"),
+        (b"\x80\x04\x95", "got a Python pickle"),
+        (b'[{"emotion": 0}]', "got JSON"),
+        (gzip.compress(b"PAR1" + bytes(100)), "got a Parquet file"),
+        (gzip.compress(gzip.compress(b"emotion,pixels\n")), "got another archive in it. Unpack it first"),
+        (pack_zip({"[Content_Types].xml": b"x", "xl/workbook.xml": b"y"}), "an Excel workbook. Save it as CSV"),
+        (pack_zip({"mimetype": b"x", "content.xml": b"y"}), "an OpenDocument file. Save it as CSV"),
+        (pack_zip({"train/happy/a.png": b"x", "b.JPG": b"y", "note.txt": b"z"}), "found 2 images. Unpack it first"),
+        (pack_tar({"train/happy/a.png": b"x"}), "found 1 image. Unpack it first"),
+        (pack_zip({"train.csv": b"image,label\n", "test.csv": b"image,label\n"}), r"found test\.csv, train\.csv"),
+        (b"emotion\tpixels2\tUsage\n", r"got 'emotion, pixels2, Usage' \(no pixels\)"),
+        (b"emotion," + b",".join(b"pixel%d" % i for i in range(2304)) + b"\n", "a column for each pixel: join them"),
         (b"\0" * (3 * MAX_ROW_BYTES), "got binary data"),
         (b"emotion,pixels,Usage\n" + b"1 " * (3 * MAX_ROW_BYTES), "without a line end"),
         ("emotion,pixels\n".encode("utf-16"), "got UTF-16. Save it again as UTF-8"),

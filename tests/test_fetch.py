@@ -148,3 +148,17 @@ def test_without_kagglehub_it_says_how_to_get_it_and_how_to_do_without(
         MissingExtra, match=r"pip install 'mien\[fetch\]'.*by hand from https://.*mien data check"
     ):
         fetch(load=load_whole)
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path: Path, table: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    own = folder / ".fer2013.csv.part"
+    own.write_text("somebody's own")
+    (folder / "fer2013.csv").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="something else is there already"):
+        fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
+    (folder / "fer2013.csv").unlink()
+    fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
+    assert own.read_text() == "somebody's own"
+    assert (folder / "fer2013.csv").read_text() == TEXT

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
+from mien.class_names import get_class_order
 from mien.data.folders import parse_label, parse_split, read_folders
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS
+from mien.labels import FER2013, FERPLUS, meaning
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mien.data import Dataset
 
 
 def draw_picture(seed: int, size: int = 48) -> NDArray[np.uint8]:
@@ -42,9 +45,6 @@ def fill(folder: Path, start: int = 0) -> None:
         (" HAPPY ", "happy"),
         ("sadness", "sad"),
         ("suprise", "surprise"),
-        ("0", "angry"),
-        ("6", "neutral"),
-        ("03", "happy"),
         ("0_angry", "angry"),
         ("1-angry", "angry"),
         ("angry_face", "angry"),
@@ -59,7 +59,9 @@ def test_names_that_are_labels(name: str, label: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "7",
+        "0",
+        "3",
+        "class_3",
         "-1",
         "²",
         "contempt",
@@ -78,7 +80,7 @@ def test_names_that_are_none_or_doubtful(name: str) -> None:
 
 def test_names_are_read_by_the_taxonomy() -> None:
     assert parse_label("contempt", FERPLUS) == 7
-    assert parse_label("7", FERPLUS) == 7
+    assert parse_label("7", FERPLUS) is None
     assert parse_label("Angry", FERPLUS) == FERPLUS.index("anger")
 
 
@@ -119,8 +121,8 @@ def test_pictures_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> N
 
 
 def test_without_splits_all_is_training(tmp_path: Path) -> None:
-    for number in range(7):
-        save(tmp_path / str(number) / "face.png", number)
+    for number, label in enumerate(FER2013.classes):
+        save(tmp_path / label / "face.png", number)
     dataset = read_folders(tmp_path, FER2013)
     assert dataset.labels.tolist() == list(range(7))
     assert set(dataset.split) == {"Training"}
@@ -164,26 +166,160 @@ def test_hidden_files_and_other_files_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", None])
-def test_an_unreadable_picture_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_images_are_named_and_the_others_read(tmp_path: Path, content: bytes | None) -> None:
     fill(tmp_path)
     broken = save(tmp_path / "sad" / "broken.png")
     broken.write_bytes(broken.read_bytes()[:500] if content is None else content)
+    missing = tmp_path / "angry" / "gone.jpg"
+    missing.symlink_to(tmp_path / "nowhere.jpg")
+    dataset = read_folders(tmp_path, FER2013)
+    assert dataset.labels.tolist() == list(range(7))
+    assert (dataset.images == np.stack([draw_picture(seed) for seed in range(7)])).all()
+    assert [sentence.split(": ")[0] for sentence in dataset.left_out.unreadable] == [
+        str(missing),
+        str(broken),
+    ]
+    assert dataset.rows.tolist() == [0, 2, 3, 4, 5, 7, 8]  # the places of all nine files
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for file in tmp_path.rglob("*.png"):
+        file.write_bytes(b"")
     with pytest.raises(
-        DataError, match=r"sad.broken\.png: expected a picture|sad.broken\.png: .*Delete or replace it"
+        DataError, match=r"none of the 7 can be read\. The first: .*angry.a\.png: .*empty file"
     ):
         read_folders(tmp_path, FER2013)
 
 
+def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "fear" / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match="every class in Training, found none of fear"):
+        read_folders(tmp_path, FER2013)
+
+
+def test_images_are_told_by_content_where_their_names_tell_nothing(tmp_path: Path) -> None:
+    fill(tmp_path)
+    jpeg = save(tmp_path / "angry" / "b.jpg", np.full((48, 48), 90, np.uint8))
+    for name in ("c.jfif", "d.jpe", "e", "f.picture", "g.JPG_large"):
+        jpeg.with_name(name).write_bytes(jpeg.read_bytes())
+    for name in ("notes.txt", "more.txt", "table.csv", "README"):
+        (tmp_path / "angry" / name).write_text("no image")
+    (tmp_path / "angry" / "Thumbs.db").write_text("of the system")
+    dataset = read_folders(tmp_path, FER2013)
+    assert (dataset.labels == 0).sum() == 7
+    assert (dataset.images[1:7] == 90).all()
+    assert dataset.left_out.passed_over == {".txt": 2, ".csv": 1, "": 1}
+    assert dataset.left_out.notes() == [
+        "4 files that are no images were passed over (.txt 2, without ending 1, .csv 1)."
+    ]
+
+
+def test_links_are_followed_and_one_that_leads_back_ends(tmp_path: Path) -> None:
+    fill(tmp_path / "faces")
+    save(tmp_path / "elsewhere" / "b.png", 30)
+    (tmp_path / "faces" / "angry" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "faces" / "angry" / "loop").symlink_to(tmp_path / "faces" / "angry")
+    assert read_folders(tmp_path / "faces", FER2013).labels.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]
+
+
+AFFECTNET8 = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+
+
+def fill_numbers(folder: Path, names: tuple[str, ...], start: int, form: str = "{}") -> None:
+    """An image in a folder for each number; its gray level is the class's index in FER+, times ten."""
+    for number, name in enumerate(names, start):
+        level = 10 * FERPLUS.index(name)
+        save(folder / form.format(number) / "face.png", np.full((48, 48), level, np.uint8))
+
+
+def labels_seen(dataset: Dataset) -> list[str]:
+    """For each image the class that its gray level stands for, where the data set agrees."""
+    seen = [FERPLUS.classes[int(image[0, 0]) // 10] for image in dataset.images]
+    given = [meaning(dataset.taxonomy.classes[label]) for label in dataset.labels]
+    assert given == seen
+    return sorted(seen)
+
+
+@pytest.mark.parametrize("layout", ["", "train", "DATASET/train"])
+def test_folders_named_by_numbers_are_refused_without_their_order(tmp_path: Path, layout: str) -> None:
+    fill_numbers(tmp_path / layout, RAFDB, 1)
+    for taxonomy in (FER2013, FERPLUS):
+        with pytest.raises(
+            DataError, match=r"named by numbers \(1 to 7\).* class_names .*rafdb, affectnet7.* angry,"
+        ):
+            read_folders(tmp_path, taxonomy)
+
+
+@pytest.mark.parametrize(
+    ("names", "start", "form", "class_names"),
+    [
+        (RAFDB, 1, "{}", "rafdb"),
+        (RAFDB, 1, "{}", "RAF-DB"),
+        (RAFDB, 1, "{:02}", ",".join(RAFDB)),
+        (RAFDB, 0, "class_{}", list(RAFDB)),
+        (RAFDB, 3, "{}", dict(enumerate(RAFDB, 3))),
+        (AFFECTNET8[:7], 0, "{}", "affectnet7"),
+        (AFFECTNET8[:7], 0, "{}", "affectnet8"),
+        (FER2013.classes, 0, "{}", "fer2013"),
+        (FERPLUS.classes[:7], 0, "Label {}", "ferplus"),
+    ],
+)
+def test_numbers_are_read_in_the_order_that_is_given(
+    tmp_path: Path, names: tuple[str, ...], start: int, form: str, class_names: Any
+) -> None:
+    fill_numbers(tmp_path / "train", names, start, form)
+    save(
+        tmp_path / "test" / form.format(start) / "a.png",
+        np.full((48, 48), 10 * FERPLUS.index(names[0]), np.uint8),
+    )
+    dataset = read_folders(tmp_path, FER2013, get_class_order(class_names))
+    assert labels_seen(dataset) == sorted([*(meaning(name) for name in names), meaning(names[0])])
+    assert (dataset.split == "PrivateTest").sum() == 1
+
+
+def test_a_class_that_the_label_set_lacks_is_refused_with_ways_out_that_work(tmp_path: Path) -> None:
+    fill_numbers(tmp_path, AFFECTNET8, 0)
+    with pytest.raises(
+        DataError, match=r"7: class_names call this 'contempt', .*--labels ferplus\), or .* '-' in its"
+    ):
+        read_folders(tmp_path, FER2013, get_class_order("affectnet8"))
+    assert len(labels_seen(read_folders(tmp_path, FERPLUS, get_class_order("affectnet8")))) == 8
+    without = read_folders(tmp_path, FER2013, get_class_order([*AFFECTNET8[:7], "-"]))
+    assert len(labels_seen(without)) == 7
+    assert without.left_out.chosen == 1
+    assert without.left_out.notes() == ["1 image was left out, as the class names say."]
+
+
+def test_an_order_that_does_not_fit_the_numbers_is_refused(tmp_path: Path) -> None:
+    fill_numbers(tmp_path / "eight", AFFECTNET8, 0)
+    with pytest.raises(DataError, match=r"7: class_names name the numbers 0 to 6 only"):
+        read_folders(tmp_path / "eight", FERPLUS, get_class_order("affectnet7"))
+    fill_numbers(tmp_path / "raf", RAFDB, 0)
+    with pytest.raises(DataError, match=r"0: class_names name the numbers 1 to 7 only"):
+        read_folders(tmp_path / "raf", FER2013, get_class_order("rafdb"))
+    save(tmp_path / "few" / "test" / "1" / "a.png")
+    with pytest.raises(DataError, match=r"count from 0 or from 1\. Give each name its number: 0=surprise,"):
+        read_folders(tmp_path / "few", FER2013, get_class_order(RAFDB))
+    fill(tmp_path / "words")
+    with pytest.raises(
+        DataError, match=r"folders named by numbers, .*found words \(angry, .* Leave class_names out"
+    ):
+        read_folders(tmp_path / "words", FER2013, get_class_order("rafdb"))
+
+
 def test_a_path_that_is_no_folder_of_pictures(tmp_path: Path) -> None:
     for path, what in ((tmp_path / "nowhere", "nothing"), (save(tmp_path / "x" / "a.png"), "a file")):
-        with pytest.raises(DataError, match=f"expected a folder of pictures, found {what}"):
+        with pytest.raises(DataError, match=f"expected a folder of images, found {what}"):
             read_folders(path, FER2013)
     (tmp_path / "empty" / "angry").mkdir(parents=True)
     with pytest.raises(
-        DataError, match=r"empty: expected pictures .* in folders named angry, disgust.* found none"
+        DataError, match=r"empty: expected images .* in folders named angry, disgust.* found none"
     ):
         read_folders(tmp_path / "empty", FER2013)
-    with pytest.raises(DataError, match=r"a\.png: expected pictures in folders named angry.* Move it"):
+    with pytest.raises(DataError, match=r"a\.png: expected images in folders named angry.* Move it"):
         read_folders(tmp_path / "x", FER2013)
 
 
@@ -219,7 +355,7 @@ def test_a_split_below_a_label_is_not_taken_for_training(tmp_path: Path) -> None
 def test_a_split_without_a_picture_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     (tmp_path / "test" / "angry").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"test: expected pictures of the split PrivateTest, found none"):
+    with pytest.raises(DataError, match=r"test: expected images of the split PrivateTest, found none"):
         read_folders(tmp_path, FER2013)
 
 
@@ -229,3 +365,16 @@ def test_a_class_without_a_picture_in_training_is_named(tmp_path: Path) -> None:
     (tmp_path / "train" / "fear" / "a.png").unlink()
     with pytest.raises(DataError, match=r"every class in Training, found none of fear\. "):
         read_folders(tmp_path, FER2013)
+
+
+def test_a_folder_of_other_files_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        DataError, match=r"got 'data'\. .* It holds no image, but \.parquet 1\. Convert Parquet files"
+    ):
+        read_folders(tmp_path, FER2013)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "faces.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"found none but faces\.zip\. Is this the right folder"):
+        read_folders(tmp_path / "empty", FER2013)

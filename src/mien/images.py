@@ -37,8 +37,11 @@ CROP_SIZE = 48
 """Side of a gray crop in pixels: what FER2013 has and the networks take."""
 
 PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
-)
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
+        ".tiff", ".gif", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".pbm", ".pgm", ".pnm", ".ppm",
+    }
+)  # fmt: skip
 """How the names of pictures end; only for finding them in a folder."""
 
 MAX_PIXELS = 120_000_000

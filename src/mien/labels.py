@@ -40,8 +40,12 @@ class Taxonomy:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(set(self.classes)) != len(self.classes) or not self.classes:
-            raise DataError(f"A taxonomy needs unique class names, got {self.classes}.")
+        names = self.classes
+        if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+            raise DataError(f"A taxonomy needs class names as a tuple of texts, got {quote(names)}.")
+        object.__setattr__(self, "classes", tuple(names))
+        if len(set(names)) != len(names) or not names:
+            raise DataError(f"A taxonomy needs unique class names, got {quote(names)}.")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -52,14 +56,14 @@ class Taxonomy:
         Raises:
             DataError: the taxonomy has no such class.
         """
-        key = label.strip().lower()
+        key = label.strip().lower() if isinstance(label, str) else ""
         if key in self.classes:
             return self.classes.index(key)
         meaning = _SPELLINGS.get(key)
         for i, name in enumerate(self.classes):
             if meaning is not None and _SPELLINGS.get(name) == meaning:
                 return i
-        raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {label!r}.")
+        raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {quote(label)}.")
 
     def map_to(self, other: Taxonomy) -> tuple[int | None, ...]:
         """For each class of this taxonomy, its index in `other`, or `None` where `other` has no such class.
@@ -78,6 +82,21 @@ FERPLUS = Taxonomy(
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FER2013, FERPLUS)}
 
 
+MEANINGS = FERPLUS.classes
+"""One name for each expression that `meaning` knows, whatever a data set calls it."""
+
+_QUOTED = 80  # characters of anybody's input that a message repeats
+
+
+def meaning(label: str) -> str | None:
+    """The name in `MEANINGS` of a class in any usual spelling, or `None` for a word that is none of them.
+
+    >>> meaning("Happy"), meaning("grumpy")
+    ('happiness', None)
+    """
+    return _SPELLINGS.get(label.strip().lower())
+
+
 def find_taxonomy(labels: Iterable[str]) -> Taxonomy | None:
     """The taxonomy that has just these classes, in any order and usual spelling; `None` where none has."""
     meanings = {_SPELLINGS.get(label.strip().lower(), label) for label in labels}
@@ -87,12 +106,20 @@ def find_taxonomy(labels: Iterable[str]) -> Taxonomy | None:
     return None
 
 
-def get_taxonomy(name: str) -> Taxonomy:
-    """The taxonomy of that name.
+def get_taxonomy(name: str | Taxonomy) -> Taxonomy:
+    """The taxonomy of that name, or a known taxonomy itself.
 
     Raises:
         DataError: there is none.
     """
-    if name not in TAXONOMIES:
-        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {name!r}.")
+    if isinstance(name, Taxonomy) and name in TAXONOMIES.values():
+        return name
+    if not isinstance(name, str) or name not in TAXONOMIES:
+        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {quote(name)}.")
     return TAXONOMIES[name]
+
+
+def quote(value: object) -> str:
+    """What stands for anybody's input in a message: its beginning if it is long."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"

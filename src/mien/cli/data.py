@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
+from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import counts_table, err, out, print_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def check(
     ],
     *,
     labels: LabelsOption = None,
+    class_names: ClassNamesOption = None,
     votes: VotesOption = None,
     out_folder: Annotated[
         Path | None,
@@ -47,10 +49,10 @@ def check(
         raise DataError(
             f"The votes are counted with the labels {FERPLUS.name} only. Add --labels {FERPLUS.name}."
         )
-    dataset = load_data(path, labels or "fer2013", votes, cache=cache)
+    dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
     found = inspect(dataset)
     if json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "left_out": dataclasses.asdict(dataset.left_out)})
     else:
         _print_inspection(found)
     if plot and (out_folder or not json):
@@ -68,6 +70,8 @@ def check(
         require_classes(dataset)
     elif (dataset.labels >= 0).any():  # the test half of a set is sound by itself, but it has no labels
         require_splits(dataset, (TRAINING,))
+    if dataset.left_out.unreadable:
+        raise typer.Exit(1)
 
 
 @app.command()

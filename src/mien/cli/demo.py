@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.models import open_model, prepare_keras
-from mien.cli.options import load_data
+from mien.cli.options import ClassNamesOption, load_data
 from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
@@ -41,6 +41,7 @@ def demo(
         "demo"
     ),
     epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
+    class_names: ClassNamesOption = None,
 ) -> None:
     """Do the main job once: data, training, figures, scores, sample predictions, saved and reloaded models.
 
@@ -52,7 +53,7 @@ def demo(
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
     _say(1, "Data")
-    dataset = load_data(data, "fer2013", None) if data else _draw(folder)
+    dataset = load_data(data, "fer2013", None, class_names=class_names) if data else _draw(folder)
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)

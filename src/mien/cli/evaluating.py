@@ -10,6 +10,7 @@ import typer
 from mien.cli.models import open_model
 from mien.cli.options import (
     CacheOption,
+    ClassNamesOption,
     DataOption,
     LabelsOption,
     ModelLabelsOption,
@@ -39,6 +40,7 @@ def evaluate(
         str, typer.Option(metavar="Training|PublicTest|PrivateTest", help="The split to judge.")
     ] = "PrivateTest",
     labels: LabelsOption = None,
+    class_names: ClassNamesOption = None,
     votes: VotesOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
@@ -64,7 +66,7 @@ def evaluate(
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
     known = find_taxonomy(loaded.labels)
     taxonomy = labels or (known.name if known else "fer2013")
-    dataset = load_data(data, taxonomy, votes, cache=cache)
+    dataset = load_data(data, taxonomy, votes, class_names=class_names, cache=cache)
     with progress(f"Judging on {split}") as report:
         evaluation = judge(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.models import LoadedModel, open_model
-from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
+from mien.cli.options import ClassNamesOption, LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
 from mien.cli.screen import err, out, progress
 from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
+    from mien.data.dataset import Dataset
 
 _NAMES = {
     "onnx": "model.onnx",
@@ -51,6 +52,7 @@ def export(
         ),
     ] = "synthetic",
     labels: LabelsOption = None,
+    class_names: ClassNamesOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
 ) -> None:
@@ -69,7 +71,7 @@ def export(
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
     _require_probabilities(loaded)
     with progress(f"Writing {target}"):
-        _write(loaded, card, format_, target, data=data, labels=labels)
+        _write(loaded, card, format_, target, data=data, labels=labels, class_names=class_names)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
     if format_ == "int8" and data == "synthetic":
         err.print(
@@ -116,10 +118,18 @@ def _require_probabilities(loaded: LoadedModel) -> None:
 
 
 def _write(
-    loaded: LoadedModel, card: ModelCard, format_: str, target: Path, *, data: str, labels: str | None
+    loaded: LoadedModel,
+    card: ModelCard,
+    format_: str,
+    target: Path,
+    *,
+    data: str,
+    labels: str | None,
+    class_names: str | None,
 ) -> None:
     if format_ == "int8":
-        _write_int8(loaded, card, target, data=data, labels=labels)
+        dataset = load_data(data, labels or card.taxonomy, None, class_names=class_names)
+        _write_int8(loaded, card, target, dataset)
     elif format_ == "onnx" and loaded.network is None:
         _copy_onnx(loaded, card, target)
     elif format_ == "onnx":
@@ -172,13 +182,13 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
     return bytes(network.SerializeToString())
 
 
-def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, *, data: str, labels: str | None) -> None:
+def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> None:
     import tempfile
 
     from mien.data.dataset import TRAINING
     from mien.training.onnx_export import quantize
 
-    crops = load_data(data, labels or card.taxonomy, None).subset(TRAINING).images[:CALIBRATION_FACES]
+    crops = dataset.subset(TRAINING).images[:CALIBRATION_FACES]
     with tempfile.TemporaryDirectory() as folder:
         source = loaded.path
         if loaded.network is not None:

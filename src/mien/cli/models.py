@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.class_names import parse_class_names
 from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def open_model(
         prepare_keras()
         from mien.training.saving import load_classifier
 
-        names = [name.strip() for name in labels.split(",")] if labels else None
+        names = list(parse_class_names(labels)) if labels else None
         network = load_classifier(path, labels=names, scale=scale, asks_labels=asks_labels)
         if taxonomy and _knows(network.card, taxonomy):
             network = network.answering_in(taxonomy)

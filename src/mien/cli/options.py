@@ -10,6 +10,9 @@ import typer
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
+_LISTED = 20
+"""Unreadable images that are named; past these, only counted."""
+
 DataOption = Annotated[
     str,
     typer.Option(
@@ -20,6 +23,15 @@ DataOption = Annotated[
 ]
 LabelsOption = Annotated[
     str | None, typer.Option("--labels", metavar="fer2013|ferplus", help="The label set.")
+]
+ClassNamesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--class-names",
+        metavar="ORDER|A,B,…",
+        help="What numbers stand for by which folders or labels are given: rafdb, affectnet7, affectnet8, fer2013, "
+        "ferplus, or the names in the order of the numbers; - leaves the images of a number out.",
+    ),
 ]
 VotesOption = Annotated[
     Path | None,
@@ -45,10 +57,25 @@ CacheOption = Annotated[
 ]
 
 
-def load_data(path: str, labels: str, votes: Path | None, *, cache: bool = True) -> Dataset:
-    """Load a data set with a progress bar."""
-    from mien.cli.screen import progress
+def load_data(
+    path: str, labels: str, votes: Path | None, *, class_names: str | None = None, cache: bool = True
+) -> Dataset:
+    """Load a data set with a progress bar, and say on standard error what of it could not be used."""
+    from mien.cli.predictions import shown
+    from mien.cli.screen import err, progress
     from mien.data import load
 
     with progress(f"Reading {path}") as report:
-        return load(path, labels, votes=votes, cache=cache, progress=report)
+        dataset = load(path, labels, class_names=class_names, votes=votes, cache=cache, progress=report)
+    left_out = dataset.left_out
+    if unreadable := left_out.unreadable:
+        err.print(
+            f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
+        )
+        for reason in unreadable[:_LISTED]:
+            err.print(f"  {shown(reason)}")
+        if len(unreadable) > _LISTED:
+            err.print(f"  … and {len(unreadable) - _LISTED:,} more")
+    for note in left_out.notes():
+        err.print(f"Note: {shown(note)}")
+    return dataset

@@ -189,7 +189,7 @@ def _require_fitting(wanted: Mapping[str, tuple[Path, Origin]]) -> None:
             changed.remove("warmup_epochs")  # which follows them
         pairs = {
             "data": (begun.path, inner.path), "votes": (begun.votes, inner.votes), "start": (begun.start, inner.start),
-            "teachers": (begun.teachers, inner.teachers),
+            "teachers": (begun.teachers, inner.teachers), "class_names": (begun.class_names, inner.class_names),
         }  # fmt: skip
         changed += [what for what, (before, now) in pairs.items() if _resolved(before) != _resolved(now)]
         if changed:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli.models import prepare_keras
-from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
+from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
@@ -29,6 +30,7 @@ def train(
         ),
     ] = None,
     labels: LabelsOption = None,
+    class_names: ClassNamesOption = None,
     votes: VotesOption = None,
     recipe: Annotated[
         str | None,
@@ -121,7 +123,11 @@ def train(
         "views": views,
         "sides": () if start else None,
     }  # fmt: skip
-    early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
+    early = (
+        None
+        if resume
+        else load_data(data or "synthetic", labels or "fer2013", votes, class_names=class_names, cache=cache)
+    )
     prepare_keras(backend)  # after the data: a table at fault need not wait for it
     from mien.cli.running import run_training, with_forerunners
     from mien.training.run_folder import Origin  # brings Keras
@@ -143,9 +149,14 @@ def train(
         start or (origin.start if origin else None),
         str(views_in) if views_in else (origin.views_in if origin else None),
         save_every if save_every is not None else (origin.save_every if origin else 0.0),
+        class_names=class_names or (origin.class_names if origin else None),
     )
     dataset = early or load_data(
-        origin.path, origin.labels, Path(origin.votes) if origin.votes else None, cache=cache
+        origin.path,
+        origin.labels,
+        Path(origin.votes) if origin.votes else None,
+        class_names=origin.class_names,
+        cache=cache,
     )
     if chosen.joint and dataset.votes is None:
         dataset = _with_votes(dataset, Path(origin.path), chosen.name)
@@ -165,11 +176,15 @@ def train(
             f"\nStopped after epoch {len(run.history)}. Go on with: mien train --resume --out {folder}"
         )
     out.print(f"\nEverything is in {folder}.")
+    if unreadable := dataset.left_out.unreadable:
+        what = "image" if len(unreadable) == 1 else "images"
+        out.print(f"Left out: {len(unreadable):,} {what} of {origin.path} that could not be read.")
     if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
         return
     out.print("Judge it on the test split, once, at the end:")
     named_votes = f" --votes {origin.votes}" if origin.votes else ""
-    out.print(f"  mien evaluate {folder} --data {origin.path}{named_votes} --split PrivateTest")
+    named_order = f" --class-names {shlex.quote(origin.class_names)}" if origin.class_names else ""
+    out.print(f"  mien evaluate {folder} --data {origin.path}{named_order}{named_votes} --split PrivateTest")
 
 
 def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:

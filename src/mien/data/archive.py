@@ -17,22 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
+from mien.data.columns import shorten
+from mien.data.contents import refuse_known_kinds, refuse_other_archives
+from mien.data.splits import is_table
+from mien.data.tables import HEAD_BYTES, WHOLE, choose_tables
 from mien.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-PREFERRED = (
-    ("fer2013.csv",),
-    ("icml_face_data.csv",),
-    ("train.csv", "test.csv"),
-    ("train.csv",),
-    ("test.csv",),
-)
-"""The tables to look for among several files, the best first; names that stand together are read together."""
-
 _PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
-_UNREADABLE = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "Zstandard"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"  # POSIX.1-1988, the header block of the first member
 _BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
@@ -47,10 +41,12 @@ class Member:
     Args:
         name: the name for messages: that of the file, and of the member inside it if it is an archive.
         stream: its text as bytes, unpacked.
+        inner: the name inside an archive, nothing for a file that is none.
     """
 
     name: str
     stream: IO[bytes]
+    inner: str = ""
 
 
 def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
@@ -61,7 +57,7 @@ def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
         file: the same, open in binary mode and able to seek.
 
     Yields:
-        One member, or the two of the competition's `train.csv` and `test.csv`.
+        One member, or one for each split, such as the competition's `train.csv` and `test.csv`.
 
     Raises:
         DataError: the archive is cut off, damaged, locked, of another kind or without a table.
@@ -77,20 +73,22 @@ def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
                 yield Member(str(path), _unpack(file, kind, stack))
 
 
-def choose_tables(names: list[str], where: str) -> list[str]:
-    """Those of some file names that make up a data set: see `PREFERRED`; else the only CSV file.
+def _choose(heads: dict[str, bytes | None], where: str) -> list[str]:
+    """The members to read, of all files in an archive; see `mien.data.tables.choose_tables`.
+
+    Args:
+        heads: the names of all files; with the first bytes of those that are named as tables.
+        where: the archive, for messages.
 
     Raises:
-        DataError: none is a CSV file, or several are and none has a known name.
+        DataError: none fits.
     """
-    tables = [name for name in names if name.lower().endswith(".csv")]
-    bases = {_base(name): name for name in reversed(tables)}
-    for wanted in PREFERRED:
-        if all(base in bases for base in wanted):
-            return [bases[base] for base in wanted]
-    if len(tables) == 1:
-        return tables
-    found = ", ".join(sorted(tables or names)[:5]) or "nothing"
+    tables = {name: head for name, head in heads.items() if head is not None}
+    if chosen := choose_tables(tables, where):
+        return chosen
+    if not tables:
+        refuse_other_archives(where, heads)
+    found = ", ".join(shorten(name, 60) for name in sorted(tables or heads)[:5]) or "nothing"
     raise DataError(f"{where}: expected fer2013.csv or another single CSV file inside, found {found}.")
 
 
@@ -120,16 +118,14 @@ def _first_line(error: BaseException) -> str:
 
 def _kind(file: IO[bytes], name: str) -> str:
     """`zip`, a packing of `_PACKED`, or `plain`."""
-    head = file.read(8)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
-    for magic, kind in _UNREADABLE.items():
-        if head.startswith(magic):
-            raise DataError(
-                f"{name}: expected CSV text or a gz, xz, zip or tar archive, got {kind}. Unpack it first."
-            )
     if head.startswith(_ZIP):
         return "zip"
-    return next((kind for magic, kind in _PACKED.items() if head.startswith(magic)), "plain")
+    packing = next((kind for magic, kind in _PACKED.items() if head.startswith(magic)), "plain")
+    if packing == "plain":
+        refuse_known_kinds(name, head)
+    return packing
 
 
 def _unpack(file: IO[bytes], kind: str, stack: ExitStack) -> IO[bytes]:
@@ -152,16 +148,30 @@ def _is_tar(file: IO[bytes], kind: str) -> bool:
 
 def _open_zip(path: Path, file: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:
-        names = [
-            info.filename for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)
-        ]
-        for name in choose_tables(names, str(path)):
+        infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
+        if whole := _find_whole([info.filename for info in infos]):
+            chosen = [whole]
+        else:
+            chosen = _choose({info.filename: _peek_zip(archive, info) for info in infos}, str(path))
+        for name in chosen:
             with archive.open(name) as stream:
-                yield Member(f"{path}/{name}", stream)
+                yield Member(f"{path}/{shorten(name, 80)}", stream, name)
+
+
+def _find_whole(names: list[str]) -> str | None:
+    return next((name for name in names if _base(name) == WHOLE[0]), None)
+
+
+def _peek_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
+    """The first bytes of what is named as a table, `None` for other members."""
+    if not is_table(info.filename):
+        return None
+    with archive.open(info) as stream:
+        return stream.read(HEAD_BYTES)
 
 
 def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
-    for wanted in choose_tables(_tar_names(file, kind), str(path)):
+    for wanted in _choose(_peek_tar(file, kind), str(path)):
         # A tar has no list of contents, and going back in a packed one means unpacking it again: each table
         # gets a pass of its own, in which the others are skipped.
         with ExitStack() as stack:
@@ -169,20 +179,23 @@ def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
             for info in archive:
                 stream = archive.extractfile(info) if info.name == wanted else None
                 if stream is not None:
-                    yield Member(f"{path}/{wanted}", stream)
+                    yield Member(f"{path}/{shorten(wanted, 80)}", stream, wanted)
                     break
 
 
-def _tar_names(file: IO[bytes], kind: str) -> list[str]:
-    """The names of the files in a tar; the reading ends at the first choice, for nothing can be better."""
-    names = []
+def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
+    """The files in a tar, tables with their first bytes; ends at the first choice, for nothing can be better."""
+    heads: dict[str, bytes | None] = {}
     with ExitStack() as stack:
-        for info in _stream_tar(file, kind, stack):
-            if info.isfile() and _is_wanted(info.name):
-                names.append(info.name)
-                if _base(info.name) == PREFERRED[0][0]:
-                    break
-    return names
+        archive = _stream_tar(file, kind, stack)
+        for info in archive:
+            if not info.isfile() or not _is_wanted(info.name):
+                continue
+            stream = archive.extractfile(info) if is_table(info.name) else None
+            heads[info.name] = None if stream is None else stream.read(HEAD_BYTES)
+            if _base(info.name) == WHOLE[0]:
+                break
+    return heads
 
 
 def _stream_tar(file: IO[bytes], kind: str, stack: ExitStack) -> tarfile.TarFile:

@@ -4,7 +4,9 @@ A source is known by the SHA-256 of its bytes, so an entry can never be stale: a
 same size and time, has another name here. An entry starts with the SHA-256 of all that follows, so any damage
 is noticed. Whatever goes wrong with the cache, the table is read as if there were none.
 
-An entry is `<key>.cache`: digest (32 bytes), the line `mien <format> <key>`, then images, labels and splits.
+An entry is `<key>.cache`: digest (32 bytes), the line `mien <format> <key>`, then images, labels and splits. The
+folder may be one that holds other things: a file is removed only where its name and that line say that it is an
+entry, or the beginning of one.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -21,7 +25,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.data.fer2013 import read_arrays
-from mien.data.rows import PIXELS, Table
+from mien.data.splits import split_of_table
+from mien.data.table import PIXELS, Table
+from mien.errors import DataError
 from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
@@ -31,13 +37,16 @@ if TYPE_CHECKING:
 
     from mien.data.fer2013 import Progress
 
-FORMAT = 1
+FORMAT = 2
 """Raise this whenever the same file would give other arrays, or the layout changes."""
 
 KEPT_ENTRIES = 8
 """How many entries stay, the newest: each of FER2013 takes as much disk as its arrays, 83 MB."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_ENTRY_NAME = re.compile(r"([0-9a-f]{64})\.cache")
+_PART_NAME = re.compile(r"(?:mien-|tmp)[a-z0-9_]{8}\.part")  # the second as older versions called them
+_MARK = re.compile(rb"mien [0-9]{1,6} ([0-9a-f]{64})\n")
 _ABANDONED_SECONDS = 3600.0  # a file still being written after an hour was left by a process that was killed
 
 logger = logging.getLogger(__name__)
@@ -49,7 +58,7 @@ def cache_folder() -> Path:
     https://specifications.freedesktop.org/basedir-spec/latest/ has a relative `$XDG_CACHE_HOME` ignored.
     """
     if chosen := os.environ.get("MIEN_CACHE"):
-        return Path(chosen)
+        return Path(chosen).expanduser()  # a tilde is none where no shell has read it
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (shared if shared.is_absolute() else Path("~/.cache").expanduser()) / "mien"
 
@@ -105,9 +114,10 @@ def _key(paths: Sequence[Path], classes: int) -> str | None:
     key = hashlib.sha256(f"{classes}".encode())
     try:
         for path in paths:
+            key.update(f"{split_of_table(path.name)}".encode())  # the only thing that a name tells
             with path.open("rb") as file:
                 key.update(hashlib.file_digest(file, "sha256").digest())
-    except OSError:
+    except (OSError, DataError):  # which the reader will explain
         return None
     return key.hexdigest()
 
@@ -115,7 +125,8 @@ def _key(paths: Sequence[Path], classes: int) -> str | None:
 def _read_entry(entry: Path, key: str) -> Table | None:
     """The arrays of an entry, or `None` if there is none or it is not whole."""
     try:
-        data = np.fromfile(entry, np.uint8)
+        regular = stat.S_ISREG(entry.stat().st_mode)  # a pipe would wait for its writer
+        data = np.fromfile(entry, np.uint8) if regular else np.zeros(0, np.uint8)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -150,10 +161,12 @@ def _write_entry(entry: Path, key: str, table: Table) -> None:
         digest.update(part)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=entry.parent, prefix="mien-", suffix=".part", delete=False
+        ) as file:
             try:
                 for part in (digest.digest(), *parts):
-                    file.write(part)
+                    file.write(part)  # the first two come to the disk together
                 file.close()
                 Path(file.name).replace(entry)
             except BaseException:
@@ -167,11 +180,33 @@ def _write_entry(entry: Path, key: str, table: Table) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove all but the newest entries, and what killed processes left behind."""
-    with suppress(OSError):  # another process may be tidying too
-        entries = sorted(folder.glob("*.cache"), key=lambda entry: entry.stat().st_mtime, reverse=True)
-        abandoned = [
-            part for part in folder.glob("*.part") if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS
-        ]
-        for file in entries[KEPT_ENTRIES:] + abandoned:
+    """Remove all but the newest entries, and what killed processes left behind; nothing that is not ours."""
+    entries, abandoned = [], []
+    with suppress(OSError):
+        for file in folder.iterdir():
+            with suppress(OSError):  # another process may be tidying too
+                if not _is_ours(file):
+                    continue
+                written = file.stat().st_mtime
+                if file.suffix == ".cache":
+                    entries.append((written, file))
+                elif time.time() - written > _ABANDONED_SECONDS:
+                    abandoned.append(file)
+    for file in [file for _, file in sorted(entries, reverse=True)[KEPT_ENTRIES:]] + abandoned:
+        with suppress(OSError):
             file.unlink(missing_ok=True)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file was written here: by its name, its kind, and the line that stands behind the digest.
+
+    A killed process may have left less than that line; such a file is a few bytes, and stays.
+    """
+    name = _ENTRY_NAME.fullmatch(file.name)
+    if not name and not _PART_NAME.fullmatch(file.name):
+        return False
+    if not stat.S_ISREG(file.lstat().st_mode):  # a link or a folder
+        return False
+    with file.open("rb") as stream:
+        mark = _MARK.match(stream.read(_DIGEST_BYTES + 128)[_DIGEST_BYTES:])
+    return mark is not None and (name is None or mark[1].decode() == name[1])

@@ -9,18 +9,58 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.images import CROP_SIZE
+from mien.labels import Taxonomy, quote
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
-    from mien.labels import Taxonomy
+    from numpy.typing import NDArray
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 """The published splits: train, select (every choice), and the test that is read once, at the end."""
 
+_LISTED = 8  # endings of files in one sentence
+
 UNLABELLED = -1
 """The label of a picture whose expression is not given, as in the competition's `test.csv`."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a source holds besides the images of a data set.
+
+    Args:
+        unreadable: a sentence for each image that cannot be read, its path first.
+        passed_over: files that are no images, by ending (`""` for none).
+        tables: tables that were not read.
+        chosen: how many images the class names leave out.
+    """
+
+    unreadable: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
+    chosen: int = 0
+
+    def notes(self) -> list[str]:
+        """A sentence for each thing but the unreadable images, which are a list of their own."""
+        notes = []
+        if self.chosen:
+            what = "image was" if self.chosen == 1 else "images were"
+            notes.append(f"{self.chosen:,} {what} left out, as the class names say.")
+        if self.tables:
+            notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
+        if count := sum(self.passed_over.values()):
+            what = "file that is no image was" if count == 1 else "files that are no images were"
+            notes.append(f"{count:,} {what} passed over ({describe_files(self.passed_over)}).")
+        return notes
+
+
+def describe_files(passed_over: Mapping[str, int]) -> str:
+    """Endings with how many files have them: `.txt 3, .db 1`."""
+    ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{ending or 'without ending'} {count:,}" for ending, count in ordered[:_LISTED]]
+    return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +76,7 @@ class Dataset:
         votes: the raw FER+ votes, int64 (n, 10), where there are any.
         rows: int64 (n,), the row of each picture in its source, counted from 0; `0..n-1` when not given.
         source: where it came from, for messages and for model cards.
+        left_out: what else the source holds.
 
     Raises:
         DataError: shapes, types or values do not fit each other.
@@ -48,8 +89,10 @@ class Dataset:
     votes: NDArray[np.int64] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     source: str = "memory"
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
+        self._require_arrays()
         n = len(self.images)
         if self.rows.size == 0 and n:
             object.__setattr__(self, "rows", np.arange(n, dtype=np.int64))
@@ -73,6 +116,18 @@ class Dataset:
             raise DataError(
                 "Dataset targets: expected rows that are distributions (or all zeros for no label)."
             )
+
+    def _require_arrays(self) -> None:
+        for name in ("images", "targets", "split", "rows", "votes"):
+            value = getattr(self, name)
+            if not (isinstance(value, np.ndarray) and value.ndim) and not (name == "votes" and value is None):
+                raise DataError(f"Dataset {name}: expected a NumPy array, got {type(value).__name__}.")
+        if not isinstance(self.taxonomy, Taxonomy):
+            raise DataError(
+                f"Dataset taxonomy: expected a mien.Taxonomy, got {type(self.taxonomy).__name__}."
+            )
+        if self.split.dtype.kind != "U":
+            raise DataError(f"Dataset split: expected an array of texts, got {self.split.dtype}.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,6 +156,8 @@ class Dataset:
         Raises:
             DataError: no picture belongs to it.
         """
+        if not isinstance(split, str) or split not in SPLITS:
+            raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {quote(split)}.")
         chosen = self.split == split
         if not chosen.any():
             present = ", ".join(name for name in SPLITS if (self.split == name).any())

@@ -11,6 +11,7 @@ knows of FER+.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
@@ -19,9 +20,14 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.archive import explain_damage, open_tables
+from mien.data.archive import Member, explain_damage, open_tables
+from mien.data.columns import read_header
+from mien.data.contents import refuse_other_kinds
+from mien.data.dataset import SPLITS
 from mien.data.digits import Scanner
-from mien.data.rows import Block, Header, Table, shorten, split_fields
+from mien.data.rows import Block, Columns, default_split
+from mien.data.splits import split_of_table
+from mien.data.table import ANY_NUMBER, Table
 from mien.errors import DataError
 from mien.images import CROP_SIZE
 from mien.labels import FER2013, Taxonomy
@@ -38,7 +44,10 @@ BLOCK_BYTES = 1 << 20  # with its buffers it stays in the processor's cache; lar
 MAX_ROW_BYTES = 1 << 20
 """A row has at most 9.3 kB; a file without line ends must not fill the memory."""
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LISTS = re.compile(
+    rb'"?(?:\[\[[][0-9., \t]*\]\]|\[[0-9., \t]*\])"?'
+)  # pixels as pandas writes a list of them
+_LIST_MARKS = bytes.maketrans(b'[],"', b"    ")
 
 
 def read_table(
@@ -52,8 +61,8 @@ def read_table(
         progress: called with the bytes done and the bytes in all, several times a second.
 
     Returns:
-        The pictures in the order of the rows; a table without `Usage` is all Training, one without `emotion`
-        (the competition's `test.csv`) is all PrivateTest and has no labels.
+        The pictures in the order of the rows. A table without `Usage` is all of the split that its file's name tells;
+        else of Training, or of PrivateTest where it has no labels (the competition's `test.csv`).
 
     Raises:
         DataError: the file cannot be read, is of another kind, or a row is at fault. Rows are counted from 1,
@@ -69,7 +78,8 @@ def read_arrays(
 
     Args:
         paths: the files, each as `read_table` takes them.
-        classes: labels run from 0 to `classes - 1`.
+        classes: numbers in FER2013's column `emotion` run from 0 to `classes - 1`, and in other columns are refused;
+            `ANY_NUMBER` takes all, for an order of their own. Words are always taken.
         progress: called with the bytes done and the bytes in all files.
         block_bytes: how much text is held at a time.
 
@@ -96,7 +106,7 @@ def _read_blocks(
     for path in paths:
         with _open(path) as file, closing(open_tables(path, file)) as members:
             for member in members:
-                for block in _read_member(member.name, member.stream, classes, block_bytes):
+                for block in _read_member(member, path.name, classes, block_bytes):
                     if progress is not None:
                         progress(done + file.tell(), total)
                     yield block
@@ -124,19 +134,28 @@ def _open(path: Path) -> IO[bytes]:
         ) from error
 
 
-def _read_member(name: str, stream: IO[bytes], classes: int, block_bytes: int) -> Iterator[Table]:
-    texts = _split_lines(name, stream, block_bytes)
+def _read_member(member: Member, file: str, classes: int, block_bytes: int) -> Iterator[Table]:
+    name = member.name
+    texts = _split_lines(name, member.stream, block_bytes)
     first = next((text for text in texts if not text.isspace()), b"")
-    header, rest = _read_header(name, first)
+    header, rest = read_header(name, first)
+    told = None if header.usage is not None else split_of_table(member.inner) or split_of_table(file)
+    split = default_split(header) if told is None else SPLITS.index(told)
+    columns = Columns(header, classes if header.is_fer2013 or classes == ANY_NUMBER else 0, split)
     row, scanner = 0, Scanner()
     for part in chain([rest] if rest else [], texts):
-        text = np.frombuffer(part, np.uint8)
-        block = Block(text, scanner.scan(text), header, classes)
+        text = np.frombuffer(_flatten_lists(part), np.uint8)
+        block = Block(text, scanner.scan(text), columns)
         if len(block):
             yield block.parse(name, row)
         row += len(block)
     if not row:
         raise DataError(f"{name}: expected rows of pictures, got a header only. Download the file again.")
+
+
+def _flatten_lists(text: bytes) -> bytes:
+    """The text with lists of pixels, `"[70, 80, 82]"`, turned into numbers with blanks between."""
+    return _LISTS.sub(lambda found: found[0].translate(_LIST_MARKS), text) if b"[" in text else text
 
 
 def _split_lines(name: str, stream: IO[bytes], block_bytes: int) -> Iterator[bytes]:
@@ -156,42 +175,7 @@ def _split_lines(name: str, stream: IO[bytes], block_bytes: int) -> Iterator[byt
         else:
             carry += chunk
         if len(carry) > MAX_ROW_BYTES + block_bytes:
-            _refuse_other_kinds(name, carry[:4096])
+            refuse_other_kinds(name, carry[:4096])
             raise DataError(f"{name}: expected CSV text, got over a million bytes without a line end.")
     if carry:
         yield carry + b"\n"
-
-
-def _read_header(name: str, text: bytes) -> tuple[Header, bytes]:
-    """The header and the rest of the first block."""
-    _refuse_other_kinds(name, text[:4096])
-    line, _, rest = text.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
-    if not line:
-        raise DataError(f"{name}: expected a FER2013 table, got an empty file. Download it again.")
-    names = tuple(field.strip() for field in split_fields(line))
-    where = {field.lower(): i for i, field in reversed(list(enumerate(names)))}
-    header = Header(names, where.get("pixels", -1), where.get("emotion"), where.get("usage"))
-    missing = [column for column in ("emotion", "pixels") if column not in where]
-    if missing and set(where) != {"pixels"}:  # pixels alone are the competition's test.csv
-        raise DataError(
-            f"{name}: expected the columns emotion, pixels and Usage, got {shorten(', '.join(names), 60)!r} "
-            f"(no {' and no '.join(missing)}). Is this FER2013's table, with its header line?"
-        )
-    return header, rest
-
-
-def _refuse_other_kinds(name: str, head: bytes) -> None:
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith(_LFS_POINTER):
-        raise DataError(
-            f"{name}: expected a CSV file, got a Git LFS pointer to it. Fetch the file with: git lfs pull"
-        )
-    if start.startswith(b"<"):
-        raise DataError(
-            f"{name}: expected a CSV file, got a web page (HTML), perhaps of a login. "
-            "Log in and download it again."
-        )
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{name}: expected UTF-8 text, got UTF-16. Save it again as UTF-8.")
-    if b"\0" in head:
-        raise DataError(f"{name}: expected CSV text or a gz, xz, zip or tar archive of it, got binary data.")

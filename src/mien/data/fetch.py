@@ -7,6 +7,7 @@ reader's own Kaggle token where Kaggle says to put it.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.errors import DataError, MissingExtra
+from mien.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,12 +185,12 @@ def _list(counts: dict[str, int]) -> str:
 def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:
     """Copy the table under another name, then give it its own: it is in the folder whole or not at all."""
     target = folder / table.name
-    aside = target.with_name(f".{target.name}.part")
+    if os.path.lexists(target):  # no regular file, or it would have been found at the start
+        raise DataError(f"{target}: FER2013 came, but something else is there already. Move it away.")
     try:
-        shutil.copyfile(table, aside)
-        aside.replace(target)
+        with replacing(target) as aside:
+            shutil.copyfile(table, aside)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise DataError(f"{target}: FER2013 came but cannot be written there ({error.strerror}).") from error
     say(f"Copied to {target}.")
     return target

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELLED
+from mien.data.requirements import require_classes, require_splits, require_trainable
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
+
+__all__ = [
+    "BLANK_RANGE",
+    "Examples",
+    "Inspection",
+    "blank_pictures",
+    "duplicate_free",
+    "group_ids",
+    "hold_out",
+    "inspect",
+    "require_classes",
+    "require_splits",
+    "require_trainable",
+    "without_copies",
+]
 
 BLANK_RANGE = 8
 """A picture is blank if its brightest and its darkest pixel are at most this far apart (of 255).
@@ -172,53 +188,6 @@ def without_copies(dataset: Dataset) -> Dataset:
     ids = group_ids(dataset.images)
     training = dataset.split == TRAINING
     return dataset.select(~training | ~np.isin(ids, ids[~training]))
-
-
-def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
-    """Check that each of the needed splits has pictures, all with labels.
-
-    Raises:
-        DataError: the first split that has none, or that has pictures without a label.
-    """
-    counts = dataset.counts()
-    for split in needed:
-        if split not in counts:
-            raise DataError(
-                f"{dataset.source}: expected pictures of the split {split}, found only those of "
-                f"{', '.join(counts) or 'none'}. Is the file cut short, or a folder empty or misnamed?"
-            )
-        if unlabelled := counts[split].get("unlabelled"):
-            raise DataError(
-                f"{dataset.source}: expected a label for every picture of {split}, got {unlabelled} "
-                "without one. Is this a table without the column emotion?"
-            )
-
-
-def require_classes(dataset: Dataset) -> None:
-    """Check that Training has pictures of every class.
-
-    Raises:
-        DataError: the classes that it has none of.
-    """
-    require_splits(dataset, (TRAINING,))
-    counts = dataset.counts()[TRAINING]
-    if missing := [name for name in dataset.taxonomy.classes if not counts[name]]:
-        raise DataError(
-            f"{dataset.source}: expected pictures of every class in {TRAINING}, found none of "
-            f"{', '.join(missing)}. Add some, or choose the label set that fits."
-        )
-
-
-def require_trainable(dataset: Dataset) -> None:
-    """Check that a data set can be trained on: pictures to learn and to select by, and no class left out.
-
-    Call `hold_out` first where a data set without PublicTest shall do.
-
-    Raises:
-        DataError: what is missing.
-    """
-    require_splits(dataset, (TRAINING, PUBLIC_TEST))
-    require_classes(dataset)
 
 
 def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:

@@ -6,7 +6,7 @@ the rules of CSV, which either makes sense of it (tabs between pixels, a comma i
 
 from __future__ import annotations
 
-import csv
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,58 +14,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELLED, Dataset
-from mien.data.folders import parse_split
+from mien.class_names import HOW_TO_ORDER
+from mien.data.columns import Header, shorten, split_fields
+from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.splits import parse_split
+from mien.data.table import ANY_NUMBER, PIXELS, Table
 from mien.errors import DataError
 from mien.images import CROP_SIZE
+from mien.labels import MEANINGS, meaning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mien.data.digits import Scan
-    from mien.labels import Taxonomy
 
     Field = tuple[NDArray[np.int64], NDArray[np.int64]]  # start and stop of a column's field in each row
 
-PIXELS = CROP_SIZE * CROP_SIZE
-
-_USAGE_WIDTH = 16  # bytes: the usual spellings fit
+_WORD_WIDTH = 16  # bytes: the usual spellings of splits and expressions fit
 _AGAIN = "Correct the row or download the file again."
 
 
 @dataclass(frozen=True)
-class Header:
-    """Which columns there are: their names as they stand, and where the three that matter are (or `None`)."""
-
-    names: tuple[str, ...]
-    pixels: int
-    emotion: int | None
-    usage: int | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """The contents of a table as plain arrays, the form that the cache keeps.
+class Columns:
+    """How the fields of a table are read.
 
     Args:
-        images: uint8 (n, 48, 48).
-        labels: int8 (n,), index of the class or -1 where there is no label.
-        splits: uint8 (n,), index into `mien.data.dataset.SPLITS`.
+        header: which columns there are.
+        numbers: labels may be numbers below this; 0 where none may be, for nobody knows their order.
+        split: index into `SPLITS` of all rows, in a table without a column of splits.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int8]
-    splits: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to_dataset(self, taxonomy: Taxonomy, source: str) -> Dataset:
-        """The same as a `Dataset` with one-hot targets."""
-        one_hot = np.eye(len(taxonomy) + 1, len(taxonomy), dtype=np.float32)  # the last row, -1, is all zeros
-        return Dataset(
-            self.images, one_hot[self.labels], np.array(SPLITS)[self.splits], taxonomy, source=source
-        )
+    header: Header
+    numbers: int
+    split: int
 
 
 class Block:
@@ -74,10 +57,10 @@ class Block:
     Positions are offsets into the text. A field is a pair of arrays `(start, stop)` with an entry a row.
     """
 
-    def __init__(self, text: NDArray[np.uint8], scan: Scan, header: Header, classes: int) -> None:
-        self.text, self.scan, self.header, self.classes = text, scan, header, classes
+    def __init__(self, text: NDArray[np.uint8], scan: Scan, columns: Columns) -> None:
+        self.text, self.scan, self.columns, self.header = text, scan, columns, columns.header
         marks = text[scan.foreign]
-        self.commas = scan.foreign[marks == ord(",")]
+        self.commas = scan.foreign[marks == ord(self.header.delimiter)]
         stops = scan.foreign[marks == ord("\n")]
         starts, stops = self._trim_blanks(np.concatenate([[0], stops[:-1] + 1]), stops)
         filled = starts < stops
@@ -104,7 +87,7 @@ class Block:
         for i in np.flatnonzero(~good):
             line = self.text[self.starts[i] : self.stops[i]].tobytes()
             try:
-                images[i], labels[i], splits[i] = _parse_row(line, self.header, self.classes)
+                images[i], labels[i], splits[i] = _parse_row(line, self.columns)
             except DataError as error:
                 raise DataError(
                     f"{name} row {row + i + 1} (counted from 1 below the header): {error}"
@@ -136,15 +119,34 @@ class Block:
     def _labels(self, columns: list[Field]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         """Labels int8 (rows,), and the rows where they are beyond doubt."""
         labels = np.full(len(self), UNLABELLED, np.int8)
-        if self.header.emotion is None:
+        if self.header.label is None:
             return labels, np.ones(len(self), np.bool_)
-        first, count = self._numbers_in(columns[self.header.emotion])
+        first, count = self._numbers_in(columns[self.header.label])
         good = count == 1
         number = self.scan.values[first[good]]
-        known = number < self.classes
+        known = number < self.columns.numbers
         good[good] = known
         labels[good] = number[known]
+        words = np.flatnonzero(~good)
+        if words.size:
+            start, stop = columns[self.header.label]
+            codes, told = self._read_words((start[words], stop[words]), _word)
+            labels[words[told]] = codes[told]
+            good[words] = told
         return labels, good
+
+    def _read_words(
+        self, field: Field, parse: Callable[[str], int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """What a function makes of the text of each field, int64 (rows,), and the rows of which it makes something."""
+        start, stop = field
+        at = start[:, None] + np.arange(_WORD_WIDTH)
+        letters = np.where(at < stop[:, None], self.text[np.minimum(at, len(self.text) - 1)], 0)
+        words, which = np.unique(
+            np.ascontiguousarray(letters, np.uint8).view(f"S{_WORD_WIDTH}"), return_inverse=True
+        )
+        codes = np.array([parse(word.decode("latin-1")) for word in words.ravel()], np.int64)[which.ravel()]
+        return codes, (codes >= 0) & (stop - start <= _WORD_WIDTH)
 
     def _numbers_in(self, field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Index of the first number in the field of each row, and how many there are; -1 if it holds more."""
@@ -156,15 +158,8 @@ class Block:
     def _splits(self, columns: list[Field]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Indices into `SPLITS` uint8 (rows,), and the rows where they are beyond doubt."""
         if self.header.usage is None:
-            return np.full(len(self), _default_split(self.header), np.uint8), np.ones(len(self), np.bool_)
-        start, stop = columns[self.header.usage]
-        at = start[:, None] + np.arange(_USAGE_WIDTH)
-        letters = np.where(at < stop[:, None], self.text[np.minimum(at, len(self.text) - 1)], 0)
-        words, which = np.unique(
-            np.ascontiguousarray(letters, np.uint8).view(f"S{_USAGE_WIDTH}"), return_inverse=True
-        )
-        codes = np.array([_usage(word.decode("latin-1")) for word in words.ravel()], np.int64)[which.ravel()]
-        good = (codes >= 0) & (stop - start <= _USAGE_WIDTH)
+            return np.full(len(self), self.columns.split, np.uint8), np.ones(len(self), np.bool_)
+        codes, good = self._read_words(columns[self.header.usage], _usage)
         return np.where(good, codes, 0).astype(np.uint8), good
 
     def _trim(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Field:
@@ -174,16 +169,15 @@ class Block:
         return self._trim_blanks(start + quoted, stop - quoted) if quoted.any() else (start, stop)
 
     def _trim_blanks(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Field:
-        while (move := (start < stop) & _is_blank(self.text[start])).any():
+        while (move := (start < stop) & self._is_blank(start)).any():
             start = start + move
-        while (move := (start < stop) & _is_blank(self.text[stop - 1])).any():
+        while (move := (start < stop) & self._is_blank(stop - 1)).any():
             stop = stop - move
         return start, stop
 
-
-def _is_blank(text: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    blank: NDArray[np.bool_] = (text == ord(" ")) | (text == ord("\t"))
-    return blank
+    def _is_blank(self, at: NDArray[np.int64]) -> NDArray[np.bool_]:
+        blank: NDArray[np.bool_] = self.text[at] == ord(" ")
+        return blank if self.header.delimiter == "\t" else blank | (self.text[at] == ord("\t"))
 
 
 def _find(positions: NDArray[np.int64], field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -192,43 +186,60 @@ def _find(positions: NDArray[np.int64], field: Field) -> tuple[NDArray[np.int64]
     return first, np.searchsorted(positions, field[1]) - first
 
 
-def _parse_row(line: bytes, header: Header, classes: int) -> tuple[NDArray[np.uint8], int, int]:
+def _parse_row(line: bytes, columns: Columns) -> tuple[NDArray[np.uint8], int, int]:
     """Pixels uint8 (2304,), label and split of one row.
 
     Raises:
         DataError: what is wrong with it, without file and row.
     """
-    fields = split_fields(line)
+    header = columns.header
+    fields = split_fields(line, header.delimiter)
     if len(fields) != len(header.names):
         short = "Is the file cut short?" if len(fields) < len(header.names) else _AGAIN
         names = shorten(", ".join(header.names), 60)
         raise DataError(f"expected {len(header.names)} columns ({names}), got {len(fields)}. {short}")
-    label = UNLABELLED if header.emotion is None else _parse_label(fields[header.emotion].strip(), classes)
-    split = _default_split(header) if header.usage is None else _parse_usage(fields[header.usage])
+    label = UNLABELLED if header.label is None else _parse_label(fields[header.label].strip(), columns)
+    split = columns.split if header.usage is None else _parse_usage(fields[header.usage], header)
     return _parse_pixels(fields[header.pixels]), label, split
 
 
-def split_fields(line: bytes) -> list[str]:
-    """The fields of a line by the rules of CSV; blanks and tabs before a quote are allowed."""
-    text = line.decode("utf-8", "replace").replace("\0", "\ufffd").replace("\t", " ")
-    try:
-        return next(csv.reader([text], skipinitialspace=True), [])
-    except csv.Error as error:
-        raise DataError(f"expected a row of CSV, got {shorten(text)!r} ({error}).") from error
-
-
-def _parse_label(text: str, classes: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) >= classes:
+def _parse_label(text: str, columns: Columns) -> int:
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+    if 0 <= number < columns.numbers:
+        return number
+    if (code := _word(text)) >= 0:
+        return code
+    name = columns.header.label_name
+    if number >= 0 and not columns.numbers:
         raise DataError(
-            f"expected emotion to be a whole number from 0 to {classes - 1}, got {shorten(text)!r}. {_AGAIN}"
+            f"expected {name} to be the name of an expression, got the number {shorten(text)!r}: every data set "
+            f"numbers them in another order. To say which, {HOW_TO_ORDER}."
         )
-    return int(text)
+    what = f"{name} to be a whole number from 0 to {columns.numbers - 1}, or the name of an expression"
+    if parse_split(text) is not None:
+        raise DataError(
+            f"expected {what}, got {shorten(text)!r}, which is a split. Are the columns named rightly?"
+        )
+    if columns.numbers <= number < ANY_NUMBER:
+        raise DataError(
+            f"expected {what}, got {shorten(text)!r}. Correct the row; or, for a table whose order is not "
+            f"FER2013's, {HOW_TO_ORDER}."
+        )
+    raise DataError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
 
 
-def _parse_usage(text: str) -> int:
+def _word(text: str) -> int:
+    """The code of a label that is a word, or -1 for one that names no expression."""
+    name = meaning(text)
+    return -1 if name is None else ANY_NUMBER + MEANINGS.index(name)
+
+
+def _parse_usage(text: str, header: Header) -> int:
     split = _usage(text)
     if split < 0:
-        raise DataError(f"expected Usage to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {_AGAIN}")
+        name = header.names[header.usage or 0]
+        remedy = "Are the columns named rightly?" if meaning(text) else _AGAIN
+        raise DataError(f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {remedy}")
     return split
 
 
@@ -238,26 +249,43 @@ def _usage(text: str) -> int:
     return -1 if split is None else SPLITS.index(split)
 
 
-def _default_split(header: Header) -> int:
-    """Of a table without `Usage`: `train.csv` has labels, `test.csv` none."""
-    return SPLITS.index(PRIVATE_TEST if header.emotion is None else TRAINING)
+def default_split(header: Header) -> int:
+    """Index into `SPLITS` for a table that names no splits: one with labels is for training, one without for a test."""
+    return SPLITS.index(PRIVATE_TEST if header.label is None else TRAINING)
 
 
 def _parse_pixels(text: str) -> NDArray[np.uint8]:
-    words = re.findall("[^ ]+", text)
+    words = re.findall("[^ \t]+", text)
     values = [int(word) if re.fullmatch(r"[0-9]{1,9}", word) else -1 for word in words]
     for i, value in enumerate(values):
         if not 0 <= value <= 255:
             raise DataError(
                 f"expected pixels to be whole numbers from 0 to 255, got {shorten(words[i])!r} "
-                f"as pixel {i + 1}. {_AGAIN}"
+                f"as pixel {i + 1}. {_remedy_of_pixel(words[i], words)}"
             )
     if len(words) != PIXELS:
-        short = "Is the file cut short?" if len(words) < PIXELS else _AGAIN
-        raise DataError(f"expected {PIXELS} pixels ({CROP_SIZE}x{CROP_SIZE}), got {len(words)}. {short}")
+        raise DataError(
+            f"expected {PIXELS} pixels ({CROP_SIZE}x{CROP_SIZE}), got {len(words)}{_remedy_of_count(len(words))}"
+        )
     return np.array(values, np.uint8)
 
 
-def shorten(text: str, length: int = 20) -> str:
-    """The text, or its beginning if it is longer than a message should quote."""
-    return text if len(text) <= length else f"{text[:length]}..."
+def _remedy_of_pixel(word: str, words: list[str]) -> str:
+    if word == "..." and len(words) < PIXELS:
+        return "NumPy has abbreviated the row where the table was written: write all its numbers."
+    if re.fullmatch(r"-?[0-9]*\.[0-9]*(?:e-?[0-9]+)?", word):
+        within = all(re.fullmatch(r"(?:0?\.[0-9]+|[01](?:\.0*)?|[0-9.]+e-[0-9]+)", other) for other in words)
+        return (
+            "They run from 0 to 1: multiply them by 255 first, and round." if within else "Round them first."
+        )
+    return _AGAIN
+
+
+def _remedy_of_count(count: int) -> str:
+    """The end of the sentence on a wrong number of pixels."""
+    if count == 3 * PIXELS:
+        return ", three for each: colors. Turn the images gray first."
+    side = math.isqrt(count)
+    if side * side == count and side >= 20:
+        return f" ({side}x{side}). Resize the images first."
+    return ". Is the file cut short?" if count < PIXELS else f". {_AGAIN}"

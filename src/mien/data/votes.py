@@ -15,7 +15,7 @@ import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.errors import DataError
-from mien.labels import FERPLUS
+from mien.labels import FERPLUS, quote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,7 +150,7 @@ def _parse_name(fields: list[str], where: str, count: int) -> int:
     match = re.fullmatch(r"fer([0-9]{7})\.png", fields[0])
     if match is None or int(match[1]) >= count:
         last = f"fer{count - 1:07}.png"
-        raise DataError(f"{where}: expected a name up to {last}, got {fields[0]!r}. {_SOURCE}")
+        raise DataError(f"{where}: expected a name up to {last}, got {quote(fields[0])}. {_SOURCE}")
     return int(match[1])
 
 
@@ -158,7 +158,7 @@ def _parse_votes(fields: list[str], where: str) -> list[int]:
     for column, field in zip(VOTE_COLUMNS, fields, strict=True):
         if not re.fullmatch(r"[0-9]{1,6}", field):
             raise DataError(
-                f"{where}: expected a whole number of votes, 0 or more, for {column}, got {field!r}. "
+                f"{where}: expected a whole number of votes, 0 or more, for {column}, got {quote(field)}. "
                 f"{_SOURCE}"
             )
     return [int(field) for field in fields]

@@ -50,6 +50,7 @@ class Origin:
         start: what it took its first weights from, as it was named.
         views_in: the folder of its prepared views, where one was named.
         save_every: seconds between two savings, at least.
+        class_names: what the numbers of the data stand for, where it was said.
     """
 
     recipe: Recipe
@@ -60,6 +61,7 @@ class Origin:
     start: str | None = None
     views_in: str | None = None
     save_every: float = 0.0
+    class_names: str | None = None
 
     def data(self) -> dict[str, Any]:
         """All but the recipe, as it stands in `recipe.json`."""
@@ -71,6 +73,7 @@ class Origin:
             "start": self.start,
             "views_in": self.views_in,
             "save_every": self.save_every,
+            **({"class_names": self.class_names} if self.class_names else {}),
         }
 
 
@@ -89,7 +92,7 @@ def read_origin(folder: str | Path) -> Origin | None:
         return Origin(
             Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
             tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)),
+            float(origin.get("save_every", 0.0)), class_names=origin.get("class_names"),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(

@@ -1,0 +1,238 @@
+"""Lists of class names: what the numbers of a data set or the outputs of a model stand for.
+
+The same seven or eight expressions are numbered in a different order by every data set, so a number alone never
+tells a class. Lists are read in the forms in which people have them at hand: plain, or printed by a notebook.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+from mien.labels import FER2013, FERPLUS, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+LEAVE_OUT = "-"
+"""The class name that leaves the images of a number out."""
+
+_MOST_CLASSES = 100
+_QUOTED = 60
+
+
+@dataclass(frozen=True)
+class ClassOrder:
+    """Which class each number of a data set stands for.
+
+    Args:
+        names: `{number: class name}`; `LEAVE_OUT` for a number whose images are left out.
+        counted: whether the numbers are known. Those of a plain list are not: it is counted from 0 or from 1,
+            as the data set does, and its numbers here start at 0.
+    """
+
+    names: Mapping[int, str]
+    counted: bool = True
+
+    def fit(self, numbers: Collection[int]) -> Mapping[int, str]:
+        """The names by number for a data set that has these numbers.
+
+        Raises:
+            DataError: a plain list could be counted from 0 as well as from 1.
+        """
+        last = len(self.names)
+        if self.counted or not numbers or min(numbers) == 0 or max(numbers) > last:
+            return self.names
+        if max(numbers) < last:
+            named = ", ".join(f"{number}={name}" for number, name in self.names.items())
+            raise DataError(
+                f"Expected the number 0 or {last} among the data's numbers ({spell_numbers(numbers)}), which tells "
+                f"whether the {last} class names count from 0 or from 1. Give each name its number: {named}"
+            )
+        return {number + 1: name for number, name in self.names.items()}
+
+
+def _count(names: Sequence[str], start: int = 0) -> dict[int, str]:
+    return dict(enumerate(names, start))
+
+
+_AFFECTNET = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+_RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+
+CLASS_ORDERS = {
+    "rafdb": ClassOrder(_count(_RAFDB, 1)),  # http://www.whdeld.cn/var/RAF/model1.html
+    "affectnet7": ClassOrder(_count(_AFFECTNET[:7])),
+    "affectnet8": ClassOrder(
+        _count(_AFFECTNET)
+    ),  # Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985
+    FER2013.name: ClassOrder(_count(FER2013.classes)),
+    FERPLUS.name: ClassOrder(_count(FERPLUS.classes)),
+}
+"""The orders of known data sets, by name."""
+
+HOW_TO_ORDER = (
+    f"give class_names (--class-names): {', '.join(CLASS_ORDERS)}, or the names in the order of the numbers, for "
+    f"example {','.join(FER2013.classes)}"
+)
+"""What to do about numbers whose order is not known, as the end of a sentence."""
+
+
+def get_class_order(class_names: str | Sequence[str | None] | Mapping[Any, Any] | ClassOrder) -> ClassOrder:
+    """The order that class names give: the name of a known one, or a list of names.
+
+    Args:
+        class_names: a key of `CLASS_ORDERS`, names in the order of the numbers, or `{number: name}`; as Python
+            objects or as the text that a notebook prints of them. `"-"` or `None` in the place of a name leaves
+            the images of its number out.
+
+    Raises:
+        DataError: it is none of these.
+
+    >>> get_class_order("0: angry, 2: happy").names
+    {0: 'angry', 2: 'happy'}
+    """
+    if isinstance(class_names, ClassOrder):
+        return class_names
+    if isinstance(class_names, str) and (known := CLASS_ORDERS.get(_plain(class_names))):
+        return known
+    names = _parse_names(class_names)
+    if isinstance(names, dict):
+        return ClassOrder(names)
+    if isinstance(class_names, str) and len(names) == 1:
+        raise DataError(
+            f"Expected class_names to be one of {', '.join(CLASS_ORDERS)}, or names in the order of the numbers "
+            f"({','.join(FER2013.classes)}), got {quote(class_names)}."
+        )
+    return ClassOrder(_count(names), counted=False)
+
+
+def parse_class_names(class_names: str | Sequence[str] | Mapping[Any, Any]) -> tuple[str, ...]:
+    """Class names in index order, from a list or the text of one.
+
+    Args:
+        class_names: `angry,disgust`, `['angry', 'disgust']`, `0: angry, 1: disgust`, a dict either way round, or
+            such objects themselves.
+
+    Raises:
+        DataError: it is no such list, a name is missing or there twice, or the numbers do not run from 0.
+
+    >>> parse_class_names("['angry', 'happy']"), parse_class_names("{'happy': 1, 'angry': 0}")
+    (('angry', 'happy'), ('angry', 'happy'))
+    """
+    names = _parse_names(class_names)
+    if isinstance(names, dict):
+        if sorted(names) != list(range(len(names))):
+            raise DataError(
+                f"Expected class names numbered from 0 to {len(names) - 1}, got the numbers {spell_numbers(names)}."
+            )
+        names = [names[number] for number in sorted(names)]
+    if LEAVE_OUT in names:
+        raise DataError(f"Expected a class name in each place, got {LEAVE_OUT!r} in {quote(class_names)}.")
+    return tuple(names)
+
+
+def spell_numbers(numbers: Collection[int]) -> str:
+    """Some numbers for a message: `0 to 6`, or `1, 3 and 5`."""
+    ordered = sorted(numbers)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]} to {ordered[-1]}"
+    words = [str(number) for number in ordered[:10]]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_+-]", "", name).casefold()
+
+
+def _parse_names(given: Any) -> list[str] | dict[int, str]:
+    """Names in order, or by number where they come with numbers; checked."""
+    found = _read_text(given) if isinstance(given, str) else given
+    found = found.tolist() if hasattr(found, "tolist") else found  # an array, a column of a table
+    if isinstance(found, Mapping):
+        names: list[str] | dict[int, str] = _read_mapping(found, given)
+        listed = list(names.values()) if isinstance(names, dict) else names
+    elif isinstance(found, list | tuple):
+        names = listed = [_read_name(name, given) for name in found]
+    else:
+        raise _no_names(given, f"got {type(given).__name__}")
+    if not 0 < len(listed) <= _MOST_CLASSES:
+        raise _no_names(given, f"got {len(listed)} names")
+    kept = [name.casefold() for name in listed if name != LEAVE_OUT]
+    if twice := sorted({name for name in kept if kept.count(name) > 1}):
+        raise _no_names(given, f"got {quote(twice[0])} twice")
+    return names
+
+
+def _read_text(text: str) -> Any:
+    """A list or a mapping that a text spells, in the form of Python, of NumPy, or plainly with commas."""
+    inner = re.sub(
+        r"^\s*(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=.*)?\)\s*$", r"\1", text, flags=re.DOTALL
+    ).strip()
+    if inner.startswith(("[", "(", "{")):
+        if inner[-1] != {"[": "]", "(": ")", "{": "}"}[inner[0]]:
+            raise _no_names(text, "got brackets that are not closed")
+        if re.search(r"""['"]\s+['"]""", inner):  # NumPy prints no commas
+            inner = re.sub(r"""(['"])\s+(['"])""", r"\1, \2", inner)
+        try:
+            return ast.literal_eval(inner)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            inner = inner.strip("[](){} \n")  # [angry, disgust], without quotes
+    parts = [part.strip().strip("'\"").strip() for part in re.split(r"[,;\n]", inner.strip().rstrip(","))]
+    if len(parts) == 1 and re.search(r"\s", parts[0]) and not re.search("[:=]", parts[0]):
+        parts = parts[0].split()
+    pairs = [re.fullmatch(r"['\"]?(\d+)['\"]?\s*[:=]\s*['\"]?(.*?)['\"]?", part, re.DOTALL) for part in parts]
+    if any(pairs):
+        if not all(pairs):
+            raise _no_names(text, "got numbers for some of the names only")
+        numbers = [int(pair[1]) for pair in pairs if pair]
+        if len(set(numbers)) < len(numbers):
+            raise _no_names(text, "got a number twice")
+        return {int(pair[1]): pair[2] for pair in pairs if pair}
+    return parts
+
+
+def _read_mapping(found: Mapping[Any, Any], given: object) -> dict[int, str]:
+    """`{number: name}`, from this or from `{name: number}`, as Keras's `class_indices` are."""
+    if found and all(_is_number(value) for value in found.values()):
+        if len(set(map(int, found.values()))) < len(found):
+            raise _no_names(given, "got a number twice")
+        found = {value: key for key, value in found.items()}
+    if not all(_is_number(key) for key in found):
+        raise _no_names(given, "got keys that are no numbers")
+    return {
+        int(key): _read_name(name, given)
+        for key, name in sorted(found.items(), key=lambda item: int(item[0]))
+    }
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return (hasattr(value, "__index__") and 0 <= int(value) < 1000) or (
+        isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value.strip()) is not None
+    )
+
+
+def _read_name(name: object, given: object) -> str:
+    if name is None:
+        return LEAVE_OUT
+    text = str(name).strip() if isinstance(name, str) else ""
+    if (
+        not text
+        or not text.isprintable()
+        or re.search(r"""[\[\]{}()'"]""", text)
+        or re.fullmatch(r"\d+", text)
+    ):
+        raise _no_names(given, f"got {quote(name)} for a name")
+    return text
+
+
+def _no_names(given: object, what: str) -> DataError:
+    ending = "" if len(repr(given)) > _QUOTED else f" ({given!r})"
+    return DataError(
+        f"Expected class names separated by commas, for example {','.join(FER2013.classes)}, {what}{ending}."
+    )

@@ -1,0 +1,104 @@
+"""What a file that is no CSV text is, told by its first bytes, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_SAVE = "Save it as CSV"
+_KINDS = {
+    rb"7z\xbc\xaf\x27\x1c": "got 7z. Unpack it first",
+    rb"Rar!": "got RAR. Unpack it first",
+    rb"\x28\xb5\x2f\xfd": "got Zstandard. Unpack it first",
+    rb"\x04\x22\x4d\x18": "got LZ4. Unpack it first",
+    rb"\x1f\x9d": "got a file packed by compress. Unpack it first",
+    rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\0|PK\x03\x04": "got another archive in it. Unpack it first",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": f"got an Excel workbook (.xls). {_SAVE}",
+    rb"PAR1": "got a Parquet file. Convert it to CSV, or save its images into folders named for their labels",
+    rb"ARROW1|\xff\xff\xff\xff.\0\0\0\x10": "got an Arrow file. Convert it to CSV",
+    rb"\x89HDF": "got an HDF5 file. Convert it to CSV",
+    rb"\x93NUMPY": "got a NumPy array. Convert it to CSV",
+    rb"SQLite format 3": "got an SQLite database. Export the table as CSV",
+    rb"\x80[\x02-\x05]": "got a Python pickle. Convert it to CSV",
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP|BM.{13}\0\0\0|II\*\0|MM\0\*": (
+        "got an image. Give the folder that holds the folders of images"
+    ),
+    rb".{4}ftyp|\x1aE\xdf\xa3|RIFF....AVI ": "got a video. A data set is a table, or images in folders",
+    rb"%PDF": "got a PDF document. Give the table itself",
+}
+"""How other files begin -> what they are and what to do."""
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_IMAGE_ENDINGS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
+)
+
+
+def refuse_other_kinds(name: str, head: bytes) -> None:
+    """Say what a file is that is no CSV text.
+
+    Args:
+        name: the file, for the message.
+        head: its first bytes, some hundred or more, unpacked.
+
+    Raises:
+        DataError: it is something else.
+    """
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(_LFS_POINTER):
+        raise DataError(
+            f"{name}: expected a CSV file, got a Git LFS pointer to it. Fetch the file with: git lfs pull"
+        )
+    if start.startswith(b"<"):
+        raise DataError(
+            f"{name}: expected a CSV file, got a web page (HTML), perhaps of a login. Log in and download it again."
+        )
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{name}: expected UTF-8 text, got UTF-16. Save it again as UTF-8.")
+    refuse_known_kinds(name, head)
+    if re.match(rb'\s*(\{|\[\s*[\[{"])', head):
+        raise DataError(f"{name}: expected a CSV file, got JSON. Convert it to CSV.")
+    if b"\0" in head:
+        raise DataError(f"{name}: expected CSV text or a gz, xz, zip or tar archive of it, got binary data.")
+
+
+def refuse_known_kinds(name: str, head: bytes) -> None:
+    """Say what a file is that begins as files of another kind do.
+
+    Raises:
+        DataError: it begins so.
+    """
+    for start, what in _KINDS.items():
+        if re.match(start, head, re.DOTALL):
+            raise DataError(f"{name}: expected CSV text or a gz, xz, zip or tar archive, {what}.")
+
+
+def refuse_other_archives(name: str, members: Collection[str]) -> None:
+    """Say what an archive is that holds no table.
+
+    Args:
+        name: the archive, for the message.
+        members: the names of the files in it.
+
+    Raises:
+        DataError: it is a document of an office program, or holds images or arrays.
+    """
+    wanted = "expected fer2013.csv or another single CSV file inside"
+    if "[Content_Types].xml" in members and any(member.startswith("xl/") for member in members):
+        raise DataError(f"{name}: expected CSV text, got an Excel workbook. {_SAVE}.")
+    if "content.xml" in members and "mimetype" in members:
+        raise DataError(f"{name}: expected CSV text, got an OpenDocument file. {_SAVE}.")
+    endings = [PurePosixPath(member.replace("\\", "/")).suffix.lower() for member in members]
+    if images := sum(ending in _IMAGE_ENDINGS for ending in endings):
+        found = f"{images:,} {'image' if images == 1 else 'images'}"
+        raise DataError(f"{name}: {wanted}, found {found}. Unpack it first, and give the folder.")
+    if endings and set(endings) == {".npy"}:
+        raise DataError(f"{name}: {wanted}, found NumPy arrays. Convert them to CSV.")
+    if ".parquet" in endings:
+        raise DataError(f"{name}: {wanted}, found Parquet files. Convert them to CSV.")

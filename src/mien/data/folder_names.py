@@ -1,0 +1,107 @@
+"""Which class a folder is named for: a word, or a number whose order is given."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.splits import is_split_word
+from mien.data.table import lacking
+from mien.errors import DataError
+from mien.labels import TAXONOMIES, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mien.class_names import ClassOrder
+    from mien.labels import Taxonomy
+
+_NEGATIONS = frozenset({"not", "no", "non", "without", "un"})
+_NUMBER = re.compile(r"(?:class|label|emotion|expression|category)?[\s_-]*([0-9]{1,3})", re.IGNORECASE)
+_LISTED = 5  # names in one sentence
+
+
+def parse_label(name: str, taxonomy: Taxonomy) -> int | None:
+    """The class that a folder's name stands for, or `None` where that is none or not beyond doubt.
+
+    A number alone is beyond nothing: data sets count in different orders.
+
+    >>> from mien.labels import FER2013
+    >>> [parse_label(name, FER2013) for name in ("Happiness", "03_happy", "happy faces", "3", "happy or sad")]
+    [3, 3, 3, None, None]
+    """
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    found = {index for word in words if (index := _index_of_word(word, taxonomy)) is not None}
+    doubtful = any(word in _NEGATIONS or is_split_word(word) for word in words)
+    return found.pop() if len(found) == 1 and not doubtful else None
+
+
+def parse_number(name: str) -> int | None:
+    """The number that a folder is named by, or `None`.
+
+    >>> [parse_number(name) for name in ("3", "03", "class_3", "3_happy", "happy")]
+    [3, 3, 3, None, None]
+    """
+    match = _NUMBER.fullmatch(name.strip())
+    return int(match[1]) if match else None
+
+
+def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | None) -> Mapping[int, str]:
+    """What the numbers stand for that folders are named by.
+
+    Raises:
+        DataError: there are numbers without an order, or an order without numbers.
+    """
+    numbers = {number for folder in folders if (number := parse_number(folder.name)) is not None}
+    if order is None and numbers:
+        raise DataError(
+            f"{root}: its folders are named by numbers ({spell_numbers(numbers)}), and every data set numbers the "
+            f"expressions in another order. To say which, {HOW_TO_ORDER}."
+        )
+    if order is not None and not numbers and folders:
+        raise DataError(
+            f"{root}: expected folders named by numbers, which class_names would name, found words "
+            f"({', '.join(sorted({folder.name for folder in folders})[:_LISTED])}). Leave class_names out."
+        )
+    return {} if order is None else order.fit(numbers)
+
+
+def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> int | None:
+    """The class of a folder's images, `None` for one whose images are left out.
+
+    Raises:
+        DataError: its name tells none.
+    """
+    number = parse_number(folder.name)
+    if number is None:
+        if (label := parse_label(folder.name, taxonomy)) is not None:
+            return label
+        others = [other.name for other in TAXONOMIES.values() if parse_label(folder.name, other) is not None]
+        choose = f", or choose the label set {others[0]} (--labels {others[0]})" if others else ""
+        raise DataError(
+            f"{folder}: expected a folder named for one of the labels {', '.join(taxonomy.classes)}, "
+            f"got {quote(folder.name)}. Rename it or move it away{choose}."
+        )
+    name = names.get(number)
+    if name is None:
+        raise DataError(
+            f"{folder}: class_names name the numbers {spell_numbers(names)} only. Name this one too, or leave its "
+            f"images out with {LEAVE_OUT!r} in its place."
+        )
+    if name == LEAVE_OUT:
+        return None
+    label = _index_of_word(name, taxonomy)
+    if label is None:
+        raise DataError(
+            f"{folder}: class_names call this {quote(name)}, {lacking(name, taxonomy, numbered=True)}"
+        )
+    return label
+
+
+def _index_of_word(word: str, taxonomy: Taxonomy) -> int | None:
+    try:
+        return taxonomy.index(word)
+    except DataError:
+        return None

@@ -1,0 +1,73 @@
+"""What a data set must hold for a purpose: splits, labels, classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mien.data.dataset import PUBLIC_TEST, TRAINING
+from mien.errors import DataError
+from mien.labels import find_taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mien.data.dataset import Dataset
+    from mien.labels import Taxonomy
+
+_WHERE_SPLITS_STAND = (
+    "A split is told by a table's column Usage, else by the name of its file or folder (train, val or test): name "
+    "another split, or is the data cut short or misnamed?"
+)
+
+
+def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
+    """Check that each of the needed splits has pictures, all with labels.
+
+    Raises:
+        DataError: the first split that has none, or that has pictures without a label.
+    """
+    counts = dataset.counts()
+    for split in needed:
+        if split not in counts:
+            raise DataError(
+                f"{dataset.source}: expected pictures of the split {split}, found only those of "
+                f"{', '.join(counts) or 'none'}. {_WHERE_SPLITS_STAND}"
+            )
+        if unlabelled := counts[split].get("unlabelled"):
+            raise DataError(
+                f"{dataset.source}: expected a label for every picture of {split}, got {unlabelled} "
+                "without one. Is this a table without the column emotion?"
+            )
+
+
+def require_classes(dataset: Dataset) -> None:
+    """Check that Training has pictures of every class.
+
+    Raises:
+        DataError: the classes that it has none of.
+    """
+    require_splits(dataset, (TRAINING,))
+    counts = dataset.counts()[TRAINING]
+    if missing := [name for name in dataset.taxonomy.classes if not counts[name]]:
+        raise DataError(
+            f"{dataset.source}: expected pictures of every class in {TRAINING}, found none of "
+            f"{', '.join(missing)}. Add some{_other_label_set(counts, dataset.taxonomy)}."
+        )
+
+
+def _other_label_set(counts: Mapping[str, int], taxonomy: Taxonomy) -> str:
+    """Where the classes that are there are just those of another label set, the end of a sentence that says so."""
+    other = find_taxonomy(name for name, count in counts.items() if count)
+    return f", or choose the label set {other.name}" if other and other is not taxonomy else ""
+
+
+def require_trainable(dataset: Dataset) -> None:
+    """Check that a data set can be trained on: pictures to learn and to select by, and no class left out.
+
+    Call `hold_out` first where a data set without PublicTest shall do.
+
+    Raises:
+        DataError: what is missing.
+    """
+    require_splits(dataset, (TRAINING, PUBLIC_TEST))
+    require_classes(dataset)

@@ -1,0 +1,111 @@
+"""A table's contents as plain arrays, and what its labels mean in a label set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.class_names import LEAVE_OUT
+from mien.data.dataset import SPLITS, Dataset, LeftOut
+from mien.errors import DataError
+from mien.images import CROP_SIZE
+from mien.labels import MEANINGS, TAXONOMIES, meaning
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.class_names import ClassOrder
+    from mien.labels import Taxonomy
+
+PIXELS = CROP_SIZE * CROP_SIZE
+
+ANY_NUMBER = 100
+"""Labels up to below this stand for themselves; those from here on for the words of `MEANINGS`."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contents of a table as plain arrays, the form that the cache keeps.
+
+    Args:
+        images: uint8 (n, 48, 48).
+        labels: int8 (n,), the number that stands there; for a word, `ANY_NUMBER` and its index in `MEANINGS`; or -1
+            where there is no label.
+        splits: uint8 (n,), index into `mien.data.dataset.SPLITS`.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    splits: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether labels are given as words."""
+        return bool((self.labels >= ANY_NUMBER).any())
+
+    def to_dataset(self, taxonomy: Taxonomy, source: str, order: ClassOrder | None = None) -> Dataset:
+        """The same as a `Dataset` with one-hot targets.
+
+        Args:
+            taxonomy: its classes.
+            source: where the table came from, for messages.
+            order: what the numbers stand for; by default they are indices into the classes.
+
+        Raises:
+            DataError: labels stand for classes that the taxonomy does not have, or for nothing.
+        """
+        codes = np.unique(self.labels)
+        numbers = [int(code) for code in codes if 0 <= code < ANY_NUMBER]
+        if order is not None and not numbers:
+            raise DataError(
+                f"{source}: expected labels that are numbers, which class_names would name, found none. Leave "
+                "class_names out."
+            )
+        names = dict(enumerate(taxonomy.classes)) if order is None else order.fit(numbers)
+        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(taxonomy), np.int64)  # the last, -1, is no label
+        left_out = 0
+        for code in codes[codes >= 0].tolist():
+            name = MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else names.get(code)
+            if name == LEAVE_OUT:
+                left_out += int((self.labels == code).sum())
+            else:
+                index[code] = self._find(code, name, taxonomy, source)
+        one_hot = np.eye(len(taxonomy) + 1, len(taxonomy), dtype=np.float32)
+        dataset = Dataset(
+            self.images, one_hot[index[self.labels]], np.array(SPLITS)[self.splits], taxonomy, source=source
+        )
+        if not left_out:
+            return dataset
+        kept = (self.labels < 0) | (index[self.labels] < len(taxonomy))
+        return replace(dataset.select(kept), left_out=LeftOut(chosen=left_out))
+
+    def _find(self, code: int, name: str | None, taxonomy: Taxonomy, source: str) -> int:
+        """Index of a label's class."""
+        n = int((self.labels == code).sum())
+        count = f"{n:,} {'row' if n == 1 else 'rows'} with the label"
+        if name is None:
+            raise DataError(
+                f"{source}: found {count} {code}, which class_names do not name. Name it, or leave its "
+                f"images out with {LEAVE_OUT!r} in its place."
+            )
+        try:
+            return taxonomy.index(name)
+        except DataError:
+            label = f"{name}," if code >= ANY_NUMBER else f"{code}, {name},"
+            raise DataError(
+                f"{source}: found {count} {label} {lacking(name, taxonomy, numbered=code < ANY_NUMBER)}"
+            ) from None
+
+
+def lacking(name: str, taxonomy: Taxonomy, *, numbered: bool) -> str:
+    """The end of a sentence on a class that a taxonomy does not have, with ways out that exist."""
+    others = [other.name for other in TAXONOMIES.values() if meaning(name) in map(meaning, other.classes)]
+    ways = [f"choose the label set {other} (--labels {other})" for other in others]
+    ways += [f"leave its images out with {LEAVE_OUT!r} in its place among class_names"] if numbered else []
+    ways += [] if ways else ["remove them"]
+    return f"which is none of the classes of {taxonomy.name} ({', '.join(taxonomy.classes)}): {', or '.join(ways)}."

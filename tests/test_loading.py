@@ -1,0 +1,124 @@
+"""The front door to data: what is no path, no data set, or no argument, said in one short sentence."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mien
+from mien.data.dataset import Dataset
+from mien.errors import DataError
+
+BASE64 = base64.b64encode(bytes(range(256)) * 200).decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        (None, "as text or a Path, got NoneType"),
+        (123, "as text or a Path, got int"),
+        (["fer2013.csv"], "as text or a Path, got list"),
+        (b"fer2013.csv", "as text or a Path, got bytes"),
+        (np.zeros(3), "as text or a Path, got ndarray"),
+        ("", "got an empty one"),
+        ("  ", "got an empty one"),
+        (
+            "nowhere.csv",
+            r"^nowhere\.csv: expected a data set, found no such file or folder\. Is the path right\?$",
+        ),
+        (Path("nowhere"), "found no such file or folder"),
+        ("a\0b.csv", r"'a\\x00b\.csv': .* cannot be opened"),
+        ("\x1b[31mred\n", r"'\\x1b\[31mred\\n': "),
+        ("x" * 300 + ".csv", "cannot be opened"),
+        ("/".join(["part.d"] * 2000), "cannot be opened"),
+        (BASE64, "68,268 characters that look like base64. Decode them and write them into a file first"),
+        ("data:image/jpeg;base64," + BASE64, "look like base64"),
+        ("https://example.com/fer2013.csv", "got an address. Download it first"),
+        (os.devnull, "found a pipe or a device"),
+        (f"{__file__}/x", "cannot be opened"),
+        ("synthetic:" + "9" * 5000, "Expected synthetic, synthetic:N"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_is_no_path_of_data_is_said_shortly(path: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence) as caught:
+        mien.load(path)
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(DataError, match=r"x\.csv: .*found a pipe or a device\. Write it into a file first"):
+        mien.load(tmp_path / "x.csv")
+
+
+def test_a_loop_of_links_is_named(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match=r"loop: .*cannot be opened"):
+        mien.load(tmp_path / "loop")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match="cannot be read"):
+        mien.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"labels": None}, "one of fer2013, ferplus, got None"),
+        ({"labels": ["fer2013"]}, "one of fer2013, ferplus, got"),
+        ({"labels": "x" * 500}, "one of fer2013, ferplus, got"),
+        ({"class_names": 3}, "class names separated by commas, .* got int"),
+        ({"class_names": "x" * 5000}, "class_names to be one of rafdb"),
+        ({"votes": "votes.csv"}, "Leave votes out"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence) as caught:
+        mien.load("synthetic:21", **settings)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_label_set_itself_does_for_its_name() -> None:
+    assert mien.load("synthetic:24", mien.FERPLUS).taxonomy is mien.FERPLUS
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("images", None, "images: expected a NumPy array, got NoneType"),
+        ("images", [[1]], "images: expected a NumPy array, got list"),
+        ("targets", "happy", "targets: expected a NumPy array, got str"),
+        ("split", "Training", "split: expected a NumPy array, got str"),
+        ("split", np.zeros(21), "split: expected an array of texts, got float64"),
+        ("rows", [1], "rows: expected a NumPy array, got list"),
+        ("votes", 7, "votes: expected a NumPy array, got int"),
+        ("taxonomy", "fer2013", r"taxonomy: expected a mien\.Taxonomy, got str"),
+    ],
+)
+def test_a_data_set_says_which_of_its_parts_is_of_another_kind(field: str, value: Any, sentence: str) -> None:
+    whole = mien.load("synthetic:21")
+    parts = {
+        "images": whole.images,
+        "targets": whole.targets,
+        "split": whole.split,
+        "taxonomy": whole.taxonomy,
+    }
+    with pytest.raises(DataError, match=sentence):
+        Dataset(**{**parts, field: value})
+
+
+def test_a_split_that_is_none_is_named() -> None:
+    with pytest.raises(DataError, match="one of Training, PublicTest, PrivateTest, got 3"):
+        mien.load("synthetic:21").subset(3)  # type: ignore[arg-type]
