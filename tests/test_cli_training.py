@@ -229,7 +229,7 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: 
 
 def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with FileLock(tmp_path / "run" / ".lock"):
+    with FileLock(tmp_path / "run" / ".mien-training.lock"):
         done = mien("train", "--data", table, "--out", tmp_path / "run", "--epochs", "1")
     is_one_sentence(done, "another training writes here", "--out")
 

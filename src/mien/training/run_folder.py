@@ -8,13 +8,14 @@ release.onnx                                                            of recip
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.files import write_text
+from mien.files import remove_leftovers, write_text
 from mien.training.onnx_export import export_onnx
 from mien.training.recipe import Recipe
 from mien.training.saving import load_classifier, save_network
@@ -35,6 +36,13 @@ BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "card.json",
     "evaluation.json",
 )
+RECIPE = "recipe.json"
+
+OWN_FILES = (
+    RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
+    "confusion.png", "samples.png", "mistakes.png", "confident.png",
+)  # fmt: skip
+"""All files that a training writes into its run folder."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ def read_origin(folder: str | Path) -> Origin | None:
     Raises:
         ModelError: `recipe.json` is damaged.
     """
-    path = Path(folder) / "recipe.json"
+    path = Path(folder) / RECIPE
     if not path.is_file():
         return None
     try:
@@ -95,6 +103,33 @@ def read_origin(folder: str | Path) -> Origin | None:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
         ) from error
+
+
+def foreign_files(folder: str | Path) -> list[str]:
+    """Names of files that a training would overwrite in a folder which no training of ours has begun.
+
+    A folder is that of a training when its `recipe.json` is one that a training wrote.
+    """
+    try:
+        if read_origin(folder) is not None:
+            return []
+    except (ModelError, OSError):  # somebody else's recipe.json, or a damaged one: it stays
+        pass
+    return [name for name in OWN_FILES if os.path.lexists(Path(folder) / name)]
+
+
+def remove_run(folder: str | Path) -> None:
+    """Remove the files of a training from its run folder; what else is in there stays.
+
+    Raises:
+        ModelError: no training has begun in that folder.
+    """
+    folder = Path(folder)
+    if read_origin(folder) is None:
+        raise ModelError(f"{folder}: expected the run folder of a training, found none.")
+    remove_leftovers(folder)
+    for name in OWN_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:

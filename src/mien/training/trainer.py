@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mien.training.views import Tell
 
 VALIDATION_BATCH = 256
-LOCK = ".lock"
+LOCK = ".mien-training.lock"
 """A file in the run folder that a training holds; the system frees it when the process ends, however it ends."""
 
 
@@ -135,6 +135,10 @@ def train(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / LOCK).is_symlink():
+        raise ModelError(
+            f"{folder / LOCK}: expected a file of a training, got one that is a link. Remove it."
+        )
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
