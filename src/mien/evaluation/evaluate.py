@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.card import require_probabilities
-from mien.data.dataset import PRIVATE_TEST, SPLITS, Dataset
+from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
+from mien.evaluation.splits import find_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,21 +134,6 @@ def evaluate(
     return _score(probabilities, judged, alone, model=model, split=split, flip_tta=flip_tta)
 
 
-def find_split(name: str) -> str:
-    """The split of that name, however its letters are written.
-
-    Raises:
-        DataError: there is none.
-
-    >>> find_split("publictest")
-    'PublicTest'
-    """
-    for split in SPLITS:
-        if name.strip().lower() == split.lower():
-            return split
-    raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {name!r}.")
-
-
 def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
     """For each label of the model, the column that the data set has for it."""
     columns, strange = [], []
@@ -161,10 +147,19 @@ def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
         raise ModelError(
             f"Expected a model with the {len(taxonomy)} labels of {taxonomy.name} "
             f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)})"
-            f"{which if strange else ''}. "
-            "Judge it on data with its own label set, or give its class names in index order."
+            f"{which if strange else ''}. {_other_classes(labels, taxonomy)}"
         )
     return columns
+
+
+def _other_classes(labels: Sequence[str], taxonomy: Taxonomy) -> str:
+    """What to do with a model whose labels are not those of the data."""
+    if len(labels) == len(taxonomy):
+        return "Give its class names in index order, in words that mean these."
+    return (
+        f"Accuracy over {len(taxonomy)} classes says nothing of a model that knows {len(labels)}. Judge it in Python on "
+        "a mien.Dataset whose taxonomy, a mien.Taxonomy, has its own classes: docs/evaluation.md."
+    )
 
 
 def _predict_all(

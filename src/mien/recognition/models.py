@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError
+from mien.model_kinds import ModelKind, kind_of, refusal, shown
 
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
@@ -65,23 +66,34 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
         model: path of an `.onnx` file, a run folder, or the name of a bundled model.
 
     Raises:
-        ModelError: there is no such file, or a bundled one is damaged.
+        ModelError: there is no such file, it holds no ONNX model, or a bundled one is damaged.
     """
     if not isinstance(model, str | Path) or not str(model):
         raise ModelError(
             "Expected a model as the path of an ONNX file, a run folder or the name of a bundled model "
-            f"({', '.join(BUNDLED)}), got {model!r}."
+            f"({', '.join(BUNDLED)}), got {type(model).__name__ if model else repr(model)}."
         )
     if isinstance(model, str) and model in BUNDLED:
         return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
     path = Path(model)
-    if path.is_dir():
-        path /= RUN_MODEL
     try:
-        return str(path), path.read_bytes()
-    except OSError as error:
+        kind = kind_of(path)
+        if kind is ModelKind.RUN and (path / RUN_MODEL).is_file():
+            path, kind = path / RUN_MODEL, ModelKind.ONNX
+        if kind in {
+            ModelKind.ONNX,
+            ModelKind.UNKNOWN,
+        }:  # what is wrong with the latter is told where it is read
+            return str(path), path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{shown(path)}: expected an ONNX file, got one that cannot be read ({reason})."
+        ) from error
+    if kind is ModelKind.MISSING:
         names = ", ".join(BUNDLED)
         raise ModelError(
-            f"{path}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
+            f"{shown(path)}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
             "Make one with: mien export MODEL --format onnx"
-        ) from error
+        )
+    raise ModelError(refusal(path, kind))

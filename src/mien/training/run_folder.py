@@ -58,6 +58,7 @@ class Origin:
         start: what it took its first weights from, as it was named.
         views_in: the folder of its prepared views, where one was named.
         save_every: seconds between two savings, at least.
+        licence: of the model, for its card; empty where none was given.
     """
 
     recipe: Recipe
@@ -68,6 +69,7 @@ class Origin:
     start: str | None = None
     views_in: str | None = None
     save_every: float = 0.0
+    licence: str = ""
 
     def data(self) -> dict[str, Any]:
         """All but the recipe, as it stands in `recipe.json`."""
@@ -79,6 +81,7 @@ class Origin:
             "start": self.start,
             "views_in": self.views_in,
             "save_every": self.save_every,
+            "licence": self.licence,
         }
 
 
@@ -97,9 +100,9 @@ def read_origin(folder: str | Path) -> Origin | None:
         return Origin(
             Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
             tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)),
+            float(origin.get("save_every", 0.0)), str(origin.get("licence") or ""),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
         ) from error

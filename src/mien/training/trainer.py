@@ -35,10 +35,10 @@ from mien.training.callbacks import (
     RememberingPlateau,
     Reporter,
 )
+from mien.training.keras_loading import load_network
 from mien.training.objective import keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
 from mien.training.run_folder import EVALUATION
-from mien.training.saving import load_network
 from mien.training.views import Views
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def train(
         resume: go on from `last.keras`; gives the history of a training that was never stopped.
         on_batch: called after each batch, for a display say.
         on_epoch: called after each epoch once it is saved.
-        origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
+        origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `licence` of the
+            model, for its card.
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
         start: a Keras file, a run folder or the bytes of an ONNX file of ours whose weights it begins with, in place
             of random ones.
@@ -219,6 +220,7 @@ def _train(
                 on_batch=on_batch,
                 on_epoch=on_epoch,
                 save_every=save_every,
+                licence=str(origin.get("licence") or ""),
             )
     except KeyboardInterrupt:
         interrupted = True
@@ -241,6 +243,7 @@ def _fit(
     on_batch: Callable[[BatchProgress], None] | None,
     on_epoch: Callable[[TrainingState], None] | None,
     save_every: float,
+    licence: str,
 ) -> None:
     stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
     plateau = None
@@ -255,7 +258,7 @@ def _fit(
         folder,
         state,
         lambda: network_to_save(model, recipe, training, state.epoch - 1),
-        card_of(recipe, training),
+        card_of(recipe, training, licence),
         stopping=stopping,
         plateau=plateau,
         on_epoch=on_epoch,
