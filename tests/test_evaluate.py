@@ -305,3 +305,25 @@ def test_the_dict_is_a_copy() -> None:
     document["confusion"][0][0] = -1
     assert result.per_class["happy"]["f1"] >= 0
     assert result.confusion.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"predict": None}, ModelError, "a function from crops to probabilities, got NoneType"),
+        ({"dataset": "fer2013.csv"}, DataError, r"a mien\.Dataset to judge on, got str"),
+        ({"labels": "angry"}, ModelError, "a list of class names"),
+        ({"labels": None}, ModelError, "a list of class names"),
+        ({"labels": [1, 2]}, ModelError, "a list of class names"),
+        ({"batch_size": 2.5}, DataError, "batch size of 1 or more, got 2.5"),
+        ({"batch_size": "8"}, DataError, "batch size of 1 or more, got '8'"),
+        ({"predict": lambda crops: np.full((len(crops), 7), 1j)}, ModelError, "array of probabilities"),
+        ({"predict": lambda _: {"happy": 1.0}}, ModelError, "array of probabilities"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_a_sentence(
+    change: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    given = {"predict": noisy, "dataset": make_dataset(), "labels": FER2013.classes, **change}
+    with pytest.raises(error, match=sentence):
+        evaluate(given.pop("predict"), given.pop("dataset"), **given)

@@ -48,7 +48,7 @@ def crops() -> np.ndarray:
 
 
 def test_a_bundled_model_is_copied_byte_by_byte(tmp_path: Path) -> None:
-    (tmp_path / "small.onnx").write_text("an older file")
+    make_onnx(tmp_path / "small.onnx")  # an older one
     done = mien("export", "small", "--format", "onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "small.onnx").read_bytes() == read_bundled("small.onnx")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.screen import err
 from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
@@ -211,6 +212,11 @@ def _open_onnx(
                 f"order, for example --model-labels {EXAMPLE_LABELS}"
             )
     light = Classifier(model, class_names=names, pixel_scale=scale)
+    if names and scale is None:
+        err.print(
+            f"{Path(model).name} has no card: its pixels go in from 0 to {light.card.input.high:g}. If it was trained on "
+            "others, say so with --pixel-scale."
+        )
     if taxonomy and _knows(light.card, taxonomy):
         light = light.answering_in(taxonomy)
     return LoadedModel(

@@ -6,7 +6,7 @@ gives is checked before it is scored, for a missing softmax or label scores badl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,21 @@ def evaluate(
         DataError: there is no such split, it has no pictures, or some of them no label.
         ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
     """
+    if not callable(predict):
+        raise ModelError(
+            f"Expected a function from crops to probabilities, got {type(predict).__name__}. Of a mien.Classifier it is "
+            "classifier.probabilities."
+        )
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"Expected a mien.Dataset to judge on, got {type(dataset).__name__}. Load one with mien.load(PATH)."
+        )
+    if (
+        isinstance(labels, str)
+        or not isinstance(labels, Iterable)
+        or not all(isinstance(label, str) for label in labels)
+    ):
+        raise ModelError(f"Expected labels as a list of class names in index order, got {repr(labels)[:80]}.")
     split = find_split(split)
     columns = _match_labels(labels, dataset.taxonomy)
     require_splits(dataset, [split])
@@ -172,8 +187,8 @@ def _predict_all(
     progress: Progress | None,
 ) -> NDArray[np.float64]:
     """Probabilities of all pictures, float64 (n, classes), in the model's own column order."""
-    if batch_size < 1:
-        raise DataError(f"Expected a batch size of 1 or more, got {batch_size}.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise DataError(f"Expected a batch size of 1 or more, got {repr(batch_size)[:80]}.")
     parts = []
     for start in range(0, len(images), batch_size):
         crops = images[start : start + batch_size]
@@ -202,7 +217,10 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
         ModelError: they are no probabilities, or of another shape.
     """
     try:
-        given = np.asarray(output).astype(np.float64)
+        raw = np.asarray(output)
+        if raw.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        given = raw.astype(np.float64)
     except (TypeError, ValueError) as error:
         kind = type(output).__name__
         raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error

@@ -74,9 +74,7 @@ def summary_of(name: str, data: bytes) -> OnnxSummary:
     try:
         return summarise(data)
     except NotOnnxError as error:
-        raise ModelError(
-            f"{name}: expected an ONNX model, got something else or a cut file ({error})."
-        ) from error
+        raise ModelError(f"{name}: expected an ONNX model, got something else or a cut file.") from error
 
 
 def check_class_names(names: Any) -> tuple[str, ...]:
