@@ -214,8 +214,8 @@ def _open_onnx(
     light = Classifier(model, class_names=names, pixel_scale=scale)
     if names and scale is None:
         err.print(
-            f"{Path(model).name} has no card: its pixels go in from 0 to {light.card.input.high:g}. If it was trained on "
-            "others, say so with --pixel-scale."
+            f"{Path(model).name} has no card: its pixels go in from 0 to {light.card.input.high:g}. If it was trained "
+            "on others, say so with --pixel-scale."
         )
     if taxonomy and _knows(light.card, taxonomy):
         light = light.answering_in(taxonomy)

@@ -216,11 +216,10 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
     Raises:
         ModelError: they are no probabilities, or of another shape.
     """
+    if np.iscomplexobj(output):
+        raise ModelError("Expected an array of probabilities from the model, got complex numbers.")
     try:
-        raw = np.asarray(output)
-        if raw.dtype.kind == "c":
-            raise TypeError("complex numbers")
-        given = raw.astype(np.float64)
+        given = np.asarray(output).astype(np.float64)
     except (TypeError, ValueError) as error:
         kind = type(output).__name__
         raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error
