@@ -221,11 +221,12 @@ def test_settings_of_calibration_are_checked() -> None:
         calibration.apply_biases(p, np.full(7, np.nan))
 
 
-def test_a_temperature_at_its_bound_is_told_and_not_used() -> None:
+@pytest.mark.parametrize(("true", "used"), [([0, 1], 1.0), ([1, 0], calibration.HOTTEST)])
+def test_a_temperature_at_its_bound_is_told_and_sharpens_nothing(true: list[int], used: float) -> None:
     p = np.tile([[0.6, 0.4], [0.3, 0.7]], (10, 1))
-    for true in (np.tile([0, 1], 10), np.tile([1, 0], 10)):
-        fit = judge_temperature(p, true)
-        assert (fit.temperature, fit.at_bound, fit.n, fit.few) == (1.0, True, 20, True)
+    fit = judge_temperature(p, np.tile(true, 10))
+    assert fit.temperature == pytest.approx(used)
+    assert (fit.at_bound, fit.n, fit.few) == (True, 20, True)
 
 
 def test_cross_validation_tells_what_a_temperature_is_worth_elsewhere() -> None:

@@ -22,6 +22,7 @@ from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
 from tests.test_cli import is_one_sentence, mien
+from tests.test_predict import PORTRAIT
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +117,98 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) 
     assert f"Go on with: mien train --resume --out {run}" in err
     assert "Traceback" not in err
     assert {path.name for path in run.iterdir()} - SHEETS == RUN_FILES
+
+
+def test_a_run_is_judged_on_what_it_was_trained_on(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    done = mien("evaluate", run, "--split", "val", "--json")
+    assert done.returncode == 0, done.stderr
+    own = json.loads((run / "evaluation.json").read_text())
+    assert json.loads(done.stdout)["confusion"] == own["confusion"]
+    recipe = json.loads((run / "recipe.json").read_text())
+    changed = tmp_path / "fer2013.csv"
+    lines = table.read_text().splitlines()
+    changed.write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    for path, told in (
+        (tmp_path / "gone.csv", "which is not there .*--data PATH"),
+        (changed, "has changed since"),
+    ):
+        recipe["data"]["path"] = str(path)
+        (run / "recipe.json").write_text(json.dumps(recipe))
+        is_one_sentence(mien("evaluate", run), told)
+    assert mien("evaluate", run, "--data", changed).returncode == 0
+    alone = shutil.copy(run / "best.keras", tmp_path / "alone.keras")
+    is_one_sentence(mien("evaluate", alone), "not in a run folder that knows them.*--data")
+
+
+def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    (run / "PrivateTest").write_text("in the way, whoever writes")
+    done = mien("evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+    assert "--out DIR" in done.stderr
+    given = mien("evaluate", run, "--out", run / "PrivateTest" / "there")
+    assert given.returncode == 2
+    assert "accuracy" in given.stdout
+    (tmp_path / "report.html").write_text("mine")
+    is_one_sentence(mien("evaluate", run, "--out", tmp_path), r"would overwrite report\.html there")
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(whole_run / "best.keras", run)
+    assert "licence        not stated" in mien("model", run).stdout
+    assert mien("predict", PORTRAIT, "--model", run).returncode == 0
+    is_one_sentence(mien("serve", "--model", run), f"mien export {run} --format onnx")
+    made = mien("export", run, "--format", "onnx", "--license", "CC0-1.0")
+    assert made.returncode == 0, made.stderr
+    assert "licence        CC0-1.0" in mien("model", run).stdout
+    (run / "best.keras").unlink()
+    assert mien("evaluate", run, "--data", "synthetic:70").returncode == 0
+
+
+def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> None:
+    faces = synthetic_dataset(140)
+    for i, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        place = tmp_path / "faces" / faces.taxonomy.classes[label] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_image(place, np.repeat(picture[..., None], 3, axis=2))
+    run = tmp_path / "run"
+    trained = mien(
+        "train", "--data", tmp_path / "faces", "--recipe", "compact", "--epochs", 1, "--out", run,
+        "--license", "CC-BY-4.0",
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads((run / "card.json").read_text())["licence"] == "CC-BY-4.0"
+    assert "too few to trust it" in trained.stdout or "ended at a bound" in trained.stdout
+    judged = mien("evaluate", run, "--split", "validation", "--json")
+    assert judged.returncode == 0, judged.stderr
+    own = json.loads((run / "evaluation.json").read_text())
+    assert json.loads(judged.stdout)["confusion"] == own["confusion"]
+    next((tmp_path / "faces" / "happy").iterdir()).unlink()
+    is_one_sentence(
+        mien("evaluate", run, "--split", "validation"), "the tenth that it held out cannot be found again"
+    )
+
+
+def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "mien", "train"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
+    ) as process:  # fmt: skip
+        said = []
+        for line in process.stdout or ():
+            said.append(line)
+            if line.startswith("Recipe"):
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+    assert said[0].startswith("No --data: training on drawn faces")
+    assert "runs/classic-synthetic-seed0" in said[-1]
 
 
 def test_every_saved_model_scores_alike(table: Path, whole_run: Path, tmp_path: Path) -> None:

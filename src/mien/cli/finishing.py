@@ -117,8 +117,9 @@ def say_temperature(fit: TemperatureFit, taxonomy: str) -> None:
     """A line on a temperature: what it was fitted on, what it is worth on other pictures, and whether to trust it."""
     if fit.at_bound:
         out.print(
-            f"No temperature for {taxonomy}: its search ended at a bound, for the network is always or never right on "
-            f"the {fit.n:,} pictures of PublicTest. The probabilities stay as they are; do not take them at their word."
+            f"Warning: the search for a temperature for {taxonomy} ended at a bound ({fit.temperature:g} is used): on "
+            f"the {fit.n:,} pictures of PublicTest the network is right about all, or no better than chance. Do not "
+            "take its probabilities at their word."
         )
         return
     apart = ""

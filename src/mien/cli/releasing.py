@@ -52,8 +52,8 @@ def write_release(
     Returns:
         By label set, the accuracy on PublicTest of the network in `float32` and in `int8` without biases,
         `cross_validated`: of int8 with biases that were fitted on other pictures than they are judged on (`None` where
-        there are fewer than five), `n`: the pictures, `temperature_at_bound`: whether no temperature could be fitted and
-        it was left at 1, `float32_with_biases` and `int8_with_biases`, and the `biases` by label.
+        there are fewer than five), `float32_with_biases` and `int8_with_biases`; `n`: the pictures; `biases` by label;
+        and `temperature_at_bound`: whether the search for a temperature ended at a bound.
 
     Raises:
         ModelError: the conversion to ONNX failed.

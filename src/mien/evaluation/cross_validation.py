@@ -68,9 +68,10 @@ class TemperatureFit:
     """A temperature, and what it is worth on pictures that it was not fitted on.
 
     Args:
-        temperature: the temperature to use: that with the least log loss, or 1 where the search ended at a bound.
+        temperature: the temperature to use: that with the least log loss, or 1 where the search ended at its lower
+            bound, for a model that is always right on a few pictures is not therefore sure of others.
         n: pictures it was fitted on.
-        at_bound: whether the search ended at a bound, which says that the model is always or never right on them.
+        at_bound: whether the search ended at a bound: the model is always right on them, or no better than chance.
         loss: cross-entropy by cross-validation, in nats; `None` with fewer pictures than folds.
         ece: expected calibration error by cross-validation, likewise.
     """
@@ -101,11 +102,10 @@ def judge_temperature(
     """
     fitted = fit_temperature(probabilities, true)
     at_bound = not COLDEST * 1.001 < fitted < HOTTEST / 1.001
-    used = 1.0 if at_bound else fitted
     apart = out_of_fold(probabilities, true, _fit_inside, apply_temperature)
     labels = np.asarray(true)
     return TemperatureFit(
-        used,
+        _used(fitted),
         len(labels),
         at_bound,
         None if apart is None else metrics.log_loss(labels, apart),
@@ -113,7 +113,10 @@ def judge_temperature(
     )
 
 
+def _used(fitted: float) -> float:
+    return fitted if fitted > COLDEST * 1.001 else 1.0
+
+
 def _fit_inside(probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> float:
-    """The temperature that would be used: 1 where the search ends at a bound."""
-    fitted = fit_temperature(probabilities, true)
-    return fitted if COLDEST * 1.001 < fitted < HOTTEST / 1.001 else 1.0
+    """The temperature that would be used."""
+    return _used(fit_temperature(probabilities, true))
