@@ -32,14 +32,21 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
 
+LICENCE = (
+    "MIT, as far as it is ours to give. Trained on FER2013, whose pictures no clear licence allows passing on: whether "
+    "a model trained on it may be used in your case is for you to judge."
+)
+"""What the README says of the bundled models, in their cards."""
+
 SAMPLE = 4096  # training pictures on which the normalisations of an average are measured
 
 
 def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, ModelCard]:
     """The network of a run, or the average of several, and its card."""
     from mien.training.averaging import average_networks
+    from mien.training.keras_loading import load_network
     from mien.training.recipe import Recipe
-    from mien.training.saving import load_network, read_card
+    from mien.training.saving import read_card
 
     card = read_card(runs[-1] / "best.keras")
     if card is None:
@@ -58,7 +65,7 @@ def show(card: ModelCard, told: dict[str, dict[str, Any]]) -> None:
     for taxonomy, row in told.items():
         print(f"{taxonomy}, accuracy on PublicTest:")
         for name, value in row.items():
-            print(f"  {name} {value if isinstance(value, dict) or value is None else f'{value:.4f}'}")
+            print(f"  {name} {f'{value:.4f}' if isinstance(value, float) else value}")
         for title, scores in card.answering_in(taxonomy).scores.items():
             print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in scores.items()))
 
@@ -101,7 +108,10 @@ def main() -> None:
             put_card(made, with_scores(made, dataset, {PRIVATE_TEST: "PrivateTest"}))
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
-        put_card(made, replace(card, name=f"{options.out.stem}-{card.taxonomy}", training_data=source))
+        put_card(
+            made,
+            replace(card, name=f"{options.out.stem}-{card.taxonomy}", training_data=source, licence=LICENCE),
+        )
         options.out.write_bytes(made.read_bytes())
     show(card, told)
     if options.report:

@@ -12,7 +12,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from mien.errors import DataError
-from mien.evaluation import calibration
+from mien.evaluation import calibration, metrics
+from mien.evaluation.cross_validation import judge_temperature, out_of_fold
 
 
 def sampled(
@@ -182,3 +183,79 @@ def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
     np.testing.assert_allclose(
         calibration.apply_biases(np.full((1, 3), 1 / 3), biases), [[0.5, 0.3, 0.2]], atol=0.01
     )
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "true", "sentence"),
+    [
+        ([[np.nan, 1.0]], [0], "NaN or infinity"),
+        ([[2.0, 1.0]], [0], "sum to 1"),
+        ([[0.5, 0.5]], [2], "labels from 0 to 1, got 2"),
+        ([[0.5, 0.5]], [-1], "labels from 0 to 1, got -1"),
+        ([[0.5, 0.5]], [0.0], "labels as whole numbers"),
+        ([[0.5, 0.5]], None, "labels as whole numbers"),
+        ("ab", [0], "probabilities as numbers"),
+        ([], [], "one picture or more"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
+    probabilities: object, true: object, sentence: str
+) -> None:
+    for function in (
+        calibration.expected_calibration_error,
+        calibration.fit_temperature,
+        calibration.fit_biases,
+        judge_temperature,
+    ):
+        with pytest.raises(DataError, match=sentence):
+            function(probabilities, true)  # type: ignore[operator]
+
+
+def test_settings_of_calibration_are_checked() -> None:
+    p, true = sampled(20)
+    with pytest.raises(DataError, match="bins as a whole number from 1 on, got 0"):
+        calibration.reliability_bins(p, true, bins=0)
+    with pytest.raises(DataError, match="temperature above 0, got str"):
+        calibration.apply_temperature(p, "2")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"biases \(classes,\)"):
+        calibration.apply_biases(p, np.full(7, np.nan))
+
+
+@pytest.mark.parametrize(("true", "used"), [([0, 1], 1.0), ([1, 0], calibration.HOTTEST)])
+def test_a_temperature_at_its_bound_is_told_and_sharpens_nothing(true: list[int], used: float) -> None:
+    p = np.tile([[0.6, 0.4], [0.3, 0.7]], (10, 1))
+    fit = judge_temperature(p, np.tile(true, 10))
+    assert fit.temperature == pytest.approx(used)
+    assert (fit.at_bound, fit.n, fit.few) == (True, 20, True)
+
+
+def test_cross_validation_tells_what_a_temperature_is_worth_elsewhere() -> None:
+    p, true = sampled(5000, temperature=2.0)
+    fit = judge_temperature(p, true)
+    assert fit.temperature == calibration.fit_temperature(p, true)
+    assert (fit.at_bound, fit.few) == (False, False)
+    softened = calibration.apply_temperature(p, fit.temperature)
+    assert fit.loss == pytest.approx(metrics.log_loss(true, softened), rel=2e-3)
+    few, labels = sampled(40, temperature=2.0, seed=3)
+    apart = judge_temperature(few, labels)
+    own = calibration.apply_temperature(few, apart.temperature)
+    assert apart.few
+    assert apart.loss > metrics.log_loss(labels, own)  # what it was fitted on flatters it
+
+
+def test_each_picture_is_changed_by_what_others_fitted() -> None:
+    p, true = sampled(53)
+    seen = []
+
+    def fit(part: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        seen.append(len(labels))
+        return part
+
+    def apply(part: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+        assert not {tuple(row) for row in part} & {tuple(row) for row in fitted}
+        return part
+
+    np.testing.assert_array_equal(out_of_fold(p, true, fit, apply), p)
+    assert len(seen) == 5
+    assert sum(53 - n for n in seen) == 53
+    assert out_of_fold(p[:4], true[:4], fit, apply) is None

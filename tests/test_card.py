@@ -49,12 +49,39 @@ def test_what_is_no_card_is_refused(text: str) -> None:
         ({"temperature": 0}, "from 0.001 to 1000, got 0"),
         ({"temperature": True}, "got True"),
         ({"temperature": "2"}, "got '2'"),
+        ({"temperature": float("nan")}, "got nan"),
+        ({"labels": "angry"}, "labels must be a list"),
+        ({"labels": {"a": 1, "b": 2}}, "labels must be a list"),
+        ({"name": 3}, "another name than 3"),
+        ({"licence": None}, "another licence than None"),
+        ({"scores": [1]}, r"another scores than \[1\]"),
+        ({"recipe": "x" * 5000}, "another recipe than"),
+        ({"input": {"height": "48"}}, "another height than '48'"),
+        ({"input": {"high": float("nan")}}, "another high than nan"),
+        ({"input": 3}, "must be a mapping"),
+        ({"heads": 3}, "not iterable"),
+        ({"heads": [3]}, "not a mapping"),
+        ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "another taxonomy than 3"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
     text = json.dumps({**json.loads(CARD.to_json()), **change})
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ModelError, match=sentence) as caught:
         ModelCard.from_json(text)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("scores", [{"a": float("nan")}, {"a": object()}])
+def test_a_card_that_json_cannot_hold_is_not_written(scores: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match="expected what JSON can hold"):
+        replace(CARD, scores=scores).to_json()
+
+
+def test_the_licence_of_a_model_is_not_stated_until_its_maker_gives_one() -> None:
+    assert CARD.licence == "not stated"
+    old = json.loads(CARD.to_json())
+    del old["licence"]
+    assert ModelCard.from_json(json.dumps(old)).licence == "not stated"
 
 
 def test_json_of_great_depth_is_refused() -> None:

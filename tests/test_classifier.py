@@ -177,7 +177,7 @@ def test_threads_may_share_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx: expected an ONNX file, a run folder or the name"):
+    with pytest.raises(ModelError, match=r"a folder without a model\. Give a run folder"):
         Classifier(tmp_path)
 
 

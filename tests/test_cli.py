@@ -153,10 +153,10 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"junk")
     (tmp_path / "m.txt").write_bytes(b"junk")
     is_one_sentence(
-        mien("evaluate", tmp_path / "m.onnx", "--data", table), "expected an ONNX model, got something else"
+        mien("evaluate", tmp_path / "m.onnx", "--data", table), r"m\.onnx: this is no model\. Give an ONNX"
     )
     is_one_sentence(
-        mien("evaluate", tmp_path / "m.txt", "--data", table), "expected a .onnx, .keras or .h5 file"
+        mien("evaluate", tmp_path / "m.txt", "--data", table), r"m\.txt: this is no model\. Give an ONNX"
     )
     is_one_sentence(mien("model", tmp_path / "m.onnx"), "expected an ONNX model, got something else")
     is_one_sentence(
@@ -184,8 +184,10 @@ def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> 
     done = mien("evaluate", "default", "--data", table, "--split", "publictest", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["split"] == "PublicTest"
-    done = mien("evaluate", "default", "--data", table, "--split", "test")
-    is_one_sentence(done, "one of Training, PublicTest, PrivateTest, got 'test'")
+    done = mien("evaluate", "default", "--data", table, "--split", "tests")
+    is_one_sentence(
+        done, r"one of Training, PublicTest, PrivateTest \(or train, validation, test\), got 'tests'"
+    )
 
 
 @pytest.mark.parametrize("command", ["evaluate", "model"])

@@ -22,6 +22,7 @@ from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
 from tests.test_cli import is_one_sentence, mien
+from tests.test_predict import PORTRAIT
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +30,8 @@ RUN_FILES = {
     "recipe.json", "history.csv", "best.keras", "last.keras", "state.json", "curves.png", "confusion.png",
     "samples.png", "facial_emotions_model.h5", "model.onnx", "card.json", "evaluation.json",
 }  # fmt: skip
+SHEETS = {"mistakes.png", "confident.png"}
+"""Which are there where there is something to show on them."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ def whole_run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_folder_holds_everything(whole_run: Path) -> None:
-    assert {path.name for path in whole_run.iterdir()} == RUN_FILES
+    assert {path.name for path in whole_run.iterdir()} - SHEETS == RUN_FILES
     card = json.loads((whole_run / "card.json").read_text())
     evaluation = json.loads((whole_run / "evaluation.json").read_text())
     assert card["scores"]["PublicTest (selected on)"]["accuracy"] == evaluation["accuracy"]
@@ -101,7 +104,7 @@ def test_a_real_kill_loses_at_most_the_epoch_under_way(table: Path, whole_run: P
     done = mien("train", "--resume", "--out", run)
     assert done.returncode == 0, done.stderr
     assert without_seconds(rows(run)) == without_seconds(rows(whole_run))
-    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == RUN_FILES
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} - SHEETS == RUN_FILES
 
 
 def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) -> None:
@@ -113,7 +116,99 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) 
     assert process.returncode == 130, out + err
     assert f"Go on with: mien train --resume --out {run}" in err
     assert "Traceback" not in err
-    assert {path.name for path in run.iterdir()} == RUN_FILES
+    assert {path.name for path in run.iterdir()} - SHEETS == RUN_FILES
+
+
+def test_a_run_is_judged_on_what_it_was_trained_on(table: Path, whole_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    done = mien("evaluate", run, "--split", "val", "--json")
+    assert done.returncode == 0, done.stderr
+    own = json.loads((run / "evaluation.json").read_text())
+    assert json.loads(done.stdout)["confusion"] == own["confusion"]
+    recipe = json.loads((run / "recipe.json").read_text())
+    changed = tmp_path / "fer2013.csv"
+    lines = table.read_text().splitlines()
+    changed.write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    for path, told in (
+        (tmp_path / "gone.csv", "which is not there .*--data PATH"),
+        (changed, "has changed since"),
+    ):
+        recipe["data"]["path"] = str(path)
+        (run / "recipe.json").write_text(json.dumps(recipe))
+        is_one_sentence(mien("evaluate", run), told)
+    assert mien("evaluate", run, "--data", changed).returncode == 0
+    alone = shutil.copy(run / "best.keras", tmp_path / "alone.keras")
+    is_one_sentence(mien("evaluate", alone), "not in a run folder that knows them.*--data")
+
+
+def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole_run, tmp_path / "run")
+    (run / "PrivateTest").write_text("in the way, whoever writes")
+    done = mien("evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+    assert "--out DIR" in done.stderr
+    given = mien("evaluate", run, "--out", run / "PrivateTest" / "there")
+    assert given.returncode == 2
+    assert "accuracy" in given.stdout
+    (tmp_path / "report.html").write_text("mine")
+    is_one_sentence(mien("evaluate", run, "--out", tmp_path), r"would overwrite report\.html there")
+    assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(whole_run / "best.keras", run)
+    assert "licence        not stated" in mien("model", run).stdout
+    assert mien("predict", PORTRAIT, "--model", run).returncode == 0
+    is_one_sentence(mien("serve", "--model", run), f"mien export {run} --format onnx")
+    made = mien("export", run, "--format", "onnx", "--license", "CC0-1.0")
+    assert made.returncode == 0, made.stderr
+    assert "licence        CC0-1.0" in mien("model", run).stdout
+    (run / "best.keras").unlink()
+    assert mien("evaluate", run, "--data", "synthetic:70").returncode == 0
+
+
+def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> None:
+    faces = synthetic_dataset(140)
+    for i, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        place = tmp_path / "faces" / faces.taxonomy.classes[label] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_image(place, np.repeat(picture[..., None], 3, axis=2))
+    run = tmp_path / "run"
+    trained = mien(
+        "train", "--data", tmp_path / "faces", "--recipe", "compact", "--epochs", 1, "--out", run,
+        "--license", "CC-BY-4.0",
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads((run / "card.json").read_text())["licence"] == "CC-BY-4.0"
+    assert "too few to trust it" in trained.stdout or "ended at a bound" in trained.stdout
+    judged = mien("evaluate", run, "--split", "validation", "--json")
+    assert judged.returncode == 0, judged.stderr
+    own = json.loads((run / "evaluation.json").read_text())
+    assert json.loads(judged.stdout)["confusion"] == own["confusion"]
+    next((tmp_path / "faces" / "happy").iterdir()).unlink()
+    is_one_sentence(
+        mien("evaluate", run, "--split", "validation"), "the tenth that it held out cannot be found again"
+    )
+
+
+def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "mien", "train"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
+    ) as process:  # fmt: skip
+        said = []
+        for line in process.stdout or ():
+            said.append(line)
+            if line.startswith("Recipe"):
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+    assert said[0].startswith("No --data: training on drawn faces")
+    assert "runs/classic-synthetic-seed0" in said[-1]
 
 
 def test_every_saved_model_scores_alike(table: Path, whole_run: Path, tmp_path: Path) -> None:
@@ -131,7 +226,13 @@ def test_every_saved_model_scores_alike(table: Path, whole_run: Path, tmp_path: 
         assert answer["confusion"] == answers[0]["confusion"]
         assert answer["loss"] == pytest.approx(answers[0]["loss"], abs=1e-4)
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert names == {"confusion.png", "samples.png", "reliability.png", "report.html", "evaluation.json"}
+    assert names - SHEETS == {
+        "confusion.png",
+        "samples.png",
+        "reliability.png",
+        "report.html",
+        "evaluation.json",
+    }
 
 
 def test_export_writes_every_format(table: Path, whole_run: Path, tmp_path: Path) -> None:
@@ -200,7 +301,7 @@ def test_the_command_trains_on_another_back_end(table: Path, tmp_path: Path, bac
     assert done.returncode == 0, done.stderr
     state = json.loads((tmp_path / "run" / "state.json").read_text())
     assert state["backend"].startswith(backend)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == RUN_FILES
+    assert {path.name for path in (tmp_path / "run").iterdir()} - SHEETS == RUN_FILES
     is_one_sentence(
         mien("train", "--resume", "--out", tmp_path / "run", "--epochs", "2"), "begun on jax", "--backend jax"
     )
@@ -212,7 +313,9 @@ def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
     assert done.stdout.count("agrees with best.keras") == 2
     assert "What to type next" in done.stdout
     assert (tmp_path / "demo" / "faces.png").exists()
-    assert {path.name for path in (tmp_path / "demo" / "run").iterdir()} == RUN_FILES | {"PrivateTest"}
+    assert {path.name for path in (tmp_path / "demo" / "run").iterdir()} - SHEETS == RUN_FILES | {
+        "PrivateTest"
+    }
     assert os.listdir(tmp_path) == ["demo"]  # noqa: PTH208
 
 
@@ -229,7 +332,7 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: 
 
 def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with FileLock(tmp_path / "run" / ".lock"):
+    with FileLock(tmp_path / "run" / ".mien-training.lock"):
         done = mien("train", "--data", table, "--out", tmp_path / "run", "--epochs", "1")
     is_one_sentence(done, "another training writes here", "--out")
 
@@ -321,7 +424,7 @@ def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, t
     options = ("--recipe", "large", "--teacher", "small", "--epochs", 1, "--views", 1, "--batch-size", 32)
     done = mien("train", *pictures, *options, "--out", run)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in run.iterdir()} == {*RUN_FILES, "release.onnx"}
+    assert {path.name for path in run.iterdir()} - SHEETS == {*RUN_FILES, "release.onnx"}
     assert (run / "release.onnx").stat().st_size < (run / "model.onnx").stat().st_size / 3
     told = json.loads(mien("model", run / "release.onnx", "--json").stdout)["card"]
     assert told["training_data"].endswith("none of them a copy of a test picture; taught by other models")

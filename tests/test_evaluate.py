@@ -15,6 +15,7 @@ from sklearn import metrics as reference
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
 from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.splits import find_split
 from mien.labels import FER2013, FERPLUS, Taxonomy
 
 
@@ -103,15 +104,16 @@ def test_other_labels_than_the_data_has_are_refused(labels: tuple[str, ...]) -> 
     with pytest.raises(ModelError, match="the 7 labels of fer2013") as caught:
         evaluate(seer(7), make_dataset(), labels=labels)
     assert f"got {len(labels)} labels" in str(caught.value)
-    assert "its own label set" in str(caught.value)
+    remedy = "in index order" if len(labels) == 7 else "mien.Taxonomy"
+    assert remedy in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("last", "told"),
     [
-        (("Foo",), r", of which Foo is none of them\. Judge"),
-        (("Foo", "contempt"), r", of which Foo, contempt are none of them\. Judge"),
-        (("Angry",), r"Angry\)\. Judge"),
+        (("Foo",), r", of which Foo is none of them\. Give"),
+        (("Foo", "contempt"), r", of which Foo, contempt are none of them\. Accuracy"),
+        (("Angry",), r"Angry\)\. Give"),
     ],
 )
 def test_labels_that_the_data_does_not_have_are_named(last: tuple[str, ...], told: str) -> None:
@@ -226,16 +228,35 @@ def test_the_other_splits_can_be_judged() -> None:
     assert (result.split, result.n) == ("Training", 20)
 
 
-@pytest.mark.parametrize("split", ["training", "TRAINING", " Training"])
+@pytest.mark.parametrize("split", ["training", "TRAINING", " Training", "train", "Train"])
 def test_a_split_is_found_however_it_is_written(split: str) -> None:
     result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split=split)
     assert (result.split, result.n) == ("Training", 20)
 
 
-@pytest.mark.parametrize("split", ["test", "", "Public Test"])
-def test_a_split_that_does_not_exist_is_refused(split: str) -> None:
-    with pytest.raises(DataError, match=rf"one of Training, PublicTest, PrivateTest, got '{split}'"):
-        evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)
+@pytest.mark.parametrize(
+    ("meant", "names"),
+    [
+        ("PublicTest", ("validation", "Val", "valid", "public", "Public Test", "public_test", "DEV")),
+        ("PrivateTest", ("test", "TEST", "private", "private-test", "Private Test")),
+    ],
+)
+def test_other_names_of_a_split_stand_for_it(meant: str, names: tuple[str, ...]) -> None:
+    assert {find_split(name) for name in names} == {meant}
+
+
+@pytest.mark.parametrize("split", ["tests", "", "all", None, 3])
+def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
+    with pytest.raises(
+        DataError, match=r"one of Training, PublicTest, PrivateTest \(or train, validation, test\)"
+    ):
+        evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)  # type: ignore[arg-type]
+
+
+def test_a_model_of_other_classes_is_judged_on_data_of_its_own() -> None:
+    five = Taxonomy("five", ("angry", "happy", "sad", "surprise", "neutral"))
+    result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
+    assert (result.accuracy, result.labels) == (1.0, five.classes)
 
 
 def test_a_split_without_pictures_is_refused() -> None:
@@ -284,3 +305,25 @@ def test_the_dict_is_a_copy() -> None:
     document["confusion"][0][0] = -1
     assert result.per_class["happy"]["f1"] >= 0
     assert result.confusion.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"predict": None}, ModelError, "a function from crops to probabilities, got NoneType"),
+        ({"dataset": "fer2013.csv"}, DataError, r"a mien\.Dataset to judge on, got str"),
+        ({"labels": "angry"}, ModelError, "a list of class names"),
+        ({"labels": None}, ModelError, "a list of class names"),
+        ({"labels": [1, 2]}, ModelError, "a list of class names"),
+        ({"batch_size": 2.5}, DataError, "batch size of 1 or more, got 2.5"),
+        ({"batch_size": "8"}, DataError, "batch size of 1 or more, got '8'"),
+        ({"predict": lambda crops: np.full((len(crops), 7), 1j)}, ModelError, "array of probabilities"),
+        ({"predict": lambda _: {"happy": 1.0}}, ModelError, "array of probabilities"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_a_sentence(
+    change: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    given = {"predict": noisy, "dataset": make_dataset(), "labels": FER2013.classes, **change}
+    with pytest.raises(error, match=sentence):
+        evaluate(given.pop("predict"), given.pop("dataset"), **given)

@@ -48,7 +48,7 @@ def crops() -> np.ndarray:
 
 
 def test_a_bundled_model_is_copied_byte_by_byte(tmp_path: Path) -> None:
-    (tmp_path / "small.onnx").write_text("an older file")
+    make_onnx(tmp_path / "small.onnx")  # an older one
     done = mien("export", "small", "--format", "onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "small.onnx").read_bytes() == read_bundled("small.onnx")
@@ -141,7 +141,8 @@ def test_a_network_without_softmax_is_not_exported(foreign: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tmp_path: Path) -> None:
-    from mien.training.saving import load_network, save_network
+    from mien.training.keras_loading import load_network
+    from mien.training.saving import save_network
 
     for card in (CARD, replace(CARD, temperature=1.3)):  # which would make them sum to 1
         logits = save_network(load_network(foreign / "logits.keras"), tmp_path / "logits.keras", card)
@@ -167,9 +168,11 @@ def test_the_second_head_of_an_onnx_file_is_judged_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_remedy_for_unknown_labels_is_one_that_the_command_has(foreign: Path) -> None:
     theirs = foreign / "theirs.h5"
-    done = mien("predict", PORTRAIT, "--model", theirs)
-    is_one_sentence(done, f"mien export {theirs} --format onnx --model-labels angry,disgust")
-    for command in (("evaluate", theirs, "--data", "synthetic:70"), ("export", theirs)):
+    for command in (
+        ("predict", PORTRAIT, "--model", theirs),
+        ("evaluate", theirs, "--data", "synthetic:70"),
+        ("export", theirs),
+    ):
         done = mien(*command)
         is_one_sentence(done, "for example --model-labels angry,disgust")
         assert "mien export" not in done.stderr

@@ -267,12 +267,48 @@ class TestChoice:
         assert set(chosen.tolist()) <= set(range(n))
         np.testing.assert_array_equal(chosen, figures.choose_samples(evaluation, wanted, seed))
 
-    def test_a_third_are_mistakes_and_every_class_is_there(self) -> None:
+    @pytest.mark.parametrize("right", [0.3, 0.65, 0.95])
+    def test_mistakes_are_as_frequent_in_samples_as_they_are(self, right: float) -> None:
+        evaluation = make_evaluation(700, right)
+        shares = [
+            (evaluation.predicted[chosen] == evaluation.true[chosen]).mean()
+            for chosen in (figures.choose_samples(evaluation, 12, seed) for seed in range(300))
+        ]
+        assert np.mean(shares) == pytest.approx(evaluation.accuracy, abs=0.03)  # seven standard errors, about
+        assert min(shares) < evaluation.accuracy < max(shares) or right == 0.95
+
+    def test_other_sheets_are_of_mistakes_and_of_confident_hits(self) -> None:
         evaluation = make_evaluation()
-        chosen = figures.choose_samples(evaluation, 21)
-        assert (evaluation.predicted[chosen] != evaluation.true[chosen]).sum() == 7
-        assert set(evaluation.true[chosen].tolist()) == set(range(7))
-        assert figures.choose_samples(evaluation, 21, seed=1).tolist() != chosen.tolist()
+        sure = evaluation.probabilities.max(axis=1)
+        wrong = figures.choose_samples(evaluation, 12, kind="mistakes")
+        assert len(wrong) == 12
+        assert (evaluation.predicted[wrong] != evaluation.true[wrong]).all()
+        best = figures.choose_samples(evaluation, 12, kind="confident")
+        assert (evaluation.predicted[best] == evaluation.true[best]).all()
+        assert sure[best].min() >= np.sort(sure[evaluation.predicted == evaluation.true])[-12]
+        with pytest.raises(DataError, match="samples, mistakes, confident, got 'best'"):
+            figures.choose_samples(evaluation, 12, kind="best")
+
+    def test_a_sheet_says_how_it_was_chosen_and_how_good_the_model_is(self, tmp_path: Path) -> None:
+        evaluation = make_evaluation(1000, 0.6)
+        chosen = figures.choose_samples(evaluation, 12)
+        right = int((evaluation.predicted[chosen] == evaluation.true[chosen]).sum())
+        title = figures.sheet_title(evaluation, chosen, "samples")
+        assert f"Random sample, {right} of 12 right." in title
+        assert f"classic on PrivateTest: {evaluation.accuracy:.1%} of 1,000 right" in title
+        assert figures.sheet_title(evaluation, chosen, "mistakes").startswith("Mistakes only, 12 of ")
+        assert figures.sheet_title(evaluation, chosen, "confident").startswith(
+            "The 12 most confident hits of "
+        )
+        names = {path.name for path in figures.plot_sheets(evaluation, tmp_path)}
+        assert names == {path.name for path in tmp_path.iterdir()}
+        assert names == {"samples.png", "mistakes.png", "confident.png"}
+
+    def test_a_sheet_that_would_be_empty_is_left_out(self, tmp_path: Path) -> None:
+        (tmp_path / "mistakes.png").write_text("mine")
+        written = figures.plot_sheets(make_evaluation(right=1.0), tmp_path)
+        assert [path.name for path in written] == ["samples.png", "confident.png"]
+        assert (tmp_path / "mistakes.png").read_text() == "mine"
 
     @pytest.mark.parametrize(("right", "mistakes"), [(0.0, 12), (1.0, 0)])
     def test_all_wrong_and_all_right(self, right: float, mistakes: int) -> None:

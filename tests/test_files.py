@@ -31,16 +31,52 @@ def test_the_suffix_is_kept_and_others_may_read(tmp_path: Path) -> None:
     assert (tmp_path / "best.keras").stat().st_mode & 0o777 == 0o644
 
 
+_KILLED = []
+"""Writers that are entered and never left, as in a killed process."""
+
+
+def left_by_a_kill(path: Path) -> Path:
+    """The file that a killed process leaves where it was writing another."""
+    before = set(path.parent.iterdir())
+    _KILLED.append(replacing(path))
+    _KILLED[-1].__enter__()
+    (left,) = set(path.parent.iterdir()) - before
+    return left
+
+
 def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    writer = replacing(tmp_path / "model.onnx")
-    writer.__enter__()  # and never left, as in a killed process
-    for name in (".hidden", ".lock", "model.onnx", "my-notes1234.txt", ".best-copy.keras"):
-        (tmp_path / name).touch()
-    assert len(list(tmp_path.iterdir())) == 6
+    left = left_by_a_kill(tmp_path / "model.onnx")
+    planted = {
+        ".hidden", ".lock", ".vault-password", ".best-a1b2c3d4.keras", ".best-copy.keras", "model.onnx",
+        "my-notes1234.txt", ".mien-partial-0123456789abcdef-0123456789abcdef.keras", ".mien-partial-notes.txt",
+        f"{left.name}.bak", left.name.removeprefix("."),
+    }  # fmt: skip
+    for name in planted:
+        (tmp_path / name).write_text("mine")
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".best-copy.keras", ".hidden", ".lock", "model.onnx", "my-notes1234.txt",
-    ]  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == planted
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_links_and_folders_named_like_leftovers_stay_with_what_they_lead_to(tmp_path: Path) -> None:
+    names = [left_by_a_kill(tmp_path / "model.onnx").name for _ in range(3)]
+    remove_leftovers(tmp_path)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "letter.txt").write_text("mine")
+    (tmp_path / names[0]).symlink_to(precious / "letter.txt")
+    (tmp_path / names[1]).symlink_to(precious)
+    (tmp_path / names[2]).mkdir()
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "precious"}
+    assert (precious / "letter.txt").read_text() == "mine"
+    (tmp_path / names[2]).rmdir()  # the writers, which end with the tests, have nothing left to remove
+
+
+def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:
+    for name in ("n" * 250 + ".csv", "n." + "s" * 250):
+        write_text(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,3 +165,43 @@ def test_nothing_to_judge_is_refused() -> None:
 def test_the_examples_of_the_docstring_hold() -> None:
     failed, attempted = doctest.testmod(metrics)
     assert (failed, attempted > 0) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: metrics.confusion_matrix([0, 1], ["a", "b"], 2), "predicted labels as whole numbers"),
+        (lambda: metrics.confusion_matrix([0.5], [0], 2), "true labels as whole numbers"),
+        (lambda: metrics.confusion_matrix(None, [0], 2), "true labels as whole numbers"),
+        (lambda: metrics.confusion_matrix([0], [2], 2), "predicted labels from 0 to 1, got 2"),
+        (lambda: metrics.confusion_matrix([-1], [0], 2), "true labels from 0 to 1, got -1"),
+        (lambda: metrics.confusion_matrix([0], [0], "2"), "classes as a whole number"),
+        (lambda: metrics.accuracy(np.ones((2, 3), int)), r"shape \(classes, classes\), got \(2, 3\)"),
+        (lambda: metrics.accuracy([[1, -1], [0, 1]]), "counts of 0 or more"),
+        (lambda: metrics.macro_f1([[0.5, 0.5], [0, 1]]), "as whole numbers"),
+        (lambda: metrics.balanced_accuracy(np.zeros((0, 0), int)), "one judged picture or more"),
+        (lambda: metrics.class_scores([]), r"shape \(classes, classes\)"),
+        (lambda: metrics.log_loss([0], [[np.nan, 1]]), "NaN or infinity in 1 of 1"),
+        (lambda: metrics.log_loss([0], [[3.0, -2.0]]), "sum to 1"),
+        (lambda: metrics.log_loss([2], [[0.5, 0.5]]), "targets from 0 to 1, got 2"),
+        (lambda: metrics.log_loss([-1], [[0.5, 0.5]]), "targets from 0 to 1, got -1"),
+        (lambda: metrics.log_loss([0], [0.5, 0.5]), "of the same pictures"),
+        (lambda: metrics.log_loss([0, 1], [[0.5, 0.5], [1]]), "probabilities as an array"),
+        (lambda: metrics.log_loss([[1.0, 1.0]], [[0.5, 0.5]]), "sum to 1"),
+        (lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), "f2"), "one of accuracy, macro_f1, bal"),
+        (lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), level=95), "between 0 and 1, got 95"),
+        (
+            lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), resamples=0),
+            "resamples as a whole number",
+        ),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_a_sentence(call: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        call()
+
+
+def test_lists_are_scored_like_arrays() -> None:
+    confusion = metrics.confusion_matrix([0, 1, 1], [0, 1, 0], 2)  # type: ignore[arg-type]
+    assert metrics.accuracy(confusion.tolist()) == pytest.approx(2 / 3)  # type: ignore[arg-type]
+    assert metrics.log_loss([0, 1], [[0.5, 0.5], [0.8, 0.2]]) == pytest.approx(1.1513, abs=1e-4)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "mien.card"
 """Key of the card in an ONNX file's metadata."""
+
+NOT_STATED = "not stated"
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from 1 in sum, and a probability under 0: room for float16 and int8 models,
@@ -41,6 +44,18 @@ class InputSpec:
     low: float = 0.0
     high: float = 255.0
 
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            _require(
+                isinstance(getattr(self, name), int) and 0 < getattr(self, name) <= 4096,
+                name,
+                getattr(self, name),
+            )
+        _require(isinstance(self.colour, str), "colour", self.colour)
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            _require(isinstance(value, int | float) and math.isfinite(value), name, value)
+
 
 @dataclass(frozen=True)
 class Head:
@@ -61,6 +76,9 @@ class Head:
     scores: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _require(isinstance(self.taxonomy, str), "taxonomy", self.taxonomy)
+        _require(isinstance(self.output, str), "output", self.output)
+        _require(isinstance(self.scores, dict), "scores", self.scores)
         _check_answer(self.output, self.labels, self.temperature)
 
 
@@ -77,7 +95,7 @@ class ModelCard:
         training_data: what it was trained on.
         recipe: how.
         scores: measured scores with their data and split.
-        licence: of the weights.
+        licence: of the weights, which is for their maker to give; `NOT_STATED` until then.
         limits: what it must not be used for or trusted in.
         made_with: versions of what made it.
         output: name of the output that holds the probabilities.
@@ -92,7 +110,7 @@ class ModelCard:
     training_data: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
-    licence: str = "MIT"
+    licence: str = NOT_STATED
     limits: str = (
         "Names the expression a face shows in a still picture, not what a person feels. "
         "Not for decisions about people. Accuracy differs between groups of people and was not measured by group."
@@ -102,6 +120,12 @@ class ModelCard:
     heads: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("name", "taxonomy", "training_data", "licence", "limits", "made_with", "output"):
+            _require(isinstance(getattr(self, name), str), name, getattr(self, name))
+        for name in ("recipe", "scores"):
+            _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
+        _require(isinstance(self.input, InputSpec), "input", self.input)
+        _require(all(isinstance(head, Head) for head in self.heads), "heads", self.heads)
         _check_answer(self.name, self.labels, self.temperature)
 
     @property
@@ -138,8 +162,17 @@ class ModelCard:
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
     def to_json(self) -> str:
-        """The card as JSON text; `from_json` reads it back."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        """The card as JSON text; `from_json` reads it back.
+
+        Raises:
+            ModelError: its recipe or scores hold what JSON does not know, NaN for example.
+        """
+        try:
+            return json.dumps(asdict(self), indent=1, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"Model card {_short(self.name)}: expected what JSON can hold ({error})."
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -150,27 +183,51 @@ class ModelCard:
         """
         try:
             data = json.loads(text)
-            data["labels"] = tuple(data["labels"])
+            data["labels"] = _labels_of(data)
             data["input"] = InputSpec(**data["input"])
             heads = data.get("heads", ())
-            data["heads"] = tuple(Head(**{**head, "labels": tuple(head["labels"])}) for head in heads)
+            data["heads"] = tuple(Head(**{**head, "labels": _labels_of(head)}) for head in heads)
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelError(f"Expected the JSON of a model card, got something else ({error}).") from error
+            reason = f"{type(error).__name__}: {error}"[:120]
+            raise ModelError(f"Expected the JSON of a model card, got something else ({reason}).") from error
+
+
+def _labels_of(data: dict[str, Any]) -> tuple[Any, ...]:
+    labels = data["labels"]
+    if not isinstance(labels, list):
+        raise TypeError("labels must be a list")
+    return tuple(labels)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _require(right: bool, name: str, value: Any) -> None:
+    if not right or isinstance(value, bool):
+        raise ModelError(f"Model card: expected another {name} than {_short(value)}.")
 
 
 def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
+    if isinstance(labels, str) or not isinstance(labels, tuple | list):
+        raise ModelError(f"Model card {_short(name)}: expected a tuple of labels, got {_short(labels)}.")
     if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
-        raise ModelError(f"Model card {name!r}: expected labels in printable letters, got {list(labels)!r}.")
+        raise ModelError(
+            f"Model card {_short(name)}: expected labels in printable letters, got {_short(list(labels))}."
+        )
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ModelError(f"Model card {name!r}: expected two or more unique labels, got {labels}.")
+        raise ModelError(
+            f"Model card {_short(name)}: expected two or more unique labels, got {_short(labels)}."
+        )
     if (
         isinstance(temperature, bool)
         or not isinstance(temperature, int | float)
         or not 1e-3 <= temperature <= 1e3
     ):
         raise ModelError(
-            f"Model card {name!r}: expected a temperature from 0.001 to 1000, got {temperature!r}."
+            f"Model card {_short(name)}: expected a temperature from 0.001 to 1000, got {_short(temperature)}."
         )
 
 

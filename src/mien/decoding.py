@@ -98,11 +98,6 @@ def is_image(head: bytes) -> bool:
     return _format_of(head) is not None
 
 
-def is_image(head: bytes) -> bool:
-    """Whether some bytes are the beginning of an image that is read here."""
-    return _format_of(head) is not None
-
-
 def _format_of(head: bytes) -> str | None:
     for kind, (start, _, _) in _READERS.items():
         if re.match(start, head, re.DOTALL):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-import tempfile
+import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_NAME_KEPT = 40
+_PARTIAL = re.compile(r"\.mien-partial-([0-9a-f]{16})-([0-9a-f]{16})(\.[^.]*)?")
+"""Names of files under way: a random number, and a checksum of it, which no other program puts into a name."""
+
+_LONGEST_SUFFIX = 32
 _UMASK = os.umask(0)  # the only way to ask for it is to set it: done once, before there are threads
 os.umask(_UMASK)
 
@@ -27,12 +31,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     power, for the content is on disk before the name is.
     """
     path = Path(path)
+    aside = path.with_name(_partial_name(path.suffix))
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{path.stem[:_NAME_KEPT]}-"  # a name may be as long as the system allows, its own more would not be
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         with _naming(path):
             yield aside
@@ -45,10 +47,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove what `replacing` left in a folder when the process was killed; nobody may be writing there."""
-    for path in Path(folder).glob(".*"):
-        if re.fullmatch(r"\.[^.].*-[a-z0-9_]{8}(\.\w+)?", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+    """Remove what `replacing` left in a folder when the process was killed; nobody may be writing there.
+
+    Only regular files whose name holds the checksum that `replacing` puts there are removed: no link, no folder, and
+    no file of anybody else that begins with a dot.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_partial(entry.name) and entry.is_file(follow_symlinks=False):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _partial_name(suffix: str) -> str:
+    number = secrets.token_hex(8)
+    return f".mien-partial-{number}-{_seal(number)}{suffix if len(suffix) <= _LONGEST_SUFFIX else ''}"
+
+
+def _is_partial(name: str) -> bool:
+    found = _PARTIAL.fullmatch(name)
+    return found is not None and found[2] == _seal(found[1])
+
+
+def _seal(number: str) -> str:
+    return hashlib.sha256(f"mien.files.replacing {number}".encode()).hexdigest()[:16]
 
 
 @contextmanager
@@ -58,9 +79,7 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
-        if error.errno is not None and (
-            named is None or named.name.startswith(f".{path.stem[:_NAME_KEPT]}-")
-        ):
+        if error.errno is not None and (named is None or _is_partial(named.name)):
             error.filename = str(path)
         raise
 

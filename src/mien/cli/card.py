@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json as jsonlib
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.models import prepare_keras
+from mien.cli.models import look_at, prepare_keras
 from mien.cli.screen import out, print_json
 from mien.errors import ModelError
+from mien.model_kinds import EXAMPLE_LABELS, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,10 +34,9 @@ def model(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Show a model's card: labels, data, scores, licence and limits."""
-    from mien.recognition.models import answers_in, read_model
+    from mien.recognition.models import answers_in
 
-    name, data = read_model(model)
-    card = _read_card(name, data)
+    name, data, card = _find(model)
     wanted = answers_in(model)
     card = card.answering_in(wanted) if wanted else card
     digest = hashlib.sha256(data).hexdigest()
@@ -47,19 +48,33 @@ def model(
         out.print(f"  {title:<14} {text}")
 
 
-def _read_card(name: str, data: bytes) -> ModelCard:
-    if Path(name).suffix.lower() not in {".keras", ".h5"}:
-        from mien.recognition.classifier import read_card
+def _find(model: str) -> tuple[str, bytes, ModelCard]:
+    """What to call a model, the bytes of its file, and its card: of a run folder, that of model.onnx or best.keras."""
+    from mien.model_kinds import KERAS_KINDS, ModelKind
+    from mien.recognition.cards import read_card
+    from mien.recognition.models import BUNDLED, RUN_MODEL, read_model
 
-        return read_card(name, data)
+    path = Path(model)
+    if model not in BUNDLED:
+        kind = look_at(model)
+        if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
+            path, kind = path / "best.keras", ModelKind.KERAS
+        if kind in KERAS_KINDS:
+            return str(path), path.read_bytes(), _read_keras_card(path)
+    name, data = read_model(model)
+    return name, data, read_card(name, data)
+
+
+def _read_keras_card(path: Path) -> ModelCard:
     prepare_keras()
-    from mien.training.saving import read_card as read_keras_card
+    from mien.training.saving import read_card
 
-    card = read_keras_card(name)
+    card = read_card(path)
     if card is None:
         raise ModelError(
-            f"{name}: expected a model card inside, found none, for mien did not write this file. Give it one with: "
-            f"mien export {name} --model-labels LABELS --format keras --out FILE.keras"
+            f"{shown(path)}: expected a model card inside, found none, for mien did not write this file. Give it one "
+            f"with: mien export {shlex.quote(str(path))} --model-labels {EXAMPLE_LABELS} --format keras --out "
+            "with-card.keras"
         )
     return card
 

@@ -52,6 +52,7 @@ def demo(
     prepare_keras()
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
+    _require_own(folder)
     _say(1, "Data")
     dataset = load_data(data, "fer2013", None, class_names=class_names) if data else _draw(folder)
     _require_test(dataset)
@@ -68,6 +69,18 @@ def demo(
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse a folder with files that the demo would overwrite and that no demo wrote."""
+    from mien.training.run_folder import foreign_files
+
+    found = [name for name in (TABLE, "faces.png", "photo.jpg") if os.path.lexists(folder / name)]
+    begun = [path for path in folder.glob("run*/recipe.json") if not foreign_files(path.parent)]
+    if found and not begun:
+        raise ModelError(
+            f"{folder}: the demo would overwrite {', '.join(found)} there. Give another folder with --out."
+        )
 
 
 def _draw(folder: Path) -> Dataset:
@@ -90,7 +103,7 @@ def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *,
     from mien.cli.running import run_training
     from mien.training.networks import Classic
     from mien.training.recipes import get_recipe
-    from mien.training.run_folder import Origin, read_origin
+    from mien.training.run_folder import Origin, read_origin, remove_run
 
     recipe = get_recipe("classic-short")
     if small:
@@ -102,7 +115,7 @@ def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *,
     if small and origin is not None:
         if origin.path != path:
             raise ModelError(f"{run_folder} holds another training. Give the demo another folder with --out.")
-        shutil.rmtree(run_folder)
+        remove_run(run_folder)
     return run_training(
         dataset, Origin(recipe, path, "fer2013"), run_folder, resume=origin is not None and not small
     )

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.models import open_model
-from mien.cli.options import (
+from mien.cli.options import (  # noqa: TC001 - Typer reads them
     CacheOption,
     ClassNamesOption,
-    DataOption,
     LabelsOption,
     ModelLabelsOption,
     PixelScaleOption,
     VotesOption,
-    load_data,
 )
+from mien.cli.run_data import find_data
 from mien.cli.screen import err, out, print_evaluation, print_json, progress
+from mien.errors import DataError
 
 if TYPE_CHECKING:
     from mien.cli.models import LoadedModel
@@ -35,9 +35,21 @@ def evaluate(
         ),
     ],
     *,
-    data: DataOption,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="A FER2013 table (.csv, also packed), a folder of pictures, or 'synthetic[:N[:SEED]]' for drawn faces; "
+            "for a run folder, by default what it was trained on.",
+        ),
+    ] = None,
     split: Annotated[
-        str, typer.Option(metavar="Training|PublicTest|PrivateTest", help="The split to judge.")
+        str,
+        typer.Option(
+            metavar="Training|PublicTest|PrivateTest",
+            help="The split to judge; train, validation and test are other names of these.",
+        ),
     ] = "PrivateTest",
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
@@ -59,28 +71,80 @@ def evaluate(
     A run folder's figures go into a folder inside it, named for the split; a file's only where --out says.
     """
     from mien.evaluation.evaluate import evaluate as judge
-    from mien.evaluation.evaluate import find_split
+    from mien.evaluation.splits import find_split
     from mien.labels import find_taxonomy
 
     split = find_split(split)
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
+    folder = out_folder or (loaded.folder / split if loaded.folder else None)
+    if folder:
+        require_own(folder)
     known = find_taxonomy(loaded.labels)
     taxonomy = labels or (known.name if known else "fer2013")
-    dataset = load_data(data, taxonomy, votes, class_names=class_names, cache=cache)
+    dataset = find_data(loaded, data, taxonomy, votes, split, class_names=class_names, cache=cache)
     with progress(f"Judging on {split}") as report:
         evaluation = judge(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,
             progress=report,
         )  # fmt: skip
-    folder = out_folder or (loaded.folder / split if loaded.folder else None)
+    failed: OSError | None = None
     if folder:  # before anything is printed: whoever reads that may hang up
-        write_evaluation(evaluation, loaded, folder)
+        try:
+            write_evaluation(evaluation, loaded, folder)
+        except OSError as error:  # the scores are worth telling all the same
+            failed = error
     if json:
         print_json(evaluation.to_dict())
     else:
         print_evaluation(evaluation, loaded)
-    if folder:
+    if failed and out_folder:
+        raise failed
+    if failed:
+        err.print(
+            f"{folder} cannot be written ({failed.strerror or failed}), so there are no figures and no report; the "
+            "scores are complete. Have them elsewhere with --out DIR."
+        )
+    elif folder:
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
+
+
+FILES = (
+    "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",
+)  # fmt: skip
+"""What an evaluation writes into its folder."""
+
+
+def require_own(folder: Path) -> None:
+    """Refuse a folder with files that an evaluation would overwrite and that none wrote.
+
+    Raises:
+        DataError: it is one.
+    """
+    import json
+    import os
+
+    found = [name for name in FILES if os.path.lexists(folder / name)]
+    if not found:
+        return
+    try:
+        document = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        own = isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
+    except (OSError, ValueError, RecursionError):
+        own = False
+    if not own:
+        raise DataError(
+            f"{folder}: an evaluation would overwrite {', '.join(found)} there, which none wrote. "
+            "Give another folder with --out."
+        )
+
+
+def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
+    """Draw the sheets of sample predictions into a folder of ours, in place of those of an earlier evaluation."""
+    from mien.evaluation.figures import plot_sheets
+
+    for sheet in ("mistakes.png", "confident.png"):  # of which there need not be one now
+        (folder / sheet).unlink(missing_ok=True)
+    plot_sheets(evaluation, folder, name)
 
 
 def write_evaluation(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
@@ -89,24 +153,21 @@ def write_evaluation(evaluation: Evaluation, model: LoadedModel, folder: Path) -
     from dataclasses import asdict
 
     from mien.evaluation.calibration import reliability_bins
-    from mien.evaluation.figures import choose_samples, plot_confusion, plot_reliability, plot_samples
+    from mien.evaluation.figures import plot_confusion, plot_reliability
     from mien.evaluation.report import write_report
     from mien.files import write_text
 
+    # First, for it says whose folder this is.
+    write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
     title = f"{model.name} on {evaluation.split}"
     plot_confusion(evaluation.confusion, evaluation.labels, folder / "confusion.png", title)
-    chosen = choose_samples(evaluation, 12)
-    plot_samples(
-        evaluation.images[chosen], evaluation.true[chosen], evaluation.probabilities[chosen], evaluation.labels,
-        folder / "samples.png",
-    )  # fmt: skip
+    write_sheets(evaluation, folder, model.name)
     plot_reliability(
         reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
     )
     history = None
-    if model.folder:
+    if model.folder and (model.folder / "last.keras").is_file():
         from mien.training.run_folder import read_history
 
         history = read_history(model.folder)
     write_report(evaluation, folder, history=history, card=asdict(model.card) if model.card else None)
-    write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")

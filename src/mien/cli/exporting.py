@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.models import LoadedModel, open_model
-from mien.cli.options import ClassNamesOption, LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
+from mien.cli.models import LoadedModel, open_model, prepare_keras
+from mien.cli.options import (
+    ClassNamesOption,
+    LabelsOption,
+    LicenseOption,
+    ModelLabelsOption,
+    PixelScaleOption,
+    check_license,
+    load_data,
+)
 from mien.cli.screen import err, out, progress
-from mien.errors import MissingExtra, ModelError
+from mien.errors import MienError, MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
@@ -55,20 +64,27 @@ def export(
     class_names: ClassNamesOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    license_: LicenseOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is there and that mien did not write.")
+    ] = False,
 ) -> None:
     """Write a model in another format, its card inside."""
     if format_ not in _NAMES:
-        raise ModelError(f"Expected the format to be one of {', '.join(_NAMES)}, got {format_!r}.")
+        raise ModelError(
+            f"Expected the format to be one of {', '.join(_NAMES)}, got {format_[:80]!r}.{_elsewhere(format_)}"
+        )
     suffix = Path(_NAMES[format_]).suffix
     if out_file and out_file.suffix.lower() != suffix:
         raise ModelError(f"{out_file}: expected a name that ends in {suffix} for the format {format_}.")
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, asks_labels=True)
     if loaded.network is None:
         _require_possible(loaded, format_)
-    card = loaded.card or _make_card(loaded)
+    card = _with_license(loaded.card or _make_card(loaded), license_)
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
+    _require_own(target, force=force)
     _require_probabilities(loaded)
     with progress(f"Writing {target}"):
         _write(loaded, card, format_, target, data=data, labels=labels, class_names=class_names)
@@ -77,6 +93,67 @@ def export(
         err.print(
             "Its ranges were set on drawn faces; photographs like those it will see set them better: --data PATH"
         )
+
+
+_OTHER_FORMATS = {
+    "tflite": "tf.lite.TFLiteConverter.from_keras_model(network).convert()",
+    "saved-model": "network.export('FOLDER')",
+    "openvino": "network.export('FOLDER', format='openvino')",
+    "tfjs": "the program tensorflowjs_converter --input_format=keras_saved_model",
+    "coreml": "coremltools.convert(network), with Keras on TensorFlow",
+}
+"""What makes other formats of a network that Keras has loaded."""
+
+_ALIASES = {
+    "savedmodel": "saved-model",
+    "saved_model": "saved-model",
+    "tensorflowjs": "tfjs",
+    "mlmodel": "coreml",
+}
+
+
+def _elsewhere(format_: str) -> str:
+    """Where a format that is not written here can be had."""
+    name = _ALIASES.get(format_.lower(), format_.lower())
+    if name not in _OTHER_FORMATS:
+        return ""
+    return (
+        " Other tools make that one of the .keras file (--format keras), which network = "
+        f"keras.models.load_model(FILE) loads: {_OTHER_FORMATS[name]}"
+    )
+
+
+def _with_license(card: ModelCard, text: str | None) -> ModelCard:
+    from dataclasses import replace
+
+    return replace(card, licence=check_license(text)) if text is not None else card
+
+
+def _require_own(target: Path, *, force: bool) -> None:
+    """Refuse to replace a file that mien did not write."""
+    if force or not os.path.lexists(target):
+        return
+    try:
+        own = _has_card(target)
+    except (MienError, OSError, ValueError):
+        own = False
+    if not own:
+        raise ModelError(
+            f"{target}: there is a file of that name which mien did not write. Name another with --out, or replace it "
+            "with --force."
+        )
+
+
+def _has_card(target: Path) -> bool:
+    from mien.model_kinds import ModelKind, kind_of
+    from mien.recognition.cards import has_card
+
+    if kind_of(target) is ModelKind.ONNX:
+        return has_card(str(target), target.read_bytes())
+    prepare_keras()
+    from mien.training.saving import read_card
+
+    return read_card(target) is not None
 
 
 def _place(loaded: LoadedModel, format_: str) -> Path:
@@ -105,11 +182,10 @@ def _require_probabilities(loaded: LoadedModel) -> None:
 
     from mien.data.synthetic import synthetic_dataset
     from mien.evaluation.evaluate import check_probabilities
-    from mien.recognition.classifier import Classifier
 
     crops = synthetic_dataset(_TRIED_FACES).images
     if loaded.network is None:
-        Classifier(str(loaded.path)).all_probabilities(crops)  # which checks every head
+        loaded.classifier.all_probabilities(crops)  # which checks every head
         return
     pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
     answer = loaded.network.predict(pixels, verbose=0)
@@ -155,11 +231,12 @@ def _write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
 
 def _copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
     from mien.files import write_bytes
-    from mien.recognition.classifier import read_card
+    from mien.recognition.cards import has_card, read_card
     from mien.recognition.models import read_model
 
     name, data = read_model(str(loaded.path))
-    if read_card(name, data) != card:  # a bundled name that answers in another label set than its file
+    # A bundled name may answer in another label set than its file, and a file of another program has no card.
+    if not has_card(name, data) or read_card(name, data) != card:
         data = with_card(data, card)
     write_bytes(target, data)
 
@@ -197,7 +274,7 @@ def _write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dat
 
 
 def _make_card(loaded: LoadedModel) -> ModelCard:
-    from mien.card import ModelCard
+    from mien.card import NOT_STATED, ModelCard
     from mien.labels import find_taxonomy
 
     taxonomy = find_taxonomy(loaded.labels)
@@ -205,6 +282,5 @@ def _make_card(loaded: LoadedModel) -> ModelCard:
         name=loaded.name,
         labels=loaded.labels,
         taxonomy=taxonomy.name if taxonomy else "custom",
-        training_data="not stated",
-        licence="not stated",
+        training_data=NOT_STATED,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.evaluating import write_sheets
 from mien.cli.models import LoadedModel
 from mien.cli.screen import out, print_evaluation, progress
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.data.dataset import Dataset
+    from mien.evaluation.cross_validation import TemperatureFit
     from mien.evaluation.evaluate import Evaluation
     from mien.training.saving import KerasClassifier
     from mien.training.trainer import Run
@@ -20,7 +22,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     """Calibrate and judge the best network on PublicTest; write models, figures and scores into the run folder."""
     import json
 
-    from mien.evaluation.figures import choose_samples, plot_confusion, plot_curves, plot_samples
+    from mien.evaluation.figures import plot_confusion, plot_curves
     from mien.files import write_text
     from mien.training.run_folder import BEST, EVALUATION, RELEASE, load_best, write_models
 
@@ -46,11 +48,7 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
     plot_confusion(
         evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
     )
-    chosen = choose_samples(evaluation, 12)
-    plot_samples(
-        evaluation.images[chosen], evaluation.true[chosen], evaluation.probabilities[chosen], evaluation.labels,
-        run.folder / "samples.png",
-    )  # fmt: skip
+    write_sheets(evaluation, run.folder, run.folder.name)
     write_text(run.folder / EVALUATION, json.dumps(evaluation.to_dict(), indent=1) + "\n")
     print_evaluation(
         evaluation,
@@ -62,11 +60,13 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
 def _write_release(best: KerasClassifier, dataset: Dataset, path: Path) -> None:
     """The file to be shipped, and a line on it for each label set."""
     from mien.cli.releasing import write_release
+    from mien.evaluation.cross_validation import FEW
 
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
     with progress(f"Writing {path.name}"):
         told = write_release(best.network, best.card, dataset, path)
-    out.print(f"{path.name}, {path.stat().st_size / 1e6:.2f} MB, int8, biases fitted on PublicTest:")
+    few = ", too few to trust them" if told and next(iter(told.values()))["n"] < FEW else ""
+    out.print(f"{path.name}, {path.stat().st_size / 1e6:.2f} MB, int8, biases fitted on PublicTest{few}:")
     for taxonomy, row in told.items():
         apart = row["cross_validated"]
         validated = f", {apart:.2%} by cross-validation" if apart is not None else ""
@@ -83,7 +83,7 @@ def _calibrate(
     from dataclasses import replace
 
     from mien.data.ferplus import as_ferplus
-    from mien.evaluation.calibration import fit_temperature
+    from mien.evaluation.cross_validation import judge_temperature
     from mien.evaluation.evaluate import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
@@ -103,10 +103,33 @@ def _calibrate(
             )
 
     raw = judge(classifier)
-    card = replace(card, temperature=fit_temperature(raw.probabilities, raw.true))
+    fit = judge_temperature(raw.probabilities, raw.true)
+    say_temperature(fit, card.taxonomy)
+    card = replace(card, temperature=fit.temperature)
     calibrated = judge(replace(classifier, card=card))
-    scores = {**card.scores, "PublicTest (selected on)": card_scores(calibrated)}
+    measured = card_scores(calibrated)
+    measured["loss_cross_validated"], measured["ece_cross_validated"] = fit.loss, fit.ece
+    scores = {**card.scores, "PublicTest (selected on)": measured}
     return replace(classifier, card=replace(card, scores=scores)), calibrated
+
+
+def say_temperature(fit: TemperatureFit, taxonomy: str) -> None:
+    """A line on a temperature: what it was fitted on, what it is worth on other pictures, and whether to trust it."""
+    if fit.at_bound:
+        out.print(
+            f"Warning: the search for a temperature for {taxonomy} ended at a bound ({fit.temperature:g} is used): on "
+            f"the {fit.n:,} pictures of PublicTest the network is right about all, or no better than chance. Do not "
+            "take its probabilities at their word."
+        )
+        return
+    apart = ""
+    if fit.loss is not None and fit.ece is not None:
+        apart = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
+    few = ", too few to trust it" if fit.few else ""
+    out.print(
+        f"Temperature {fit.temperature:.3f} for {taxonomy}, fitted on the {fit.n:,} pictures of PublicTest{few}{apart}. "
+        "The loss and calibration error below are on the same pictures."
+    )
 
 
 def card_scores(evaluation: Evaluation) -> dict[str, Any]:

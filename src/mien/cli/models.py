@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
+from mien.cli.screen import err
 from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mien.card import ModelCard
+    from mien.model_kinds import ModelKind
     from mien.training.saving import KerasClassifier
 
 BACKENDS = ("tensorflow", "jax")
@@ -34,6 +36,7 @@ class LoadedModel:
         card: its card, where it has one.
         folder: the run folder it stands in, where it does.
         network: the Keras network, where it is one.
+        classifier: the `mien.Classifier`, where it is an ONNX model.
     """
 
     name: str
@@ -43,6 +46,7 @@ class LoadedModel:
     card: ModelCard | None = None
     folder: Path | None = None
     network: Any = None
+    classifier: Any = None
 
 
 def prepare_keras(backend: str | None = None) -> None:
@@ -96,7 +100,7 @@ def open_model(
     taxonomy: str | None = None,
     asks_labels: bool = False,
 ) -> LoadedModel:
-    """Open a `.onnx`, `.keras` or `.h5` file, a run folder or a bundled model.
+    """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
 
     Args:
         model: what stands on the command line.
@@ -108,6 +112,7 @@ def open_model(
     Raises:
         ModelError: there is no such model, it does not load, or the scale is no number over 0.
     """
+    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
     from mien.recognition.models import BUNDLED
 
     if scale is not None and not (math.isfinite(scale) and scale > 0):
@@ -116,29 +121,53 @@ def open_model(
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
     path = Path(model)
-    if (labels or scale is not None) and (path.is_dir() or path.suffix == ".onnx" or model in BUNDLED):
+    kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
+    if (labels or scale is not None) and (kind is ModelKind.RUN or model in BUNDLED):
         raise ModelError(
             f"{path}: its model card tells its labels and scale; leave --model-labels and --pixel-scale out."
         )
-    if path.is_dir():
+    if kind is ModelKind.RUN:
         return _open_run(path, taxonomy)
-    if path.suffix == ".onnx" or model in BUNDLED:
-        return _open_onnx(model, taxonomy)
-    if path.suffix in {".keras", ".h5", ".hdf5"}:
+    if kind is ModelKind.ONNX:
+        return _open_onnx(model, taxonomy, labels, scale, asks_labels=asks_labels)
+    if kind in KERAS_KINDS:
         prepare_keras()
         from mien.training.saving import load_classifier
 
-        names = list(parse_class_names(labels)) if labels else None
-        network = load_classifier(path, labels=names, scale=scale, asks_labels=asks_labels)
+        network = load_classifier(path, labels=parse_labels(labels), scale=scale, asks_labels=asks_labels)
         if taxonomy and _knows(network.card, taxonomy):
             network = network.answering_in(taxonomy)
         return LoadedModel(
             path.name, path, network.labels, _checked(network), network.card, network=network.network
         )
-    raise ModelError(
-        f"{model}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model ({', '.join(BUNDLED)}), "
-        "found none of these."
-    )
+    if kind is ModelKind.MISSING:
+        raise ModelError(
+            f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
+            f"({', '.join(BUNDLED)}), found none of these."
+        )
+    raise ModelError(refusal(model, kind))
+
+
+def look_at(model: str) -> ModelKind:
+    """What a model on the command line is, by its content.
+
+    Raises:
+        ModelError: it is there and cannot be read.
+    """
+    from mien.model_kinds import kind_of, shown
+
+    try:
+        return kind_of(model)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{shown(model)}: expected a model, got a file that cannot be read ({reason})."
+        ) from error
+
+
+def parse_labels(labels: str | None) -> list[str] | None:
+    """Class names as --model-labels gives them."""
+    return list(parse_class_names(labels)) if labels else None
 
 
 def _knows(card: ModelCard | None, taxonomy: str) -> bool:
@@ -163,16 +192,48 @@ def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
     return probabilities
 
 
-def _open_onnx(model: str, taxonomy: str | None) -> LoadedModel:
+def _open_onnx(
+    model: str, taxonomy: str | None, labels: str | None, scale: float | None, *, asks_labels: bool
+) -> LoadedModel:
+    from mien.model_kinds import EXAMPLE_LABELS
+    from mien.recognition.cards import has_card
     from mien.recognition.classifier import Classifier
+    from mien.recognition.models import read_model
 
-    light = Classifier(model)
+    names = parse_labels(labels)
+    if names or scale is not None or asks_labels:
+        carded = has_card(*read_model(model))
+        if carded and (names or scale is not None):
+            raise ModelError(
+                f"{model}: its model card tells its labels and scale; leave --model-labels and --pixel-scale out."
+            )
+        if not carded and not names:
+            raise ModelError(
+                f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
+                f"order, for example --model-labels {EXAMPLE_LABELS}"
+            )
+    light = Classifier(model, class_names=names, pixel_scale=scale)
+    if names and scale is None:
+        err.print(
+            f"{Path(model).name} has no card: its pixels go in from 0 to {light.card.input.high:g}. If it was trained "
+            "on others, say so with --pixel-scale."
+        )
     if taxonomy and _knows(light.card, taxonomy):
         light = light.answering_in(taxonomy)
-    return LoadedModel(Path(model).name, Path(model), light.labels, light.probabilities, light.card)
+    return LoadedModel(
+        Path(model).name, Path(model), light.labels, light.probabilities, light.card, classifier=light
+    )
 
 
 def _open_run(folder: Path, taxonomy: str | None) -> LoadedModel:
+    """The best network of a run folder, or its ONNX model where only that is there."""
+    from dataclasses import replace
+
+    from mien.recognition.models import RUN_MODEL
+
+    if not (folder / "best.keras").is_file():
+        model = _open_onnx(str(folder / RUN_MODEL), taxonomy, None, None, asks_labels=False)
+        return replace(model, folder=folder)
     prepare_keras()
     from mien.training.run_folder import BEST, load_best
 

@@ -52,9 +52,35 @@ PixelScaleOption = Annotated[
         help="What pixels 0 to 255 are multiplied by, for a file without a card (1/255 if it does not rescale).",
     ),
 ]
+LicenseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        "--licence",
+        metavar="TEXT",
+        help="The license of the model, for its card: yours to give; 'not stated' when not given.",
+    ),
+]
 CacheOption = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Keep the table's arrays for the next time.")
 ]
+
+
+def check_license(text: str) -> str:
+    """The text of --license, made sure to be one line of up to 200 printable characters.
+
+    Raises:
+        ModelError: it is not.
+    """
+    from mien.errors import ModelError
+
+    line = text.strip()
+    if not line or not line.isprintable() or len(line) > 200:
+        raise ModelError(
+            f"Expected --license as one line of 1 to 200 printable characters, got {text[:80]!r}. "
+            "Give a name such as CC-BY-4.0, or a sentence."
+        )
+    return line
 
 
 def load_data(

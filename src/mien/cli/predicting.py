@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from mien.cli.failures import Failures
-from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
+from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
 from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
 from mien.cli.sources import STDIN, Source, find_sources
@@ -41,6 +41,8 @@ def predict(
         str,
         typer.Option(metavar="MODEL", help="A bundled model, a .onnx, .keras or .h5 file, or a run folder."),
     ] = "default",
+    model_labels: ModelLabelsOption = None,
+    pixel_scale: PixelScaleOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     csv: Annotated[
         Path | None,
@@ -67,7 +69,8 @@ def predict(
     if explain and save is None:
         raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
     sources = find_sources(source, leave_out=save)
-    recognizer = _open(model, labels, max_faces, threads)
+    own = (model_labels, pixel_scale)
+    recognizer = _open(model, labels, max_faces, threads, own)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
     failures = Failures(keeps_files=bool(csv or save))
@@ -83,23 +86,33 @@ def predict(
     failures.end(len(sources))
 
 
-def _open(model: str, labels: str | None, max_faces: int | None, threads: int) -> Recognizer:
+def _open(
+    model: str,
+    labels: str | None,
+    max_faces: int | None,
+    threads: int,
+    own: tuple[str | None, float | None] = (None, None),
+) -> Recognizer:
     from mien.recognition.recognizer import Recognizer
 
-    classifier = _open_classifier(model, labels)
+    classifier = _open_classifier(model, labels, *own)
     taxonomy = labels if isinstance(classifier, str) else None
     return Recognizer(classifier, taxonomy=taxonomy, max_faces=max_faces, threads=threads)
 
 
-def _open_classifier(model: str, labels: str | None) -> str | ExpressionClassifier:
+def _open_classifier(
+    model: str, labels: str | None, model_labels: str | None, pixel_scale: float | None
+) -> str | ExpressionClassifier:
     """A Keras file, or a run folder that has not come to its ONNX file yet, is opened by the training wing."""
-    from mien.recognition.models import RUN_MODEL
+    from mien.cli.models import look_at, open_model
+    from mien.model_kinds import KERAS_KINDS, ModelKind
+    from mien.recognition.models import BUNDLED, RUN_MODEL
 
-    path = Path(model)
-    if path.suffix in {".keras", ".h5", ".hdf5"} or (path.is_dir() and not (path / RUN_MODEL).exists()):
-        from mien.cli.models import open_model
-
-        return open_model(model, taxonomy=labels)
+    kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
+    unfinished = kind is ModelKind.RUN and not (Path(model) / RUN_MODEL).exists()
+    if kind in KERAS_KINDS or unfinished or model_labels or pixel_scale is not None:
+        opened = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
+        return opened.classifier or opened
     return model
 
 

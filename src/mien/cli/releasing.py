@@ -12,21 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mien.cli.exporting import CALIBRATION_FACES, with_card
 from mien.cli.finishing import card_scores
 from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus
-from mien.evaluation.calibration import apply_biases, fit_biases, fit_temperature
+from mien.evaluation.calibration import apply_biases, fit_biases
+from mien.evaluation.cross_validation import judge_temperature, out_of_fold
 from mien.evaluation.evaluate import evaluate
 from mien.files import write_bytes
 from mien.recognition.classifier import Classifier
+from mien.training.keras_loading import load_network
 from mien.training.onnx_export import export_onnx, quantize
-from mien.training.saving import load_network, save_network
+from mien.training.saving import save_network
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     from numpy.typing import NDArray
 
     from mien.card import ModelCard
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 FITTED = "PublicTest (fitted on)"
 """How a card names the split that its biases and temperatures were fitted on."""
-
-_FOLDS = 5
 
 
 def write_release(
@@ -53,7 +52,8 @@ def write_release(
     Returns:
         By label set, the accuracy on PublicTest of the network in `float32` and in `int8` without biases,
         `cross_validated`: of int8 with biases that were fitted on other pictures than they are judged on (`None` where
-        there are fewer than five), `float32_with_biases` and `int8_with_biases`, and the `biases` by label.
+        there are fewer than five), `float32_with_biases` and `int8_with_biases`; `n`: the pictures; `biases` by label;
+        and `temperature_at_bound`: whether the search for a temperature ended at a bound.
 
     Raises:
         ModelError: the conversion to ONNX failed.
@@ -70,7 +70,7 @@ def write_release(
             row["float32"] = _judged(plain, dataset, taxonomy).accuracy
             raw = _judged(small, dataset, taxonomy)
             biases = fit_biases(raw.probabilities, raw.true)
-            row["int8"] = raw.accuracy
+            row["int8"], row["n"] = raw.accuracy, raw.n
             row["cross_validated"] = _cross_validated(raw)
             row["biases"] = dict(zip(raw.labels, biases.round(4).tolist(), strict=True))
             layer = copy.get_layer(card.answering_in(taxonomy).output)
@@ -80,8 +80,9 @@ def write_release(
             told[taxonomy]["float32_with_biases"] = _judged(plain, dataset, taxonomy).accuracy
             raw = _judged(small, dataset, taxonomy)
             told[taxonomy]["int8_with_biases"] = raw.accuracy
-            warmth = fit_temperature(raw.probabilities, raw.true)
-            card = replace(card.answering_in(taxonomy), temperature=warmth)
+            fit = judge_temperature(raw.probabilities, raw.true)
+            told[taxonomy]["temperature_at_bound"] = fit.at_bound
+            card = replace(card.answering_in(taxonomy), temperature=fit.temperature)
         put_card(small, card)
         put_card(small, with_scores(small, dataset, {PUBLIC_TEST: FITTED}))
         write_bytes(Path(target), small.read_bytes())
@@ -135,12 +136,5 @@ def _judged(path: Path, dataset: Dataset, taxonomy: str, split: str = PUBLIC_TES
 
 def _cross_validated(raw: Evaluation) -> float | None:
     """The accuracy with biases that were fitted on four fifths of the pictures and used on the other."""
-    if len(raw.true) < _FOLDS:
-        return None
-    part = np.random.default_rng(0).permutation(len(raw.true)) % _FOLDS
-    right = 0
-    for fold in range(_FOLDS):
-        out = part == fold
-        biases = fit_biases(raw.probabilities[~out], raw.true[~out])
-        right += int((apply_biases(raw.probabilities[out], biases).argmax(axis=1) == raw.true[out]).sum())
-    return right / len(raw.true)
+    found = out_of_fold(raw.probabilities, raw.true, fit_biases, apply_biases)
+    return None if found is None else float((found.argmax(axis=1) == raw.true).mean())

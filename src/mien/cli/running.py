@@ -68,8 +68,10 @@ def with_validation(dataset: Dataset) -> Dataset:
     return hold_out(dataset)
 
 
-def folder_of(recipe: Recipe, labels: str) -> str:
-    """The name of the run folder of a recipe where none is given."""
+def folder_of(recipe: Recipe, labels: str, data: str = "") -> str:
+    """The name of the run folder of a recipe where none is given; it says where the faces are drawn ones."""
+    if data.partition(":")[0] == "synthetic":
+        labels = "synthetic" if labels == "fer2013" else f"synthetic-{labels}"
     return f"{recipe.name}-{labels}-seed{recipe.seed}"
 
 
@@ -133,7 +135,7 @@ def _in_order(names: Sequence[str]) -> list[str]:
 def _place(folder: Path, name: str, origin: Origin) -> Path:
     """The run folder beside another where a recipe is trained that it builds on."""
     beside = folder.parent if folder.name else folder.resolve().parent
-    return beside / folder_of(get_recipe(name), origin.labels)
+    return beside / folder_of(get_recipe(name), origin.labels, origin.path)
 
 
 def _built_on(origin: Origin, recipe: Recipe, folder: Path) -> Origin:

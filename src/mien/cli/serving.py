@@ -168,8 +168,12 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
 
 def _refuse_keras(model: str) -> None:
     """A Keras file can run code of whoever made it; a service opens none."""
-    if model.endswith((".keras", ".h5", ".hdf5")):
+    from mien.cli.models import look_at
+    from mien.model_kinds import KERAS_KINDS, remedy, shown
+    from mien.recognition.models import BUNDLED
+
+    if model not in BUNDLED and (kind := look_at(model)) in KERAS_KINDS:
         raise DataError(
-            f"{model}: expected an ONNX file, a run folder or a bundled name, got a Keras file. "
-            f"Export it with: mien export {model} --format onnx"
+            f"{shown(model)}: expected an ONNX file, a run folder or a bundled name, got a Keras file. "
+            f"{remedy(model, kind)}"
         )

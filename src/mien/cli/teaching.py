@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 def open_start(name: str | None) -> str | bytes | None:
     """What to begin with: the bytes of an ONNX file or bundled model, or the name of something of Keras."""
+    from mien.cli.models import look_at
+    from mien.model_kinds import ModelKind
     from mien.recognition.models import BUNDLED, read_model
 
-    return read_model(name)[1] if name and (name in BUNDLED or name.lower().endswith(".onnx")) else name
+    if not name:
+        return None
+    kind = ModelKind.ONNX if name in BUNDLED else look_at(name)
+    only_onnx = kind is ModelKind.RUN and not (Path(name) / "best.keras").is_file()
+    return read_model(name)[1] if kind is ModelKind.ONNX or only_onnx else name
 
 
 def open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
@@ -56,18 +62,21 @@ def _keras_file(name: str) -> Path | None:
     Raises:
         ModelError: there is nothing of that name.
     """
-    from mien.recognition.models import BUNDLED, RUN_MODEL
+    from mien.cli.models import look_at
+    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
+    from mien.recognition.models import BUNDLED
     from mien.training.run_folder import BEST
 
     path = Path(name)
-    if name in BUNDLED or (path.is_file() and path.suffix.lower() == ".onnx"):
+    kind = ModelKind.ONNX if name in BUNDLED else look_at(name)
+    if kind is ModelKind.ONNX:
         return None
-    if path.is_dir() and (path / BEST).is_file():
-        return path / BEST
-    if path.is_dir() and (path / RUN_MODEL).is_file():
-        return None
-    if path.is_file():
+    if kind is ModelKind.RUN:
+        return path / BEST if (path / BEST).is_file() else None
+    if kind in KERAS_KINDS:
         return path
+    if kind not in {ModelKind.MISSING, ModelKind.FOLDER}:
+        raise ModelError(refusal(path, kind))
     raise ModelError(
         f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a whole epoch or a bundled model "
         f"({', '.join(BUNDLED)}), found none."

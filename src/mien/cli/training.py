@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli.models import prepare_keras
-from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
+from mien.cli.options import (
+    CacheOption,
+    ClassNamesOption,
+    LabelsOption,
+    LicenseOption,
+    VotesOption,
+    check_license,
+    load_data,
+)
 from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
@@ -108,6 +115,7 @@ def train(
         ),
     ] = None,
     backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
+    license_: LicenseOption = None,
     cache: CacheOption = True,
 ) -> None:
     """Train a network and keep all of it in a run folder.
@@ -123,6 +131,9 @@ def train(
         "views": views,
         "sides": () if start else None,
     }  # fmt: skip
+    licence = check_license(license_) if license_ is not None else None
+    if not resume and data is None:
+        out.print(_DRAWN)
     early = (
         None
         if resume
@@ -133,7 +144,7 @@ def train(
     from mien.training.run_folder import Origin  # brings Keras
 
     given = {name: value for name, value in options.items() if value is not None}
-    folder, origin = _find_run(out_folder, recipe, labels, seed, resume=resume)
+    folder, origin = _find_run(out_folder, recipe, labels, seed, data, resume=resume)
     if origin and recipe and recipe != origin.recipe.name:
         raise ModelError(
             f"{folder} was begun with the recipe {origin.recipe.name}, not {recipe}. Leave --recipe out to go on with "
@@ -149,6 +160,7 @@ def train(
         start or (origin.start if origin else None),
         str(views_in) if views_in else (origin.views_in if origin else None),
         save_every if save_every is not None else (origin.save_every if origin else 0.0),
+        licence if licence is not None else (origin.licence if origin else ""),
         class_names=class_names or (origin.class_names if origin else None),
     )
     dataset = early or load_data(
@@ -182,9 +194,7 @@ def train(
     if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
         return
     out.print("Judge it on the test split, once, at the end:")
-    named_votes = f" --votes {origin.votes}" if origin.votes else ""
-    named_order = f" --class-names {shlex.quote(origin.class_names)}" if origin.class_names else ""
-    out.print(f"  mien evaluate {folder} --data {origin.path}{named_order}{named_votes} --split PrivateTest")
+    out.print(f"  mien evaluate {folder} --split PrivateTest")
 
 
 def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
@@ -207,8 +217,20 @@ def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
     return attach_votes(dataset, votes)
 
 
+_DRAWN = (
+    "No --data: training on drawn faces (synthetic), which shows how it goes but makes no model for photographs. "
+    "Train on pictures of yours with --data PATH; mien demo needs a minute."
+)
+
+
 def _find_run(
-    folder: Path | None, recipe: str | None, labels: str | None, seed: int | None, *, resume: bool
+    folder: Path | None,
+    recipe: str | None,
+    labels: str | None,
+    seed: int | None,
+    data: str | None,
+    *,
+    resume: bool,
 ) -> tuple[Path, Origin | None]:
     from mien.cli.running import folder_of
     from mien.training.recipes import get_recipe
@@ -219,7 +241,9 @@ def _find_run(
         folder = _newest_run()
     if folder is None:
         begun = get_recipe(recipe or "classic").with_options(seed=seed)
-        folder = Path("runs") / folder_of(begun, labels or "fer2013")
+        folder = Path("runs") / folder_of(begun, labels or "fer2013", data or ("" if resume else "synthetic"))
+        drawn = Path("runs") / folder_of(begun, labels or "fer2013", "synthetic")
+        folder = drawn if resume and not folder.exists() and drawn.exists() else folder
     origin = read_origin(folder) if resume else None
     if resume and origin is None and not asked:
         raise ModelError(

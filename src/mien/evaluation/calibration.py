@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import DataError
+from mien.evaluation.checks import check_count, check_probabilities, check_scored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +90,8 @@ def reliability_bins(
     Raises:
         DataError: shapes do not fit or there is no picture.
     """
-    _check(probabilities, true)
+    probabilities, true = check_scored(probabilities, true)
+    check_count("bins", bins)
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true
     edges = np.linspace(0, 1, bins + 1)
@@ -127,7 +129,7 @@ def fit_temperature(probabilities: NDArray[np.floating[Any]], true: NDArray[np.i
     Raises:
         DataError: shapes do not fit or there is no picture.
     """
-    _check(probabilities, true)
+    probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)
     low, high = np.log(COLDEST), np.log(HOTTEST)
     for _ in range(_HALVINGS):
@@ -152,9 +154,11 @@ def apply_temperature(probabilities: NDArray[np.floating[Any]], temperature: flo
     Raises:
         DataError: the temperature is not a number above 0.
     """
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float | np.number):
+        raise DataError(f"Expected a temperature above 0, got {type(temperature).__name__}.")
     if not 0 < temperature < np.inf:
         raise DataError(f"Expected a temperature above 0, got {temperature}.")
-    return _softmax(_logits(probabilities) / temperature)
+    return _softmax(_logits(check_probabilities(probabilities)) / temperature)
 
 
 def fit_biases(
@@ -175,7 +179,7 @@ def fit_biases(
     Raises:
         DataError: shapes do not fit or there is no picture.
     """
-    _check(probabilities, true)
+    probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)
     n, classes = logits.shape
     held = np.diag([*np.full(classes, 1 / (n * _BIAS_SPREAD**2)), 1e-9])
@@ -219,7 +223,13 @@ def apply_biases(
     Raises:
         DataError: there is not one bias a class.
     """
-    if probabilities.ndim != 2 or biases.shape != probabilities.shape[1:]:
+    probabilities = check_probabilities(probabilities)
+    biases = np.asarray(biases)
+    if (
+        biases.shape != probabilities.shape[1:]
+        or biases.dtype.kind not in "fiu"
+        or not np.isfinite(biases).all()
+    ):
         raise DataError(
             "Expected probabilities (n, classes) and biases (classes,), "
             f"got shapes {probabilities.shape} and {biases.shape}."
@@ -241,14 +251,6 @@ def _scaled_loss(
     )
     away = found - np.eye(len(found))[-1]
     return float(-logs.mean() + away @ held @ away / 2)
-
-
-def _check(probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]) -> None:
-    if probabilities.ndim != 2 or true.shape != probabilities.shape[:1] or not len(true):
-        raise DataError(
-            "Expected probabilities (n, classes) and labels (n,) of one picture or more, "
-            f"got shapes {probabilities.shape} and {true.shape}."
-        )
 
 
 def _mean(total: NDArray[Any], count: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -6,17 +6,18 @@ gives is checked before it is scored, for a missing softmax or label scores badl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.card import require_probabilities
-from mien.data.dataset import PRIVATE_TEST, SPLITS, Dataset
+from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
+from mien.evaluation.splits import find_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,6 +121,21 @@ def evaluate(
         DataError: there is no such split, it has no pictures, or some of them no label.
         ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
     """
+    if not callable(predict):
+        raise ModelError(
+            f"Expected a function from crops to probabilities, got {type(predict).__name__}. Of a mien.Classifier it is "
+            "classifier.probabilities."
+        )
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"Expected a mien.Dataset to judge on, got {type(dataset).__name__}. Load one with mien.load(PATH)."
+        )
+    if (
+        isinstance(labels, str)
+        or not isinstance(labels, Iterable)
+        or not all(isinstance(label, str) for label in labels)
+    ):
+        raise ModelError(f"Expected labels as a list of class names in index order, got {repr(labels)[:80]}.")
     split = find_split(split)
     columns = _match_labels(labels, dataset.taxonomy)
     require_splits(dataset, [split])
@@ -131,21 +147,6 @@ def evaluate(
     probabilities[:, columns] = given
     alone = duplicate_free(dataset, split)
     return _score(probabilities, judged, alone, model=model, split=split, flip_tta=flip_tta)
-
-
-def find_split(name: str) -> str:
-    """The split of that name, however its letters are written.
-
-    Raises:
-        DataError: there is none.
-
-    >>> find_split("publictest")
-    'PublicTest'
-    """
-    for split in SPLITS:
-        if name.strip().lower() == split.lower():
-            return split
-    raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {name!r}.")
 
 
 def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
@@ -161,10 +162,19 @@ def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
         raise ModelError(
             f"Expected a model with the {len(taxonomy)} labels of {taxonomy.name} "
             f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)})"
-            f"{which if strange else ''}. "
-            "Judge it on data with its own label set, or give its class names in index order."
+            f"{which if strange else ''}. {_other_classes(labels, taxonomy)}"
         )
     return columns
+
+
+def _other_classes(labels: Sequence[str], taxonomy: Taxonomy) -> str:
+    """What to do with a model whose labels are not those of the data."""
+    if len(labels) == len(taxonomy):
+        return "Give its class names in index order, in words that mean these."
+    return (
+        f"Accuracy over {len(taxonomy)} classes says nothing of a model that knows {len(labels)}. Judge it in Python on "
+        "a mien.Dataset whose taxonomy, a mien.Taxonomy, has its own classes: docs/evaluation.md."
+    )
 
 
 def _predict_all(
@@ -177,8 +187,8 @@ def _predict_all(
     progress: Progress | None,
 ) -> NDArray[np.float64]:
     """Probabilities of all pictures, float64 (n, classes), in the model's own column order."""
-    if batch_size < 1:
-        raise DataError(f"Expected a batch size of 1 or more, got {batch_size}.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise DataError(f"Expected a batch size of 1 or more, got {repr(batch_size)[:80]}.")
     parts = []
     for start in range(0, len(images), batch_size):
         crops = images[start : start + batch_size]
@@ -206,6 +216,8 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
     Raises:
         ModelError: they are no probabilities, or of another shape.
     """
+    if np.iscomplexobj(output):
+        raise ModelError("Expected an array of probabilities from the model, got complex numbers.")
     try:
         given = np.asarray(output).astype(np.float64)
     except (TypeError, ValueError) as error:

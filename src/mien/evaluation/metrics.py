@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mien.errors import DataError
+from mien.evaluation.checks import as_array, check_confusion, check_count, check_labels, check_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,16 +75,13 @@ def confusion_matrix(
     Raises:
         DataError: the lengths differ or an index is out of range.
     """
+    check_count("classes", classes)
+    true = check_labels(true, classes, "true labels")
+    predicted = check_labels(predicted, classes, "predicted labels")
     if true.shape != predicted.shape or true.ndim != 1:
         raise DataError(
             f"Expected a true and a predicted label each, got {true.shape} and {predicted.shape}."
         )
-    for name, labels in (("true", true), ("predicted", predicted)):
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-            raise DataError(
-                f"Expected {name} labels from 0 to {classes - 1}, got {labels.min()} to {labels.max()}. "
-                "Leave out the pictures without a label."
-            )
     cells = true.astype(np.int64) * classes + predicted.astype(np.int64)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
@@ -97,7 +95,7 @@ def accuracy(confusion: NDArray[np.int64]) -> float:
     Raises:
         DataError: it counts no picture (so do all scores of this module).
     """
-    return float(_accuracy(_counted(confusion)))
+    return float(_accuracy(check_confusion(confusion)))
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
@@ -109,7 +107,7 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
     Args:
         confusion: counts (classes, classes), rows true.
     """
-    return float(_macro_f1(_counted(confusion)))
+    return float(_macro_f1(check_confusion(confusion)))
 
 
 def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
@@ -118,7 +116,7 @@ def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
     Args:
         confusion: counts (classes, classes), rows true.
     """
-    return float(_balanced_accuracy(_counted(confusion)))
+    return float(_balanced_accuracy(check_confusion(confusion)))
 
 
 def class_scores(confusion: NDArray[np.int64]) -> ClassScores:
@@ -127,7 +125,7 @@ def class_scores(confusion: NDArray[np.int64]) -> ClassScores:
     Args:
         confusion: counts (classes, classes), rows true.
     """
-    right, support, taken = _margins(confusion)
+    right, support, taken = _margins(check_confusion(confusion))
     return ClassScores(
         precision=_ratio(right, taken),
         recall=_ratio(right, support),
@@ -151,12 +149,18 @@ def log_loss(
     Raises:
         DataError: shapes do not fit or there is no picture.
     """
-    n, classes = probabilities.shape
+    probabilities = as_array(probabilities, "probabilities", "fiu")
+    targets = as_array(targets, "targets", "fiu")
+    n, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     if n == 0 or targets.shape not in {(n,), (n, classes)}:
         raise DataError(
             "Expected targets and probabilities of the same pictures, one or more, "
             f"got shapes {targets.shape} and {probabilities.shape}."
         )
+    probabilities = check_probabilities(probabilities)
+    if not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
+        raise DataError(f"Expected epsilon as a number between 0 and 1, got {repr(epsilon)[:80]}.")
+    targets = check_labels(targets, classes, "targets") if targets.ndim == 1 else check_probabilities(targets)
     logs = np.log(np.clip(probabilities.astype(np.float64), epsilon, None))
     if targets.ndim == 1:  # noqa: SIM108 - two lines read better
         costs = logs[np.arange(n), targets.astype(np.int64)]
@@ -188,19 +192,22 @@ def bootstrap_interval(
 
     Returns:
         The lower and the upper end.
+
+    Raises:
+        DataError: the matrix counts no picture, or there is no such score, level or number.
     """
-    cells = _counted(confusion).ravel()
+    if score not in _SCORES:
+        raise DataError(f"Expected the score to be one of {', '.join(_SCORES)}, got {repr(score)[:80]}.")
+    if not isinstance(level, int | float) or not 0 < level < 1:
+        raise DataError(f"Expected the level to be between 0 and 1, got {repr(level)[:80]}.")
+    check_count("resamples", resamples)
+    confusion = check_confusion(confusion)
+    cells = confusion.ravel()
     n = int(cells.sum())
     drawn = np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)
     scores = _SCORES[score](drawn.reshape(resamples, *confusion.shape))
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _counted(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    if confusion.sum() == 0:
-        raise DataError("Expected one judged picture or more, got none.")
-    return confusion
 
 
 # Below, `confusion` may also be a stack (resamples, classes, classes): one score comes out for each.

@@ -207,6 +207,7 @@ def _figures(
                 evaluation.true[shown],
                 evaluation.probabilities[shown],
                 evaluation.labels,
+                title=figures.sheet_title(evaluation, shown, "samples"),
             ),
         )
     bins = reliability_bins(evaluation.probabilities, evaluation.true)

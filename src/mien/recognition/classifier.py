@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from mien.card import METADATA_KEY, ModelCard, require_probabilities
+from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
+from mien.model_kinds import shown
 from mien.quoting import quoted
+from mien.recognition.cards import card_of, check_class_names, has_card, read_card, summary_of
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.models import DEFAULT, answers_in, read_model
-from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,23 +42,41 @@ class Classifier:
         model: path of an ONNX file, a run folder, or the name of a bundled model.
         taxonomy: the label set to answer in, of those that the model knows; its own by default.
         threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+        class_names: in the order of the probabilities, for an ONNX file of another program, which has no card.
+        pixel_scale: what pixels from 0 to 255 are multiplied by, for such a file; 1 where it rescales by itself, else
+            1/255, when not given.
 
     Raises:
-        ModelError: the file is missing, is no ONNX file, keeps data in other files, has no card or does not take
-            what its card says.
+        ModelError: the file is missing, is no ONNX file, keeps data in other files, does not take what its card says,
+            or has no card and no class names are given, or has one and they are.
 
     >>> import numpy as np
     >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape
     (2, 7)
     """
 
-    def __init__(self, model: str | Path = DEFAULT, *, taxonomy: str | None = None, threads: int = 0) -> None:
+    def __init__(
+        self,
+        model: str | Path = DEFAULT,
+        *,
+        taxonomy: str | None = None,
+        threads: int = 0,
+        class_names: Sequence[str] | None = None,
+        pixel_scale: float | None = None,
+    ) -> None:
         check_threads(threads)
         self.name, data = read_model(model)
-        card = read_card(self.name, data)
+        foreign = (class_names is not None or pixel_scale is not None) and not has_card(self.name, data)
+        card = None if foreign and class_names else read_card(self.name, data)
+        if card and (class_names is not None or pixel_scale is not None):
+            raise ModelError(
+                f"{shown(self.name)}: its model card tells its class names and scale; leave them out."
+            )
+        self._session = open_session(self.name, data, threads)
+        if card is None:
+            card = card_of(self.name, data, self._session, check_class_names(class_names), pixel_scale)
         wanted = answers_in(model) if taxonomy is None else taxonomy
         self.card = card if wanted is None else card.answering_in(wanted)
-        self._session = open_session(self.name, data, threads)
         self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
         self._check_shapes()
 
@@ -136,7 +156,7 @@ class Classifier:
             ModelError: what the network gives are no probabilities.
         """
         answers = self.card.answers
-        pixels = self._checked(crops)[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        pixels = self._pixels(self._checked(crops))
         given = self._session.run([answer.output for answer in answers], {self._input: pixels})
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
         for rows in given:
@@ -160,8 +180,7 @@ class Classifier:
         if name not in {output.name for output in self._session.get_outputs()}:
             raise ModelError(
                 f"{self.name}: expected a network with class activation maps, which those that end in global "
-                "average pooling give (recipes compact and small). Export it anew with: "
-                "mien export MODEL --format onnx"
+                "average pooling give (recipes compact and small)."
             )
         return self._run(self._checked(crops), name)
 
@@ -179,38 +198,53 @@ class Classifier:
         return crops
 
     def _run(self, crops: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
-        pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        pixels = self._pixels(crops)
         answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
         return answer
 
+    def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops as the network takes them: (n, 48, 48, 1) or (n, 1, 48, 48), from `low` to `high` of the card."""
+        spec = self.card.input
+        pixels = crops.reshape(len(crops), *self._layout).astype(np.float32)
+        if (spec.low, spec.high) == (0, 255):
+            return pixels
+        return np.asarray(spec.low + pixels * np.float32((spec.high - spec.low) / 255), np.float32)
+
     def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
-        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        outputs = {output.name: output for output in self._session.get_outputs()}
         spec = self.card.input
-        expected = [spec.height, spec.width, 1]
-        if (spec.colour, spec.low, spec.high) != ("gray", 0, 255):
+        shapes = [entry.shape for entry in inputs]
+        if spec.colour != "gray" or not -1e6 <= spec.low < spec.high <= 1e6:
             raise ModelError(
-                f"{self.name}: expected a model of gray pixels from 0 to 255, got one of {spec.colour} pixels from "
-                f"{spec.low} to {spec.high}. Export it anew with: mien export MODEL --format onnx"
+                f"{self.name}: expected a model of gray pixels, got one of {spec.colour} pixels from {spec.low} to "
+                f"{spec.high}. {_REMAKE}"
             )
-        if len(inputs) != 1 or list(inputs[0].shape[1:]) != expected or isinstance(inputs[0].shape[0], int):
+        layouts = ((spec.height, spec.width, 1), (1, spec.height, spec.width))
+        if len(inputs) != 1 or tuple(shapes[0][1:]) not in layouts or isinstance(shapes[0][0], int):
             raise ModelError(
-                f"{self.name}: expected one input of shape (n, {', '.join(map(str, expected))}), n free, "
-                f"got {[entry.shape for entry in inputs]}. Export it anew with: mien export MODEL --format onnx"
+                f"{self.name}: expected one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
+                f"{spec.width}), n free, got {shapes}. {_REMAKE}"
             )
-        types = {inputs[0].type} | {output.type for output in self._session.get_outputs()}
-        if types != {"tensor(float)"}:
-            raise ModelError(
-                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. "
-                "Export it anew with: mien export MODEL --format onnx"
-            )
+        self._input, self._layout = inputs[0].name, tuple(shapes[0][1:])
         for answer in self.card.answers:
-            if answer.output not in outputs or outputs[answer.output][-1] != len(answer.labels):
+            found = outputs.get(answer.output)
+            if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
                 raise ModelError(
                     f"{self.name}: expected an output {answer.output} with {len(answer.labels)} classes, "
-                    f"got {outputs}."
+                    f"got { {name: output.shape for name, output in outputs.items()} }."
                 )
-        self._input = inputs[0].name
+        types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
+        if types != {"tensor(float)"}:
+            raise ModelError(
+                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. {_REMAKE}"
+            )
+
+
+_REMAKE = (
+    "Make it anew where it was made, with gray crops of 48x48 pixels and a free batch size going in (resize, or repeat "
+    "the channel, inside the network) and float32 probabilities coming out."
+)
 
 
 def check_threads(threads: int) -> None:
@@ -236,7 +270,7 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
     Raises:
         ModelError: it keeps data in other files or does not load.
     """
-    if _summary(name, data).external:
+    if summary_of(name, data).external:
         raise ModelError(
             f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
             "this machine. Save it with its data inside."
@@ -251,40 +285,3 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
-
-
-def read_card(name: str, data: bytes) -> ModelCard:
-    """The card inside the bytes of an ONNX file.
-
-    Args:
-        name: what to call the file in an error.
-        data: its bytes.
-
-    Raises:
-        ModelError: it is no ONNX file, or has no card or a damaged one.
-    """
-    metadata = _summary(name, data).metadata
-    if METADATA_KEY not in metadata:
-        raise ModelError(
-            f"{name}: expected a model card in the file's metadata, found none, so its labels are unknown. "
-            "Export it with: mien export MODEL --format onnx"
-        )
-    try:
-        return ModelCard.from_json(metadata[METADATA_KEY])
-    except ModelError as error:
-        raise ModelError(
-            f"{name}: {_lowered(str(error))} Export it anew with: mien export MODEL --format onnx"
-        ) from error
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
-
-
-def _summary(name: str, data: bytes) -> OnnxSummary:
-    try:
-        return summarise(data)
-    except NotOnnxError as error:
-        raise ModelError(
-            f"{name}: expected an ONNX model, got something else or a cut file ({error})."
-        ) from error

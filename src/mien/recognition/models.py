@@ -8,7 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError
-from mien.quoting import quoted, quoted_path
+from mien.model_kinds import ModelKind, kind_of, refusal, shown
+from mien.quoting import quoted
 
 DEFAULT = "default"
 """The bundled model that is used where none is named."""
@@ -66,7 +67,7 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
         model: path of an `.onnx` file, a run folder, or the name of a bundled model.
 
     Raises:
-        ModelError: there is no such file, or a bundled one is damaged.
+        ModelError: there is no such file, it holds no ONNX model, or a bundled one is damaged.
     """
     if not isinstance(model, str | Path) or not str(model):
         raise ModelError(
@@ -77,12 +78,23 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
         return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
     path = Path(model)
     try:
-        if path.is_dir():
-            path /= RUN_MODEL
-        return str(path), path.read_bytes()
+        kind = kind_of(path)
+        if kind is ModelKind.RUN and (path / RUN_MODEL).is_file():
+            path, kind = path / RUN_MODEL, ModelKind.ONNX
+        if kind in {
+            ModelKind.ONNX,
+            ModelKind.UNKNOWN,
+        }:  # what is wrong with the latter is told where it is read
+            return str(path), path.read_bytes()
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{shown(path)}: expected an ONNX file, got one that cannot be read ({reason})."
+        ) from error
+    if kind is ModelKind.MISSING:
         names = ", ".join(BUNDLED)
         raise ModelError(
-            f"{quoted_path(str(path))}: expected an ONNX file, a run folder or the name of a bundled model ({names}), "
-            "found none. Make one with: mien export MODEL --format onnx"
-        ) from error
+            f"{shown(path)}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
+            "Make one with: mien export MODEL --format onnx"
+        )
+    raise ModelError(refusal(path, kind))

@@ -60,6 +60,37 @@ def summarise(data: bytes) -> OnnxSummary:
     return OnnxSummary(metadata, _reaches_out(view, "model", 0))
 
 
+_PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
+"""Operators that hand the pixels of an image on as they are."""
+
+
+def first_operators(data: bytes, name: str) -> set[str]:
+    """The operators that take an input of a model's graph, beyond those that only hand it on in another shape or type.
+
+    Args:
+        data: the bytes of an ONNX file.
+        name: the input.
+
+    Raises:
+        NotOnnxError: they are no such file, or a cut one.
+    """
+    graphs = [value for number, value in _fields(memoryview(data)) if number == 7]
+    nodes = [
+        _as_message(value) for graph in graphs for number, value in _fields(_as_message(graph)) if number == 1
+    ]
+    carriers, found = {name.encode()}, set()
+    for node in nodes:  # which a valid file holds in the order in which they are run
+        parts = [(number, bytes(value)) for number, value in _fields(node) if isinstance(value, memoryview)]
+        if carriers.isdisjoint(value for number, value in parts if number == 1):
+            continue
+        operator = next((value.decode() for number, value in parts if number == 4), "")
+        if operator in _PASSING:
+            carriers |= {value for number, value in parts if number == 2}
+        else:
+            found.add(operator)
+    return found
+
+
 def _reaches_out(message: memoryview, kind: str, depth: int) -> bool:
     if depth > _DEEPEST:
         raise NotOnnxError("messages nested beyond reason")

@@ -79,6 +79,10 @@ class Augmentation:
         highest = {"turn": 180.0, "zoom": 0.9, "gamma": 3.0, "mixup": 100.0}
         for name in (f.name for f in fields(self)):
             high = highest.get(name, 1.0)
+            if not isinstance(getattr(self, name), int | float):
+                raise ModelError(
+                    f"Augmentation: expected {name} to be a number, got {repr(getattr(self, name))[:80]}."
+                )
             if not 0 <= getattr(self, name) <= high:
                 raise ModelError(
                     f"Augmentation: expected {name} from 0 to {high:g}, got {getattr(self, name)}."

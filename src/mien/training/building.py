@@ -11,17 +11,19 @@ import keras
 import numpy as np
 
 from mien import __version__
-from mien.card import Head, ModelCard
+from mien.card import NOT_STATED, Head, ModelCard
 from mien.data.dataset import TRAINING
 from mien.errors import ModelError
 from mien.labels import FERPLUS
+from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
+from mien.training.keras_loading import load_network
 from mien.training.networks import HEADS, REDUCTION, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
 from mien.training.recipe import Recipe
-from mien.training.saving import load_classifier, load_network
+from mien.training.saving import load_classifier
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -60,7 +62,7 @@ def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset
         return
     path = Path(source)
     path = path / "best.keras" if path.is_dir() else path
-    if not path.is_file() or path.suffix.lower() not in {".keras", ".h5"}:
+    if kind_of(path) not in KERAS_KINDS:
         raise ModelError(
             f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to begin "
             f"with, found {'another file' if path.is_file() else 'none'}."
@@ -150,7 +152,7 @@ def _told_of(recipe: Recipe, training: Dataset) -> str:
     return told
 
 
-def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
+def card_of(recipe: Recipe, training: Dataset, licence: str = "") -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
         name=f"{recipe.name}-{training.taxonomy.name}",
@@ -158,6 +160,7 @@ def card_of(recipe: Recipe, training: Dataset) -> ModelCard:
         taxonomy=training.taxonomy.name,
         training_data=_told_of(recipe, training),
         recipe=recipe.settings(),
+        licence=licence or NOT_STATED,
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),

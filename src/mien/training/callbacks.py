@@ -219,7 +219,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         """Save the epoch; Ctrl-C waits until all of it is on disk."""
         logs = logs or {}
         row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        extra = {"learning_rate": self._rate, "seconds": time.perf_counter() - self._began}
+        # A warm-up begins at 0, so that its epochs are told by the rate that they end with.
+        rate = max(self._rate, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        extra = {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
         with _interrupts_later():
             self._state.history.append({"epoch": epoch + 1, **row, **extra})
             self._state.stopping = self._stopping.memory()

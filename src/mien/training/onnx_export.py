@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,24 +87,21 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
         raise ModelError(
             f"{source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is."
         )
-    with replacing(target) as aside:
-        prepared = aside.with_name(aside.name + ".pre")
-        try:
-            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            quantize_static(
-                str(prepared),
-                str(aside),
-                _Crops(crops),
-                per_channel=True,
-                op_types_to_quantize=_QUANTIZED,
-                nodes_to_exclude=_heads_of(str(prepared)),
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"TensorQuantOverrides": _as_bytes(str(prepared))},
-            )
-        finally:
-            prepared.unlink(missing_ok=True)
+    with replacing(target) as aside, tempfile.TemporaryDirectory() as folder:
+        prepared = str(Path(folder) / "prepared.onnx")
+        quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            str(aside),
+            _Crops(crops),
+            per_channel=True,
+            op_types_to_quantize=_QUANTIZED,
+            nodes_to_exclude=_heads_of(prepared),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"TensorQuantOverrides": _as_bytes(prepared)},
+        )
         model = onnx.load(str(aside))
         metadata = {entry.key: entry.value for entry in onnx.load(str(source)).metadata_props}
         onnx.helper.set_model_props(model, metadata)

@@ -15,6 +15,10 @@ _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
 """What does not change a training: a run folder keeps by itself whom it learned from, a release comes after its end."""
 
 
+_WHOLE = frozenset({"epochs", "batch_size", "plateau_patience", "stopping_patience", "views", "seed"})
+"""The fields that are whole numbers."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that a training does, apart from its data.
@@ -94,6 +98,7 @@ class Recipe:
     expected: str = ""
 
     def __post_init__(self) -> None:
+        self._check_types()
         bounds: dict[str, tuple[float, float]] = {
             "epochs": (1, 100_000), "batch_size": (1, 65_536), "learning_rate": (1e-12, 10), "seed": (0, 2**31 - 1),
             "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
@@ -103,6 +108,7 @@ class Recipe:
         }  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
+            _require_number(self.name, name, value, whole=name in _WHOLE)
             if not low <= value <= high:
                 raise ModelError(f"Recipe {self.name}: expected {name} from {low} to {high}, got {value}.")
         for name, choices in {
@@ -112,8 +118,34 @@ class Recipe:
             "class_weights": ("none", "balanced"),
             "precision": ("float32", "bfloat16"),
         }.items():
-            if getattr(self, name) not in choices:
-                raise ModelError(f"Recipe {self.name}: expected {name} to be one of {', '.join(choices)}.")
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in choices:
+                raise ModelError(
+                    f"Recipe {self.name}: expected {name} to be one of {', '.join(choices)}, got "
+                    f"{repr(getattr(self, name))[:80]}."
+                )
+
+    def _check_types(self) -> None:
+        """Refuse fields of another type, which would fail somewhere in a training."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ModelError(f"Recipe: expected its name as a word, got {repr(self.name)[:80]}.")
+        _require_number(self.name, "epochs", self.epochs, whole=True)
+        sides = self.sides
+        for name, right, expected in (
+            ("network", isinstance(self.network, NetworkSpec), "a Classic or a Compact"),
+            ("augmentation", isinstance(self.augmentation, Augmentation), "an Augmentation"),
+            ("drop_copies", isinstance(self.drop_copies, bool), "True or False"),
+            ("release", isinstance(self.release, bool), "True or False"),
+            (
+                "teachers",
+                _is_tuple(self.teachers) and all(isinstance(t, str) for t in self.teachers),
+                "a tuple of names",
+            ),
+            ("sides", _is_tuple(sides) and all(_is_side(s) for s in sides), "pairs of whole numbers over 0"),
+        ):
+            if not right:
+                raise ModelError(
+                    f"Recipe {self.name}: expected {name} to be {expected}, got {repr(getattr(self, name))[:80]}."
+                )
 
     def side_of(self, epoch: int) -> tuple[int, int]:
         """The side in pixels at which an epoch (from 0) is trained, and the epoch at which that side ends."""
@@ -141,7 +173,9 @@ class Recipe:
         Raises:
             ModelError: a field is missing or unknown.
         """
-        if unknown := sorted(data.keys() - {f.name for f in fields(cls)}):
+        if not isinstance(data, dict):
+            raise ModelError(f"Expected a recipe as a dict of its fields, got {type(data).__name__}.")
+        if unknown := sorted(map(str, data.keys() - {f.name for f in fields(cls)})):
             raise ModelError(
                 f"This recipe has fields that mien {__version__} does not know ({', '.join(unknown)}): another version "
                 "wrote it."
@@ -155,18 +189,32 @@ class Recipe:
             data["augmentation"] = Augmentation(**data["augmentation"])
             data["teachers"] = tuple(data.get("teachers", ()))
             return cls(**data)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, ModelError):
+                raise
             raise ModelError(f"This recipe does not have the fields of a recipe ({error}).") from error
 
     def with_options(self, **options: Any) -> Recipe:
         """This recipe with some fields set, those that are not `None`.
 
-        `warmup_epochs` never outlasts a shortened training, the stages of `sides` keep their shares of a `cosine`,
-        and the notes on command, cost and score are left out where another training than theirs comes of it.
+        In a training that is shortened, `warmup_epochs` and the stages of `sides` keep their shares of a `cosine`. The
+        notes on command, cost and score are left out where another training than theirs comes of it.
+
+        Raises:
+            ModelError: there is no such field, or it cannot have that value.
         """
         options = {key: value for key, value in options.items() if value is not None}
         epochs = options.get("epochs", self.epochs)
-        changed = replace(self, **{"warmup_epochs": min(self.warmup_epochs, max(epochs, 0)), **options})
+        if unknown := sorted(options.keys() - {f.name for f in fields(self)}):
+            raise ModelError(
+                f"Recipe {self.name}: expected fields of a recipe, got {', '.join(unknown)[:80]}. They are: "
+                f"{', '.join(f.name for f in fields(self))}."
+            )
+        _require_number(self.name, "epochs", epochs, whole=True)
+        warmup = min(self.warmup_epochs, max(epochs, 0))
+        if options.get("schedule", self.schedule) == "cosine":
+            warmup = self.warmup_epochs * min(1.0, max(epochs, 0) / self.epochs)
+        changed = replace(self, **{"warmup_epochs": warmup, **options})
         if self.schedule == "cosine" and "sides" not in options:
             changed = replace(changed, sides=self._sides_in(epochs))
         if set(changed.differences(self)) <= {"seed", "precision"}:
@@ -189,6 +237,21 @@ class Recipe:
             for f in fields(self)
             if f.name not in _NOTES and getattr(self, f.name) != getattr(other, f.name)
         ]
+
+
+def _is_tuple(value: Any) -> bool:
+    return isinstance(value, tuple)
+
+
+def _is_side(value: Any) -> bool:
+    return _is_tuple(value) and len(value) == 2 and all(type(x) is int and x > 0 for x in value)
+
+
+def _require_number(recipe: str, name: str, value: Any, *, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        expected = "a whole number" if whole else "a number"
+        raise ModelError(f"Recipe {recipe}: expected {name} to be {expected}, got {repr(value)[:80]}.")
 
 
 def _frozen(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.training.backend import backend_name
 from mien.training.recipe import Recipe
+from mien.training.run_folder import LAST, foreign_files
 from mien.training.state import TrainingState, read_state
 
 if TYPE_CHECKING:
@@ -27,13 +28,12 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
     Raises:
         ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
-            on other data or on another back end.
+            on other data or on another back end; or it holds files that no training wrote and this one would
+            overwrite.
     """
-    last = folder / "last.keras"
-    if not resume:
+    last = folder / LAST
+    if not resume or not last.exists():
         require_free(folder)
-        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
-    if not last.exists():
         return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
     state = read_state(last)
     before = Recipe.from_dict(state.recipe)
@@ -60,14 +60,19 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a folder that holds a training for another one.
+    """Refuse a folder for a new training that holds another one, or files of somebody else's that it would overwrite.
 
     Raises:
         ModelError: it does.
     """
-    if (folder / "last.keras").exists():
+    if (folder / LAST).exists():
         raise ModelError(
             f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+        )
+    if foreign := foreign_files(folder):
+        raise ModelError(
+            f"{folder}: a training would overwrite {', '.join(foreign)} there, which no training wrote. "
+            "Give another folder with --out."
         )
 
 

@@ -8,13 +8,14 @@ release.onnx                                                            of recip
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.files import write_text
+from mien.files import remove_leftovers, write_text
 from mien.training.onnx_export import export_onnx
 from mien.training.recipe import Recipe
 from mien.training.saving import load_classifier, save_network
@@ -35,6 +36,13 @@ BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "card.json",
     "evaluation.json",
 )
+RECIPE = "recipe.json"
+
+OWN_FILES = (
+    RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
+    "confusion.png", "samples.png", "mistakes.png", "confident.png",
+)  # fmt: skip
+"""All files that a training writes into its run folder."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Origin:
         start: what it took its first weights from, as it was named.
         views_in: the folder of its prepared views, where one was named.
         save_every: seconds between two savings, at least.
+        licence: of the model, for its card; empty where none was given.
         class_names: what the numbers of the data stand for, where it was said.
     """
 
@@ -61,6 +70,7 @@ class Origin:
     start: str | None = None
     views_in: str | None = None
     save_every: float = 0.0
+    licence: str = ""
     class_names: str | None = None
 
     def data(self) -> dict[str, Any]:
@@ -73,6 +83,7 @@ class Origin:
             "start": self.start,
             "views_in": self.views_in,
             "save_every": self.save_every,
+            "licence": self.licence,
             **({"class_names": self.class_names} if self.class_names else {}),
         }
 
@@ -83,7 +94,7 @@ def read_origin(folder: str | Path) -> Origin | None:
     Raises:
         ModelError: `recipe.json` is damaged.
     """
-    path = Path(folder) / "recipe.json"
+    path = Path(folder) / RECIPE
     if not path.is_file():
         return None
     try:
@@ -92,12 +103,39 @@ def read_origin(folder: str | Path) -> Origin | None:
         return Origin(
             Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
             tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)), class_names=origin.get("class_names"),
+            float(origin.get("save_every", 0.0)), str(origin.get("licence") or ""), origin.get("class_names"),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
         ) from error
+
+
+def foreign_files(folder: str | Path) -> list[str]:
+    """Names of files that a training would overwrite in a folder which no training of ours has begun.
+
+    A folder is that of a training when its `recipe.json` is one that a training wrote.
+    """
+    try:
+        if read_origin(folder) is not None:
+            return []
+    except (ModelError, OSError):  # somebody else's recipe.json, or a damaged one: it stays
+        pass
+    return [name for name in OWN_FILES if os.path.lexists(Path(folder) / name)]
+
+
+def remove_run(folder: str | Path) -> None:
+    """Remove the files of a training from its run folder; what else is in there stays.
+
+    Raises:
+        ModelError: no training has begun in that folder.
+    """
+    folder = Path(folder)
+    if read_origin(folder) is None:
+        raise ModelError(f"{folder}: expected the run folder of a training, found none.")
+    remove_leftovers(folder)
+    for name in OWN_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:

@@ -6,11 +6,8 @@ both. Loading a Keras file can run code that is in it: load only files that you 
 
 from __future__ import annotations
 
-import logging
 import shlex
-import warnings
 import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +21,8 @@ from mien.errors import ModelError
 from mien.files import replacing
 from mien.images import CROP_SIZE
 from mien.labels import FER2013
+from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
 from mien.training.networks import HEADS
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def save_network(network: keras.Model, path: str | Path, card: ModelCard) -> Pat
         The path.
     """
     path = Path(path)
-    with replacing(path) as aside, _without_legacy_warning():
+    with replacing(path) as aside, without_legacy_warning():
         network.save(aside)
         if path.suffix == ".keras":
             with zipfile.ZipFile(aside, "a") as archive:
@@ -63,19 +62,24 @@ def read_card(path: str | Path) -> ModelCard | None:
     """The card inside a Keras file, `None` where there is none.
 
     Raises:
-        ModelError: the file is neither a `.keras` nor an `.h5` file.
+        ModelError: the file is neither a `.keras` nor an `.h5` file, or cannot be read.
     """
     path = Path(path)
     try:
-        if zipfile.is_zipfile(path):
+        kind = kind_of(path)
+        if kind not in KERAS_KINDS:
+            raise ModelError(refusal(path, kind))
+        if kind is ModelKind.KERAS:
             with zipfile.ZipFile(path) as archive:
                 text = archive.read(_MEMBER).decode() if _MEMBER in archive.namelist() else None
         else:
             with h5py.File(path, "r") as file:
                 text = file.attrs.get(_ATTRIBUTE)
-    except (OSError, zipfile.BadZipFile) as error:
+            if text is None and (lacking := without_architecture(path)):
+                raise ModelError(f"{shown(path)}: {lacking[:1].upper()}{lacking[1:]}")
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path}: expected a .keras or .h5 file of Keras, got something else or a cut file."
+            f"{shown(path)}: expected a .keras or .h5 file of Keras, got something else or a cut file."
         ) from error
     return None if text is None else ModelCard.from_json(str(text))
 
@@ -159,7 +163,7 @@ def load_classifier(
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"{path}: expected a .keras or .h5 file, found none.")
+        raise ModelError(f"{shown(path)}: expected a .keras or .h5 file, found none.")
     card = read_card(path)
     if card and (labels or scale is not None):
         raise ModelError(
@@ -194,48 +198,46 @@ def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
             yield from _all_layers(layer)
 
 
-def load_network(path: Path, *, compiled: bool = False) -> keras.Model:
-    """Load a Keras model, with its optimizer if `compiled`.
-
-    Raises:
-        ModelError: Keras cannot load it.
-    """
-    try:
-        with _without_legacy_warning():
-            return keras.models.load_model(path, compile=compiled)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"{path}: Keras {keras.__version__} cannot load this model ({reason}). "
-            "Load it where it was made and save it again as .keras."
-        ) from error
-
-
 def _check_shapes(network: keras.Model, path: Path, *, heads: int) -> int:
     """The classes of the first of the heads."""
     taken, given = network.input_shape, network.output_shape
     outputs = given if isinstance(given, list) else [given]
     expected = (None, CROP_SIZE, CROP_SIZE, 1)
-    if taken != expected or len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
+    if taken != expected:
         raise ModelError(
-            f"{path}: expected a network from {expected[1:]} to (classes,), got one from {taken} to {given}."
+            f"{shown(path)}: expected a network that takes {expected[1:]}, got one that takes {_told(taken)}. "
+            f"{_wrapping(taken, path)}"
+        )
+    if len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
+        raise ModelError(
+            f"{shown(path)}: expected a network with {heads} answer{'s' if heads > 1 else ''} of shape (classes,), got "
+            f"{_told(given)}. Save it with one softmax over the classes at its end."
         )
     return int(outputs[0][1])
 
 
-@contextmanager
-def _without_legacy_warning() -> Iterator[None]:
-    """Without Keras's advice against `.h5`, which users of this project chose, in the log and in warnings."""
-    logger = logging.getLogger("absl")
-    logger.addFilter(_is_not_advice)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*HDF5.*")
-            yield
-    finally:
-        logger.removeFilter(_is_not_advice)
+def _told(shape: object) -> str:
+    return str(shape)[:80]
 
 
-def _is_not_advice(record: logging.LogRecord) -> bool:
-    text = record.getMessage()
-    return "HDF5" not in text and "compile_metrics" not in text and "compiled metrics" not in text
+def _wrapping(taken: object, path: Path) -> str:
+    """How a network of another input is made one of gray crops, where layers of Keras can do it."""
+    layers = "keras.layers"
+    match taken:
+        case (_, int() as height, int() as width, (1 | 3) as channels):
+            made = "image"
+            if channels == 3:
+                made = f"{layers}.Concatenate()([image] * 3)"
+            if (height, width) != (CROP_SIZE, CROP_SIZE):
+                made = f"{layers}.Resizing({height}, {width})({made})"
+        case (_, (1 | 3) as channels, 48, 48):
+            made = "image" if channels == 1 else f"{layers}.Concatenate()([image] * 3)"
+            made = f"{layers}.Permute((3, 1, 2))({made})"
+        case (_, 2304):
+            made = f"{layers}.Flatten()(image)"
+        case _:
+            return f"mien hands gray crops of {CROP_SIZE}x{CROP_SIZE} pixels to a network."
+    return (
+        f"Put it behind layers that make that of a crop: network = keras.models.load_model({str(path)[-80:]!r}); "
+        f"image = keras.Input(({CROP_SIZE}, {CROP_SIZE}, 1)); keras.Model(image, network({made})).save('wrapped.keras')"
+    )

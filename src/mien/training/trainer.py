@@ -35,10 +35,10 @@ from mien.training.callbacks import (
     RememberingPlateau,
     Reporter,
 )
+from mien.training.keras_loading import load_network
 from mien.training.objective import keep_raw_weights
 from mien.training.resuming import fingerprint, open_state
 from mien.training.run_folder import EVALUATION
-from mien.training.saving import load_network
 from mien.training.views import Views
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mien.training.views import Tell
 
 VALIDATION_BATCH = 256
-LOCK = ".lock"
+LOCK = ".mien-training.lock"
 """A file in the run folder that a training holds; the system frees it when the process ends, however it ends."""
 
 
@@ -104,7 +104,8 @@ def train(
         resume: go on from `last.keras`; gives the history of a training that was never stopped.
         on_batch: called after each batch, for a display say.
         on_epoch: called after each epoch once it is saved.
-        origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`.
+        origin: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `licence` of the
+            model, for its card.
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distils.
         start: a Keras file, a run folder or the bytes of an ONNX file of ours whose weights it begins with, in place
             of random ones.
@@ -135,6 +136,10 @@ def train(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / LOCK).is_symlink():
+        raise ModelError(
+            f"{folder / LOCK}: expected a file of a training, got one that is a link. Remove it."
+        )
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -215,6 +220,7 @@ def _train(
                 on_batch=on_batch,
                 on_epoch=on_epoch,
                 save_every=save_every,
+                licence=str(origin.get("licence") or ""),
             )
     except KeyboardInterrupt:
         interrupted = True
@@ -237,6 +243,7 @@ def _fit(
     on_batch: Callable[[BatchProgress], None] | None,
     on_epoch: Callable[[TrainingState], None] | None,
     save_every: float,
+    licence: str,
 ) -> None:
     stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
     plateau = None
@@ -251,7 +258,7 @@ def _fit(
         folder,
         state,
         lambda: network_to_save(model, recipe, training, state.epoch - 1),
-        card_of(recipe, training),
+        card_of(recipe, training, licence),
         stopping=stopping,
         plateau=plateau,
         on_epoch=on_epoch,

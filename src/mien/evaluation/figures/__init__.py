@@ -17,7 +17,9 @@ from mien.evaluation.figures.faces import (
     faces_figure,
     plot_faces,
     plot_samples,
+    plot_sheets,
     samples_figure,
+    sheet_title,
 )
 from mien.evaluation.figures.timeline import Timeline, plot_timeline, timeline_figure
 
@@ -34,8 +36,10 @@ __all__ = [
     "plot_faces",
     "plot_reliability",
     "plot_samples",
+    "plot_sheets",
     "plot_timeline",
     "reliability_figure",
     "samples_figure",
+    "sheet_title",
     "timeline_figure",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from mien.evaluation.figures.style import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -29,38 +29,90 @@ if TYPE_CHECKING:
 
     from mien.evaluation.evaluate import Evaluation
 
-_WRONG_SHARE = 1 / 3  # of the samples, where there are as many mistakes: a sheet of successes teaches little
+SHEETS = ("samples", "mistakes", "confident")
+"""The sheets of an evaluation: a fair sample, mistakes only, and the hits that the model is most sure of."""
 
 
-def choose_samples(evaluation: Evaluation, n: int = 12, seed: int = 0) -> NDArray[np.int64]:
-    """Pick pictures to show: of all classes in turn, a third of them mistakes, in mixed order.
+def choose_samples(
+    evaluation: Evaluation, n: int = 12, seed: int = 0, *, kind: str = "samples"
+) -> NDArray[np.int64]:
+    """Pick pictures to show.
 
     Args:
         evaluation: what was judged.
         n: how many to pick; all there are where there are fewer.
         seed: fixes the choice.
+        kind: `samples`, a random sample of all pictures, each as likely as the other, in which mistakes are as frequent
+            as they are; `mistakes`, a random sample of those that were named wrongly; or `confident`, the hits with the
+            highest probabilities.
 
     Returns:
-        int64 (min(n, evaluation.n),), indices into the evaluation's arrays, without repeats.
+        int64 (at most n,), indices into the evaluation's arrays, without repeats; none where there is nothing of the
+        kind.
+
+    Raises:
+        DataError: there is no such kind, or n is less than 0.
     """
-    random = np.random.default_rng(seed)
+    if kind not in SHEETS:
+        raise DataError(f"Expected the kind to be one of {', '.join(SHEETS)}, got {str(kind)[:80]!r}.")
+    if n < 0:
+        raise DataError(f"Expected to pick 0 pictures or more, got {n}.")
     is_wrong = evaluation.predicted != evaluation.true
-    wrong, right = (
-        _by_turns(np.flatnonzero(mask), evaluation.true, random) for mask in (is_wrong, ~is_wrong)
-    )
-    wanted = min(len(wrong), max(round(n * _WRONG_SHARE), n - len(right)))
-    chosen = np.concatenate([wrong[:wanted], right[: n - wanted]])
-    return random.permutation(chosen)
+    if kind == "confident":
+        right = np.flatnonzero(~is_wrong)
+        scores = evaluation.probabilities[right].max(axis=1) if len(right) else np.zeros(0)
+        return np.asarray(right[np.argsort(-scores, kind="stable")][:n], np.int64)
+    rows = np.flatnonzero(is_wrong) if kind == "mistakes" else np.arange(evaluation.n)
+    return np.asarray(np.random.default_rng(seed).permutation(rows)[:n], np.int64)
 
 
-def _by_turns(
-    rows: NDArray[np.int64], true: NDArray[np.int64], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """The rows in random order, but one of each class before the second of any."""
-    rows = random.permutation(rows)
-    classes = true[rows]
-    turn = np.array([(classes[:i] == label).sum() for i, label in enumerate(classes)], np.int64)
-    return rows[np.argsort(turn, kind="stable")]
+def sheet_title(evaluation: Evaluation, shown: NDArray[np.integer[Any]], kind: str, model: str = "") -> str:
+    """What stands over a sheet: how its pictures were chosen, and what share of all is named rightly.
+
+    Args:
+        evaluation: what was judged.
+        shown: indices of the pictures on the sheet.
+        kind: one of `SHEETS`.
+        model: what to call the model; as the evaluation calls it when not given.
+    """
+    right = int((evaluation.predicted[shown] == evaluation.true[shown]).sum())
+    all_of_it = f"{model or evaluation.model} on {evaluation.split}: {evaluation.accuracy:.1%} of {evaluation.n:,} right"
+    told = {
+        "samples": f"Random sample, {right} of {len(shown)} right",
+        "mistakes": f"Mistakes only, {len(shown)} of {evaluation.n - _hits(evaluation):,}, drawn at random",
+        "confident": f"The {len(shown)} most confident hits of {_hits(evaluation):,}",
+    }[kind]
+    return f"{told}. {all_of_it}"
+
+
+def _hits(evaluation: Evaluation) -> int:
+    return int((evaluation.predicted == evaluation.true).sum())
+
+
+def plot_sheets(evaluation: Evaluation, folder: str | Path, model: str = "", *, n: int = 12) -> list[Path]:
+    """Save `samples.png`, `mistakes.png` and `confident.png`; one that would be empty is left out.
+
+    Args:
+        evaluation: what was judged.
+        folder: where to write them.
+        model: what to call the model in their titles.
+        n: pictures on each.
+
+    Returns:
+        The paths of those that were written.
+    """
+    written = []
+    for kind in SHEETS:
+        shown, path = choose_samples(evaluation, n, kind=kind), Path(folder) / f"{kind}.png"
+        if not len(shown):
+            continue
+        written.append(
+            plot_samples(
+                evaluation.images[shown], evaluation.true[shown], evaluation.probabilities[shown], evaluation.labels,
+                path, title=sheet_title(evaluation, shown, kind, model),
+            )
+        )  # fmt: skip
+    return written
 
 
 def plot_samples(

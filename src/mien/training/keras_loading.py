@@ -1,0 +1,183 @@
+"""Opening Keras files of any origin: told by their content, those of Keras 2 with what Keras 3 does not know left out.
+
+Loading a Keras file can run code that is in it: load only files that you trust.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import keras
+
+from mien.errors import ModelError
+from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SUFFIXES = {ModelKind.KERAS: (".keras",), ModelKind.HDF5: (".h5", ".hdf5")}
+_REASON = 200
+"""Characters of Keras's reason that a message repeats: it can hold a whole configuration."""
+
+_ONLY_FOR_TRAINING = re.compile(r".*_(initializer|regularizer|constraint)")
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "groups": (1,),
+    "time_major": (False,),
+    "ragged": (False,),
+    "sparse": (False,),
+}
+"""Fields that Keras 2 wrote for layers that do not have them in Keras 3, with the values that change nothing."""
+
+
+def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
+    """Load a Keras model, with its optimizer if `compiled`.
+
+    Args:
+        path: a `.keras` or HDF5 file, whatever its name ends in.
+        compiled: whether to load its optimizer too.
+
+    Raises:
+        ModelError: it is no Keras file, or Keras cannot load it.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind not in KERAS_KINDS:
+        raise ModelError(refusal(path, kind))
+    with tempfile.TemporaryDirectory() as folder, without_legacy_warning():
+        place = path
+        if path.suffix not in _SUFFIXES[kind]:  # Keras goes by it
+            place = Path(shutil.copyfile(path, Path(folder) / f"network{_SUFFIXES[kind][0]}"))
+        try:
+            return keras.models.load_model(place, compile=compiled)
+        except Exception as error:
+            mended = _mended(path, Path(folder)) if kind is ModelKind.HDF5 else None
+            if mended is None:
+                raise ModelError(_told(path, kind, error)) from error
+        try:
+            return keras.models.load_model(mended, compile=compiled)
+        except Exception as error:
+            raise ModelError(_told(path, kind, error)) from error
+
+
+def _mended(path: Path, folder: Path) -> Path | None:
+    """A copy of an HDF5 file without the fields that Keras 3 does not know and that change no answer, if it has any."""
+    place = Path(shutil.copyfile(path, folder / "mended.h5"))
+    try:
+        with h5py.File(place, "a") as file:
+            found = file.attrs.get("model_config")
+            if found is None:
+                return None
+            config = json.loads(found if isinstance(found, str) else found.decode())
+            if not _mend(config):
+                return None
+            file.attrs["model_config"] = json.dumps(config)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return place
+
+
+def _mend(config: Any) -> bool:
+    """Mend the layers in a configuration, in place; whether there was anything to mend."""
+    if isinstance(config, list):
+        return sum([_mend(item) for item in config]) > 0  # all of them, not until the first
+    if not isinstance(config, dict):
+        return False
+    changed = sum([_mend(item) for item in config.values()]) > 0
+    layer, fields = getattr(keras.layers, str(config.get("class_name")), None), config.get("config")
+    if layer is None or not isinstance(fields, dict):
+        return changed
+    known = _parameters(layer)
+    for name in [name for name in fields if name not in known]:
+        if _ONLY_FOR_TRAINING.fullmatch(name) or fields[name] in _NEUTRAL.get(name, ()):
+            del fields[name]
+            changed = True
+    axis = fields.get("axis")
+    if config["class_name"] == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
+        fields["axis"], changed = axis[0], True
+    return changed
+
+
+def _parameters(layer: type) -> set[str]:
+    """What a layer can be made with, by its own constructor and those that it hands the rest on to."""
+    names: set[str] = set()
+    for one in layer.__mro__:
+        code = getattr(one.__dict__.get("__init__"), "__code__", None)
+        if code is None:
+            continue
+        names |= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        if not code.co_flags & 0x08 or issubclass(keras.layers.Layer, one):  # it takes no more, or all do
+            break
+    return names | {"name", "trainable", "dtype", "batch_input_shape", "batch_shape"}
+
+
+def _told(path: Path, kind: ModelKind, error: Exception) -> str:
+    """What Keras could not load, why, and what to do."""
+    text = str(error).strip()
+    inner = re.findall(r"(?:Exception encountered|Error message): (.+)", text)
+    reason = (inner[-1] if inner else (text.splitlines() or [type(error).__name__])[0]).strip(" '\"")
+    reason = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
+    begin = f"{shown(path)}: Keras {keras.__version__} cannot load this model"
+    if kind is ModelKind.HDF5 and (lacking := without_architecture(path)):
+        return f"{begin}, for {lacking}"
+    made = _version(path)
+    if made and made < "3":
+        return (
+            f"{begin}, which Keras {made} wrote ({reason}). Convert it with Keras 2: pip install tf-keras tf2onnx; "
+            f"TF_USE_LEGACY_KERAS=1 python -m tf2onnx.convert --keras {shown(path)} --output model.onnx; then give it a "
+            "model card: mien export model.onnx --model-labels … --out with-card.onnx"
+        )
+    return (
+        f"{begin} ({reason}). Load it where it was made, with the Keras and the layers of its own that it was made "
+        "with, and save it there as .keras, or as .onnx with network.export('model.onnx', format='onnx')."
+    )
+
+
+def without_architecture(path: Path) -> str:
+    """Why an HDF5 file holds no network, and what to do; empty where it holds one."""
+    try:
+        with h5py.File(path, "r") as file:
+            if "model_config" in file.attrs:
+                return ""
+    except OSError:
+        return "it is damaged or cut short. Get it again."
+    return (
+        "it holds weights only. Build its network in Keras, then network.load_weights(FILE) and "
+        "network.save('model.keras')."
+    )
+
+
+def _version(path: Path) -> str:
+    """The version of Keras that wrote an HDF5 file, empty where it is not known."""
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("keras_version", "")
+    except OSError:
+        return ""
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
+@contextmanager
+def without_legacy_warning() -> Iterator[None]:
+    """Without Keras's advice against `.h5`, which users of this project chose, in the log and in warnings."""
+    logger = logging.getLogger("absl")
+    logger.addFilter(_is_not_advice)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*HDF5.*")
+            yield
+    finally:
+        logger.removeFilter(_is_not_advice)
+
+
+def _is_not_advice(record: logging.LogRecord) -> bool:
+    text = record.getMessage()
+    return "HDF5" not in text and "compile_metrics" not in text and "compiled metrics" not in text

@@ -1,0 +1,126 @@
+"""Models are told by their content, whatever they are called, and each is refused with what to do."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mien.errors import ModelError
+from mien.model_kinds import ModelKind, kind_of, refusal
+from mien.recognition.classifier import Classifier
+from tests.conftest import make_onnx
+from tests.test_cli import is_one_sentence, mien
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return path
+
+
+def field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def write_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "{}"
+
+
+def save_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "saved_model.pb").write_bytes(b"\x08\x01" + field(2, b"graph"))
+
+
+CASES = {
+    ModelKind.ONNX: make_onnx,
+    ModelKind.KERAS: lambda path: zipped(path, "config.json", "metadata.json", "model.weights.h5"),
+    ModelKind.HDF5: write_hdf5,
+    ModelKind.TFLITE: lambda path: path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(40)),
+    ModelKind.SAVED_MODEL: save_folder,
+    ModelKind.SAVED_MODEL_FILE: lambda path: path.write_bytes(b"\x08\x01" + field(2, b"graph")),
+    ModelKind.GRAPH: lambda path: path.write_bytes(field(1, b"node") * 3 + field(4, b"")),
+    ModelKind.TORCH: lambda path: zipped(path, "m/data.pkl", "m/data/0", "m/version"),
+    ModelKind.TORCHSCRIPT: lambda path: zipped(path, "m/data.pkl", "m/constants.pkl", "m/code/x.py"),
+    ModelKind.SAFETENSORS: lambda path: path.write_bytes(struct.pack("<Q", 2) + b'{"a":1}'),
+    ModelKind.NUMPY: lambda path: zipped(path, "arr_0.npy"),
+    ModelKind.PICKLE: lambda path: path.write_bytes(pickle.dumps({"weights": [1.0]})),
+    ModelKind.OPENVINO: lambda path: path.write_text('<?xml version="1.0"?>\n<net name="x"></net>'),
+    ModelKind.JSON: lambda path: path.write_text(json.dumps({"class_name": "Sequential"})),
+    ModelKind.ZIP: lambda path: zipped(path, "inner/model.h5"),
+    ModelKind.PACKED: lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(30)),
+    ModelKind.LFS: lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1"),
+    ModelKind.PAGE: lambda path: path.write_text("<!DOCTYPE html><html><body>Sign in</body></html>"),
+    ModelKind.EMPTY: lambda path: path.write_bytes(b""),
+    ModelKind.FOLDER: lambda path: path.mkdir(),
+    ModelKind.UNKNOWN: lambda path: path.write_text("a letter to somebody"),
+    ModelKind.MISSING: lambda _: None,
+}
+USABLE = {ModelKind.ONNX, ModelKind.KERAS, ModelKind.HDF5}
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.onnx", "model", "weights.bin"])
+@pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.name)
+def test_a_model_is_told_by_its_content(tmp_path: Path, kind: ModelKind, name: str) -> None:
+    CASES[kind](tmp_path / name)
+    assert kind_of(tmp_path / name) is kind
+
+
+@pytest.mark.parametrize("kind", ModelKind, ids=lambda kind: kind.name)
+def test_every_kind_is_refused_with_something_to_do(kind: ModelKind) -> None:
+    said = refusal("m" * 3000, kind)
+    assert kind.value in said
+    assert len(said) < 700
+    assert "{" not in said.replace("{'image': {0: 'n'}}", "")
+
+
+@pytest.mark.parametrize("kind", CASES.keys() - {ModelKind.ONNX}, ids=lambda kind: kind.name)
+def test_what_is_no_onnx_file_is_never_a_foreign_exception(tmp_path: Path, kind: ModelKind) -> None:
+    CASES[kind](tmp_path / "model.bin")
+    with pytest.raises(ModelError) as caught:
+        Classifier(tmp_path / "model.bin")
+    assert "wire type" not in str(caught.value)
+    if kind in {ModelKind.KERAS, ModelKind.HDF5}:
+        assert f"mien export {tmp_path / 'model.bin'} --format onnx" in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["a\0b", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_one_error(model: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        Classifier(model)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_run_folder_without_an_onnx_file_says_how_to_make_it(tmp_path: Path) -> None:
+    zipped(tmp_path / "best.keras", "config.json", "metadata.json")
+    with pytest.raises(ModelError, match=f"a run folder. Make its ONNX file with: mien export {tmp_path}"):
+        Classifier(tmp_path)
+
+
+@pytest.mark.parametrize("kind", CASES.keys() - USABLE, ids=lambda kind: kind.name)
+def test_a_damaged_or_foreign_file_cut_anywhere_is_told_or_unknown(tmp_path: Path, kind: ModelKind) -> None:
+    CASES[kind](tmp_path / "whole")
+    if not (tmp_path / "whole").is_file():
+        return
+    data = (tmp_path / "whole").read_bytes()
+    for end in np.linspace(0, len(data), 12).astype(int):
+        (tmp_path / "cut").write_bytes(data[:end])
+        assert isinstance(kind_of(tmp_path / "cut"), ModelKind)
+
+
+def test_the_command_tells_what_a_model_is(tmp_path: Path) -> None:
+    save_folder(tmp_path / "saved")
+    CASES[ModelKind.TFLITE](tmp_path / "face.h5")
+    is_one_sentence(
+        mien("evaluate", tmp_path / "saved", "--data", "synthetic:70"),
+        "a TensorFlow SavedModel. Convert it: python",
+    )
+    is_one_sentence(mien("model", tmp_path / "face.h5"), "a TensorFlow Lite model. Convert it: python")
