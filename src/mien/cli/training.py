@@ -105,7 +105,9 @@ def train(
             metavar="SECONDS", min=0, help="Save an epoch only after this time; 0, the default, saves each."
         ),
     ] = None,
-    backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="tensorflow|jax|torch", help="The Keras back end.")
+    ] = None,
     cache: CacheOption = True,
 ) -> None:
     """Train a network and keep all of it in a run folder.
@@ -121,6 +123,9 @@ def train(
         "views": views,
         "sides": () if start else None,
     }  # fmt: skip
+    from mien.training.backend import choose_backend
+
+    choose_backend(backend)  # before the data: without one there is nothing to read it for
     early = None if resume else load_data(data or "synthetic", labels or "fer2013", votes, cache=cache)
     prepare_keras(backend)  # after the data: a table at fault need not wait for it
     from mien.cli.running import run_training, with_forerunners

@@ -40,7 +40,7 @@ class RememberingEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[m
         """Take up the patience spent and the best value so far."""
         super().on_train_begin(logs)
         self.wait = self._memory.get("wait", 0)
-        self.best = self._memory.get("best")
+        self.best: float | None = _best(self._memory, self.best)
         self.best_epoch = self._memory.get("best_epoch", 0)
 
     def memory(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class RememberingPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[mis
         """Take up the patience spent and the best value so far."""
         super().on_train_begin(logs)
         self.wait = self._memory.get("wait", 0)
-        self.best = self._memory.get("best")
+        self.best: float | None = _best(self._memory, self.best)
         self.cooldown_counter = self._memory.get("cooldown", 0)
 
     def memory(self) -> dict[str, Any]:
@@ -256,5 +256,11 @@ def _interrupts_later() -> Iterator[None]:
         before(*held[-1])
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _best(memory: dict[str, Any], start: float | None) -> float | None:
+    """The best value of a memory; without one, what Keras starts with: `None`, or infinity in older versions."""
+    best: float | None = memory.get("best")
+    return start if best is None else best
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else float(value)

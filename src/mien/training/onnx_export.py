@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.card import METADATA_KEY, ModelCard
-from mien.errors import ModelError
+from mien.errors import MissingExtra, ModelError
 from mien.files import replacing
 
 if TYPE_CHECKING:
@@ -49,8 +50,15 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
         The target's path.
 
     Raises:
+        MissingExtra: TensorFlow or tf2onnx, by which it converts, is not installed.
         ModelError: the conversion failed.
     """
+    if find_spec("tensorflow") is None:
+        raise MissingExtra(
+            "TensorFlow, by which networks of every back end are converted to ONNX", "train-cpu"
+        )
+    if find_spec("tf2onnx") is None:
+        raise MissingExtra("tf2onnx", "train")
     target = Path(target)
     with replacing(target) as aside:
         command = [sys.executable, "-m", "mien.training.onnx_export", str(source), str(aside)]

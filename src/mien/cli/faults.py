@@ -1,0 +1,198 @@
+"""What may be at fault with an environment, and what to type: the findings of `mien doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.cli.packages import (
+    BASE,
+    DISTRIBUTIONS,
+    FEATURES,
+    FRAMEWORKS,
+    PROVIDERS,
+    providers_of,
+    version_of,
+    version_that_counts,
+)
+from mien.errors import MienError
+from mien.installation import DISTRIBUTION, install_command, install_line, installer
+from mien.training.backend import BACKENDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mien.probing import Probe
+
+_FAULTY_RUNTIMES = ("1.29", "1.30")
+_TRIED_TENSORFLOW = ((2, 18), (2, 21))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as it should be.
+
+    Args:
+        severity: `error` where something does not work, `warning` where it may not.
+        message: what was found.
+        remedy: what to type or to do.
+    """
+
+    severity: Literal["error", "warning"]
+    message: str
+    remedy: str
+
+
+def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Problem]:
+    """All that is at fault with the installed packages.
+
+    Args:
+        backend: the back end that Keras runs on, where there is one.
+        probes: what came of loading packages, by the name that is imported; empty where none was loaded.
+    """
+    return [
+        *_base_problems(probes),
+        *_provider_problems(),
+        *_runtime_problems(),
+        *_unmet_problems(),
+        *_framework_problems(backend, probes),
+        *_asset_problems(),
+    ]
+
+
+def _base_problems(probes: Mapping[str, Probe]) -> list[Problem]:
+    problems = []
+    for name, title in {**BASE, "av": "PyAV"}.items():
+        told = probes.get(name)
+        if find_spec(name) is None and name in BASE:
+            message = f"{title} is not installed, and nothing works without it."
+            problems.append(Problem("error", message, install_command("cli")))
+        elif told and not told.loads:
+            problems.append(
+                Problem("error", f"{title} is installed, but it does not load: {told.error}", _again(name))
+            )
+    return problems
+
+
+def _again(package: str) -> str:
+    """How to lay a package anew over itself."""
+    found = providers_of(package) or {DISTRIBUTIONS.get(package, package): ""}
+    name, version = next(iter(found.items()))
+    wanted = f"{name}=={version}" if version else name
+    return install_line("--force-reinstall", "--no-deps", wanted)
+
+
+def _provider_problems() -> list[Problem]:
+    problems = []
+    for package in PROVIDERS:
+        found = providers_of(package)
+        if len(found) > 1:
+            kept, version = next(iter(found.items()))
+            told = ", ".join(f"{name} {v}" for name, v in found.items())
+            mixed = package != "cv2" or len(set(found.values())) > 1
+            problems.append(
+                Problem(
+                    "error" if package == "tensorflow" else "warning",
+                    f"{len(found)} distributions lay their files into {package}: {told}. "
+                    + ("The one that was installed last counts" if mixed else "They are of one version")
+                    + ", and taking one away breaks the others.",
+                    f"{installer('uninstall')} {'' if 'uv pip' in installer('') else '-y '}{' '.join(found)} && "
+                    f"{install_line(f'{kept}=={version}')}",
+                )
+            )
+    return problems
+
+
+def _runtime_problems() -> list[Problem]:
+    return [
+        Problem(
+            "error",
+            f"{name} {version} ends the process where the command line is longer than 32 kB, some hundred file names.",
+            install_line(f"{name}>=1.31"),
+        )
+        for name, version in providers_of("onnxruntime").items()
+        if ".".join(version.split(".")[:2]) in _FAULTY_RUNTIMES
+    ]
+
+
+def _unmet_problems() -> list[Problem]:
+    """What mien and the frameworks ask of other packages, where another version is installed."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return []
+    problems: dict[tuple[str, str], Problem] = {}
+    for owner in (DISTRIBUTION, "onnxruntime", "onnx", "pandas", *FRAMEWORKS):
+        for name, version in (providers_of(owner) if owner != DISTRIBUTION else _own_version()).items():
+            for line in metadata.requires(name) or []:
+                wanted = Requirement(line)
+                if not _counts(wanted, owner):
+                    continue
+                there = version_that_counts(wanted.name)
+                if there is None or wanted.specifier.contains(there, prereleases=True):
+                    continue
+                message = (
+                    f"{name} {version} asks for {wanted.name}{wanted.specifier}, and {there} is installed."
+                )
+                remedy = install_line(f"{wanted.name}{wanted.specifier}")
+                problems.setdefault((name, wanted.name), Problem("warning", message, remedy))
+    return list(problems.values())
+
+
+def _own_version() -> dict[str, str]:
+    version = version_of(DISTRIBUTION)
+    return {DISTRIBUTION: version} if version else {}
+
+
+def _counts(requirement: Any, owner: str) -> bool:
+    """Whether a requirement is one of this machine: without an extra, or of an extra of mien itself."""
+    extras = ["", *(extra for extra, _ in FEATURES.values())] if owner == DISTRIBUTION else [""]
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+
+
+def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Problem]:
+    problems = []
+    told = probes.get(backend or "")
+    if backend and told and not told.loads:
+        remedy = _again(backend)
+        message = f"{BACKENDS[backend]} is installed, but it does not load together with Keras: {told.error}"
+        if find_spec("keras") is None:
+            return []  # it is not asked for; `features` tells what is missing to train
+        problems.append(Problem("error", message, remedy))
+    for name, version in providers_of("tensorflow").items():
+        parts = version.split(".")
+        number = (int(parts[0]), int(parts[1])) if all(part.isdecimal() for part in parts[:2]) else None
+        if number and not _TRIED_TENSORFLOW[0] <= number <= _TRIED_TENSORFLOW[1]:
+            tried = " to ".join(".".join(map(str, pair)) for pair in _TRIED_TENSORFLOW)
+            problems.append(
+                Problem(
+                    "warning", f"{name} {version} was not tried; {tried} were.", install_command("train-cpu")
+                )
+            )
+    devices = told.facts.get("devices", []) if told else []
+    if told and told.loads and Path("/dev/nvidia0").exists() and all(x["kind"] == "cpu" for x in devices):
+        problems.append(
+            Problem(
+                "warning",
+                f"This machine has an NVIDIA GPU, and {BACKENDS[backend or '']} does not see it: training uses the CPU.",
+                install_command("train-gpu") if backend == "tensorflow" else f"Install {backend} for CUDA.",
+            )
+        )
+    return problems
+
+
+def _asset_problems() -> list[Problem]:
+    from mien.recognition.models import checksums, read_bundled
+
+    problems = []
+    try:
+        for name in checksums():
+            read_bundled(name)
+    except (MienError, OSError) as error:
+        remedy = install_command("cli").replace(" install ", " install --force-reinstall --no-deps ", 1)
+        problems.append(Problem("error", str(error), remedy))
+    return problems
