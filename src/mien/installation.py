@@ -144,3 +144,16 @@ def requirements_of(extras: str) -> list[str]:
                 wanted.marker = None
                 found[str(wanted)] = None
     return list(found)
+
+
+def faulty_runtimes() -> dict[str, str]:
+    """Installed distributions of ONNX Runtime that crash where the command line is long, and their versions."""
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if version.startswith(("1.29.", "1.30.")):
+            found[name] = version
+    return found

@@ -11,6 +11,14 @@ from mien.cli.screen import out, print_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_TITLES = {
+    "export_onnx": "export to ONNX",
+    "fetch": "data fetch",
+    "heif": "HEIC images",
+    "parquet": "Parquet files",
+}
+"""What the features are called where their names do not say it."""
+
 
 def doctor(
     *,
@@ -51,7 +59,7 @@ def _print(found: Mapping[str, Any]) -> None:
     out.print("\nFeatures")
     for name, told in found["features"].items():
         missing = f"missing: {', '.join(told['missing'])}. Install: {told['install']}"
-        out.print(f"  {name:<16} {'ready' if told['ready'] else missing}")
+        out.print(f"  {_TITLES.get(name, name):<16} {'ready' if told['ready'] else missing}")
     cache = found["cache"]
     out.print(f"\nCache: {cache['folder']}, {cache['bytes'] / 1e6:.1f} MB")
     out.print("Versions: " + ", ".join(f"{name} {v}" for name, v in found["packages"].items() if v))

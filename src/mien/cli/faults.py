@@ -19,7 +19,7 @@ from mien.cli.packages import (
     version_that_counts,
 )
 from mien.errors import MienError
-from mien.installation import DISTRIBUTION, install_command, install_line, installer
+from mien.installation import DISTRIBUTION, faulty_runtimes, install_command, install_line, installer
 from mien.training.backend import BACKENDS
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from mien.probing import Probe
 
-_FAULTY_RUNTIMES = ("1.29", "1.30")
-_TRIED_TENSORFLOW = ((2, 18), (2, 21))
+_TRIED_TENSORFLOW = ((2, 16), (2, 21))
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,10 @@ def _runtime_problems() -> list[Problem]:
     return [
         Problem(
             "error",
-            f"{name} {version} ends the process where the command line is longer than 32 kB, some hundred file names.",
+            f"{name} {version} crashes where the command line is longer than 32 kB, some hundred file names.",
             install_line(f"{name}>=1.31"),
         )
-        for name, version in providers_of("onnxruntime").items()
-        if ".".join(version.split(".")[:2]) in _FAULTY_RUNTIMES
+        for name, version in faulty_runtimes().items()
     ]
 
 
@@ -125,7 +123,7 @@ def _unmet_problems() -> list[Problem]:
     except ImportError:
         return []
     problems: dict[tuple[str, str], Problem] = {}
-    for owner in (DISTRIBUTION, "onnxruntime", "onnx", "pandas", *FRAMEWORKS):
+    for owner in (DISTRIBUTION, "onnxruntime", "onnx", "tf2onnx", "pandas", *FRAMEWORKS):
         for name, version in (providers_of(owner) if owner != DISTRIBUTION else _own_version()).items():
             for line in metadata.requires(name) or []:
                 wanted = Requirement(line)

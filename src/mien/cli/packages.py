@@ -21,10 +21,10 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "charts": ("charts", ("matplotlib",)),
     "serve": ("serve", ("fastapi", "uvicorn", "python_multipart", "prometheus_client")),
     "train": ("train", ("keras", "h5py", "filelock", "pandas", "seaborn", "matplotlib")),
-    "export to ONNX": ("train", ("tensorflow", "tf2onnx", "onnx")),
-    "data fetch": ("fetch", ("kagglehub",)),
-    "HEIC images": ("heif", ("pillow_heif",)),
-    "Parquet files": ("parquet", ("pyarrow",)),
+    "export_onnx": ("train", ("tensorflow", "tf2onnx", "onnx")),
+    "fetch": ("fetch", ("kagglehub",)),
+    "heif": ("heif", ("pillow_heif",)),
+    "parquet": ("parquet", ("pyarrow",)),
 }
 """What the extras are for: the extra, and the packages that it takes, by the name that is imported."""
 
