@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mien import __version__
 from mien.cli.faults import Problem, find_problems
 from mien.cli.packages import BASE, DISTRIBUTIONS, FEATURES, FRAMEWORKS, PROVIDERS, providers_of
+from mien.files import cache_folder
 from mien.installation import find_installation, install_command
 from mien.probing import Probe, probe
 from mien.training.backend import BACKENDS, installed_backends, preferred_backend
@@ -130,8 +131,6 @@ def _features(backend: str | None) -> dict[str, dict[str, Any]]:
 
 
 def _cache() -> dict[str, Any]:
-    from mien.data.cache import cache_folder
-
     try:
         folder = cache_folder()
     except RuntimeError as error:

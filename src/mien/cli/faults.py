@@ -62,6 +62,11 @@ def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Prob
     ]
 
 
+def gpu_is_there() -> bool:
+    """Whether the machine has an NVIDIA GPU, by its device file."""
+    return Path("/dev/nvidia0").exists()
+
+
 def _base_problems(probes: Mapping[str, Probe]) -> list[Problem]:
     problems = []
     for name, title in {**BASE, "av": "PyAV"}.items():
@@ -172,7 +177,7 @@ def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> lis
                 )
             )
     devices = told.facts.get("devices", []) if told else []
-    if told and told.loads and Path("/dev/nvidia0").exists() and all(x["kind"] == "cpu" for x in devices):
+    if told and told.loads and gpu_is_there() and all(x["kind"] == "cpu" for x in devices):
         problems.append(
             Problem(
                 "warning",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 import time
 from contextlib import suppress
@@ -22,6 +21,7 @@ import numpy as np
 
 from mien.data.fer2013 import read_arrays
 from mien.data.rows import PIXELS, Table
+from mien.files import cache_folder
 from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
@@ -41,17 +41,6 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 _ABANDONED_SECONDS = 3600.0  # a file still being written after an hour was left by a process that was killed
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """`$MIEN_CACHE`, else `mien` in `$XDG_CACHE_HOME`, else in `~/.cache`.
-
-    https://specifications.freedesktop.org/basedir-spec/latest/ has a relative `$XDG_CACHE_HOME` ignored.
-    """
-    if chosen := os.environ.get("MIEN_CACHE"):
-        return Path(chosen)
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (shared if shared.is_absolute() else Path("~/.cache").expanduser()) / "mien"
 
 
 def _default_folder() -> Path | None:

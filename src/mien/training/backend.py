@@ -55,7 +55,13 @@ def settle_backend() -> None:
     """Tell Keras, which knows TensorFlow alone unless it is told, of the back end that is there. It raises nothing."""
     preferred = preferred_backend()
     if preferred and "keras" not in sys.modules:
-        os.environ[_VARIABLE] = preferred
+        _tell_keras(preferred)
+
+
+def _tell_keras(name: str) -> None:
+    """Set the variable, unless Keras would take that back end by itself."""
+    if name != (os.environ.get(_VARIABLE) or _configured_backend() or "tensorflow"):
+        os.environ[_VARIABLE] = name
 
 
 def choose_backend(wanted: str | None = None) -> str:
@@ -88,7 +94,7 @@ def choose_backend(wanted: str | None = None) -> str:
         raise MissingExtra(BACKENDS[name], _EXTRAS[name])
     if find_spec("keras") is None:
         raise MissingExtra("Keras", "train")
-    os.environ[_VARIABLE] = name
+    _tell_keras(name)
     return name
 
 
