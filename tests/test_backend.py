@@ -119,6 +119,16 @@ def test_a_network_is_not_converted_without_tensorflow(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_int8_without_onnx_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from mien.training import onnx_export
+
+    monkeypatch.setattr(onnx_export, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"needs onnx, .*\[train\]"):
+        onnx_export.quantize(tmp_path / "a.onnx", tmp_path / "b.onnx", np.zeros((1, 48, 48), np.uint8))
+
+
 def test_a_back_end_that_is_there_but_does_not_load_is_not_called_missing(tmp_path: Path) -> None:
     from tests.packages import broken, environment
 

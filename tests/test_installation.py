@@ -110,6 +110,22 @@ def test_a_frozen_program_is_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatc
     assert "PyInstaller" in install_command("heif")
 
 
+@pytest.mark.parametrize(
+    ("found", "command"),
+    [
+        (Installation("clone", "/home/me/mien"), "git -C /home/me/mien restore src/mien"),
+        (Installation("file", "/srv/mien-1.whl"), "pip install --force-reinstall --no-deps /srv/mien-1.whl"),
+        (Installation("index"), "pip install --force-reinstall --no-deps mien"),
+        (Installation("gone", "/srv/mien-1.whl"), "install it again from what was /srv/mien-1.whl"),
+    ],
+)
+def test_damaged_files_are_brought_back_from_where_they_came(
+    found: Installation, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "find_installation", lambda: found)
+    assert installation.reinstall_command() == command
+
+
 def test_a_missing_extra_names_that_command_and_travels_whole() -> None:
     missing = MissingExtra("pyarrow", "parquet", "Or write CSV.")
     assert str(missing) == (

@@ -102,6 +102,21 @@ def install_command(extras: str, installation: Installation | None = None) -> st
     return install_line(f"{DISTRIBUTION}[{extras}]")
 
 
+def reinstall_command() -> str:
+    """What brings back the files of this copy of mien where some are missing or damaged."""
+    found = find_installation()
+    if found.kind == "frozen":
+        return "make the program anew with PyInstaller, for which mien brings a hook"
+    if found.kind == "gone":
+        return f"install it again from what was {found.source}"
+    if found.kind == "clone":
+        return f"git -C {_quoted(found.source)} restore src/{DISTRIBUTION}"
+    wanted = (
+        f"{DISTRIBUTION} @ {found.source}" if found.kind == "repository" else found.source or DISTRIBUTION
+    )
+    return install_line("--force-reinstall", "--no-deps", wanted)
+
+
 def install_line(*requirements: str) -> str:
     """The command line that installs requirements into the environment of the Python that runs."""
     return f"{installer('install')} {' '.join(_quoted(requirement) for requirement in requirements)}"

@@ -19,7 +19,14 @@ from mien.cli.packages import (
     version_that_counts,
 )
 from mien.errors import MienError
-from mien.installation import DISTRIBUTION, faulty_runtimes, install_command, install_line, installer
+from mien.installation import (
+    DISTRIBUTION,
+    faulty_runtimes,
+    install_command,
+    install_line,
+    installer,
+    reinstall_command,
+)
 from mien.training.backend import BACKENDS
 
 if TYPE_CHECKING:
@@ -135,7 +142,11 @@ def _unmet_problems() -> list[Problem]:
                 if not _counts(wanted, owner):
                     continue
                 there = version_that_counts(wanted.name)
-                if there is None or wanted.specifier.contains(there, prereleases=True):
+                if (
+                    there is None
+                    or wanted.name in faulty_runtimes()
+                    or wanted.specifier.contains(there, prereleases=True)
+                ):
                     continue
                 message = (
                     f"{name} {version} asks for {wanted.name}{wanted.specifier}, and {there} is installed."
@@ -196,6 +207,6 @@ def _asset_problems() -> list[Problem]:
         for name in checksums():
             read_bundled(name)
     except (MienError, OSError) as error:
-        remedy = install_command("cli").replace(" install ", " install --force-reinstall --no-deps ", 1)
+        remedy = reinstall_command()
         problems.append(Problem("error", str(error), remedy))
     return problems

@@ -84,8 +84,11 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
         The target's path.
 
     Raises:
+        MissingExtra: onnx is not installed.
         ModelError: the file is an int8 one already.
     """
+    if find_spec("onnx") is None:
+        raise MissingExtra("onnx", "train")
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
