@@ -141,6 +141,25 @@ def test_versions_that_do_not_fit_one_another_are_named(tmp_path: Path) -> None:
     assert "numpy" not in messages(found, "warning").split("tensorflow-cpu", 1)[1]
 
 
+def test_a_framework_that_does_not_load_is_given_what_it_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(tmp_path, "tensorflow-cpu", "2.19.1", "protobuf<6.0.0,>=3.20.3")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    failed = {"tensorflow": Probe(False, "ImportError: cannot import name runtime_version")}
+    (error,) = [x for x in find_problems("tensorflow", failed) if x.severity == "error"]
+    assert "does not load together with Keras: ImportError: cannot import name" in error.message
+    assert error.remedy.endswith("install 'protobuf<6.0.0,>=3.20.3'")
+    (tmp_path / "tensorflow_cpu-2.19.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: tensorflow-cpu\nVersion: 2.15.0\n"
+    )
+    (error,) = [x for x in find_problems("tensorflow", failed) if x.severity == "error"]
+    assert error.remedy.endswith("--force-reinstall --no-deps tensorflow-cpu==2.15.0")
+    assert "tensorflow-cpu 2.15.0 was not tried; 2.16 to 2.21 were." in [
+        x.message for x in find_problems(None, {})
+    ]
+
+
 def test_an_opencv_of_another_flavor_is_what_the_base_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +211,8 @@ def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     unseen = find_problems("tensorflow", {"tensorflow": Probe(True, facts={"devices": [cpu]})})
     (told,) = [x for x in unseen if x not in seen]
     assert "NVIDIA GPU, and TensorFlow does not see it" in told.message
-    assert "[train-gpu]" in told.remedy
+    assert told.remedy.endswith(f"install -e '{ROOT}[train-gpu]'")
+    assert "tensorflow-cpu &&" in told.remedy, "the one for the processor must go first"
 
 
 @pytest.mark.parametrize(

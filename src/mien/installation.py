@@ -122,6 +122,12 @@ def install_line(*requirements: str) -> str:
     return f"{installer('install')} {' '.join(_quoted(requirement) for requirement in requirements)}"
 
 
+def uninstall_line(*names: str) -> str:
+    """The command line that takes distributions out of the environment of the Python that runs."""
+    begins = installer("uninstall")
+    return " ".join([begins, *([] if begins.startswith("uv ") else ["-y"]), *names])
+
+
 def installer(action: str) -> str:
     """What begins a command line of pip: `pip install` where that is this environment's pip, else a longer form."""
     pip = shutil.which("pip")

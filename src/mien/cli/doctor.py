@@ -49,10 +49,13 @@ def doctor(
 
 def _print(found: Mapping[str, Any]) -> None:
     python, origin = found["python"], found["installation"]
-    source = f" {origin['source']}" if origin["source"] else ""
-    out.print(
-        f"mien {found['mien']}, installed from a {origin['kind']}{source}".replace("a index", "an index")
-    )
+    came = {
+        "clone": f"a clone in {origin['source']}",
+        "index": "a package index",
+        "frozen": "PyInstaller",
+        "gone": f"{origin['source']}, which is no longer there",
+    }.get(origin["kind"], origin["source"])
+    out.print(f"mien {found['mien']}, installed from {came}")
     out.print(f"Python {python['version']} ({python['executable']}), {found['platform']}")
     _print_base(found)
     _print_training(found["backend"])
@@ -77,7 +80,7 @@ def _print_base(found: Mapping[str, Any]) -> None:
     for name, title in (("opencv", "OpenCV"), ("onnxruntime", "ONNX Runtime")):
         told = found[name]
         given = ", ".join(f"{dist} {version}" for dist, version in told["distributions"].items())
-        extra = {None: "", True: ", with windows", False: ", without windows"}[told.get("gui")]
+        extra = {None: "", True: ", with GUI", False: ", headless"}[told.get("gui")]
         if told.get("providers"):
             extra = f", runs on {', '.join(p.removesuffix('ExecutionProvider') for p in told['providers'])}"
         out.print(f"  {title:<16} {given or 'not installed'}{extra}")

@@ -24,8 +24,8 @@ from mien.installation import (
     faulty_runtimes,
     install_command,
     install_line,
-    installer,
     reinstall_command,
+    uninstall_line,
 )
 from mien.training.backend import BACKENDS
 
@@ -110,8 +110,7 @@ def _provider_problems() -> list[Problem]:
                     f"{len(found)} distributions lay their files into {package}: {told}. "
                     + ("The one that was installed last counts" if mixed else "They are of one version")
                     + ", and taking one away breaks the others.",
-                    f"{installer('uninstall')} {'' if 'uv pip' in installer('') else '-y '}{' '.join(found)} && "
-                    f"{install_line(f'{kept}=={version}')}",
+                    f"{uninstall_line(*found)} && {install_line(f'{kept}=={version}')}",
                 )
             )
     return problems
@@ -129,31 +128,33 @@ def _runtime_problems() -> list[Problem]:
 
 
 def _unmet_problems() -> list[Problem]:
-    """What mien and the frameworks ask of other packages, where another version is installed."""
+    return [
+        Problem(
+            "warning",
+            f"{owner} asks for {wanted}, and {version_that_counts(name)} is installed.",
+            install_line(wanted),
+        )
+        for (owner, name), wanted in _unmet(
+            DISTRIBUTION, "onnxruntime", "onnx", "tf2onnx", "pandas", *FRAMEWORKS
+        ).items()
+        if name not in faulty_runtimes()
+    ]
+
+
+def _unmet(*packages: str) -> dict[tuple[str, str], str]:
+    """What packages ask of others that are installed in another version: by who asks and for what, the requirement."""
     try:
         from packaging.requirements import Requirement
     except ImportError:
-        return []
-    problems: dict[tuple[str, str], Problem] = {}
-    for owner in (DISTRIBUTION, "onnxruntime", "onnx", "tf2onnx", "pandas", *FRAMEWORKS):
+        return {}
+    found: dict[tuple[str, str], str] = {}
+    for owner in packages:
         for name, version in (providers_of(owner) if owner != DISTRIBUTION else _own_version()).items():
-            for line in metadata.requires(name) or []:
-                wanted = Requirement(line)
-                if not _counts(wanted, owner):
-                    continue
-                there = version_that_counts(wanted.name)
-                if (
-                    there is None
-                    or wanted.name in faulty_runtimes()
-                    or wanted.specifier.contains(there, prereleases=True)
-                ):
-                    continue
-                message = (
-                    f"{name} {version} asks for {wanted.name}{wanted.specifier}, and {there} is installed."
-                )
-                remedy = install_line(f"{wanted.name}{wanted.specifier}")
-                problems.setdefault((name, wanted.name), Problem("warning", message, remedy))
-    return list(problems.values())
+            for wanted in map(Requirement, metadata.requires(name) or []):
+                there = version_that_counts(wanted.name) if _counts(wanted, owner) else None
+                if there is not None and not wanted.specifier.contains(there, prereleases=True):
+                    found.setdefault((f"{name} {version}", wanted.name), f"{wanted.name}{wanted.specifier}")
+    return found
 
 
 def _own_version() -> dict[str, str]:
@@ -170,33 +171,39 @@ def _counts(requirement: Any, owner: str) -> bool:
 
 def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Problem]:
     problems = []
-    told = probes.get(backend or "")
-    if backend and told and not told.loads:
-        remedy = _again(backend)
-        message = f"{BACKENDS[backend]} is installed, but it does not load together with Keras: {told.error}"
-        if find_spec("keras") is None:
-            return []  # it is not asked for; `features` tells what is missing to train
-        problems.append(Problem("error", message, remedy))
     for name, version in providers_of("tensorflow").items():
         parts = version.split(".")
         number = (int(parts[0]), int(parts[1])) if all(part.isdecimal() for part in parts[:2]) else None
         if number and not _TRIED_TENSORFLOW[0] <= number <= _TRIED_TENSORFLOW[1]:
             tried = " to ".join(".".join(map(str, pair)) for pair in _TRIED_TENSORFLOW)
-            problems.append(
-                Problem(
-                    "warning", f"{name} {version} was not tried; {tried} were.", install_command("train-cpu")
-                )
-            )
-    devices = told.facts.get("devices", []) if told else []
-    if told and told.loads and gpu_is_there() and all(x["kind"] == "cpu" for x in devices):
-        problems.append(
-            Problem(
-                "warning",
-                f"This machine has an NVIDIA GPU, and {BACKENDS[backend or '']} does not see it: training uses the CPU.",
-                install_command("train-gpu") if backend == "tensorflow" else f"Install {backend} for CUDA.",
-            )
-        )
+            message = f"{name} {version} was not tried; {tried} were."
+            problems.append(Problem("warning", message, install_line(f"{name}>=2.16,<2.22")))
+    told = probes.get(backend or "")
+    if backend is None or told is None:
+        return problems
+    if told.loads:
+        return [*problems, *_unseen_gpu(backend, told.facts.get("devices", []))]
+    if find_spec("keras") is not None:  # else nobody has asked for it; the features tell what is missing
+        message = f"{BACKENDS[backend]} is installed, but it does not load together with Keras: {told.error}"
+        unmet = _unmet(backend, "keras").values()
+        problems.append(Problem("error", message, install_line(*unmet) if unmet else _again(backend)))
     return problems
+
+
+def _unseen_gpu(backend: str, devices: list[dict[str, Any]]) -> list[Problem]:
+    if not gpu_is_there() or any(device["kind"] != "cpu" for device in devices):
+        return []
+    found = providers_of(backend)
+    remedies = {
+        "tensorflow": install_line(*(f"tensorflow[and-cuda]=={version}" for version in found.values())),
+        "jax": install_line("jax[cuda12]"),
+        "torch": "install a build of PyTorch for CUDA, see https://pytorch.org/get-started/locally",
+    }
+    if "tensorflow-cpu" in found:
+        remedies["tensorflow"] = f"{uninstall_line(*found)} && {install_command('train-gpu')}"
+    title = BACKENDS[backend]
+    message = f"This machine has an NVIDIA GPU, and {title} does not see it: training uses the CPU."
+    return [Problem("warning", message, remedies[backend])]
 
 
 def _asset_problems() -> list[Problem]:
