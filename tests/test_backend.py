@@ -129,6 +129,7 @@ def test_int8_without_onnx_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
         onnx_export.quantize(tmp_path / "a.onnx", tmp_path / "b.onnx", np.zeros((1, 48, 48), np.uint8))
 
 
+@pytest.mark.slow
 def test_a_back_end_that_is_there_but_does_not_load_is_not_called_missing(tmp_path: Path) -> None:
     from tests.packages import broken, environment
 

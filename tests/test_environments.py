@@ -79,9 +79,8 @@ def test_the_tensorflow_that_is_there_stays_and_trains(
     after = place.versions()
     assert {name: after.get(name) for name in before} == before
     assert "tensorflow-cpu" not in after
-    assert place.run(place.python, "-c", LOADED, cwd=folder).splitlines()[-1] == (
-        f"{before['tensorflow']} {before['keras']} 3.0"
-    )
+    loaded = place.run(place.python, "-c", LOADED, cwd=folder)
+    assert f"{before['tensorflow']} {before['keras']} 3.0" in loaded.splitlines()
     told = json.loads(place.run("mien", "doctor", "--quick", "--json", cwd=folder))
     assert told["problems"] == []
     assert told["backend"]["distributions"] == {"tensorflow": before["tensorflow"]}
