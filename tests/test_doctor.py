@@ -119,6 +119,13 @@ def test_two_opencv_wheels_are_a_warning_with_a_remedy(
     assert "opencv-python==4.12.0.88" in problem["remedy"], "the one with windows is kept"
 
 
+def test_a_back_end_that_is_asked_for_and_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    (problem,) = [x for x in diagnose(quick=True)["problems"] if "KERAS_BACKEND" in x["message"]]
+    assert "KERAS_BACKEND is 'theano', which is not one of" in problem["message"]
+    assert problem["remedy"] == "unset KERAS_BACKEND"
+
+
 def test_two_tensorflows_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(tmp_path, "tensorflow", "2.19.1")
     pretend(tmp_path, "tensorflow-cpu", "2.21.0")

@@ -33,7 +33,7 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("export")(exporting.export)
 app.command("model")(card.model)
 app.command("serve")(serving.serve)
-app.command("doctor")(doctor.doctor)
+app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

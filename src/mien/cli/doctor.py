@@ -27,14 +27,9 @@ def doctor(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show what is installed, which device trains, what is at fault, and what to type.
+    """Show the installed versions, the device that trains, what is wrong and how to fix it.
 
-    The exit code is 0 where mien can be used and 1 where something is broken. A feature whose packages are not
-    installed is not a fault.
-
-    Examples:
-      mien doctor
-      mien doctor --quick --json
+    The exit code is 0 if mien can be used and 1 if something is broken. Missing extras are not errors.
     """
     from mien.cli.diagnosis import diagnose
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -27,7 +28,7 @@ from mien.installation import (
     reinstall_command,
     uninstall_line,
 )
-from mien.training.backend import BACKENDS
+from mien.training.backend import BACKENDS, installed_backends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Prob
         *_provider_problems(),
         *_runtime_problems(),
         *_unmet_problems(),
+        *_variable_problems(),
         *_framework_problems(backend, probes),
         *_asset_problems(),
     ]
@@ -167,6 +169,17 @@ def _counts(requirement: Any, owner: str) -> bool:
     extras = ["", *(extra for extra, _ in FEATURES.values())] if owner == DISTRIBUTION else [""]
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+
+
+def _variable_problems() -> list[Problem]:
+    name = os.environ.get("KERAS_BACKEND")
+    if not name or name in installed_backends():
+        return []
+    there = ", ".join(installed_backends()) or "none"
+    message = (
+        f"KERAS_BACKEND is {name[:80]!r}, which is not one of the back ends that are installed ({there})."
+    )
+    return [Problem("warning", message, "unset KERAS_BACKEND")]
 
 
 def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Problem]:
