@@ -161,7 +161,7 @@ def test_a_framework_that_does_not_load_is_given_what_it_asks_for(
     monkeypatch.syspath_prepend(str(tmp_path))
     failed = {"tensorflow": Probe(False, "ImportError: cannot import name runtime_version")}
     (error,) = [x for x in find_problems("tensorflow", failed) if x.severity == "error"]
-    assert "does not load together with Keras: ImportError: cannot import name" in error.message
+    assert "with Keras is installed, but it does not load: ImportError: cannot import name" in error.message
     assert error.remedy.endswith("install 'protobuf<6.0.0,>=3.20.3'")
     (tmp_path / "tensorflow_cpu-2.19.1.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: tensorflow-cpu\nVersion: 2.15.0\n"
@@ -171,6 +171,15 @@ def test_a_framework_that_does_not_load_is_given_what_it_asks_for(
     assert "tensorflow-cpu 2.15.0 was not tried; 2.16 to 2.21 were." in [
         x.message for x in find_problems(None, {})
     ]
+
+
+def test_a_package_that_takes_too_long_is_no_error() -> None:
+    slow = Probe(False, "it did not load within 120 s", timed_out=True)
+    found = [
+        x for x in find_problems("tensorflow", {"tensorflow": slow, "cv2": slow}) if "120 s" in x.message
+    ]
+    assert [x.severity for x in found] == ["warning", "warning"]
+    assert all("--quick" in x.remedy for x in found)
 
 
 def test_an_opencv_of_another_flavor_is_what_the_base_asks_for(
@@ -194,9 +203,8 @@ def test_a_package_that_does_not_load_is_an_error_with_the_reason(tmp_path: Path
     place["KERAS_BACKEND"] = "tensorflow"
     exit_code, found = document(place=place)
     assert exit_code == 1
-    assert (
-        "TensorFlow is installed, but it does not load together with Keras: ImportError: cannot import"
-        in (messages(found, "error"))
+    assert "TensorFlow with Keras is installed, but it does not load: ImportError: cannot import" in (
+        messages(found, "error")
     )
     assert found["backend"]["loads"] is False
     assert found["opencv"]["loads"] is True
@@ -209,7 +217,7 @@ def test_a_probe_tells_each_way_of_failing(tmp_path: Path, monkeypatch: pytest.M
     broken(tmp_path, "deadly_one", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     broken(tmp_path, "loud_one", "print('hello'); __version__ = '7'")
     monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
-    assert probe("slow_one", seconds=1) == Probe(False, "it did not load within 1 s")
+    assert probe("slow_one", seconds=1) == Probe(False, "it did not load within 1 s", timed_out=True)
     assert probe("deadly_one") == Probe(False, "loading it ended the process with signal 11")
     assert probe("loud_one") == Probe(True, facts={"version": "7"})
     assert probe("no_such_one").error == "ModuleNotFoundError: No module named 'no_such_one'"

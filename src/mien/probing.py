@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-TIME_LIMIT = 90.0
+TIME_LIMIT = 120.0
 """Seconds that a package may take to load."""
 
 
@@ -26,11 +26,13 @@ class Probe:
         loads: whether it loads.
         error: why not, in one line; empty where it does.
         facts: what it says: `version`, and by package `gui`, `providers`, `devices` or `keras`.
+        timed_out: whether it took too long, which on a busy machine is no fault of the package.
     """
 
     loads: bool
     error: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    timed_out: bool = False
 
 
 def probe(name: str, seconds: float = TIME_LIMIT) -> Probe:
@@ -55,7 +57,7 @@ def probe(name: str, seconds: float = TIME_LIMIT) -> Probe:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Probe(False, f"it did not load within {seconds:g} s")
+        return Probe(False, f"it did not load within {seconds:g} s", timed_out=True)
     if done.returncode < 0:
         return Probe(False, f"loading it ended the process with signal {-done.returncode}")
     lines = done.stdout.strip().splitlines()

@@ -84,10 +84,16 @@ def _base_problems(probes: Mapping[str, Probe]) -> list[Problem]:
             message = f"{title} is not installed, and nothing works without it."
             problems.append(Problem("error", message, install_command("cli")))
         elif told and not told.loads:
-            problems.append(
-                Problem("error", f"{title} is installed, but it does not load: {told.error}", _again(name))
-            )
+            problems.append(_unloaded(title, told, _again(name)))
     return problems
+
+
+def _unloaded(title: str, told: Probe, remedy: str) -> Problem:
+    """What is said of a package that is installed and was not loaded."""
+    if told.timed_out:
+        remedy = "run mien doctor again when the machine is less busy, or mien doctor --quick"
+        return Problem("warning", f"{title}: {told.error}.", remedy)
+    return Problem("error", f"{title} is installed, but it does not load: {told.error}", remedy)
 
 
 def _again(package: str) -> str:
@@ -197,9 +203,9 @@ def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> lis
     if told.loads:
         return [*problems, *_unseen_gpu(backend, told.facts.get("devices", []))]
     if find_spec("keras") is not None:  # else nobody has asked for it; the features tell what is missing
-        message = f"{BACKENDS[backend]} is installed, but it does not load together with Keras: {told.error}"
         unmet = _unmet(backend, "keras").values()
-        problems.append(Problem("error", message, install_line(*unmet) if unmet else _again(backend)))
+        remedy = install_line(*unmet) if unmet else _again(backend)
+        problems.append(_unloaded(f"{BACKENDS[backend]} with Keras", told, remedy))
     return problems
 
 
