@@ -124,6 +124,17 @@ def fix_seeds(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed what is random outside of Keras's own generators: PyTorch draws its dropout from one for the process."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import numpy as np
+        import torch
+
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+
+
 def backend_name() -> str:
     """Name and version of the back end, for records: `tensorflow 2.21.0`."""
     import keras

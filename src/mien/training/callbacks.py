@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from mien.errors import ModelError
+from mien.training.backend import seed_epoch
 from mien.training.saving import save_network
 from mien.training.state import save_checkpoint
 
@@ -78,6 +79,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Set the order of the pictures, and give each random layer a stream of its own for this epoch."""
         self._batches.start_epoch(epoch)
+        seed_epoch(self._seed, epoch)
         generators = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
         for i, variable in enumerate(generators):
             words = np.random.SeedSequence([self._seed, epoch, i]).generate_state(1)
