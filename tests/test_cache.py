@@ -10,8 +10,9 @@ import pytest
 
 import mien.data
 from mien.data import cache
-from mien.data.cache import KEPT_ENTRIES, cache_folder, read_cached
+from mien.data.cache import KEPT_ENTRIES, read_cached
 from mien.errors import DataError
+from mien.files import cache_folder
 
 HEADER = "emotion,pixels,Usage\n"
 

@@ -9,6 +9,7 @@ import pytest
 
 import mien
 from mien import errors
+from mien.installation import install_command
 
 HEAVY = ["tensorflow", "keras", "jax", "torch", "matplotlib", "seaborn", "pandas", "ray"]
 
@@ -59,7 +60,7 @@ def test_errors_are_also_the_fitting_builtin() -> None:
     assert issubclass(errors.ModelError, ValueError)
     missing = errors.MissingExtra("keras", "train")
     assert isinstance(missing, ImportError)
-    assert str(missing).endswith("pip install 'mien[train]'")
+    assert str(missing).endswith(install_command("train"))
 
 
 @pytest.mark.parametrize("arguments", [[], ["data"]])
@@ -76,4 +77,4 @@ def test_without_the_cli_extra_the_command_says_how_to_get_it() -> None:
     program = "import sys; sys.modules['typer'] = None\nfrom mien.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "The mien command needs its extra. Get it with: pip install 'mien[cli]'\n"
+    assert done.stderr == f"The mien command needs its extra. Get it with: {install_command('cli')}\n"

@@ -45,7 +45,12 @@ INSTALLATION = {
     "git clone URL mien && cd mien && make demo",
     "pip install -e '.[cli]'",
     "pip install -e '.[serve]'",
+    "pip install -e '.[cli,train-cpu]'",
+    "pip install -e '.[cli,train-gpu]'",
     "pip install -e '.[cli,train]'",
+    "pip install -e '.[cli,train,jax]'",
+    "pip install --no-deps -e .",
+    "pip install 'onnxruntime>=1.31' 'pillow>=11.3' 'typer>=0.20' 'rich>=14' 'av>=14'",
 }
 FAST = {
     "mien predict photo.jpg": Claim(r"photo\.jpg +(neutral|happy) +\d+%"),
@@ -53,6 +58,7 @@ FAST = {
         r"photo\.jpg +(neutral|happy) +\d+%", leaves="annotated/photo.jpg"
     ),
     "mien predict photo.jpg --json": Claim('"faces": \\[{"box"'),
+    "mien doctor": Claim(r"mien can be used\.", run="mien doctor --quick"),
     "mien serve": Claim("HTTP API", run="mien serve --help"),
     "recognizer = mien.Recognizer": Claim(
         r"^Box\(x=\d+, y=\d+, width=\d+, height=\d+\) (neutral|happy) \d+%$"
@@ -178,7 +184,7 @@ def test_slow_snippets_run_one_after_the_other(tmp_path: Path) -> None:
 
 def test_installation_names_extras_and_targets_that_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    named = {extra for found in re.findall(r"'\.\[([\w,]+)\]'", README) for extra in found.split(",")}
+    named = {extra for found in re.findall(r"'\.\[([\w,-]+)\]'", README) for extra in found.split(",")}
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     wanted = {
         target
@@ -263,7 +269,7 @@ def test_no_figure_is_missing() -> None:
 
 def test_the_design_shows_the_tree_as_it_is() -> None:
     tree = blocks((ROOT / "docs" / "design.md").read_text("utf-8"), "text")[1]
-    shown = re.findall(r"\w+\.py\b", tree)
+    shown = re.findall(r"[\w-]+\.py\b", tree)
     house = ROOT / "src" / "mien"
     inner = [path.name for path in house.rglob("*.py") if path.name != "__init__.py" or path.parent == house]
     assert sorted(shown) == sorted(inner)

@@ -12,7 +12,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in {"typer", "rich", "click"}:
             raise
-        sys.stderr.write("The mien command needs its extra. Get it with: pip install 'mien[cli]'\n")
+        from mien.installation import install_command
+
+        sys.stderr.write(f"The mien command needs its extra. Get it with: {install_command('cli')}\n")
         sys.exit(2)
     except KeyboardInterrupt:  # while the command itself was being loaded
         sys.exit(130)

@@ -58,11 +58,20 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - named for what the r
     Args:
         package: the package that could not be imported.
         extra: the extra of mien that brings it.
+        note: a further sentence on how to get it.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, note: str = "") -> None:
+        from mien.installation import install_command  # reads files; only where it is needed
+
         super().__init__(
-            f"This needs {package}, which is not installed. Get it with: pip install 'mien[{extra}]'"
+            f"This needs {package}, which is not installed. Get it with: {install_command(extra)}"
+            + (f". {note}" if note else "")
         )
         self.package = package
         self.extra = extra
+        self.note = note
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:
+        """What pickle needs to make it again."""
+        return type(self), (self.package, self.extra, self.note)

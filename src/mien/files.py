@@ -94,3 +94,14 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text file (UTF-8) whole or not at all; gives back its path."""
     return write_bytes(path, text.encode())
+
+
+def cache_folder() -> Path:
+    """`$MIEN_CACHE`, else `mien` in `$XDG_CACHE_HOME`, else in `~/.cache`.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/ has a relative `$XDG_CACHE_HOME` ignored.
+    """
+    if chosen := os.environ.get("MIEN_CACHE"):
+        return Path(chosen).expanduser()  # a tilde is none where no shell has read it
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (shared if shared.is_absolute() else Path("~/.cache").expanduser()) / "mien"

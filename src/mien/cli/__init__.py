@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mien import __version__
-from mien.cli import card, data, demo, evaluating, exporting, predicting, serving, training
+from mien.cli import card, data, demo, doctor, evaluating, exporting, predicting, serving, training
 from mien.cli.screen import Stopped
 from mien.errors import MienError
 
@@ -33,6 +33,7 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("export")(exporting.export)
 app.command("model")(card.model)
 app.command("serve")(serving.serve)
+app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mien.cli.evaluating import write_sheets
 from mien.cli.models import LoadedModel
 from mien.cli.screen import out, print_evaluation, progress
+from mien.installation import install_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +40,8 @@ def finish_run(run: Run, dataset: Dataset) -> Evaluation:
             f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
         )
         out.print(
-            "There is no model.onnx: its conversion needs TensorFlow and tf2onnx. Where they are installed, "
-            f"mien export {run.folder} --format onnx makes it{released}."
+            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another back end: "
+            f"{install_command('train-cpu')}. Then mien export {run.folder} --format onnx makes it{released}."
         )
     elif run.recipe.release:
         _write_release(best, dataset, run.folder / RELEASE)

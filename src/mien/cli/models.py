@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
 from mien.cli.screen import err
-from mien.errors import MissingExtra, ModelError
+from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.model_kinds import ModelKind
     from mien.training.saving import KerasClassifier
-
-BACKENDS = ("tensorflow", "jax")
 
 
 @dataclass(frozen=True)
@@ -54,22 +52,28 @@ def prepare_keras(backend: str | None = None) -> None:
 
     Raises:
         MissingExtra: Keras or its back end is not installed.
-        ModelError: there is no such back end.
+        ModelError: there is no such back end, or it is installed and does not load.
     """
-    if backend is not None and backend not in BACKENDS:
-        raise ModelError(f"Expected the back end to be one of {', '.join(BACKENDS)}, got {backend!r}.")
-    if backend:
-        os.environ["KERAS_BACKEND"] = backend
+    from mien.training.backend import BACKENDS, choose_backend
+
+    name = backend if "keras" in sys.modules else choose_backend(backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         with _nothing_on_standard_error():
             import keras
 
-            with suppress(ImportError):
-                import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
-    except ImportError as error:
-        raise MissingExtra(error.name or "Keras", "jax" if error.name == "jax" else "train") from error
+            if name != "tensorflow":
+                with suppress(Exception):  # one that is broken is no matter where another back end trains
+                    import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
+    except (
+        Exception
+    ) as error:  # what a mixture of versions raises: ImportError, AttributeError, TypeError ...
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{BACKENDS.get(name or '', 'Keras')} is installed, but it does not load ({reason[:200]}). "
+            "See what is wrong with: mien doctor"
+        ) from error
     if backend and keras.backend.backend() != backend:
         raise ModelError(f"Keras runs on {keras.backend.backend()} already and cannot change to {backend}.")
 

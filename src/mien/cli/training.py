@@ -114,7 +114,9 @@ def train(
             metavar="SECONDS", min=0, help="Save an epoch only after this time; 0, the default, saves each."
         ),
     ] = None,
-    backend: Annotated[str | None, typer.Option(metavar="tensorflow|jax", help="The Keras back end.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="tensorflow|jax|torch", help="The Keras back end.")
+    ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,
 ) -> None:
@@ -131,7 +133,10 @@ def train(
         "views": views,
         "sides": () if start else None,
     }  # fmt: skip
+    from mien.training.backend import choose_backend
+
     licence = check_license(license_) if license_ is not None else None
+    choose_backend(backend)  # before the data: without one there is nothing to read it for
     if not resume and data is None:
         out.print(_DRAWN)
     early = (

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import stat
 import tempfile
@@ -28,6 +27,7 @@ from mien.data.fer2013 import read_arrays
 from mien.data.splits import split_of_table
 from mien.data.table import PIXELS, Table
 from mien.errors import DataError
+from mien.files import cache_folder
 from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
@@ -50,17 +50,6 @@ _MARK = re.compile(rb"mien [0-9]{1,6} ([0-9a-f]{64})\n")
 _ABANDONED_SECONDS = 3600.0  # a file still being written after an hour was left by a process that was killed
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """`$MIEN_CACHE`, else `mien` in `$XDG_CACHE_HOME`, else in `~/.cache`.
-
-    https://specifications.freedesktop.org/basedir-spec/latest/ has a relative `$XDG_CACHE_HOME` ignored.
-    """
-    if chosen := os.environ.get("MIEN_CACHE"):
-        return Path(chosen).expanduser()  # a tilde is none where no shell has read it
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (shared if shared.is_absolute() else Path("~/.cache").expanduser()) / "mien"
 
 
 def _default_folder() -> Path | None:

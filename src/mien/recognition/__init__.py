@@ -1,1 +1,5 @@
 """Use a recogniser: the light wing, without Keras."""
+
+from mien.recognition.runtime import refuse_faulty_runtime
+
+refuse_faulty_runtime()  # before any of its modules imports ONNX Runtime

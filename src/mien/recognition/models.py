@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mien.errors import ModelError
+from mien.installation import reinstall_command
 from mien.model_kinds import ModelKind, kind_of, refusal, shown
 from mien.quoting import quoted
 
@@ -50,12 +51,14 @@ def read_bundled(name: str) -> bytes:
     try:
         data = place.read_bytes()
     except OSError as error:
-        raise ModelError(f"{place}: expected a file of mien, found none. Install mien anew.") from error
+        raise ModelError(
+            f"{place}: expected a file of mien, found none. Restore it: {reinstall_command()}"
+        ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != checksums()[name]:
         raise ModelError(
             f"{place}: expected the SHA-256 {checksums()[name][:12]}…, got {digest[:12]}…: the file is damaged. "
-            "Install mien anew."
+            f"Restore it: {reinstall_command()}"
         )
     return data
 

@@ -1,15 +1,101 @@
-"""The one place that knows which Keras back end runs."""
+"""The one place that knows which Keras back end runs, and which ones could."""
 
 from __future__ import annotations
 
 import ctypes
+import json
+import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
-import keras
+from mien.errors import MissingExtra, ModelError
+
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+"""The back ends that train, by the name that Keras gives them, the one that is preferred first."""
+
+_EXTRAS = {"tensorflow": "train-cpu", "jax": "train,jax", "torch": "train,torch"}
+_VARIABLE = "KERAS_BACKEND"
 
 # glibc's mallopt(3): its names are macros, so their numbers stand here.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP_BYTES = 2**31 - 1
+
+
+def installed_backends() -> list[str]:
+    """The back ends that are installed, the one that is preferred first. Nothing is imported."""
+    return [name for name in BACKENDS if find_spec(name) is not None]
+
+
+def preferred_backend() -> str | None:
+    """The back end that Keras is to run on when it is loaded, `None` where there is none.
+
+    What the variable KERAS_BACKEND says is taken as it is. What `keras.json` says counts where that back end is
+    installed, for Keras writes `tensorflow` there by itself; else it is the first one that is installed.
+    """
+    if os.environ.get(_VARIABLE):
+        return os.environ[_VARIABLE]
+    installed = installed_backends()
+    configured = _configured_backend()
+    if configured in installed:
+        return configured
+    return installed[0] if installed else None
+
+
+def _configured_backend() -> str | None:
+    home = Path(os.environ["KERAS_HOME"]) if os.environ.get("KERAS_HOME") else Path.home() / ".keras"
+    try:
+        told = json.loads((home / "keras.json").read_text(encoding="utf-8"))
+        return str(told["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def settle_backend() -> None:
+    """Tell Keras, which knows TensorFlow alone unless it is told, of the back end that is there. It raises nothing."""
+    preferred = preferred_backend()
+    if preferred and "keras" not in sys.modules:
+        _tell_keras(preferred)
+
+
+def _tell_keras(name: str) -> None:
+    """Set the variable, unless Keras would take that back end by itself."""
+    if name != (os.environ.get(_VARIABLE) or _configured_backend() or "tensorflow"):
+        os.environ[_VARIABLE] = name
+
+
+def choose_backend(wanted: str | None = None) -> str:
+    """Decide which back end Keras will run on, without loading it.
+
+    Args:
+        wanted: `tensorflow`, `jax` or `torch`; the one that `preferred_backend` gives when not given.
+
+    Returns:
+        Its name.
+
+    Raises:
+        MissingExtra: Keras or the back end is not installed; the message says what to type.
+        ModelError: there is no such back end.
+    """
+    if wanted is not None and wanted not in BACKENDS:
+        raise ModelError(f"Expected the back end to be one of {', '.join(BACKENDS)}, got {wanted[:80]!r}.")
+    name = wanted or preferred_backend()
+    if name is None:
+        raise MissingExtra(
+            f"a back end for Keras ({', '.join(BACKENDS.values())})",
+            "train-cpu",
+            "With an NVIDIA GPU give train-gpu in its place.",
+        )
+    if name not in BACKENDS:
+        raise ModelError(
+            f"Expected {_VARIABLE} to be one of {', '.join(BACKENDS)}, got {name[:80]!r}. Change it, or unset it."
+        )
+    if find_spec(name) is None:
+        raise MissingExtra(BACKENDS[name], _EXTRAS[name])
+    if find_spec("keras") is None:
+        raise MissingExtra("Keras", "train")
+    _tell_keras(name)
+    return name
 
 
 def keep_memory() -> None:
@@ -29,6 +115,8 @@ def keep_memory() -> None:
 
 def fix_seeds(seed: int) -> None:
     """Make a training repeat itself exactly: seeds of Python, numpy and Keras, and deterministic kernels."""
+    import keras
+
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -36,8 +124,20 @@ def fix_seeds(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed what is random outside of Keras's own generators: PyTorch draws its dropout from one for the process."""
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import numpy as np
+        import torch
+
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+
+
 def backend_name() -> str:
     """Name and version of the back end, for records: `tensorflow 2.21.0`."""
+    import keras
+
     name = keras.backend.backend()
-    module = __import__("torch" if name == "torch" else name)
-    return f"{name} {module.__version__}"
+    return f"{name} {__import__(name).__version__}"

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from mien.errors import ModelError
+from mien.training.backend import seed_epoch
 from mien.training.saving import save_network
 from mien.training.state import save_checkpoint
 
@@ -40,7 +41,7 @@ class RememberingEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[m
         """Take up the patience spent and the best value so far."""
         super().on_train_begin(logs)
         self.wait = self._memory.get("wait", 0)
-        self.best = self._memory.get("best")
+        self.best: float | None = _best(self._memory, self.best)
         self.best_epoch = self._memory.get("best_epoch", 0)
 
     def memory(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class RememberingPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[mis
         """Take up the patience spent and the best value so far."""
         super().on_train_begin(logs)
         self.wait = self._memory.get("wait", 0)
-        self.best = self._memory.get("best")
+        self.best: float | None = _best(self._memory, self.best)
         self.cooldown_counter = self._memory.get("cooldown", 0)
 
     def memory(self) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Set the order of the pictures, and give each random layer a stream of its own for this epoch."""
         self._batches.start_epoch(epoch)
+        seed_epoch(self._seed, epoch)
         generators = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
         for i, variable in enumerate(generators):
             words = np.random.SeedSequence([self._seed, epoch, i]).generate_state(1)
@@ -258,5 +260,11 @@ def _interrupts_later() -> Iterator[None]:
         before(*held[-1])
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _best(memory: dict[str, Any], start: float | None) -> float | None:
+    """The best value of a memory; without one, what Keras starts with: `None`, or infinity in older versions."""
+    best: float | None = memory.get("best")
+    return start if best is None else best
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else float(value)

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.card import METADATA_KEY, ModelCard
-from mien.errors import ModelError
+from mien.errors import MissingExtra, ModelError
 from mien.files import replacing
 
 if TYPE_CHECKING:
@@ -50,8 +51,15 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
         The target's path.
 
     Raises:
+        MissingExtra: TensorFlow or tf2onnx, by which it converts, is not installed.
         ModelError: the conversion failed.
     """
+    if find_spec("tensorflow") is None:
+        raise MissingExtra(
+            "TensorFlow, by which networks of every back end are converted to ONNX", "train-cpu"
+        )
+    if find_spec("tf2onnx") is None:
+        raise MissingExtra("tf2onnx", "train")
     target = Path(target)
     with replacing(target) as aside:
         command = [sys.executable, "-m", "mien.training.onnx_export", str(source), str(aside)]
@@ -77,8 +85,11 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
         The target's path.
 
     Raises:
+        MissingExtra: onnx is not installed.
         ModelError: the file is an int8 one already.
     """
+    if find_spec("onnx") is None:
+        raise MissingExtra("onnx", "train")
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

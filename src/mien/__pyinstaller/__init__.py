@@ -1,0 +1,10 @@
+"""What PyInstaller needs to know of mien; it finds this folder by the entry point `pyinstaller40`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def hook_folders() -> list[str]:
+    """The folder in which PyInstaller looks for hooks."""
+    return [str(Path(__file__).parent)]

@@ -1,0 +1,59 @@
+"""Which packages mien uses, what they are for, and which versions of them are installed; nothing is imported."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+PROVIDERS = {
+    "cv2": (
+        "opencv-contrib-python", "opencv-python", "opencv-contrib-python-headless", "opencv-python-headless",
+    ),
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime"),
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tensorflow-intel", "tf-nightly"),
+}  # fmt: skip
+"""Distributions that lay the same package into an environment, the one to keep of several first."""
+
+BASE = {"numpy": "numpy", "cv2": "OpenCV", "onnxruntime": "ONNX Runtime", "PIL": "Pillow"}
+"""What recognition needs, by the name that is imported."""
+
+FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "command": ("cli", ("typer", "rich", "av")),
+    "charts": ("charts", ("matplotlib",)),
+    "serve": ("serve", ("fastapi", "uvicorn", "python_multipart", "prometheus_client")),
+    "train": ("train", ("keras", "h5py", "filelock", "pandas", "seaborn", "matplotlib")),
+    "export_onnx": ("train", ("tensorflow", "tf2onnx", "onnx")),
+    "fetch": ("fetch", ("kagglehub",)),
+    "heif": ("heif", ("pillow_heif",)),
+    "parquet": ("parquet", ("pyarrow",)),
+}
+"""What the extras are for: the extra, and the packages that it takes, by the name that is imported."""
+
+DISTRIBUTIONS = {
+    "PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client",
+    "pillow_heif": "pillow-heif",
+}  # fmt: skip
+"""Where a distribution has another name than what is imported."""
+
+FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
+
+
+def version_of(distribution: str) -> str | None:
+    """The version of an installed distribution, `None` where it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def providers_of(package: str) -> dict[str, str]:
+    """The installed distributions that lay a package into the environment, and their versions."""
+    names = PROVIDERS.get(package, (DISTRIBUTIONS.get(package, package),))
+    return {name: version for name in names if (version := version_of(name))}
+
+
+def version_that_counts(distribution: str) -> str | None:
+    """Its version, or that of another distribution of the same package."""
+    for names in PROVIDERS.values():
+        if distribution in names:
+            return next((version for name in names if (version := version_of(name))), None)
+    return version_of(distribution)
