@@ -77,6 +77,8 @@ class Dataset:
         rows: int64 (n,), the row of each picture in its source, counted from 0; `0..n-1` when not given.
         source: where it came from, for messages and for model cards.
         left_out: what else the source holds.
+        sources: str (n,), the collection that each image came from, where the source says it.
+        groups: str (n,), the person or film that each image shows, where the source says it.
 
     Raises:
         DataError: shapes, types or values do not fit each other.
@@ -90,6 +92,8 @@ class Dataset:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     source: str = "memory"
     left_out: LeftOut = field(default_factory=LeftOut)
+    sources: NDArray[np.str_] | None = None
+    groups: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         self._require_arrays()
@@ -104,6 +108,9 @@ class Dataset:
         }
         if self.votes is not None:
             shapes["votes"] = (self.votes.shape, (n, 10))
+        for name in ("sources", "groups"):
+            if (names := getattr(self, name)) is not None:
+                shapes[name] = (names.shape, (n,))
         for name, (actual, expected) in shapes.items():
             if actual != expected:
                 raise DataError(f"Dataset {name}: expected shape {expected}, got {actual}.")
@@ -148,6 +155,8 @@ class Dataset:
             split=self.split[which],
             votes=None if self.votes is None else self.votes[which],
             rows=self.rows[which],
+            sources=None if self.sources is None else self.sources[which],
+            groups=None if self.groups is None else self.groups[which],
         )
 
     def subset(self, split: str) -> Dataset:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mien.class_names import CLASS_ORDERS, get_class_order
 from mien.data.cache import read_cached
 from mien.data.fer2013 import read_arrays
+from mien.data.sheets import is_sheets, read_sheets
 from mien.data.table import ANY_NUMBER
 from mien.data.tables import find_tables, is_fer2013, other_tables
 from mien.errors import DataError
@@ -51,7 +52,8 @@ def load(
 
     Args:
         path: a FER2013 table or an archive of one, a folder that holds one, a folder of images in folders
-            named for their labels, or `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces.
+            named for their labels, a folder of sheets (see `mien.data.sheets`), or `synthetic`, `synthetic:N`,
+            `synthetic:N:SEED` for N drawn faces.
         labels: name of the label set, `fer2013` or `ferplus`.
         class_names: what the numbers stand for by which folders or labels are given, for every data set counts in an
             order of its own: `rafdb`, `affectnet7`, `affectnet8`, `fer2013` or `ferplus`; the names in the order of
@@ -80,6 +82,10 @@ def load(
         return _draw(spec, taxonomy)
     place = _find_place(path, "a data set")
     votes = None if votes is None else _find_place(votes, "the FER+ votes")
+    if place.is_dir() and is_sheets(place):
+        if votes is not None or order is not None:
+            raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
+        return read_sheets(place, taxonomy)
     tables = _descend_to_tables(place) if place.is_dir() else [place]
     if tables:
         dataset = _load_tables(tables, place, taxonomy, order, votes, cache=cache, progress=progress)

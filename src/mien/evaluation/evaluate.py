@@ -17,6 +17,7 @@ from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
+from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
 from mien.evaluation.splits import find_split
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Evaluation:
         labels: class names, in the order of every array here (the data set's order).
         n: pictures judged.
         accuracy: in [0, 1].
-        accuracy_interval: its 95% bootstrap interval.
+        accuracy_interval: its 95% bootstrap interval; over groups where the data name them.
         loss: categorical cross-entropy in nats.
         macro_f1: mean F1 over the classes, in [0, 1].
         macro_f1_interval: its 95% bootstrap interval.
@@ -61,6 +62,8 @@ class Evaluation:
         probabilities: float64 (n, classes).
         true: int64 (n,), class indices.
         images: uint8 (n, 48, 48), the pictures judged.
+        by_source: the scores by the collection that a face came from, where the data say it
+            (`mien.evaluation.by_source.score_sources`); `None` where they do not.
     """
 
     model: str
@@ -82,6 +85,7 @@ class Evaluation:
     probabilities: NDArray[np.float64]
     true: NDArray[np.int64]
     images: NDArray[np.uint8]
+    by_source: dict[str, dict[str, Any]] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -252,7 +256,7 @@ def _score(
         labels=labels,
         n=len(judged),
         accuracy=metrics.accuracy(confusion),
-        accuracy_interval=metrics.bootstrap_interval(confusion),
+        accuracy_interval=_accuracy_interval(confusion, true, predicted, judged),
         loss=metrics.log_loss(true, probabilities),
         macro_f1=metrics.macro_f1(confusion),
         macro_f1_interval=metrics.bootstrap_interval(confusion, "macro_f1"),
@@ -265,7 +269,23 @@ def _score(
         probabilities=probabilities,
         true=true,
         images=judged.images,
+        by_source=(
+            None
+            if judged.sources is None
+            else score_sources(probabilities, true, labels, judged.sources, judged.groups)
+        ),
     )
+
+
+def _accuracy_interval(
+    confusion: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], judged: Dataset
+) -> tuple[float, float]:
+    if judged.groups is None:
+        return metrics.bootstrap_interval(confusion)
+    names = judged.groups
+    if judged.sources is not None:
+        names = np.char.add(np.char.add(judged.sources, " "), names)
+    return group_interval(group_confusions(true, predicted, names, len(confusion)), accuracy_of)
 
 
 def _class_table(confusion: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, dict[str, float | int]]:

@@ -1,0 +1,103 @@
+"""Reads faces from sheets: a folder with `labels.csv` and images that each hold a grid of square faces.
+
+    labels.csv   sheet,place,label[,source][,group]     one row per face
+    00.png       ten faces across, place 0 at the top left, row by row
+
+All faces belong to PublicTest: a collection of this form has no splits, and serves for choosing between models.
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import PUBLIC_TEST, Dataset
+from mien.errors import DataError
+from mien.images import read_image, to_crop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.labels import Taxonomy
+
+TABLE = "labels.csv"
+ACROSS = 10
+"""Faces in a row of a sheet."""
+
+_NEEDED = ("sheet", "place", "label")
+
+
+def is_sheets(folder: Path) -> bool:
+    """Whether a folder holds sheets: a `labels.csv` whose header names sheet, place and label."""
+    try:
+        with (folder / TABLE).open(encoding="utf-8-sig", errors="replace") as file:
+            header = file.readline(1000)
+    except OSError:
+        return False
+    return set(_NEEDED) <= {name.strip() for name in header.split(",")}
+
+
+def read_sheets(folder: Path, taxonomy: Taxonomy) -> Dataset:
+    """Read every face that the table names.
+
+    Args:
+        folder: holds `labels.csv` and the sheets that it names.
+        taxonomy: what the labels may be.
+
+    Returns:
+        The faces as crops of 48x48, reduced by area, in the order of the table; with `sources` and `groups` where the
+        table has those columns.
+
+    Raises:
+        DataError: a row does not say where its face is, its label is unknown, or a sheet cannot be read.
+    """
+    with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise DataError(f"{folder / TABLE}: expected a row for each face, got none.")
+    sheets: dict[str, NDArray[np.uint8]] = {}
+    images = np.empty((len(rows), 48, 48), np.uint8)
+    labels = np.empty(len(rows), np.int64)
+    for i, row in enumerate(rows):
+        where = f"{folder / TABLE} row {i + 2}"
+        name = row["sheet"] or ""
+        if name not in sheets:
+            if not name or "/" in name or "\\" in name:
+                raise DataError(f"{where}: expected the name of a sheet beside the table, got {name[:80]!r}.")
+            sheets[name] = read_image(folder / name)
+        images[i] = to_crop(_face(sheets[name], row["place"], where))
+        try:
+            labels[i] = taxonomy.index(row["label"] or "")
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+    return Dataset(
+        images=images,
+        targets=np.eye(len(taxonomy), dtype=np.float32)[labels],
+        split=np.full(len(rows), PUBLIC_TEST),
+        taxonomy=taxonomy,
+        source=str(folder),
+        sources=_column(rows, "source"),
+        groups=_column(rows, "group"),
+    )
+
+
+def _face(sheet: NDArray[np.uint8], place: str | None, where: str) -> NDArray[np.uint8]:
+    """The face at a place of a sheet, (side, side, 3)."""
+    side = sheet.shape[1] // ACROSS
+    rows = sheet.shape[0] // side if side else 0
+    if not (place or "").isdecimal() or int(place or 0) >= rows * ACROSS:
+        raise DataError(
+            f"{where}: expected a place from 0 to {max(rows * ACROSS - 1, 0)} on the sheet, got {str(place)[:80]!r}."
+        )
+    row, column = divmod(int(place or 0), ACROSS)
+    return sheet[row * side : (row + 1) * side, column * side : (column + 1) * side]
+
+
+def _column(rows: list[dict[str, str]], name: str) -> NDArray[np.str_] | None:
+    if name not in rows[0]:
+        return None
+    return np.array([row[name] or "" for row in rows])

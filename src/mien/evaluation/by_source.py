@@ -1,0 +1,125 @@
+"""Scores by the source that a face came from, with intervals over groups: people, films, whatever must not be split.
+
+Faces of one person, or frames of one film, are right or wrong together. Resampling single faces as if they were
+independent gives intervals that are too narrow; here whole groups are drawn (the cluster bootstrap; Cameron, Gelbach and
+Miller 2008, https://doi.org/10.1162/rest.90.3.414).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.evaluation import calibration, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+FEWEST_FACES = 20
+"""Classes with fewer faces than this in a source have no part in its mean recall."""
+
+_RESAMPLES = 2000
+
+
+def mean_recall(confusion: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean recall over some classes, of one confusion matrix or of each of a stack.
+
+    Args:
+        confusion: counts (..., classes, classes), rows true.
+        counted: (classes,), which classes count. A class without a face in a resample is left out of its mean.
+    """
+    support = confusion.sum(axis=-1)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    there = counted & (support > 0)
+    recall = np.divide(right, support, out=np.zeros(right.shape), where=support > 0)
+    return np.asarray(np.where(there, recall, 0).sum(axis=-1) / np.maximum(there.sum(axis=-1), 1))
+
+
+def group_interval(
+    confusions: NDArray[np.int64],
+    score: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    *,
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The 95% bootstrap interval of a score when whole groups are drawn.
+
+    Args:
+        confusions: the confusion matrix of each group, (groups, classes, classes).
+        score: from a stack of confusion matrices to a score for each.
+        resamples: how many times to draw.
+        seed: fixes the draw.
+    """
+    groups = len(confusions)
+    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    flat = confusions.reshape(groups, -1)
+    scores = score((drawn @ flat).reshape(resamples, *confusions.shape[1:]))
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def group_confusions(
+    true: NDArray[np.int64], predicted: NDArray[np.int64], groups: NDArray[np.str_], classes: int
+) -> NDArray[np.int64]:
+    """The confusion matrix of each group, int64 (groups, classes, classes), in the order of their names."""
+    names, index = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), classes, classes), np.int64)
+    np.add.at(counts, (index, true, predicted), 1)
+    return counts
+
+
+def score_sources(
+    probabilities: NDArray[np.float64],
+    true: NDArray[np.int64],
+    labels: Sequence[str],
+    sources: NDArray[np.str_],
+    groups: NDArray[np.str_] | None,
+) -> dict[str, dict[str, Any]]:
+    """The scores of each source.
+
+    Args:
+        probabilities: (n, classes).
+        true: class indices (n,).
+        labels: class names in index order.
+        sources: (n,), where each face came from.
+        groups: (n,), whom or what it shows; each face is a group of its own where not given.
+
+    Returns:
+        By source: `n`, `groups`, `accuracy`, `mean_recall` over the classes with 20 faces or more, their 95%
+        `accuracy_interval` and `mean_recall_interval`, `ece`, and `recall` and `support` by class.
+    """
+    found = {}
+    for source in sorted(set(sources.tolist())):
+        here = sources == source
+        predicted = probabilities[here].argmax(axis=1)
+        names = groups[here] if groups is not None else np.arange(here.sum()).astype(str)
+        confusions = group_confusions(true[here], predicted, names, len(labels))
+        total = confusions.sum(axis=0)
+        support = total.sum(axis=1)
+        counted = support >= min(FEWEST_FACES, support.max())
+
+        def recall(stack: NDArray[np.int64], counted: NDArray[np.bool_] = counted) -> NDArray[np.float64]:
+            return mean_recall(stack, counted)
+
+        scores = metrics.class_scores(total)
+        found[source] = {
+            "n": int(here.sum()),
+            "groups": len(confusions),
+            "accuracy": metrics.accuracy(total),
+            "accuracy_interval": list(group_interval(confusions, accuracy_of)),
+            "mean_recall": float(recall(total)),
+            "mean_recall_interval": list(group_interval(confusions, recall)),
+            "ece": calibration.expected_calibration_error(probabilities[here], true[here]),
+            "recall": dict(zip(labels, scores.recall.tolist(), strict=True)),
+            "support": dict(zip(labels, support.tolist(), strict=True)),
+        }
+    return found
+
+
+def accuracy_of(confusions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The accuracy of each of a stack of confusion matrices (..., classes, classes)."""
+    right = np.diagonal(confusions, axis1=-2, axis2=-1).sum(axis=-1)
+    return np.asarray(right / np.maximum(confusions.sum(axis=(-1, -2)), 1))
