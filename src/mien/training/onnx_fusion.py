@@ -1,0 +1,152 @@
+"""Adds the default answer to a network that answers in FER2013's labels and in FER+'s: one fused from both.
+
+FER2013's labels call calm faces sad or angry, FER+'s votes name disgust and fear too rarely for posed faces. The fused
+answer averages the log-probabilities of both heads, with the FER+ head's divided by a power of its training class
+shares (logit adjustment, Menon et al. 2021, https://arxiv.org/abs/2007.07314):
+
+    log p = (1 - weight) * log p_fer2013 + weight * (log p_ferplus - prior_exponent * log share) + constant
+
+Both heads are dense layers on the same pooled features, so the fused answer is one more dense layer, and its class
+activation maps are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import ModelError
+from mien.labels import FER2013, FERPLUS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx
+    from numpy.typing import NDArray
+
+FUSED_OUTPUT = "probabilities_3"
+FUSED_MAPS = "maps_3"
+
+_COLUMNS = [
+    FERPLUS.map_to(FER2013).index(i) for i in range(len(FER2013))
+]  # FER+'s column of each of the seven
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the two heads are fused.
+
+    Args:
+        weight: share of the FER+ head, in [0, 1].
+        prior_exponent: power of the class shares by which the FER+ head's probabilities are divided.
+    """
+
+    weight: float = 0.6
+    prior_exponent: float = 0.6
+
+
+DEFAULT_FUSION = Fusion()
+"""Chosen on FER2013's PublicTest and on faces of other sources (docs/results/model.md), once for all networks."""
+
+
+def add_fused_answer(
+    data: bytes, shares: NDArray[np.floating[Any]], fusion: Fusion = DEFAULT_FUSION
+) -> bytes:
+    """An ONNX file with the outputs `probabilities_3` and `maps_3` added.
+
+    Args:
+        data: an ONNX file of a two-headed network, as `mien export` writes it.
+        shares: how the FER+ votes of the training images are shared out, (8,), positive; contempt has no part in
+            the fused answer.
+        fusion: how the heads are fused.
+
+    Raises:
+        ModelError: the network does not end in two dense heads on one feature vector.
+    """
+    import onnx
+
+    model = onnx.load_from_string(data)
+    heads = [_find_head(model.graph, name) for name in ("probabilities", "probabilities_2")]
+    (pooled, kernel, bias), (_, kernel_2, bias_2) = heads
+    prior = fusion.prior_exponent * np.log(np.asarray(shares, np.float64)[_COLUMNS])
+    weight = fusion.weight
+    fused_kernel = (1 - weight) * kernel + weight * kernel_2[:, _COLUMNS]
+    fused_bias = (1 - weight) * bias + weight * (bias_2[_COLUMNS] - prior)
+    _add_dense(model.graph, pooled, fused_kernel, fused_bias)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def remove_biases(data: bytes, biases: Mapping[str, NDArray[np.floating[Any]]]) -> bytes:
+    """An ONNX file whose heads have lost the biases that were once added to them.
+
+    Args:
+        data: an ONNX file, as `mien export` writes it.
+        biases: by the name of the output, what to subtract from the bias of its dense layer, (classes,).
+    """
+    import onnx
+
+    model = onnx.load_from_string(data)
+    initializers = {item.name: item for item in model.graph.initializer}
+    for output, added in biases.items():
+        item = initializers[_dense_of(model.graph, output)[2]]
+        value = onnx.numpy_helper.to_array(item) - np.asarray(added, np.float32)
+        item.CopyFrom(onnx.numpy_helper.from_array(value.astype(np.float32), item.name))
+    return bytes(model.SerializeToString())
+
+
+def _dense_of(graph: onnx.GraphProto, output: str) -> tuple[str, str, str]:
+    """The names of features, kernel and bias of the dense layer under an output's softmax."""
+    makers = {name: node for node in graph.node for name in node.output}
+    chain = [makers.get(output)]
+    for _ in range(2):
+        below = chain[-1].input[0] if chain[-1] is not None and chain[-1].input else ""
+        chain.append(makers.get(below))
+    softmax, added, product = chain
+    kinds = [node.op_type if node is not None else "" for node in chain]
+    if kinds != ["Softmax", "Add", "MatMul"] or softmax is None or added is None or product is None:
+        raise ModelError(
+            f"Expected a network with the output {output}, a softmax over a dense layer. "
+            "The fused answer needs one with two heads, as the recipe small trains."
+        )
+    return product.input[0], product.input[1], added.input[1]
+
+
+def _find_head(graph: onnx.GraphProto, output: str) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    import onnx
+
+    features, kernel, bias = _dense_of(graph, output)
+    arrays = {item.name: item for item in graph.initializer if item.name in {kernel, bias}}
+    if len(arrays) != 2:
+        raise ModelError(f"Expected the weights of the output {output} inside the file, found none.")
+    found = (onnx.numpy_helper.to_array(arrays[name]).astype(np.float64) for name in (kernel, bias))
+    return features, *found
+
+
+def _add_dense(
+    graph: onnx.GraphProto, pooled: str, kernel: NDArray[np.float64], bias: NDArray[np.float64]
+) -> None:
+    """Append the dense layer, its softmax, and its maps over the features."""
+    import onnx
+
+    helper, classes = onnx.helper, kernel.shape[1]
+    for name, value in (("fused_kernel", kernel), ("fused_bias", bias)):
+        graph.initializer.append(onnx.numpy_helper.from_array(value.astype(np.float32), name))
+    graph.node.extend([
+        helper.make_node("MatMul", [pooled, "fused_kernel"], ["fused_product"]),
+        helper.make_node("Add", ["fused_product", "fused_bias"], ["fused_logits"]),
+        helper.make_node("Softmax", ["fused_logits"], [FUSED_OUTPUT], axis=-1),
+    ])  # fmt: skip
+    free = onnx.TensorProto.FLOAT
+    graph.output.append(helper.make_tensor_value_info(FUSED_OUTPUT, free, ["n", classes]))
+    features = next((output for output in graph.output if output.name == "features"), None)
+    if features is None:
+        return
+    graph.node.extend([
+        helper.make_node("MatMul", ["features", "fused_kernel"], ["fused_map_product"]),
+        helper.make_node("Add", ["fused_map_product", "fused_bias"], [FUSED_MAPS]),
+    ])  # fmt: skip
+    sides = [dim.dim_value or dim.dim_param for dim in features.type.tensor_type.shape.dim[:3]]
+    graph.output.append(helper.make_tensor_value_info(FUSED_MAPS, free, [*sides, classes]))
