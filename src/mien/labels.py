@@ -79,6 +79,9 @@ FER2013 = Taxonomy("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surp
 FERPLUS = Taxonomy(
     "ferplus", ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 )
+FUSED = "fused"
+"""Name of the label set of the default answer: FER2013's seven names, learned from FER2013's labels and FER+'s votes."""
+
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FER2013, FERPLUS)}
 
 

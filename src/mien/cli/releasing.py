@@ -1,8 +1,8 @@
-"""The file that a training is for: int8, its biases and temperatures fitted on PublicTest, its scores in its card.
+"""The file that a training is for: int8, its answers calibrated, its scores in its card.
 
-Networks that learned from votes, or from teachers, and are asked for a majority name some classes too often. One bias a
-class in each head mends that (see `mien.evaluation.calibration`); what it gives to pictures that it was not fitted on is
-told by cross-validation. PrivateTest is not looked at.
+A network with two heads, FER2013's labels and FER+'s votes, gets a third answer that is fused from both
+(`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that of
+the fused answer on PublicTest and, where they are given, on faces of other sources. PrivateTest is not looked at.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mien.card import Head
 from mien.cli.exporting import CALIBRATION_FACES, with_card
 from mien.cli.finishing import card_scores
 from mien.data.dataset import PUBLIC_TEST, TRAINING
-from mien.data.ferplus import as_ferplus
-from mien.evaluation.calibration import apply_biases, fit_biases
-from mien.evaluation.cross_validation import judge_temperature, out_of_fold
+from mien.data.ferplus import as_ferplus, vote_distribution
+from mien.evaluation.calibration import apply_temperature
+from mien.evaluation.cross_validation import judge_temperature
 from mien.evaluation.evaluate import evaluate
+from mien.evaluation.metrics import log_loss
 from mien.files import write_bytes
+from mien.labels import FER2013, FERPLUS, FUSED
 from mien.recognition.classifier import Classifier
-from mien.training.keras_loading import load_network
 from mien.training.onnx_export import export_onnx, quantize
+from mien.training.onnx_fusion import FUSED_OUTPUT, add_fused_answer
 from mien.training.saving import save_network
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     from numpy.typing import NDArray
 
     from mien.card import ModelCard
@@ -35,58 +39,102 @@ if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation
 
 FITTED = "PublicTest (fitted on)"
-"""How a card names the split that its biases and temperatures were fitted on."""
+"""How a card names the split that its temperatures were fitted on."""
+
+_TEMPERATURES = np.geomspace(0.4, 2.5, 74)
 
 
 def write_release(
-    network: keras.Model, card: ModelCard, dataset: Dataset, target: str | Path
+    network: keras.Model,
+    card: ModelCard,
+    dataset: Dataset,
+    target: str | Path,
+    *,
+    faces: Dataset | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Write a network as int8 ONNX, with biases and temperatures that were fitted on PublicTest.
+    """Write a network as int8 ONNX, with temperatures that were fitted on PublicTest.
 
     Args:
         network: a trained network, which stays as it is.
         card: its card.
         dataset: what it was trained on, with the split PublicTest; for a network with two heads, with votes.
         target: the ONNX file to write.
+        faces: faces of other sources, on which the temperature of the fused answer is fitted too.
 
     Returns:
-        By label set, the accuracy on PublicTest of the network in `float32` and in `int8` without biases,
-        `cross_validated`: of int8 with biases that were fitted on other pictures than they are judged on (`None` where
-        there are fewer than five), `float32_with_biases` and `int8_with_biases`; `n`: the pictures; `biases` by label;
-        and `temperature_at_bound`: whether the search for a temperature ended at a bound.
+        By label set, the accuracy on PublicTest in `float32` and in `int8` (the fused answer: only `int8`, against
+        FER2013's labels), `n`: the images; and `temperature_at_bound`: whether the search for a temperature ended at a
+        bound.
 
     Raises:
         ModelError: the conversion to ONNX failed.
         DataError: PublicTest is empty.
     """
     card = _uncalibrated(card)
-    told: dict[str, dict[str, Any]] = {taxonomy: {} for taxonomy in card.taxonomies}
     crops = dataset.subset(TRAINING).images[:CALIBRATION_FACES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy = load_network(save_network(network, folder / "float.keras", card))
-        plain, small = _both_files(copy, card, crops, folder)
-        for taxonomy, row in told.items():
-            row["float32"] = _judged(plain, dataset, taxonomy).accuracy
-            raw = _judged(small, dataset, taxonomy)
-            biases = fit_biases(raw.probabilities, raw.true)
-            row["int8"], row["n"] = raw.accuracy, raw.n
-            row["cross_validated"] = _cross_validated(raw)
-            row["biases"] = dict(zip(raw.labels, biases.round(4).tolist(), strict=True))
-            layer = copy.get_layer(card.answering_in(taxonomy).output)
-            layer.bias.assign(layer.bias + biases)
-        plain, small = _both_files(copy, card, crops, folder)
-        for taxonomy in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
-            told[taxonomy]["float32_with_biases"] = _judged(plain, dataset, taxonomy).accuracy
-            raw = _judged(small, dataset, taxonomy)
-            told[taxonomy]["int8_with_biases"] = raw.accuracy
-            fit = judge_temperature(raw.probabilities, raw.true)
-            told[taxonomy]["temperature_at_bound"] = fit.at_bound
-            card = replace(card.answering_in(taxonomy), temperature=fit.temperature)
-        put_card(small, card)
-        put_card(small, with_scores(small, dataset, {PUBLIC_TEST: FITTED}))
+        plain, small = _both_files(network, card, crops, folder)
+        told = {
+            taxonomy: {"float32": _judged(plain, dataset, taxonomy).accuracy} for taxonomy in card.taxonomies
+        }
+        finish_release(small, card, dataset, told, faces=faces)
         write_bytes(Path(target), small.read_bytes())
     return told
+
+
+def finish_release(
+    path: Path,
+    card: ModelCard,
+    dataset: Dataset,
+    told: dict[str, dict[str, Any]],
+    *,
+    faces: Dataset | None = None,
+) -> None:
+    """Add the fused answer to an int8 file, fit its temperatures, and write its scores on PublicTest into its card.
+
+    Args:
+        path: the ONNX file, which is rewritten.
+        card: its card, uncalibrated.
+        dataset: as for `write_release`.
+        told: what is known of it by label set; filled in.
+        faces: as for `write_release`.
+    """
+    if [head.taxonomy for head in card.answers] == [FER2013.name, FERPLUS.name] and dataset.votes is not None:
+        shares = vote_distribution(dataset.subset(TRAINING).votes).sum(axis=0)
+        write_bytes(path, add_fused_answer(path.read_bytes(), shares / shares.sum()))
+        own, *others = card.answers
+        fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
+        card = replace(card, **vars(fused), heads=(own, *others))
+    put_card(path, card)
+    for taxonomy in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
+        raw = _judged(path, dataset, taxonomy)
+        row = told.setdefault(taxonomy, {})
+        row["int8"], row["n"] = raw.accuracy, raw.n
+        if taxonomy == FUSED:
+            temperature, row["temperature_at_bound"] = _fit_over(path, raw, faces)
+        else:
+            fit = judge_temperature(raw.probabilities, raw.true)
+            temperature, row["temperature_at_bound"] = fit.temperature, fit.at_bound
+        card = replace(card.answering_in(taxonomy), temperature=temperature)
+    put_card(path, card)
+    put_card(path, with_scores(path, dataset, {PUBLIC_TEST: FITTED}))
+
+
+def _fit_over(path: Path, public: Evaluation, faces: Dataset | None) -> tuple[float, bool]:
+    """The temperature with the least mean log loss over PublicTest and each source of other faces, and if at a bound."""
+    parts = [(public.probabilities, public.true)]
+    if faces is not None and faces.sources is not None:
+        given = Classifier(path).answering_in(FUSED).probabilities(faces.images)
+        for source in sorted(set(faces.sources.tolist())):
+            here = faces.sources == source
+            parts.append((given[here].astype(np.float64), faces.labels[here]))
+    losses = [
+        float(np.mean([log_loss(true, apply_temperature(p, float(t))) for p, true in parts]))
+        for t in _TEMPERATURES
+    ]
+    best = int(np.argmin(losses))
+    return float(_TEMPERATURES[best]), best in {0, len(_TEMPERATURES) - 1}
 
 
 def put_card(path: Path, card: ModelCard) -> None:
@@ -130,11 +178,6 @@ def _both_files(
 
 def _judged(path: Path, dataset: Dataset, taxonomy: str, split: str = PUBLIC_TEST) -> Evaluation:
     answer = Classifier(path).answering_in(taxonomy)
-    pictures = dataset if dataset.taxonomy.name == taxonomy else as_ferplus(dataset)
+    votes = taxonomy == FERPLUS.name and dataset.taxonomy != FERPLUS
+    pictures = as_ferplus(dataset) if votes else dataset
     return evaluate(answer.probabilities, pictures, labels=answer.labels, split=split)
-
-
-def _cross_validated(raw: Evaluation) -> float | None:
-    """The accuracy with biases that were fitted on four fifths of the pictures and used on the other."""
-    found = out_of_fold(raw.probabilities, raw.true, fit_biases, apply_biases)
-    return None if found is None else float((found.argmax(axis=1) == raw.true).mean())

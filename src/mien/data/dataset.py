@@ -79,6 +79,8 @@ class Dataset:
         left_out: what else the source holds.
         sources: str (n,), the collection that each image came from, where the source says it.
         groups: str (n,), the person or film that each image shows, where the source says it.
+        copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
+            longer here to tell.
 
     Raises:
         DataError: shapes, types or values do not fit each other.
@@ -94,6 +96,7 @@ class Dataset:
     left_out: LeftOut = field(default_factory=LeftOut)
     sources: NDArray[np.str_] | None = None
     groups: NDArray[np.str_] | None = None
+    copied: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         self._require_arrays()
@@ -108,7 +111,7 @@ class Dataset:
         }
         if self.votes is not None:
             shapes["votes"] = (self.votes.shape, (n, 10))
-        for name in ("sources", "groups"):
+        for name in ("sources", "groups", "copied"):
             if (names := getattr(self, name)) is not None:
                 shapes[name] = (names.shape, (n,))
         for name, (actual, expected) in shapes.items():
@@ -157,6 +160,7 @@ class Dataset:
             rows=self.rows[which],
             sources=None if self.sources is None else self.sources[which],
             groups=None if self.groups is None else self.groups[which],
+            copied=None if self.copied is None else self.copied[which],
         )
 
     def subset(self, split: str) -> Dataset:

@@ -105,9 +105,13 @@ def as_ferplus(dataset: Dataset) -> Dataset:
         raise DataError(
             f"{dataset.source}: expected a data set with the FER+ votes, found none. Name them with --votes PATH."
         )
+    from mien.data.inspection import copied_elsewhere
+
     kept = majority(dataset.votes) >= 0
     targets = vote_distribution(dataset.votes[kept])
-    return replace(dataset.select(kept), targets=targets, taxonomy=FERPLUS)
+    # Copies are looked for among all rows: one without a majority was trained on all the same.
+    copied = copied_elsewhere(dataset) if dataset.copied is None else dataset.copied
+    return replace(dataset.select(kept), targets=targets, taxonomy=FERPLUS, copied=copied[kept])
 
 
 def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELLED
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
 from mien.data.requirements import require_classes, require_splits, require_trainable
 from mien.errors import DataError
 
@@ -178,9 +178,21 @@ def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bo
     Returns:
         bool (pictures of that split,), in the order of `dataset.subset(split)`.
     """
-    ids = group_ids(dataset.images)
     here = dataset.split == split
+    if dataset.copied is not None:
+        return ~dataset.copied[here]
+    ids = group_ids(dataset.images)
     return np.asarray(~np.isin(ids[here], ids[~here]))
+
+
+def copied_elsewhere(dataset: Dataset) -> NDArray[np.bool_]:
+    """Which images have an exact copy in another split, bool (n,)."""
+    ids = group_ids(dataset.images)
+    found = np.zeros(len(dataset), np.bool_)
+    for split in SPLITS:
+        here = dataset.split == split
+        found[here] = np.isin(ids[here], ids[~here])
+    return found
 
 
 def without_copies(dataset: Dataset) -> Dataset:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAPS = {"probabilities": "maps", "probabilities_2": "maps_2"}
+MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
 """Name of the output with the class activation maps that belong to an output with probabilities."""
 
 MOST_THREADS = 256
