@@ -13,8 +13,9 @@ from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
 from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
-from mien.cli.sources import STDIN, Source, find_sources
+from mien.cli.sources import STDIN, PassedOver, Source, find_sources
 from mien.errors import DataError
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,17 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
     ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write annotated copies.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write annotated copies. Only earlier copies of the same input are replaced; where another file has "
+            "the name, the copy takes a number.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in the copies of pictures where each expression was seen.")
     ] = False,
@@ -56,8 +67,16 @@ def predict(
         float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
     ] = 0.5,
     max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Keep only so many faces of a picture, the largest.")
+        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept.")
     ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Label a face 'uncertain' if no expression is at least this probable; its probabilities are kept.",
+        ),
+    ] = 0.0,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
 ) -> None:
     """Find the faces in pictures and videos, and name what they show.
@@ -66,29 +85,40 @@ def predict(
     """
     if explain and save is None:
         raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
-    sources = find_sources(source, leave_out=save)
-    recognizer = _open(model, labels, max_faces, threads)
+    passed_over = PassedOver()
+    sources = find_sources(source, leave_out=save, passed_over=passed_over)
+    recognizer = _open(model, labels, max_faces, threads, min_confidence)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
     failures = Failures(keeps_files=bool(csv or save))
-    with ExitStack() as stack:
+    with guarding(""), ExitStack() as stack:
         outputs = _open_outputs(
-            stack, sources, recognizer, model, json=json, csv=csv, save=save, explain=explain
+            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
         )
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
-            _predict_film(Film(film, every=every), recognizer, outputs, failures, smoothing=smoothing)
+            _predict_film(Film(film, every=every, min_confidence=min_confidence), recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
+    for sentence in passed_over.sentences():
+        err.print(shown(sentence))
     failures.end(len(sources))
 
 
-def _open(model: str, labels: str | None, max_faces: int | None, threads: int) -> Recognizer:
+def _open(
+    model: str, labels: str | None, max_faces: int | None, threads: int, min_confidence: float
+) -> Recognizer:
     from mien.recognition.recognizer import Recognizer
 
     classifier = _open_classifier(model, labels)
     taxonomy = labels if isinstance(classifier, str) else None
-    return Recognizer(classifier, taxonomy=taxonomy, max_faces=max_faces, threads=threads)
+    return Recognizer(
+        classifier,
+        taxonomy=taxonomy,
+        max_faces=max_faces,
+        threads=threads,
+        min_confidence=min_confidence,
+    )
 
 
 def _open_classifier(model: str, labels: str | None) -> str | ExpressionClassifier:
@@ -111,6 +141,7 @@ def _open_outputs(
     *,
     json: bool,
     csv: Path | None,
+    force: bool,
     save: Path | None,
     explain: bool,
 ) -> list[Output]:
@@ -124,7 +155,7 @@ def _open_outputs(
     if csv:
         from mien.cli.copies import RowsOutput
 
-        take(RowsOutput(csv, recognizer.labels))
+        take(RowsOutput(csv, recognizer.labels, force=force))
     if save:
         from mien.cli.copies import CopiesOutput
 

@@ -7,14 +7,13 @@ that memory stays flat however long a film or a folder is.
 from __future__ import annotations
 
 import json
-import sys
 import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from mien.cli.screen import out
+from mien.cli.screen import out, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +37,7 @@ class TrackSummary:
         last: when it was last seen.
         frames: in how many frames.
         sums: the sum of its probabilities over them.
+        min_confidence: mean probability below which its label is `"uncertain"`.
     """
 
     track: int
@@ -45,6 +45,7 @@ class TrackSummary:
     last: float
     frames: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    min_confidence: float = 0.0
 
     def add(self, seconds: float, face: Face) -> None:
         """Take in one frame of it."""
@@ -59,14 +60,20 @@ class TrackSummary:
         means = {label: value / self.frames for label, value in self.sums.items()}
         return dict(sorted(means.items(), key=lambda item: -item[1]))
 
+    @property
+    def label(self) -> str:
+        """The most probable expression on average, or `"uncertain"`."""
+        label, share = next(iter(self.shares.items()))
+        return label if share >= self.min_confidence else "uncertain"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean data."""
         return {
             "track": self.track,
-            "first_seconds": self.first,
-            "last_seconds": self.last,
+            "first_seconds": seconds_of(self.first),
+            "last_seconds": seconds_of(self.last),
             "frames": self.frames,
-            "label": next(iter(self.shares)),
+            "label": self.label,
             "probabilities": self.shares,
         }
 
@@ -79,6 +86,7 @@ class Film:
         source: which.
         info: its size and length, `None` where it could not be opened.
         every: each how manyth of its frames is looked at.
+        min_confidence: mean probability below which the label of a track is `"uncertain"`.
         tracks: its faces by their number.
         frames: frames looked at so far.
         error: why it failed, if it did.
@@ -87,6 +95,7 @@ class Film:
     source: Source
     info: VideoInfo | None = None
     every: int = 1
+    min_confidence: float = 0.0
     tracks: dict[int, TrackSummary] = field(default_factory=dict)
     frames: int = 0
     error: str | None = None
@@ -97,7 +106,10 @@ class Film:
         for face in faces:
             if face.track is not None:
                 summary = self.tracks.setdefault(
-                    face.track, TrackSummary(face.track, frame.seconds, frame.seconds)
+                    face.track,
+                    TrackSummary(
+                        face.track, frame.seconds, frame.seconds, min_confidence=self.min_confidence
+                    ),
                 )
                 summary.add(frame.seconds, face)
 
@@ -144,7 +156,7 @@ class TextOutput(Output):
             box = face.box
             place = f"{box.width}x{box.height} at {box.x},{box.y}"
             label, score = face.expression.label, face.expression.score
-            others = describe(face.expression.probabilities, skip=1, most=2)
+            others = describe(face.expression.probabilities, skip=int(label in face.expression.probabilities), most=2)
             out.print(
                 f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
             )
@@ -168,7 +180,8 @@ class TextOutput(Output):
         out.print(f"  {frames} looked at, {faces}")
         for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
-            out.print(f"  #{track.track:<4} {span:<16}  {describe(track.shares, most=3)}")
+            doubt = "" if track.label in track.shares else f"{track.label}: "
+            out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
         if len(film.tracks) > 20:
             out.print(f"  … and {len(film.tracks) - 20} more, seen for less long")
 
@@ -198,7 +211,7 @@ class JsonOutput(Output):
         self._count = 0
         self._in_films = False
         self._open = False
-        sys.stdout.write(f'{{"model": {json.dumps(model)}, "images": [')
+        write_out(f'{{"model": {json.dumps(model)}, "images": [')
 
     def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
         """The picture, its size and faces."""
@@ -219,30 +232,30 @@ class JsonOutput(Output):
 
     def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
         """The frame with its faces."""
-        row = {"frame": frame.index, "seconds": frame.seconds, "faces": [face.to_dict() for face in faces]}
+        row = {"frame": frame.index, "seconds": seconds_of(frame.seconds), "faces": [face.to_dict() for face in faces]}
         self._item(_dump(row))
 
     def end_film(self, film: Film) -> None:
         """The summary of its faces."""
         rest = {"error": film.error, "tracks": [track.to_dict() for track in film.tracks.values()]}
-        sys.stdout.write("], " + _dump(rest)[1:])
+        write_out("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Close what is open."""
         if self._open:
-            sys.stdout.write("]}")
+            write_out("]}")
         if self._films:
             self._switch()
-        sys.stdout.write("]}\n")
+        write_out("]}\n")
 
     def _switch(self) -> None:
         if not self._in_films:
-            sys.stdout.write('], "videos": [')
+            write_out('], "videos": [')
             self._in_films, self._count = True, 0
 
     def _item(self, text: str) -> None:
-        sys.stdout.write((",\n" if self._count else "\n") + text)
+        write_out((",\n" if self._count else "\n") + text)
         self._count += 1
 
 
@@ -270,6 +283,11 @@ def clock(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def seconds_of(seconds: float) -> float:
+    """A time to the microsecond: `1.88`, not `1.8800000000000003`."""
+    return round(seconds, 6)
 
 
 def _dump(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,6 +48,8 @@ class Recognizer:
         detector: what finds the faces; the bundled detector by default.
         max_faces: keep only so many faces of a picture, the largest; all of them by default.
         threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+        min_confidence: a face whose most probable expression has a lower probability, in [0, 1], gets the label
+            `"uncertain"`; its score and probabilities stay.
 
     Raises:
         ModelError: the model is missing or is not one of mien's.
@@ -64,6 +67,7 @@ class Recognizer:
         detector: FaceDetector | None = None,
         max_faces: int | None = None,
         threads: int = 0,
+        min_confidence: float = 0.0,
     ) -> None:
         if max_faces is not None and (not isinstance(max_faces, int) or max_faces < 1):
             raise DataError(
@@ -78,6 +82,7 @@ class Recognizer:
         if not isinstance(self.detector, FaceDetector):
             raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
         self.max_faces = max_faces
+        self.min_confidence = min_confidence
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -153,6 +158,8 @@ class Recognizer:
 
     def _face(self, detection: Detection, row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(self.labels, row)
+        if expression.score < self.min_confidence:
+            expression = replace(expression, label="uncertain")
         return Face(detection.box, expression, detection.confidence, detection.landmarks)
 
 
