@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from mien.errors import DataError, MienError, MissingExtra, TooLargeError
 
@@ -36,6 +36,7 @@ _READERS = {
     "TIFF": (rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile"),
     "GIF": (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
     "AVIF": (rb".{4}ftyp(?:.{4}){0,12}?avi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
+    "PGM/PPM": (rb"P[1-6](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+\s", "PIL.PpmImagePlugin", "PpmImageFile"),
     "HEIC": (rb".{4}ftyp(?:.{4}){0,12}?(?:hei[cmsx]|hev[cmsx]|mif1)", "pillow_heif", "HeifImageFile"),
 }
 """Format -> how it begins, and the class that reads it. The list is closed: nothing else is ever decoded."""
@@ -47,6 +48,14 @@ _STRANGERS = {
     rb"(?i)\s*<(?:[^\0]*<)?svg": "an SVG drawing. Save it as PNG",
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
+    rb"P[Ff]\s|v/1\x01|#\?RADIANCE|#\?RGBE": "an image of floating-point values (PFM, OpenEXR or HDR). Save it as PNG",
+    rb"P7\s": "a PAM image. Save it as PNG",
+    rb"\0\0[\x01\x02]\0.\0": "an icon or a cursor of Windows. Save it as PNG",
+    rb"DDS |\x01\xda[\0\x01][\x01\x02]|Y\xa6j\x95|\x0a[\0-\x05]\x01[\x01\x02\x04\x08]": (
+        "a DDS, SGI, Sun raster or PCX image. Save it as PNG"
+    ),
+    rb".{128}DICM|SIMPLE  =": "a DICOM or FITS image. Save it as PNG",
+    rb"FUJIFILMCCD-RAW|.{4}ftypcrx|FOVb": "a camera's raw file. Export it as JPEG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
     rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV": (
         "a film. Give a path that ends as theirs do, in .mp4 say"
@@ -58,6 +67,8 @@ _STRANGERS = {
 
 _HEAD_BYTES = 1024
 _MAX_SCANS = 100
+_SEVERAL = frozenset({"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"})  # what Pillow calls those of several frames
+_VIDEOS = re.compile(rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _warnings_lock = threading.Lock()
 
 
@@ -79,6 +90,33 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
         with _told(name, kind, max_pixels), _no_warnings() if noisy else nullcontext():
             yield _checked(reader(stream), name, max_pixels)
+
+
+def kind_of_content(path: Path) -> Literal["image", "video"] | None:
+    """Whether a file begins as an image that is read here ("image"), as a video ("video"), or as neither (`None`).
+
+    What is no regular file, or cannot be read, is neither.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, ValueError):
+        return None
+    if _format_of(head):
+        return "image"
+    return "video" if _VIDEOS.match(head) else None
+
+
+def number_of_frames(image: Image) -> int:
+    """The frames of an animated image, or the images in a file of several; 1 where there is one or it cannot be told."""
+    if image.format not in _SEVERAL:
+        return 1
+    try:
+        return max(int(getattr(image, "n_frames", 1)), 1)
+    except Exception:  # noqa: BLE001 - damaged frames raise anything, and the first is good
+        return 1
 
 
 @contextmanager
@@ -215,7 +253,7 @@ def _checked(image: Image, name: str, max_pixels: int) -> Image:
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "
             "Make it smaller; in Python max_pixels can be raised for one that you trust."
         )
-    if image.mode in {"I", "F"}:
+    if image.mode in {"I", "F"} and image.format != "PPM":  # Pillow brings those of more than 8 bits to 16
         raise DataError(
             f"{name}: expected 8 or 16 bits a channel, got 32, which do not say what white is. "
             "Save it with 8 bits."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError
-from mien.ownership import checksum_of, current_guard
+from mien.ownership import checksum_of, guard_of
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     power, for the content is on disk before the name is. What is neither a file nor a link is never replaced, and
     within `mien.ownership.guarding` no file that mien did not write.
     """
-    path, guard = Path(path), current_guard()
+    path = Path(path)
+    guard = guard_of(path)
     _require_file(path)
     if guard:
         guard.check(path)

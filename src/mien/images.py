@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 import cv2
 import numpy as np
 
-from mien.decoding import open_picture, reason
+from mien.decoding import kind_of_content, number_of_frames, open_picture, reason
 from mien.errors import DataError
 from mien.files import replacing
 
@@ -33,8 +33,11 @@ CROP_SIZE = 48
 """Side of a gray crop in pixels: what FER2013 has and the networks take."""
 
 PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
-)
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
+        ".tiff", ".gif", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".pbm", ".pgm", ".pnm", ".ppm",
+    }
+)  # fmt: skip
 """How the names of pictures end; only for finding them in a folder."""
 
 MAX_PIXELS = 120_000_000
@@ -55,8 +58,8 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a picture, whatever it comes as.
 
-    Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or, with the extra `heif`, HEIC; of several frames the first
-    is read. What is transparent is laid on white, of 16 bits a channel the upper 8 are kept. Safe to call from
+    Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM or, with the extra `heif`, HEIC; of several frames
+    the first is read. What is transparent is laid on white, of 16 bits a channel the upper 8 are kept. Safe to call from
     several threads.
 
     Args:
@@ -96,6 +99,30 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
             image.load()
         width, height = image.size
         return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def count_frames(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> int:
+    """How many frames or pages a file has; `read_image` reads the first.
+
+    Args:
+        source: as in `read_image`.
+        max_pixels: likewise.
+
+    Returns:
+        The frames of an animated GIF, WebP, PNG or AVIF, the pages of a TIFF, the images of a HEIC; 1 for others.
+
+    Raises:
+        DataError: it is no image.
+    """
+    if isinstance(source, np.ndarray):
+        return 1
+    with open_picture(source, max_pixels) as image:
+        return number_of_frames(image)
+
+
+def content_kind(path: str | Path) -> Literal["image", "video"] | None:
+    """What a file is by its first bytes: an image that `read_image` takes, a video, or neither."""
+    return kind_of_content(Path(path))
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
@@ -201,7 +228,7 @@ def _strip_to_rgb(strip: Image) -> NDArray[np.uint8]:
     """uint8 (h, w, 3), or (h, w, 1) of what is gray."""
     from PIL.Image import new
 
-    if strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
+    if strip.mode == "I" or strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
         return (np.asarray(strip)[..., None] >> 8).astype(np.uint8)
     if strip.has_transparency_data:
         paper, layer = new("RGB", strip.size, "white"), strip.convert("RGBA")

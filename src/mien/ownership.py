@@ -43,14 +43,20 @@ class Guard:
     Args:
         force: whether other files may be replaced too.
         remedy: what to do about a file that may not.
+        folder: where this holds; everywhere by default.
         source: what the files are made of; only a file that was made of the same is replaced.
         lists: the lists read so far, by folder.
     """
 
     force: bool = False
     remedy: str = ""
+    folder: Path | None = None
     source: str | None = None
     lists: dict[Path, dict[str, _Entry]] = field(default_factory=dict)
+
+    def covers(self, path: Path) -> bool:
+        """Whether this holds for a file."""
+        return self.folder is None or path.is_relative_to(self.folder)
 
     def allows(self, path: Path) -> bool:
         """Whether a file may be written there without the loss of one that is not ours."""
@@ -94,20 +100,22 @@ class Guard:
 _current: ContextVar[Guard | None] = ContextVar("mien_guard", default=None)
 
 
-def current_guard() -> Guard | None:
-    """The guard that is in force, if any."""
-    return _current.get()
+def guard_of(path: Path) -> Guard | None:
+    """The guard that is in force for a file, if any."""
+    guard = _current.get()
+    return guard if guard and guard.covers(path) else None
 
 
 @contextmanager
-def guarding(remedy: str, *, force: bool = False) -> Iterator[Guard]:
+def guarding(remedy: str = "", *, folder: Path | None = None, force: bool = False) -> Iterator[Guard]:
     """While this lasts, `mien.files.replacing` replaces only files that mien wrote itself.
 
     Args:
         remedy: what to do about a file that may not be replaced, as a sentence.
+        folder: where this holds; everywhere by default.
         force: replace other files too.
     """
-    yield from _using(Guard(force, remedy))
+    yield from _using(Guard(force, remedy, folder))
 
 
 @contextmanager

@@ -9,9 +9,14 @@ import typer
 
 from mien.cli.options import CacheOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import counts_table, err, out, print_json
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from mien.data.inspection import Inspection
+
+_REMEDY = (
+    "Name another folder with --out, leave the plot out with --no-plot, or replace the file with --force."
+)
 
 app = typer.Typer(help="Look at a data set, draw one, fetch the published one.", no_args_is_help=True)
 
@@ -34,6 +39,9 @@ def check(
         ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file of that name that mien did not write.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     cache: CacheOption = True,
 ) -> None:
@@ -47,19 +55,23 @@ def check(
         raise DataError(
             f"The votes are counted with the labels {FERPLUS.name} only. Add --labels {FERPLUS.name}."
         )
-    dataset = load_data(path, labels or "fer2013", votes, cache=cache)
-    found = inspect(dataset)
-    if json:
-        print_json(found.to_dict())
-    else:
-        _print_inspection(found)
-    if plot and (out_folder or not json):
-        from mien.evaluation.figures import plot_counts
+    name = Path(path.partition(":")[0]).resolve().stem
+    folder = out_folder or Path()
+    figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None
+    with guarding(_REMEDY, folder=folder, force=force) as guard:
+        if figure:
+            guard.check(figure)
+        dataset = load_data(path, labels or "fer2013", votes, cache=cache)
+        found = inspect(dataset)
+        if json:
+            print_json(found.to_dict())
+        else:
+            _print_inspection(found)
+        if figure:
+            from mien.evaluation.figures import plot_counts
 
-        name = Path(path.partition(":")[0]).resolve().stem
-        figure = plot_counts(
-            found.splits, (out_folder or Path()) / f"{name}-counts.png", f"Pictures in {name}"
-        )
+            plot_counts(found.splits, figure, f"Pictures in {name}")
+    if figure:
         (err if json else out).print(f"The plot is in {figure}")
     for split in SPLITS:
         if split not in found.splits:

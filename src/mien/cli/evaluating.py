@@ -18,10 +18,17 @@ from mien.cli.options import (
     load_data,
 )
 from mien.cli.screen import err, out, print_evaluation, print_json, progress
+from mien.ownership import LIST, guarding
 
 if TYPE_CHECKING:
     from mien.cli.models import LoadedModel
     from mien.evaluation.evaluate import Evaluation
+
+
+WRITTEN = ("confusion.png", "samples.png", "reliability.png", "report.html", "evaluation.json")
+"""What an evaluation leaves in its folder."""
+
+_REMEDY = "Name another folder with --out, or replace the files with --force."
 
 
 def evaluate(
@@ -50,6 +57,9 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in the folder that mien did not write.")
+    ] = False,
     cache: CacheOption = True,
 ) -> None:
     """Judge a model on one split: accuracy, loss, F1, confusion, interval, and the score without duplicates.
@@ -63,6 +73,11 @@ def evaluate(
     split = find_split(split)
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
     known = find_taxonomy(loaded.labels)
+    folder = out_folder or (loaded.folder / split if loaded.folder else None)
+    # What lies in a run folder from before there were lists of files is mien's.
+    force = force or bool(folder and not out_folder and not (folder / LIST).exists())
+    if folder:
+        _require_replaceable(folder, force=force)
     taxonomy = labels or (known.name if known else "fer2013")
     dataset = load_data(data, taxonomy, votes, cache=cache)
     with progress(f"Judging on {split}") as report:
@@ -70,9 +85,8 @@ def evaluate(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,
             progress=report,
         )  # fmt: skip
-    folder = out_folder or (loaded.folder / split if loaded.folder else None)
     if folder:  # before anything is printed: whoever reads that may hang up
-        write_evaluation(evaluation, loaded, folder)
+        write_evaluation(evaluation, loaded, folder, force=force)
     if json:
         print_json(evaluation.to_dict())
     else:
@@ -81,8 +95,30 @@ def evaluate(
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
 
 
-def write_evaluation(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
-    """Write `evaluation.json`, the figures and the report into a folder."""
+def _require_replaceable(folder: Path, *, force: bool) -> None:
+    """Refuse, before the work, to write into a folder where files of the same names are that mien did not write.
+
+    Raises:
+        DataError: there is one, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force) as guard:
+        for name in WRITTEN:
+            guard.check(folder / name)
+
+
+def write_evaluation(
+    evaluation: Evaluation, model: LoadedModel, folder: Path, *, force: bool = False
+) -> None:
+    """Write `evaluation.json`, the figures and the report into a folder.
+
+    Raises:
+        DataError: there is a file of one of these names that mien did not write, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force):
+        _write(evaluation, model, folder)
+
+
+def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
     import json
     from dataclasses import asdict
 

@@ -11,6 +11,7 @@ from mien.cli.models import LoadedModel, open_model
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption, load_data
 from mien.cli.screen import err, out, progress
 from mien.errors import MissingExtra, ModelError
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
@@ -28,6 +29,7 @@ CALIBRATION_FACES = 512
 """Training pictures whose activations set the ranges of int8."""
 
 _TRIED_FACES = 21
+_REMEDY = "Name another file with --out, or replace it with --force."
 
 
 def export(
@@ -53,6 +55,7 @@ def export(
     labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that mien did not write.")] = False,
 ) -> None:
     """Write a model in another format, its card inside."""
     if format_ not in _NAMES:
@@ -67,9 +70,12 @@ def export(
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
-    _require_probabilities(loaded)
-    with progress(f"Writing {target}"):
-        _write(loaded, card, format_, target, data=data, labels=labels)
+    trusted = force or (target.parent == loaded.folder and target.name in _NAMES.values())  # a run's own models
+    with guarding(_REMEDY, folder=target.parent, force=trusted) as guard:
+        guard.check(target)
+        _require_probabilities(loaded)
+        with progress(f"Writing {target}"):
+            _write(loaded, card, format_, target, data=data, labels=labels)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
     if format_ == "int8" and data == "synthetic":
         err.print(

@@ -91,7 +91,7 @@ def predict(
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
     failures = Failures(keeps_files=bool(csv or save))
-    with guarding(""), ExitStack() as stack:
+    with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
             stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
         )
@@ -100,9 +100,7 @@ def predict(
             _predict_film(Film(film, every=every, min_confidence=min_confidence), recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
-    for sentence in passed_over.sentences():
-        err.print(shown(sentence))
-    failures.end(len(sources))
+    failures.end(len(sources), passed_over.sentences())
 
 
 def _open(
@@ -176,6 +174,8 @@ def _predict_pictures(
             result = PictureResult(source.name, [], error=source.error) if source.error else next(results)
             if result.error:
                 failures.add_input(result.error)
+            if result.note:
+                failures.add_note(result.note)
             for output in outputs:
                 with failures.of_output(source.name):
                     output.picture(source, result)
@@ -192,14 +192,16 @@ class _StandardInput:
     """Standard input as a picture: read when its turn comes, and no further than a picture may go."""
 
     name = "standard input"  # what a message calls it
+    _content: bytes | None = None
 
     def read(self) -> bytes:
-        if sys.stdin is None:
-            raise DataError("it is closed")
-        content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
-        if len(content) > _STDIN_BYTES:
+        if self._content is None:
+            if sys.stdin is None:
+                raise DataError("it is closed")
+            self._content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
+        if len(self._content) > _STDIN_BYTES:
             raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no picture does")
-        return content
+        return self._content
 
 
 @contextmanager

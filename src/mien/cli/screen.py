@@ -46,7 +46,7 @@ class _Display(Protocol):
 
 
 class _Output:
-    """Standard output. While progress is drawn on the same terminal, only whole lines are written."""
+    """Standard output. On a terminal only whole lines are written, with the progress display out of the way."""
 
     def __init__(self) -> None:
         self._displays: list[_Display] = []
@@ -70,20 +70,30 @@ class _Output:
         sys.stdout.flush()
 
     def write(self, text: str) -> int:
-        """Write text, with the progress display out of the way."""
-        if not (self._displays and self.isatty()):
+        """Write text; on a terminal, what follows its last line feed waits for the next one."""
+        if not self.isatty():
             return sys.stdout.write(text)
-        lines, newline, rest = text.rpartition("\n")
+        lines, newline, rest = (self._waiting + text).rpartition("\n")
+        self._waiting = rest
         if newline:
-            self._displays[-1].stop()
-            try:
-                sys.stdout.write(self._waiting + lines + newline)
-                sys.stdout.flush()
-            finally:
-                self._displays[-1].start()
-            self._waiting = ""
-        self._waiting += rest
+            self._write_lines(lines + newline)
         return len(text)
+
+    def finish(self) -> None:
+        """Write a line that is still waiting for its end."""
+        waiting, self._waiting = self._waiting, ""
+        if waiting:
+            self._write_lines(waiting)
+
+    def _write_lines(self, text: str) -> None:
+        if self._displays:
+            self._displays[-1].stop()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        finally:
+            if self._displays:
+                self._displays[-1].start()
 
     @contextmanager
     def beside(self, display: _Display) -> Iterator[None]:
@@ -97,11 +107,8 @@ class _Output:
         finally:
             display.stop()
             self._displays.pop()
-            waiting, self._waiting = self._waiting, ""
             if self._displays:
                 self._displays[-1].start()
-            if waiting:
-                self.write(waiting)
 
 
 _output = _Output()
@@ -124,6 +131,11 @@ def silence_output() -> None:
 def write_out(text: str) -> None:
     """Write text to standard output as it is."""
     _output.write(text)
+
+
+def finish_output() -> None:
+    """Write a last line that has no end."""
+    _output.finish()
 
 
 def print_json(document: Mapping[str, Any]) -> None:

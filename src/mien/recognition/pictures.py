@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import MienError
-from mien.images import read_image
+from mien.images import count_frames, read_image
+from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,16 +39,25 @@ class PictureResult:
         source: what to call it.
         faces: its faces, the largest first; empty where there is none or where it failed.
         image: RGB uint8 (height, width, 3); `None` where it failed.
-        error: why it failed, in one sentence; `None` where it did not.
+        error: why it failed, in one sentence that names it; `None` where it did not.
+        frames: how many frames or pages the file has; the first is used.
     """
 
     source: str
     faces: list[Face]
     image: NDArray[np.uint8] | None = None
     error: str | None = None
+    frames: int = 1
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on frames that were not used, `None` where there are none."""
+        if self.frames == 1:
+            return None
+        return f"{self.source}: only the first of its {self.frames:,} frames or pages was used."
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data, as `mien predict --json` prints it."""
+        """JSON-clean data, as `mien predict --json` prints it; `note` only where there is one."""
         height, width = self.image.shape[:2] if self.image is not None else (None, None)
         return {
             "source": self.source,
@@ -54,6 +65,7 @@ class PictureResult:
             "height": height,
             "error": self.error,
             "faces": [face.to_dict() for face in self.faces],
+            **({"note": self.note} if self.note else {}),
         }
 
 
@@ -90,9 +102,19 @@ def _room(results: list[PictureResult], chunk: int) -> int:
 
 def _read(name: str, picture: ImageSource) -> PictureResult:
     try:
-        return PictureResult(name, [], read_image(picture))
+        result = PictureResult(name, [], read_image(picture))
     except MienError as error:
-        return PictureResult(name, [], error=str(error))
+        return PictureResult(name, [], error=_named(name, picture, str(error)))
+    if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        with suppress(MienError):  # an open file that cannot be read twice
+            return replace(result, frames=count_frames(picture))
+    return result
+
+
+def _named(name: str, picture: ImageSource, reason: str) -> str:
+    """A reason that says which image it is about."""
+    known = (name, quoted_path(name), str(getattr(picture, "name", name)))
+    return reason if reason.startswith(known) else f"{quoted_path(name)}: {reason}"
 
 
 def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator[PictureResult]:
@@ -101,4 +123,4 @@ def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator
         if result.image is None:
             yield result
         else:
-            yield PictureResult(result.source, next(answers), result.image)
+            yield replace(result, faces=next(answers))
