@@ -78,7 +78,9 @@ class TestEveryFormat:
         assert [(row["frame"], row["seconds"], row["track"]) for row in rows] == [
             (None, None, None), (None, None, None), (12, 0.48, 3),
         ]  # fmt: skip
-        low, high, rest = (0.1, 0.7, 0.2) if suffix == ".csv" else (float(np.float32(x)) for x in (0.1, 0.7, 0.2))
+        low, high, rest = (
+            (0.1, 0.7, 0.2) if suffix == ".csv" else (float(np.float32(x)) for x in (0.1, 0.7, 0.2))
+        )
         assert rows[0] | {"x": 0} == {
             "source": "holiday.jpg", "frame": None, "seconds": None, "track": None, "x": 0, "y": 20, "width": 64,
             "height": 80, "confidence": 0.75, "label": "happy", "score": high,

@@ -1,4 +1,4 @@
-"""Results are complete on standard output, whatever standard error is: each command that draws progress, on terminals."""
+"""Results are complete on standard output, whatever standard error is, for each command that draws progress."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ _STRANGERS = {
 
 _HEAD_BYTES = 1024
 _MAX_SCANS = 100
-_SEVERAL = frozenset({"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"})  # what Pillow calls those of several frames
+_SEVERAL = frozenset(
+    {"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"}
+)  # what Pillow calls those of several frames
 _VIDEOS = re.compile(rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _warnings_lock = threading.Lock()
 

@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - a field of a dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mien.errors import DataError
@@ -80,8 +80,9 @@ class Guard:
         if entries.get(path.name) == entry:
             return
         entries[path.name] = entry
-        with suppress(OSError), (path.parent / LIST).open("a", encoding="ascii") as file:
-            file.write(_line(path.name, entry))  # without the list the file counts as the user's, which loses nothing
+        with suppress(OSError):  # then the file counts as the user's, and nothing is lost
+            with (path.parent / LIST).open("a", encoding="ascii") as file:
+                file.write(_line(path.name, entry))
 
     def _is_ours(self, path: Path) -> bool:
         entry = self._entries(path.parent).get(path.name)

@@ -18,8 +18,8 @@ from mien.ownership import guarding, made_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mien.cli.predictions import Film
     from mien.cli.sources import Source
+    from mien.cli.watched import Film
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
     from mien.recognition.pictures import PictureResult
@@ -122,7 +122,7 @@ class CopiesOutput(Output):
     def _origin(self, source: Source) -> str:
         """What tells a source from all others; what standard input and webcams show is new in each run."""
         live = source.name == STDIN or source.kind == "webcam"
-        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)
+        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - no links followed
 
 
 def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:

@@ -70,7 +70,9 @@ def export(
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
-    trusted = force or (target.parent == loaded.folder and target.name in _NAMES.values())  # a run's own models
+    trusted = force or (
+        target.parent == loaded.folder and target.name in _NAMES.values()
+    )  # a run's own models
     with guarding(_REMEDY, folder=target.parent, force=trusted) as guard:
         guard.check(target)
         _require_probabilities(loaded)

@@ -9,7 +9,8 @@ import typer
 
 from mien.cli.predictions import shown
 from mien.cli.screen import err, silence_output
-from mien.errors import DataError, MienError
+from mien.errors import DataError, MienError, MissingExtra
+from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,7 +51,8 @@ class Failures:
                 raise
             silence_output()
         except MienError as error:
-            self._reasons.append(str(error))
+            reason, named = str(error), quoted_path(name)
+            self._reasons.append(f"{named}: {reason}" if isinstance(error, MissingExtra) else reason)
         except OSError as error:
             place = error.filename or f"what is written of {name}"
             self._reasons.append(f"{place}: cannot be written ({error.strerror or error}).")

@@ -11,10 +11,11 @@ import typer
 
 from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
-from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
+from mien.cli.predictions import JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
 from mien.cli.sources import STDIN, PassedOver, Source, find_sources
-from mien.errors import DataError
+from mien.cli.watched import Film
+from mien.errors import DataError, MienError
 from mien.ownership import guarding
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def predict(
         )
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
-            _predict_film(Film(film, every=every, min_confidence=min_confidence), recognizer, outputs, failures, smoothing=smoothing)
+            watched = Film(film, every=every, min_confidence=min_confidence)
+            _predict_film(watched, recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
     failures.end(len(sources), passed_over.sentences())
@@ -244,7 +246,7 @@ def _predict_film(
         try:
             for frame, faces in _watch_film(film, frames, recognizer, smoothing) if frames else ():
                 writing = tell(lambda output: output.frame(film, frame, faces), writing)  # noqa: B023 - called at once
-        except DataError as error:
+        except MienError as error:
             film.error = str(error)
         except KeyboardInterrupt:
             if film.source.kind != "webcam":
@@ -262,7 +264,7 @@ def _open_film(film: Film, stack: ExitStack) -> Frames | None:
     name = film.source.name
     try:
         frames = read_frames(int(name) if film.source.kind == "webcam" else name, every=film.every)
-    except DataError as error:
+    except MienError as error:
         film.error = str(error)
         return None
     film.info = frames.info

@@ -89,7 +89,9 @@ class PassedOver:
                 f"Passed over {_count(self.hidden, 'hidden file or folder', 'hidden files or folders')}."
             )
         if self.links:
-            found.append(f"Passed over {_count(self.links, 'linked folder')}; name them to have them searched.")
+            found.append(
+                f"Passed over {_count(self.links, 'linked folder')}; name them to have them searched."
+            )
         return found
 
     def kinds(self) -> str:
@@ -196,8 +198,8 @@ def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> 
         passed_over.add(others)
     elif others.other:
         raise DataError(
-            f"{quoted_path(pattern)}: expected images, videos or folders of them, but this pattern matches only files of "
-            f"other kinds ({others.kinds()})."
+            f"{quoted_path(pattern)}: expected images, videos or folders of them, but this pattern matches only files "
+            f"of other kinds ({others.kinds()})."
         )
     else:
         raise DataError(
@@ -245,7 +247,11 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
         reason = f"{path}: expected a folder with images, but it cannot be opened ({_why(error)})."
         yield Source(str(path), "picture", path.relative_to(folder), reason)
     if not count and not closed:
-        held = f", found {_count(here.other.total(), 'file')} of other kinds ({here.kinds()})" if here.other else ""
+        held = (
+            f", found {_count(here.other.total(), 'file')} of other kinds ({here.kinds()})"
+            if here.other
+            else ""
+        )
         raise DataError(
             f"{quoted_path(str(folder))}: expected a folder with images or videos{held or ', found none'}. "
             "Is it the right folder?"

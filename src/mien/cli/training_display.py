@@ -29,7 +29,7 @@ _DRAW_EVERY = 10
 
 
 class TrainingDisplay:
-    """A line for each epoch done on standard output and, on a terminal, a live line for the one under way on standard error.
+    """A line for each epoch done on standard output; on a terminal, a live line for the one under way on standard error.
 
     Args:
         folder: the run folder, where `curves.png` is drawn anew after each epoch.
