@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mien.errors import DataError, MienError, MissingExtra, TooLargeError
 
@@ -67,10 +67,6 @@ _STRANGERS = {
 
 _HEAD_BYTES = 1024
 _MAX_SCANS = 100
-_SEVERAL = frozenset(
-    {"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"}
-)  # what Pillow calls those of several frames
-_VIDEOS = re.compile(rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _warnings_lock = threading.Lock()
 
 
@@ -92,33 +88,6 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[Image]:
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
         with _told(name, kind, max_pixels), _no_warnings() if noisy else nullcontext():
             yield _checked(reader(stream), name, max_pixels)
-
-
-def kind_of_content(path: Path) -> Literal["image", "video"] | None:
-    """Whether a file begins as an image that is read here ("image"), as a video ("video"), or as neither (`None`).
-
-    What is no regular file, or cannot be read, is neither.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return None
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except (OSError, ValueError):
-        return None
-    if _format_of(head):
-        return "image"
-    return "video" if _VIDEOS.match(head) else None
-
-
-def number_of_frames(image: Image) -> int:
-    """The frames of an animated image, or the images in a file of several; 1 where there is one or it cannot be told."""
-    if image.format not in _SEVERAL:
-        return 1
-    try:
-        return max(int(getattr(image, "n_frames", 1)), 1)
-    except Exception:  # noqa: BLE001 - damaged frames raise anything, and the first is good
-        return 1
 
 
 @contextmanager
@@ -171,6 +140,11 @@ def _read_all(name: str, file: Any) -> bytes:
     if not isinstance(data, bytes):
         raise DataError(f"{name}: expected bytes, got {type(data).__name__}. Open the file with mode 'rb'.")
     return data
+
+
+def is_image(head: bytes) -> bool:
+    """Whether some bytes are the beginning of an image that is read here."""
+    return _format_of(head) is not None
 
 
 def _format_of(head: bytes) -> str | None:

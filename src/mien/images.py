@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
 
-from mien.decoding import kind_of_content, number_of_frames, open_picture, reason
+from mien.decoding import open_picture, reason
 from mien.errors import DataError
 from mien.files import replacing
 
@@ -99,30 +99,6 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
             image.load()
         width, height = image.size
         return (height, width) if _orientation(image) >= 5 else (width, height)
-
-
-def count_frames(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> int:
-    """How many frames or pages a file has; `read_image` reads the first.
-
-    Args:
-        source: as in `read_image`.
-        max_pixels: likewise.
-
-    Returns:
-        The frames of an animated GIF, WebP, PNG or AVIF, the pages of a TIFF, the images of a HEIC; 1 for others.
-
-    Raises:
-        DataError: it is no image.
-    """
-    if isinstance(source, np.ndarray):
-        return 1
-    with open_picture(source, max_pixels) as image:
-        return number_of_frames(image)
-
-
-def content_kind(path: str | Path) -> Literal["image", "video"] | None:
-    """What a file is by its first bytes: an image that `read_image` takes, a video, or neither."""
-    return kind_of_content(Path(path))
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:

@@ -80,9 +80,8 @@ class Guard:
         if entries.get(path.name) == entry:
             return
         entries[path.name] = entry
-        with suppress(OSError):  # then the file counts as the user's, and nothing is lost
-            with (path.parent / LIST).open("a", encoding="ascii") as file:
-                file.write(_line(path.name, entry))
+        with suppress(OSError), (path.parent / LIST).open("a", encoding="ascii") as file:
+            file.write(_line(path.name, entry))  # where that fails, the file counts as the user's
 
     def _is_ours(self, path: Path) -> bool:
         entry = self._entries(path.parent).get(path.name)

@@ -15,13 +15,9 @@ from mien.cli.models import open_model, prepare_keras
 from mien.cli.options import load_data
 from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
-from mien.ownership import LIST, guarding
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from mien.data.dataset import Dataset
-    from mien.ownership import Guard
     from mien.training.trainer import Run
 
 TABLE = "drawn.csv"
@@ -56,8 +52,7 @@ def demo(
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
     _say(1, "Data")
-    with _guarding(folder, run_folder):
-        dataset = load_data(data, "fer2013", None) if data else _draw(folder)
+    dataset = load_data(data, "fer2013", None) if data else _draw(folder)
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)
@@ -68,20 +63,10 @@ def demo(
     _say(4, "The saved models, read back")
     compare_models(run_folder, dataset)
     _say(5, "A photo, with the bundled model")
-    with _guarding(folder, run_folder):
-        _recognise(folder)
+    _recognise(folder)
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
-
-
-def _guarding(folder: Path, run_folder: Path) -> AbstractContextManager[Guard]:
-    """Keep files that lie in the folder from being replaced, but for those of an earlier demo."""
-    from mien.training.run_folder import read_origin
-
-    origin = None if (folder / LIST).exists() else read_origin(run_folder)  # of before there were lists
-    earlier = origin is not None and origin.path == str(folder / TABLE)
-    return guarding("Give the demo another folder with --out.", folder=folder, force=earlier)
 
 
 def _draw(folder: Path) -> Dataset:
@@ -116,24 +101,10 @@ def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *,
     if small and origin is not None:
         if origin.path != path:
             raise ModelError(f"{run_folder} holds another training. Give the demo another folder with --out.")
-        _clear(run_folder)
+        shutil.rmtree(run_folder)
     return run_training(
         dataset, Origin(recipe, path, "fer2013"), run_folder, resume=origin is not None and not small
     )
-
-
-def _clear(run_folder: Path) -> None:
-    """Remove the training of an earlier demo, and no file of anybody else."""
-    from mien.cli.evaluating import WRITTEN
-    from mien.training import run_folder as names
-
-    files = {
-        names.BEST, names.LAST, names.LEGACY, names.ONNX, names.CARD, names.EVALUATION, "recipe.json",
-        "history.csv", "state.json", "curves.png", "confusion.png", "samples.png",
-        *(f"PrivateTest/{name}" for name in (*WRITTEN, LIST)),
-    }  # fmt: skip
-    for name in files:
-        (run_folder / name).unlink(missing_ok=True)
 
 
 def _require_test(dataset: Dataset) -> None:
@@ -156,7 +127,7 @@ def _judge(dataset: Dataset, run_folder: Path) -> None:
     model = open_model(str(run_folder))
     evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
     print_evaluation(evaluation, model)
-    write_evaluation(evaluation, model, run_folder / "PrivateTest", force=True)
+    write_evaluation(evaluation, model, run_folder / "PrivateTest")
 
 
 def compare_models(run_folder: Path, dataset: Dataset) -> None:

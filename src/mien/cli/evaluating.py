@@ -74,8 +74,6 @@ def evaluate(
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
     known = find_taxonomy(loaded.labels)
     folder = out_folder or (loaded.folder / split if loaded.folder else None)
-    # What lies in a run folder from before there were lists of files is mien's.
-    force = force or bool(folder and not out_folder and not (folder / LIST).exists())
     if folder:
         _require_replaceable(folder, force=force)
     taxonomy = labels or (known.name if known else "fer2013")
@@ -101,9 +99,22 @@ def _require_replaceable(folder: Path, *, force: bool) -> None:
     Raises:
         DataError: there is one, and `force` is not set.
     """
-    with guarding(_REMEDY, folder=folder, force=force) as guard:
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
         for name in WRITTEN:
             guard.check(folder / name)
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Whether a folder holds an evaluation from before there were lists of files."""
+    import json
+
+    if (folder / LIST).exists():
+        return False
+    try:
+        document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
 
 
 def write_evaluation(
@@ -114,7 +125,7 @@ def write_evaluation(
     Raises:
         DataError: there is a file of one of these names that mien did not write, and `force` is not set.
     """
-    with guarding(_REMEDY, folder=folder, force=force):
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)):
         _write(evaluation, model, folder)
 
 

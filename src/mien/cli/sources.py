@@ -279,11 +279,12 @@ def _file(path: Path, below: Path) -> Source:
 
 def _kind(path: Path) -> Literal["picture", "video"] | None:
     """An image or a video, by its content or else by its ending; `None` for others."""
-    from mien.images import PICTURE_SUFFIXES, content_kind  # brings OpenCV
+    from mien.content import kind_of_content
+    from mien.images import PICTURE_SUFFIXES  # brings OpenCV
     from mien.recognition.video import VIDEO_SUFFIXES
 
     suffix = path.suffix.lower()
-    content = content_kind(path)
+    content = kind_of_content(path)
     if content == "image" or (content is None and suffix in PICTURE_SUFFIXES):
         return "picture"
     return "video" if content == "video" or suffix in VIDEO_SUFFIXES else None

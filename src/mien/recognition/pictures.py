@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mien.content import count_frames
 from mien.errors import MienError
-from mien.images import count_frames, read_image
+from mien.images import read_image
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
