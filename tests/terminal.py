@@ -32,7 +32,10 @@ class Done:
 
 
 def run(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str) -> Done:
-    """Run `mien` with each stream "tty" or "file"; two ttys are one terminal, on which all is found in `out`."""
+    """Run `mien` with each stream "tty" or "file", or `out` "pipe".
+
+    Two ttys are one terminal, on which all is found in `out`.
+    """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     chunks: list[bytes] = []
@@ -46,19 +49,21 @@ def run(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str)
         process = subprocess.Popen(
             [sys.executable, "-m", "mien", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
-            stdout=follower if out == "tty" else out_file,
+            stdout={"tty": follower, "file": out_file, "pipe": subprocess.PIPE}[out],
             stderr=follower if err == "tty" else err_file,
             cwd=cwd,
             env=environment,
         )
         os.close(follower)
-        process.wait()
+        piped, _ = process.communicate()
         reader.join()
         os.close(leader)
         written = []
         for file in (out_file, err_file):
             file.seek(0)
             written.append(file.read().decode())
+    if piped is not None:
+        written[0] = piped.decode()
     drawn = b"".join(chunks).decode()
     if out == "tty":
         written[0] = screen(drawn)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -106,6 +108,20 @@ def test_errors_of_some_inputs_are_told_after_the_results(place: Path) -> None:
 def test_progress_is_not_drawn_into_a_file_even_where_colors_are_forced(place: Path) -> None:
     done = run("predict", "images", "--json", out="file", err="file", cwd=place, FORCE_COLOR="1")
     assert (done.code, done.err) == (0, "")
+
+
+def test_no_progress_is_drawn_beside_another_program_that_reads_the_results(place: Path) -> None:
+    done = run("predict", "images", out="pipe", err="tty", cwd=place)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 5
+    assert done.drawn == ""
+
+
+def test_a_closed_standard_output_is_no_error(place: Path) -> None:
+    command = f"{sys.executable} -m mien predict images --csv closed.csv >&-"
+    done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (place / "closed.csv").read_text().startswith("source,")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
@@ -46,7 +47,10 @@ class _Display(Protocol):
 
 
 class _Output:
-    """Standard output. On a terminal only whole lines are written, with the progress display out of the way."""
+    """Standard output. On a terminal only whole lines are written, with the progress display out of the way.
+
+    Where standard output is closed, nothing is written.
+    """
 
     def __init__(self) -> None:
         self._displays: list[_Display] = []
@@ -63,14 +67,17 @@ class _Output:
 
     def isatty(self) -> bool:
         """Whether standard output is a terminal."""
-        return sys.stdout.isatty()
+        return sys.stdout is not None and sys.stdout.isatty()
 
     def flush(self) -> None:
         """Flush standard output; a line that is not complete yet keeps waiting."""
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
     def write(self, text: str) -> int:
         """Write text; on a terminal, what follows its last line feed waits for the next one."""
+        if sys.stdout is None:
+            return len(text)
         if not self.isatty():
             return sys.stdout.write(text)
         lines, newline, rest = (self._waiting + text).rpartition("\n")
@@ -117,7 +124,7 @@ out = Console(
     highlight=False,
     markup=False,
     soft_wrap=True,
-    width=None if sys.stdout.isatty() else _WIDE,
+    width=None if _output.isatty() else _WIDE,
 )
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -144,8 +151,16 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def draws_progress() -> bool:
-    """Whether standard error is a terminal that can draw progress, whatever variables such as FORCE_COLOR say."""
-    return sys.stderr is not None and sys.stderr.isatty() and not err.is_dumb_terminal
+    """Whether standard error is a terminal that can draw progress, whatever variables such as FORCE_COLOR say.
+
+    Nothing is drawn where standard output goes to another program, which may print to the same terminal.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or err.is_dumb_terminal:
+        return False
+    try:
+        return not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # closed, or not a file at all
+        return True
 
 
 @contextmanager
