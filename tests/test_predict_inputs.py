@@ -8,11 +8,13 @@ import json
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from mien.cli import run
+from mien.content import kind_of_content
 from mien.images import read_image, write_image
 from tests.conftest import Run
 from tests.test_cli import mien
@@ -58,6 +60,30 @@ def test_a_pattern_passes_over_what_is_no_image(predict: Run) -> None:
     code, _, err = predict("album/*.txt")
     assert code == 2
     assert "matches only files of other kinds (1 .txt)" in err
+
+
+@pytest.mark.parametrize(
+    ("ending", "container"), [(".ts", "mpegts"), (".m2ts", "mpegts"), (".avi", "avi"), (".webm", "webm")]
+)
+def test_videos_of_other_containers_are_told_by_content(tmp_path: Path, ending: str, container: str) -> None:
+    path = tmp_path / f"video{ending}"
+    options = {"mpegts_m2ts_mode": "1"} if ending == ".m2ts" else {}
+    with av.open(str(path), "w", format=container, options=options) as file:
+        stream = file.add_stream("libvpx-vp9" if container == "webm" else "mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            file.mux(stream.encode(frame.reformat(format="yuv420p")))
+        file.mux(stream.encode(None))
+    assert kind_of_content(path) == "video"
+
+
+def test_source_code_that_ends_as_a_video_does_is_passed_over(predict: Run) -> None:
+    save("app/logo.png")
+    Path("app/main.ts").write_text("export const a = 1;\n" * 100)
+    code, out, err = predict("app", "--json")
+    assert (code, [Path(name).name for name in sources(out)]) == (0, ["logo.png"])
+    assert err == "Passed over 1 file of other kinds: 1 .ts.\n"
 
 
 def test_a_folder_without_images_says_what_it_holds(predict: Run) -> None:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 1024
 _MANY_PIXELS = 1 << 40  # nothing is decoded here
 
-# MP4 and QuickTime but for sound alone, Matroska and WebM, AVI.
-_VIDEOS = re.compile(rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
+# MP4 and QuickTime but for sound alone, Matroska and WebM, AVI, MPEG transport streams.
+_VIDEOS = re.compile(
+    rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI |(?:G.{187}){2}G|.{4}(?:G.{191}){2}G", re.DOTALL
+)
 _OF_SEVERAL = frozenset({"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"})
 """What Pillow calls the formats that can hold several frames or pages."""
 

@@ -285,6 +285,8 @@ def _kind(path: Path) -> Literal["picture", "video"] | None:
 
     suffix = path.suffix.lower()
     content = kind_of_content(path)
+    if content is None and suffix == ".ts" and path.is_file():  # TypeScript
+        return None
     if content == "image" or (content is None and suffix in PICTURE_SUFFIXES):
         return "picture"
     return "video" if content == "video" or suffix in VIDEO_SUFFIXES else None
