@@ -36,6 +36,11 @@ def run(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str)
 
     Two ttys are one terminal, on which all is found in `out`.
     """
+    return run_python("-m", "mien", *arguments, out=out, err=err, cwd=cwd, **variables)
+
+
+def run_python(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str) -> Done:
+    """Run Python with its streams as in `run`."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     chunks: list[bytes] = []
@@ -47,7 +52,7 @@ def run(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str)
     environment.update(variables)
     with tempfile.TemporaryFile() as out_file, tempfile.TemporaryFile() as err_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mien", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout={"tty": follower, "file": out_file, "pipe": subprocess.PIPE}[out],
             stderr=follower if err == "tty" else err_file,
