@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
@@ -27,8 +28,8 @@ def refuse_empty_values(command: Any, arguments: Sequence[str]) -> None:
         DataError: an option has no value.
     """
     valued = set(_options_with_value(command))
-    for word, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if word == "--":
+    for word, following in pairwise([*arguments, None]):
+        if word is None or word == "--":
             return
         name, equals, value = word.partition("=")
         if name in valued and not (value if equals else "x" if following is None else following).strip():
