@@ -70,10 +70,8 @@ def export(
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
-    trusted = force or (
-        target.parent == loaded.folder and target.name in _NAMES.values()
-    )  # a run's own models
-    with guarding(_REMEDY, folder=target.parent, force=trusted) as guard:
+    own = target.parent == loaded.folder and target.name in _NAMES.values()  # of a run
+    with guarding(_REMEDY, folder=target.parent, force=force or own) as guard:
         guard.check(target)
         _require_probabilities(loaded)
         with progress(f"Writing {target}"):
