@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,24 @@ def make_dataset(
 def dataset() -> Dataset:
     """A small data set with all three splits and all seven classes."""
     return make_dataset()
+
+
+Run = Callable[..., tuple[int, str, str]]
+"""`mien predict` with some arguments: its exit code, standard output and standard error."""
+
+
+@pytest.fixture
+def predict(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`mien predict` in this process, in an empty folder."""
+    from mien.cli import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run(["predict", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return call
 
 
 CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")

@@ -48,8 +48,11 @@ def crops() -> np.ndarray:
 
 
 def test_a_bundled_model_is_copied_byte_by_byte(tmp_path: Path) -> None:
-    make_onnx(tmp_path / "small.onnx")  # an older one
-    done = mien("export", "small", "--format", "onnx", cwd=tmp_path)
+    (tmp_path / "small.onnx").write_text("somebody else's file")
+    refused = mien("export", "small", "--format", "onnx", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert (tmp_path / "small.onnx").read_text() == "somebody else's file"
+    done = mien("export", "small", "--format", "onnx", "--force", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "small.onnx").read_bytes() == read_bundled("small.onnx")
 

@@ -15,6 +15,7 @@ import pytest
 from mien.errors import DataError
 from mien.images import read_image, write_image
 from mien.labels import FER2013
+from mien.ownership import LIST
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video_writer import VideoWriter
 from tests.test_cli import is_one_sentence, mien
@@ -23,6 +24,12 @@ from tests.test_video import _spoil_packets, make_film
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
 """Forehead to chin, ear to ear, by eye."""
+
+
+def visible(folder: Path) -> list[str]:
+    """The files in a folder, to its depth, but for the list of what mien wrote."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if Path(name).name != LIST)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +76,7 @@ def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert sorted(Path(row["source"]).name for row in rows) == ["one.jpg", "two.png", "two.png"]
     assert sum(float(rows[0][label]) for label in FER2013.classes) == pytest.approx(1, abs=1e-5)
-    copies = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
-    assert copies == ["deep/two.png", "none.png", "one.jpg"]
+    assert visible(tmp_path / "out") == ["deep/two.png", "none.png", "one.jpg"]
     before, after = read_image(folder / "deep" / "two.png"), read_image(tmp_path / "out" / "deep" / "two.png")
     assert before.shape == after.shape
     assert (before != after).any()
@@ -121,7 +127,7 @@ def test_no_copy_or_chart_overwrites_a_picture_that_was_named(folder: Path, tmp_
     done = mien("predict", *originals, "--save", tmp_path)
     assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in originals] == before
-    copies = {path.name for path in tmp_path.glob("*.*")} - {path.name for path in originals}
+    copies = set(visible(tmp_path)) - {path.relative_to(tmp_path).as_posix() for path in originals}
     assert copies == {"a-2.jpg", "a-3.jpg", "film-2.png", "film-2.mp4"}
 
 
@@ -133,7 +139,7 @@ def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
     done = mien("predict", *names, "--save", "out", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert [image["source"] for image in json.loads(done.stdout)["images"]] == names
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names[:4])
+    assert set(visible(tmp_path / "out")) == set(names[:4])
     done = mien("predict", *names, cwd=tmp_path)
     assert done.stdout.splitlines()[1:5] == [
         r"two\nlines.png   no face",
@@ -200,7 +206,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["page.jpg"], "page.jpg: expected a picture"),
         (["missing.jpg"], "missing.jpg"),
         (["film.mp4"], "film.mp4"),
-        (["*.gif"], "pictures, videos or folders of them, found none"),
+        (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
         (
             ["none.png", "--model", "nothing"],
             "expected an ONNX file, a run folder or the name of a bundled model",
@@ -266,7 +272,7 @@ def test_what_cannot_be_written_takes_no_result_with_it(folder: Path, tmp_path: 
     assert done.returncode == 1
     assert [image["error"] for image in json.loads(done.stdout)["images"]] == [None, None]
     assert "wide.webp" in done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{Path(PORTRAIT).stem}.jpg"]
+    assert visible(tmp_path / "out") == [f"{Path(PORTRAIT).stem}.jpg"]
 
 
 def test_a_folder_that_takes_no_copy_is_told_before_the_work() -> None:
@@ -313,7 +319,7 @@ def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> Non
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no picture, as without the pipe
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
-    assert len(list((tmp_path / "out").iterdir())) == 12
+    assert len(visible(tmp_path / "out")) == 12
 
 
 def test_copies_do_not_go_into_the_folder_that_is_searched(tmp_path: Path) -> None:

@@ -78,11 +78,21 @@ class TestEveryFormat:
         assert [(row["frame"], row["seconds"], row["track"]) for row in rows] == [
             (None, None, None), (None, None, None), (12, 0.48, 3),
         ]  # fmt: skip
+        low, high, rest = (
+            (0.1, 0.7, 0.2) if suffix == ".csv" else (float(np.float32(x)) for x in (0.1, 0.7, 0.2))
+        )
         assert rows[0] | {"x": 0} == {
             "source": "holiday.jpg", "frame": None, "seconds": None, "track": None, "x": 0, "y": 20, "width": 64,
-            "height": 80, "confidence": 0.75, "label": "happy", "score": float(np.float32(0.7)),
-            "angry": float(np.float32(0.1)), "happy": float(np.float32(0.7)), "neutral": float(np.float32(0.2)),
+            "height": 80, "confidence": 0.75, "label": "happy", "score": high,
+            "angry": low, "happy": high, "neutral": rest,
         }  # fmt: skip
+
+    def test_times_have_no_digits_of_rounding_errors(self, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"rows{suffix}"
+        with RowWriter(path, LABELS) as writer:
+            writer.write("film.mp4", [make_face()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
+            writer.write("film.mp4", [make_face()], frame=1, seconds=1001 / 30000)
+        assert [row["seconds"] for row in read(path)] == [1.88, 0.033367]
 
     def test_odd_names_come_back(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"

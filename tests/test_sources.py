@@ -74,11 +74,11 @@ def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
     [
         (
             "*.jpg",
-            r"\*\.jpg: expected a pattern that matches pictures, videos or folders of them, found none",
+            r"\*\.jpg: expected an image, a video or a folder, but there is no such file, and as a pattern it",
         ),
-        (".", "expected a folder with pictures or videos, found no name"),
+        (".", "expected a folder with images or videos, found none"),
         ("https://example.org/a.jpg", "got an address. Download it first"),
-        ("", "Expected a picture, a video or a folder, got an empty name"),
+        ("", "Expected an image, a video or a folder, got an empty name"),
     ],
 )
 def test_nothing_to_look_at_is_told_and_stops_nothing(

@@ -34,6 +34,7 @@ _READERS = {
     "TIFF": (rb"II[*+]\0|MM\0[*+]", "PIL.TiffImagePlugin", "TiffImageFile"),
     "GIF": (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
     "AVIF": (rb".{4}ftyp(?:.{4}){0,12}?avi[fs]", "PIL.AvifImagePlugin", "AvifImageFile"),
+    "PGM/PPM": (rb"P[1-6](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+\s", "PIL.PpmImagePlugin", "PpmImageFile"),
     "HEIC": (rb".{4}ftyp(?:.{4}){0,12}?(?:hei[cmsx]|hev[cmsx]|mif1)", "pillow_heif", "HeifImageFile"),
 }
 """Format -> how it begins, and the class that reads it. The list is closed: nothing else is ever decoded."""
@@ -45,6 +46,14 @@ _STRANGERS = {
     rb"(?i)\s*<(?:[^\0]*<)?svg": "an SVG drawing. Save it as PNG",
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
+    rb"P[Ff]\s|v/1\x01|#\?RADIANCE|#\?RGBE": "an image of floating-point values (PFM, OpenEXR or HDR). Save it as PNG",
+    rb"P7\s": "a PAM image. Save it as PNG",
+    rb"\0\0[\x01\x02]\0.\0": "an icon or a cursor of Windows. Save it as PNG",
+    rb"DDS |\x01\xda[\0\x01][\x01\x02]|Y\xa6j\x95|\x0a[\0-\x05]\x01[\x01\x02\x04\x08]": (
+        "a DDS, SGI, Sun raster or PCX image. Save it as PNG"
+    ),
+    rb".{128}DICM|SIMPLE  =": "a DICOM or FITS image. Save it as PNG",
+    rb"FUJIFILMCCD-RAW|.{4}ftypcrx|FOVb": "a camera's raw file. Export it as JPEG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
     rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV|G.{187}G|0&\xb2u|OggS": (
         "a video. Watch it with mien.watch(recognizer, path)"
@@ -188,7 +197,7 @@ def _checked(image: Image, name: str, max_pixels: int) -> Image:
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "
             "Make it smaller; in Python max_pixels can be raised for one that you trust."
         )
-    if image.mode in {"I", "F"}:
+    if image.mode in {"I", "F"} and image.format != "PPM":  # Pillow brings those of more than 8 bits to 16
         raise DataError(
             f"{name}: expected 8 or 16 bits a channel, got 32, which do not say what white is. "
             "Save it with 8 bits."

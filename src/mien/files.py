@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.errors import DataError
+from mien.ownership import checksum_of, guard_of
+from mien.quoting import quoted_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,9 +32,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary file lies in the same folder (made if need be) and keeps the suffix, for some writers choose
     the format by it. A reader sees the old file or the new one, never a part; so does a machine that loses
-    power, for the content is on disk before the name is.
+    power, for the content is on disk before the name is. What is neither a file nor a link is never replaced, and
+    within `mien.ownership.guarding` no file that mien did not write.
     """
     path = Path(path)
+    guard = guard_of(path)
+    _require_file(path)
+    if guard:
+        guard.check(path)
     aside = path.with_name(_partial_name(path.suffix))
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,9 +50,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
+        checksum = checksum_of(aside) if guard else ""
+        if guard:
+            guard.check(path)  # it may have come meanwhile
         aside.replace(path)
+        if guard:
+            guard.remember(path, checksum)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a folder, and a device such as /dev/null, which would be gone for all programs."""
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"{quoted_path(str(path))}: expected the name of a file to write, got that of a "
+            f"{'folder' if path.is_dir() else 'device'}. Name a file."
+        )
 
 
 def remove_leftovers(folder: str | Path) -> None:

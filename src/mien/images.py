@@ -60,9 +60,9 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a picture, whatever it comes as.
 
-    Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or, with the extra `heif`, HEIC; of several frames the first
-    is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is 65535;
-    values that use 12 bits or fewer are refused, for they would be black. Safe to call from several threads.
+    Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM or, with the extra `heif`, HEIC; of several frames
+    the first is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is
+    65535; values that use 12 bits or fewer are refused, for they would be black. Safe to call from several threads.
 
     Args:
         source: a path; the bytes of a file; a file opened with "rb", read from where it stands or, if no image
@@ -228,7 +228,7 @@ def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
     """uint8 (h, w, 3), or (h, w, 1) of what is gray, of which so many bits are used."""
     from PIL.Image import new
 
-    if strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
+    if strip.mode == "I" or strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
         return (np.asarray(strip)[..., None] >> (bits - 8)).astype(np.uint8)
     if strip.has_transparency_data:
         paper, layer = new("RGB", strip.size, "white"), strip.convert("RGBA")

@@ -12,10 +12,12 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from mien import __version__
 from mien.cli import card, data, demo, doctor, evaluating, exporting, predicting, serving, training
-from mien.cli.screen import Stopped
+from mien.cli.arguments import bounded, refuse_empty_values
+from mien.cli.screen import Stopped, finish_output
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -78,6 +80,8 @@ def _call(arguments: list[str]) -> Any:
         if isinstance(end.__context__, BrokenPipeError):
             return 0
         raise
+    finally:
+        finish_output()
 
 
 def _usage(error: Any, arguments: list[str]) -> str:
@@ -103,11 +107,12 @@ def run(arguments: list[str] | None = None) -> int:
     arguments = ["--debug", *(a for a in arguments if a != "--debug")] if debug else arguments
     _spell_out_what_cannot_be_shown()
     try:
+        refuse_empty_values(get_command(app), arguments)
         code = _call(arguments)
     except _UsageFault as error:
         if not error.format_message():  # a command without arguments, whose help is printed already
             return int(error.exit_code)
-        sys.stderr.write(f"mien: {_usage(error, arguments)}\n")
+        sys.stderr.write(f"mien: {bounded(_usage(error, arguments), arguments)}\n")
         return int(error.exit_code)
     except Stopped as stop:
         sys.stderr.write(f"{stop}\n")
@@ -117,12 +122,12 @@ def run(arguments: list[str] | None = None) -> int:
     except MienError as error:
         if debug:
             raise
-        sys.stderr.write(f"mien: {error}\n")
+        sys.stderr.write(f"mien: {bounded(str(error), arguments)}\n")
         return 2
     except OSError as error:
         if debug:
             raise
-        place = f"{error.filename}: " if error.filename else ""
+        place = bounded(f"{error.filename}: ", arguments) if error.filename else ""
         remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         sys.stderr.write(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}\n")
         return 2

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from mien.cli.predictions import Output, shown
 from mien.cli.screen import err
+from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
+from mien.ownership import guarding, made_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from mien.cli.predictions import Film
     from mien.cli.sources import Source
+    from mien.cli.watched import Film
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
     from mien.recognition.pictures import PictureResult
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video import Frame, VideoWriter
 
-_KEPT_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_KEPT_SUFFIXES = {".png": frozenset({".jpg", ".jpeg", ".png", ".webp"}), ".mp4": frozenset({".mp4"})}
+"""Formats that a copy keeps, by the format of other copies; these have its ending after their own: `film.webm.mp4`."""
 
 
 class CopiesOutput(Output):
     """Pictures and films with boxes, labels and bars drawn in, and for a film a chart of it over time.
 
     Args:
-        folder: where they go, made if need be; files below a folder that was named keep their place in it.
+        folder: where they go, made if need be; files below a folder that was named keep their place in it. A copy
+            replaces only an earlier copy of the same source; where another file has its name, it takes a number.
         sources: all that will be looked at; no copy overwrites one of them.
         explainer: where it is given, the copies of pictures show where in each face its expression was seen.
 
@@ -43,6 +50,7 @@ class CopiesOutput(Output):
         self._explainer = explainer
         self._originals = {_identity(source.name) for source in sources} - {None}
         self._taken: set[Path] = set()
+        self._run = secrets.token_hex(8)
         self._writer: VideoWriter | None = None
         self._timeline: Timeline | None = None
 
@@ -56,9 +64,8 @@ class CopiesOutput(Output):
         image = result.image
         for heat in self._explainer.explain(image, result.faces) if self._explainer else ():
             image = draw_heat(image, heat.transform, heat.heat)
-        suffix = source.below.suffix.lower()
-        path = self._place(source, suffix if suffix in _KEPT_SUFFIXES else ".png")
-        write_image(path, draw_faces(image, result.faces, legend=True))
+        with self._copying(source, ".png") as path:
+            write_image(path, draw_faces(image, result.faces, legend=True))
 
     def begin_film(self, film: Film) -> None:
         """Open its copy."""
@@ -68,23 +75,24 @@ class CopiesOutput(Output):
             return
         size = film.info.width, film.info.height
         sound = None if film.source.kind == "webcam" else film.source.name
-        rate = film.info.fps / film.every
-        try:
-            self._writer = VideoWriter(self._place(film.source, ".mp4"), rate, size, sound_from=sound)
-        except MissingExtra as error:
-            raise DataError(
-                f"{film.source.name}: no annotated copy of the video was made. {error}"
-            ) from error
+        with self._copying(film.source, ".mp4") as path:
+            try:
+                self._writer = VideoWriter(path, film.info.fps / film.every, size, sound_from=sound)
+            except MissingExtra as error:
+                raise DataError(
+                    f"{film.source.name}: no annotated copy of the video was made. {error}"
+                ) from error
         self._writer.__enter__()
         self._timeline = _new_timeline()
 
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
         """Write the frame with its faces."""
         from mien.recognition.drawing import draw_faces
 
         if self._writer:
             try:
-                self._writer.write(draw_faces(frame.image, faces), frame.seconds)
+                with made_of(self._origin(film.source)):
+                    self._writer.write(draw_faces(frame.image, faces), frame.seconds)
             except Exception as error:
                 self.close(error)
                 raise
@@ -101,7 +109,8 @@ class CopiesOutput(Output):
             problem = f"sound was left out of its annotated copy: {writer.sound_problem}."
             err.print(shown(f"{film.source.name}: {problem}"))
         if timeline and timeline.faces:  # none where Ctrl-C came first, too
-            _draw_chart(timeline, self._place(film.source, ".png"), shown(film.source.below.name))
+            with self._copying(film.source, ".png", chart=True) as path:
+                _draw_chart(timeline, path, shown(film.source.below.name))
 
     def close(self, error: BaseException | None = None) -> None:
         """Finish a copy that was under way, or after an error leave none."""
@@ -109,26 +118,52 @@ class CopiesOutput(Output):
         if writer:
             writer.__exit__(type(error) if error else None, error, None)
 
-    def _place(self, source: Source, suffix: str) -> Path:
-        """Where the copy goes; a second file of the same name gets a number."""
-        wanted = self._folder / source.below.with_suffix(suffix)
-        path, number = wanted, 2
-        while path in self._taken or _identity(path) in self._originals:
-            path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-            number += 1
-        self._taken.add(path)
-        return path
+    @contextmanager
+    def _copying(self, source: Source, suffix: str, *, chart: bool = False) -> Iterator[Path]:
+        """Where to write the copy or the chart of a source; a name that another file has gets a number."""
+        with made_of(self._origin(source)) as guard:
+            wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
+            path, number = wanted, 2
+            while path in self._taken or _identity(path) in self._originals or not guard.allows(path):
+                path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+                number += 1
+            self._taken.add(path)
+            yield path
+
+    def _origin(self, source: Source) -> str:
+        """What tells a source from all others; what standard input and webcams show is new in each run."""
+        live = source.name == STDIN or source.kind == "webcam"
+        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - no links followed
+
+
+def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
+    """The name of a copy: the same in the same format, else with the ending of the new format after the old one."""
+    if chart and below.suffix.lower() == ".mp4":
+        return below.with_suffix(suffix)
+    if not chart and below.suffix.lower() in _KEPT_SUFFIXES[suffix]:
+        return below
+    return below.with_name(below.name + suffix)
 
 
 class RowsOutput(Output):
-    """A row for each face in a CSV, JSON or Parquet file."""
+    """A row for each face in a CSV, JSON or Parquet file.
 
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+    Args:
+        path: the file; an earlier one of the same name is replaced if mien wrote it.
+        labels: class names in the order of the probabilities.
+        force: replace any other file too.
+
+    Raises:
+        DataError: the file cannot be written, or there is one that mien did not write.
+    """
+
+    def __init__(self, path: Path, labels: Sequence[str], *, force: bool = False) -> None:
         from mien.recognition.rows import RowWriter
 
         _require_folder(path.parent, "--csv")
         self._writer = RowWriter(path, labels)
-        self._writer.__enter__()
+        with guarding("Give another name to --csv, or replace the file with --force.", force=force):
+            self._writer.__enter__()
 
     def picture(self, source: Source, result: PictureResult) -> None:
         """A row for each face."""

@@ -10,9 +10,17 @@ import typer
 
 from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import counts_table, err, out, print_json
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.data.dataset import Dataset
     from mien.data.inspection import Inspection
+
+_REMEDY = (
+    "Name another folder with --out, leave the plot out with --no-plot, or replace the file with --force."
+)
 
 app = typer.Typer(help="Look at a data set, draw one, fetch the published one.", no_args_is_help=True)
 
@@ -36,12 +44,14 @@ def check(
         ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file of that name that mien did not write.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     cache: CacheOption = True,
 ) -> None:
     """Say and plot what a data set holds: counts, duplicates, copies across splits, conflicts, blanks."""
-    from mien.data.dataset import SPLITS, TRAINING
-    from mien.data.inspection import inspect, require_classes, require_splits
+    from mien.data.inspection import inspect
     from mien.errors import DataError
     from mien.labels import FERPLUS
 
@@ -49,29 +59,46 @@ def check(
         raise DataError(
             f"The votes are counted with the labels {FERPLUS.name} only. Add --labels {FERPLUS.name}."
         )
-    dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
-    found = inspect(dataset)
-    if json:
-        print_json({**found.to_dict(), "left_out": dataclasses.asdict(dataset.left_out)})
-    else:
-        _print_inspection(found)
-    if plot and (out_folder or not json):
-        from mien.evaluation.figures import plot_counts
+    name = Path(path.partition(":")[0]).resolve().stem
+    folder = out_folder or Path()
+    figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None
+    with guarding(_REMEDY, folder=folder, force=force) as guard:
+        if figure:
+            guard.check(figure)
+        dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
+        found = inspect(dataset)
+        if json:
+            print_json({**found.to_dict(), "left_out": dataclasses.asdict(dataset.left_out)})
+        else:
+            _print_inspection(found)
+        if figure:
+            from mien.evaluation.figures import plot_counts
 
-        name = Path(path.partition(":")[0]).resolve().stem
-        figure = plot_counts(
-            found.splits, (out_folder or Path()) / f"{name}-counts.png", f"Pictures in {name}"
-        )
+            plot_counts(found.splits, figure, f"Pictures in {name}")
+    if figure:
         (err if json else out).print(f"The plot is in {figure}")
-    for split in SPLITS:
-        if split not in found.splits:
-            (err if json else out).print(f"Note: there are no pictures of the split {split}.")
-    if TRAINING in found.splits:
-        require_classes(dataset)
-    elif (dataset.labels >= 0).any():  # the test half of a set is sound by itself, but it has no labels
-        require_splits(dataset, (TRAINING,))
+    _note_gaps(dataset, found, err if json else out)
     if dataset.left_out.unreadable:
         raise typer.Exit(1)
+
+
+def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
+    """Say which splits are not there, and refuse a data set that nothing can be trained on.
+
+    Raises:
+        DataError: a class or the split Training is missing.
+    """
+    from mien.data.dataset import SPLITS, TRAINING
+    from mien.data.inspection import require_classes, require_splits
+
+    for split in SPLITS:
+        if split not in found.splits:
+            console.print(f"Note: there are no images of the split {split}.")
+    if TRAINING in found.splits:
+        require_classes(dataset)
+    elif dataset.sources is None and (dataset.labels >= 0).any():
+        # The test half of a set is sound by itself, but it has no labels.
+        require_splits(dataset, (TRAINING,))
 
 
 @app.command()

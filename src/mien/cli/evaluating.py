@@ -18,11 +18,19 @@ from mien.cli.options import (  # noqa: TC001 - Typer reads them
 )
 from mien.cli.run_data import find_data
 from mien.cli.screen import err, out, print_evaluation, print_json, progress
-from mien.errors import DataError
+from mien.ownership import LIST, guard_of, guarding
 
 if TYPE_CHECKING:
     from mien.cli.models import LoadedModel
     from mien.evaluation.evaluate import Evaluation
+
+
+WRITTEN = (
+    "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",
+)  # fmt: skip
+"""What an evaluation leaves in its folder."""
+
+_REMEDY = "Name another folder with --out, or replace the files with --force."
 
 
 def evaluate(
@@ -64,6 +72,9 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in the folder that mien did not write.")
+    ] = False,
     cache: CacheOption = True,
 ) -> None:
     """Judge a model on one split: accuracy, loss, F1, confusion, interval, and the score without duplicates.
@@ -76,10 +87,10 @@ def evaluate(
 
     split = find_split(split)
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
+    known = find_taxonomy(loaded.labels)
     folder = out_folder or (loaded.folder / split if loaded.folder else None)
     if folder:
-        require_own(folder)
-    known = find_taxonomy(loaded.labels)
+        _require_replaceable(folder, force=force)
     taxonomy = labels or (known.name if known else "fer2013")
     dataset = find_data(loaded, data, taxonomy, votes, split, class_names=class_names, cache=cache)
     with progress(f"Judging on {split}") as report:
@@ -90,7 +101,7 @@ def evaluate(
     failed: OSError | None = None
     if folder:  # before anything is printed: whoever reads that may hang up
         try:
-            write_evaluation(evaluation, loaded, folder)
+            write_evaluation(evaluation, loaded, folder, force=force)
         except OSError as error:  # the scores are worth telling all the same
             failed = error
     if json:
@@ -108,47 +119,54 @@ def evaluate(
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
 
 
-FILES = (
-    "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",
-)  # fmt: skip
-"""What an evaluation writes into its folder."""
-
-
-def require_own(folder: Path) -> None:
-    """Refuse a folder with files that an evaluation would overwrite and that none wrote.
-
-    Raises:
-        DataError: it is one.
-    """
-    import json
-    import os
-
-    found = [name for name in FILES if os.path.lexists(folder / name)]
-    if not found:
-        return
-    try:
-        document = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
-        own = isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
-    except (OSError, ValueError, RecursionError):
-        own = False
-    if not own:
-        raise DataError(
-            f"{folder}: an evaluation would overwrite {', '.join(found)} there, which none wrote. "
-            "Give another folder with --out."
-        )
-
-
 def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
     """Draw the sheets of sample predictions into a folder of ours, in place of those of an earlier evaluation."""
     from mien.evaluation.figures import plot_sheets
 
+    guard = guard_of(folder / "mistakes.png")
     for sheet in ("mistakes.png", "confident.png"):  # of which there need not be one now
-        (folder / sheet).unlink(missing_ok=True)
+        if guard is None or guard.allows(folder / sheet):
+            (folder / sheet).unlink(missing_ok=True)
     plot_sheets(evaluation, folder, name)
 
 
-def write_evaluation(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
-    """Write `evaluation.json`, the figures and the report into a folder."""
+def _require_replaceable(folder: Path, *, force: bool) -> None:
+    """Refuse, before the work, to write into a folder where files of the same names are that mien did not write.
+
+    Raises:
+        DataError: there is one, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
+        for name in WRITTEN:
+            guard.check(folder / name)
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Whether a folder holds an evaluation from before there were lists of files."""
+    import json
+
+    if (folder / LIST).exists():
+        return False
+    try:
+        document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
+
+
+def write_evaluation(
+    evaluation: Evaluation, model: LoadedModel, folder: Path, *, force: bool = False
+) -> None:
+    """Write `evaluation.json`, the figures and the report into a folder.
+
+    Raises:
+        DataError: there is a file of one of these names that mien did not write, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)):
+        _write(evaluation, model, folder)
+
+
+def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
     import json
     from dataclasses import asdict
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.models import LoadedModel, open_model, prepare_keras
+from mien.cli.models import LoadedModel, open_model
 from mien.cli.options import (
     ClassNamesOption,
     LabelsOption,
@@ -19,7 +18,8 @@ from mien.cli.options import (
     load_data,
 )
 from mien.cli.screen import err, out, progress
-from mien.errors import MienError, MissingExtra, ModelError
+from mien.errors import MissingExtra, ModelError
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
@@ -38,6 +38,7 @@ CALIBRATION_FACES = 512
 """Training pictures whose activations set the ranges of int8."""
 
 _TRIED_FACES = 21
+_REMEDY = "Name another file with --out, or replace it with --force."
 
 
 def export(
@@ -65,9 +66,7 @@ def export(
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
     license_: LicenseOption = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a file that is there and that mien did not write.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that mien did not write.")] = False,
 ) -> None:
     """Write a model in another format, its card inside."""
     if format_ not in _NAMES:
@@ -84,10 +83,12 @@ def export(
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
-    _require_own(target, force=force)
-    _require_probabilities(loaded)
-    with progress(f"Writing {target}"):
-        _write(loaded, card, format_, target, data=data, labels=labels, class_names=class_names)
+    own = target.parent == loaded.folder and target.name in _NAMES.values()  # of a run
+    with guarding(_REMEDY, folder=target.parent, force=force or own) as guard:
+        guard.check(target)
+        _require_probabilities(loaded)
+        with progress(f"Writing {target}"):
+            _write(loaded, card, format_, target, data=data, labels=labels, class_names=class_names)
     out.print(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
     if format_ == "int8" and data == "synthetic":
         err.print(
@@ -127,33 +128,6 @@ def _with_license(card: ModelCard, text: str | None) -> ModelCard:
     from dataclasses import replace
 
     return replace(card, licence=check_license(text)) if text is not None else card
-
-
-def _require_own(target: Path, *, force: bool) -> None:
-    """Refuse to replace a file that mien did not write."""
-    if force or not os.path.lexists(target):
-        return
-    try:
-        own = _has_card(target)
-    except (MienError, OSError, ValueError):
-        own = False
-    if not own:
-        raise ModelError(
-            f"{target}: there is a file of that name which mien did not write. Name another with --out, or replace it "
-            "with --force."
-        )
-
-
-def _has_card(target: Path) -> bool:
-    from mien.model_kinds import ModelKind, kind_of
-    from mien.recognition.cards import has_card
-
-    if kind_of(target) is ModelKind.ONNX:
-        return has_card(str(target), target.read_bytes())
-    prepare_keras()
-    from mien.training.saving import read_card
-
-    return read_card(target) is not None
 
 
 def _place(loaded: LoadedModel, format_: str) -> Path:

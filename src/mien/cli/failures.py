@@ -9,10 +9,11 @@ import typer
 
 from mien.cli.predictions import shown
 from mien.cli.screen import err, silence_output
-from mien.errors import DataError, MienError
+from mien.errors import DataError, MienError, MissingExtra
+from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _LISTED = 20
 """Failures that are named; past these, only counted."""
@@ -27,6 +28,7 @@ class Failures:
 
     def __init__(self, *, keeps_files: bool = False) -> None:
         self._reasons: list[str] = []
+        self._notes: list[str] = []
         self._inputs = 0
         self._keeps_files = keeps_files
 
@@ -34,6 +36,10 @@ class Failures:
         """An input that could not be looked at."""
         self._reasons.append(reason)
         self._inputs += 1
+
+    def add_note(self, note: str) -> None:
+        """Something to say of an input that was looked at."""
+        self._notes.append(note)
 
     @contextmanager
     def of_output(self, name: str) -> Iterator[None]:
@@ -45,7 +51,8 @@ class Failures:
                 raise
             silence_output()
         except MienError as error:
-            self._reasons.append(str(error))
+            reason, named = str(error), quoted_path(name)
+            self._reasons.append(f"{named}: {reason}" if isinstance(error, MissingExtra) else reason)
         except OSError as error:
             place = error.filename or f"what is written of {name}"
             self._reasons.append(f"{place}: cannot be written ({error.strerror or error}).")
@@ -54,13 +61,19 @@ class Failures:
         """Whether any of so many inputs could be looked at."""
         return self._inputs < total
 
-    def end(self, total: int) -> None:
-        """Name what failed: an error where nothing else was asked for, a list where some of many did.
+    def end(self, total: int, passed_over: Sequence[str] = ()) -> None:
+        """Say what was left out and name what failed: an error where nothing else was asked for, else a list.
+
+        Args:
+            total: how many inputs there were.
+            passed_over: sentences on files that were no inputs.
 
         Raises:
             DataError: the one input failed.
             typer.Exit: with 1 where something was done, with 2 where nothing was.
         """
+        for sentence in (*_listed(self._notes, "such notes"), *passed_over):
+            err.print(shown(sentence))
         if not self._reasons:
             return
         if total == 1 and self._inputs:
@@ -72,8 +85,12 @@ class Failures:
             )
         else:
             err.print("Not everything could be written:")
-        for reason in self._reasons[:_LISTED]:
+        for reason in _listed(self._reasons):
             err.print(f"  {shown(reason)}")
-        if len(self._reasons) > _LISTED:
-            err.print(f"  … and {len(self._reasons) - _LISTED:,} more")
         raise typer.Exit(1 if self.any_left(total) else 2)
+
+
+def _listed(sentences: Sequence[str], what: str = "") -> list[str]:
+    """The first of some sentences, and how many more there are."""
+    more = len(sentences) - _LISTED
+    return [*sentences[:_LISTED], *([f"… and {more:,} more {what}".rstrip()] if more > 0 else [])]

@@ -11,10 +11,12 @@ import typer
 
 from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
-from mien.cli.predictions import Film, JsonOutput, Output, TextOutput, shown
+from mien.cli.predictions import JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
-from mien.cli.sources import STDIN, Source, find_sources
-from mien.errors import DataError
+from mien.cli.sources import STDIN, PassedOver, Source, find_sources
+from mien.cli.watched import Film
+from mien.errors import DataError, MienError
+from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +50,17 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
     ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write annotated copies.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write annotated copies. Only earlier copies of the same input are replaced; where another file has "
+            "the name, the copy takes a number.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in the copies of pictures where each expression was seen.")
     ] = False,
@@ -58,8 +70,16 @@ def predict(
         float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
     ] = 0.5,
     max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Keep only so many faces of a picture, the largest.")
+        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept.")
     ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Label a face 'uncertain' if no expression is at least this probable; its probabilities are kept.",
+        ),
+    ] = 0.0,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
 ) -> None:
     """Find the faces in pictures and videos, and name what they show.
@@ -68,22 +88,24 @@ def predict(
     """
     if explain and save is None:
         raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
-    sources = find_sources(source, leave_out=save)
+    passed_over = PassedOver()
+    sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
-    recognizer = _open(model, labels, max_faces, threads, own)
+    recognizer = _open(model, labels, max_faces, threads, min_confidence, own)
     films = [one for one in sources if one.kind != "picture"]
     pictures = [one for one in sources if one.kind == "picture"]
     failures = Failures(keeps_files=bool(csv or save))
-    with ExitStack() as stack:
+    with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
-            stack, sources, recognizer, model, json=json, csv=csv, save=save, explain=explain
+            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
         )
         _predict_pictures(pictures, recognizer, outputs, failures)
         for film in films:
-            _predict_film(Film(film, every=every), recognizer, outputs, failures, smoothing=smoothing)
+            watched = Film(film, every=every, min_confidence=min_confidence)
+            _predict_film(watched, recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
-    failures.end(len(sources))
+    failures.end(len(sources), passed_over.sentences())
 
 
 def _open(
@@ -91,13 +113,20 @@ def _open(
     labels: str | None,
     max_faces: int | None,
     threads: int,
+    min_confidence: float,
     own: tuple[str | None, float | None] = (None, None),
 ) -> Recognizer:
     from mien.recognition.recognizer import Recognizer
 
     classifier = _open_classifier(model, labels, *own)
     taxonomy = labels if isinstance(classifier, str) else None
-    return Recognizer(classifier, taxonomy=taxonomy, max_faces=max_faces, threads=threads)
+    return Recognizer(
+        classifier,
+        taxonomy=taxonomy,
+        max_faces=max_faces,
+        threads=threads,
+        min_confidence=min_confidence,
+    )
 
 
 def _open_classifier(
@@ -124,6 +153,7 @@ def _open_outputs(
     *,
     json: bool,
     csv: Path | None,
+    force: bool,
     save: Path | None,
     explain: bool,
 ) -> list[Output]:
@@ -137,7 +167,7 @@ def _open_outputs(
     if csv:
         from mien.cli.copies import RowsOutput
 
-        take(RowsOutput(csv, recognizer.labels))
+        take(RowsOutput(csv, recognizer.labels, force=force))
     if save:
         from mien.cli.copies import CopiesOutput
 
@@ -158,6 +188,8 @@ def _predict_pictures(
             result = PictureResult(source.name, [], error=source.error) if source.error else next(results)
             if result.error:
                 failures.add_input(result.error)
+            if result.note:
+                failures.add_note(result.note)
             for output in outputs:
                 with failures.of_output(source.name):
                     output.picture(source, result)
@@ -174,14 +206,16 @@ class _StandardInput:
     """Standard input as a picture: read when its turn comes, and no further than a picture may go."""
 
     name = "standard input"  # what a message calls it
+    _content: bytes | None = None
 
     def read(self) -> bytes:
-        if sys.stdin is None:
-            raise DataError("it is closed")
-        content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
-        if len(content) > _STDIN_BYTES:
+        if self._content is None:
+            if sys.stdin is None:
+                raise DataError("it is closed")
+            self._content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
+        if len(self._content) > _STDIN_BYTES:
             raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no picture does")
-        return content
+        return self._content
 
 
 @contextmanager
@@ -224,7 +258,7 @@ def _predict_film(
         try:
             for frame, faces in _watch_film(film, frames, recognizer, smoothing) if frames else ():
                 writing = tell(lambda output: output.frame(film, frame, faces), writing)  # noqa: B023 - called at once
-        except DataError as error:
+        except MienError as error:
             film.error = str(error)
         except KeyboardInterrupt:
             if film.source.kind != "webcam":
@@ -242,7 +276,7 @@ def _open_film(film: Film, stack: ExitStack) -> Frames | None:
     name = film.source.name
     try:
         frames = read_frames(int(name) if film.source.kind == "webcam" else name, every=film.every)
-    except DataError as error:
+    except MienError as error:
         film.error = str(error)
         return None
     film.info = frames.info

@@ -7,101 +7,25 @@ that memory stays flat however long a film or a folder is.
 from __future__ import annotations
 
 import json
-import sys
 import unicodedata
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from mien.cli.screen import out
+from mien.cli.screen import out, write_out
+from mien.cli.watched import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.cli.sources import Source
+    from mien.cli.watched import Film
     from mien.recognition.faces import Face
     from mien.recognition.pictures import PictureResult
-    from mien.recognition.video import Frame, VideoInfo
+    from mien.recognition.video import Frame
 
 _NAME_WIDTH = 40
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, odd bytes, line and paragraph separators
-
-
-@dataclass
-class TrackSummary:
-    """What one face of a film showed.
-
-    Args:
-        track: its number.
-        first: when it was first seen, in seconds.
-        last: when it was last seen.
-        frames: in how many frames.
-        sums: the sum of its probabilities over them.
-    """
-
-    track: int
-    first: float
-    last: float
-    frames: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-
-    def add(self, seconds: float, face: Face) -> None:
-        """Take in one frame of it."""
-        self.last = seconds
-        self.frames += 1
-        for label, value in face.expression.probabilities.items():
-            self.sums[label] = self.sums.get(label, 0.0) + value
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Mean probability of each expression, the highest first."""
-        means = {label: value / self.frames for label, value in self.sums.items()}
-        return dict(sorted(means.items(), key=lambda item: -item[1]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data."""
-        return {
-            "track": self.track,
-            "first_seconds": self.first,
-            "last_seconds": self.last,
-            "frames": self.frames,
-            "label": next(iter(self.shares)),
-            "probabilities": self.shares,
-        }
-
-
-@dataclass
-class Film:
-    """A video or a webcam while it is looked at.
-
-    Args:
-        source: which.
-        info: its size and length, `None` where it could not be opened.
-        every: each how manyth of its frames is looked at.
-        tracks: its faces by their number.
-        frames: frames looked at so far.
-        error: why it failed, if it did.
-        whole: whether it was looked at to its end.
-    """
-
-    source: Source
-    info: VideoInfo | None = None
-    every: int = 1
-    tracks: dict[int, TrackSummary] = field(default_factory=dict)
-    frames: int = 0
-    error: str | None = None
-    whole: bool = False
-
-    def add(self, frame: Frame, faces: Sequence[Face]) -> None:
-        """Take in one frame."""
-        self.frames += 1
-        for face in faces:
-            if face.track is not None:
-                summary = self.tracks.setdefault(
-                    face.track, TrackSummary(face.track, frame.seconds, frame.seconds)
-                )
-                summary.add(frame.seconds, face)
 
 
 class Output:
@@ -146,7 +70,9 @@ class TextOutput(Output):
             box = face.box
             place = f"{box.width}x{box.height} at {box.x},{box.y}"
             label, score = face.expression.label, face.expression.score
-            others = describe(face.expression.probabilities, skip=1, most=2)
+            others = describe(
+                face.expression.probabilities, skip=int(label in face.expression.probabilities), most=2
+            )
             out.print(
                 f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
             )
@@ -170,7 +96,8 @@ class TextOutput(Output):
         out.print(f"  {frames} looked at, {faces}")
         for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
-            out.print(f"  #{track.track:<4} {span:<16}  {describe(track.shares, most=3)}")
+            doubt = "" if track.label in track.shares else f"{track.label}: "
+            out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
         if len(film.tracks) > 20:
             out.print(f"  … and {len(film.tracks) - 20} more, seen for less long")
 
@@ -200,7 +127,7 @@ class JsonOutput(Output):
         self._count = 0
         self._in_films = False
         self._open = False
-        sys.stdout.write(f'{{"model": {json.dumps(model)}, "images": [')
+        write_out(f'{{"model": {json.dumps(model)}, "images": [')
 
     def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
         """The picture, its size and faces."""
@@ -221,30 +148,34 @@ class JsonOutput(Output):
 
     def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
         """The frame with its faces."""
-        row = {"frame": frame.index, "seconds": frame.seconds, "faces": [face.to_dict() for face in faces]}
+        row = {
+            "frame": frame.index,
+            "seconds": seconds_of(frame.seconds),
+            "faces": [face.to_dict() for face in faces],
+        }
         self._item(_dump(row))
 
     def end_film(self, film: Film) -> None:
         """The summary of its faces."""
         rest = {"error": film.error, "tracks": [track.to_dict() for track in film.tracks.values()]}
-        sys.stdout.write("], " + _dump(rest)[1:])
+        write_out("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002
         """Close what is open."""
         if self._open:
-            sys.stdout.write("]}")
+            write_out("]}")
         if self._films:
             self._switch()
-        sys.stdout.write("]}\n")
+        write_out("]}\n")
 
     def _switch(self) -> None:
         if not self._in_films:
-            sys.stdout.write('], "videos": [')
+            write_out('], "videos": [')
             self._in_films, self._count = True, 0
 
     def _item(self, text: str) -> None:
-        sys.stdout.write((",\n" if self._count else "\n") + text)
+        write_out((",\n" if self._count else "\n") + text)
         self._count += 1
 
 

@@ -1,8 +1,8 @@
 """The file that a training is for: int8, its answers calibrated, its scores in its card.
 
 A network with two heads, FER2013's labels and FER+'s votes, gets a third answer that is fused from both
-(`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that of
-the fused answer on PublicTest and, where they are given, on faces of other sources. PrivateTest is not looked at.
+(`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that
+of the fused answer on PublicTest and, where they are given, on faces of other sources. PrivateTest is not looked at.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ def finish_release(
         told: what is known of it by label set; filled in.
         faces: as for `write_release`.
     """
-    if [head.taxonomy for head in card.answers] == [FER2013.name, FERPLUS.name] and dataset.votes is not None:
-        shares = vote_distribution(dataset.subset(TRAINING).votes).sum(axis=0)
+    votes = dataset.subset(TRAINING).votes
+    if [head.taxonomy for head in card.answers] == [FER2013.name, FERPLUS.name] and votes is not None:
+        shares = vote_distribution(votes).sum(axis=0)
         write_bytes(path, add_fused_answer(path.read_bytes(), shares / shares.sum()))
         own, *others = card.answers
         fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)

@@ -1,19 +1,27 @@
-"""What the commands print with: tables and progress on the terminal, JSON alone on standard output."""
+"""What the commands print with: tables and progress on the terminal, JSON alone on standard output.
+
+Progress is drawn on standard error and never touches standard output: results are complete there, whatever standard
+error is. Where both are terminals, the progress display is taken away while a line of results is written.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from rich.console import RenderableType
 
     from mien.cli.models import LoadedModel
     from mien.evaluation.evaluate import Evaluation
@@ -26,7 +34,98 @@ class Stopped(Exception):  # noqa: N818 - no error
 _WIDE = 120
 """Columns where there is no terminal to ask, as in a log file."""
 
-out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+_TITLE_LENGTH = 50
+"""Characters of a progress bar's title."""
+
+
+class _Display(Protocol):
+    """A progress display: it can be taken away and drawn again."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class _Output:
+    """Standard output. On a terminal only whole lines are written, with the progress display out of the way.
+
+    Where standard output is closed, nothing is written.
+    """
+
+    def __init__(self) -> None:
+        self._displays: list[_Display] = []
+        self._waiting = ""
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of standard output."""
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+    def fileno(self) -> int:
+        """The file descriptor of standard output."""
+        return sys.stdout.fileno()
+
+    def isatty(self) -> bool:
+        """Whether standard output is a terminal."""
+        return sys.stdout is not None and sys.stdout.isatty()
+
+    def flush(self) -> None:
+        """Flush standard output; a line that is not complete yet keeps waiting."""
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+    def write(self, text: str) -> int:
+        """Write text; on a terminal, what follows its last line feed waits for the next one."""
+        if sys.stdout is None:
+            return len(text)
+        if not self.isatty():
+            return sys.stdout.write(text)
+        lines, newline, rest = (self._waiting + text).rpartition("\n")
+        self._waiting = rest
+        if newline:
+            self._write_lines(lines + newline)
+        return len(text)
+
+    def finish(self) -> None:
+        """Write a line that is still waiting for its end."""
+        waiting, self._waiting = self._waiting, ""
+        if waiting:
+            self._write_lines(waiting)
+
+    def _write_lines(self, text: str) -> None:
+        if self._displays:
+            self._displays[-1].stop()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        finally:
+            if self._displays:
+                self._displays[-1].start()
+
+    @contextmanager
+    def beside(self, display: _Display) -> Iterator[None]:
+        """Draw a progress display, in place of the one that is drawn already, if any."""
+        if self._displays:
+            self._displays[-1].stop()
+        self._displays.append(display)
+        display.start()
+        try:
+            yield
+        finally:
+            display.stop()
+            self._displays.pop()
+            if self._displays:
+                self._displays[-1].start()
+
+
+_output = _Output()
+out = Console(
+    file=cast("IO[str]", _output),
+    highlight=False,
+    markup=False,
+    soft_wrap=True,
+    width=None if _output.isatty() else _WIDE,
+)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -36,23 +135,68 @@ def silence_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def write_out(text: str) -> None:
+    """Write text to standard output as it is."""
+    _output.write(text)
+
+
+def finish_output() -> None:
+    """Write a last line that has no end."""
+    _output.finish()
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_out(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def draws_progress() -> bool:
+    """Whether standard error is a terminal that can draw progress, whatever variables such as FORCE_COLOR say.
+
+    Nothing is drawn where standard output goes to another program, which may print to the same terminal.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or err.is_dumb_terminal:
+        return False
+    try:
+        return not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError):  # closed, or not a file at all
+        return True
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error that a function of (done, total) moves; silent when not on a terminal."""
+    if not draws_progress():
+        yield lambda _done, _total: None
+        return
     columns = [
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
     ]
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
+    bar = Progress(*columns, console=err, transient=True, redirect_stdout=False)
+    task = bar.add_task(_fitted(title), total=None)
+    with _output.beside(bar):
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _fitted(title: str) -> str:
+    """A title in one short line: one that wraps, or that moves the cursor, cannot be erased."""
+    plain = "".join(char if char.isprintable() else "?" for char in title)
+    half = _TITLE_LENGTH // 2
+    return plain if len(plain) <= _TITLE_LENGTH else f"{plain[:half]}…{plain[1 - half :]}"
+
+
+@contextmanager
+def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
+    """A line on standard error that a function redraws; `None` in its place when not on a terminal."""
+    if not draws_progress():
+        yield None
+        return
+    live = Live(console=err, refresh_per_second=4, transient=True, redirect_stdout=False)
+    with _output.beside(live):
+        yield live.update
 
 
 def counts_table(splits: Mapping[str, Mapping[str, int]]) -> Table:

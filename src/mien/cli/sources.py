@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mien.errors import DataError
+from mien.ownership import LIST
+from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STDIN = "-"
+
+_KINDS_NAMED = 5
+"""Endings of files passed over that are named; the others are only counted."""
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_BASE64_STARTS = ("data:", "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # data URIs; JPEG, PNG, GIF and WebP
+_BASE64 = re.compile(r"(?:data:[\w/+.;=-]*,)?[A-Za-z0-9+/_-]{64,}={0,2}")
+_REMEDIES = {
+    "http": "Download it first: curl --location --remote-name URL",
+    "rtsp": "Record a part of it first, a minute say: ffmpeg -i ADDRESS -t 60 -c copy recording.mp4",
+    "s3": "Copy it to this machine first: aws s3 cp ADDRESS .",
+    "gs": "Copy it to this machine first: gcloud storage cp ADDRESS .",
+    "file": "Give its path without file://",
+    "": "Copy it to this machine first.",
+}
+"""What to do about an address, by its scheme."""
+
+_SCHEMES = {
+    "http": "http", "https": "http", "ftp": "http", "ftps": "http", "rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "rtsp",
+    "rtmps": "rtsp", "rtp": "rtsp", "udp": "rtsp", "srt": "rtsp", "mms": "rtsp", "s3": "s3", "gs": "gs", "file": "file",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +48,7 @@ class Source:
 
     Args:
         name: as it was given or found; what results are filed under.
-        kind: a picture, a video or a webcam.
+        kind: an image, a video or a webcam.
         below: its path below the folder that was named, or the file's own name: where a copy goes.
         error: why there is nothing to look at, where that is known already.
     """
@@ -34,71 +59,169 @@ class Source:
     error: str | None = None
 
 
-def find_sources(arguments: Iterable[str], leave_out: Path | None = None) -> list[Source]:
+@dataclass
+class PassedOver:
+    """What folders hold that is not looked at, counted by the reason.
+
+    Args:
+        other: files that are no images or videos, by the ending of their names.
+        hidden: files and folders whose names begin with a dot.
+        links: links to folders, which could lead in a circle.
+    """
+
+    other: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    links: int = 0
+
+    def add(self, others: PassedOver) -> None:
+        """Count what another one has counted too."""
+        self.other += others.other
+        self.hidden += others.hidden
+        self.links += others.links
+
+    def sentences(self) -> list[str]:
+        """A sentence for each reason that there is."""
+        found = []
+        if self.other:
+            found.append(f"Passed over {_count(self.other.total(), 'file')} of other kinds: {self.kinds()}.")
+        if self.hidden:
+            found.append(
+                f"Passed over {_count(self.hidden, 'hidden file or folder', 'hidden files or folders')}."
+            )
+        if self.links:
+            found.append(
+                f"Passed over {_count(self.links, 'linked folder')}; name them to have them searched."
+            )
+        return found
+
+    def kinds(self) -> str:
+        """The endings of the files of other kinds, with their numbers, the most frequent first."""
+        named = [
+            f"{count:,} {suffix or 'without an ending'}"
+            for suffix, count in self.other.most_common(_KINDS_NAMED)
+        ]
+        rest = self.other.total() - sum(count for _, count in self.other.most_common(_KINDS_NAMED))
+        return ", ".join([*named, *([f"{rest:,} others"] if rest else [])])
+
+
+def find_sources(
+    arguments: Iterable[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
+) -> list[Source]:
     """What the arguments stand for, each once, in order; folders are searched to their depth, by name.
 
-    One that stands for nothing (a pattern or folder without pictures, an address of the web) gives a source that
+    One that stands for nothing (a pattern or folder without images, an address of the web) gives a source that
     says so, and stops nothing.
 
     Args:
         arguments: what was typed.
         leave_out: a folder that is passed over where it lies below one that is searched: where copies go.
+        passed_over: counts what in folders is not looked at.
     """
     found: dict[str, Source] = {}
+    passed_over = PassedOver() if passed_over is None else passed_over
     for argument in arguments:
         try:
-            for source in _expand(argument, leave_out):
+            for source in _expand(argument, leave_out, passed_over):
                 found.setdefault(source.name, source)
         except DataError as error:
             found.setdefault(argument, Source(argument, "picture", Path(argument), str(error)))
         except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
-            reason = f"{argument}: expected a picture, a video or a folder, but it cannot be opened ({_why(error)})."
+            reason = (
+                f"{quoted_path(argument)}: expected an image, a video or a folder, but it cannot be opened "
+                f"({_why(error)})."
+            )
             found.setdefault(argument, Source(argument, "picture", Path(argument), reason))
     return list(found.values())
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _expand(argument: str, leave_out: Path | None) -> Iterator[Source]:
-    if argument.startswith(("http://", "https://", "rtsp://", "s3://")):
-        raise DataError(f"{argument}: expected something on this machine, got an address. Download it first.")
-    if not argument.strip():
-        raise DataError("Expected a picture, a video or a folder, got an empty name.")
+def _expand(argument: str, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
+    _refuse_other_than_paths(argument)
     path = Path(argument)
     if argument == STDIN:
         yield Source(STDIN, "picture", Path("stdin"))
     elif path.is_dir():
-        yield from _in_folder(path, leave_out)
+        yield from _in_folder(path, leave_out, passed_over)
     elif path.exists() or not (argument.isdecimal() or glob.has_magic(argument)):
         yield _file(path, Path(path.name))  # one that is missing is reported where it is read
     elif argument.isdecimal():
         yield Source(argument, "webcam", Path(f"webcam-{argument}"))
     else:
-        yield from _matching(argument, leave_out)
+        yield from _matching(argument, leave_out, passed_over)
 
 
-def _matching(pattern: str, leave_out: Path | None) -> Iterator[Source]:
-    found = False
-    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - absolute ones too
+def _refuse_other_than_paths(argument: str) -> None:
+    """Refuse what is known not to be a path: addresses, the text of an image, nothing.
+
+    Raises:
+        DataError: it is one of these.
+    """
+    if not argument.strip():
+        raise DataError("Expected an image, a video or a folder, got an empty name.")
+    if found := _ADDRESS.match(argument):
+        raise DataError(
+            f"{quoted_path(argument)}: expected something on this machine, got an address. "
+            f"{_REMEDIES[_SCHEMES.get(found[1].lower(), '')]}"
+        )
+    if len(argument) > 255 or argument.startswith(_BASE64_STARTS):  # longer than the name of a file may be
+        text = "".join(argument.split())
+        if _BASE64.fullmatch(text) and not os.path.exists(argument):  # noqa: PTH110 - of any length
+            raise DataError(
+                f"Expected the path of an image, got base64 text: {quoted(text, 40)}. Decode it first: "
+                "base64 --decode TEXTFILE | mien predict -"
+            )
+
+
+def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
+    found, others = False, PassedOver()
+    for name in _glob(pattern):
         path = Path(name)
-        inside = [_file(path, Path(path.name))] if path.is_file() else _in_folder(path, leave_out)
-        with suppress(DataError):  # one folder of many without pictures
+        if path.is_dir():
+            inside = _in_folder(path, leave_out, others)
+        elif kind := _kind(path):
+            inside = iter([Source(name, kind, Path(path.name))])
+        else:
+            others.other[path.suffix.lower()] += 1
+            continue
+        with suppress(DataError):  # one folder of many without images
             for source in inside:
                 found = True
                 yield source
-    if not found:
+    if found:
+        passed_over.add(others)
+    elif others.other:
         raise DataError(
-            f"{pattern}: expected a pattern that matches pictures, videos or folders of them, found none."
+            f"{quoted_path(pattern)}: expected images, videos or folders of them, but this pattern matches only files "
+            f"of other kinds ({others.kinds()})."
+        )
+    else:
+        raise DataError(
+            f"{quoted_path(pattern)}: expected an image, a video or a folder, but there is no such file, and as a "
+            "pattern it matches none. Is the path right?"
         )
 
 
-def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
-    from mien.images import PICTURE_SUFFIXES  # brings OpenCV
-    from mien.recognition.video import VIDEO_SUFFIXES
+def _glob(pattern: str) -> list[str]:
+    """What a pattern matches. Brackets in names that are there stand for themselves: `party [2024]/*.jpg`."""
+    parts = re.split(r"([/\\])" if os.sep == "\\" else "(/)", pattern)
+    literal = len(parts)
+    while literal and not os.path.exists("".join(parts[:literal]) or "."):  # noqa: PTH110 - as it was typed
+        literal -= 1
+    start, rest = "".join(parts[:literal]), "".join(parts[literal:])
+    for wanted in (glob.escape(start) + rest, pattern, glob.escape(start) + rest.replace("[", "[[]")):
+        if names := sorted(glob.glob(wanted, recursive=True)):  # noqa: PTH207 - absolute ones too
+            return names
+    return []
 
-    wanted = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+
+def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) -> Iterator[Source]:
     closed: list[OSError] = []
     count = 0
     copies = leave_out.resolve() if leave_out else None
@@ -107,27 +230,63 @@ def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
             f"{folder}: expected another folder for the copies than the one that is searched, for the copies would be "
             f"looked at next time. Name a folder in it: --save {folder / 'annotated'}"
         )
+    here = PassedOver()
     for place, folders, names in os.walk(folder, onerror=closed.append):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (Path(place) / name).resolve() != copies
-        )
+        folders[:] = _searched(Path(place), folders, copies, here)
         for name in sorted(names):
             path = Path(place) / name
-            if path.suffix.lower() in wanted and not name.startswith("."):
+            if name.startswith("."):
+                here.hidden += name != LIST
+            elif kind := _kind(path):
                 count += 1
-                yield _file(path, path.relative_to(folder))
+                yield Source(str(path), kind, path.relative_to(folder))
+            else:
+                here.other[path.suffix.lower()] += 1
     for error in closed:
         path = Path(error.filename)
-        reason = f"{path}: expected a folder with pictures, but it cannot be opened ({_why(error)})."
+        reason = f"{path}: expected a folder with images, but it cannot be opened ({_why(error)})."
         yield Source(str(path), "picture", path.relative_to(folder), reason)
     if not count and not closed:
-        raise DataError(
-            f"{folder}: expected a folder with pictures or videos, found no name that ends as theirs do "
-            "(.jpg, .png, .mp4 and the like). Is it the right folder?"
+        held = (
+            f", found {_count(here.other.total(), 'file')} of other kinds ({here.kinds()})"
+            if here.other
+            else ""
         )
+        raise DataError(
+            f"{quoted_path(str(folder))}: expected a folder with images or videos{held or ', found none'}. "
+            "Is it the right folder?"
+        )
+    passed_over.add(here)
+
+
+def _searched(place: Path, folders: list[str], copies: Path | None, passed_over: PassedOver) -> list[str]:
+    """The folders in a folder that are searched, by name."""
+    searched = []
+    for name in sorted(folders):
+        path = place / name
+        if name.startswith("."):
+            passed_over.hidden += 1
+        elif path.is_symlink():
+            passed_over.links += 1
+        elif path.resolve() != copies:
+            searched.append(name)
+    return searched
 
 
 def _file(path: Path, below: Path) -> Source:
+    return Source(str(path), _kind(path) or "picture", below)
+
+
+def _kind(path: Path) -> Literal["picture", "video"] | None:
+    """An image or a video, by its content or else by its ending; `None` for others."""
+    from mien.content import kind_of_content
+    from mien.images import PICTURE_SUFFIXES  # brings OpenCV
     from mien.recognition.video import VIDEO_SUFFIXES
 
-    return Source(str(path), "video" if path.suffix.lower() in VIDEO_SUFFIXES else "picture", below)
+    suffix = path.suffix.lower()
+    content = kind_of_content(path)
+    if content is None and suffix == ".ts" and path.is_file():  # TypeScript
+        return None
+    if content == "image" or (content is None and suffix in PICTURE_SUFFIXES):
+        return "picture"
+    return "video" if content == "video" or suffix in VIDEO_SUFFIXES else None

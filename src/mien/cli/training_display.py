@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from mien.cli.screen import out
+from mien.cli.screen import live_line, out
 from mien.evaluation.figures import plot_curves
 from mien.evaluation.figures.style import load_drawing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
+
+    from rich.console import RenderableType
 
     from mien.training.callbacks import BatchProgress
     from mien.training.state import TrainingState
@@ -26,7 +29,7 @@ _DRAW_EVERY = 10
 
 
 class TrainingDisplay:
-    """A line for each epoch done and, on a terminal, a live line for the one under way.
+    """A line for each epoch done on standard output; on a terminal, a live line for the one under way on standard error.
 
     Args:
         folder: the run folder, where `curves.png` is drawn anew after each epoch.
@@ -35,30 +38,30 @@ class TrainingDisplay:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         load_drawing()
-        self._live = Live(console=out, refresh_per_second=4, transient=True) if out.is_terminal else None
+        self._stack = ExitStack()
+        self._redraw: Callable[[RenderableType], None] | None = None
         self._began = (0, 0, 0.0)
         self._best: float | None = None
         self._drawn = -math.inf
 
     def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
+        self._redraw = self._stack.enter_context(live_line())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._redraw = None
+        self._stack.close()
 
     def on_batch(self, now: BatchProgress) -> None:
         """Move the live line."""
-        if self._live is None:
+        if self._redraw is None:
             return
         done = (now.epoch - 1) * now.batches + now.batch
         if self._began[0] != now.epoch:
             self._began = (now.epoch, done, time.monotonic())
-        self._live.update(self._line(now, done))
+        self._redraw(self._line(now, done))
 
     def _line(self, now: BatchProgress, done: int) -> Table:
         measured = done - self._began[1]
@@ -83,8 +86,8 @@ class TrainingDisplay:
         told = {"views": "views of the pictures prepared", "answers": "views shown to the teachers"}[what]
         if done == whole:
             out.print(f"{whole} {told}")
-        elif self._live:
-            self._live.update(f"{done} of {whole} {told}")
+        elif self._redraw:
+            self._redraw(f"{done} of {whole} {told}")
 
     def on_epoch(self, state: TrainingState) -> None:
         """Print the epoch that ended and draw the curves."""

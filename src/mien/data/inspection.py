@@ -180,7 +180,7 @@ def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bo
     """
     here = dataset.split == split
     if dataset.copied is not None:
-        return ~dataset.copied[here]
+        return np.asarray(~dataset.copied[here])
     ids = group_ids(dataset.images)
     return np.asarray(~np.isin(ids[here], ids[~here]))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mien.content import count_frames
 from mien.errors import BatchError, DataError, MienError
 from mien.images import read_image
 from mien.quoting import quoted, quoted_path
@@ -39,16 +41,25 @@ class PictureResult:
         source: what to call it.
         faces: its faces, the largest first; empty where there is none or where it failed.
         image: RGB uint8 (height, width, 3); `None` where it failed.
-        error: why it failed, in one sentence; `None` where it did not.
+        error: why it failed, in one sentence that names it; `None` where it did not.
+        frames: how many frames or pages the file has; the first is used.
     """
 
     source: str
     faces: list[Face]
     image: NDArray[np.uint8] | None = None
     error: str | None = None
+    frames: int = 1
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on frames that were not used, `None` where there are none."""
+        if self.frames == 1:
+            return None
+        return f"{self.source}: only the first of its {self.frames:,} frames or pages was used."
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data, as `mien predict --json` prints it."""
+        """JSON-clean data, as `mien predict --json` prints it; `note` only where there is one."""
         height, width = self.image.shape[:2] if self.image is not None else (None, None)
         return {
             "source": self.source,
@@ -56,6 +67,7 @@ class PictureResult:
             "height": height,
             "error": self.error,
             "faces": [face.to_dict() for face in self.faces],
+            **({"note": self.note} if self.note else {}),
         }
 
 
@@ -106,9 +118,19 @@ def _room(results: list[PictureResult], chunk: int) -> int:
 
 def _read(name: str, picture: ImageSource) -> PictureResult:
     try:
-        return PictureResult(name, [], read_image(picture))
+        result = PictureResult(name, [], read_image(picture))
     except MienError as error:
-        return PictureResult(name, [], error=str(error))
+        return PictureResult(name, [], error=_named(name, picture, str(error)))
+    if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        with suppress(MienError):  # an open file that cannot be read twice
+            return replace(result, frames=count_frames(picture))
+    return result
+
+
+def _named(name: str, picture: ImageSource, reason: str) -> str:
+    """A reason that says which image it is about."""
+    known = (name, quoted_path(name), str(getattr(picture, "name", name)))
+    return reason if reason.startswith(known) else f"{quoted_path(name)}: {reason}"
 
 
 def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator[PictureResult]:

@@ -27,6 +27,7 @@ COLUMNS = (
 
 _WHOLE = frozenset({"frame", "track", "x", "y", "width", "height"})
 _TEXT = frozenset({"source", "label"})
+_DIGITS = 6  # after the point
 _GROUP = 4096  # rows that Parquet writes at a time
 
 
@@ -35,7 +36,8 @@ class RowWriter:
 
     The columns are `COLUMNS`, then one for each label with its probability; a label that is called like one of
     `COLUMNS` has its column called `probability_…`. Frame and seconds are empty for a picture, the track where
-    there is none. A picture or frame without a face leaves no row. Numbers are written in full.
+    there is none. A picture or frame without a face leaves no row. Times are rounded to
+    microseconds (1.88, not 1.8800000000000003), and in CSV all other numbers to six digits after the point.
 
     The file takes its name when the block ends well or is ended by Ctrl-C, then with the rows so far; any other
     error leaves nothing. No more than a few thousand rows are held.
@@ -109,7 +111,8 @@ class RowWriter:
             box, expression = face.box, face.expression
             probabilities = (float(expression.probabilities[label]) for label in self._labels)
             row = (
-                source, frame, seconds, face.track, box.x, box.y, box.width, box.height,
+                source, frame, None if seconds is None else round(float(seconds), _DIGITS), face.track,
+                box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
             )  # fmt: skip
             self._format.write(row)
@@ -158,6 +161,7 @@ class _Csv:
         self._writer.writerow(columns)
 
     def write(self, row: Sequence[Any]) -> None:
+        row = [round(value, _DIGITS) if isinstance(value, float) else value for value in row]
         (self._careful if "\r" in row[0] else self._writer).writerow(row)
 
     def close(self) -> None:
