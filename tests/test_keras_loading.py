@@ -111,7 +111,13 @@ def test_weights_alone_and_a_cut_file_are_told(tmp_path: Path) -> None:
         load_network(tmp_path / "cut.keras")
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 1), (48, 48, 3), (224, 224, 3), (1, 48, 48), (2304,)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (64, 64, 3),
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ((48, 48, 3), (64, 64, 1), (1, 48, 48), (2304,))),
+    ],
+)
 def test_the_line_for_a_network_of_another_input_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:

@@ -169,11 +169,11 @@ def test_what_is_no_keras_file_is_refused(tmp_path: Path) -> None:
     for name in ("text.h5", "text.keras"):
         path = tmp_path / name
         path.write_text("<html>")
-        with pytest.raises(ModelError, match="got something else or a cut file"):
+        with pytest.raises(ModelError, match="this is a web page, not the file itself"):
             load_classifier(path)
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
-    with pytest.raises(ModelError, match="cannot load this model"):
+    with pytest.raises(ModelError, match="holds weights only"):
         load_classifier(tmp_path / "empty.h5")
 
 
@@ -183,9 +183,7 @@ def test_another_input_shape_is_refused(tmp_path: Path) -> None:
         [keras.Input((64, 64, 3)), layers.Flatten(), layers.Dense(7, activation="softmax")]
     )
     path = save_network(network, tmp_path / "m.keras", CARD)
-    with pytest.raises(
-        ModelError, match=r"from \(48, 48, 1\) to \(classes,\), got one from \(None, 64, 64, 3\)"
-    ):
+    with pytest.raises(ModelError, match=r"takes \(48, 48, 1\), got one that takes \(None, 64, 64, 3\)"):
         load_classifier(path)
 
 

@@ -5,12 +5,14 @@ Loading a Keras file can run code that is in it: load only files that you trust.
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import re
 import shutil
 import tempfile
 import warnings
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,8 @@ _REASON = 200
 _ONLY_FOR_TRAINING = re.compile(r".*_(initializer|regularizer|constraint)")
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "groups": (1,),
+    "trainable": (True, False),
+    "noise_shape": (None,),
     "time_major": (False,),
     "ragged": (False,),
     "sparse": (False,),
@@ -108,22 +112,24 @@ def _mend(config: Any) -> bool:
 
 def _parameters(layer: type) -> set[str]:
     """What a layer can be made with, by its own constructor and those that it hands the rest on to."""
-    names: set[str] = set()
+    names = {"batch_input_shape", "batch_shape"}
     for one in layer.__mro__:
         code = getattr(one.__dict__.get("__init__"), "__code__", None)
         if code is None:
             continue
         names |= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        if not code.co_flags & 0x08 or issubclass(keras.layers.Layer, one):  # it takes no more, or all do
+        if not code.co_flags & inspect.CO_VARKEYWORDS:  # it hands nothing on
+            return names
+        if issubclass(keras.layers.Layer, one):
             break
-    return names | {"name", "trainable", "dtype", "batch_input_shape", "batch_shape"}
+    return names | {"name", "trainable", "dtype"}
 
 
 def _told(path: Path, kind: ModelKind, error: Exception) -> str:
     """What Keras could not load, why, and what to do."""
     text = str(error).strip()
     inner = re.findall(r"(?:Exception encountered|Error message): (.+)", text)
-    reason = (inner[-1] if inner else (text.splitlines() or [type(error).__name__])[0]).strip(" '\"")
+    reason = (inner[-1] if inner else (text.splitlines() or [type(error).__name__])[0]).strip()
     reason = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
     begin = f"{shown(path)}: Keras {keras.__version__} cannot load this model"
     if kind is ModelKind.HDF5 and (lacking := without_architecture(path)):
@@ -156,11 +162,15 @@ def without_architecture(path: Path) -> str:
 
 
 def _version(path: Path) -> str:
-    """The version of Keras that wrote an HDF5 file, empty where it is not known."""
+    """The version of Keras that wrote a file, empty where it is not known."""
     try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get("keras_version", "")
-    except OSError:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                found = json.loads(archive.read("metadata.json")).get("keras_version", "")
+        else:
+            with h5py.File(path, "r") as file:
+                found = file.attrs.get("keras_version", "")
+    except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile):
         return ""
     return found.decode() if isinstance(found, bytes) else str(found)
 
