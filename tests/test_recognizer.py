@@ -350,7 +350,7 @@ def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) ->
         (lambda: (row for row in [[0.5, 0.5]]), "got <generator"),
         ((np.array([[0.5, 0.5]]), 1), "got tuple that NumPy makes no array of"),
     ],
-    ids=str,
+    ids=lambda value: "generator" if callable(value) else str(value),
 )
 def test_what_a_classifier_returns_is_checked(given: Any, sentence: str) -> None:
     recognizer = Recognizer(Says(given), detector=Corners())
