@@ -695,8 +695,8 @@ def students_of(plan: str, smalls: int, larges: int, tinies: int) -> list[Member
     ]
 
 
-def main() -> None:
-    """Train what the plan says."""
+def parse_options() -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -709,7 +709,12 @@ def main() -> None:
     parser.add_argument("--smalls", type=int, default=3)
     parser.add_argument("--larges", type=int, default=3)
     parser.add_argument("--tinies", type=int, default=3)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train what the plan says."""
+    options = parse_options()
     clock = Clock()
     torch.backends.cudnn.benchmark = True
     options.out.mkdir(parents=True, exist_ok=True)
