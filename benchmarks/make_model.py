@@ -5,9 +5,9 @@ usage: python benchmarks/make_model.py RUN... --data fer2013.csv --votes FERPlus
 
 RUN is the folder of a training with two heads (of several, one trained from the other, the weights are averaged), a
 network that `gpu_campaign.py` wrote (.npz), or an int8 file that was made here before (.onnx), of which the heads stay
-as they are, less the biases that --report holds for NAME. --faces are faces of other sources, on which the temperature
-of the fused answer is fitted beside PublicTest. With --private the scores on PrivateTest are measured too and written
-into the card: once, at the end. --report adds what PublicTest says of it to a file.
+as they are, less the biases that --report holds for NAME, if one is given. --faces are faces of other sources, on which
+the temperature of the fused answer is fitted beside PublicTest. With --private the scores on PrivateTest are measured
+too and written into the card: once, at the end. --report adds what PublicTest says of it to a file.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def refit(
     added = {
         answer.output: np.array([biases[answer.taxonomy]["biases"][name] for name in order[answer.taxonomy]])
         for answer in card.answers
+        if biases
     }
     made.write_bytes(remove_biases(path.read_bytes(), added))
     told: dict[str, Any] = {}
@@ -154,7 +155,8 @@ def main() -> None:
         made = Path(folder) / "int8.onnx"
         first = options.runs[0]
         if first.suffix == ".onnx":
-            known = json.loads(options.report.read_text(encoding="utf-8"))[options.biases]
+            report = json.loads(options.report.read_text(encoding="utf-8")) if options.biases else {}
+            known = report.get(options.biases, {})
             told = refit(first, known, dataset, faces, made)
         else:
             if first.suffix == ".npz":

@@ -27,8 +27,8 @@ LabelsOption = Annotated[
         "--label-set",
         "--labels",
         metavar="fer2013|ferplus|fused",
-        help="The label set. A bundled model answers in fused by default, in seven classes learned from FER2013's labels "
-        "and FER+'s votes; fer2013 and ferplus are the strict answers.",
+        help="The label set. A bundled model answers in fused by default: seven classes learned from FER2013's "
+        "labels and FER+'s votes; fer2013 and ferplus are the strict answers.",
     ),
 ]
 ClassNamesOption = Annotated[
