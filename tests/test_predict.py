@@ -211,7 +211,10 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
             ["none.png", "--model", "nothing"],
             "expected an ONNX file, a run folder or the name of a bundled model",
         ),
-        (["none.png", "--model", "page.jpg"], "expected an ONNX model"),
+        (
+            ["none.png", "--model", "page.jpg"],
+            "page.jpg: this is a web page, not the file itself. Get the file",
+        ),
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
