@@ -17,8 +17,8 @@ from mien.cli import run
 from mien.content import kind_of_content
 from mien.errors import DataError
 from mien.images import read_image, write_image
+from tests.command import mien, mien_process
 from tests.conftest import Run
-from tests.test_cli import mien
 from tests.test_predict import PORTRAIT
 from tests.test_video import make_film
 
@@ -273,7 +273,7 @@ def test_a_command_line_of_more_than_32_kilobytes_is_taken(tmp_path: Path) -> No
     """ONNX Runtime 1.29 and 1.30 crash where the command line is longer (microsoft/onnxruntime#32501)."""
     save(str(tmp_path / "a.png"))
     missing = [f"an-image-with-a-long-name-that-is-not-there-{i:04}.png" for i in range(1_000)]
-    done = mien("predict", "a.png", *missing, "--json", cwd=tmp_path)
+    done = mien_process("predict", "a.png", *missing, "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr[-300:]
     assert len(json.loads(done.stdout)["images"]) == 1_001
     assert "1,000 of 1,001 inputs failed" in done.stderr
