@@ -171,7 +171,7 @@ def main() -> None:
         put_card(made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE))
         options.out.write_bytes(made.read_bytes())
     show(card, told)
-    if options.report:
+    if options.report and not options.biases:
         keep_report(options.report, options.out.stem, told)
     keep_sum(options.out)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")

@@ -140,7 +140,7 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     is_one_sentence(mien("model", tmp_path / "m.onnx"), "expected an ONNX model, got something else")
     is_one_sentence(
         mien("model", "none"),
-        r"bundled model \(default, small, ferplus, large, large-ferplus\)",
+        r"bundled model \(default, tiny, small, large, ferplus, large-ferplus, small-2026-11\)",
     )
 
 

@@ -183,8 +183,8 @@ def test_pictures_are_drawn_as_they_are_needed() -> None:
 def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.recognition import models
 
-    monkeypatch.setattr(models, "checksums", lambda: {"small.onnx": "0" * 64})
-    with pytest.raises(ModelError, match=r"small\.onnx: expected the SHA-256 0+…, got .* damaged"):
+    monkeypatch.setattr(models, "checksums", lambda: {"large.onnx": "0" * 64})
+    with pytest.raises(ModelError, match=r"large\.onnx: expected the SHA-256 0+…, got .* damaged"):
         mien.Classifier()
 
 

@@ -445,8 +445,12 @@ def test_at_most_eighty_characters_of_a_callers_input_are_quoted(service: Runnin
         ("max_faces=1&max_faces=2", "The option max_faces is given 2 times.", "Give each option once."),
         ("max_faces=", "Invalid value for the option max_faces", "Change it"),
         ("min_confidence=", "Invalid value for the option min_confidence", "Change it"),
-        ("label_set=", "Unknown label set for this model: ''.", "Use one of fer2013"),
-        ("label_set=affectnet", "Unknown label set for this model: 'affectnet'.", "Use one of fer2013"),
+        ("label_set=", "Unknown label set for this model: ''.", "Use one of fused, fer2013"),
+        (
+            "label_set=affectnet",
+            "Unknown label set for this model: 'affectnet'.",
+            "Use one of fused, fer2013",
+        ),
         (
             "label_set=ferplus&labels=fer2013",
             "The options label_set and labels mean the same",
@@ -800,7 +804,7 @@ def test_the_document_tells_the_routes(service: Running) -> None:
         "explain",
     }
     (label_set,) = [one for one in recognise["parameters"] if one["name"] == "label_set"]
-    assert label_set["schema"]["enum"] == ["fer2013", "ferplus"]
+    assert label_set["schema"]["enum"] == ["fused", "fer2013", "ferplus"]
     assert list(recognise["responses"]["415"]["content"]) == ["application/problem+json"]
     used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert used <= set(document["components"]["schemas"])

@@ -40,7 +40,7 @@ def evaluate(
         typer.Argument(
             metavar="MODEL",
             help="A .onnx, .keras or .h5 file, a run folder or a bundled name (default, tiny, small, large, "
-            "ferplus, small-2026-11).",
+            "ferplus, large-ferplus, small-2026-11).",
         ),
     ],
     *,

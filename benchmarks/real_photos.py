@@ -1,0 +1,110 @@
+"""Judge models on faces of other sources than FER2013, by source, with intervals over people and films.
+
+usage: python benchmarks/real_photos.py --faces FOLDER [--fer PYTHON] [--out benchmarks/results/real_photos.json]
+       tiny small large small-2026-11
+
+FOLDER holds sheets (see `mien.data.sheets`) with the columns source and group. PYTHON is an interpreter with fer in it;
+it gets the same crops. Faces that chose between settings, as those of this project did, make no test score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import mien
+from machine import describe_machine
+from mien.evaluation.by_source import score_sources
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+
+
+def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What fer's network says of crops uint8 (n, 48, 48), in FER2013's order, each row summing to 1."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "crops.npy", Path(folder) / "probabilities.npy"
+        np.save(source, crops)
+        peers = Path(__file__).with_name("peers.py")
+        subprocess.run([python, peers, "fer", "--crops", source, target], check=True, capture_output=True)
+        given = np.load(target).astype(np.float64)
+    return given / given.sum(axis=1, keepdims=True)
+
+
+def judge(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
+    """The scores by source."""
+    assert faces.sources is not None
+    return score_sources(probabilities, faces.labels, faces.taxonomy.classes, faces.sources, faces.groups)
+
+
+def table(found: dict[str, Any]) -> str:
+    """Mean recall with its interval, neutral recall and calibration error, a row for each model and answer."""
+    sources = list(next(iter(found.values())))
+    lines = ["| | " + " | ".join(sources) + " |", "|---" * (len(sources) + 1) + "|"]
+    for name, told in found.items():
+        cells = []
+        for row in told.values():
+            low, high = row["mean_recall_interval"]
+            neutral = row["recall"]["neutral"] if row["support"]["neutral"] else None
+            calm = f"; neutral {100 * neutral:.0f}" if neutral is not None else ""
+            cells.append(
+                f"{100 * row['mean_recall']:.1f} ({100 * low:.1f} to {100 * high:.1f}){calm}; ECE {row['ece']:.3f}"
+            )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Judge every answer of every model, print the table, write the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--faces", required=True)
+    parser.add_argument("--fer", metavar="PYTHON")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/real_photos.json"))
+    options = parser.parse_args()
+    faces = mien.load(options.faces)
+    found: dict[str, Any] = {}
+    for name in options.models:
+        classifier = mien.Classifier(name)
+        for label_set in classifier.taxonomies:
+            answer = classifier.answering_in(label_set)
+            given = answer.probabilities(faces.images).astype(np.float64)
+            columns = [
+                answer.labels.index(label) for label in faces.taxonomy.classes if label in answer.labels
+            ]
+            if len(columns) < len(faces.taxonomy):  # FER+ names them otherwise, and has contempt besides
+                order = [
+                    next(i for i, own in enumerate(answer.labels) if _same(own, label))
+                    for label in faces.taxonomy.classes
+                ]
+                given = given[:, order]
+                given /= given.sum(axis=1, keepdims=True)
+            found[f"{name}, {label_set}"] = judge(given, faces)
+    if options.fer:
+        found["fer"] = judge(ask_fer(options.fer, faces.images), faces)
+    print(table(found))
+    document = {"faces": len(faces), "machine": describe_machine(()), "results": found}
+    options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _same(own: str, label: str) -> bool:
+    from mien.labels import FER2013
+
+    try:
+        return FER2013.classes[FER2013.index(own)] == label
+    except mien.MienError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
