@@ -39,9 +39,14 @@ def mien(photo: str, model: str = "default") -> Orders:
     }
 
 
-def large(photo: str) -> Orders:
-    """The larger bundled model."""
-    return mien(photo, "large")
+def tiny(photo: str) -> Orders:
+    """The smallest bundled model."""
+    return mien(photo, "tiny")
+
+
+def small(photo: str) -> Orders:
+    """The bundled model between the two others."""
+    return mien(photo, "small")
 
 
 def fer(photo: str) -> Orders:
@@ -81,7 +86,7 @@ def main() -> None:
         fer_probabilities(*sys.argv[3:5])
         return
     name, photo = sys.argv[1:3]
-    orders = {"mien": mien, "large": large, "fer": fer}[name](photo)
+    orders = {"mien": mien, "tiny": tiny, "small": small, "fer": fer}[name](photo)
     first = orders["photo"](0)
     print("ready", first, flush=True)
     for line in sys.stdin:

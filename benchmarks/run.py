@@ -8,8 +8,8 @@ below 5 and setuptools below 81, so it gets an environment of its own:
     python3.11 -m venv peer && peer/bin/pip install fer==25.10.3 'opencv-contrib-python<5' 'setuptools<81'
 
 The photo is the portrait that comes with matplotlib (public domain). Cold start is the wall time of a new process
-from its start to the first face's expression. Medians over the rounds; the ratios are those of the medians. `large`,
-the larger bundled model, is measured by itself afterwards.
+from its start to the first face's expression. Medians over the rounds; the ratios are those of the medians. `tiny` and
+`small`, the other bundled models, are each measured by themselves afterwards.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def time_import(python: str, rounds: int) -> float:
 
 
 def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
-    """Measure mien with either bundled model and other packages, print a line for each, and give all of it.
+    """Measure mien with each bundled model and other packages, print a line for each, and give all of it.
 
     Args:
         peers: the interpreters of the other packages, by name.
@@ -132,7 +132,8 @@ def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
     photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     packages = measure({"mien": sys.executable, **peers}, photo, rounds)
     # Apart, for the threads of two sessions of ONNX Runtime wait for work at each other's cost.
-    packages |= measure({"large": sys.executable}, photo, rounds)
+    for name in ("tiny", "small"):
+        packages |= measure({name: sys.executable}, photo, rounds)
     for name, row in packages.items():
         print(
             f"{name:8} cold {row['cold_start_s']:6.2f} s   {row['faces_a_second']:6,} faces/s   one face "
