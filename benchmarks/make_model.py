@@ -39,6 +39,14 @@ LICENCE = (
 )
 """What the README says of the bundled models, in their cards."""
 
+LIMITS = (
+    "Names the expression a face shows in a still image, not what a person feels. Not for decisions about people. Accuracy "
+    "differs between groups of people and was not measured by group. The default answer, fused, is learned from FER2013's "
+    "labels and FER+'s votes of the same images. On press photos it still calls about a quarter of the calm faces sad or "
+    "angry and misses half of the surprised ones; on dark film frames it is right about half of the time."
+)
+"""What the bundled models must not be trusted in, in their cards; the figures are those of docs/results/model.md."""
+
 SAMPLE = 4096  # training pictures on which the normalisations of an average are measured
 
 
@@ -168,7 +176,9 @@ def main() -> None:
             put_card(made, with_scores(made, dataset, {PRIVATE_TEST: "PrivateTest"}))
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
-        put_card(made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE))
+        put_card(
+            made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE, limits=LIMITS)
+        )
         options.out.write_bytes(made.read_bytes())
     show(card, told)
     if options.report and not options.biases:

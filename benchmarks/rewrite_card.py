@@ -1,4 +1,4 @@
-"""Write the licence of the bundled models into their cards, and nothing else anew.
+"""Write licence and limits of the bundled models into their cards, and nothing else anew.
 
 usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--licence TEXT]
 
@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from make_model import LICENCE, keep_sum
+from make_model import LICENCE, LIMITS, keep_sum
 from mien.cli.releasing import put_card
 from mien.recognition.cards import read_card
 
@@ -27,7 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        put_card(path, replace(card, licence=options.licence))
+        put_card(path, replace(card, licence=options.licence, limits=LIMITS))
         keep_sum(path)
         print(f"{path}: {options.licence}")
 
