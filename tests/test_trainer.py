@@ -57,6 +57,7 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
     return [[value for key, value in row.items() if key != "seconds"] for row in history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -70,7 +71,6 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
                 "augmentation": Augmentation(erase=0.3, mixup=0.2),
             },
             id="cosine-sides",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             {
@@ -83,12 +83,10 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
                 "drop_copies": True,
             },
             id="joint-averaged",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             {"precision": "bfloat16", "schedule": "cosine", "sides": ((24, 2),)},
             id="bfloat16",
-            marks=pytest.mark.slow,
         ),
     ],
 )
