@@ -49,9 +49,9 @@ def mien(*arguments: str | Path | float, cwd: Path | None = None) -> subprocess.
 
 
 def start(table: Path, run: Path, *arguments: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "mien", "train", "--data", str(table), "--out", str(run), *arguments]
+    words = [sys.executable, "-m", "mien", "train", "--data", str(table), "--out", str(run), *arguments]
     return subprocess.Popen(
-        line,
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -202,9 +202,9 @@ def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> N
 
 
 def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> None:
-    line = [sys.executable, "-u", "-m", "mien", "train"]
+    words = [sys.executable, "-u", "-m", "mien", "train"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
         preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
     ) as process:  # fmt: skip
         said = []
