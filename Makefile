@@ -22,7 +22,7 @@ test: $(STAMP)    ## the default tests, under two minutes on two cores
 	$(BIN)/pytest -q -n 2
 
 slow: $(STAMP)    ## the tests that take longer
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow
 
 check: $(STAMP)   ## style, types and the direction of imports
 	$(BIN)/ruff check

@@ -64,10 +64,10 @@ class Environment:
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "120", "NO_COLOR": "1"}
         return {**kept, **quiet, "PATH": path, "KERAS_HOME": str(self.folder / "keras")}
 
-    def install(self, *requirements: str, pip: bool = False) -> None:
-        """Install, by uv where there is one; by pip where that is what is tested."""
+    def install(self, *requirements: str) -> None:
+        """Install, by uv where there is one."""
         command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if shutil.which("uv") and not pip:
+        if shutil.which("uv"):
             command = ["uv", "pip", "install", "--quiet", "--python", self.python]
         _run(command, *requirements)
 
@@ -95,3 +95,17 @@ def _run(command: list[str], *more: str) -> None:
     if done.returncode and _NO_INDEX.search(done.stderr):
         pytest.skip(f"the package index cannot be reached: {done.stderr.strip().splitlines()[-1][:200]}")
     assert done.returncode == 0, f"{command} {more}\n{done.stdout}\n{done.stderr}"
+
+
+def build_wheel(folder: Path) -> None:
+    """Build the wheel of this checkout into a folder."""
+    if shutil.which("uv"):
+        _run(
+            ["uv", "build", "--quiet", "--wheel", "--python", find_python("3.11")],
+            "-o",
+            str(folder),
+            str(ROOT),
+        )
+    else:
+        builder = Environment.make(folder / "builder", find_python("3.11"))
+        _run([builder.python, "-m", "pip", "wheel", "--quiet", "--no-deps"], "-w", str(folder), str(ROOT))

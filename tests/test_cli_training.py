@@ -21,8 +21,8 @@ from filelock import FileLock
 from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
-from tests.command import is_one_sentence
-from tests.command import mien_process as mien
+from tests import command
+from tests.command import is_one_sentence, mien_process
 from tests.test_predict import PORTRAIT
 
 pytestmark = pytest.mark.slow
@@ -42,10 +42,16 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def mien(*arguments: str | Path | float, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Trainings have a process of their own, as they choose their back end; the other commands run in this one."""
+    alone = arguments[0] in {"train", "demo", "serve"}
+    return (mien_process if alone else command.mien)(*map(str, arguments), cwd=cwd)
+
+
 def start(table: Path, run: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mien", "train", "--data", str(table), "--out", str(run), *arguments]
+    words = [sys.executable, "-m", "mien", "train", "--data", str(table), "--out", str(run), *arguments]
     return subprocess.Popen(
-        command,
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -196,9 +202,9 @@ def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> N
 
 
 def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "mien", "train"]
+    words = [sys.executable, "-u", "-m", "mien", "train"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
         preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
     ) as process:  # fmt: skip
         said = []
@@ -339,12 +345,12 @@ def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> N
 
 
 def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Path) -> None:
-    done = mien("evaluate", whole_run, "--data", table, "--json")
+    done = mien_process("evaluate", whole_run, "--data", table, "--json")
     assert done.returncode == 0
     assert done.stderr.startswith("Figures, report.html and evaluation.json are in")
     assert done.stderr.count("\n") == 1
     (tmp_path / "bad.csv").write_text("emotion,pixels,Usage\n9,1 2 3,Training\n")
-    is_one_sentence(mien("train", "--data", tmp_path / "bad.csv"), "row 1")
+    is_one_sentence(mien_process("train", "--data", tmp_path / "bad.csv"), "row 1")
 
 
 def test_an_exported_file_has_the_suffix_of_its_format(whole_run: Path, tmp_path: Path) -> None:

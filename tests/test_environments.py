@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import ROOT, Environment, find_python
+from tests.environments import ROOT, Environment, build_wheel, find_python
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +30,7 @@ LOADED = "import tensorflow as tf, keras; print(tf.__version__, keras.__version_
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    builder = Environment.make(folder / "builder", find_python("3.11"))
-    builder.run(
-        builder.python, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT), cwd=folder
-    )
+    build_wheel(folder)
     (built,) = folder.glob("mien-*.whl")
     return built
 
@@ -61,21 +58,19 @@ def train(place: Environment, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("python", "tensorflow", "pip"),
+    ("python", "tensorflow"),
     [
-        pytest.param("3.11", "tensorflow==2.19.*", True, id="3.11-tensorflow-2.19"),
-        pytest.param("3.12", "tensorflow==2.19.*", False, id="3.12-tensorflow-2.19"),
+        pytest.param("3.11", "tensorflow==2.19.*", id="3.11-tensorflow-2.19"),
+        pytest.param("3.12", "tensorflow==2.19.*", id="3.12-tensorflow-2.19"),
         # TensorFlow 2.19 has no wheel for 3.13; 2.20 is the oldest that has.
-        pytest.param("3.13", "tensorflow==2.20.*", False, id="3.13-tensorflow-2.20"),
+        pytest.param("3.13", "tensorflow==2.20.*", id="3.13-tensorflow-2.20"),
     ],
 )
-def test_the_tensorflow_that_is_there_stays_and_trains(
-    python: str, tensorflow: str, pip: bool, folder: Path
-) -> None:
+def test_the_tensorflow_that_is_there_stays_and_trains(python: str, tensorflow: str, folder: Path) -> None:
     place = Environment.make(folder / "venv", find_python(python))
     place.install(tensorflow)
     before = place.versions()
-    place.install(f"{ROOT}[cli,train]", pip=pip)
+    place.install(f"{ROOT}[cli,train]")
     after = place.versions()
     assert {name: after.get(name) for name in before} == before
     assert "tensorflow-cpu" not in after
@@ -90,21 +85,13 @@ def test_the_tensorflow_that_is_there_stays_and_trains(
     assert f"tensorflow {before['tensorflow']}" in (folder / "run" / "card.json").read_text("utf-8")
 
 
-def test_the_oldest_versions_that_are_asked_for_train(folder: Path) -> None:
+def test_the_oldest_versions_train_with_jax_alone_and_then_with_tensorflow(folder: Path) -> None:
     if not shutil.which("uv"):
         pytest.skip("pip cannot choose the oldest versions; uv can")
     place = Environment.make(folder / "venv", find_python("3.11"))
-    place.install("--resolution", "lowest-direct", f"{ROOT}[cli,train-cpu]")
+    place.install("--resolution", "lowest-direct", f"{ROOT}[cli,train,jax]")
     assert place.versions()["keras"].startswith("3.8.")
     assert place.versions()["numpy"].startswith("1.26.")
-    train(place, folder)
-    assert (folder / "run" / "model.onnx").is_file()
-    assert place.run(place.python, "-c", FACE, cwd=folder) == "happy True\n"
-
-
-def test_jax_alone_trains_and_leaves_the_onnx_file_out(folder: Path) -> None:
-    place = Environment.make(folder / "venv", find_python("3.11"))
-    place.install(f"{ROOT}[cli,train,jax]")
     assert "tensorflow" not in place.versions()
     assert "There is no model.onnx: its conversion needs TensorFlow" in train(place, folder)
     assert (folder / "run" / "facial_emotions_model.h5").is_file()
@@ -113,6 +100,14 @@ def test_jax_alone_trains_and_leaves_the_onnx_file_out(folder: Path) -> None:
     assert told.count("\n") == 1
     card = json.loads((folder / "run" / "card.json").read_text("utf-8"))
     assert "on jax " in card["made_with"]
+
+    shutil.rmtree(folder / "run")
+    place.install("--resolution", "lowest-direct", f"{ROOT}[cli,train-cpu]")
+    assert place.versions()["keras"].startswith("3.8.")
+    train(place, folder)
+    assert (folder / "run" / "model.onnx").is_file()
+    assert "on tensorflow " in json.loads((folder / "run" / "card.json").read_text("utf-8"))["made_with"]
+    assert place.run(place.python, "-c", FACE, cwd=folder) == "happy True\n"
 
 
 def test_a_wheel_alone_recognizes_and_its_remedies_work(wheel: Path, folder: Path) -> None:

@@ -69,7 +69,12 @@ TABLES = {
 
 @pytest.mark.parametrize(
     "command",
-    ["predict images", "evaluate", "data check", pytest.param("predict a video", marks=pytest.mark.slow)],
+    [
+        "predict images",
+        "evaluate",
+        pytest.param("data check", marks=pytest.mark.slow),
+        pytest.param("predict a video", marks=pytest.mark.slow),
+    ],
 )
 def test_json_is_complete_when_standard_error_is_a_terminal(place: Path, command: str) -> None:
     plain, drawn = results(place, *JSON[command], streams=STREAMS[:2])

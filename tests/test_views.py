@@ -39,14 +39,21 @@ class Teacher:
         return {"fer2013": seven, "ferplus": np.full((len(crops), 8), 1 / 8, np.float32)}
 
 
-def prepared(folder: Path, dataset: Dataset, augmentation: Augmentation = SHIFTED, **options: Any) -> Views:
+def prepared(
+    folder: Path,
+    dataset: Dataset,
+    augmentation: Augmentation = SHIFTED,
+    *,
+    processes: int = 1,
+    **options: Any,
+) -> Views:
     views = Views(folder, dataset, augmentation, 2, **options)
-    views.prepare(processes=2)
+    views.prepare(processes=processes)
     return views
 
 
 def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, dataset: Dataset) -> None:
-    views = prepared(tmp_path, dataset)
+    views = prepared(tmp_path, dataset, processes=2)
     for view in range(2):
         expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
         np.testing.assert_array_equal(views.pictures(view), expected)
