@@ -1,12 +1,13 @@
-"""Make the bundled model from a finished training: int8, calibrated, judged, its scores in its card.
+"""Make a bundled model: int8, with the fused answer, calibrated, judged, its scores in its card.
 
-usage: python benchmarks/make_model.py RUN... --data fer2013.csv --votes FERPlus [--out src/mien/assets/small.onnx]
-       [--private] [--report benchmarks/results/public.json]
+usage: python benchmarks/make_model.py RUN... --data fer2013.csv --votes FERPlus [--faces FOLDER]
+       [--out src/mien/assets/small.onnx] [--private] [--report benchmarks/results/public.json] [--biases NAME]
 
-RUN is the folder of a training with two heads; of several, one trained from the other, the weights are averaged. What
-`mien train` leaves as release.onnx where TensorFlow is installed is made here for runs that came from elsewhere,
-and named after the file. With --private the scores on PrivateTest are measured too and written into the card: once, at
-the end. --report adds what PublicTest says of it to a file.
+RUN is the folder of a training with two heads (of several, one trained from the other, the weights are averaged), a
+network that `gpu_campaign.py` wrote (.npz), or an int8 file that was made here before (.onnx), of which the heads stay
+as they are, less the biases that --report holds for NAME, if one is given. --faces are faces of other sources, on which
+the temperature of the fused answer is fitted beside PublicTest. With --private the scores on PrivateTest are measured
+too and written into the card: once, at the end. --report adds what PublicTest says of it to a file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import mien
-from mien.cli.releasing import put_card, with_scores, write_release
+from mien.cli.releasing import finish_release, put_card, with_scores, write_release
 from mien.data.dataset import PRIVATE_TEST, TRAINING
 from mien.recognition.classifier import Classifier
 
@@ -39,6 +40,53 @@ LICENCE = (
 """What the README says of the bundled models, in their cards."""
 
 SAMPLE = 4096  # training pictures on which the normalisations of an average are measured
+
+
+def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
+    """A network of the GPU campaign, and its card."""
+    from campaign_weights import keras_network, read_facts
+    from mien.card import Head, ModelCard
+    from mien.labels import FER2013, FERPLUS
+    from mien.training.networks import HEADS
+
+    facts = read_facts(path)
+    card = ModelCard(
+        name=facts["name"],
+        labels=FER2013.classes,
+        taxonomy=FER2013.name,
+        training_data=(
+            "fer2013.csv with the votes of ferplus, 28017 images of the split Training, none of them a copy of a test "
+            "image; taught by teacher-fine, teacher-wide, teacher-deep"
+        ),
+        recipe={"name": "gpu_campaign", "network": {"kind": "compact", **facts["spec"]}, "seed": facts["seed"],
+                "epochs": facts["epochs"]},
+        made_with=f"mien {mien.__version__}, benchmarks/gpu_campaign.py, PyTorch 2.11.0",
+        output=HEADS[0],
+        heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),),
+    )  # fmt: skip
+    return keras_network(path, heads=(len(FER2013), len(FERPLUS))), card
+
+
+def refit(
+    path: Path, biases: dict[str, Any], dataset: Dataset, faces: Dataset | None, made: Path
+) -> dict[str, Any]:
+    """An int8 file without its biases and with the fused answer, written to `made`."""
+    from mien.labels import FER2013, FERPLUS
+    from mien.training.onnx_fusion import remove_biases
+
+    card = Classifier(path).card
+    heads = tuple(replace(head, temperature=1.0, scores={}) for head in card.heads)
+    card = replace(card, temperature=1.0, scores={}, heads=heads)
+    order = {FER2013.name: FER2013.classes, FERPLUS.name: FERPLUS.classes}
+    added = {
+        answer.output: np.array([biases[answer.taxonomy]["biases"][name] for name in order[answer.taxonomy]])
+        for answer in card.answers
+        if biases
+    }
+    made.write_bytes(remove_biases(path.read_bytes(), added))
+    told: dict[str, Any] = {}
+    finish_release(made, card, dataset, told, faces=faces)
+    return told
 
 
 def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, ModelCard]:
@@ -96,22 +144,31 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--votes", required=True)
     parser.add_argument("--out", type=Path, default=Path("src/mien/assets/small.onnx"))
+    parser.add_argument("--faces", help="faces of other sources")
+    parser.add_argument("--biases", help="of an .onnx file: its name in --report")
     parser.add_argument("--private", action="store_true")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     dataset = mien.load(options.data, votes=options.votes)
+    faces = mien.load(options.faces) if options.faces else None
     with tempfile.TemporaryDirectory() as folder:
-        network, card = float_network(options.runs, dataset.subset(TRAINING))
         made = Path(folder) / "int8.onnx"
-        told = write_release(network, card, dataset, made)
+        first = options.runs[0]
+        if first.suffix == ".onnx":
+            report = json.loads(options.report.read_text(encoding="utf-8")) if options.biases else {}
+            known = report.get(options.biases, {})
+            told = refit(first, known, dataset, faces, made)
+        else:
+            if first.suffix == ".npz":
+                network, card = campaign_network(first)
+            else:
+                network, card = float_network(options.runs, dataset.subset(TRAINING))
+            told = write_release(network, card, dataset, made, faces=faces)
         if options.private:
             put_card(made, with_scores(made, dataset, {PRIVATE_TEST: "PrivateTest"}))
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
-        put_card(
-            made,
-            replace(card, name=f"{options.out.stem}-{card.taxonomy}", training_data=source, licence=LICENCE),
-        )
+        put_card(made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE))
         options.out.write_bytes(made.read_bytes())
     show(card, told)
     if options.report:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,19 +13,10 @@ import pytest
 
 from mien import __version__
 from mien.data.synthetic import synthetic_dataset, write_csv
+from tests.command import is_one_sentence, mien, mien_process
 from tests.conftest import REAL
 
 ROW = "0," + " ".join(["7"] * 2304)
-
-
-def mien(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command and wait for it."""
-    command = [sys.executable, "-m", "mien", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
-    )
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +27,20 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_lists_the_commands_and_version_is_the_package_s() -> None:
-    done = mien("--help")
+    done = mien_process("--help")
     assert done.returncode == 0
     for name in ("demo", "train", "evaluate", "export", "data"):
         assert name in done.stdout
-    assert mien("--version").stdout == f"mien {__version__}\n"
+    assert mien_process("--version").stdout == f"mien {__version__}\n"
 
 
 def test_data_check_prints_plots_and_gives_json(table: Path, tmp_path: Path) -> None:
-    done = mien("data", "check", table, cwd=tmp_path)
+    done = mien_process("data", "check", table, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Training" in done.stdout
     assert "groups of exact duplicates" in done.stdout
     assert (tmp_path / "fer2013-counts.png").stat().st_size > 10_000
-    answer = json.loads(mien("data", "check", table, "--json").stdout)
+    answer = json.loads(mien_process("data", "check", table, "--json").stdout)
     assert answer["n"] == 105
     assert sum(answer["splits"]["Training"].values()) == 84
     for key in ("duplicate_groups", "test_in_training", "test_in_training_or_validation"):
@@ -80,17 +70,6 @@ BAD_TABLES = {
     "html": ("<!DOCTYPE html><html><body>Sign in</body></html>", "HTML"),
     "lfs": ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 301072766\n", "LFS"),
 }
-
-
-def is_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    import re
-
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.startswith("mien: ")
-    assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr
-    for part in parts:
-        assert re.search(part, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("kind", BAD_TABLES)
@@ -139,10 +118,10 @@ def test_duplicates_are_told(table: Path, tmp_path: Path) -> None:
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = mien("--debug", "data", "check", tmp_path / "none.csv")
+    done = mien_process("--debug", "data", "check", tmp_path / "none.csv")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
-    assert "Traceback" in mien("data", "check", tmp_path / "none.csv", "--debug").stderr
+    assert "Traceback" in mien_process("data", "check", tmp_path / "none.csv", "--debug").stderr
 
 
 def test_votes_are_asked_for(table: Path) -> None:
@@ -194,7 +173,7 @@ def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> 
 def test_help_names_every_bundled_model(command: str) -> None:
     from mien.recognition.models import BUNDLED
 
-    told = " ".join(mien(command, "--help", COLUMNS="400").stdout.split())
+    told = " ".join(mien_process(command, "--help", COLUMNS="400").stdout.split())
     assert f"bundled name ({', '.join(BUNDLED)})" in told
 
 

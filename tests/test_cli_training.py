@@ -21,7 +21,8 @@ from filelock import FileLock
 from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
 from mien.labels import FERPLUS
-from tests.test_cli import is_one_sentence, mien
+from tests.command import is_one_sentence
+from tests.command import mien_process as mien
 from tests.test_predict import PORTRAIT
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from mien.cli import run
 from mien.cli.training import _with_a_name
 from mien.images import write_image
 from mien.labels import FER2013, FERPLUS
-from tests.test_cli import is_one_sentence, mien
+from tests.command import is_one_sentence, mien
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -292,7 +292,7 @@ def test_the_scores_are_clean_json(n: int) -> None:
     assert list(document) == [
         "model", "data", "split", "labels", "n", "accuracy", "accuracy_interval", "loss", "macro_f1",
         "macro_f1_interval", "balanced_accuracy", "per_class", "confusion", "ece", "duplicate_free",
-        "flip_tta",
+        "flip_tta", "by_source",
     ]  # fmt: skip
     assert sum(map(sum, document["confusion"])) == n
     assert sum(scores["support"] for scores in document["per_class"].values()) == n

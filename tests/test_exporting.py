@@ -13,8 +13,8 @@ import pytest
 from mien import Classifier
 from mien.labels import FER2013, FERPLUS
 from mien.recognition.models import read_bundled
+from tests.command import is_one_sentence, mien, mien_process
 from tests.conftest import CARD, make_onnx
-from tests.test_cli import is_one_sentence, mien
 from tests.test_predict import PORTRAIT
 
 LABELS = ("--model-labels", ",".join(FER2013.classes))
@@ -96,7 +96,7 @@ def test_onnx_is_not_turned_back_and_int8_not_made_twice(tmp_path: Path) -> None
 
 
 def test_help_says_what_export_takes() -> None:
-    told = " ".join(mien("export", "--help", COLUMNS="400").stdout.split())
+    told = " ".join(mien_process("export", "--help", COLUMNS="400").stdout.split())
     for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "copy"):
         assert word in told
 

@@ -15,8 +15,8 @@ import pytest
 from mien.errors import ModelError
 from mien.model_kinds import ModelKind, kind_of, refusal
 from mien.recognition.classifier import Classifier
+from tests.command import is_one_sentence, mien
 from tests.conftest import make_onnx
-from tests.test_cli import is_one_sentence, mien
 
 
 def zipped(path: Path, *names: str) -> Path:
@@ -85,13 +85,16 @@ def test_every_kind_is_refused_with_something_to_do(kind: ModelKind) -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in CASES if kind is not ModelKind.ONNX], ids=lambda kind: kind.name
 )
-def test_what_is_no_onnx_file_is_never_a_foreign_exception(tmp_path: Path, kind: ModelKind) -> None:
-    CASES[kind](tmp_path / "model.bin")
+def test_what_is_no_onnx_file_is_never_a_foreign_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: ModelKind
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    CASES[kind](Path("model.bin"))
     with pytest.raises(ModelError) as caught:
-        Classifier(tmp_path / "model.bin")
+        Classifier("model.bin")
     assert "wire type" not in str(caught.value)
     if kind in {ModelKind.KERAS, ModelKind.HDF5}:
-        assert f"mien export {tmp_path / 'model.bin'} --format onnx" in str(caught.value)
+        assert "mien export model.bin --format onnx" in str(caught.value)
 
 
 @pytest.mark.parametrize("model", ["a\0b", "x" * 5000])

@@ -18,7 +18,7 @@ from mien.labels import FER2013
 from mien.ownership import LIST
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video_writer import VideoWriter
-from tests.test_cli import is_one_sentence, mien
+from tests.command import is_one_sentence, mien, mien_process
 from tests.test_video import _spoil_packets, make_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_portrait_as_json() -> None:
-    done = mien("predict", PORTRAIT, "--json")
+    done = mien_process("predict", PORTRAIT, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
     assert answer.keys() == {"model", "images"}
@@ -65,7 +65,7 @@ def test_one_portrait_as_json() -> None:
 
 
 def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
-    done = mien("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
+    done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
     assert "1 of 4 inputs failed:" in done.stderr
     assert "page.jpg: expected a picture" in done.stderr
@@ -160,7 +160,7 @@ def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path)
     with VideoWriter(tmp_path / "film.mp4", 10, (512, 480)) as film:
         for i in range(12):
             film.write(np.roll(portrait[60:540], 4 * i, axis=1), i / 10)
-    done = mien("predict", tmp_path / "film.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
+    done = mien_process("predict", tmp_path / "film.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
                 "--csv", tmp_path / "rows.jsonl")  # fmt: skip
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -211,7 +211,10 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
             ["none.png", "--model", "nothing"],
             "expected an ONNX file, a run folder or the name of a bundled model",
         ),
-        (["none.png", "--model", "page.jpg"], "expected an ONNX model"),
+        (
+            ["none.png", "--model", "page.jpg"],
+            "page.jpg: this is a web page, not the file itself. Get the file",
+        ),
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
@@ -293,7 +296,7 @@ def test_a_file_that_breaks_while_it_is_read_stops_nothing(tmp_path: Path) -> No
 
 def test_names_that_the_output_cannot_spell_end_nothing(tmp_path: Path) -> None:
     (tmp_path / "日本.jpg").symlink_to(PORTRAIT)
-    done = mien("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
+    done = mien_process("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "neutral" in done.stdout
 

@@ -16,9 +16,10 @@ from PIL import Image
 
 from mien.cli import run
 from mien.content import kind_of_content
+from mien.errors import DataError
 from mien.images import read_image, write_image
+from tests.command import mien, mien_process
 from tests.conftest import Run
-from tests.test_cli import mien
 from tests.test_predict import PORTRAIT
 from tests.test_video import make_film
 
@@ -124,7 +125,10 @@ def test_an_image_of_one_frame_has_no_note(predict: Run) -> None:
     assert not any("note" in image for image in json.loads(out)["images"])
 
 
-@pytest.mark.parametrize("head", [b"P5 48 40 255\n", b"P5\n# a comment\n48 40\n1023\n", b"P5 48 40 65535\n"])
+@pytest.mark.parametrize(
+    "head",
+    [b"P5 48 40 255\n", b"P5\n# a comment\n48 40\n1023\n", b"P5 48 40 4095\n", b"P5 48 40 65535\n"],
+)
 def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
     white = int(head.split()[-1])
     gray = np.linspace(0, white, 48 * 40).round().astype(">u2" if white > 255 else "u1")
@@ -150,6 +154,26 @@ def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict:
     assert err.endswith("For the file of that name, write ./-1.png\n")
     assert predict("./-1.png")[0] == 0
     assert "See: mien predict --help" in predict("--nothing")[2]
+
+
+@pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
+@pytest.mark.parametrize("white", [1023, 4095, 65535])
+def test_netpbm_files_that_use_fewer_bits_than_they_say_are_refused(kind: bytes, white: int) -> None:
+    """A dark image is taken at its word, unless it says 16 bits and has no value of more than 12."""
+    values = np.full(4 * 4 * (3 if kind in {b"P3", b"P6"} else 1), 900, ">u2")
+    plain = b" ".join(b"%d" % value for value in values)
+    data = kind + b" 4 4 %d\n" % white + (plain if kind in {b"P2", b"P3"} else values.tobytes())
+    if white == 65535:
+        with pytest.raises(DataError, match=r"got none above 9\d\d, as 10 bits in 16 have"):
+            read_image(data)
+    else:
+        assert np.abs(read_image(data).astype(int) - 900 * 255 // white).max() <= 1
+
+
+def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
+    values = np.arange(8 * 6 * 3).reshape(6, 8, 3) * 455
+    image = read_image(b"P6 8 6 65535\n" + values.astype(">u2").tobytes())
+    assert np.abs(image - values / 257).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -246,13 +270,13 @@ def test_a_name_of_many_failures_is_named_even_where_the_reason_knows_none(
     predict: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    from mien.decoding import _reader
+    from mien.decoding import _import_reader
 
-    _reader.cache_clear()
+    _import_reader.cache_clear()
     save("a.jpg")
     Path("phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
     code, out, err = predict("a.jpg", "phone.heic", "--json")
-    _reader.cache_clear()
+    _import_reader.cache_clear()
     assert code == 1
     assert "  phone.heic: This needs pillow-heif" in err
     assert json.loads(out)["images"][1]["error"].startswith("phone.heic: ")
@@ -272,7 +296,7 @@ def test_a_command_line_of_more_than_32_kilobytes_is_taken(tmp_path: Path) -> No
     """ONNX Runtime 1.29 and 1.30 crash where the command line is longer (microsoft/onnxruntime#32501)."""
     save(str(tmp_path / "a.png"))
     missing = [f"an-image-with-a-long-name-that-is-not-there-{i:04}.png" for i in range(1_000)]
-    done = mien("predict", "a.png", *missing, "--json", cwd=tmp_path)
+    done = mien_process("predict", "a.png", *missing, "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr[-300:]
     assert len(json.loads(done.stdout)["images"]) == 1_001
     assert "1,000 of 1,001 inputs failed" in done.stderr

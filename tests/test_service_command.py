@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -98,6 +99,9 @@ def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_pa
     for workers in ("1", "2"):
         said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)
         assert "expected an ONNX model" in said
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name in ("config.json", "metadata.json", "model.weights.h5"):
+            archive.writestr(name, b"{}")
     assert "got a Keras file" in refused(capsys, "--model", str(tmp_path / "m.keras"), "--port", "0")
 
 
@@ -110,8 +114,10 @@ def test_a_setting_at_fault_is_told(
     monkeypatch.setenv("MIEN_API_KEY", "long enough\x01 it is")
     assert "API key of at least 8" in refused(capsys)
     monkeypatch.delenv("MIEN_API_KEY")
-    assert "API key of at least 8" in refused(capsys, "--api-key", "")
-    assert "Expected a host name such as" in refused(capsys, "--allow-host", "")
+    assert "API key of at least 8" in refused(capsys, "--api-key", "short")
+    for option in ("--api-key", "--allow-host"):
+        assert f"{option}: expected a value, got an empty one." in refused(capsys, option, "")
+    assert "Expected a host name such as" in refused(capsys, "--allow-host", "a/b")
     assert "Expected threads to be a whole number, from 0 to 256, got 100000000." in refused(
         capsys, "--threads", "100000000"
     )

@@ -12,8 +12,8 @@ import pytest
 from mien import Classifier
 from mien.errors import ModelError
 from mien.labels import FER2013
+from tests.command import is_one_sentence, mien
 from tests.conftest import CARD, make_onnx
-from tests.test_cli import is_one_sentence, mien
 from tests.test_predict import PORTRAIT
 
 NAMES = FER2013.classes

@@ -1,7 +1,8 @@
 """Of 16 bits a channel, whether they are used: cameras and scanners also put 8, 10 or 12 bits into 16.
 
 White is 65535. Taken at that, values of fewer bits are black, and a face in them is not found; so they are refused
-rather than guessed at. A TIFF file that says how many bits it has is taken at its word.
+rather than guessed at. A TIFF file that says how many bits it has is taken at its word, and so is a PGM or PPM file
+that says which value is white; Pillow scales the values of those.
 """
 
 from __future__ import annotations
@@ -64,17 +65,24 @@ def bits_of_gray(image: Image, name: str) -> int:
 
 
 def deep_color_file(image: Image) -> Any:
-    """The open file of a PNG or TIFF image that stores 16 bits for each of several channels; `None` for others.
+    """The open file of an image that stores 16 bits for each of several channels; `None` for others.
 
-    Pillow keeps the upper 8 of them, and lets go of the file when the image is loaded.
+    It is a PNG or TIFF file, or a PPM or PGM file with white at 65535. Pillow keeps the upper 8 bits of color, and lets
+    go of the file when the image is loaded.
     """
     tiles: Any = getattr(image, "tile", None)
-    deep = image.format in {"PNG", "TIFF"} and image.mode in _COLOR and tiles and ";16" in str(tiles[0])
+    if not tiles:
+        return None
+    if image.format == "PPM":
+        form = tiles[0][3]  # its mode, with the value of white where Pillow scales
+        deep = form == "I;16B" or (isinstance(form, tuple) and 65535 in form)
+    else:
+        deep = image.format in {"PNG", "TIFF"} and image.mode in _COLOR and ";16" in str(tiles[0])
     return getattr(image, "fp", None) if deep else None
 
 
 def require_deep_color(image: Image, name: str, file: Any) -> None:
-    """Refuse an image of 16 bits for each of several channels that uses 12 or fewer.
+    """Refuse an image with 16 bits a channel that uses 12 or fewer.
 
     Args:
         image: loaded.
@@ -85,6 +93,10 @@ def require_deep_color(image: Image, name: str, file: Any) -> None:
         DataError: no value, or no alpha, uses the upper four bits.
     """
     extrema: Any = image.getextrema()
+    if image.mode == "I":
+        if 0 < extrema[1] < _LEAST:
+            raise _narrow(name, extrema[1], by_array=False)
+        return
     highest = [band[1] for band in extrema]
     color, alpha = (highest[:-1], highest[-1]) if image.mode.endswith("A") else (highest, 255)
     if min(max(color), alpha) >= _LEAST >> 8:
@@ -106,6 +118,7 @@ def _all_bits(image: Image, file: Any) -> NDArray[np.uint16] | None:
         else:
             file.seek(0)
             data = file.read()
+        data += b"\n"  # the last number of a plain PPM file may end with the file, where OpenCV misses it
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except Exception:  # noqa: BLE001 - whatever is wrong with somebody's file
         return None

@@ -214,7 +214,9 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
 def _to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
     """RGB uint8 (h, w, 3), strip by strip: half the memory of all at once, and faster for it."""
     width, height = image.size
-    bits = bits_of_gray(image, name) if image.mode.startswith("I;16") else 8
+    bits = {"I": 16}.get(image.mode, 8)  # of a PGM file, brought to 16 by Pillow
+    if image.mode.startswith("I;16"):
+        bits = bits_of_gray(image, name)
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):

@@ -12,13 +12,13 @@ from enum import Enum
 from pathlib import Path
 
 from mien.labels import FER2013
+from mien.quoting import MOST, quoted_path
 
 _HEAD = 4096
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_PLACES = (0, 512, 1024, 2048)
 """Where the signature of an HDF5 file may stand (https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html)."""
 
-_SHOWN = 80  # characters of a path that a message repeats
 EXAMPLE_LABELS = ",".join(FER2013.classes)
 
 
@@ -79,14 +79,13 @@ def refusal(path: str | Path, kind: ModelKind) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """A path as a message names it: its last 80 characters."""
-    text = str(path)
-    return text if len(text) <= _SHOWN else f"…{text[1 - _SHOWN :]}"
+    """A path as a message names it: its last 80 characters, on one line."""
+    return quoted_path(str(path))
 
 
 def remedy(path: str | Path, kind: ModelKind) -> str:
     """What to do with a file or folder of that kind to use its model here."""
-    text = str(path) if len(str(path)) <= _SHOWN else "MODEL"
+    text = str(path) if len(str(path)) <= MOST and str(path).isprintable() else "MODEL"
     return _REMEDIES[kind].format(
         path=shlex.quote(text),
         quoted=repr(text),

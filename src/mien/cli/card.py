@@ -27,7 +27,7 @@ def model(
         str,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run folder or a bundled name (default, small, ferplus, large, large-ferplus).",
+            help="A model file, a run folder or a bundled name (default, tiny, small, large, ferplus, small-2026-11).",
         ),
     ] = "default",
     *,

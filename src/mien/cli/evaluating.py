@@ -18,6 +18,7 @@ from mien.cli.options import (  # noqa: TC001 - Typer reads them
 )
 from mien.cli.run_data import find_data
 from mien.cli.screen import err, out, print_evaluation, print_json, progress
+from mien.errors import DataError
 from mien.ownership import LIST, guard_of, guarding
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A .onnx, .keras or .h5 file, a run folder or a bundled name (default, small, ferplus, large, "
-            "large-ferplus).",
+            help="A .onnx, .keras or .h5 file, a run folder or a bundled name (default, tiny, small, large, "
+            "ferplus, small-2026-11).",
         ),
     ],
     *,
@@ -53,12 +54,13 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="Training|PublicTest|PrivateTest",
-            help="The split to judge; train, validation and test are other names of these.",
+            help="The split to judge, PrivateTest if not given, or the only one of data without splits; train, "
+            "validation and test are other names of these.",
         ),
-    ] = "PrivateTest",
+    ] = None,
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
@@ -81,18 +83,23 @@ def evaluate(
 
     A run folder's figures go into a folder inside it, named for the split; a file's only where --out says.
     """
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
     from mien.evaluation.evaluate import evaluate as judge
     from mien.evaluation.splits import find_split
-    from mien.labels import find_taxonomy
+    from mien.labels import FER2013, FUSED, find_taxonomy
 
-    split = find_split(split)
-    loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
+    given = None if split is None else find_split(split)
+    split = given or PRIVATE_TEST
+    wanted = labels or _own_label_set(data)
+    loaded = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=wanted, asks_labels=True)
     known = find_taxonomy(loaded.labels)
     folder = out_folder or (loaded.folder / split if loaded.folder else None)
     if folder:
         _require_replaceable(folder, force=force)
-    taxonomy = labels or (known.name if known else "fer2013")
+    taxonomy = FER2013.name if labels == FUSED else labels or (known.name if known else FER2013.name)
     dataset = find_data(loaded, data, taxonomy, votes, split, class_names=class_names, cache=cache)
+    if given is None and dataset.sources is not None:  # faces for choosing, without splits
+        split = PUBLIC_TEST
     with progress(f"Judging on {split}") as report:
         evaluation = judge(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path), flip_tta=tta,
@@ -117,6 +124,25 @@ def evaluate(
         )
     elif folder:
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {folder}")
+
+
+def _own_label_set(data: str | None) -> str | None:
+    """The label set to judge in where none is named: FER2013's own for its table, else the model's default answer.
+
+    A table's labels are FER2013's, so the strict answer is judged by them; faces from elsewhere are labeled by what they
+    show, which the fused answer names.
+    """
+    from mien.data.tables import find_tables, is_fer2013
+    from mien.labels import FER2013
+
+    if data is None or data.partition(":")[0] == "synthetic":
+        return FER2013.name
+    place = Path(data)
+    try:
+        tables = find_tables(place) if place.is_dir() else [place]
+        return FER2013.name if tables and all(map(is_fer2013, tables)) else None
+    except (OSError, ValueError, DataError):
+        return None  # whoever reads it says what is wrong
 
 
 def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:

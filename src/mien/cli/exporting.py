@@ -47,7 +47,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             help="A .keras or .h5 file or a run folder. For int8 a float32 .onnx file will do as well, and for onnx any "
-            ".onnx file or bundled name (default, small, ferplus, large, large-ferplus), of which a copy is written.",
+            ".onnx file or bundled name (default, tiny, small, large, ferplus, small-2026-11), of which a copy is "
+            "written.",
         ),
     ],
     *,

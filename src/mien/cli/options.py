@@ -22,7 +22,14 @@ DataOption = Annotated[
     ),
 ]
 LabelsOption = Annotated[
-    str | None, typer.Option("--labels", metavar="fer2013|ferplus", help="The label set.")
+    str | None,
+    typer.Option(
+        "--label-set",
+        "--labels",
+        metavar="fer2013|ferplus|fused",
+        help="The label set. A bundled model answers in fused by default: seven classes learned from FER2013's "
+        "labels and FER+'s votes; fer2013 and ferplus are the strict answers.",
+    ),
 ]
 ClassNamesOption = Annotated[
     str | None,

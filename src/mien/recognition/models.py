@@ -16,13 +16,17 @@ DEFAULT = "default"
 """The bundled model that is used where none is named."""
 
 BUNDLED = {
-    DEFAULT: ("small", None),
+    DEFAULT: ("large", None),
+    "tiny": ("tiny", None),
     "small": ("small", None),
-    "ferplus": ("small", "ferplus"),
     "large": ("large", None),
+    "ferplus": ("large", "ferplus"),
     "large-ferplus": ("large", "ferplus"),
+    "small-2026-11": ("small-2026-11", None),
 }
-"""Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer."""
+"""Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer.
+
+`small-2026-11` is the default of the first version, kept for those who need the same answers again."""
 
 RUN_MODEL = "model.onnx"
 """What the ONNX model in a run folder is called."""

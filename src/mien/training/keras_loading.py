@@ -21,6 +21,7 @@ import h5py
 import keras
 
 from mien.errors import ModelError
+from mien.installation import install_line
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 
 if TYPE_CHECKING:
@@ -136,10 +137,11 @@ def _told(path: Path, kind: ModelKind, error: Exception) -> str:
         return f"{begin}, for {lacking}"
     made = _version(path)
     if made and made < "3":
+        line = install_line("tf-keras", "tf2onnx")
         return (
-            f"{begin}, which Keras {made} wrote ({reason}). Convert it with Keras 2: pip install tf-keras tf2onnx; "
-            f"TF_USE_LEGACY_KERAS=1 python -m tf2onnx.convert --keras {shown(path)} --output model.onnx; then give it a "
-            "model card: mien export model.onnx --model-labels … --out with-card.onnx"
+            f"{begin}, which Keras {made} wrote ({reason}). Convert it with Keras 2: {line}; TF_USE_LEGACY_KERAS=1 "
+            f"python -m tf2onnx.convert --keras {shown(path)} --output model.onnx; then give it a model card: "
+            "mien export model.onnx --model-labels … --out with-card.onnx"
         )
     return (
         f"{begin} ({reason}). Load it where it was made, with the Keras and the layers of its own that it was made "

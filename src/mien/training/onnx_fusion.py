@@ -43,8 +43,8 @@ class Fusion:
         prior_exponent: power of the class shares by which the FER+ head's probabilities are divided.
     """
 
-    weight: float = 0.6
-    prior_exponent: float = 0.6
+    weight: float = 0.65
+    prior_exponent: float = 0.75
 
 
 DEFAULT_FUSION = Fusion()
@@ -100,18 +100,24 @@ def remove_biases(data: bytes, biases: Mapping[str, NDArray[np.floating[Any]]]) 
 def _dense_of(graph: onnx.GraphProto, output: str) -> tuple[str, str, str]:
     """The names of features, kernel and bias of the dense layer under an output's softmax."""
     makers = {name: node for node in graph.node for name in node.output}
-    chain = [makers.get(output)]
-    for _ in range(2):
-        below = chain[-1].input[0] if chain[-1] is not None and chain[-1].input else ""
-        chain.append(makers.get(below))
-    softmax, added, product = chain
-    kinds = [node.op_type if node is not None else "" for node in chain]
-    if kinds != ["Softmax", "Add", "MatMul"] or softmax is None or added is None or product is None:
-        raise ModelError(
-            f"Expected a network with the output {output}, a softmax over a dense layer. "
-            "The fused answer needs one with two heads, as the recipe small trains."
-        )
-    return product.input[0], product.input[1], added.input[1]
+
+    def maker(node: onnx.NodeProto | None) -> onnx.NodeProto | None:
+        return makers.get(node.input[0]) if node is not None and node.input else None
+
+    softmax = makers.get(output)
+    last = maker(softmax)
+    if softmax is not None and softmax.op_type == "Softmax" and last is not None:
+        if last.op_type == "Gemm" and not any(
+            item.name in {"transA", "transB"} and item.i for item in last.attribute
+        ):
+            return last.input[0], last.input[1], last.input[2]
+        product = maker(last)
+        if last.op_type == "Add" and product is not None and product.op_type == "MatMul":
+            return product.input[0], product.input[1], last.input[1]
+    raise ModelError(
+        f"Expected a network with the output {output}, a softmax over a dense layer. "
+        "The fused answer needs one with two heads, as the recipe small trains."
+    )
 
 
 def _find_head(graph: onnx.GraphProto, output: str) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
