@@ -153,7 +153,7 @@ def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict:
     assert (code, err.count("\n")) == (2, 1)
     assert err.endswith("For the file of that name, write ./-1.png\n")
     assert predict("./-1.png")[0] == 0
-    assert "See: mien predict --help" in predict("--nothing")[2]
+    assert predict("--nothing")[2].endswith("predict --help\n")
 
 
 @pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
