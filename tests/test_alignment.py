@@ -139,7 +139,7 @@ def test_beyond_the_picture_its_edge_goes_on(where: tuple[int, int]) -> None:
     assert (crop == nearest).all()
 
 
-@pytest.mark.parametrize("size", [10**4, 10**9, 10**30])
+@pytest.mark.parametrize("size", [10**4, 10**9])
 def test_a_box_far_larger_than_the_picture_shows_all_of_it(size: int) -> None:
     image = np.full((60, 80, 3), 200, np.uint8)
     crop = crop_faces(image, [Detection(Box(-size, -size, 2 * size, 2 * size))])[0]

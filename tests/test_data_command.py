@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
 
 from mien.cli import run
+from mien.cli.training import _with_a_name
 from mien.images import write_image
 from mien.labels import FER2013, FERPLUS
 from tests.command import is_one_sentence, mien
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 AFFECTNET7 = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry")
 
@@ -148,3 +149,27 @@ def test_a_run_folder_remembers_the_class_names_of_its_data(tmp_path: Path) -> N
         origin = Origin(recipe, "data", "fer2013", class_names=class_names)
         (tmp_path / "recipe.json").write_text(json.dumps({**recipe.to_dict(), "data": origin.data()}))
         assert read_origin(tmp_path) == origin
+
+
+@pytest.mark.parametrize("name", [".", "..", "inner/..", "run"])
+def test_a_run_folder_has_a_name_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = tmp_path / "outer" / "here"
+    (place / "inner").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    folder = _with_a_name(Path(name))
+    assert folder is not None
+    assert folder.name == {"..": "outer", "run": "run"}.get(name, "here")
+    assert folder.resolve() == Path(name).resolve()
+
+
+@pytest.mark.slow
+def test_the_demo_hands_its_run_the_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.cli import demo, running
+    from mien.data.synthetic import synthetic_dataset
+
+    given: list[Any] = []
+    monkeypatch.setattr(running, "run_training", lambda *arguments, **_: given.extend(arguments))
+    demo._train(synthetic_dataset(70), "faces", "rafdb", tmp_path / "run", 1, small=False)
+    assert (given[1].path, given[1].class_names) == ("faces", "rafdb")

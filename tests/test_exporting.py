@@ -212,3 +212,13 @@ def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
     done = mien("export", bad, "--format", "keras", "--out", tmp_path / "not.keras")
     is_one_sentence(done, r"sums from 2 to 2\. Does the network lack its softmax\?")
     assert files(tmp_path) == {"good.keras", "copy.keras", "bad.keras"}
+
+
+@pytest.mark.parametrize("name", ["default", "small"])
+def test_the_license_of_a_bundled_model_is_not_the_user_s_to_give(tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy.onnx"
+    done = mien("export", name, "--out", copy, "--license", "CC0-1.0")
+    is_one_sentence(done, f"{name} is bundled", f"mien model {name}")
+    assert not copy.exists()
+    assert mien("export", name, "--out", copy).returncode == 0
+    assert "MIT, as far as it is ours to give. Trained on FER2013" in mien("model", copy).stdout

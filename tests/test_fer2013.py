@@ -284,6 +284,7 @@ def test_names_the_first_faulty_row(tmp_path, fault, row):
         (gzip.compress(b"PAR1" + bytes(100)), "got a Parquet file"),
         (gzip.compress(gzip.compress(b"emotion,pixels\n")), "got another archive in it. Unpack it first"),
         (pack_zip({"[Content_Types].xml": b"x", "xl/workbook.xml": b"y"}), "an Excel workbook. Save it as CSV"),
+        (pack_zip({"config.json": b"{}", "metadata.json": b"{}", "model.weights.h5": b"y"}), "got a Keras model"),
         (pack_zip({"mimetype": b"x", "content.xml": b"y"}), "an OpenDocument file. Save it as CSV"),
         (pack_zip({"train/happy/a.png": b"x", "b.JPG": b"y", "note.txt": b"z"}), "found 2 images. Unpack it first"),
         (pack_tar({"train/happy/a.png": b"x"}), "found 1 image. Unpack it first"),

@@ -67,6 +67,12 @@ CASES = {
 USABLE = {ModelKind.ONNX, ModelKind.KERAS, ModelKind.HDF5}
 
 
+@pytest.mark.parametrize("text", ["{}", '{"epoch": 3}', "[1, 2]", '{"labels": ["happy"]}'])
+def test_json_of_something_else_is_not_called_an_architecture(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    assert kind_of(tmp_path / "state.json") is ModelKind.UNKNOWN
+
+
 @pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.onnx", "model", "weights.bin"])
 @pytest.mark.parametrize("kind", CASES, ids=lambda kind: kind.name)
 def test_a_model_is_told_by_its_content(tmp_path: Path, kind: ModelKind, name: str) -> None:

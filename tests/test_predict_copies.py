@@ -159,17 +159,16 @@ def test_an_option_with_an_empty_value_is_refused(
     assert os.listdir() == ["a.png"]  # noqa: PTH208
 
 
-def test_files_of_others_are_kept_by_evaluate_export_and_data_check(
+def test_files_of_others_are_kept_by_evaluate_and_export(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("out/report.html", "model.onnx", "synthetic-counts.png"):
+    for name in ("out/report.html", "model.onnx"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("theirs")
     for command in (
         ["evaluate", "small", "--data", "synthetic:70", "--out", "out"],
         ["export", "small", "--out", "model.onnx"],
-        ["data", "check", "synthetic:70"],
     ):
         assert run(command) == 2
         err = capsys.readouterr().err
@@ -179,6 +178,36 @@ def test_files_of_others_are_kept_by_evaluate_export_and_data_check(
     assert {path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()} == {"theirs"}
     assert run(["export", "small", "--out", "model.onnx", "--force"]) == 0
     assert run(["export", "small", "--out", "model.onnx"]) == 0
+
+
+def test_the_plot_of_a_check_takes_a_number_where_a_file_of_others_has_its_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("synthetic-counts.png")
+    theirs.write_text("theirs")
+    for _ in range(2):
+        assert run(["data", "check", "synthetic:70"]) == 0
+        assert "The plot is in synthetic-counts-2.png\n" in capsys.readouterr().out
+    assert theirs.read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "synthetic-counts-2.png",
+        "synthetic-counts.png",
+    ]
+    assert run(["data", "check", "synthetic:70", "--force"]) == 0
+    assert theirs.read_bytes().startswith(b"\x89PNG")
+
+
+def test_images_in_the_folder_of_the_copies_are_counted_where_they_are_no_copies(predict: Run) -> None:
+    gray("album/a.png", 100)
+    gray("album/copies/theirs.png", 100)
+    code, out, err = predict("album", "--save", "album/copies")
+    assert code == 0
+    assert "theirs.png" not in out
+    assert "Passed over 1 image or video in album/copies, where the copies go." in err
+    Path("album/copies/theirs.png").unlink()
+    code, _, err = predict("album", "--save", "album/copies")
+    assert (code, "Passed over" in err) == (0, False)
 
 
 def test_a_face_below_the_least_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:

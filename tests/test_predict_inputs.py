@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -136,6 +137,25 @@ def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
     assert np.abs(image[..., 0].ravel() - np.linspace(0, 255, 48 * 40)).max() <= 1
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_video_on_standard_input_has_a_remedy_of_the_command(tmp_path: Path, ending: str) -> None:
+    film = make_film(tmp_path / f"film{ending}")
+    command = [sys.executable, "-m", "mien", "predict", "-"]
+    with film.open("rb") as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "it is a video: write it to a file, and give the name of that" in done.stderr
+
+
+def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict: Run) -> None:
+    save("-1.png")
+    code, _, err = predict("-1.png")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.endswith("For the file of that name, write ./-1.png\n")
+    assert predict("./-1.png")[0] == 0
+    assert predict("--nothing")[2].endswith("predict --help\n")
+
+
 @pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
 @pytest.mark.parametrize("white", [1023, 4095, 65535])
 def test_netpbm_files_that_use_fewer_bits_than_they_say_are_refused(kind: bytes, white: int) -> None:
@@ -164,6 +184,9 @@ def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
         (bytes(128) + b"DICM", "DICOM"),
         (b"\0\0\1\0\1\0" + bytes(40), "icon"),
         (b"FUJIFILMCCD-RAW" + bytes(40), "raw file"),
+        (b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18\0" + bytes(40), "TGA"),
+        (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x40\0\x40\0\x08\0" + bytes(40), "TGA"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0\4\0\4\0\x30\1\0\0" + bytes(40), "cursor"),
     ],
 )
 def test_other_images_are_called_by_their_name(predict: Run, content: bytes, named: str) -> None:

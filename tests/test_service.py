@@ -632,6 +632,13 @@ def test_the_key() -> None:
 # Films
 
 
+def test_the_times_of_frames_have_no_noise_of_floating_point(service: Running, tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.3, 0.6, 0.7, 1.1]
+    film = make_film(tmp_path / "film.mkv", times).read_bytes()
+    reply = service.send_raw(film, kind="video/x-matroska", to="/v1/recognize/video")
+    assert [row["seconds"] for row in reply.lines[:-1]] == times
+
+
 def test_a_film_comes_line_by_line(service: Running, film: bytes) -> None:
     for reply in (
         service.send_raw(film, kind="video/mp4", to="/v1/recognize/video"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -169,6 +170,20 @@ def test_a_closed_standard_output_is_no_error(place: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the shell of other systems closes streams")
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "command", ["predict nothere.png", "predict --nothing x", "model nothere", "data check nothere"]
+)
+def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
+    place: Path, command: str, closing: str
+) -> None:
+    if closing.endswith("full") and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    line = ["sh", "-c", f"{sys.executable} -m mien {command} {closing}"]
+    assert subprocess.run(line, cwd=place, check=False).returncode == 2
+
+
 def test_train_says_the_same_on_terminals_and_in_files(place: Path) -> None:
     found = []
     for i, (out, err) in enumerate(STREAMS):

@@ -129,7 +129,8 @@ def _advice(path: str) -> str:
     if "://" in path:
         return "Download it first: nothing is fetched from the network."
     if path.startswith("~"):
-        return "Write the home folder out: os.path.expanduser(path)."
+        whole = quoted_path(os.path.expanduser(path))  # noqa: PTH111 - of any form
+        return f"Write the home folder out, as os.path.expanduser(path) does: {whole}"
     if any(sign in path for sign in "*?["):
         return "A pattern names several: list them with glob.glob(pattern)."
     return "Is the path right?"

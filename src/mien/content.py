@@ -35,6 +35,12 @@ def kind_of_content(path: str | Path) -> Literal["image", "video"] | None:
             head = file.read(_HEAD_BYTES)
     except (OSError, ValueError):
         return None
+    return kind_of_bytes(head)
+
+
+def kind_of_bytes(content: bytes) -> Literal["image", "video"] | None:
+    """What bytes are, by how they begin: an image that is read here, a video, or neither."""
+    head = content[:_HEAD_BYTES]
     if is_image(head):
         return "image"
     return "video" if _VIDEOS.match(head) else None

@@ -48,7 +48,7 @@ _STRANGERS = {
     rb"8BPS": "a Photoshop document. Save it as PNG",
     rb"P[Ff]\s|v/1\x01|#\?RADIANCE|#\?RGBE": "an image of floating-point values (PFM, OpenEXR or HDR). Save it as PNG",
     rb"P7\s": "a PAM image. Save it as PNG",
-    rb"\0\0[\x01\x02]\0.\0": "an icon or a cursor of Windows. Save it as PNG",
+    rb"\0\0[\x01\x02]\0[^\0]\0": "an icon or a cursor of Windows. Save it as PNG",
     rb"DDS |\x01\xda[\0\x01][\x01\x02]|Y\xa6j\x95|\x0a[\0-\x05]\x01[\x01\x02\x04\x08]": (
         "a DDS, SGI, Sun raster or PCX image. Save it as PNG"
     ),
@@ -60,6 +60,7 @@ _STRANGERS = {
     ),
     rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!": "a packed archive. Unpack it",
     rb"\s*data:": "a data URI. Decode what follows its comma: base64.b64decode(uri.partition(b',')[2])",
+    rb".[\0\x01][\x01-\x03\x09-\x0b].{13}[\x08\x0f\x10\x18\x20]": "a TGA image. Save it as PNG",
     rb"[\t\n\r -~\x80-\xff]+\Z": "text. Look whether it is the right file",
 }
 """How other files begin -> what they are and what to do."""

@@ -39,7 +39,7 @@ class ModelKind(Enum):
     PICKLE = "a pickle"
     OPENVINO = "an OpenVINO model"
     COREML = "a Core ML model"
-    JSON = "a JSON file, as of an architecture without weights"
+    JSON = "the architecture of a Keras model without its weights (JSON)"
     ZIP = "a zip archive"
     PACKED = "a packed file"
     LFS = "a Git LFS pointer, not the file itself"
@@ -136,7 +136,7 @@ def _kind_of_head(head: bytes) -> ModelKind | None:
         ModelKind.LFS: text.startswith(b"version https://git-lfs"),
         ModelKind.PAGE: text.startswith((b"<!doctype html", b"<html")),
         ModelKind.OPENVINO: text.startswith((b"<?xml", b"<net")) and b"<net" in text,
-        ModelKind.JSON: text.startswith((b"{", b"[")),
+        ModelKind.JSON: text.startswith((b"{", b"[")) and b'"class_name"' in head,
     }
     return next((kind for kind, is_it in marks.items() if is_it), None)
 

@@ -20,7 +20,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LIST = ".mien-files.jsonl"
 """The name of the list in each folder."""
@@ -104,6 +104,25 @@ def guard_of(path: Path) -> Guard | None:
     """The guard that is in force for a file, if any."""
     guard = _current.get()
     return guard if guard and guard.covers(path) else None
+
+
+def free_name(path: Path, allows: Callable[[Path], bool]) -> Path:
+    """A path where a file may be written: the one that is wanted, or where that may not be, one with a number.
+
+    Args:
+        path: the one that is wanted.
+        allows: whether a file may be written to a path.
+    """
+    free, number = path, 2
+    while not allows(free):
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return free
+
+
+def names_on_list(folder: Path) -> set[str]:
+    """The names of the files in a folder that mien wrote there, and of the list of them."""
+    return {LIST, *_read_list(folder / LIST)}
 
 
 @contextmanager

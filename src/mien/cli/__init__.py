@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +95,23 @@ def _usage(error: Any, arguments: list[str]) -> str:
             came = following if word == name else came
             came = word.removeprefix(f"{name}=") if word.startswith(f"{name}=") else came
     came = f", got {came!r}" if came and came not in told else ""
-    return f"{told}{came}. See: {error.ctx.command_path if error.ctx else 'mien'} --help"
+    there = next((word for word in arguments if _is_file_with_dash(word)), None)
+    remedy = f"See: {error.ctx.command_path if error.ctx else 'mien'} --help"
+    if there:
+        remedy = f"For the file of that name, write ./{there}"
+    return f"{told}{came}. {remedy}"
+
+
+def _is_file_with_dash(word: str) -> bool:
+    """Whether a file's name was taken for an option, as where `*.jpg` matches `-1.jpg`."""
+    return word.startswith("-") and len(word) < 256 and os.path.lexists(word)
+
+
+def _tell(sentence: str) -> None:
+    """A line on standard error; where that is closed or full, the exit code says it alone."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"{sentence}\n")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -112,25 +130,25 @@ def run(arguments: list[str] | None = None) -> int:
     except _UsageFault as error:
         if not error.format_message():  # a command without arguments, whose help is printed already
             return int(error.exit_code)
-        sys.stderr.write(f"mien: {bounded(_usage(error, arguments), arguments)}\n")
+        _tell(f"mien: {bounded(_usage(error, arguments), arguments)}")
         return int(error.exit_code)
     except Stopped as stop:
-        sys.stderr.write(f"{stop}\n")
+        _tell(str(stop))
         return _CTRL_C
     except (typer.Abort, KeyboardInterrupt):
         code = _CTRL_C
     except MienError as error:
         if debug:
             raise
-        sys.stderr.write(f"mien: {bounded(str(error), arguments)}\n")
+        _tell(f"mien: {bounded(str(error), arguments)}")
         return 2
     except OSError as error:
         if debug:
             raise
         place = bounded(f"{error.filename}: ", arguments) if error.filename else ""
         remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
-        sys.stderr.write(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}\n")
+        _tell(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}")
         return 2
     if code == _CTRL_C:  # Typer makes this code of a KeyboardInterrupt
-        sys.stderr.write("Stopped.\n")
+        _tell("Stopped.")
     return code if isinstance(code, int) else 0

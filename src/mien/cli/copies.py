@@ -13,7 +13,7 @@ from mien.cli.predictions import Output, shown
 from mien.cli.screen import err
 from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
-from mien.ownership import guarding, made_of
+from mien.ownership import free_name, guarding, made_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,12 +123,12 @@ class CopiesOutput(Output):
         """Where to write the copy or the chart of a source; a name that another file has gets a number."""
         with made_of(self._origin(source)) as guard:
             wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
-            path, number = wanted, 2
-            while path in self._taken or _identity(path) in self._originals or not guard.allows(path):
-                path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-                number += 1
+            path = free_name(wanted, lambda at: self._is_free(at) and guard.allows(at))
             self._taken.add(path)
             yield path
+
+    def _is_free(self, path: Path) -> bool:
+        return path not in self._taken and _identity(path) not in self._originals
 
     def _origin(self, source: Source) -> str:
         """What tells a source from all others; what standard input and webcams show is new in each run."""

@@ -10,17 +10,13 @@ import typer
 
 from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
 from mien.cli.screen import counts_table, err, out, print_json
-from mien.ownership import guarding
+from mien.ownership import free_name, guarding
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mien.data.dataset import Dataset
     from mien.data.inspection import Inspection
-
-_REMEDY = (
-    "Name another folder with --out, leave the plot out with --no-plot, or replace the file with --force."
-)
 
 app = typer.Typer(help="Look at a data set, draw one, fetch the published one.", no_args_is_help=True)
 
@@ -40,7 +36,8 @@ def check(
             "--out",
             metavar="DIR",
             file_okay=False,
-            help="Where NAME-counts.png goes; by default the folder you are in.",
+            help="Where NAME-counts.png goes; by default the folder you are in. Where another file has the name, the "
+            "plot takes a number.",
         ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Plot the counts.")] = True,
@@ -62,9 +59,9 @@ def check(
     name = Path(path.partition(":")[0]).resolve().stem
     folder = out_folder or Path()
     figure = folder / f"{name}-counts.png" if plot and (out_folder or not json) else None
-    with guarding(_REMEDY, folder=folder, force=force) as guard:
-        if figure:
-            guard.check(figure)
+    with guarding(folder=folder, force=force) as guard:
+        if figure and not force:
+            figure = free_name(figure, guard.allows)
         dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
         found = inspect(dataset)
         if json:

@@ -58,7 +58,7 @@ def demo(
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)
-    if _train(dataset, path, run_folder, epochs, small=data is None).interrupted:
+    if _train(dataset, path, class_names, run_folder, epochs, small=data is None).interrupted:
         raise Stopped(f"\nStopped. What is done is in {run_folder}; the same command takes it up again.")
     _say(3, "The test split, read once, at the end")
     _judge(dataset, run_folder)
@@ -97,7 +97,9 @@ def _draw(folder: Path) -> Dataset:
     return load(table)
 
 
-def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *, small: bool) -> Run:
+def _train(
+    dataset: Dataset, path: str, class_names: str | None, run_folder: Path, epochs: int | None, *, small: bool
+) -> Run:
     from dataclasses import replace
 
     from mien.cli.running import run_training
@@ -117,7 +119,10 @@ def _train(dataset: Dataset, path: str, run_folder: Path, epochs: int | None, *,
             raise ModelError(f"{run_folder} holds another training. Give the demo another folder with --out.")
         remove_run(run_folder)
     return run_training(
-        dataset, Origin(recipe, path, "fer2013"), run_folder, resume=origin is not None and not small
+        dataset,
+        Origin(recipe, path, "fer2013", class_names=class_names),
+        run_folder,
+        resume=origin is not None and not small,
     )
 
 

@@ -81,7 +81,7 @@ def export(
     loaded = open_model(model, labels=model_labels, scale=pixel_scale, asks_labels=True)
     if loaded.network is None:
         _require_possible(loaded, format_)
-    card = _with_license(loaded.card or _make_card(loaded), license_)
+    card = _with_license(loaded.card or _make_card(loaded), license_, model)
     target = out_file or _place(loaded, format_)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Name another file with --out.")
@@ -126,9 +126,16 @@ def _elsewhere(format_: str) -> str:
     )
 
 
-def _with_license(card: ModelCard, text: str | None) -> ModelCard:
+def _with_license(card: ModelCard, text: str | None, model: str) -> ModelCard:
     from dataclasses import replace
 
+    from mien.recognition.models import BUNDLED
+
+    if text is not None and model in BUNDLED:
+        raise ModelError(
+            f"--license states the license of a model of your own, and {model} is bundled: its card states its license "
+            f"already. Leave --license out; see it with: mien model {model}"
+        )
     return replace(card, licence=check_license(text)) if text is not None else card
 
 

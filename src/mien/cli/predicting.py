@@ -11,9 +11,10 @@ import typer
 
 from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
+from mien.cli.passed_over import PassedOver
 from mien.cli.predictions import JsonOutput, Output, TextOutput, shown
 from mien.cli.screen import err, progress
-from mien.cli.sources import STDIN, PassedOver, Source, find_sources
+from mien.cli.sources import STDIN, Source, find_sources
 from mien.cli.watched import Film
 from mien.errors import DataError, MienError
 from mien.ownership import guarding
@@ -209,10 +210,14 @@ class _StandardInput:
     _content: bytes | None = None
 
     def read(self) -> bytes:
+        from mien.content import kind_of_bytes
+
         if self._content is None:
             if sys.stdin is None:
                 raise DataError("it is closed")
             self._content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
+        if kind_of_bytes(self._content) == "video":
+            raise DataError("it is a video: write it to a file, and give the name of that")
         if len(self._content) > _STDIN_BYTES:
             raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no picture does")
         return self._content

@@ -5,23 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mien.cli.passed_over import PassedOver, counted
 from mien.errors import DataError
-from mien.ownership import LIST
+from mien.ownership import LIST, names_on_list
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STDIN = "-"
-
-_KINDS_NAMED = 5
-"""Endings of files passed over that are named; the others are only counted."""
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _BASE64_STARTS = ("data:", "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # data URIs; JPEG, PNG, GIF and WebP
@@ -59,51 +56,6 @@ class Source:
     error: str | None = None
 
 
-@dataclass
-class PassedOver:
-    """What folders hold that is not looked at, counted by the reason.
-
-    Args:
-        other: files that are no images or videos, by the ending of their names.
-        hidden: files and folders whose names begin with a dot.
-        links: links to folders, which could lead in a circle.
-    """
-
-    other: Counter[str] = field(default_factory=Counter)
-    hidden: int = 0
-    links: int = 0
-
-    def add(self, others: PassedOver) -> None:
-        """Count what another one has counted too."""
-        self.other += others.other
-        self.hidden += others.hidden
-        self.links += others.links
-
-    def sentences(self) -> list[str]:
-        """A sentence for each reason that there is."""
-        found = []
-        if self.other:
-            found.append(f"Passed over {_count(self.other.total(), 'file')} of other kinds: {self.kinds()}.")
-        if self.hidden:
-            found.append(
-                f"Passed over {_count(self.hidden, 'hidden file or folder', 'hidden files or folders')}."
-            )
-        if self.links:
-            found.append(
-                f"Passed over {_count(self.links, 'linked folder')}; name them to have them searched."
-            )
-        return found
-
-    def kinds(self) -> str:
-        """The endings of the files of other kinds, with their numbers, the most frequent first."""
-        named = [
-            f"{count:,} {suffix or 'without an ending'}"
-            for suffix, count in self.other.most_common(_KINDS_NAMED)
-        ]
-        rest = self.other.total() - sum(count for _, count in self.other.most_common(_KINDS_NAMED))
-        return ", ".join([*named, *([f"{rest:,} others"] if rest else [])])
-
-
 def find_sources(
     arguments: Iterable[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
 ) -> list[Source]:
@@ -132,10 +84,6 @@ def find_sources(
             )
             found.setdefault(argument, Source(argument, "picture", Path(argument), reason))
     return list(found.values())
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _why(error: Exception) -> str:
@@ -248,7 +196,7 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
         yield Source(str(path), "picture", path.relative_to(folder), reason)
     if not count and not closed:
         held = (
-            f", found {_count(here.other.total(), 'file')} of other kinds ({here.kinds()})"
+            f", found {counted(here.other.total(), 'file')} of other kinds ({here.kinds()})"
             if here.other
             else ""
         )
@@ -270,7 +218,18 @@ def _searched(place: Path, folders: list[str], copies: Path | None, passed_over:
             passed_over.links += 1
         elif path.resolve() != copies:
             searched.append(name)
+        elif others := _count_others(path):
+            passed_over.beside_copies[str(path)] = others
     return searched
+
+
+def _count_others(folder: Path) -> int:
+    """How many images and videos are in a folder of copies that are no copies."""
+    return sum(
+        _kind(Path(place) / name) is not None
+        for place, _, names in os.walk(folder)
+        for name in set(names) - names_on_list(Path(place))
+    )
 
 
 def _file(path: Path, below: Path) -> Source:

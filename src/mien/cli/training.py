@@ -149,7 +149,7 @@ def train(
     from mien.training.run_folder import Origin  # brings Keras
 
     given = {name: value for name, value in options.items() if value is not None}
-    folder, origin = _find_run(out_folder, recipe, labels, seed, data, resume=resume)
+    folder, origin = _find_run(_with_a_name(out_folder), recipe, labels, seed, data, resume=resume)
     if origin and recipe and recipe != origin.recipe.name:
         raise ModelError(
             f"{folder} was begun with the recipe {origin.recipe.name}, not {recipe}. Leave --recipe out to go on with "
@@ -261,6 +261,11 @@ def _find_run(
             "or name it with --out RUN."
         )
     return folder, origin
+
+
+def _with_a_name(folder: Path | None) -> Path | None:
+    """A run folder by its own name, which figures and scores bear: `.` and `..` have none."""
+    return folder.resolve() if folder and folder.name in {"", ".."} else folder
 
 
 def _newest_run() -> Path | None:

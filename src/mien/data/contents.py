@@ -94,6 +94,8 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         raise DataError(f"{name}: expected CSV text, got an Excel workbook. {_SAVE}.")
     if "content.xml" in members and "mimetype" in members:
         raise DataError(f"{name}: expected CSV text, got an OpenDocument file. {_SAVE}.")
+    if "config.json" in members and "model.weights.h5" in members:
+        raise DataError(f"{name}: expected a data set, got a Keras model. See it with: mien model MODEL")
     endings = [PurePosixPath(member.replace("\\", "/")).suffix.lower() for member in members]
     if images := sum(ending in _IMAGE_ENDINGS for ending in endings):
         found = f"{images:,} {'image' if images == 1 else 'images'}"

@@ -18,6 +18,9 @@ from mien.quoting import quoted
 from mien.recognition.probabilities import Probabilities
 from mien.recognition.values import finite, items_of, share, whole
 
+_FARTHEST = 2**31 - 1
+"""The largest number of a box: what images are cut with takes no larger ones."""
+
 Point = tuple[float, float]
 """x, y in pixels."""
 
@@ -36,7 +39,7 @@ class Box:
         height: likewise.
 
     Raises:
-        DataError: a value is not a whole number, or width or height is negative.
+        DataError: a value is not a whole number, or is too large; or width or height is negative.
     """
 
     x: int
@@ -48,7 +51,10 @@ class Box:
         for name in ("x", "y", "width", "height"):
             value = getattr(self, name)
             if type(value) is not int:
-                object.__setattr__(self, name, whole(value, f"{name} of a box", "pixels"))
+                value = whole(value, f"{name} of a box", "pixels")
+                object.__setattr__(self, name, value)
+            if abs(value) > _FARTHEST:
+                raise DataError(f"Expected the {name} of a box up to {_FARTHEST:,}, got {quoted(value)}.")
         if self.width < 0 or self.height < 0:
             raise DataError(
                 f"Expected a box with a width and a height, got width {self.width} and height {self.height}. "

@@ -183,7 +183,7 @@ class Film:
         height, width = frame.image.shape[:2]
         return {
             "frame": frame.index,
-            "seconds": frame.seconds,
+            "seconds": round(frame.seconds, 6),
             "width": width,
             "height": height,
             "faces": found,
