@@ -40,10 +40,11 @@ LICENCE = (
 """What the README says of the bundled models, in their cards."""
 
 LIMITS = (
-    "Names the expression a face shows in a still image, not what a person feels. Not for decisions about people. Accuracy "
-    "differs between groups of people and was not measured by group. The default answer, fused, is learned from FER2013's "
-    "labels and FER+'s votes of the same images. On press photos it still calls about a quarter of the calm faces sad or "
-    "angry and misses half of the surprised ones; on dark film frames it is right about half of the time."
+    "Names the expression a face shows in a still image, not what a person feels. Not for decisions about people. "
+    "Accuracy differs between groups of people and was not measured by group. The default answer, fused, is learned "
+    "from FER2013's labels and FER+'s votes of the same images. On press photos it still calls about a quarter of the "
+    "calm faces sad or angry and misses half of the surprised ones; on dark film frames it is right about half of the "
+    "time."
 )
 """What the bundled models must not be trusted in, in their cards; the figures are those of docs/results/model.md."""
 
