@@ -88,12 +88,12 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
 
 
 @asynccontextmanager
-async def _lifespan(app: Service) -> AsyncIterator[None]:
+async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
     parts.engine.warm_up()
     parts.ready = True
     try:
-        yield
+        yield {"metrics": parts.metrics}  # for the connections below
     finally:
         parts.ready = False
         parts.engine.close()

@@ -103,9 +103,9 @@ class Engine:
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
 
     def close(self) -> None:
-        """End the threads; what they are at is finished, what waits is not begun."""
-        self._pool.shutdown(cancel_futures=True)
-        self._large.shutdown(cancel_futures=True)
+        """End the threads once they are done with what they are at, which nobody waits for; what waits is not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._large.shutdown(wait=False, cancel_futures=True)
 
     def check(self, options: Options) -> None:
         """Refuse options that this model cannot follow.
