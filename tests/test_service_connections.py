@@ -12,9 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
+from mien.recognition.video import VideoWriter
 from mien.service import connections
 from mien.service.log_limits import LogLimit
 from mien.service.settings import Settings
@@ -119,7 +124,7 @@ class TestTimes:
 
     def test_a_caller_that_never_reads_is_let_go(self) -> None:
         with running(Settings(threads=1, write_timeout=1)) as service:
-            asked = b"GET /page/page.js HTTP/1.1\r\nHost: localhost\r\n\r\nGET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
             with socket.socket() as one:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 one.connect(("127.0.0.1", service.port))
@@ -231,11 +236,25 @@ def _body(service: Running) -> bytes:
     return _POST + b"Content-Length: 99999\r\n\r\nx"
 
 
+@cache
+def _video() -> bytes:
+    """A request with a video that takes longer than the grace."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        with VideoWriter(path, 25, (640, 480)) as writer:
+            for i in range(400):
+                writer.write(np.full((480, 640, 3), i % 256, np.uint8))
+        data = path.read_bytes()
+    head = _POST.replace(b"recognize", b"recognize/video").replace(b"image/jpeg", b"video/mp4")
+    return head + b"Content-Length: %d\r\n\r\n" % len(data) + data
+
+
 _STATES: dict[str, Callable[[Running], bytes]] = {
     "silent connections": lambda _: b"",
     "headers that do not end": lambda _: b"GET / HTTP/1.1\r\nX: ",
     "bodies that do not come": _body,
     "tiny pieces": lambda _: _POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500,
+    "videos at work": lambda _: _video(),
     "answers that are not read": lambda _: b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 800,
 }
 

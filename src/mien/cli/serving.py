@@ -109,6 +109,9 @@ def serve(
         float, _number("film-deadline", "Maximum seconds of work per video.", kind=float)
     ] = 600.0,
     films: Annotated[int, _number("films", "Videos processed at once.")] = 1,
+    film_memory: Annotated[
+        int, _number("film-memory", "Maximum memory for decoding a video, in bytes.")
+    ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -137,9 +140,9 @@ def serve(
         "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
         "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
         "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
-        "films": films, "api_key": api_key, "allow_host": allow_host, "header_timeout": header_timeout,
-        "body_timeout": body_timeout, "idle_timeout": idle_timeout, "write_timeout": write_timeout,
-        "connections": connections, "connections_per_caller": connections_per_caller,
+        "films": films, "film_memory": film_memory, "api_key": api_key, "allow_host": allow_host,
+        "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
+        "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
     }  # fmt: skip
     _serve(host, port, workers, options)
 

@@ -41,6 +41,7 @@ class Settings:
         max_film_frames: maximum number of frames processed per video; the rest is left out.
         film_deadline: maximum seconds of work on a video; the rest is left out.
         films: videos processed at once.
+        film_memory: maximum memory for decoding a video, in bytes, besides its own and that of the decoder.
         api_key: key that callers must send, blanks around it removed; `None` serves everyone who can reach the port.
         allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
             only this machine can reach the port give at least `()`, or a page of another site can address it under a
@@ -68,6 +69,7 @@ class Settings:
     max_film_frames: int = 9000
     film_deadline: float = 600.0
     films: int = 1
+    film_memory: int = 2048 * MEGABYTE
     api_key: str | None = field(default=None, repr=False)
     allow_host: tuple[str, ...] | None = None
 
@@ -83,6 +85,7 @@ class Settings:
             "queue",
             "max_film_frames",
             "films",
+            "film_memory",
             "held_bytes",
             "connections",
             "connections_per_caller",
