@@ -132,6 +132,7 @@ class TestBounds:
             address = next(line for line in limits.splitlines() if line.startswith("Max address space"))
             assert 2 << 30 < int(address.split()[3]) < 8 << 30
             assert "NoNewPrivs:\t1" in (process / "status").read_text()
+            assert (process / "oom_score_adj").read_text() == "1000\n"
 
     def test_it_has_no_network_where_the_system_lets_it_leave(self, pool: DecoderPool, film: bytes) -> None:
         try_it = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x50000000) != 0)"

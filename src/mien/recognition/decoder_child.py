@@ -89,6 +89,8 @@ def _end_with_parent(orders: BinaryIO) -> None:
 
 def _limit(memory: int, cpu_seconds: int) -> None:
     """Bounds of the system from here on; those that it does not know are left out."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - of the system
+        file.write("1000")  # where memory is short, this process ends before the service
     with suppress(ImportError):
         import resource
 
