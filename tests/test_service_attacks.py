@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import NotEnoughMemoryError
+from mien.images import read_image
 from mien.service.settings import Settings
 from tests.hostile_videos import BOMBS, REDIRECTIONS
 from tests.service import Running, portrait, running
@@ -116,3 +118,17 @@ def test_others_are_served_while_the_attacks_run(service: Running) -> None:
         for one in attacks:
             one.join()
     assert slowest < 1
+
+
+def test_a_good_image_for_which_there_is_no_memory_is_not_called_damaged(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", full)
+    reply = service.send_raw(portrait())
+    assert (reply.status, reply.json["expected"]) == (503, "enough free memory")
+    assert reply.headers["retry-after"]
+    with pytest.raises(NotEnoughMemoryError, match="enough free memory to decode it, got less"):
+        read_image(portrait())

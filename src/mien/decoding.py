@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mien.byte_sources import HEAD_BYTES, base64_of_image, open_bytes, reason
-from mien.errors import DataError, MienError, MissingExtra, TooLargeError
+from mien.errors import DataError, MienError, MissingExtra, NotEnoughMemoryError, TooLargeError
 from mien.image_limits import PartsError, check_parts, most_scans
 from mien.quoting import quoted
 
@@ -182,6 +182,10 @@ def _told(name: str, kind: str, max_pixels: int) -> Iterator[None]:
         yield
     except MienError:
         raise
+    except MemoryError as error:
+        raise NotEnoughMemoryError(
+            f"{name}: expected enough free memory to decode it, got less. Make it smaller, or close other programs."
+        ) from error
     except Exception as error:
         from PIL.Image import DecompressionBombError
 
