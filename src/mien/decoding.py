@@ -17,7 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mien.byte_sources import HEAD_BYTES, base64_of_image, open_bytes, reason
-from mien.errors import DataError, MienError, MissingExtra, TooLargeError
+from mien.errors import DataError, MienError, MissingExtra, NotEnoughMemoryError, TooLargeError
+from mien.image_limits import PartsError, check_parts, most_scans
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ _STRANGERS = {
 }
 """How other files begin -> what they are and what to do."""
 
-_MAX_SCANS = 100
 _warnings_lock = threading.RLock()
 
 
@@ -88,6 +88,7 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
         kind = _format_of(head)
         if kind is None:
             raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
+        _check_parts(kind, name, stream)
         reader = _reader(kind, name)
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
         with _told(name, kind, max_pixels), no_warnings() if noisy else nullcontext():
@@ -101,6 +102,17 @@ def _head_of(name: str, stream: BinaryIO) -> bytes:
     except OSError as error:  # a dying disk, a share that is gone
         raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
     return head
+
+
+def _check_parts(kind: str, name: str, stream: BinaryIO) -> None:
+    try:
+        check_parts(kind, stream)
+    except PartsError as error:
+        raise DataError(
+            f"{name}: expected a {kind} picture of usual parts, got one of {error}. Save it anew as PNG."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
 
 
 def is_image(head: bytes) -> bool:
@@ -146,15 +158,19 @@ def _lean(reader: Any) -> type[ImageFile]:
 
     class LeanJpeg(reader):  # type: ignore[misc]  # known only when it runs
         scans = 0
+        last = b""
 
         def getexif(self) -> Exif:
             return Exif()  # the real one only serves the resolution, loads the reader of TIFF, and warns
 
         def load_read(self, read_bytes: int) -> bytes:
             data: bytes = super().load_read(read_bytes)
-            self.scans += data.count(b"\xff\xda")
-            if self.scans > _MAX_SCANS:  # a small file could keep the decoder busy for hours
-                raise OSError(f"more than {_MAX_SCANS} scans")
+            self.scans += (self.last + data).count(b"\xff\xda")  # a marker may lie in two reads
+            self.last = data[-1:]
+            if self.scans > (
+                most := most_scans(self.size[0] * self.size[1])
+            ):  # a small file could take hours
+                raise OSError(f"more than {most} scans")
             return data
 
     return LeanJpeg
@@ -167,6 +183,10 @@ def _told(name: str, kind: str, max_pixels: int) -> Iterator[None]:
         yield
     except MienError:
         raise
+    except MemoryError as error:
+        raise NotEnoughMemoryError(
+            f"{name}: expected enough free memory to decode it, got less. Make it smaller, or close other programs."
+        ) from error
     except Exception as error:
         from PIL.Image import DecompressionBombError
 

@@ -2,6 +2,7 @@
 
     MienError                  anything below; catch this one to catch them all
     ├── DataError (ValueError)      a file, a row or a picture is not what it should be
+    │   ├── NotEnoughMemoryError        this machine has not enough memory to decode it; another time it may
     │   ├── TooLargeError               a picture has more pixels than are decoded
     │   └── BatchError                  some of several pictures failed; it holds the results of the others
     ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
@@ -28,6 +29,10 @@ class DataError(MienError, ValueError):
 
 class TooLargeError(DataError):
     """A picture has more pixels than are decoded."""
+
+
+class NotEnoughMemoryError(DataError):
+    """There is not enough memory to decode a file that may be good."""
 
 
 class BatchError(DataError):

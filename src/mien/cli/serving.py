@@ -85,6 +85,22 @@ def serve(
     deadline: Annotated[
         float, _number("deadline", "Seconds for a request; slower ones get 408 or 504.", kind=float)
     ] = 30.0,
+    header_timeout: Annotated[
+        float, _number("header-timeout", "Seconds in which the header of a request must arrive.", kind=float)
+    ] = 10.0,
+    body_timeout: Annotated[
+        float, _number("body-timeout", "Seconds in which the body of a request must arrive.", kind=float)
+    ] = 30.0,
+    idle_timeout: Annotated[
+        float, _number("idle-timeout", "Seconds without a byte of a body that still arrives.", kind=float)
+    ] = 10.0,
+    write_timeout: Annotated[
+        float, _number("write-timeout", "Seconds in which a caller reads nothing of its answer.", kind=float)
+    ] = 20.0,
+    connections: Annotated[int, _number("connections", "Maximum connections; further ones get 503.")] = 512,
+    connections_per_caller: Annotated[
+        int, _number("connections-per-caller", "Maximum connections from one address.")
+    ] = 128,
     max_film_bytes: Annotated[
         int, _number("max-film-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
     ] = 100 * _MEGABYTE,
@@ -93,6 +109,9 @@ def serve(
         float, _number("film-deadline", "Maximum seconds of work per video.", kind=float)
     ] = 600.0,
     films: Annotated[int, _number("films", "Videos processed at once.")] = 1,
+    film_memory: Annotated[
+        int, _number("film-memory", "Maximum memory for decoding a video, in bytes.")
+    ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -121,7 +140,9 @@ def serve(
         "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
         "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
         "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
-        "films": films, "api_key": api_key, "allow_host": allow_host,
+        "films": films, "film_memory": film_memory, "api_key": api_key, "allow_host": allow_host,
+        "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
+        "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
     }  # fmt: skip
     _serve(host, port, workers, options)
 

@@ -6,16 +6,20 @@ import itertools
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
+
+from mien.recognition.container_kinds import BEGINNING, CODECS, container_kind, ffmpeg_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from mien.recognition.container_kinds import ContainerKind
     from mien.recognition.orientation import Matrix
     from mien.recognition.video_headers import Fault
 
@@ -124,18 +128,33 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def open_container(source: str | BinaryIO) -> Any:
-    """Open a video with PyAV, by which nothing but this one file is read.
+    """Open a video with PyAV, by which nothing but this one file is read and no decoder but a usual one is chosen.
 
     Raises:
         ImportError: PyAV is not installed.
-        OSError, ValueError: it cannot open the file.
+        OSError, ValueError: it cannot open the file, or a video in it is of a rare coding.
     """
     import av
 
-    # Some formats, playlists above all, name other files and addresses.
-    return av.open(
-        source, container_options={"protocol_whitelist": "file" if isinstance(source, str) else "none"}
-    )
+    options = ffmpeg_options(_kind_of(source), in_memory=not isinstance(source, str))
+    container = av.open(source, container_options=options)
+    for stream in container.streams.video:
+        codec = getattr(stream.codec_context, "name", None)
+        if codec is not None and codec not in CODECS:
+            container.close()
+            raise ValueError(f"the coding {codec} is not read")
+    return container
+
+
+def _kind_of(source: str | BinaryIO) -> ContainerKind:
+    if isinstance(source, str):
+        with Path(source).open("rb") as file:
+            return container_kind(file.read(BEGINNING))
+    place = source.tell() if hasattr(source, "tell") else 0
+    source.seek(0)
+    kind = container_kind(source.read(BEGINNING))
+    source.seek(place)
+    return kind
 
 
 def _length_of(stream: Any) -> float | None:

@@ -15,16 +15,19 @@ import cv2
 
 from mien.errors import DataError
 from mien.recognition.av_capture import CODINGS, AvCapture, coding_of, first_frame_matrix
+from mien.recognition.container_kinds import ffmpeg_options
+from mien.recognition.container_limits import check_container
 from mien.recognition.video_headers import NO_HEADER, find_fault, read_header, whole_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from mien.recognition.video_headers import VideoHeader
 
 Capture = cv2.VideoCapture | AvCapture
 
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _QUIET = threading.Lock()
 _BEGINNING = 512  # bytes by which text is told from a film
 _LAST_WEBCAM = 99  # OpenCV takes the hundreds of a number for the driver to use
@@ -93,7 +96,9 @@ def open_capture(source: str | Path | int | SteadyFile) -> Capture:
 
 def _open_file(path: Path) -> Capture:
     _refuse_other_files(path)
-    with _quiet():
+    with _opened(path) as file:
+        kind = check_container(str(path), file)
+    with _quiet(ffmpeg_options(kind, in_memory=False)):
         # A whole path, for FFmpeg takes what stands before a colon for a protocol.
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
@@ -104,8 +109,8 @@ def _open_file(path: Path) -> Capture:
 
 def _open_stream(file: SteadyFile) -> Capture:
     _refuse_other_content(source_name(file), file.read(_BEGINNING))
-    file.seek(0)
-    with _quiet():
+    kind = check_container(source_name(file), file)
+    with _quiet(ffmpeg_options(kind, in_memory=True)):
         # OpenCV's types name a class of its own; any file will do.
         capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
     if not capture.isOpened():
@@ -139,22 +144,42 @@ def _open_webcam(number: int) -> cv2.VideoCapture:
 
 
 @contextmanager
-def _quiet() -> Generator[None]:
-    """Keep OpenCV and FFmpeg from writing to standard error about a file that our own sentence explains.
+def _quiet(options: Mapping[str, str] | None = None) -> Generator[None]:
+    """Open a video or webcam with options for FFmpeg, and without a word of its own on standard error.
 
-    FFmpeg's level is read at a process's first opening and stays; a level that the user has set is left alone.
+    OpenCV takes options for FFmpeg from the environment only, at each opening; so one thread opens at a time, and
+    afterwards the variables are as before. What the user has set there comes after ours and wins. FFmpeg's level of
+    logging is read at a process's first opening and stays; one that the user has set is left alone.
+
+    Args:
+        options: the options, by their names.
     """
     with _QUIET:
         level = cv2.utils.logging.getLogLevel()
-        unset = _LOG_LEVEL not in os.environ
+        before = {name: os.environ.get(name) for name in (_LOG_LEVEL, _OPTIONS)}
         os.environ.setdefault(_LOG_LEVEL, "-8")
+        if options:
+            ours = [f"{name};{value}" for name, value in options.items()]
+            os.environ[_OPTIONS] = "|".join([*ours, *filter(None, [before[_OPTIONS]])])
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             yield
         finally:
             cv2.utils.logging.setLogLevel(level)
-            if unset:
-                del os.environ[_LOG_LEVEL]
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path}: expected a film, but it cannot be read ({error.strerror}).") from error
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -88,14 +88,16 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
 
 
 @asynccontextmanager
-async def _lifespan(app: Service) -> AsyncIterator[None]:
+async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
+    parts.films.start()
     parts.engine.warm_up()
     parts.ready = True
     try:
-        yield
+        yield {"metrics": parts.metrics}  # for the connections below
     finally:
         parts.ready = False
+        parts.films.close()
         parts.engine.close()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.errors import MienError, ModelError, TooLargeError
+from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
@@ -103,9 +103,9 @@ class Engine:
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
 
     def close(self) -> None:
-        """End the threads; what they are at is finished, what waits is not begun."""
-        self._pool.shutdown(cancel_futures=True)
-        self._large.shutdown(cancel_futures=True)
+        """End the threads once they are done with what they are at, which nobody waits for; what waits is not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._large.shutdown(wait=False, cancel_futures=True)
 
     def check(self, options: Options) -> None:
         """Refuse options that this model cannot follow.
@@ -197,8 +197,22 @@ class Engine:
             if most < self._max_pixels:
                 raise _LargeError from error
             raise from_error(error, 413, "too many pixels", remedy="Scale the image down.") from error
+        except NotEnoughMemoryError as error:
+            raise _no_memory() from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
+
+
+def _no_memory() -> Refusal:
+    return Refusal(
+        503,
+        "There is not enough memory to decode the image now.",
+        expected="enough free memory",
+        received="less",
+        remedy="Retry in a few seconds, or scale the image down.",
+        reason="memory",
+        headers={"Retry-After": "5"},
+    )
 
 
 def face_rows(

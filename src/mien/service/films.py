@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from mien.errors import DataError, MienError
+from mien.errors import DataError, MienError, TooLargeError
+from mien.recognition.decoder_process import DecoderError, DecoderLimits, DecoderPool, can_start
 from mien.recognition.video import read_frames, watch
 from mien.service.engine import face_rows
 from mien.service.kinds import expect_video
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive, Scope, Send
 
+    from mien.recognition.decoder_process import DecodedFrames
     from mien.recognition.faces import Face
     from mien.recognition.video import Frame, Frames
     from mien.service.engine import Engine
@@ -51,6 +54,17 @@ class Films:
     def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
         self._engine, self._settings, self._metrics = engine, settings, metrics
         self._free = threading.BoundedSemaphore(settings.films)
+        self._pool = DecoderPool(settings.films, _decoder_limits(settings)) if can_start() else None
+
+    def start(self) -> None:
+        """Start the processes that decode, if videos are accepted."""
+        if self._pool and self._settings.max_film_bytes:
+            self._pool.prepare()
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        if self._pool:
+            self._pool.close()
 
     async def open(self, upload: Upload, options: FilmOptions) -> Film:
         """Open a film, so that one that is none is refused before the answer begins; it must be closed.
@@ -61,7 +75,7 @@ class Films:
         expect_video(upload.data)
         if not self._free.acquire(blocking=False):
             raise _busy(self._settings.films)
-        film = Film(self._engine, self._settings, options, self._metrics, self._free.release)
+        film = Film(self._engine, self._settings, options, self._metrics, self._free.release, self._pool)
         try:
             await film.open(upload.data)
         except BaseException:
@@ -79,6 +93,7 @@ class Film:
         options: what was asked for.
         metrics: where frames and faces are counted.
         closed: called when all of it is let go.
+        pool: what decodes it in a process of its own; `None` where none can be started.
     """
 
     def __init__(
@@ -88,11 +103,12 @@ class Film:
         options: FilmOptions,
         metrics: Metrics,
         closed: Callable[[], None],
+        pool: DecoderPool | None = None,
     ) -> None:
         self._engine, self._settings, self._options = engine, settings, options
-        self._metrics, self._closed = metrics, closed
+        self._metrics, self._closed, self._pool = metrics, closed, pool
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-film")
-        self._frames: Frames | None = None
+        self._frames: Frames | DecodedFrames | None = None
         self._first: Frame | None = None
         self._gone = False
         self._sent = 0
@@ -132,7 +148,14 @@ class Film:
 
     def _look_into(self, data: bytes) -> None:
         try:
-            self._frames = read_frames(io.BytesIO(data), every=self._options.every)
+            every = self._options.every
+            self._frames = (
+                self._pool.read_frames(data, every=every)
+                if self._pool
+                else read_frames(io.BytesIO(data), every=every)
+            )
+        except DecoderError as error:
+            raise from_error(error, 422, "decoder") from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
         info, most = self._frames.info, self._settings.max_pixels
@@ -235,12 +258,16 @@ class FilmAnswer(StreamingResponse):
             await asyncio.gather(lines, gone, return_exceptions=True)
 
 
-def _first(frames: Frames) -> Frame:
+def _first(frames: Frames | DecodedFrames) -> Frame:
     """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
     received = "a video without any"
     try:
         if (frame := next(frames, None)) is not None:
             return frame
+    except TooLargeError as error:
+        raise from_error(error, 413, "too many pixels") from error
+    except DecoderError as error:
+        raise from_error(error, 422, "decoder") from error
     except DataError as error:  # it may name the coding
         received = from_error(error, 422, "damaged").received
     raise Refusal(
@@ -249,6 +276,15 @@ def _first(frames: Frames) -> Frame:
         received=received,
         remedy="Convert it to H.264 (ffmpeg -i IN -c:v libx264 OUT.mp4).",
         reason="damaged",
+    )
+
+
+def _decoder_limits(settings: Settings) -> DecoderLimits:
+    return DecoderLimits(
+        memory=settings.film_memory,
+        cpu_seconds=int(settings.film_deadline * (os.cpu_count() or 1)) + 1,
+        seconds=settings.deadline,
+        max_pixels=settings.max_pixels,
     )
 
 

@@ -28,13 +28,13 @@ class House:
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
-        """Take one place, for a request whose images are not counted yet; all is given back at the end.
+        """Let a request in; it takes places once its body is there, and all is given back at the end.
 
         Raises:
-            Refusal: the service is busy.
+            Refusal: the service is busy now.
         """
+        self.expect_room(1, 0)
         visit = Visit(self)
-        visit.take_places(1)
         try:
             yield visit
         finally:
@@ -46,6 +46,15 @@ class House:
         Raises:
             Refusal: there is no room for them.
         """
+        self.expect_room(pictures, size)
+        self._move(pictures, size)
+
+    def expect_room(self, pictures: int, size: int) -> None:
+        """Make sure that there is room for more images and bytes now.
+
+        Raises:
+            Refusal: there is none.
+        """
         settings = self._settings
         if self._pictures + pictures > settings.queue:
             raise _busy(f"at most {counted(settings.queue, 'image')} in flight", "a full queue", "queue")
@@ -53,7 +62,6 @@ class House:
             raise _busy(
                 f"at most {settings.held_bytes:,} bytes of requests in flight", "more bytes", "memory"
             )
-        self._move(pictures, size)
 
     def _move(self, pictures: int, size: int) -> None:
         self._pictures += pictures

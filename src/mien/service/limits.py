@@ -83,7 +83,7 @@ class Limits:
         _check_declared(scope, most)
         with self._house.visit() as visit:
             scope["state"]["visit"] = visit
-            await self._in_time(scope, _Body(receive, visit, most), answer, is_film=is_film)
+            await self._in_time(scope, _Body(receive, visit, most, self._settings), answer, is_film=is_film)
 
     async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_film: bool) -> None:
         """Serve within the deadline; the answer to a film may take longer, but not from one line to the next."""
@@ -134,21 +134,36 @@ class _Answer:
 
 
 class _Body:
-    """The body of a request, refused as soon as it is too large; what a header says of its length is not believed."""
+    """The body of a request, refused as soon as it is too large or too slow; its declared length is not believed."""
 
-    def __init__(self, receive: Receive, visit: Visit, most: int) -> None:
-        self._receive, self._visit, self._most = receive, visit, most
+    def __init__(self, receive: Receive, visit: Visit, most: int, settings: Settings) -> None:
+        self._receive, self._visit, self._most, self._settings = receive, visit, most, settings
+        self._end = asyncio.get_running_loop().time() + settings.body_timeout
         self.whole = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        message = await (self._receive() if self.whole else self._next())
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             if self._visit.bytes + size > self._most:
                 raise _too_large(self._most, "more bytes")
             self._visit.take_bytes(size)
-            self.whole = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self.whole = True
+                self._visit.take_places(1)
         return message
+
+    async def _next(self) -> Message:
+        settings, left = self._settings, self._end - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(min(left, settings.idle_timeout)) as timeout:
+                return await self._receive()
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise (
+                _slow(settings.body_timeout) if left <= settings.idle_timeout else _idle(settings)
+            ) from None
 
 
 def _check_header(scope: Scope) -> None:
@@ -218,6 +233,19 @@ def _slow(deadline: float) -> Refusal:
         received="only a part of it",
         remedy="Use a faster connection, or send less at once.",
         reason="slow",
+        headers={"Connection": "close"},
+    )
+
+
+def _idle(settings: Settings) -> Refusal:
+    limit = counted(settings.idle_timeout, "second")
+    return Refusal(
+        408,
+        f"Nothing of the request arrived for {limit}.",
+        expected=f"some of the request every {limit}",
+        received="nothing",
+        remedy="Use a faster connection, or send less at once.",
+        reason="idle",
         headers={"Connection": "close"},
     )
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -18,25 +19,29 @@ from uvicorn.supervisors import Multiprocess
 from mien.errors import DataError
 from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
+from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
 from mien.service.metrics import SHARED
 from mien.service.problems import plain, shown
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+    from types import FrameType
 
     from mien.service.openapi import Service
     from mien.service.settings import Settings
 
-_BACKLOG = 512
 _IDLE = 5  # seconds in which a connection waits for its next request
+_AFTER_GRACE = 3  # seconds
 _PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"limit": {"()": "mien.service.log_limits.LogLimit"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["limit"]}},
     "loggers": {
+        "asyncio": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "mien.service": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
@@ -60,7 +65,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        listener.listen(connection_limits(1 << 16)[1])
     except OSError as error:
         listener.close()
         reason = (error.strerror or str(error)).lower()
@@ -117,6 +122,15 @@ def _make_worker(settings: Settings) -> Service:
     keeper = multiprocessing.parent_process()
     if keeper is not None:
         threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
+    if threading.current_thread() is threading.main_thread():
+        ended = signal.getsignal(signal.SIGTERM)
+
+        def end(sig: int, frame: FrameType | None) -> None:
+            end_after(_grace(settings))
+            if callable(ended):
+                ended(sig, frame)
+
+        signal.signal(signal.SIGTERM, end)
     return create_app(settings)
 
 
@@ -145,19 +159,59 @@ class _Workers(Multiprocess):
 def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
     # When it is done, the server raises the signal that ended it once more; that is no failure.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    status = 0
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        status = 130
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
+        if _still_working():
+            end_now(status)
+        end_after(None)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, whose process ends soon after the grace whatever a decoder is at."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_after(self.config.timeout_graceful_shutdown or 0)
+        super().handle_exit(sig, frame)
+
+
+def end_after(grace: float | None) -> None:
+    """Have the system end this process after a grace, even if no Python code can run any more; `None`: no longer."""
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(0 if grace is None else int(grace) + _AFTER_GRACE)
+
+
+def _still_working() -> bool:
+    """Whether threads that decode or recognize are at work still; Python would wait for them."""
+    end = time.monotonic() + 0.5
+    while any(thread.name.startswith("mien") for thread in threading.enumerate()):
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _grace(settings: Settings) -> int:
+    """Seconds in which what is under way when the service is told to end may be finished."""
+    return int(max(settings.deadline, 1)) + 1
 
 
 def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
     """How Uvicorn serves an application, or with several workers what makes one in each."""
+    raise_file_limit()
+    most, backlog = connection_limits(settings.connections)
     return uvicorn.Config(
         app,
         factory=workers > 1,
         workers=workers,
-        http="h11",
+        http=functools.partial(FrontProtocol, settings, most),  # type: ignore[arg-type]  # called like the class
+        limit_concurrency=most + 1,  # of requests; connections past this are not accepted in the first place
         h11_max_incomplete_event_size=HEADER,
         timeout_keep_alive=_IDLE,
         ws="none",
@@ -168,7 +222,7 @@ def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=int(max(settings.deadline, 1)) + 1,
+        backlog=backlog,
+        timeout_graceful_shutdown=_grace(settings),
         timeout_worker_healthcheck=_PATIENCE,
     )

@@ -31,10 +31,17 @@ class Settings:
         queue: maximum number of images in flight: received, waiting or being processed.
         held_bytes: maximum size of all requests in flight, videos included.
         deadline: seconds from the header of a request to the last of its answer; for a video, from line to line.
+        header_timeout: seconds in which the header of a request must arrive.
+        body_timeout: seconds in which its body must arrive; the deadline holds too.
+        idle_timeout: seconds in which at least a byte of the body must arrive.
+        write_timeout: seconds in which a caller must read at least some of what waits for it.
+        connections: maximum number of connections; fewer where the system allows fewer descriptors.
+        connections_per_caller: of these, maximum number from one address; behind a proxy all have the proxy's.
         max_film_bytes: maximum size of a video; 0 turns videos off.
         max_film_frames: maximum number of frames processed per video; the rest is left out.
         film_deadline: maximum seconds of work on a video; the rest is left out.
         films: videos processed at once.
+        film_memory: maximum memory for decoding a video, in bytes, besides its own and that of the decoder.
         api_key: key that callers must send, blanks around it removed; `None` serves everyone who can reach the port.
         allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
             only this machine can reach the port give at least `()`, or a page of another site can address it under a
@@ -52,10 +59,17 @@ class Settings:
     queue: int = 64
     held_bytes: int = 256 * MEGABYTE
     deadline: float = 30.0
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 10.0
+    write_timeout: float = 20.0
+    connections: int = 512
+    connections_per_caller: int = 128
     max_film_bytes: int = 100 * MEGABYTE
     max_film_frames: int = 9000
     film_deadline: float = 600.0
     films: int = 1
+    film_memory: int = 2048 * MEGABYTE
     api_key: str | None = field(default=None, repr=False)
     allow_host: tuple[str, ...] | None = None
 
@@ -71,10 +85,20 @@ class Settings:
             "queue",
             "max_film_frames",
             "films",
+            "film_memory",
             "held_bytes",
+            "connections",
+            "connections_per_caller",
         ):
             self._expect(name, least=1)
-        for name in ("deadline", "film_deadline"):
+        for name in (
+            "deadline",
+            "film_deadline",
+            "header_timeout",
+            "body_timeout",
+            "idle_timeout",
+            "write_timeout",
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
                 raise self._wrong(name, "a number of seconds above 0 and up to 86,400")

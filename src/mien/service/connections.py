@@ -1,0 +1,195 @@
+"""Connections: how many there may be, and how long each may take to send, to read and to do nothing.
+
+Uvicorn's protocol over h11 has no such bounds but for the wait for a next request.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from mien.service.settings import Settings
+
+_TICK = 0.5  # seconds between two looks at a connection
+_LINGER = 5.0  # seconds in which a body goes on to be read after its request was refused, so that the answer is seen
+_FREE_PIECES = 1_000
+_LEAST_PIECE = 64  # bytes a piece of a body has on average once there were so many
+_RESERVE = 64  # descriptors for everything but connections
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many descriptors as the system allows it."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connection_limits(most: int) -> tuple[int, int]:
+    """How many connections there may be, and how many may wait to be accepted, with the descriptors that there are.
+
+    Args:
+        most: how many there should be at most.
+    """
+    files = 1 << 16
+    with suppress(ImportError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        files = soft if soft > 0 else files
+    backlog = max(
+        8, min(512, files // 4)
+    )  # asyncio accepts so many at a time, before one of them is looked at
+    return max(8, min(most, files - backlog - _RESERVE)), backlog
+
+
+class Pieces(h11.Connection):
+    """The server's side of HTTP/1.1, which takes no body in very small pieces: each costs as much as a large one."""
+
+    def __init__(self, header_bytes: int) -> None:
+        super().__init__(h11.SERVER, header_bytes)
+        self._pieces = self._bytes = 0
+
+    def next_event(self) -> Any:
+        """The next part of a request.
+
+        Raises:
+            h11.RemoteProtocolError: it is no HTTP, or the body comes in pieces that are too small.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > _FREE_PIECES + self._bytes // _LEAST_PIECE:
+                raise h11.RemoteProtocolError("too many small pieces")
+        return event
+
+
+class FrontProtocol(H11Protocol):
+    """One connection, with bounds.
+
+    Args:
+        settings: the bounds.
+        most: connections that there may be.
+        options: what Uvicorn gives its protocols.
+    """
+
+    def __init__(self, settings: Settings, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings, self._most = settings, most
+        self.conn = Pieces(self.config.h11_max_incomplete_event_size or 16384)
+        self._tick: asyncio.TimerHandle | None = None
+        self._header_since: float | None = None  # since when a header is awaited
+        self._left_since: float | None = None  # since when the rest of a refused body is read
+        self._unread = 0
+        self._unread_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, unless there are too many."""
+        super().connection_made(transport)
+        peer = self.client[0] if self.client else None
+        same = sum(1 for one in self.connections if (getattr(one, "client", None) or [None])[0] == peer)
+        if len(self.connections) > self._most or same > self._settings.connections_per_caller:
+            self._count("connections")
+            transport.write(_BUSY)
+            transport.close()
+        self._header_since = self.loop.time()
+        self._look_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of it."""
+        if self._tick:
+            self._tick.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes in."""
+        if self.transport.is_closing():
+            return
+        if self._header_since is None and (self.cycle is None or self.cycle.response_complete):
+            self._header_since = self.loop.time()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._header_since = None
+
+    def on_response_complete(self) -> None:
+        """An answer is done; the time for the next header begins with its first byte, after the wait for it."""
+        self._header_since = None
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that it was no HTTP, unless an answer has begun."""
+        self._count("protocol")
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
+
+    def _look_later(self) -> None:
+        self._tick = self.loop.call_later(_TICK, self._look)
+
+    def _look(self) -> None:
+        """Close the connection if it has taken too long at something; else look again later."""
+        now = self.loop.time()
+        if self._does_not_read(now):
+            self._count("unread")
+            self.transport.abort()
+            return
+        if not self.transport.is_closing():
+            self._close_if_late(now)
+        self._look_later()
+
+    def _close_if_late(self, now: float) -> None:
+        if self._header_since is not None and now - self._header_since > self._settings.header_timeout:
+            self._count("header time")
+            if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:  # it has begun to ask
+                self.transport.write(_SLOW)
+            self.transport.close()
+            return
+        is_left = (
+            self.conn.their_state is h11.SEND_BODY and self.cycle is not None and self.cycle.response_complete
+        )
+        self._left_since = (self._left_since or now) if is_left else None
+        if self._left_since is not None and now - self._left_since > _LINGER:
+            self.transport.close()
+
+    def _does_not_read(self, now: float) -> bool:
+        """Whether nothing of what waits to be sent has been taken for too long."""
+        size = self.transport.get_write_buffer_size()
+        if not size or size < self._unread or not self._unread:
+            self._unread_since = now
+        self._unread = size
+        return bool(size) and now - self._unread_since > self._settings.write_timeout
+
+    def _count(self, reason: str) -> None:
+        metrics = self.app_state.get("metrics")
+        if metrics is not None:
+            metrics.refusals.labels(reason).inc()
+
+
+def _plain(status: str, text: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+    return f"{head}Retry-After: 5\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+_BUSY = _plain("503 Service Unavailable", "Too many connections. Retry in a few seconds.")
+_SLOW = _plain("408 Request Timeout", "The header of the request did not arrive in time.")
+
+
+def end_now(status: int) -> None:
+    """End the process although threads are at work; what they decode is of no use to anybody any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status)

@@ -1,0 +1,43 @@
+"""A bound on what is written to the log in a second, whoever causes it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+_SECONDS = 10.0
+
+
+class LogLimit(logging.Filter):
+    """Lets so many records through in each ten seconds, and says how many were left out.
+
+    Args:
+        most: records in ten seconds.
+        most_faults: of these, warnings and errors; they may be long.
+    """
+
+    def __init__(self, most: int = 20_000, most_faults: int = 20) -> None:
+        super().__init__()
+        self._most, self._most_faults = most, most_faults
+        self._lock = threading.Lock()
+        self._since, self._count, self._faults, self._left_out = 0.0, 0, 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is written."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._since > _SECONDS:
+                if self._left_out:
+                    record.msg = (
+                        f"{record.getMessage()} ({self._left_out:,} messages before this one were left out)"
+                    )
+                    record.args = ()
+                self._since, self._count, self._faults, self._left_out = now, 0, 0, 0
+            is_fault = record.levelno >= logging.WARNING
+            if self._count >= self._most or (is_fault and self._faults >= self._most_faults):
+                self._left_out += 1
+                return False
+            self._count += 1
+            self._faults += is_fault
+            return True
