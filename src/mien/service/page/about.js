@@ -28,14 +28,14 @@ export function tellModel({ name, version, card, taxonomies }) {
 function scoresOf(card, taxonomies) {
   const heads = [card, ...(card.heads ?? [])];
   return heads.flatMap(({ taxonomy, scores }) =>
-    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, labels: taxonomies[taxonomy]?.length })),
+    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, set: taxonomy, labels: taxonomies[taxonomy]?.length })),
   );
 }
 
 function table(rows) {
   const head = ["Evaluated on", "Accuracy", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
-  const body = rows.map(({ split, score, labels }) => {
-    const sizes = [labels && count(labels, "expression"), score.n && count(score.n, "face")].filter(Boolean).join(", ");
+  const body = rows.map(({ split, score, set, labels }) => {
+    const sizes = [labels && `${count(labels, "expression")} (${set})`, score.n && count(score.n, "face")].filter(Boolean).join(", ");
     return make(
       "tr",
       {},

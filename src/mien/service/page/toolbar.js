@@ -7,6 +7,20 @@ import { storeThreshold, storedThreshold } from "./doubt.js";
 
 const button = (action) => find(`#work [data-action=${action}]`);
 
+/** What each label set of the bundled models is learned from. */
+const TRUTHS = {
+  fused: "Learned from FER2013's labels and FER+'s votes: what people see in a face. The default.",
+  fer2013: "FER2013's labels alone, which call many calm faces sad or angry.",
+  ferplus: "The majority of FER+'s votes, with contempt.",
+};
+
+/** How a label set is offered: by its size, and where two have the same size, by its name. */
+function wordsOf(name, labels, all) {
+  const twin = Object.entries(all).some(([other, names]) => other !== name && names.length === labels.length);
+  const strict = twin && name === "fer2013" ? "FER2013 labels" : twin && name !== "fused" ? name : "";
+  return { text: strict || `${labels.length} expressions`, title: TRUTHS[name] ?? "" };
+}
+
 export class Toolbar {
   #sets = find("#taxonomies");
   #every = find("#every");
@@ -35,14 +49,14 @@ export class Toolbar {
   offer({ taxonomies }) {
     const sets = Object.entries(taxonomies);
     this.#sets.hidden = sets.length < 2;
-    const choices = sets.map(([name, labels], i) => this.#choice(name, `${labels.length} expressions`, i === 0));
+    const choices = sets.map(([name, labels], i) => this.#choice(name, wordsOf(name, labels, taxonomies), i === 0));
     this.#sets.replaceChildren(this.#sets.firstElementChild, ...choices);
   }
 
-  #choice(name, text, checked) {
+  #choice(name, { text, title }, checked) {
     const input = make("input", { type: "radio", name: "taxonomy", value: name, checked });
     input.addEventListener("change", () => this.set({ taxonomy: name }));
-    return make("label", {}, input, make("span", { textContent: text }));
+    return make("label", { title }, input, make("span", { textContent: text }));
   }
 
   /** @param {Session} session */
