@@ -149,15 +149,11 @@ class Film:
     def _look_into(self, data: bytes) -> None:
         try:
             every = self._options.every
-            self._frames = (
-                self._pool.read_frames(data, every=every)
-                if self._pool
-                else read_frames(io.BytesIO(data), every=every)
-            )
-        except DecoderError as error:
-            raise from_error(error, 422, "decoder") from error
+            pool, file = self._pool, io.BytesIO(data)
+            self._frames = pool.read_frames(data, every=every) if pool else read_frames(file, every=every)
         except MienError as error:
-            raise from_error(error, 422, "damaged") from error
+            reason = "decoder" if isinstance(error, DecoderError) else "damaged"
+            raise from_error(error, 422, reason) from error
         info, most = self._frames.info, self._settings.max_pixels
         if info.width * info.height > most:
             raise Refusal(
