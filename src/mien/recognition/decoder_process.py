@@ -223,6 +223,11 @@ class DecoderPool:
             while not self._closed and len(self._spares) < self._most:
                 self._spares.append(_start())
 
+    def wait_until_ready(self, seconds: float = 5.0) -> None:
+        """Wait until the processes that wait can take a video; no longer than some seconds for each."""
+        for child in self._spares:
+            select.select([cast("Any", child.stdout)], [], [], seconds)
+
     def read_frames(self, data: bytes, *, every: int = 1) -> DecodedFrames:
         """The frames of a video in memory; they must be closed.
 

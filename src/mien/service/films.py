@@ -61,6 +61,11 @@ class Films:
         if self._pool and self._settings.max_film_bytes:
             self._pool.prepare()
 
+    def wait_until_ready(self) -> None:
+        """Wait for them, so that the first video need not."""
+        if self._pool:
+            self._pool.wait_until_ready()
+
     def close(self) -> None:
         """End the processes that decode."""
         if self._pool:
