@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -33,7 +33,6 @@ _KEPT = (
 )
 _LONGEST_LINE = 1 << 16
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
-"""What messages can end in that no decoder of ours sends; one that was taken over may say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class DecodedFrames(Iterator[Frame]):
 
     Attributes:
         info: what the video says of itself.
-        damage: a sentence about what was lost; known after the last frame.
+        damage: what was lost; known after the last frame.
     """
 
     def __init__(
@@ -77,33 +76,15 @@ class DecodedFrames(Iterator[Frame]):
             "cpu_seconds": limits.cpu_seconds,
             "max_pixels": limits.max_pixels,
         }
-        try:
+        with self._closed_on_error():
             self._expect("ready")
             self._send(json.dumps(order).encode() + b"\n")
             self._send(data)
             self.info = _info(self._expect("info")["info"])
-        except MienError:
-            self.close()
-            raise
-        except _NONSENSE as error:
-            self.close()
-            raise self._gone() from error
-        except BaseException:
-            self.close()
-            raise
 
     def __next__(self) -> Frame:
-        try:
+        with self._closed_on_error():
             frame = None if self._ended else self._next()
-        except MienError:
-            self.close()
-            raise
-        except _NONSENSE as error:
-            self.close()
-            raise self._gone() from error
-        except BaseException:
-            self.close()
-            raise
         if frame is None:
             self.close()
             raise StopIteration
@@ -131,6 +112,17 @@ class DecodedFrames(Iterator[Frame]):
         """End the process; by the thread that reads the frames."""
         self._ended = True
         _end(self._child)
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """End the process on any error; nonsense that it said is told as its end."""
+        try:
+            yield
+        except BaseException as error:
+            self.close()
+            if isinstance(error, _NONSENSE) and not isinstance(error, MienError):
+                raise self._gone() from error
+            raise
 
     def _expect(self, what: str) -> dict[str, Any]:
         """The next message; it must have a field, or be the end.
@@ -213,7 +205,7 @@ class DecoderPool:
     """Starts a process for each video, some of them beforehand, for the start takes a part of a second.
 
     Args:
-        spares: processes that wait for a video.
+        spares: processes that wait.
         limits: what each may take.
     """
 
@@ -230,6 +222,11 @@ class DecoderPool:
             self._spares = [one for one in self._spares if one.poll() is None]
             while not self._closed and len(self._spares) < self._most:
                 self._spares.append(_start())
+
+    def wait_until_ready(self, seconds: float = 5.0) -> None:
+        """Wait until the processes that wait can take a video; no longer than some seconds for each."""
+        for child in self._spares:
+            select.select([cast("Any", child.stdout)], [], [], seconds)
 
     def read_frames(self, data: bytes, *, every: int = 1) -> DecodedFrames:
         """The frames of a video in memory; they must be closed.

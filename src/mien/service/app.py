@@ -92,6 +92,7 @@ async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
     parts.films.start()
     parts.engine.warm_up()
+    parts.films.wait_until_ready()
     parts.ready = True
     try:
         yield {"metrics": parts.metrics}  # for the connections below

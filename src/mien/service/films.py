@@ -61,6 +61,11 @@ class Films:
         if self._pool and self._settings.max_film_bytes:
             self._pool.prepare()
 
+    def wait_until_ready(self) -> None:
+        """Wait for them, so that the first video need not."""
+        if self._pool:
+            self._pool.wait_until_ready()
+
     def close(self) -> None:
         """End the processes that decode."""
         if self._pool:
@@ -149,15 +154,11 @@ class Film:
     def _look_into(self, data: bytes) -> None:
         try:
             every = self._options.every
-            self._frames = (
-                self._pool.read_frames(data, every=every)
-                if self._pool
-                else read_frames(io.BytesIO(data), every=every)
-            )
-        except DecoderError as error:
-            raise from_error(error, 422, "decoder") from error
+            pool, file = self._pool, io.BytesIO(data)
+            self._frames = pool.read_frames(data, every=every) if pool else read_frames(file, every=every)
         except MienError as error:
-            raise from_error(error, 422, "damaged") from error
+            reason = "decoder" if isinstance(error, DecoderError) else "damaged"
+            raise from_error(error, 422, reason) from error
         info, most = self._frames.info, self._settings.max_pixels
         if info.width * info.height > most:
             raise Refusal(
