@@ -169,7 +169,6 @@ def test_a_closed_standard_output_is_no_error(place: Path) -> None:
     assert (place / "closed.csv").read_text().startswith("source,")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the shell of other systems closes streams")
 @pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
@@ -184,6 +183,29 @@ def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
     assert subprocess.run(line, cwd=place, check=False).returncode == 2
 
 
+def test_work_that_ends_in_files_goes_on_when_the_reader_hangs_up(tmp_path: Path) -> None:
+    work = (
+        "from pathlib import Path\n"
+        "from mien.cli.screen import files_count, out\n"
+        "with files_count():\n"
+        "    for i in range(20000):\n"
+        "        out.print('a line of results')\n"
+        "    Path('done').write_text('all of it')\n"
+    )
+    line = ["sh", "-c", f'{sys.executable} -c "{work}" | head -1']
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a line of results\n", "")
+    assert (tmp_path / "done").read_text() == "all of it"
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_when_the_reader_of_its_output_hangs_up(place: Path) -> None:
+    train = f"{sys.executable} -m mien train --data table.csv --recipe compact --epochs 1 --out unread"
+    subprocess.run(["sh", "-c", f"{train} | head -1"], cwd=place, capture_output=True, check=True)
+    assert (place / "unread" / "evaluation.json").is_file()
+
+
+@pytest.mark.slow
 def test_train_says_the_same_on_terminals_and_in_files(place: Path) -> None:
     found = []
     for i, (out, err) in enumerate(STREAMS):

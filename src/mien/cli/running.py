@@ -10,7 +10,7 @@ from zipfile import is_zipfile
 import keras
 
 from mien.cli.finishing import finish_run
-from mien.cli.screen import Stopped, counts_table, out
+from mien.cli.screen import Stopped, counts_table, files_count, out
 from mien.cli.teaching import open_start, open_teachers
 from mien.cli.training_display import TrainingDisplay
 from mien.data.dataset import PUBLIC_TEST
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 def run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
     """Train with a display, then write the models, the figures and the scores."""
+    with files_count():
+        return _run_training(dataset, origin, folder, resume=resume)
+
+
+def _run_training(dataset: Dataset, origin: Origin, folder: Path, *, resume: bool) -> Run:
     dataset = with_validation(dataset)
     require_trainable(dataset)
     out.print(counts_table({k: v for k, v in dataset.counts().items() if k != "PrivateTest"}))

@@ -50,9 +50,13 @@ class _Output:
     """Standard output. On a terminal only whole lines are written, with the progress display out of the way.
 
     Where standard output is closed, nothing is written.
+
+    Attributes:
+        files_count: whether work goes on, and ends in files, where the reader of standard output has hung up.
     """
 
     def __init__(self) -> None:
+        self.files_count = False
         self._displays: list[_Display] = []
         self._waiting = ""
 
@@ -72,14 +76,17 @@ class _Output:
     def flush(self) -> None:
         """Flush standard output; a line that is not complete yet keeps waiting."""
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with self._bearing_no_reader():
+                sys.stdout.flush()
 
     def write(self, text: str) -> int:
         """Write text; on a terminal, what follows its last line feed waits for the next one."""
         if sys.stdout is None:
             return len(text)
         if not self.isatty():
-            return sys.stdout.write(text)
+            with self._bearing_no_reader():
+                sys.stdout.write(text)
+            return len(text)
         lines, newline, rest = (self._waiting + text).rpartition("\n")
         self._waiting = rest
         if newline:
@@ -101,6 +108,15 @@ class _Output:
         finally:
             if self._displays:
                 self._displays[-1].start()
+
+    @contextmanager
+    def _bearing_no_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            if not self.files_count:
+                raise
+            silence_output()
 
     @contextmanager
     def beside(self, display: _Display) -> Iterator[None]:
@@ -133,6 +149,16 @@ def silence_output() -> None:
     """Let go of a standard output whose reader has hung up, so that nothing more that is written there fails."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def files_count() -> Iterator[None]:
+    """While this lasts, a reader of standard output that hangs up ends nothing: what counts goes into files."""
+    before, _output.files_count = _output.files_count, True
+    try:
+        yield
+    finally:
+        _output.files_count = before
 
 
 def write_out(text: str) -> None:
