@@ -129,7 +129,7 @@ def test_export_replaces_only_what_mien_wrote(tmp_path: Path) -> None:
         assert target.read_bytes() == content
     assert mien("export", "small", "--out", target, "--force").returncode == 0
     assert mien("export", "large", "--out", target).returncode == 0  # over one of its own
-    assert Classifier(target).card.name == "large-fer2013"
+    assert Classifier(target).card.name == "large"
 
 
 def test_formats_that_other_tools_make_are_named_with_them() -> None:

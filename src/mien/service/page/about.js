@@ -28,7 +28,9 @@ export function tellModel({ name, version, card, taxonomies }) {
 function scoresOf(card, taxonomies) {
   const heads = [card, ...(card.heads ?? [])];
   return heads.flatMap(({ taxonomy, scores }) =>
-    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, set: taxonomy, labels: taxonomies[taxonomy]?.length })),
+    Object.entries(scores ?? {}).map(([split, score]) => ({
+      split, score, set: taxonomy, labels: taxonomies[taxonomy]?.length,
+    })),
   );
 }
 

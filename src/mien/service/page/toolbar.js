@@ -9,12 +9,12 @@ const button = (action) => find(`#work [data-action=${action}]`);
 
 /** What each label set of the bundled models is learned from. */
 const TRUTHS = {
-  fused: "Learned from FER2013's labels and FER+'s votes: what people see in a face. The default.",
-  fer2013: "FER2013's labels alone, which call many calm faces sad or angry.",
-  ferplus: "The majority of FER+'s votes, with contempt.",
+  fused: "From FER2013's labels and FER+'s votes: what people see",
+  fer2013: "FER2013's labels alone: many calm faces are sad or angry",
+  ferplus: "The majority of FER+'s votes, with contempt",
 };
 
-/** How a label set is offered: by its size, and where two have the same size, by its name. */
+/** A label set by its size, or by its name where two have one size. */
 function wordsOf(name, labels, all) {
   const twin = Object.entries(all).some(([other, names]) => other !== name && names.length === labels.length);
   const strict = twin && name === "fer2013" ? "FER2013 labels" : twin && name !== "fused" ? name : "";
