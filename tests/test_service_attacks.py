@@ -20,6 +20,8 @@ from tests.test_video_attacks import open_files
 
 _VIDEO = "/v1/recognize/video"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:

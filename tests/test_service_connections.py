@@ -53,6 +53,7 @@ def ends(one: socket.socket) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 class TestTimes:
     def test_a_header_that_is_slow_or_never_comes_ends_the_connection(self) -> None:
         with running(Settings(threads=1, header_timeout=0.5)) as service:

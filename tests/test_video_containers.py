@@ -100,10 +100,10 @@ class TestOrientation:
         ("suffix", "codec"),
         [
             (".mp4", "libx264"),
-            (".mov", "mpeg4"),
-            (".3gp", "libx264"),
+            pytest.param(".mov", "mpeg4", marks=pytest.mark.slow),
+            pytest.param(".3gp", "libx264", marks=pytest.mark.slow),
             (".mkv", "libx265"),
-            (".webm", "libvpx-vp9"),
+            pytest.param(".webm", "libvpx-vp9", marks=pytest.mark.slow),
         ],
     )
     def test_all_eight_orientations_are_shown_as_the_container_says(

@@ -24,7 +24,6 @@ export function tellModel({ name, version, card, taxonomies }) {
     `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence || "not stated"}.`;
 }
 
-/** Scores of all label sets of a model, split by split. */
 function scoresOf(card, taxonomies) {
   const heads = [card, ...(card.heads ?? [])];
   return heads.flatMap(({ taxonomy, scores }) =>
@@ -37,7 +36,8 @@ function scoresOf(card, taxonomies) {
 function table(rows) {
   const head = ["Evaluated on", "Accuracy", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
   const body = rows.map(({ split, score, set, labels }) => {
-    const sizes = [labels && `${count(labels, "expression")} (${set})`, score.n && count(score.n, "face")].filter(Boolean).join(", ");
+    const sizes = [labels && `${count(labels, "expression")} (${set})`, score.n && count(score.n, "face")]
+      .filter(Boolean).join(", ");
     return make(
       "tr",
       {},

@@ -7,18 +7,16 @@ import { storeThreshold, storedThreshold } from "./doubt.js";
 
 const button = (action) => find(`#work [data-action=${action}]`);
 
-/** What each label set of the bundled models is learned from. */
 const TRUTHS = {
-  fused: "From FER2013's labels and FER+'s votes: what people see",
-  fer2013: "FER2013's labels alone: many calm faces are sad or angry",
-  ferplus: "The majority of FER+'s votes, with contempt",
+  fused: "Learned from FER2013's labels and FER+'s votes",
+  fer2013: "FER2013's labels: many calm faces are sad or angry",
+  ferplus: "FER+'s votes, with contempt",
 };
 
-/** A label set by its size, or by its name where two have one size. */
+/** A label set by size; FER2013's by name. */
 function wordsOf(name, labels, all) {
-  const twin = Object.entries(all).some(([other, names]) => other !== name && names.length === labels.length);
-  const strict = twin && name === "fer2013" ? "FER2013 labels" : twin && name !== "fused" ? name : "";
-  return { text: strict || `${labels.length} expressions`, title: TRUTHS[name] ?? "" };
+  const text = name === "fer2013" && all.fused ? "FER2013 labels" : `${labels.length} expressions`;
+  return { text, title: TRUTHS[name] ?? "" };
 }
 
 export class Toolbar {
