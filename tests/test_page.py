@@ -144,7 +144,7 @@ class TestPictures:
         problem = guest.page.locator(".problem").inner_text()
         assert problem.startswith("Expected an image (JPEG")
         assert "got a web page" in problem
-        assert "Convert it to JPEG or PNG." in problem
+        assert "Download the file itself" in problem
         strip = guest.page.get_by_role("list", name="Your files")
         strip.get_by_role("button", name="grace_hopper.jpg").first.click()
         guest.expect_heading("1 face")

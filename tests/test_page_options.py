@@ -124,7 +124,7 @@ class TestDoubt:
         assert copied(guest)["images"][0]["faces"] == [named]
 
     def test_the_answer_is_that_of_the_service(self, guest: Visit, service: Running) -> None:
-        set_url = "min_confidence=1&label_set=fer2013"
+        set_url = "min_confidence=1&label_set=fused"
         wanted = service.send((PORTRAIT.name, PORTRAIT.read_bytes()), options=set_url).json
         give_portrait(guest)
         set_threshold(guest, "100")

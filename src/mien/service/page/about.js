@@ -11,7 +11,7 @@ const LEGEND =
 
 /** @param {Model} model */
 export function tellModel({ name, version, card, taxonomies }) {
-  const rows = scoresOf(card, taxonomies).filter(({ score }) => score?.accuracy);
+  const rows = scoresOf(card).filter(({ score }) => score?.accuracy);
   find("#figures").replaceChildren(
     make("h3", { textContent: "Accuracy of the model" }),
     rows.length ? table(rows) : make("p", { textContent: "The model card has no scores." }),
@@ -24,20 +24,17 @@ export function tellModel({ name, version, card, taxonomies }) {
     `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence || "not stated"}.`;
 }
 
-function scoresOf(card, taxonomies) {
+function scoresOf(card) {
   const heads = [card, ...(card.heads ?? [])];
   return heads.flatMap(({ taxonomy, scores }) =>
-    Object.entries(scores ?? {}).map(([split, score]) => ({
-      split, score, set: taxonomy, labels: taxonomies[taxonomy]?.length,
-    })),
+    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, set: taxonomy })),
   );
 }
 
 function table(rows) {
   const head = ["Evaluated on", "Accuracy", "F1"].map((text) => make("th", { scope: "col", textContent: text }));
-  const body = rows.map(({ split, score, set, labels }) => {
-    const sizes = [labels && `${count(labels, "expression")} (${set})`, score.n && count(score.n, "face")]
-      .filter(Boolean).join(", ");
+  const body = rows.map(({ split, score, set }) => {
+    const sizes = [set, score.n && count(score.n, "face")].filter(Boolean).join(", ");
     return make(
       "tr",
       {},

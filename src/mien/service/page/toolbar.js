@@ -15,7 +15,7 @@ const TRUTHS = {
 
 /** A label set by size; FER2013's by name. */
 function wordsOf(name, labels, all) {
-  const text = name === "fer2013" && all.fused ? "FER2013 labels" : `${labels.length} expressions`;
+  const text = name === "fer2013" && all.fused ? "FER2013" : `${labels.length} expressions`;
   return { text, title: TRUTHS[name] ?? "" };
 }
 
