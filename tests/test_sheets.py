@@ -19,6 +19,7 @@ from mien.errors import DataError
 from mien.evaluation.by_source import group_confusions, group_interval, mean_recall, score_sources
 from mien.evaluation.evaluate import evaluate
 from mien.labels import FER2013
+from tests.command import mien as mien_command
 
 NAMES = FER2013.classes
 
@@ -128,6 +129,9 @@ def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: P
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    shown = mien_command("evaluate", "tiny", "--data", tmp_path / "faces")
+    assert "mean recall" in shown.stdout
+    assert f"{found['by_source']['film']['mean_recall']:.1%}" in shown.stdout
     assert found["split"] == "PublicTest"
     assert set(found["by_source"]) == {"film", "press"}
     classifier = mien.Classifier("tiny")

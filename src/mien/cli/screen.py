@@ -259,3 +259,24 @@ def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
         numbers = (f"{scores[key]:.3f}" for key in ("precision", "recall", "f1"))
         table.add_row(label, *numbers, f"{scores['support']:,}")
     out.print(table)
+    if evaluation.by_source:
+        out.print(_source_table(evaluation.by_source))
+
+
+def _source_table(by_source: dict[str, dict[str, Any]]) -> Table:
+    """Scores by the source of the faces, with 95% intervals over groups."""
+    table = Table()
+    for name in ("source", "faces", "groups", "accuracy", "mean recall", "95% interval", "ECE"):
+        table.add_column(name, justify="left" if name == "source" else "right")
+    for source, scores in by_source.items():
+        low, high = scores["mean_recall_interval"]
+        table.add_row(
+            source,
+            f"{scores['n']:,}",
+            f"{scores['groups']:,}",
+            f"{scores['accuracy']:.1%}",
+            f"{scores['mean_recall']:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{scores['ece']:.3f}",
+        )
+    return table
