@@ -438,8 +438,10 @@ def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, t
     assert (run / "release.onnx").stat().st_size < (run / "model.onnx").stat().st_size / 3
     told = json.loads(mien("model", run / "release.onnx", "--json").stdout)["card"]
     assert told["training_data"].endswith("none of them a copy of a test picture; taught by other models")
-    eight = next(head for head in told["heads"] if head["taxonomy"] == "ferplus")
-    for taxonomy, scores in (("fer2013", told["scores"]), ("ferplus", eight["scores"])):
+    assert told["taxonomy"] == "fused"
+    answers = {"fused": told["scores"], **{head["taxonomy"]: head["scores"] for head in told["heads"]}}
+    assert list(answers) == ["fused", "fer2013", "ferplus"]
+    for taxonomy, scores in answers.items():
         assert list(scores) == ["PublicTest (fitted on)"]
         said = re.search(rf"^ *{taxonomy}: (\S+)% there", done.stdout, re.MULTILINE)
         assert said
