@@ -50,7 +50,7 @@ def results(place: Path, *arguments: str | Path, streams: Sequence[tuple[str, st
 
 
 def steady(text: str) -> str:
-    """A text without what differs from run to run or with the width: durations, blanks at the ends, rules of headings."""
+    """A text without durations, blanks at the ends of lines and the length of rules, which differ from run to run."""
     text = re.sub(r"\b\d+ (s|min|h)\b", "TIME", text)
     text = re.sub("─{3,}", "───", text)
     return "\n".join(line.rstrip() for line in text.splitlines())
