@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from tests.hostile_videos import BOMBS, REDIRECTIONS
 from tests.service import Running, portrait, running
 from tests.test_image_attacks import ATTACKS, progressive
 from tests.test_video import make_film
-from tests.test_video_attacks import open_files
+from tests.test_video_attacks import open_files, own_sockets
 
 _VIDEO = "/v1/recognize/video"
 
@@ -37,9 +39,26 @@ def children() -> set[int]:
     }
 
 
-def udp_ports() -> list[str]:
-    """The UDP sockets of the network that the service is in."""
-    return [line.split()[1] for line in Path("/proc/self/net/udp").read_text().splitlines()[1:]]
+def udp_sockets() -> set[str]:
+    """The UDP sockets that the service and its children hold; those of other programs on the machine do not count."""
+    of_all = {
+        line.split()[9]
+        for table in ("udp", "udp6")
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]
+    }
+    held: set[str] = own_sockets()
+    for child in children():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            held |= own_sockets(child)
+    return of_all & held
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_an_open_udp_port_is_seen() -> None:
+    before = udp_sockets()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.bind(("127.0.0.1", 0))
+        assert len(udp_sockets() - before) == 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
@@ -47,13 +66,13 @@ def udp_ports() -> list[str]:
 def test_a_video_that_would_open_something_is_refused_at_once_and_the_next_is_read(
     service: Running, tmp_path: Path, name: str
 ) -> None:
-    before = udp_ports()
+    before = udp_sockets()
     began = time.monotonic()
     reply = service.send_raw(REDIRECTIONS[name], kind="video/mp4", to=_VIDEO)
     assert time.monotonic() - began < 3
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
-    assert udp_ports() == before
+    assert udp_sockets() == before
     film = make_film(tmp_path / "film.mp4").read_bytes()
     assert service.send_raw(film, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
 

@@ -33,10 +33,10 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def own_sockets() -> set[str]:
-    """The sockets that this process holds, by their inodes."""
+def own_sockets(process: int | str = "self") -> set[str]:
+    """The sockets that a process holds, by their inodes."""
     found = set()
-    for link in Path("/proc/self/fd").iterdir():
+    for link in Path(f"/proc/{process}/fd").iterdir():
         try:
             name = str(link.readlink())
         except OSError:  # the listing's own

@@ -124,6 +124,7 @@ def open_model(
             f"Expected --pixel-scale to be a number over 0, got {scale:g}. "
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
+    parse_labels(labels)  # a fault in them is told before the model is read
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if (labels or scale is not None) and (kind is ModelKind.RUN or model in BUNDLED):
