@@ -225,7 +225,7 @@ def test_what_training_needs() -> None:
     whole = make_dataset([*classes, 7], [*classes, 0], [*[TRAINING] * 7, PUBLIC_TEST])
     require_trainable(whole)
     with pytest.raises(
-        DataError, match=r"faces\.csv: expected pictures of the split PublicTest, found only .*Training"
+        DataError, match=r"faces\.csv: expected images of the split PublicTest, found only .*Training"
     ):
         require_trainable(whole.subset(TRAINING))
     with pytest.raises(DataError, match=r"split Training, found only those of PublicTest"):

@@ -122,8 +122,8 @@ class JsonOutput(Output):
         videos: whether there will be videos; without any the document has no `videos`.
     """
 
-    def __init__(self, model: str, *, films: bool) -> None:
-        self._videos = films
+    def __init__(self, model: str, *, videos: bool) -> None:
+        self._videos = videos
         self._count = 0
         self._in_videos = False
         self._open = False
