@@ -234,7 +234,7 @@ def test_what_training_needs() -> None:
         DataError, match=r"faces\.csv: .* every class in Training, found none of fear, sad\. "
     ):
         require_trainable(whole.select((whole.labels != 2) & (whole.labels != 4)))
-    with pytest.raises(DataError, match=r"a label for every picture of PrivateTest, got 2 without"):
+    with pytest.raises(DataError, match=r"a label for every image of PrivateTest, got 2 without"):
         require_splits(make_dataset([0, 1, 2], [-1, -1, 0], [PRIVATE_TEST] * 3), (PRIVATE_TEST,))
 
 
