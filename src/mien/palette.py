@@ -1,4 +1,8 @@
-"""A color for each expression, the same in every drawing, and the ink that can be read on it."""
+"""Colors of the expressions, used in all drawings and figures, and a readable text color for each.
+
+>>> color_of("happy")
+(240, 228, 66)
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ Color = tuple[int, int, int]
 INK: Color = (13, 15, 18)
 PAPER: Color = (255, 255, 255)
 
-# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): told apart by all eyes. Their
-# black would be lost in a dark image; a light gray stands for it.
+# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): distinguishable with any kind of color
+# vision. Light gray replaces their black, which would not be visible in a dark image.
 PALETTE: dict[str, Color] = {
     "neutral": (216, 220, 226),
     "happiness": (240, 228, 66),
@@ -25,15 +29,15 @@ PALETTE: dict[str, Color] = {
     "fear": (204, 121, 167),
     "contempt": (230, 159, 0),
 }
-"""A color for each expression, by FER+'s names."""
+"""The color of each expression, by its name in FER+."""
 
 UNSURE_BELOW = 0.4
-"""Score under which an expression is drawn as a guess."""
+"""Score below which an expression is drawn as uncertain, in [0, 1]."""
 
 
 @cache
 def color_of(label: str) -> Color:
-    """The color of an expression in any usual spelling of its label; light gray where the label is unknown."""
+    """Return the color of an expression by any common spelling of its name; light gray for unknown names."""
     try:
         return PALETTE[FERPLUS.classes[FERPLUS.index(label)]]
     except DataError:
@@ -41,14 +45,14 @@ def color_of(label: str) -> Color:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """Contrast ratio of two colors, 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    """Return the contrast ratio of two colors, from 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 
 @cache
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever reads better on a color; the contrast is 4.5 or more on all of `PALETTE`."""
+    """Return black or white, whichever has more contrast with a color; at least 4.5 for all of `PALETTE`."""
     return max(INK, PAPER, key=lambda ink: contrast(ink, color))
 
 
