@@ -258,7 +258,9 @@ def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
     channels = array.shape[2] if array.ndim == 3 else 1
     fits = array.ndim in {2, 3} and channels in {1, 3, 4} and array.size
     if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
-        expected = "uint8 or uint16 of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA"
+        expected = (
+            "uint8 or uint16 of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA"
+        )
         received, _, remedy = f"{form_of(array)}{remedy_for(array, bool(fits))}".partition(". ")
         raise DataError(
             f"the array: expected {expected}, got {received}. {remedy}",

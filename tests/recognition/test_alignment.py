@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.recognition.alignment import FER2013_FRAMING, Alignment, align, crop_faces, lean_of, warp
+from mien.recognition.alignment import FER2013_FRAMING, Alignment, align, crop_faces, roll_angle, warp
 from mien.recognition.faces import Box, Detection, Landmarks
 
 UPRIGHT = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
@@ -42,7 +42,7 @@ def turn(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
 
 def face(box: Box, lean: float = 0.0) -> Detection:
     size = box.height / 100
-    return Detection(box, 0.9, to_landmarks(turn(UPRIGHT, lean) * size + box.centre))
+    return Detection(box, 0.9, to_landmarks(turn(UPRIGHT, lean) * size + box.center))
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -67,7 +67,7 @@ def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) ->
     detection = face(box, lean)
     alignment = align(detection)
     np.testing.assert_allclose(
-        alignment.to_crop(np.array(box.centre)), np.multiply(FER2013_FRAMING.centre, 48)
+        alignment.to_crop(np.array(box.center)), np.multiply(FER2013_FRAMING.center, 48)
     )
     area = box.area * alignment.scale**2
     assert area == pytest.approx(FER2013_FRAMING.width * FER2013_FRAMING.height * 48**2)
@@ -80,7 +80,7 @@ def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) ->
 @given(lean=st.floats(-179, 179))
 @settings(deadline=None)
 def test_the_lean_is_measured_clockwise(lean: float) -> None:
-    assert lean_of(to_landmarks(turn(UPRIGHT, lean))) == pytest.approx(lean)
+    assert roll_angle(to_landmarks(turn(UPRIGHT, lean))) == pytest.approx(lean)
 
 
 @given(lean=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
@@ -88,7 +88,7 @@ def test_the_lean_is_measured_clockwise(lean: float) -> None:
 def test_no_face_is_turned_by_more_than_the_framing_allows(lean: float, sign: int) -> None:
     a, _, _ = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[0]
     b = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[1][0]
-    assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.most_turn)
+    assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.max_roll_angle)
 
 
 def test_without_landmarks_nothing_is_turned() -> None:

@@ -22,7 +22,7 @@ from mien.images import read_image
 from mien.recognition import detection
 from mien.recognition.alignment import align
 from mien.recognition.centerface import Candidates, decode, to_input
-from mien.recognition.detection import CenterFace, FaceDetector, to_detections, whole_image_face
+from mien.recognition.detection import CenterFace, FaceDetector, to_detections, crop_to_detection
 from mien.recognition.faces import Box, Detection, Landmarks
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "photos"
@@ -86,7 +86,7 @@ def test_two_copies_are_two_faces_the_larger_first(detector: CenterFace) -> None
     scene[:, 388:] = portrait()
     large, small = detector.detect(scene)
     assert large.box.area > small.box.area
-    assert large.box.centre[0] > 388 > small.box.centre[0]
+    assert large.box.center[0] > 388 > small.box.center[0]
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 90), (77, 90), (2048, 2400)])
@@ -141,7 +141,7 @@ def test_a_image_that_is_all_face_has_one(detector: CenterFace, side: int) -> No
 def test_the_crop_of_a_whole_image_is_the_image() -> None:
     for side in (24, 48, 64):
         image = np.zeros((side, side, 3), np.uint8)
-        corners = align(whole_image_face(image, 0.2)).corners()
+        corners = align(crop_to_detection(image, 0.2)).corners()
         np.testing.assert_allclose(corners, [[0, 0], [side, 0], [side, side], [0, side]], atol=0.75)
 
 
@@ -277,7 +277,7 @@ def test_faces_kept_apart(rows: list[tuple[int, int, int, int]], overlap: float)
     boxes = [Box(*row) for row in rows]
     scores = np.linspace(0.3, 0.9, len(boxes), dtype=np.float32)
     corners = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float32).reshape(-1, 4)
-    kept = Candidates(corners, scores, np.zeros((len(boxes), 5, 2), np.float32)).apart(overlap)
+    kept = Candidates(corners, scores, np.zeros((len(boxes), 5, 2), np.float32)).nms(overlap)
     chosen = [int(np.flatnonzero(scores == score)[0]) for score in kept.scores]
     assert chosen == sorted(chosen, reverse=True)
     for i in range(len(boxes)):

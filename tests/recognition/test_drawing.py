@@ -18,11 +18,11 @@ from PIL import Image as PillowImage
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE, PAPER, color_of, contrast, ink_on
-from mien.recognition.drawing import annotation, draw_faces, draw_heat
+from mien.recognition.drawing import annotation, draw_faces, draw_heatmap
 from mien.recognition.drawing import legend as legend_module
 from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
-from mien.recognition.drawing.sizes import LEAST_TYPE, Proportions, fit_proportions
+from mien.recognition.drawing.sizes import MIN_FONT_SIZE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
 
 Image = NDArray[np.uint8]
@@ -241,7 +241,7 @@ class TestProportions:
         sizes = [
             fit_proportions(
                 (width, 3 * width // 4), [Box(0, 0, width // 4, width // 4)], ["happy 93%"]
-            ).type_size
+            ).font_size
             for width in (320, 640, 1280, 4000)
         ]
         assert sizes[0] == 12
@@ -251,12 +251,12 @@ class TestProportions:
     def test_small_faces_have_small_tags(self) -> None:
         large = fit_proportions((1280, 960), [Box(0, 0, 400, 400)], ["happy 93%"])
         small = fit_proportions((1280, 960), [Box(0, 0, 400, 400), Box(500, 0, 60, 60)], ["happy 93%"] * 2)
-        assert 12 <= small.type_size < large.type_size
+        assert 12 <= small.font_size < large.font_size
 
     @given(width=st.integers(1, 300), height=st.integers(1, 300), label=st.text(max_size=40))
     def test_tags_fit_or_are_not_drawn(self, width: int, height: int, label: str) -> None:
         proportions = fit_proportions((width, height), [Box(0, 0, width, height)], [label])
-        if proportions.type_size >= LEAST_TYPE:
+        if proportions.font_size >= MIN_FONT_SIZE:
             tag = proportions.tag(label)
             assert tag[0] <= width
             assert tag[1] <= height
@@ -306,7 +306,7 @@ class TestDrawFaces:
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
             draw_faces(image, [])
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
-            draw_heat(image, np.eye(2, 3), np.ones((6, 6)))
+            draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)))
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
     @pytest.mark.parametrize("label", FERPLUS.classes)
@@ -608,7 +608,7 @@ class TestDrawHeat:
         heat = np.zeros((12, 12))
         heat[2, 9] = 1.0  # columns 36 to 40 and rows 8 to 12 of the crop: its middle is at 37.5, 9.5
         kept = turned.copy()
-        drawn = draw_heat(image, turned, heat)
+        drawn = draw_heatmap(image, turned, heat)
         hottest = np.unravel_index(np.abs(drawn.astype(int) - 90).sum(axis=2).argmax(), (300, 400))
         expected = np.linalg.solve(turned[:, :2], np.array((37.5, 9.5)) - turned[:, 2])
         np.testing.assert_allclose(hottest[::-1], expected, atol=6)
@@ -617,17 +617,17 @@ class TestDrawHeat:
 
     def test_color_and_opacity(self) -> None:
         image = flat(48, 48, 100)
-        drawn = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
+        drawn = draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), cv2.COLORMAP_INFERNO)[0, 0, ::-1]
         np.testing.assert_array_equal(drawn[24, 24], hottest)
-        half = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0.5)
+        half = draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=0.5)
         np.testing.assert_allclose(half[24, 24], (hottest.astype(int) + 100) / 2, atol=1)
-        np.testing.assert_array_equal(draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
+        np.testing.assert_array_equal(draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
 
     def test_the_edge_is_soft_and_the_rest_untouched(self) -> None:
         image = flat(300, 200, 100)
         away = np.array([[0.5, 0, -50], [0, 0.5, -30]])  # columns 100 to 195, rows 60 to 155
-        drawn = draw_heat(image, away, np.ones((3, 3)), alpha=1.0)
+        drawn = draw_heatmap(image, away, np.ones((3, 3)), alpha=1.0)
         touched = changed(image, drawn)
         ys, xs = np.nonzero(touched)
         assert 98 <= xs.min() <= 104
@@ -640,7 +640,7 @@ class TestDrawHeat:
     def test_a_crop_outside_of_the_image_changes_nothing(self) -> None:
         image = noise(60, 40)
         far = np.array([[1.0, 0, 900], [0, 1, 900]])
-        np.testing.assert_array_equal(draw_heat(image, far, np.ones((6, 6))), image)
+        np.testing.assert_array_equal(draw_heatmap(image, far, np.ones((6, 6))), image)
 
     @pytest.mark.parametrize(
         ("transform", "heat", "sentence"),
@@ -655,7 +655,7 @@ class TestDrawHeat:
     )
     def test_what_cannot_be_drawn_is_refused(self, transform: Any, heat: Any, sentence: str) -> None:
         with pytest.raises(DataError, match=sentence):
-            draw_heat(noise(60, 40), transform, heat)
+            draw_heatmap(noise(60, 40), transform, heat)
 
     @given(
         numbers=st.lists(st.floats(-1e4, 1e4), min_size=6, max_size=6),
@@ -665,7 +665,7 @@ class TestDrawHeat:
     def test_any_transform(self, numbers: list[float], width: int, height: int) -> None:
         image = flat(width, height)
         try:
-            drawn = draw_heat(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))
+            drawn = draw_heatmap(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))
         except DataError:
             return
         assert drawn.shape == image.shape

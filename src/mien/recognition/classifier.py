@@ -1,4 +1,12 @@
-"""`Classifier`: an ONNX session and its card; crops in, probabilities out."""
+"""`Classifier`: an expression classifier in an ONNX file.
+
+>>> import numpy as np
+>>> classifier = Classifier()
+>>> classifier.labels[:3]
+('angry', 'disgust', 'fear')
+>>> classifier.probabilities(np.zeros((2, 48, 48), np.uint8)).shape
+(2, 7)
+"""
 
 from __future__ import annotations
 
@@ -24,31 +32,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
-"""Name of the output with the class activation maps that belong to an output with probabilities."""
+"""Output with probabilities -> output with its class activation maps."""
 
 MOST_THREADS = 256
-"""More than this are refused: they would take longer to start than to work."""
+"""Maximum number of threads; more would take longer to start than to do the work."""
 
 _MOST_AT_ONCE = 256
-"""Crops in one call of the network; more take more memory and no less time."""
+"""Maximum number of crops per call of the network; larger batches need more memory and are not faster."""
 
 
 class Classifier:
-    """An expression classifier in an ONNX file made by mien. One may serve many threads at once.
+    """An expression classifier in an ONNX file. Instances are thread-safe.
 
-    It can be copied and pickled: another process gets the file and the settings, and opens it anew.
+    A classifier can be copied and pickled: the other process receives the file and the settings, and opens it again.
 
     Args:
-        model: path of an ONNX file, a run folder, or the name of a bundled model.
-        taxonomy: the label set to answer in, of those that the model knows; its own by default.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-        class_names: in the order of the probabilities, for an ONNX file of another program, which has no card.
-        pixel_scale: what pixels from 0 to 255 are multiplied by, for such a file; 1 where it rescales by itself, else
-            1/255, when not given.
+        model: path of an ONNX file or a run folder, or the name of a bundled model.
+        taxonomy: name of the label set to use, of those that the model supports; the main one by default.
+        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
+        class_names: class names in the order of the probabilities, for an ONNX file of another program without a model
+            card.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the network
+            rescales its input, else 1/255.
 
     Raises:
-        ModelError: the file is missing, is no ONNX file, keeps data in other files, does not take what its card says,
-            or has no card and no class names are given, or has one and they are.
+        ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its model
+            card; or if it has no model card and no class names are given, or both.
 
     >>> import numpy as np
     >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape
@@ -86,13 +95,13 @@ class Classifier:
         return other
 
     def __deepcopy__(self, _: dict[int, object]) -> Classifier:
-        return copy(self)  # the network is shared: nothing in it changes
+        return copy(self)  # the session is shared: it is immutable
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the session, which cannot go to another process; in its place the file, unless it is bundled.
+        """Return the state for pickling: the bytes of the file (unless it is bundled) in place of the session.
 
         Raises:
-            ModelError: the file is gone, or has changed since it was opened.
+            ModelError: If the file no longer exists or has changed since it was opened.
         """
         state = {name: value for name, value in self.__dict__.items() if name != "_session"}
         return {**state, "_data": None if self._origin.bundled else self._origin.read()}
@@ -108,34 +117,39 @@ class Classifier:
         return self.card.labels
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities; the same as `labels`."""
+        return self.labels
+
+    @property
     def taxonomies(self) -> dict[str, tuple[str, ...]]:
-        """The label sets that the model knows, by name, the one it answers in first."""
+        """Class names of each label set that the model supports, by its name, the current one first."""
         return self.card.taxonomies
 
     def answering_in(self, taxonomy: str) -> Classifier:
-        """The same model, in memory once, as it answers in another of its label sets.
+        """Return a classifier for another label set of the same model. Both share the network in memory.
 
         Raises:
-            ModelError: it does not know that label set.
+            ModelError: If the model does not support the label set.
         """
         other = copy(self)
         other.card = self.card.answering_in(taxonomy)
         return other
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of each expression.
+        """Return the probability of each class.
 
         Args:
-            crops: gray uint8 (n, 48, 48); n may be 0.
+            crops: gray face crops uint8 (n, 48, 48); n may be 0.
 
         Returns:
-            float32 (n, classes), each row summing to 1, calibrated by the card's temperature.
+            float32 (n, classes), each row summing to 1, calibrated with the temperature of the model card.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: what the network gives are no probabilities.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network does not return probabilities.
         """
-        if not len(self._checked(crops)):
+        if not len(self._check_crops(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
         parts = [
             self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
@@ -146,17 +160,20 @@ class Classifier:
         return self.card.calibrated(given)
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """The probabilities in every label set that the model knows, by its name, from one call of the network.
+        """Return the probabilities for each label set that the model supports, with one call of the network.
 
         Args:
-            crops: gray uint8 (n, 48, 48), some hundreds at most.
+            crops: gray face crops uint8 (n, 48, 48), a few hundred at most.
+
+        Returns:
+            float32 (n, classes) by the name of the label set.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: what the network gives are no probabilities.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network does not return probabilities.
         """
         answers = self.card.answers
-        pixels = self._pixels(self._checked(crops))
+        pixels = self._pixels(self._check_crops(crops))
         given = self._session.run([answer.output for answer in answers], {self._input: pixels})
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
         for rows in given:
@@ -164,33 +181,33 @@ class Classifier:
         return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
+        """Return class activation maps (Zhou et al. 2016, arXiv:1512.04150).
 
         Args:
-            crops: gray uint8 (n, 48, 48).
+            crops: gray face crops uint8 (n, 48, 48).
 
         Returns:
-            float32 (n, h, w, classes) over the whole crop; their mean over all places are the logits.
+            float32 (n, h, w, classes) over the whole crop; their spatial mean is the logits.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: the network does not end in global average pooling, so it has no such maps.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network has no class activation maps, because it does not end in global average pooling.
         """
         name = MAPS.get(self.card.output, "")
         if name not in {output.name for output in self._session.get_outputs()}:
             raise ModelError(
-                f"{self.name}: expected a network with class activation maps, which those that end in global "
-                "average pooling give (recipes compact and small)."
+                f"{self.name}: expected a network with class activation maps. Networks that end in global average "
+                "pooling have them, such as those of the recipes compact and small."
             )
-        return self._run(self._checked(crops), name)
+        return self._run(self._check_crops(crops), name)
 
-    def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _check_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input
         if not isinstance(crops, np.ndarray):
             raise DataError(
                 f"Expected crops as an array uint8 (n, {spec.height}, {spec.width}), got {type(crops).__name__}."
             )
-        crops = np.asarray(crops)  # of a subclass too
+        crops = np.asarray(crops)  # drops subclasses
         if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
             raise DataError(
                 f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
@@ -203,7 +220,7 @@ class Classifier:
         return answer
 
     def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops as the network takes them: (n, 48, 48, 1) or (n, 1, 48, 48), from `low` to `high` of the card."""
+        """Convert crops to the input of the network: (n, 48, 48, 1) or (n, 1, 48, 48), scaled to `low` to `high`."""
         spec = self.card.input
         pixels = crops.reshape(len(crops), *self._layout).astype(np.float32)
         if (spec.low, spec.high) == (0, 255):
@@ -217,14 +234,14 @@ class Classifier:
         shapes = [entry.shape for entry in inputs]
         if spec.colour != "gray" or not -1e6 <= spec.low < spec.high <= 1e6:
             raise ModelError(
-                f"{self.name}: expected a model of gray pixels, got one of {spec.colour} pixels from {spec.low} to "
+                f"{self.name}: expected a model for gray pixels, got one for {spec.colour} pixels from {spec.low} to "
                 f"{spec.high}. {_REMAKE}"
             )
         layouts = ((spec.height, spec.width, 1), (1, spec.height, spec.width))
         if len(inputs) != 1 or tuple(shapes[0][1:]) not in layouts or isinstance(shapes[0][0], int):
             raise ModelError(
                 f"{self.name}: expected one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-                f"{spec.width}), n free, got {shapes}. {_REMAKE}"
+                f"{spec.width}) with a variable batch size n, got {shapes}. {_REMAKE}"
             )
         self._input, self._layout = inputs[0].name, tuple(shapes[0][1:])
         for answer in self.card.answers:
@@ -237,51 +254,53 @@ class Classifier:
         types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
         if types != {"tensor(float)"}:
             raise ModelError(
-                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. {_REMAKE}"
+                f"{self.name}: expected float32 inputs and outputs, got {', '.join(sorted(types))}. {_REMAKE}"
             )
 
 
 _REMAKE = (
-    "Make it anew where it was made, with gray crops of 48x48 pixels and a free batch size going in (resize, or repeat "
-    "the channel, inside the network) and float32 probabilities coming out."
+    "Export it again where it was made, with gray crops of 48x48 pixels and a variable batch size as input (resize, or "
+    "repeat the channel, inside the network) and float32 probabilities as output."
 )
 
 
 def check_threads(threads: int) -> None:
-    """Refuse a number of threads that is none, or that no machine has.
+    """Validate a number of threads.
 
     Raises:
-        DataError: it is.
+        DataError: If it is not an integer from 0 to `MOST_THREADS`.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
         raise DataError(
-            f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
+            f"Expected threads as an integer from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
         )
 
 
 def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session of a model file that stands alone, on the processor.
+    """Open an ONNX Runtime session on the CPU for a model without external data.
 
     Args:
-        name: what to call it in an error.
+        name: name used in error messages.
         data: the bytes of the file.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
 
     Raises:
-        ModelError: it keeps data in other files or does not load.
+        ModelError: If the model stores data in other files or cannot be loaded.
     """
     if summary_of(name, data).external:
         raise ModelError(
-            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
-            "this machine. Save it with its data inside."
+            f"{name}: expected a model in one file, got one that stores data in other files, which could be any file "
+            "on this machine. Save it with its data inside."
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
+    if threads > (os.cpu_count() or 1):  # spinning threads would occupy each other's cores
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
+        raise ModelError(
+            f"{name}: expected an ONNX model, got a file that cannot be loaded as one."
+        ) from error

@@ -1,8 +1,8 @@
-"""What stands in an ONNX file, read without running it: its metadata, and whether it reaches for other files.
+"""Read the metadata of an ONNX file and detect references to external data, without loading the model.
 
-ONNX Runtime reads a file's metadata only once it has loaded the whole of it, and follows references to external
-data on the way (CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So a file is looked through first, by the wire
-format of protocol buffers (https://protobuf.dev/programming-guides/encoding) and the numbers of
+ONNX Runtime returns the metadata of a file only after loading it, and follows references to external data when it does
+(CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So files are inspected first, with a parser of the protocol buffer wire
+format (https://protobuf.dev/programming-guides/encoding) and the field numbers of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -18,9 +18,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _METADATA = 14
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 _DEEPEST = 64
-"""Messages inside messages; a graph within a graph takes three."""
+"""Maximum nesting depth of messages; a subgraph adds three levels."""
 
-# Which fields of a message hold messages that can hold tensors.
+# Fields of each message with submessages that can contain tensors.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -33,16 +33,16 @@ _CHILDREN: dict[str, dict[int, str]] = {
 
 
 class NotOnnxError(ValueError):
-    """The bytes are no protocol buffer message, or one nested beyond reason."""
+    """The bytes are not a protocol buffer message, or it is nested too deeply."""
 
 
 @dataclass(frozen=True)
 class OnnxSummary:
-    """What a file says of itself.
+    """Summary of an ONNX file.
 
     Args:
         metadata: its metadata entries.
-        external: whether any tensor in it lies in another file.
+        external: whether a tensor is stored in another file.
     """
 
     metadata: dict[str, str]
@@ -50,10 +50,10 @@ class OnnxSummary:
 
 
 def summarise(data: bytes) -> OnnxSummary:
-    """Look through the bytes of an ONNX file.
+    """Parse the bytes of an ONNX file.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
     view = memoryview(data)
     metadata = dict(_entry(value) for number, value in _fields(view) if number == _METADATA)
@@ -61,25 +61,25 @@ def summarise(data: bytes) -> OnnxSummary:
 
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that hand the pixels of an image on as they are."""
+"""Operators that do not change pixel values."""
 
 
 def first_operators(data: bytes, name: str) -> set[str]:
-    """The operators that take an input of a model's graph, beyond those that only hand it on in another shape or type.
+    """Return the first operators that process an input of the graph, skipping those that only change shape or type.
 
     Args:
         data: the bytes of an ONNX file.
-        name: the input.
+        name: name of the input.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
     graphs = [value for number, value in _fields(memoryview(data)) if number == 7]
     nodes = [
         _as_message(value) for graph in graphs for number, value in _fields(_as_message(graph)) if number == 1
     ]
     carriers, found = {name.encode()}, set()
-    for node in nodes:  # which a valid file holds in the order in which they are run
+    for node in nodes:  # valid files store nodes in topological order
         parts = [(number, bytes(value)) for number, value in _fields(node) if isinstance(value, memoryview)]
         if carriers.isdisjoint(value for number, value in parts if number == 1):
             continue
@@ -93,7 +93,7 @@ def first_operators(data: bytes, name: str) -> set[str]:
 
 def _reaches_out(message: memoryview, kind: str, depth: int) -> bool:
     if depth > _DEEPEST:
-        raise NotOnnxError("messages nested beyond reason")
+        raise NotOnnxError("messages nested too deeply")
     if kind == "tensor":
         return any(
             number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
@@ -112,17 +112,17 @@ def _entry(value: memoryview | int) -> tuple[str, str]:
     try:
         return parts.get(1, b"").decode(), parts.get(2, b"").decode()
     except UnicodeDecodeError as error:
-        raise NotOnnxError("metadata that is no text") from error
+        raise NotOnnxError("metadata that is not text") from error
 
 
 def _as_message(value: memoryview | int) -> memoryview:
     if isinstance(value, int):
-        raise NotOnnxError("a number where a message belongs")
+        raise NotOnnxError("a number in place of a message")
     return value
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """Number and value of each field of a message; of the fixed-width ones, which nothing here needs, a 0."""
+    """Yield number and value of each field of a message; 0 for fixed-width values, which are not needed here."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -142,7 +142,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         else:
             raise NotOnnxError(f"a field of the unknown wire type {wire}")
     if at > len(message):
-        raise NotOnnxError("a field cut short")
+        raise NotOnnxError("a truncated field")
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -154,4 +154,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise NotOnnxError("a number cut short")
+    raise NotOnnxError("a truncated number")

@@ -91,7 +91,7 @@ class TestTracker:
             seconds = i / 25
             right, left = face_at(80 + 80 * seconds, 200), face_at(560 - 80 * seconds, 215, 90)
             faces = [left, right]
-            if abs(right.box.centre[0] - left.box.centre[0]) < hidden_px:
+            if abs(right.box.center[0] - left.box.center[0]) < hidden_px:
                 faces = [right]
             found = {face.box: face.track for face in tracker.update(seconds, faces)}
             if i == 0:

@@ -49,9 +49,9 @@ class _Track:
         """How badly a box agrees with where the face should be, in sizes of the face; infinite if it cannot be."""
         size, ahead = math.sqrt(self.box.area), seconds - self.seconds
         x, y = (
-            at + speed * min(ahead, _COAST) for at, speed in zip(self.box.centre, self.speed, strict=True)
+            at + speed * min(ahead, _COAST) for at, speed in zip(self.box.center, self.speed, strict=True)
         )
-        distance = math.hypot(box.centre[0] - x, box.centre[1] - y) / size
+        distance = math.hypot(box.center[0] - x, box.center[1] - y) / size
         growth = abs(math.log(math.sqrt(box.area) / size))
         possible = distance <= min(_REACH + _SPEED * ahead, _FARTHEST) and growth <= math.log(_GROWTH)
         return distance + growth if possible else math.inf
@@ -64,7 +64,7 @@ class _Track:
         keep = math.exp(-elapsed / _MEMORY)
         across, down = (
             keep * old + (1 - keep) * (now - before) / elapsed
-            for old, now, before in zip(self.speed, box.centre, self.box.centre, strict=True)
+            for old, now, before in zip(self.speed, box.center, self.box.center, strict=True)
         )
         return _Track(self.number, box, seconds, (across, down))
 
