@@ -1,8 +1,8 @@
 """Detect the format of an image and open it with the matching Pillow plugin, without decoding pixels.
 
-The format is detected from the first bytes, never from the file name, and only the Pillow plugin of that format is loaded.
-`PIL.Image.open` is not used, because it loads many plugins and its protection against decompression bombs is a global
-setting that only warns. Used only by `mien.images` and `mien.content`.
+The format is detected from the first bytes, never from the file name, and only the Pillow plugin of that format is
+loaded. `PIL.Image.open` is not used, because it loads many plugins and its protection against decompression bombs is
+a global setting that only warns. Used only by `mien.images` and `mien.content`.
 """
 
 from __future__ import annotations

@@ -26,10 +26,11 @@ _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # orientation -> cv2.flip, afte
 def orientation_of(image: Image) -> int:
     """Return the EXIF orientation that still has to be applied to the pixels of an image.
 
-    Pillow reads it from EXIF or XMP data, and applies it to TIFF files itself. Images that Pillow derives from another one
-    keep the EXIF data, whether they were rotated (`rotate`, `transpose`) or not (`convert`, `resize`). For orientations
-    that swap width and height, the shape tells the two apart: the orientation is applied only if the image still has the
-    shape that the file stores, by the size in the EXIF data or, without one, in landscape format as cameras store it.
+    Pillow reads it from EXIF or XMP data, and applies it to TIFF files itself. Images that Pillow derives from
+    another one keep the EXIF data, whether they were rotated (`rotate`, `transpose`) or not (`convert`, `resize`).
+    For orientations that swap width and height, the shape tells the two apart: the orientation is applied only if the
+    image still has the shape that the file stores, by the size in the EXIF data or, without one, in landscape format
+    as cameras store it.
 
     Args:
         image: a PIL image.

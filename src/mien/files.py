@@ -36,9 +36,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     If the block raises an exception, the temporary file is removed and `path` stays as it was. The temporary file is in
     the same folder (created if necessary) and has the same suffix, because some writers choose the format by it. Readers
-    see the old file or the new one, never a part of it, also after a power failure: the content is flushed to disk before
-    the rename. Folders and devices are never replaced, nor, within `mien.ownership.guarding`, files that mien did not
-    write.
+    see the old file or the new one, never a part of it, also after a power failure: the content is flushed to disk
+    before the rename. Folders and devices are never replaced, nor, within `mien.ownership.guarding`, files that mien
+    did not write.
 
     Args:
         path: the file to write.

@@ -65,10 +65,10 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode an image to an RGB array.
 
-    Supported formats are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM and, with the extra `heif`, HEIC. The first
-    frame or page of a file is read. Transparent pixels are composited over white. With 16 bits per channel the upper 8
-    bits are kept (white is 65535); images that use 12 bits or fewer raise an error, because they would turn out black.
-    This function is thread-safe.
+    Supported formats are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM and, with the extra `heif`, HEIC. The
+    first frame or page of a file is read. Transparent pixels are composited over white. With 16 bits per channel the
+    upper 8 bits are kept (white is 65535); images that use 12 bits or fewer raise an error, because they would turn
+    out black. This function is thread-safe.
 
     Args:
         source: a path; the bytes of a file; a file opened with "rb", read from its current position or, if no image
@@ -79,8 +79,8 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
 
     Returns:
         RGB uint8 (height, width, 3), C-contiguous, with the EXIF orientation applied as by
-        `PIL.ImageOps.exif_transpose`. A PIL image that was already rotated (`rotate` keeps the tag) is not rotated again.
-        A C-contiguous RGB uint8 array is returned as it is, without a copy.
+        `PIL.ImageOps.exif_transpose`. A PIL image that was already rotated (`rotate` keeps the tag) is not rotated
+        again. A C-contiguous RGB uint8 array is returned as it is, without a copy.
 
     Raises:
         DataError: If there is no such file; if it is not an image, is too large, damaged or truncated (the missing part

@@ -1,7 +1,7 @@
 """Detect how mien was installed, and return the commands that install its extras or repair it.
 
-A clone, a wheel, a repository and a package index need different commands. This module imports only the standard library,
-because it is used when packages are missing.
+A clone, a wheel, a repository and a package index need different commands. This module imports only the standard
+library, because it is used when packages are missing.
 
 >>> install_command("cli")  # doctest: +SKIP
 "pip install 'mien[cli]'"

@@ -1,8 +1,8 @@
 """Keep track of the files that mien wrote, so that commands replace these files and no others.
 
-A folder with output files of mien contains a list of them, `.mien-files.jsonl`, with the name, the SHA-256 of the content
-and a digest of the source of each file. A file belongs to mien as long as its content is what was written. Files that were
-changed since, links, and files that are not on the list belong to the user.
+A folder with output files of mien contains a list of them, `.mien-files.jsonl`, with the name, the SHA-256 of the
+content and a digest of the source of each file. A file belongs to mien as long as its content is what was written.
+Files that were changed since, links, and files that are not on the list belong to the user.
 
 >>> with guarding("Use another folder."):  # doctest: +SKIP
 ...     write_text("scores.json", "{}")

@@ -22,7 +22,7 @@ from mien.images import read_image
 from mien.recognition import detection
 from mien.recognition.alignment import align
 from mien.recognition.centerface import Candidates, decode, to_input
-from mien.recognition.detection import CenterFace, FaceDetector, to_detections, crop_to_detection
+from mien.recognition.detection import CenterFace, FaceDetector, crop_to_detection, to_detections
 from mien.recognition.faces import Box, Detection, Landmarks
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "photos"

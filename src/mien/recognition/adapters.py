@@ -100,7 +100,8 @@ class DeepFace:
         Args:
             img_path: a path, a data URI with base64, an open file, a BGR array (h, w, 3), or a list of these.
             actions: `emotion`; `age`, `gender` and `race` are ignored with a warning.
-            enforce_detection: whether an image without a face raises an error; if not, the whole image is used as a face.
+            enforce_detection: whether an image without a face raises an error; if not, the whole image is used as a
+                face.
             detector_backend: `skip` uses the whole image as a face without detection, as in DeepFace: the region is the
                 image, and the confidence is 0. The names of DeepFace's detectors are ignored.
             align: ignored; faces are always aligned. `False` gives a warning.

@@ -179,8 +179,8 @@ def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
     """Apply a transform to an RGB image uint8 (h, w, 3) and return the crop, gray uint8 (size, size).
 
     Interpolation alone would cause aliasing. So a face larger than the crop is first shrunk by area averaging to between
-    two and four times the size of the crop, then transformed at twice that size, and averaged again. The crop then hardly
-    depends on the size of the face in the image.
+    two and four times the size of the crop, then transformed at twice that size, and averaged again. The crop then
+    hardly depends on the size of the face in the image.
     """
     left, top, right, bottom = _extent(alignment, image.shape[0], image.shape[1])
     part = to_gray(image[top:bottom, left:right])

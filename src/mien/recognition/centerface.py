@@ -1,9 +1,9 @@
 """Preprocessing and postprocessing of the CenterFace network (Xu et al., arXiv:1911.03599).
 
-The input is an RGB image with values from 0 to 255. The outputs are maps of a quarter of its size: `heatmap` is the score
-that a cell contains the center of a face; `offset` is the position of the center in the cell, `log_size` the size of the
-face, and `landmarks` the positions of eyes, nose and corners of the mouth as fractions of the box. In `offset`, `log_size`
-and `landmarks`, y comes before x.
+The input is an RGB image with values from 0 to 255. The outputs are maps of a quarter of its size: `heatmap` is the
+score that a cell contains the center of a face; `offset` is the position of the center in the cell, `log_size` the
+size of the face, and `landmarks` the positions of eyes, nose and corners of the mouth as fractions of the box. In
+`offset`, `log_size` and `landmarks`, y comes before x.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def to_input(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], 
         side: size in pixels that the longer side is resized to.
 
     Returns:
-        float32 (1, 3, H, W), padded with black at the right and bottom to multiples of `STEP`; and the scale factors in x
-        and y from its pixels to those of the image.
+        float32 (1, 3, H, W), padded with black at the right and bottom to multiples of `STEP`; and the scale factors
+        in x and y from its pixels to those of the image.
     """
     height, width = image.shape[:2]
     scale = side / max(height, width)

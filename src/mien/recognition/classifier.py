@@ -52,12 +52,12 @@ class Classifier:
         threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
         class_names: class names in the order of the probabilities, for an ONNX file of another program without a model
             card.
-        pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the network
-            rescales its input, else 1/255.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
+            network rescales its input, else 1/255.
 
     Raises:
-        ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its model
-            card; or if it has no model card and no class names are given, or both.
+        ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its
+            model card; or if it has no model card and no class names are given, or both.
 
     >>> import numpy as np
     >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape

@@ -171,10 +171,10 @@ class CenterFace:
 def crop_to_detection(image: NDArray[np.uint8], confidence: float) -> Detection:
     """Return the detection for an image that is itself a face crop, as in data sets such as FER2013.
 
-    The outline of the face is not visible in such an image, so the detector does not find it. `CenterFace` treats an image
-    as a crop if its sides have at most 64 pixels and differ by at most a quarter, no face is found in it, but the highest
-    score is at least 0.15, which blank, noisy and shaded squares do not reach. The box is then placed as in FER2013, so
-    that the resulting crop is the whole image.
+    The outline of the face is not visible in such an image, so the detector does not find it. `CenterFace` treats an
+    image as a crop if its sides have at most 64 pixels and differ by at most a quarter, no face is found in it, but
+    the highest score is at least 0.15, which blank, noisy and shaded squares do not reach. The box is then placed as
+    in FER2013, so that the resulting crop is the whole image.
 
     Args:
         image: RGB uint8 (h, w, 3).

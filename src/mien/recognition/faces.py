@@ -69,12 +69,12 @@ class Box:
 
     @property
     def right(self) -> int:
-        """x of the first column to the right of the box."""
+        """X of the first column to the right of the box."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
-        """y of the first row below the box."""
+        """Y of the first row below the box."""
         return self.y + self.height
 
     @property
@@ -84,7 +84,7 @@ class Box:
 
     @property
     def center(self) -> Point:
-        """x and y of the center."""
+        """X and y of the center."""
         return self.x + self.width / 2, self.y + self.height / 2
 
     @property

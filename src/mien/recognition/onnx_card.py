@@ -112,8 +112,8 @@ def card_of(
         data: its bytes.
         session: its session.
         class_names: class names in the order of the probabilities.
-        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts with
-            arithmetic or a normalization of its input, else 1/255, which most projects use for training.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
+            with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
 
     Raises:
         ModelError: If no output has that many classes.

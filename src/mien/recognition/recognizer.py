@@ -25,11 +25,11 @@ from mien.recognition.alignment import crop_faces
 from mien.recognition.batch_errors import batch_error, name_of
 from mien.recognition.classifier import Classifier, check_threads
 from mien.recognition.custom_models import (
-    validate_detections,
-    validate_probabilities,
     labels_of,
     require_classifier,
     require_detector,
+    validate_detections,
+    validate_probabilities,
 )
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face

@@ -47,11 +47,11 @@ def draw_faces(
 ) -> NDArray[np.uint8]:
     """Draw boxes, labels and probability bars.
 
-    The tag of a face shows its label and probability, and in videos the number of its track. Bars show the probability of
-    each class; with many faces or little space, of the three most probable classes or none. Uncertain expressions (with a
-    low score or the label `"uncertain"`) have a dashed box and a question mark after the most probable label. If the tags
-    of many faces do not fit, their font size is reduced, and then they are replaced by numbers: the number of the track,
-    or the position of the face in `faces`, from 1.
+    The tag of a face shows its label and probability, and in videos the number of its track. Bars show the
+    probability of each class; with many faces or little space, of the three most probable classes or none. Uncertain
+    expressions (with a low score or the label `"uncertain"`) have a dashed box and a question mark after the most
+    probable label. If the tags of many faces do not fit, their font size is reduced, and then they are replaced by
+    numbers: the number of the track, or the position of the face in `faces`, from 1.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -60,9 +60,9 @@ def draw_faces(
         unsure_below: expressions with a lower score are drawn as uncertain, in [0, 1].
         min_side: images whose shorter side has fewer pixels are enlarged to this size before drawing (the longer side to
             at most four times this size), so that there is space for readable text; 0 keeps the size.
-        legend: whether to add a legend below the image for labels that are replaced by numbers. The image becomes higher,
-            and a very small one wider, but its pixels do not move. The legend also shows labels that do not fit into
-            very small images.
+        legend: whether to add a legend below the image for labels that are replaced by numbers. The image becomes
+            higher, and a very small one wider, but its pixels do not move. The legend also shows labels that do not
+            fit into very small images.
 
     Returns:
         A new image, RGB uint8, of the same size if it is not enlarged and has no legend.

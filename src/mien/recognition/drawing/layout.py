@@ -1,7 +1,7 @@
 """Place tags and panels in an image so that they do not cover faces or each other.
 
-This module only computes rectangles. For each face in turn, the position with the lowest cost among a few around the face
-is chosen. Covering a tag costs more than covering another face, and that more than covering the own face.
+This module only computes rectangles. For each face in turn, the position with the lowest cost among a few around the
+face is chosen. Covering a tag costs more than covering another face, and that more than covering the own face.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Proportions:
         return max(text_width(plain(label), self.panel_font_size) for label in labels)
 
     def panel(self, labels: Sequence[str], rows: int) -> Size:
-        """Return the size of a panel. Its width does not depend on the labels shown, so that it is constant in videos."""
+        """Return the size of a panel. Its width does not depend on the labels shown, so it is constant in videos."""
         texts = self.label_column(labels) + text_width("100%", self.panel_font_size)
         return texts + self.bar[0] + 2 * (self.pad + self.space), rows * self.row + 2 * (self.pad - self.rim)
 
