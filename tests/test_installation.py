@@ -116,7 +116,10 @@ def test_a_frozen_program_is_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatc
         (Installation("clone", "/home/me/mien"), "git -C /home/me/mien restore src/mien"),
         (Installation("file", "/srv/mien-1.whl"), "pip install --force-reinstall --no-deps /srv/mien-1.whl"),
         (Installation("index"), "pip install --force-reinstall --no-deps mien"),
-        (Installation("gone", "/srv/mien-1.whl"), "install it again from what was /srv/mien-1.whl"),
+        (
+            Installation("gone", "/srv/mien-1.whl"),
+            "install it again; it was installed from /srv/mien-1.whl, which no longer exists",
+        ),
     ],
 )
 def test_damaged_files_are_brought_back_from_where_they_came(

@@ -192,8 +192,8 @@ def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
         ([[2.0, 1.0]], [0], "sum to 1"),
         ([[0.5, 0.5]], [2], "labels from 0 to 1, got 2"),
         ([[0.5, 0.5]], [-1], "labels from 0 to 1, got -1"),
-        ([[0.5, 0.5]], [0.0], "labels as whole numbers"),
-        ([[0.5, 0.5]], None, "labels as whole numbers"),
+        ([[0.5, 0.5]], [0.0], "labels as integers"),
+        ([[0.5, 0.5]], None, "labels as integers"),
         ("ab", [0], "probabilities as numbers"),
         ([], [], "one image or more"),
     ],
@@ -213,7 +213,7 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
 
 def test_settings_of_calibration_are_checked() -> None:
     p, true = sampled(20)
-    with pytest.raises(DataError, match="bins as a whole number from 1 on, got 0"):
+    with pytest.raises(DataError, match="bins as an integer of at least 1, got 0"):
         calibration.reliability_bins(p, true, bins=0)
     with pytest.raises(DataError, match="temperature above 0, got str"):
         calibration.apply_temperature(p, "2")  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ class TestConfusion:
         assert cells[:5] == ["75%", "30", "25%", "10", "0"]
         assert cells[5:10] == ["33%", "1,000", "67%", "2,000", "0"]
         assert cells[10:13] == ["-", "-", "-"]  # no images of that class
-        assert "66.8% right (2,030 of 3,040); each row adds up to 100%" in words(axes)
+        assert "66.8% correct (2,030 of 3,040); each row adds up to 100%" in words(axes)
         assert [text.get_text() for text in axes.get_yticklabels()] == ["a  (40)", "b  (3,000)", "c  (0)"]
 
     @pytest.mark.parametrize("share", [0, 10, 25, 40, 45, 50, 55, 60, 66, 75, 90, 100])
@@ -294,12 +294,10 @@ class TestChoice:
         chosen = figures.choose_samples(evaluation, 12)
         right = int((evaluation.predicted[chosen] == evaluation.true[chosen]).sum())
         title = figures.sheet_title(evaluation, chosen, "samples")
-        assert f"Random sample, {right} of 12 right." in title
-        assert f"classic on PrivateTest: {evaluation.accuracy:.1%} of 1,000 right" in title
+        assert f"Random sample, {right} of 12 correct." in title
+        assert f"classic on PrivateTest: {evaluation.accuracy:.1%} of 1,000 correct" in title
         assert figures.sheet_title(evaluation, chosen, "mistakes").startswith("Mistakes only, 12 of ")
-        assert figures.sheet_title(evaluation, chosen, "confident").startswith(
-            "The 12 most confident hits of "
-        )
+        assert figures.sheet_title(evaluation, chosen, "confident").startswith("The 12 most confident of ")
         names = {path.name for path in figures.plot_sheets(evaluation, tmp_path)}
         assert names == {path.name for path in tmp_path.iterdir()}
         assert names == {"samples.png", "mistakes.png", "confident.png"}
@@ -324,7 +322,7 @@ class TestOtherCharts:
         bins = reliability_bins(probabilities, np.array([0, 0, 0, 0, 1] * 10))
         figure = figures.reliability_figure(bins, "classic")
         assert f"expected calibration error {100 * abs(0.8 - certainty):.1f}%" in words(figure)
-        assert ("too sure" if certainty > 0.8 else "not sure enough") in words(figure)
+        assert ("overconfident" if certainty > 0.8 else "underconfident") in words(figure)
         (bar,) = figure.axes[0].containers[0]
         assert bar.get_height() == pytest.approx(0.8)
         assert sum(patch.get_height() for patch in figure.axes[1].patches) == 50

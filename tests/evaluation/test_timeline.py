@@ -154,7 +154,7 @@ class TestGathering:
         timeline = Timeline()
         timeline.add(0.0, [make_face(None, certain("happy"))])
         assert timeline.tracks() == []
-        with pytest.raises(DataError, match="a face or more"):
+        with pytest.raises(DataError, match="No face found"):
             figures.timeline_figure(timeline)
 
 
@@ -246,7 +246,7 @@ class TestRows:
         for seconds, tracks, rows in [(2, 1, (2, 7)), (2, 2, (1, 7)), (2, 2, (2, 6))]:
             with pytest.raises(DataError, match="of one length and a column for each of 7 labels"):
                 figures.plot_timeline([0.0] * seconds, [1] * tracks, np.ones(rows) / 7, LABELS, path)
-        with pytest.raises(DataError, match="a face or more"):
+        with pytest.raises(DataError, match="No face found"):
             figures.plot_timeline([], [], np.zeros((0, 7)), LABELS, path)
         assert not path.exists()
 

@@ -124,9 +124,9 @@ def test_settings_that_protect_are_refused() -> None:
 
 
 def test_settings_without_effect_are_told() -> None:
-    with pytest.warns(UserWarning, match="Without effect here: align, expand_percentage"):
+    with pytest.warns(UserWarning, match="These settings have no effect: align, expand_percentage"):
         DeepFace.analyze(str(PORTRAIT), align=False, expand_percentage=10)
-    with pytest.warns(UserWarning, match="Without effect here: cascade_file"):
+    with pytest.warns(UserWarning, match="These settings have no effect: cascade_file"):
         FER(cascade_file="mine.xml")
     with pytest.raises(DataError, match=r"DeepFace\.analyze has no setting 'enforce_detecton'"):
         DeepFace.analyze(str(PORTRAIT), enforce_detecton=False)
@@ -156,7 +156,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     sentence = str(error)
     assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
     assert "[2] Face could not be detected in the image" in sentence
-    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, found no such file", sentence)
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, but there is no such file", sentence)
     assert [answer is not None for answer in error.results] == [True, False, False, False]
     assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
     assert sorted(error.errors) == [1, 2, 3]
@@ -168,7 +168,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
 def test_base64_without_its_beginning_is_told_in_a_sentence() -> None:
     text = base64.b64encode(PORTRAIT.read_bytes()).decode()
     for given in (text, text[:2000] + "\n" + text[2000:]):
-        with pytest.raises(DataError, match="Put data:image/jpeg;base64, before it") as caught:
+        with pytest.raises(DataError, match="Prepend data:image/jpeg;base64, to it") as caught:
             DeepFace.analyze(given)
         assert len(str(caught.value)) < 250
 

@@ -145,17 +145,17 @@ def test_the_crop_of_a_whole_image_is_the_image() -> None:
         np.testing.assert_allclose(corners, [[0, 0], [side, 0], [side, side], [0, side]], atol=0.75)
 
 
-def test_a_weak_crop_is_taken_for_a_face_only_where_it_is_small_and_square(
+def test_a_weak_candidate_is_used_as_a_crop_only_in_small_square_images(
     detector: CenterFace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = Candidates(
         np.array([[1, 1, 9, 9]], np.float32), np.array([0.2], np.float32), np.zeros((1, 5, 2), np.float32)
     )
 
-    def look(self: CenterFace, image: Image, side: int, confidence: float) -> Candidates:
+    def single_pass(self: CenterFace, image: Image, side: int, confidence: float) -> Candidates:
         return weak.pick(weak.scores >= confidence)
 
-    monkeypatch.setattr(CenterFace, "look", look)
+    monkeypatch.setattr(CenterFace, "single_pass", single_pass)
     whole = only(detector.detect(np.zeros((64, 52, 3), np.uint8)))
     assert whole.landmarks is None
     assert whole.confidence == pytest.approx(0.2)
@@ -202,7 +202,8 @@ def test_what_is_no_rgb_image_is_refused(detector: CenterFace, image: Image) -> 
 
 
 @pytest.mark.parametrize(
-    "settings_", [{"threads": -1}, {"side": 10}, {"fine_side": -1}, {"confidence": 0.0}, {"overlap": 1.5}]
+    "settings_",
+    [{"threads": -1}, {"side": 10}, {"fine_side": -1}, {"confidence": 0.0}, {"iou_threshold": 1.5}],
 )
 def test_settings_out_of_range_are_refused(settings_: dict[str, float]) -> None:
     with pytest.raises(DataError, match=next(iter(settings_))):

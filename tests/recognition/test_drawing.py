@@ -596,7 +596,7 @@ class TestChecks:
 
     @pytest.mark.parametrize("face", [None, {"label": "happy"}, Box(1, 1, 5, 5), (1, 2, 3, 4)])
     def test_what_is_no_face_is_refused(self, face: Any) -> None:
-        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as a Recognizer gives them"):
+        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as returned by a Recognizer"):
             draw_faces(flat(64, 48), [make_face(Box(1, 1, 9, 9)), face])
 
 
@@ -645,12 +645,12 @@ class TestDrawHeat:
     @pytest.mark.parametrize(
         ("transform", "heat", "sentence"),
         [
-            (np.eye(3), np.ones((6, 6)), r"Expected an affine of shape \(2, 3\)"),
+            (np.eye(3), np.ones((6, 6)), r"Expected an affine matrix \(2, 3\)"),
             (np.eye(2, 3), np.ones(6), r"a heat map \(h, w\)"),
             (np.eye(2, 3), np.ones((0, 6)), r"a heat map \(h, w\)"),
-            (np.zeros((2, 3)), np.ones((6, 6)), "that can be inverted"),
-            (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "that can be inverted"),
-            (np.full((2, 3), np.inf), np.ones((6, 6)), "that can be inverted"),
+            (np.zeros((2, 3)), np.ones((6, 6)), "invertible affine matrix"),
+            (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "invertible affine matrix"),
+            (np.full((2, 3), np.inf), np.ones((6, 6)), "invertible affine matrix"),
         ],
     )
     def test_what_cannot_be_drawn_is_refused(self, transform: Any, heat: Any, sentence: str) -> None:

@@ -110,5 +110,5 @@ def nested(levels: int) -> bytes:
 
 def test_nesting_is_followed_and_has_an_end() -> None:
     assert summarise(nested(10)).external
-    with pytest.raises(NotOnnxError, match="nested beyond reason"):
+    with pytest.raises(NotOnnxError, match="nested too deeply"):
         summarise(nested(40))

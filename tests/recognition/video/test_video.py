@@ -250,7 +250,7 @@ class TestDamage:
         _spoil_packets(path, range(30))
         frames = read_frames(path)
         with pytest.raises(
-            DataError, match=r"video\.mp4: expected images, got none .*\(its coding is H264\).* ffmpeg -i"
+            DataError, match=r"video\.mp4: expected frames, got none .*\(the codec is H264\).* ffmpeg -i"
         ):
             next(frames)
 
@@ -317,7 +317,7 @@ class TestAv1:
     ) -> None:
         path = make_film(tmp_path / "video.mp4", codec="libsvtav1")
         monkeypatch.setitem(sys.modules, "av", None)
-        with pytest.raises(DataError, match=r"can be decoded \(its coding is AV01\)\. Save it as H\.264"):
+        with pytest.raises(DataError, match=r"can be decoded \(the codec is AV01\)\. Convert it to H\.264"):
             list(read_frames(path))
 
 
@@ -346,7 +346,7 @@ class TestRefusals:
             ("page.mp4", b"\n<!DOCTYPE html><html>gone</html>", "got a web page"),
             ("notes.mp4", "Käse\n".encode() * 40, "got a text file"),
             ("list.mp4", b"#EXTM3U\n#EXTINF:10\n/etc/passwd\n", "got a text file"),
-            ("noise.mp4", bytes(range(256)) * 20, "FFmpeg finds no images"),
+            ("noise.mp4", bytes(range(256)) * 20, "without frames that FFmpeg can decode"),
         ],
     )
     def test_what_is_no_video(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -367,8 +367,11 @@ class TestRefusals:
         for path, message in [
             (tmp_path / "gone.mp4", "No such file"),
             (tmp_path, "a folder or a device"),
-            (make_sound(tmp_path / "sound.mp4"), r"no images that it can decode\. Is it sound only"),
-            (empty, "no images that it can decode"),
+            (
+                make_sound(tmp_path / "sound.mp4"),
+                r"without frames that FFmpeg can decode\. It may contain only sound",
+            ),
+            (empty, "without frames that FFmpeg can decode"),
             (cut, "without its index"),
         ]:
             with pytest.raises(DataError, match=message):
@@ -390,7 +393,7 @@ class TestRefusals:
 
     def test_a_webcam_that_is_not_there(self) -> None:
         for number in (-1, 77):
-            with pytest.raises(DataError, match=f"webcam {number}: expected a webcam, none answers"):
+            with pytest.raises(DataError, match=f"webcam {number}: cannot open this webcam"):
                 read_frames(number)
 
     def test_standard_error_stays_clean(self, tmp_path: Path) -> None:
@@ -529,7 +532,7 @@ class TestWatch:
 
         with pytest.raises(DataError, match="from the recognizer, got"):
             list(watch(Odd(), [Frame(0, 0.0, image(0))]))
-        with pytest.raises(DataError, match="Expected a recognizer first"):
+        with pytest.raises(DataError, match="Expected a recognizer as the first argument"):
             list(watch("video.mp4", SquareFinder()))  # type: ignore[arg-type]
 
     def test_large_frames_go_in_small_chunks(self) -> None:

@@ -299,7 +299,7 @@ class TestCutOff:
         data = path.read_bytes()
         path.write_bytes(data[: data.index(b"mdat") + 500])
         with pytest.raises(
-            DataError, match=r"recording\.mp4: expected images, got a file that is cut off before"
+            DataError, match=r"recording\.mp4: expected frames, got a file that is cut off before"
         ):
             list(read_frames(path))
 
