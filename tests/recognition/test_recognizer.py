@@ -434,7 +434,7 @@ def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -
     assert sorted(error.errors) == [1, 2, 4, 5]
     assert re.search(r"\[1\] \S*cut\.jpg: expected a complete JPEG", str(error))
     assert re.search(
-        r"\[2\] the image: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
+        r"\[2\] the image: expected .* \[4] Expected .* And 1 more: see the attribute errors", str(error)
     )
     assert len(str(error)) < 1000
     assert isinstance(error, ValueError)
