@@ -24,12 +24,15 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.values import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mien.card import ModelCard
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
 """Output with probabilities -> output with its class activation maps."""
@@ -72,8 +75,10 @@ class Classifier:
         threads: int = 0,
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
+        flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
+        self.flip_tta = flag(flip_tta, "flip_tta")
         self.name, data = read_model(model)
         foreign = (class_names is not None or pixel_scale is not None) and not has_card(self.name, data)
         card = None if foreign and class_names else read_card(self.name, data)
@@ -151,13 +156,8 @@ class Classifier:
         """
         if not len(self._check_crops(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
-        parts = [
-            self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
-            for i in range(0, len(crops), _MOST_AT_ONCE)
-        ]
-        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        require_probabilities(given, name=self.name)
-        return self.card.calibrated(given)
+        (probabilities,) = self._in_parts(crops, [self.card])
+        return probabilities
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Return the probabilities for each label set that the model supports, with one call of the network.
@@ -178,7 +178,10 @@ class Classifier:
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
         for rows in given:
             require_probabilities(rows, name=self.name)
-        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
+        answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
+        if not self.flip_tta:
+            return answers
+        return [np.asarray((rows[:n] + rows[n:]) / 2, np.float32) for rows in answers]
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class activation maps (Zhou et al. 2016, arXiv:1512.04150).

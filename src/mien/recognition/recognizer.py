@@ -91,6 +91,7 @@ class Recognizer:
         max_faces: int | None = None,
         min_confidence: float = 0.0,
         threads: int = 0,
+        flip_tta: bool = True,
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
             raise DataError(
@@ -260,10 +261,10 @@ def _is_one_image(array: NDArray[Any]) -> bool:
 
 
 def _classifier_of(
-    model: str | Path | ExpressionClassifier, taxonomy: str | None, threads: int
+    model: str | Path | ExpressionClassifier, taxonomy: str | None, *, threads: int, flip_tta: bool
 ) -> ExpressionClassifier:
     if isinstance(model, str | Path | os.PathLike):
-        return Classifier(model, taxonomy=taxonomy, threads=threads)
+        return Classifier(model, taxonomy=taxonomy, threads=threads, flip_tta=flip_tta)
     require_classifier(model)
     if taxonomy is None:
         return model
