@@ -479,7 +479,7 @@ def test_files_that_are_not_images_are_rejected(tmp_path: Path, content: bytes, 
         read_image(path)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="the image: expected an? "):
+    with pytest.raises(DataError, match=r"the image: expected an? "):
         image_size(content)
 
 

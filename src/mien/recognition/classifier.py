@@ -24,7 +24,7 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
-from mien.recognition.values import flag
+from mien.recognition.values import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,8 @@ class Classifier:
             card.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
             network rescales its input, else 1/255.
+        flip_tta: whether to average the probabilities of each crop and its mirror image (test-time augmentation). It
+            takes twice the time, and the result does not change if a face is mirrored.
 
     Raises:
         ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its
@@ -78,7 +80,7 @@ class Classifier:
         flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
-        self.flip_tta = flag(flip_tta, "flip_tta")
+        self.flip_tta = boolean(flip_tta, "flip_tta")
         self.name, data = read_model(model)
         foreign = (class_names is not None or pixel_scale is not None) and not has_card(self.name, data)
         card = None if foreign and class_names else read_card(self.name, data)
@@ -172,10 +174,23 @@ class Classifier:
             DataError: If the crops have another shape or type.
             ModelError: If the network does not return probabilities.
         """
-        answers = self.card.answers
-        pixels = self._pixels(self._check_crops(crops))
-        given = self._session.run([answer.output for answer in answers], {self._input: pixels})
-        cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
+        self._check_crops(crops)
+        cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
+        given = self._in_parts(crops, cards)
+        return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
+
+    def _in_parts(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """Return the calibrated probabilities of any number of crops for each card."""
+        step = _MOST_AT_ONCE // 2 if self.flip_tta else _MOST_AT_ONCE
+        parts = [self._run_part(crops[i : i + step], cards) for i in range(0, max(1, len(crops)), step)]
+        return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+    def _run_part(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """Return the calibrated probabilities of one batch for each card, with one call of the network."""
+        n = len(crops)
+        if self.flip_tta:
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
+        given = self._session.run([card.output for card in cards], {self._input: self._pixels(crops)})
         for rows in given:
             require_probabilities(rows, name=self.name)
         answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
@@ -202,7 +217,10 @@ class Classifier:
                 f"{self.name}: expected a network with class activation maps. Networks that end in global average "
                 "pooling have them, such as those of the recipes compact and small."
             )
-        return self._run(self._check_crops(crops), name)
+        maps = self._run(self._check_crops(crops), name)
+        if not self.flip_tta:
+            return maps
+        return np.asarray((maps + self._run(crops[:, :, ::-1], name)[:, :, ::-1]) / 2, np.float32)
 
     def _check_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input
