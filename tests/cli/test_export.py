@@ -194,7 +194,7 @@ def test_labels_of_one_s_own_are_exported_and_named_where_they_are_not_understoo
     assert done.returncode == 0, done.stderr
     assert json.loads(mien("model", tmp_path / "m.keras", "--json").stdout)["card"]["labels"][-1] == "Foo"
     done = mien("evaluate", foreign / "theirs.h5", "--data", "synthetic:70", *own)
-    is_one_sentence(done, "of which Foo is none of them")
+    is_one_sentence(done, "of which Foo is not among them")
 
 
 @pytest.mark.slow
