@@ -197,7 +197,9 @@ class ModelCard:
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"[:120]
-            raise ModelError(f"Expected the JSON of a model card, got something else ({reason}).") from error
+            raise ModelError.from_parts(
+                expected="the JSON of a model card", received=f"something else ({reason})"
+            ) from error
 
 
 def _labels_of(data: dict[str, Any]) -> tuple[Any, ...]:
@@ -219,22 +221,28 @@ def _require(right: bool, name: str, value: Any) -> None:
 
 def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
     if isinstance(labels, str) or not isinstance(labels, tuple | list):
-        raise ModelError(f"Model card {_short(name)}: expected a tuple of class names, got {_short(labels)}.")
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}", expected="a tuple of class names", received=_short(labels)
+        )
     if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
-        raise ModelError(
-            f"Model card {_short(name)}: expected class names of printable characters, got {_short(list(labels))}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}",
+            expected="class names of printable characters",
+            received=_short(list(labels)),
         )
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ModelError(
-            f"Model card {_short(name)}: expected two or more unique class names, got {_short(labels)}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}", expected="two or more unique class names", received=_short(labels)
         )
     if (
         isinstance(temperature, bool)
         or not isinstance(temperature, int | float)
         or not 1e-3 <= temperature <= 1e3
     ):
-        raise ModelError(
-            f"Model card {_short(name)}: expected a temperature from 0.001 to 1000, got {_short(temperature)}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}",
+            expected="a temperature from 0.001 to 1000",
+            received=_short(temperature),
         )
 
 

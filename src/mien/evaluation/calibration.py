@@ -158,9 +158,9 @@ def apply_temperature(probabilities: NDArray[np.floating[Any]], temperature: flo
         DataError: If the temperature is not a number above 0.
     """
     if isinstance(temperature, bool) or not isinstance(temperature, int | float | np.number):
-        raise DataError(f"Expected a temperature above 0, got {type(temperature).__name__}.")
+        raise DataError.from_parts(expected="a temperature above 0", received=type(temperature).__name__)
     if not 0 < temperature < np.inf:
-        raise DataError(f"Expected a temperature above 0, got {temperature}.")
+        raise DataError.from_parts(expected="a temperature above 0", received=f"{temperature}")
     return _softmax(_logits(check_probabilities(probabilities)) / temperature)
 
 
@@ -235,9 +235,9 @@ def apply_biases(
         or biases.dtype.kind not in "fiu"
         or not np.isfinite(biases).all()
     ):
-        raise DataError(
-            "Expected probabilities (n, classes) and biases (classes,), "
-            f"got shapes {probabilities.shape} and {biases.shape}."
+        raise DataError.from_parts(
+            expected="probabilities (n, classes) and biases (classes,)",
+            received=f"shapes {probabilities.shape} and {biases.shape}",
         )
     return _softmax(_logits(probabilities) + biases)
 

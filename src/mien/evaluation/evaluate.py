@@ -133,20 +133,25 @@ def evaluate(
         ModelError: If the class names differ from those of the data set, or `predict` does not return probabilities.
     """
     if not callable(predict):
-        raise ModelError(
-            f"Expected a function from crops to probabilities, got {type(predict).__name__}. For a mien.Classifier, "
-            "pass classifier.probabilities."
+        raise ModelError.from_parts(
+            expected="a function from crops to probabilities",
+            received=type(predict).__name__,
+            remedy="For a mien.Classifier, pass classifier.probabilities.",
         )
     if not isinstance(dataset, Dataset):
-        raise DataError(
-            f"Expected a mien.Dataset, got {type(dataset).__name__}. Load one with mien.load(PATH)."
+        raise DataError.from_parts(
+            expected="a mien.Dataset",
+            received=type(dataset).__name__,
+            remedy="Load one with mien.load(PATH).",
         )
     if (
         isinstance(labels, str)
         or not isinstance(labels, Iterable)
         or not all(isinstance(label, str) for label in labels)
     ):
-        raise ModelError(f"Expected labels as a list of class names in index order, got {repr(labels)[:80]}.")
+        raise ModelError.from_parts(
+            expected="labels as a list of class names in index order", received=repr(labels)[:80]
+        )
     split = find_split(split)
     columns = _match_labels(labels, dataset.taxonomy)
     require_splits(dataset, [split])
@@ -199,7 +204,7 @@ def _predict_all(
 ) -> NDArray[np.float64]:
     """Return the probabilities of all images, float64 (n, classes), in the order of the model's classes."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise DataError(f"Expected a batch size of 1 or more, got {repr(batch_size)[:80]}.")
+        raise DataError.from_parts(expected="a batch size of 1 or more", received=repr(batch_size)[:80])
     parts = []
     for start in range(0, len(images), batch_size):
         crops = images[start : start + batch_size]
@@ -228,16 +233,21 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
         ModelError: If they are not probabilities, or have another shape.
     """
     if np.iscomplexobj(output):
-        raise ModelError("Expected an array of probabilities from the model, got complex numbers.")
+        raise ModelError.from_parts(
+            expected="an array of probabilities from the model", received="complex numbers"
+        )
     try:
         given = np.asarray(output).astype(np.float64)
     except (TypeError, ValueError) as error:
         kind = type(output).__name__
-        raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error
+        raise ModelError.from_parts(
+            expected="an array of probabilities from the model", received=f"{kind}"
+        ) from error
     if given.shape != (n, classes):
-        raise ModelError(
-            f"Expected probabilities of shape {(n, classes)} (images, classes) from the model, "
-            f"got {given.shape}. Check that it has as many outputs as class names."
+        raise ModelError.from_parts(
+            expected=f"probabilities of shape {(n, classes)} (images, classes) from the model",
+            received=f"{given.shape}",
+            remedy="Check that it has as many outputs as class names.",
         )
     require_probabilities(given)
     given = np.clip(given, 0, None)

@@ -78,8 +78,9 @@ def confusion_matrix(
     true = check_labels(true, classes, "true labels")
     predicted = check_labels(predicted, classes, "predicted labels")
     if true.shape != predicted.shape or true.ndim != 1:
-        raise DataError(
-            f"Expected one true and one predicted label per image, got shapes {true.shape} and {predicted.shape}."
+        raise DataError.from_parts(
+            expected="one true and one predicted label per image",
+            received=f"shapes {true.shape} and {predicted.shape}",
         )
     cells = true.astype(np.int64) * classes + predicted.astype(np.int64)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
@@ -161,13 +162,15 @@ def log_loss(
     targets = as_array(targets, "targets", "fiu")
     n, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     if n == 0 or targets.shape not in {(n,), (n, classes)}:
-        raise DataError(
-            "Expected targets and probabilities of the same images, one or more, "
-            f"got shapes {targets.shape} and {probabilities.shape}."
+        raise DataError.from_parts(
+            expected="targets and probabilities of the same images, one or more",
+            received=f"shapes {targets.shape} and {probabilities.shape}",
         )
     probabilities = check_probabilities(probabilities)
     if not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-        raise DataError(f"Expected epsilon as a number between 0 and 1, got {repr(epsilon)[:80]}.")
+        raise DataError.from_parts(
+            expected="epsilon as a number between 0 and 1", received=repr(epsilon)[:80]
+        )
     targets = check_labels(targets, classes, "targets") if targets.ndim == 1 else check_probabilities(targets)
     logs = np.log(np.clip(probabilities.astype(np.float64), epsilon, None))
     if targets.ndim == 1:  # noqa: SIM108 - two lines read better
@@ -204,9 +207,11 @@ def bootstrap_interval(
         DataError: If it is not a confusion matrix of at least one image, or another argument is invalid.
     """
     if score not in _SCORES:
-        raise DataError(f"Expected the score to be one of {', '.join(_SCORES)}, got {repr(score)[:80]}.")
+        raise DataError.from_parts(
+            expected=f"the score to be one of {', '.join(_SCORES)}", received=repr(score)[:80]
+        )
     if not isinstance(level, int | float) or not 0 < level < 1:
-        raise DataError(f"Expected the level to be between 0 and 1, got {repr(level)[:80]}.")
+        raise DataError.from_parts(expected="the level to be between 0 and 1", received=repr(level)[:80])
     check_count("resamples", resamples)
     confusion = check_confusion(confusion)
     cells = confusion.ravel()

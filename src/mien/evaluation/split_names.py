@@ -29,7 +29,8 @@ def find_split(name: str) -> str:
     """
     plain = re.sub(r"[\s_-]", "", name).lower() if isinstance(name, str) else ""
     if plain not in _SPLIT_NAMES:
-        raise DataError(
-            f"Expected the split to be one of {', '.join(SPLITS)} (or train, validation, test), got {repr(name)[:80]}."
+        raise DataError.from_parts(
+            expected=f"the split to be one of {', '.join(SPLITS)} (or train, validation, test)",
+            received=repr(name)[:80],
         )
     return _SPLIT_NAMES[plain]

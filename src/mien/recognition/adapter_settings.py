@@ -36,8 +36,10 @@ def check_actions(actions: Any) -> None:
     requested = [actions] if items is None else items
     known = all(isinstance(action, str) and action in {"emotion", *_UNSUPPORTED} for action in requested)
     if not known or "emotion" not in requested:
-        raise DataError(
-            f"Expected actions=['emotion'], got {quoted(requested)}. mien recognizes expressions only."
+        raise DataError.from_parts(
+            expected="actions=['emotion']",
+            received=quoted(requested),
+            remedy="mien recognizes expressions only.",
         )
     if left_out := [action for action in _UNSUPPORTED if action in requested]:
         warnings.warn(
@@ -53,7 +55,7 @@ def check_backend(name: Any) -> None:
         DataError: If it is not a string.
     """
     if not isinstance(name, str):
-        raise DataError(f"Expected detector_backend as a name, got {quoted(name)}.")
+        raise DataError.from_parts(expected="detector_backend as a name", received=quoted(name))
     if not name.startswith(_BACKENDS):
         warnings.warn(
             f"DeepFace has no detector_backend {quoted(name)}; the built-in detector is used.",
@@ -99,13 +101,15 @@ def bytes_of_text(text: str) -> bytes | None:
         try:
             return base64.b64decode("".join(content.split()), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise DataError(
-                f"Expected base64 after the comma of the data URI, got something else after {quoted(head)}."
+            raise DataError.from_parts(
+                expected="base64 after the comma of the data URI",
+                received=f"something else after {quoted(head)}",
             ) from error
     if base64_of_image(text[:4096].encode(errors="replace"), is_image):
-        raise DataError(
-            f"Expected a path or a data URI, got base64 of {len(text):,} characters ({quoted(text, 20)}). "
-            "Prepend data:image/jpeg;base64, to it."
+        raise DataError.from_parts(
+            expected="a path or a data URI",
+            received=f"base64 of {len(text):,} characters ({quoted(text, 20)})",
+            remedy="Prepend data:image/jpeg;base64, to it.",
         )
     return None
 
@@ -121,8 +125,8 @@ def boxes_of(rectangles: Any) -> list[Box]:
     """
     several = to_list(rectangles)
     if several is None:
-        raise DataError(
-            f"Expected face rectangles as a list of (x, y, width, height), got {quoted(rectangles)}."
+        raise DataError.from_parts(
+            expected="face rectangles as a list of (x, y, width, height)", received=quoted(rectangles)
         )
     return [_box(sides) for sides in several]
 
@@ -131,9 +135,11 @@ def _box(sides: Any) -> Box:
     try:
         x, y, width, height = (int(side) for side in to_list(sides) or ())
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"Expected a face rectangle as (x, y, width, height), got {quoted(sides)}."
+        raise DataError.from_parts(
+            expected="a face rectangle as (x, y, width, height)", received=quoted(sides)
         ) from error
     if width < 1 or height < 1:
-        raise DataError(f"Expected a face rectangle of one pixel or more, got {width}x{height}.")
+        raise DataError.from_parts(
+            expected="a face rectangle of one pixel or more", received=f"{width}x{height}"
+        )
     return Box(x, y, width, height)

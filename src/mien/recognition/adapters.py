@@ -247,7 +247,9 @@ def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]
     if size is not None:
         sides = [whole_number(side, "size of an image", "pixels") for side in to_list(size) or ()]
         if len(sides) != 2:
-            raise DataError(f"Expected the size of an image as width and height, got {quoted(size)}.")
+            raise DataError.from_parts(
+                expected="the size of an image as width and height", received=quoted(size)
+            )
         right, bottom = min(right, sides[0]), min(bottom, sides[1])
     x, y = max(box.x, 0), max(box.y, 0)
     return x, y, max(right - x, 0), max(bottom - y, 0)
@@ -263,7 +265,7 @@ def _rgb(img: Any) -> NDArray[np.uint8]:
 def _seven(face: Face) -> dict[str, float]:
     """Return the probabilities of the seven classes of both packages; contempt is left out."""
     if not isinstance(face, Face):
-        raise DataError(f"Expected a Face, got {quoted(face)}.")
+        raise DataError.from_parts(expected="a Face", received=quoted(face))
     theirs = dict.fromkeys(FER2013.classes, 0.0)
     for label, value in face.expression.probabilities.items():
         if label != "contempt":

@@ -225,13 +225,15 @@ class Classifier:
     def _check_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input
         if not isinstance(crops, np.ndarray):
-            raise DataError(
-                f"Expected crops as an array uint8 (n, {spec.height}, {spec.width}), got {type(crops).__name__}."
+            raise DataError.from_parts(
+                expected=f"crops as an array uint8 (n, {spec.height}, {spec.width})",
+                received=type(crops).__name__,
             )
         crops = np.asarray(crops)  # drops subclasses
         if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
-            raise DataError(
-                f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
+            raise DataError.from_parts(
+                expected=f"crops as uint8 (n, {spec.height}, {spec.width})",
+                received=f"{crops.dtype} {crops.shape}",
             )
         return crops
 
@@ -254,28 +256,37 @@ class Classifier:
         spec = self.card.input
         shapes = [entry.shape for entry in inputs]
         if spec.colour != "gray" or not -1e6 <= spec.low < spec.high <= 1e6:
-            raise ModelError(
-                f"{self.name}: expected a model for gray pixels, got one for {spec.colour} pixels from {spec.low} to "
-                f"{spec.high}. {_REMAKE}"
+            raise ModelError.from_parts(
+                self.name,
+                expected="a model for gray pixels",
+                received=f"one for {spec.colour} pixels from {spec.low} to {spec.high}",
+                remedy=_REMAKE,
             )
         layouts = ((spec.height, spec.width, 1), (1, spec.height, spec.width))
         if len(inputs) != 1 or tuple(shapes[0][1:]) not in layouts or isinstance(shapes[0][0], int):
-            raise ModelError(
-                f"{self.name}: expected one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-                f"{spec.width}) with a variable batch size n, got {shapes}. {_REMAKE}"
+            raise ModelError.from_parts(
+                self.name,
+                expected=f"one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
+                f"{spec.width}) with a variable batch size n",
+                received=f"{shapes}",
+                remedy=_REMAKE,
             )
         self._input, self._layout = inputs[0].name, tuple(shapes[0][1:])
         for answer in self.card.answers:
             found = outputs.get(answer.output)
             if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
-                raise ModelError(
-                    f"{self.name}: expected an output {answer.output} with {len(answer.labels)} classes, "
-                    f"got { {name: output.shape for name, output in outputs.items()} }."
+                raise ModelError.from_parts(
+                    self.name,
+                    expected=f"an output {answer.output} with {len(answer.labels)} classes",
+                    received=f"{ {name: output.shape for name, output in outputs.items()} }",
                 )
         types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
         if types != {"tensor(float)"}:
-            raise ModelError(
-                f"{self.name}: expected float32 inputs and outputs, got {', '.join(sorted(types))}. {_REMAKE}"
+            raise ModelError.from_parts(
+                self.name,
+                expected="float32 inputs and outputs",
+                received=", ".join(sorted(types)),
+                remedy=_REMAKE,
             )
 
 
@@ -292,8 +303,8 @@ def check_threads(threads: int) -> None:
         DataError: If it is not an integer from 0 to `MOST_THREADS`.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
-        raise DataError(
-            f"Expected threads as an integer from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
+        raise DataError.from_parts(
+            expected=f"threads as an integer from 0 (all) to {MOST_THREADS}", received=quoted(threads)
         )
 
 
@@ -309,9 +320,11 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
         ModelError: If the model stores data in other files or cannot be loaded.
     """
     if summary_of(name, data).external:
-        raise ModelError(
-            f"{name}: expected a model in one file, got one that stores data in other files, which could be any file "
-            "on this machine. Save it with its data inside."
+        raise ModelError.from_parts(
+            name,
+            expected="a model in one file",
+            received="one that stores data in other files, which could be any file on this machine",
+            remedy="Save it with its data inside.",
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -322,6 +335,6 @@ def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(
-            f"{name}: expected an ONNX model, got a file that cannot be loaded as one."
+        raise ModelError.from_parts(
+            name, expected="an ONNX model", received="a file that cannot be loaded as one"
         ) from error

@@ -28,12 +28,15 @@ def require_detector(detector: Any) -> None:
         DataError: If it is not.
     """
     if isinstance(detector, type):
-        raise DataError(
-            f"Expected a detector with a method detect, got the class {quoted(detector.__name__)}. "
-            "Pass an instance of it."
+        raise DataError.from_parts(
+            expected="a detector with a method detect",
+            received=f"the class {quoted(detector.__name__)}",
+            remedy="Pass an instance of it.",
         )
     if not callable(getattr(detector, "detect", None)):
-        raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
+        raise DataError.from_parts(
+            expected="a detector with a method detect", received=type(detector).__name__
+        )
 
 
 def require_classifier(model: Any) -> None:
@@ -62,17 +65,18 @@ def labels_of(classifier: Any) -> tuple[str, ...]:
     labels = classifier.labels
     names = None if isinstance(labels, set | frozenset) else to_list(labels)
     if names is None:
-        raise ModelError(
-            f"Expected the labels of {type(classifier).__name__} as a list or tuple of names in the order of the "
-            f"probabilities, got {quoted(labels)}."
+        raise ModelError.from_parts(
+            expected=f"the labels of {type(classifier).__name__} as a list or tuple of names in the order of "
+            "the probabilities",
+            received=quoted(labels),
         )
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ModelError(
-            f"Expected the labels of {type(classifier).__name__} to be names, got {quoted(names)}."
+        raise ModelError.from_parts(
+            expected=f"the labels of {type(classifier).__name__} to be names", received=quoted(names)
         )
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ModelError(
-            f"Expected two or more different labels of {type(classifier).__name__}, got {quoted(names)}."
+        raise ModelError.from_parts(
+            expected=f"two or more different labels of {type(classifier).__name__}", received=quoted(names)
         )
     return tuple(str(name) for name in names)
 
@@ -97,8 +101,8 @@ def validate_detections(found: Any, name: str, size: tuple[int, int] | None = No
         raise DataError(f"Expected a list of {_DETECTION} from {name}, got {quoted(found)}.{hint}")
     for one in detections:
         if not isinstance(one, Detection):
-            raise DataError(
-                f"Expected a list of {_DETECTION} from {name}, got one that contains {quoted(one)}."
+            raise DataError.from_parts(
+                expected=f"a list of {_DETECTION} from {name}", received=f"one that contains {quoted(one)}"
             )
         if size is not None:
             require_inside(one, size)
@@ -117,10 +121,11 @@ def require_inside(detection: Detection, size: tuple[int, int]) -> None:
     """
     box = detection.box
     if not box.overlaps(*size):
-        raise DataError(
-            f"Expected boxes that overlap the image of {size[0]}x{size[1]} pixels, got x={box.x}, y={box.y}, "
-            f"width={box.width}, height={box.height}, which is outside. Leave it out, and check that its values are not "
-            "two corners or coordinates in a resized image."
+        raise DataError.from_parts(
+            expected=f"boxes that overlap the image of {size[0]}x{size[1]} pixels",
+            received=f"x={box.x}, y={box.y}, width={box.width}, height={box.height}, which is outside",
+            remedy="Leave it out, and check that its values are not two corners or coordinates in a resized "
+            "image.",
         )
 
 

@@ -64,13 +64,18 @@ class RowWriter:
                 f"{quoted_path(str(path))}: expected a name that ends in {', '.join(_FORMATS)} for rows to write."
             )
         if self._path.is_dir():
-            raise DataError(
-                f"{quoted_path(str(path))}: expected a file for rows to write, got a folder. Give the path of a file."
+            raise DataError.from_parts(
+                quoted_path(str(path)),
+                expected="a file for rows to write",
+                received="a folder",
+                remedy="Give the path of a file.",
             )
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
         if twice := sorted({name for name in names if self._columns.count(name) > 1}):
-            raise DataError(f"Expected class names for different columns, got {', '.join(twice)} twice.")
+            raise DataError.from_parts(
+                expected="class names for different columns", received=f"{', '.join(twice)} twice"
+            )
         self._make = _FORMATS[suffix]
         if suffix == ".parquet":
             _import_pyarrow()
@@ -106,7 +111,7 @@ class RowWriter:
         if isinstance(source, PathLike):
             source = str(source)
         if not isinstance(source, str):
-            raise DataError(f"Expected the name of an image or video, got {quoted(source)}.")
+            raise DataError.from_parts(expected="the name of an image or video", received=quoted(source))
         if seconds is not None:
             finite_float(seconds, "time of a frame")
         faces = _check_faces(faces, self._labels)
@@ -126,7 +131,9 @@ class RowWriter:
 def _names(labels: Any) -> tuple[str, ...]:
     names = tuple(to_list(labels) or ())
     if not names or not all(isinstance(name, str) for name in names):
-        raise DataError(f"Expected the class names as a list or tuple of strings, got {quoted(labels)}.")
+        raise DataError.from_parts(
+            expected="the class names as a list or tuple of strings", received=quoted(labels)
+        )
     return names
 
 
@@ -134,11 +141,14 @@ def _check_faces(faces: Any, labels: tuple[str, ...]) -> list[Face]:
     found = to_list(faces)
     for face in [faces] if found is None else found:
         if not isinstance(face, Face):
-            raise DataError(f"Expected a list of faces to write, got one that contains {quoted(face)}.")
+            raise DataError.from_parts(
+                expected="a list of faces to write", received=f"one that contains {quoted(face)}"
+            )
         if missing := [label for label in labels if label not in face.expression.probabilities]:
-            raise DataError(
-                f"Expected faces with probabilities of {quoted(labels)}, got one without {quoted(missing)}. "
-                "Create the writer with recognizer.labels."
+            raise DataError.from_parts(
+                expected=f"faces with probabilities of {quoted(labels)}",
+                received=f"one without {quoted(missing)}",
+                remedy="Create the writer with recognizer.labels.",
             )
     return found or []
 

@@ -58,13 +58,14 @@ class Box:
                 value = whole_number(value, f"{name} of a box", "pixels")
                 object.__setattr__(self, name, value)
             if abs(value) > _MAX_COORDINATE:
-                raise DataError(
-                    f"Expected the {name} of a box up to {_MAX_COORDINATE:,}, got {quoted(value)}."
+                raise DataError.from_parts(
+                    expected=f"the {name} of a box up to {_MAX_COORDINATE:,}", received=quoted(value)
                 )
         if self.width < 0 or self.height < 0:
-            raise DataError(
-                f"Expected a box with a width and height of 0 or more, got {self.width} and {self.height}. "
-                "A box is (x, y, width, height), not two corners."
+            raise DataError.from_parts(
+                expected="a box with a width and height of 0 or more",
+                received=f"{self.width} and {self.height}",
+                remedy="A box is (x, y, width, height), not two corners.",
             )
 
     @property
@@ -182,11 +183,13 @@ class Expression:
 
     def __post_init__(self) -> None:
         if not isinstance(self.label, str):
-            raise DataError(f"Expected the label of an expression as text, got {quoted(self.label)}.")
+            raise DataError.from_parts(
+                expected="the label of an expression as text", received=quoted(self.label)
+            )
         if not isinstance(self.probabilities, Mapping):
-            raise DataError(
-                "Expected the probabilities of an expression as a mapping from label to probability, "
-                f"got {type(self.probabilities).__name__}."
+            raise DataError.from_parts(
+                expected="the probabilities of an expression as a mapping from label to probability",
+                received=type(self.probabilities).__name__,
             )
         values = {
             label: value
@@ -225,8 +228,8 @@ class Expression:
         plain = row.tolist() if type(row) is np.ndarray else row  # faster than converting each number
         names, row = to_list(labels) or [""], to_list(plain) or []
         if len(names) != len(row) or not all(isinstance(name, str) for name in names):
-            raise DataError(
-                f"Expected a probability for each of the labels {quoted(labels)}, got {quoted(row)}."
+            raise DataError.from_parts(
+                expected=f"a probability for each of the labels {quoted(labels)}", received=quoted(row)
             )
         values = {
             name: value if type(value) is float else unit_float(value, "probability")
@@ -270,8 +273,8 @@ class Face:
     def __post_init__(self) -> None:
         _check_place(self)
         if not isinstance(self.expression, Expression):
-            raise DataError(
-                f"Expected the expression of a face as an Expression, got {quoted(self.expression)}."
+            raise DataError.from_parts(
+                expected="the expression of a face as an Expression", received=quoted(self.expression)
             )
         if self.track is not None and type(self.track) is not int:
             object.__setattr__(self, "track", whole_number(self.track, "track of a face", "numbers"))
@@ -294,18 +297,18 @@ class Face:
 def _check_place(found: Detection | Face) -> None:
     """Validate the common fields of detections and faces: box, confidence and landmarks."""
     if not isinstance(found.box, Box):
-        raise DataError(f"Expected a Box(x, y, width, height), got {quoted(found.box)}.")
+        raise DataError.from_parts(expected="a Box(x, y, width, height)", received=quoted(found.box))
     if not found.box.area:
-        raise DataError(
-            f"Expected the box of a face to have pixels, got {found.box.width}x{found.box.height}."
+        raise DataError.from_parts(
+            expected="the box of a face to have pixels", received=f"{found.box.width}x{found.box.height}"
         )
     if found.landmarks is not None and not isinstance(found.landmarks, Landmarks):
-        raise DataError(f"Expected Landmarks or None, got {quoted(found.landmarks)}.")
+        raise DataError.from_parts(expected="Landmarks or None", received=quoted(found.landmarks))
     object.__setattr__(found, "confidence", unit_float(found.confidence, "confidence that this is a face"))
 
 
 def _point(value: Any, name: str) -> Point:
     pair = to_list(value) or []
     if len(pair) != 2:
-        raise DataError(f"Expected {name} as x and y in pixels, got {quoted(value)}.")
+        raise DataError.from_parts(expected=f"{name} as x and y in pixels", received=quoted(value))
     return finite_float(pair[0], f"x of {name}"), finite_float(pair[1], f"y of {name}")

@@ -73,7 +73,9 @@ def summary_of(name: str, data: bytes) -> OnnxSummary:
     try:
         return summarise(data)
     except NotOnnxError as error:
-        raise ModelError(f"{name}: expected an ONNX model, got another or a truncated file.") from error
+        raise ModelError.from_parts(
+            name, expected="an ONNX model", received="another or a truncated file"
+        ) from error
 
 
 def check_class_names(names: Any) -> tuple[str, ...]:
@@ -91,9 +93,9 @@ def check_class_names(names: Any) -> tuple[str, ...]:
         or len(set(map(str, found))) < max(len(found), 2)
         or not all(isinstance(n, str) and n for n in found)
     ):
-        raise ModelError(
-            "Expected class names as two or more different strings in the order of the network's classes, got "
-            f"{wrong_type or str(list(found))[:80]}."
+        raise ModelError.from_parts(
+            expected="class names as two or more different strings in the order of the network's classes",
+            received=f"{wrong_type or str(list(found))[:80]}",
         )
     return found
 
@@ -122,9 +124,11 @@ def card_of(
     outputs = {output.name: output.shape for output in session.get_outputs()}
     fitting = [name for name, shape in outputs.items() if len(shape) == 2 and shape[-1] in {wanted, None}]
     if not fitting:
-        raise ModelError(
-            f"{name}: expected an output with {wanted} classes, one per class name, got {_listed(outputs)}. "
-            "Give as many names as the network has classes, in its order."
+        raise ModelError.from_parts(
+            name,
+            expected=f"an output with {wanted} classes, one per class name",
+            received=_listed(outputs),
+            remedy="Give as many names as the network has classes, in its order.",
         )
     if pixel_scale is None:
         begins = first_operators(data, session.get_inputs()[0].name)

@@ -98,9 +98,10 @@ class Recognizer:
         flip_tta: bool = True,
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
-            raise DataError(
-                f"Expected max_faces as an integer of at least 1, got {quoted(max_faces)}. "
-                "Leave it out to keep all faces."
+            raise DataError.from_parts(
+                expected="max_faces as an integer of at least 1",
+                received=quoted(max_faces),
+                remedy="Leave it out to keep all faces.",
             )
         check_threads(threads)
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
@@ -193,8 +194,9 @@ class Recognizer:
         """
         images, found = [require_rgb(image) for image in images], list(found)
         if len(images) != len(found):
-            raise DataError(
-                f"Expected a list of faces for each image, got {len(found)} lists for {len(images)} images."
+            raise DataError.from_parts(
+                expected="a list of faces for each image",
+                received=f"{len(found)} lists for {len(images)} images",
             )
         found = [
             validate_detections(faces, "a detector", image.shape[1::-1])
@@ -221,9 +223,10 @@ class Recognizer:
         from mien.recognition.explain import explain
 
         if not isinstance(self.classifier, Classifier):
-            raise ModelError(
-                f"Expected a mien.Classifier for heat maps, got {type(self.classifier).__name__}. "
-                "Export the network to ONNX first: mien export MODEL --format onnx"
+            raise ModelError.from_parts(
+                expected="a mien.Classifier for heat maps",
+                received=type(self.classifier).__name__,
+                remedy="Export the network to ONNX first: mien export MODEL --format onnx",
             )
         return explain(self.classifier, read_image(image), faces)
 
@@ -254,7 +257,9 @@ def _check_several(images: Any) -> None:
         got = f"one {type(images).__name__}"
     else:
         return
-    raise DataError(f"Expected a list of images, got {got}. Put it into a list: predict_batch([image]).")
+    raise DataError.from_parts(
+        expected="a list of images", received=f"{got}", remedy="Put it into a list: predict_batch([image])."
+    )
 
 
 def _is_one_image(array: NDArray[Any]) -> bool:
@@ -273,7 +278,7 @@ def _classifier_of(
     if taxonomy is None:
         return model
     if not isinstance(model, Classifier):
-        raise ModelError(
-            f"Expected a mien.Classifier for the label set {quoted(taxonomy)}, got {type(model).__name__}."
+        raise ModelError.from_parts(
+            expected=f"a mien.Classifier for the label set {quoted(taxonomy)}", received=type(model).__name__
         )
     return model.answering_in(taxonomy)

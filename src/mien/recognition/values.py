@@ -28,13 +28,15 @@ def finite_float(value: Any, what: str) -> float:
     """
     if type(value) is not float:
         if isinstance(value, bool) or not isinstance(value, int | np.floating | Real):
-            raise DataError(f"Expected the {what} as a number, got {quoted(value)}.")
+            raise DataError.from_parts(expected=f"the {what} as a number", received=quoted(value))
         try:
             value = float(value)
         except OverflowError as error:
-            raise DataError(f"Expected the {what} as a finite number, got {quoted(value)}.") from error
+            raise DataError.from_parts(
+                expected=f"the {what} as a finite number", received=quoted(value)
+            ) from error
     if not math.isfinite(value):
-        raise DataError(f"Expected the {what} as a finite number, got {value}.")
+        raise DataError.from_parts(expected=f"the {what} as a finite number", received=f"{value}")
     return float(value)
 
 
@@ -91,4 +93,4 @@ def boolean(value: Any, what: str) -> bool:
     """
     if value is None or (isinstance(value, Real | np.bool_) and value in {0, 1}):
         return bool(value)
-    raise DataError(f"Expected {what} as True or False, got {quoted(value)}.")
+    raise DataError.from_parts(expected=f"{what} as True or False", received=quoted(value))

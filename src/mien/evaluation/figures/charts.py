@@ -65,7 +65,9 @@ def confusion_figure(
     """
     k = len(labels)
     if matrix.shape != (k, k):
-        raise DataError(f"Expected a confusion matrix of shape {(k, k)} for {k} labels, got {matrix.shape}.")
+        raise DataError.from_parts(
+            expected=f"a confusion matrix of shape {(k, k)} for {k} labels", received=f"{matrix.shape}"
+        )
     rows = [f"{label}  ({n:,})" for label, n in zip(labels, matrix.sum(axis=1), strict=True)]
     beside = 0.8 + 0.085 * max(map(len, rows))
     cells = max(0.97 * k, 4.8)  # inches; at least the width of the subtitle
@@ -198,7 +200,7 @@ def counts_figure(counts: Mapping[str, Mapping[str, int]], title: str = "") -> F
         DataError: If there is no split.
     """
     if not counts:
-        raise DataError("Expected the counts of one split or more, got none.")
+        raise DataError.from_parts(expected="the counts of one split or more", received="none")
     labels = list(dict.fromkeys(label for split in counts.values() for label in split))
     with house_style():
         figure = new_figure(1.6 + 3.6 * len(counts), 1.6 + 0.42 * len(labels))

@@ -117,8 +117,9 @@ def _read(history: History) -> _Curves:
     lengths = {name: len(column) for name, column in columns.items()}
     n = max(lengths.values(), default=0)
     if n == 0 or set(lengths.values()) != {n}:
-        raise DataError(
-            f"Expected a history of one epoch or more in columns of the same length, got {lengths or 'none'}."
+        raise DataError.from_parts(
+            expected="a history of one epoch or more in columns of the same length",
+            received=f"{lengths or 'none'}",
         )
     curves = {name: columns.get(name, np.full(n, np.nan)) for name in _COLUMNS}
     if np.isnan(curves["epoch"]).any():

@@ -53,9 +53,11 @@ def choose_samples(
         DataError: If there is no such kind, or n is negative.
     """
     if kind not in SHEETS:
-        raise DataError(f"Expected the kind to be one of {', '.join(SHEETS)}, got {str(kind)[:80]!r}.")
+        raise DataError.from_parts(
+            expected=f"the kind to be one of {', '.join(SHEETS)}", received=f"{str(kind)[:80]!r}"
+        )
     if n < 0:
-        raise DataError(f"Expected n, the number of images, to be 0 or more, got {n}.")
+        raise DataError.from_parts(expected="n, the number of images, to be 0 or more", received=f"{n}")
     is_wrong = evaluation.predicted != evaluation.true
     if kind == "confident":
         right = np.flatnonzero(~is_wrong)
@@ -161,9 +163,9 @@ def samples_figure(
     """
     n = len(images)
     if n == 0 or true.shape != (n,) or probabilities.shape != (n, len(labels)):
-        raise DataError(
-            f"Expected one image or more, each with a label and {len(labels)} probabilities, got shapes "
-            f"{images.shape}, {true.shape} and {probabilities.shape}."
+        raise DataError.from_parts(
+            expected=f"one image or more, each with a label and {len(labels)} probabilities",
+            received=f"shapes {images.shape}, {true.shape} and {probabilities.shape}",
         )
     with house_style():
         figure, tiles = _grid(n, columns=6, side=1.65, gap=0.3, below=0.62, title=title)
@@ -222,8 +224,8 @@ def faces_figure(
         DataError: If there are no images, or the numbers of images and labels differ.
     """
     if not len(images) or len(images) != len(labels):
-        raise DataError(
-            f"Expected a label for each of one image or more, got {len(labels)} for {len(images)}."
+        raise DataError.from_parts(
+            expected="a label for each of one image or more", received=f"{len(labels)} for {len(images)}"
         )
     with house_style():
         figure, tiles = _grid(len(images), columns=columns, side=1.0, gap=0.14, below=0.32, title=title)

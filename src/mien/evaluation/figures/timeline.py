@@ -188,9 +188,10 @@ def plot_timeline(
         DataError: If there are no rows, or the lengths differ.
     """
     if not len(seconds) == len(tracks) == len(probabilities) or probabilities.shape[1:] != (len(labels),):
-        raise DataError(
-            f"Expected seconds, tracks and probabilities of one length and a column for each of {len(labels)} "
-            f"labels, got {len(seconds)}, {len(tracks)} and {probabilities.shape}."
+        raise DataError.from_parts(
+            expected=f"seconds, tracks and probabilities of one length and a column for each of {len(labels)} "
+            "labels",
+            received=f"{len(seconds)}, {len(tracks)} and {probabilities.shape}",
         )
     timeline = Timeline()
     for at, track, row in zip(seconds, tracks, probabilities, strict=True):

@@ -112,7 +112,9 @@ class _Mark:
 def _numbers(faces: Sequence[Face]) -> list[str]:
     """Return the number of each face, as text."""
     if wrong := [face for face in faces if not isinstance(face, Face)]:
-        raise DataError(f"Expected faces as mien.Face, as returned by a Recognizer, got {wrong[0]!r:.80}.")
+        raise DataError.from_parts(
+            expected="faces as mien.Face, as returned by a Recognizer", received=f"{wrong[0]!r:.80}"
+        )
     return [str(i) if face.track is None else f"#{face.track}" for i, face in enumerate(faces, 1)]
 
 

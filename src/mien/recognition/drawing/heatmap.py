@@ -77,12 +77,13 @@ def draw_heat(
 def _check_transform(transform: NDArray[np.floating], heat: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return a copy of a transform after checking that it is invertible."""
     if transform.shape != (2, 3) or heat.ndim != 2 or not heat.size:
-        raise DataError(
-            f"Expected an affine matrix (2, 3) and a heat map (h, w), got shapes {transform.shape} and {heat.shape}."
+        raise DataError.from_parts(
+            expected="an affine matrix (2, 3) and a heat map (h, w)",
+            received=f"shapes {transform.shape} and {heat.shape}",
         )
     to_crop = np.array(transform, np.float64)
     if not np.isfinite(to_crop).all() or abs(np.linalg.det(to_crop[:, :2])) < 1e-12:
-        raise DataError(f"Expected an invertible affine matrix, got {to_crop.tolist()}.")
+        raise DataError.from_parts(expected="an invertible affine matrix", received=f"{to_crop.tolist()}")
     return to_crop
 
 

@@ -36,14 +36,16 @@ def check_image(image: NDArray[np.uint8]) -> None:
         DataError: If it is not uint8 (H, W, 3), or has no pixels.
     """
     if not isinstance(image, np.ndarray):
-        raise DataError(
-            f"Expected an RGB image, uint8 (H, W, 3), got {type(image).__name__}. "
-            "Read it with mien.images.read_image."
+        raise DataError.from_parts(
+            expected="an RGB image, uint8 (H, W, 3)",
+            received=type(image).__name__,
+            remedy="Read it with mien.images.read_image.",
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(
-            f"Expected an RGB image, uint8 (H, W, 3), got {image.dtype} {image.shape}. "
-            "Read it with mien.images.read_image."
+        raise DataError.from_parts(
+            expected="an RGB image, uint8 (H, W, 3)",
+            received=f"{image.dtype} {image.shape}",
+            remedy="Read it with mien.images.read_image.",
         )
 
 

@@ -61,7 +61,9 @@ class Frames(Iterator[Frame]):
 
     def __init__(self, source: str | Path | int | BinaryIO, every: int) -> None:
         if not isinstance(every, int) or every < 1:
-            raise DataError(f"Expected every as an integer of at least 1, got every={every!r:.80}.")
+            raise DataError.from_parts(
+                expected="every as an integer of at least 1", received=f"every={every!r:.80}"
+            )
         if isinstance(source, bool) or not (isinstance(source, str | Path | int) or _is_file(source)):
             raise DataError(
                 "Expected a video as a path or an open file, or the number of a webcam, "

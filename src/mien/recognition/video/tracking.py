@@ -90,7 +90,7 @@ class FaceTracker:
 
     def __init__(self, gap_seconds: float = 1.0) -> None:
         if not gap_seconds >= 0:
-            raise DataError(f"Expected a gap of 0 seconds or more, got {gap_seconds}.")
+            raise DataError.from_parts(expected="a gap of 0 seconds or more", received=f"{gap_seconds}")
         self._gap = gap_seconds
         self._tracks: list[_Track] = []
         self._given = 0
@@ -110,9 +110,11 @@ class FaceTracker:
             DataError: If the time is before the previous frame, or an item is not a face.
         """
         if wrong := [face for face in faces if not isinstance(face, Face)]:
-            raise DataError(f"Expected faces as mien.Face, got {wrong[0]!r:.80}.")
+            raise DataError.from_parts(expected="faces as mien.Face", received=f"{wrong[0]!r:.80}")
         if not seconds >= self._before:
-            raise DataError(f"Expected a frame at {self._before} seconds or later, got one at {seconds}.")
+            raise DataError.from_parts(
+                expected=f"a frame at {self._before} seconds or later", received=f"one at {seconds}"
+            )
         oldest = min(self._before, seconds - self._gap)
         known = [track for track in self._tracks if track.seconds >= oldest]
         order = sorted(range(len(faces)), key=lambda i: _by_place(faces[i]))
@@ -170,7 +172,9 @@ class Smoother:
 
     def __init__(self, seconds: float = 0.3) -> None:
         if not seconds >= 0:
-            raise DataError(f"Expected a smoothing time of 0 seconds or more, got {seconds}.")
+            raise DataError.from_parts(
+                expected="a smoothing time of 0 seconds or more", received=f"{seconds}"
+            )
         self._constant = seconds
         self._means: dict[int, tuple[float, dict[str, float]]] = {}
 

@@ -115,46 +115,55 @@ def _chunks(frames: Iterable[Frame], size: int) -> Generator[list[Frame]]:
 
 def _check_arguments(recognizer: object, frames: object) -> None:
     if not hasattr(recognizer, "predict_batch") and not hasattr(recognizer, "many"):
-        raise DataError(
-            "Expected a recognizer as the first argument, such as mien.Recognizer(), "
-            f"got {type(recognizer).__name__}."
+        raise DataError.from_parts(
+            expected="a recognizer as the first argument, such as mien.Recognizer()",
+            received=type(recognizer).__name__,
         )
     if not hasattr(frames, "__iter__") and not isinstance(frames, int | Path):
-        raise DataError(
-            f"Expected the path of a video, the number of a webcam, or frames, got {type(frames).__name__}. "
-            "Use read_frames, or create Frame(index, seconds, image) from each of your images."
+        raise DataError.from_parts(
+            expected="the path of a video, the number of a webcam, or frames",
+            received=type(frames).__name__,
+            remedy="Use read_frames, or create Frame(index, seconds, image) from each of your images.",
         )
 
 
 def _check_frame(frame: object) -> None:
     """Raise an error unless an object is a frame with an RGB image and a time."""
     if not isinstance(frame, Frame):
-        raise DataError(
-            f"Expected frames as Frame(index, seconds, image), got {type(frame).__name__}. Read a video with "
-            "read_frames, or create a Frame from each image and its time."
+        raise DataError.from_parts(
+            expected="frames as Frame(index, seconds, image)",
+            received=type(frame).__name__,
+            remedy="Read a video with read_frames, or create a Frame from each image and its time.",
         )
     name, image = f"frame {frame.index!r:.20}", frame.image
     if not isinstance(image, np.ndarray):
-        raise DataError(
-            f"Expected the image of {name} as an RGB array, uint8 (height, width, 3), got {type(image).__name__}."
+        raise DataError.from_parts(
+            expected=f"the image of {name} as an RGB array, uint8 (height, width, 3)",
+            received=type(image).__name__,
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DataError(
-            f"Expected the image of {name} to be RGB, uint8 (height, width, 3), got {image.dtype} {image.shape}. "
-            "Convert a gray one with cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)."
+        raise DataError.from_parts(
+            expected=f"the image of {name} to be RGB, uint8 (height, width, 3)",
+            received=f"{image.dtype} {image.shape}",
+            remedy="Convert a gray one with cv2.cvtColor(image, cv2.COLOR_GRAY2RGB).",
         )
     if not isinstance(frame.seconds, int | float | np.number) or not math.isfinite(frame.seconds):
-        raise DataError(f"Expected the time of {name} in seconds, got {frame.seconds!r:.80}.")
+        raise DataError.from_parts(
+            expected=f"the time of {name} in seconds", received=f"{frame.seconds!r:.80}"
+        )
 
 
 def _check_result(found: object, images: int) -> list[list[Face]]:
     """Raise an error unless the result of a recognizer is a list of faces per image."""
     complete = isinstance(found, list | tuple) and len(found) == images
     if not complete or not all(isinstance(faces, list | tuple) for faces in cast("Sequence[object]", found)):
-        raise DataError(
-            f"Expected a list of faces for each of {images} images from the recognizer, got {found!r:.80}."
+        raise DataError.from_parts(
+            expected=f"a list of faces for each of {images} images from the recognizer",
+            received=f"{found!r:.80}",
         )
     for face in (face for faces in cast("Sequence[Sequence[object]]", found) for face in faces):
         if not isinstance(face, Face):
-            raise DataError(f"Expected faces as mien.Face from the recognizer, got {face!r:.80}.")
+            raise DataError.from_parts(
+                expected="faces as mien.Face from the recognizer", received=f"{face!r:.80}"
+            )
     return [list(faces) for faces in cast("Sequence[Sequence[Face]]", found)]

@@ -71,7 +71,7 @@ class VideoWriter:
             raise MissingExtra("av", "cli") from error
         self._av = av
         if not (math.isfinite(fps) and fps > 0):
-            raise DataError(f"{path}: expected frames per second above 0, got {fps}.")
+            raise DataError.from_parts(f"{path}", expected="frames per second above 0", received=f"{fps}")
         self._fps = max(Fraction(fps).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
         self._width, self._height = size
         self._tick = Fraction(1, 1000 if self._suffix in _MILLISECONDS else _TICKS)
