@@ -8,17 +8,16 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mien.errors import DataError
+from mien.evaluation.figures.label_colors import label_colors, meaning_of, stacking_order, to_hex
 from mien.evaluation.figures.style import MUTED, fold, house_style, new_figure, save
 from mien.evaluation.figures.time_axis import length_of, set_times
 from mien.evaluation.figures.tracks import BINS, Bins, Track
-from mien.labels import FERPLUS
-from mien.palette import PALETTE, UNSURE_BELOW, ink_on
+from mien.palette import UNSURE_BELOW, ink_on
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,7 +33,6 @@ _FINEST = 1 / 32  # initial duration of a bin in seconds
 _FACES = 64  # maximum number of faces in memory
 _SHOWN = 4  # maximum number of faces in the chart
 _MAX_GAP = 1.0  # maximum gap in seconds that is interpolated; more if frames are farther apart
-_OTHER: Color = (195, 200, 207)
 _TITLE = "Expressions over time"
 
 
@@ -136,8 +134,8 @@ class Timeline:
         """Add new labels; labels of another label set with the same meaning share an index."""
         for label in labels:
             if label not in self._indices:
-                meaning = _meaning(label)
-                same = [other not in labels and _meaning(other) == meaning for other in self.labels]
+                meaning = meaning_of(label)
+                same = [other not in labels and meaning_of(other) == meaning for other in self.labels]
                 if not meaning or True not in same:
                     same = [*(False for _ in self.labels), True]
                     self.labels = (*self.labels, label)
@@ -225,10 +223,10 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
 
 
 def _draw_track(axes: Axes, track: Track, timeline: Timeline) -> None:
-    order = _stacked(timeline.labels)
-    colors = _colors(timeline.labels)
+    order = stacking_order(timeline.labels)
+    colors = label_colors(timeline.labels)
     for at, means in track.segments:
-        axes.stackplot(at, means[:, order].T, colors=[_hex(colors[i]) for i in order], linewidth=0)
+        axes.stackplot(at, means[:, order].T, colors=[to_hex(colors[i]) for i in order], linewidth=0)
     axes.set(xlim=(0, timeline.seconds + _FINEST), ylim=(0, 1))
     axes.set_yticks([0.5, 1], ["50%", "100%"])
     axes.tick_params(length=0)
@@ -254,7 +252,7 @@ def _name_area(
     spots = [_thickest(at, means[:, means_in], place, room) for at, means in track.segments]
     thickness, x, y = max(spots)
     if thickness * height >= 0.2:
-        axes.text(x, y, name, ha="center", va="center", fontsize=10, color=_hex(ink_on(color)))
+        axes.text(x, y, name, ha="center", va="center", fontsize=10, color=to_hex(ink_on(color)))
 
 
 def _thickest(
@@ -281,35 +279,11 @@ def _draw_heading(figure: Figure, timeline: Timeline, drawn: int, title: str) ->
 
     panels = figure.axes
     left_out = f", the {drawn} seen most of {timeline.faces:,} faces" if timeline.faces > drawn else ""
-    colors, order = _colors(timeline.labels), _stacked(timeline.labels)
-    key = [Patch(color=_hex(colors[i]), label=timeline.labels[i]) for i in order]
+    colors, order = label_colors(timeline.labels), stacking_order(timeline.labels)
+    key = [Patch(color=to_hex(colors[i]), label=timeline.labels[i]) for i in order]
     figure.suptitle(fold(title, 10.5), x=0.012, ha="left", fontsize=16, fontweight="bold")
     figure.legend(
         handles=key, loc="outside lower left", ncols=len(key), frameon=False, handlelength=1, handleheight=1,
         columnspacing=1.4, handletextpad=0.5, fontsize=10.5,
     )  # fmt: skip
     panels[-1].set_xlabel(f"time in the video{left_out}")
-
-
-def _stacked(labels: Sequence[str]) -> list[int]:
-    """Return the indices of the labels from bottom to top: neutral last, as the background."""
-    return sorted(range(len(labels)), key=lambda i: (_meaning(labels[i]) == "neutral", i))
-
-
-def _colors(labels: Sequence[str]) -> list[Color]:
-    """Return a color for each label, by its meaning; unknown labels get unused colors."""
-    meanings = [_meaning(label) for label in labels]
-    rest = itertools.cycle([color for name, color in PALETTE.items() if name not in meanings] or [_OTHER])
-    return [PALETTE[meaning] if meaning else next(rest) for meaning in meanings]
-
-
-def _hex(color: Color) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _meaning(label: str) -> str | None:
-    """Return the FER+ name of an expression in any common spelling; `None` if unknown."""
-    try:
-        return FERPLUS.classes[FERPLUS.index(label)]
-    except DataError:
-        return None
