@@ -33,7 +33,7 @@ def test_read_back_equals_written(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"name": "n", "labels": ["a", "b"]}', "{'a'}"])
-def test_what_is_no_card_is_refused(text: str) -> None:
+def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
     with pytest.raises(ModelError, match="Expected the JSON of a model card"):
         ModelCard.from_json(text)
 

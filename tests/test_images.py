@@ -162,7 +162,7 @@ COLORS: dict[str, tuple[Callable[[], bytes], Any]] = {
 
 
 @pytest.mark.parametrize("name", COLORS)
-def test_colors_are_what_they_were_made_of(name: str) -> None:
+def test_colors_of_a_written_video_are_preserved(name: str) -> None:
     make, expected = COLORS[name]
     image = read_image(make())
     assert image.dtype == np.uint8
@@ -246,7 +246,7 @@ def test_a_png_may_tell_its_orientation_behind_the_pixels() -> None:
 @given(data=st.one_of(st.binary(max_size=60), st.integers(0, 57).map(lambda cut: exif(6)[:cut])))
 @example(exif(0))
 @example(exif(9))
-def test_nonsense_in_exif_leaves_a_image_as_it_is(data: bytes) -> None:
+def test_invalid_exif_data_is_ignored(data: bytes) -> None:
     plain = read_image(encode(Image.fromarray(draw()), "JPEG"))
     np.testing.assert_array_equal(read_image(encode(Image.fromarray(draw()), "JPEG", exif=data)), plain)
 
@@ -287,7 +287,7 @@ def test_of_several_frames_the_first_is_read(kind: str) -> None:
         np.testing.assert_allclose(read_image(animation), np.full((10, 20, 3), (0, 0, 255)), atol=3)
 
 
-def test_an_image_given_is_left_as_it_was() -> None:
+def test_the_given_image_is_not_modified() -> None:
     image = Image.new("RGBA", (6, 4), (1, 2, 3, 4))
     image.info["exif"] = exif(6)
     assert read_image(image).shape == (6, 4, 3)
@@ -687,7 +687,7 @@ def test_thin_red_lines_stay_red_in_a_jpeg(tmp_path: Path) -> None:
     assert np.abs(line.astype(int) - (255, 0, 0)).mean() < 15
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_failed_write_raises_an_error(tmp_path: Path) -> None:
     for name in ("a.tiff", "a", "a.jpg.txt"):
         with pytest.raises(DataError, match=r"expected a name that ends in \.jpg, \.png or \.webp, got"):
             write_image(tmp_path / name, draw())
@@ -752,7 +752,7 @@ def near(image: NDArray[np.uint8], expected: NDArray[np.uint8]) -> bool:
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIC"])
-def test_what_pillow_opened_is_turned_once_whatever_happened_to_it(kind: str, orientation: int) -> None:
+def test_pil_images_are_rotated_only_once(kind: str, orientation: int) -> None:
     data = marked(orientation, kind)
     if kind == "HEIC":
         pytest.importorskip("pillow_heif").register_heif_opener()
@@ -807,7 +807,7 @@ def test_an_orientation_that_only_pillow_finds_is_followed() -> None:
 
 @pytest.mark.parametrize(("bits", "remedy"), [(8, "array"), (10, "(array >> 2)"), (12, "(array >> 4)")])
 @pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 3), (9, 9, 4)])
-def test_few_bits_in_sixteen_are_told(bits: int, remedy: str, shape: tuple[int, ...]) -> None:
+def test_arrays_with_few_bits_in_sixteen_are_rejected(bits: int, remedy: str, shape: tuple[int, ...]) -> None:
     array = np.full(shape, (1 << bits) - 1, np.uint16)
     sentence = (
         rf"none above {(1 << bits) - 1}, as {bits} bits in 16 .* {re.escape(remedy)}\.astype\('uint8'\)\.$"
@@ -829,7 +829,9 @@ def test_black_is_black_with_any_number_of_bits() -> None:
 @pytest.mark.parametrize("bits", [8, 10, 12])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_few_bits_in_files_of_sixteen_are_told(suffix: str, channels: int, bits: int, tmp_path: Path) -> None:
+def test_files_with_few_bits_in_sixteen_are_rejected(
+    suffix: str, channels: int, bits: int, tmp_path: Path
+) -> None:
     values = np.full((9, 9, channels), (1 << bits) - 1, np.uint16)
     path = tmp_path / f"a{suffix}"
     path.write_bytes(by_opencv(suffix, values))
@@ -840,7 +842,7 @@ def test_few_bits_in_files_of_sixteen_are_told(suffix: str, channels: int, bits:
     assert (read_image(full) == 255).all()
 
 
-def test_a_tiff_that_says_it_has_twelve_bits_is_taken_at_its_word() -> None:
+def test_a_tiff_that_states_twelve_bits_is_scaled() -> None:
     white = b"\xff\xff\xff" * 4  # eight values of twelve bits
     entries = [
         (256, 4),
@@ -964,7 +966,7 @@ def test_arrays_of_other_types_are_read_as_arrays() -> None:
 
 
 @pytest.mark.parametrize("path", [None, 5, "", b"a.png", "https://example.org/a.png", "file:///a.png"])
-def test_what_is_no_path_is_not_written_to(
+def test_values_that_are_not_paths_are_not_written_to(
     path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -141,7 +141,7 @@ def broken(rows: Any) -> Any:
         (lambda _: ["happy"], "array of probabilities from the model, got list"),
     ],
 )
-def test_what_is_not_probabilities_is_refused(predict: Any, words: str) -> None:
+def test_values_that_are_not_probabilities_are_rejected(predict: Any, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         evaluate(predict, make_dataset(), labels=FER2013.classes)
 
@@ -215,7 +215,7 @@ def test_a_split_that_is_all_copies_has_no_duplicate_free_score() -> None:
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["duplicate_free"]["accuracy"] is None
 
 
-def test_votes_are_judged_by_their_majority() -> None:
+def test_the_true_class_of_votes_is_their_majority() -> None:
     dataset = make_dataset(16, FERPLUS)
     targets = 0.6 * dataset.targets + 0.4 * np.roll(dataset.targets, 1, axis=1)
     result = evaluate(seer(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
@@ -223,7 +223,7 @@ def test_votes_are_judged_by_their_majority() -> None:
     assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
 
 
-def test_the_other_splits_can_be_judged() -> None:
+def test_the_other_splits_can_be_evaluated() -> None:
     result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split="Training")
     assert (result.split, result.n) == ("Training", 20)
 
@@ -253,7 +253,7 @@ def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
         evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)  # type: ignore[arg-type]
 
 
-def test_a_model_of_other_classes_is_judged_on_data_of_its_own() -> None:
+def test_a_model_with_other_classes_is_evaluated_on_its_own_data() -> None:
     five = Taxonomy("five", ("angry", "happy", "sad", "surprise", "neutral"))
     result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
     assert (result.accuracy, result.labels) == (1.0, five.classes)

@@ -102,7 +102,7 @@ class TestCurves:
             assert [line.get_xdata()[0] for line in lines(axes, "learning rate drop")] == [30.5, 42.5]
             assert [text for text in words(axes) if text.startswith("rate")] == ["rate 5e-4", "rate 1.25e-4"]
 
-    def test_a_rise_or_a_rounding_is_no_drop(self) -> None:
+    def test_an_increase_or_rounding_is_not_a_learning_rate_drop(self) -> None:
         rates = [1e-4, 5e-4] + [1e-3, 0.00099999] * 10
         figure = figures.curves_figure(make_history(22, rates))
         assert not lines(figure.axes[0], "learning rate drop")
@@ -138,7 +138,7 @@ class TestCurves:
             for a, b in zip(ours.get_lines(), theirs.get_lines(), strict=True):
                 np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
 
-    def test_what_was_not_recorded_is_not_drawn(self, tmp_path: Path) -> None:
+    def test_columns_that_were_not_recorded_are_not_drawn(self, tmp_path: Path) -> None:
         figure = figures.curves_figure({"loss": [2.0, 1.0], "accuracy": [0.2, 0.4]})
         assert not any("best" in text or "validation" in text for text in words(figure))
         np.testing.assert_array_equal(lines(figure.axes[0], "training")[0].get_xdata(), [1, 2])
@@ -289,7 +289,7 @@ class TestChoice:
         with pytest.raises(DataError, match="samples, mistakes, confident, got 'best'"):
             figures.choose_samples(evaluation, 12, kind="best")
 
-    def test_a_sheet_says_how_it_was_chosen_and_how_good_the_model_is(self, tmp_path: Path) -> None:
+    def test_the_title_of_a_sheet_has_its_selection_and_the_accuracy(self, tmp_path: Path) -> None:
         evaluation = make_evaluation(1000, 0.6)
         chosen = figures.choose_samples(evaluation, 12)
         right = int((evaluation.predicted[chosen] == evaluation.true[chosen]).sum())

@@ -196,7 +196,7 @@ def test_the_examples_of_the_docstring_hold() -> None:
         ),
     ],
 )
-def test_what_cannot_be_scored_is_refused_in_a_sentence(call: Any, sentence: str) -> None:
+def test_invalid_arguments_of_metrics_have_short_errors(call: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         call()
 

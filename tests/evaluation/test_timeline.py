@@ -86,7 +86,7 @@ class TestGathering:
         assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == ["angry", "disgust", "fear"]
         assert "contempt" in [text.get_text() for text in figure.legends[0].get_texts()]
 
-    def test_classes_of_a_label_set_of_ones_own_come_in_their_order(self) -> None:
+    def test_classes_of_a_custom_label_set_keep_their_order(self) -> None:
         timeline = Timeline()
         labels = ("joy", "happy", "bored")  # the first two mean the same
         timeline.add(0, [make_face(1, [0.2, 0.3, 0.5], labels)])
@@ -124,7 +124,7 @@ class TestGathering:
         assert len(track.segments) == 2
         assert track.in_view == pytest.approx(10 - 1.6, abs=0.1)
 
-    def test_two_glimpses_far_apart_are_not_joined(self) -> None:
+    def test_two_short_appearances_far_apart_are_not_joined(self) -> None:
         timeline = Timeline()
         for i in range(2500):
             timeline.add(i / 25, [make_face(1, certain("sad"))] if i in {10, 2000} else [])
@@ -172,7 +172,7 @@ class TestFigure:
         assert_png(timeline.plot(tmp_path / "chart.png", "Expressions in video.mp4"))
 
     @pytest.mark.parametrize("faces", [1, 4, 9])
-    def test_up_to_four_faces_are_drawn_and_the_rest_are_told(self, faces: int) -> None:
+    def test_up_to_four_faces_are_drawn_and_the_number_of_others_is_noted(self, faces: int) -> None:
         spans = {track: (0.0, 2.0 + track) for track in range(1, faces + 1)}
         figure = figures.timeline_figure(make_timeline(20, 5, spans))
         titles = [axes.get_title(loc="left") for axes in figure.axes]

@@ -43,7 +43,7 @@ def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("wrong", [[[0] * 48] * 48, None, "crops"])
-def test_what_is_no_array_is_refused(tmp_path: Path, wrong: object) -> None:
+def test_invalid_arrays_are_rejected(tmp_path: Path, wrong: object) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"))
     with pytest.raises(DataError, match=r"array uint8 \(n, 48, 48\), got (list|NoneType|str)"):
         classifier.probabilities(wrong)  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def test_more_threads_than_cores_answer_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["", None, 3, b"small"])
-def test_what_names_no_model_is_refused(model: object) -> None:
+def test_values_that_do_not_name_a_model_are_rejected(model: object) -> None:
     with pytest.raises(ModelError, match="Expected a model as the path of an ONNX file"):
         Classifier(model)  # type: ignore[arg-type]
 
@@ -127,7 +127,7 @@ def giving(path: Path, operation: str, card: ModelCard = CARD) -> Path:
         ("Sqrt", "expected finite probabilities from the model, got NaN"),
     ],
 )
-def test_what_gives_no_probabilities_is_refused(
+def test_a_model_that_does_not_return_probabilities_is_rejected(
     tmp_path: Path, operation: str, sentence: str, temperature: float
 ) -> None:
     classifier = Classifier(giving(tmp_path / "m.onnx", operation, replace(CARD, temperature=temperature)))
@@ -137,7 +137,7 @@ def test_what_gives_no_probabilities_is_refused(
     assert classifier.probabilities(crops(0)).shape == (0, 7)
 
 
-def test_a_file_of_the_right_form_that_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_a_protocol_buffer_that_is_not_a_network_is_rejected(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     model.graph.node[0].op_type = "NoSuchOperation"
     onnx.save(model, tmp_path / "m.onnx")
@@ -247,7 +247,7 @@ class TestFlipTta:
     def test_no_crops_have_no_probabilities(self) -> None:
         assert mien.Classifier("tiny", flip_tta=True).probabilities(self.CROPS[:0]).shape == (0, 7)
 
-    def test_a_recognizer_averages_unless_told_otherwise(self) -> None:
+    def test_a_recognizer_averages_with_the_mirror_image_by_default(self) -> None:
         assert mien.Recognizer("tiny").classifier.flip_tta
         assert not mien.Recognizer("tiny", flip_tta=False).classifier.flip_tta
         with pytest.raises(DataError, match="flip_tta as True or False, got 'no'"):

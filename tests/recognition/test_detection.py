@@ -100,7 +100,7 @@ def test_the_box_is_in_the_pixels_of_the_image(detector: CenterFace, width: int,
 
 
 @pytest.mark.parametrize("degrees", [-30, 30])
-def test_a_leaning_face_is_found_and_levelled(detector: CenterFace, degrees: int) -> None:
+def test_a_rotated_face_is_found_and_made_upright(detector: CenterFace, degrees: int) -> None:
     matrix = cv2.getRotationMatrix2D((273, 230), degrees, 1)
     face = only(detector.detect(np.asarray(cv2.warpAffine(portrait(), matrix, (512, 600)), np.uint8)))
     upright = only(detector.detect(portrait()))
@@ -196,7 +196,7 @@ def test_a_very_large_image_is_looked_at_small(detector: CenterFace) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)]
 )
-def test_what_is_no_rgb_image_is_refused(detector: CenterFace, image: Image) -> None:
+def test_images_that_are_not_rgb_are_rejected(detector: CenterFace, image: Image) -> None:
     with pytest.raises(DataError, match="Expected an RGB image"):
         detector.detect(image)
 

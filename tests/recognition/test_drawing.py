@@ -86,7 +86,7 @@ class TestPainting:
         opacity=st.sampled_from([1.0, 0.5, 0.16]),
     )
     @example(x=-30, y=-30, width=70, height=70, radius=8, opacity=0.5)  # in pieces, cut on all sides
-    def test_pieces_make_what_one_mask_makes(
+    def test_painting_in_parts_equals_painting_one_mask(
         self, x: int, y: int, width: int, height: int, radius: int, opacity: float
     ) -> None:
         box, before = Box(x, y, width, height), noise(40, 30)
@@ -106,7 +106,7 @@ class TestPainting:
         assert (canvas[:, 2:] == 100).all()
 
     @pytest.mark.parametrize("size", [(60, 40), (7, 5), (2, 2), (1, 1), (1, 30)])
-    def test_a_frame_lies_inside_its_box_and_leaves_the_middle(self, size: tuple[int, int]) -> None:
+    def test_a_frame_is_inside_its_box_and_leaves_the_center_unchanged(self, size: tuple[int, int]) -> None:
         canvas = flat(80, 60, 0)
         paint_frame(canvas, Box(5, 6, *size), PAPER, thickness=2, radius=9)
         drawn = changed(flat(80, 60, 0), canvas)
@@ -123,7 +123,7 @@ class TestPainting:
         area = rounded(101, 101, 50).sum() / 255
         assert area == pytest.approx(np.pi * 50.5**2, rel=0.02)
 
-    def test_dashes_are_even_and_corners_whole(self) -> None:
+    def test_dashes_are_even_and_corners_solid(self) -> None:
         canvas = flat(120, 80, 0)
         paint_frame(canvas, Box(0, 0, 120, 80), PAPER, thickness=1, radius=0, dash=8)
         row = canvas[0, :, 0] > 0
@@ -160,7 +160,7 @@ class TestLayout:
             (Box(10, 240, 600, 230), "above"),
         ],
     )
-    def test_a_panel_goes_where_there_is_room(self, box: Box, side: str) -> None:
+    def test_a_panel_is_placed_where_there_is_space(self, box: Box, side: str) -> None:
         (place,) = lay_out((640, 480), wishes_of([box], (80, 24), (150, 120)), gap=4)
         assert place.panel is not None
         found = {
@@ -302,7 +302,7 @@ class TestDrawFaces:
         ],
         ids=["gray", "alpha", "float", "empty"],
     )
-    def test_what_is_no_image_is_refused(self, image: Any) -> None:
+    def test_values_that_are_not_images_are_rejected(self, image: Any) -> None:
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
             draw_faces(image, [])
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
@@ -374,7 +374,7 @@ class TestDrawFaces:
         assert heights(9) == {0}
         assert heights(4, bars=False) == {0}
 
-    def test_a_guess_says_so(self) -> None:
+    def test_an_uncertain_expression_has_a_question_mark(self) -> None:
         sure, unsure = make_face(Box(0, 0, 9, 9), "neutral", 0.34), make_face(Box(0, 0, 9, 9), "neutral", 0.4)
         assert annotation._tag_text(sure, 0.4) == "neutral? 34%"
         assert annotation._tag_text(unsure, 0.4) == "neutral 40%"
@@ -583,25 +583,25 @@ class TestDoubt:
         line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
         assert 0.3 < (line == color_of("sad")).all(axis=1).mean() < 0.7
 
-    def test_a_class_of_that_name_is_no_doubt(self) -> None:
+    def test_a_class_named_uncertain_is_drawn_like_any_other(self) -> None:
         expression = make_expression("uncertain", 0.8, ("uncertain", "happy"))
         assert annotation._tag_text(Face(Box(0, 0, 9, 9), expression), 0.4) == "uncertain 80%"
 
 
 class TestChecks:
     @pytest.mark.parametrize("image", [None, "face.jpg", [[1, 2, 3]], PillowImage.new("RGB", (9, 9))])
-    def test_an_image_that_is_no_array_is_refused(self, image: Any) -> None:
+    def test_an_image_that_is_not_an_array_is_rejected(self, image: Any) -> None:
         with pytest.raises(DataError, match=f"got {type(image).__name__}"):
             draw_faces(image, [])
 
     @pytest.mark.parametrize("face", [None, {"label": "happy"}, Box(1, 1, 5, 5), (1, 2, 3, 4)])
-    def test_what_is_no_face_is_refused(self, face: Any) -> None:
+    def test_items_that_are_not_faces_are_rejected(self, face: Any) -> None:
         with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as returned by a Recognizer"):
             draw_faces(flat(64, 48), [make_face(Box(1, 1, 9, 9)), face])
 
 
 class TestDrawHeat:
-    def test_the_map_lies_where_the_crop_was(self) -> None:
+    def test_the_heat_map_is_at_the_position_of_the_crop(self) -> None:
         image = flat(400, 300, 90)
         turned = cv2.getRotationMatrix2D((200.0, 150.0), 20, 0.25)  # (200, 150) stays where it is
         turned[:, 2] += (23.5 - 200, 23.5 - 150)  # the middle of the crop
@@ -653,7 +653,7 @@ class TestDrawHeat:
             (np.full((2, 3), np.inf), np.ones((6, 6)), "invertible affine matrix"),
         ],
     )
-    def test_what_cannot_be_drawn_is_refused(self, transform: Any, heat: Any, sentence: str) -> None:
+    def test_invalid_drawing_arguments_are_rejected(self, transform: Any, heat: Any, sentence: str) -> None:
         with pytest.raises(DataError, match=sentence):
             draw_heatmap(noise(60, 40), transform, heat)
 

@@ -114,7 +114,7 @@ def test_one_file_answers_in_its_label_sets(model: Path) -> None:
         Classifier(model, taxonomy="ferplus")
 
 
-def test_a_network_without_maps_says_so(tmp_path: Path) -> None:
+def test_a_network_without_activation_maps_raises_an_error(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"))
     assert explain(classifier, np.zeros((9, 9, 3), np.uint8), []) == []
     recognizer = Recognizer(classifier, detector=OneFace())

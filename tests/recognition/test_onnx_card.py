@@ -92,7 +92,7 @@ def test_a_file_with_a_card_takes_no_other_names(tmp_path: Path) -> None:
         Classifier(make_onnx(tmp_path / "m.onnx"), pixel_scale=1)
 
 
-def test_a_file_without_a_card_is_judged_used_and_given_one(tmp_path: Path) -> None:
+def test_a_file_without_a_card_can_be_evaluated_used_and_given_one(tmp_path: Path) -> None:
     path, carded = foreign(tmp_path / "m.onnx", channels_first=True), tmp_path / "with-card.onnx"
     is_one_sentence(
         mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-labels"

@@ -182,7 +182,7 @@ def test_images_are_drawn_as_they_are_needed() -> None:
     assert len(drawn) <= 2 + 4 + 4
 
 
-def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_bundled_file_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.recognition import model_files
 
     monkeypatch.setattr(model_files, "checksums", lambda: {"large.onnx": "0" * 64})
@@ -216,7 +216,7 @@ def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> No
     assert "contempt" in recognizer.labels
 
 
-def test_a_result_cannot_be_changed_and_travels_whole() -> None:
+def test_a_result_is_immutable_and_can_be_pickled() -> None:
     (face,) = Recognizer(Brightness(), detector=Corners())(image(1, 200))
     for change in (
         lambda found: found.update(dark=1.0),
