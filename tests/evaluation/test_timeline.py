@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex
 from mien.errors import DataError
 from mien.evaluation import figures
 from mien.evaluation.figures import timeline as timeline_module
+from mien.evaluation.figures.label_colors import label_colors
 from mien.evaluation.figures.timeline import Timeline
 from mien.evaluation.figures.tracks import BINS
 from mien.labels import FER2013, FERPLUS
@@ -198,11 +199,11 @@ class TestFigure:
         assert "sad" not in names
 
     def test_labels_of_other_models_get_colors_of_their_own(self) -> None:
-        colors = timeline_module._colors(("bored", "Happy", "awake", "neutral"))
+        colors = label_colors(("bored", "Happy", "awake", "neutral"))
         assert len(set(colors)) == 4
         assert colors[1] == PALETTE["happiness"]
-        assert set(timeline_module._colors(FERPLUS.classes)) == set(PALETTE.values())
-        assert len(timeline_module._colors((*FERPLUS.classes, "bored", "awake"))) == 10
+        assert set(label_colors(FERPLUS.classes)) == set(PALETTE.values())
+        assert len(label_colors((*FERPLUS.classes, "bored", "awake"))) == 10
 
     def test_the_key_names_every_label_once(self) -> None:
         figure = figures.timeline_figure(make_timeline(5, 25, {1: (0, 5)}))
