@@ -209,7 +209,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
         (
             ["none.png", "--model", "nothing"],
-            "expected an ONNX file, a run folder or the name of a bundled model",
+            "Expected an ONNX file, a run folder or the name of a bundled model",
         ),
         (
             ["none.png", "--model", "page.jpg"],
