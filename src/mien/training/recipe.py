@@ -67,7 +67,7 @@ class Recipe:
         distillation_weight: share of each target that comes from teachers' predictions for the same augmented image
             (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); 0 trains without teachers.
         augmented_copies: augmented copies of each training image that are computed before training (see
-            `mien.training.views`), at most one per epoch; they are reused in turn, each mirrored half of the time.
+            `mien.training.augmentation_cache`), at most one per epoch; they are reused in turn, each mirrored half of the time.
             0: every epoch computes new ones while it trains.
         drop_copies: leave out training images of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weights the loss of each image by inverse class frequency, `none` does not.

@@ -19,8 +19,8 @@ from mien.files import remove_leftovers, write_text
 from mien.training.onnx_export import export_onnx
 from mien.training.recipe import Recipe
 from mien.training.renamed_fields import renamed_fields
-from mien.training.saving import load_classifier, save_network
-from mien.training.state import read_state
+from mien.training.keras_io import load_classifier, save_network
+from mien.training.checkpoint import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import keras
 
     from mien.card import ModelCard
-    from mien.training.saving import KerasClassifier
+    from mien.training.keras_io import KerasClassifier
 
 BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "best.keras",
