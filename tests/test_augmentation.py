@@ -92,7 +92,9 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
 
 def test_light_is_a_curve_of_the_gray_levels() -> None:
     ramp = np.repeat(np.arange(48, dtype=np.uint8)[None] * 5, 48, axis=0)[None]
-    lit = changed(Augmentation(flip=False, shift=0, rotation=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0))
+    lit = changed(
+        Augmentation(flip=False, shift=0, rotation=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0)
+    )
     assert (np.diff(lit.astype(int), axis=2) >= 0).all()
     assert (lit == lit[:, :1]).all()
     assert len({image.tobytes() for image in lit}) > 40

@@ -139,7 +139,13 @@ def test_what_is_no_recipe_is_refused() -> None:
         with pytest.raises(ModelError, match="Expected a recipe as a dict"):
             Recipe.from_dict(data)  # type: ignore[arg-type]
     whole = get_recipe("classic").to_dict()
-    for change in ({"network": 3}, {"network": {}}, {"progressive_sizes": 3}, {"progressive_sizes": [1]}, {"augmentation": {"x": 1}}):
+    for change in (
+        {"network": 3},
+        {"network": {}},
+        {"progressive_sizes": 3},
+        {"progressive_sizes": [1]},
+        {"augmentation": {"x": 1}},
+    ):
         with pytest.raises(ModelError):
             Recipe.from_dict({**whole, **change})
     with pytest.raises(ModelError, match="got 'resnet'"):

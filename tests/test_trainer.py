@@ -155,7 +155,13 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
     copy[0] = copy[dataset.split == "PrivateTest"][0]
     dataset = replace(dataset, votes=votes, images=copy)
     recipe = tiny_recipe(
-        joint=1.0, ema_momentum=0.9, drop_copies=True, epochs=3, optimizer="sgd", select="last", learning_rate=0.5
+        joint=1.0,
+        ema_momentum=0.9,
+        drop_copies=True,
+        epochs=3,
+        optimizer="sgd",
+        select="last",
+        learning_rate=0.5,
     )
     run = train(dataset, recipe, tmp_path / "run")
     assert run.best is run.history[-1]

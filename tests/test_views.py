@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
-from mien.training.augmentation_cache import Views, in_parts, mean_answers
+from mien.training.augmentation_cache import AugmentationCache, in_parts, mean_answers
 from mien.training.batches import TrainingBatches
 from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
@@ -46,8 +46,8 @@ def prepared(
     *,
     processes: int = 1,
     **options: Any,
-) -> Views:
-    views = Views(folder, dataset, augmentation, 2, **options)
+) -> AugmentationCache:
+    views = AugmentationCache(folder, dataset, augmentation, 2, **options)
     views.prepare(processes=processes)
     return views
 
@@ -63,10 +63,10 @@ def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
     told: list[tuple[str, int, int]] = []
-    Views(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
+    AugmentationCache(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
     assert told == [("views", 1, 2), ("views", 2, 2)]
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
-    again = Views(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
+    again = AugmentationCache(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
     again.prepare(lambda *now: told.append(now))
     assert len(told) == 2
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == before
@@ -98,7 +98,9 @@ def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
 
 def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
     augmentation = replace(SHIFTED, flip=True)
-    recipe = replace(get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation)
+    recipe = replace(
+        get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation
+    )
     teacher = Teacher()
     views = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
     batches = TrainingBatches(dataset, recipe, (teacher,), views)
@@ -160,7 +162,7 @@ def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, 
     def stop(*now: Any) -> None:
         raise KeyboardInterrupt
 
-    views = Views(tmp_path, dataset, SHIFTED, 40)
+    views = AugmentationCache(tmp_path, dataset, SHIFTED, 40)
     with pytest.raises(KeyboardInterrupt):
         views.prepare(stop, processes=1)
     assert len(list(tmp_path.glob("view-*.npy"))) < 20

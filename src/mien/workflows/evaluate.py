@@ -1,9 +1,9 @@
 """Evaluate a model on a split: scores, and figures and a report in a folder.
 
-    import mien
+import mien
 
-    evaluation = mien.evaluate("small", "fer2013.csv")
-    print(evaluation.accuracy, evaluation.accuracy_interval)
+evaluation = mien.evaluate("small", "fer2013.csv")
+print(evaluation.accuracy, evaluation.accuracy_interval)
 """
 
 from __future__ import annotations
@@ -176,6 +176,12 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
             problem = error
     reporter.evaluation(evaluation, loaded)
     return Evaluated(evaluation, loaded, folder, problem)
+
+
+def card_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores of an evaluation that a model card keeps."""
+    scores = evaluation.to_dict()
+    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
 
 
 def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:
