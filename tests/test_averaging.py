@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mien.errors import ModelError
-from mien.training.averaging import average_networks
 from mien.training.networks import Compact, build_network
+from mien.training.weight_averaging import average_networks
 
 TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.2)
 PICTURES = np.random.default_rng(0).integers(0, 256, (64, 48, 48), dtype=np.uint8)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import mien.data
-from mien.data import cache
-from mien.data.cache import KEPT_ENTRIES, read_cached
+from mien.data.fer2013 import cache
+from mien.data.fer2013.cache import KEPT_ENTRIES, read_cached
 from mien.errors import DataError
 from mien.files import cache_folder
 
@@ -283,7 +283,7 @@ def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
 
 def test_many_processes_at_once(table, folder):
     code = (
-        "import sys; from pathlib import Path; from mien.data.cache import read_cached; import logging;"
+        "import sys; from pathlib import Path; from mien.data.fer2013.cache import read_cached; import logging;"
         "logging.basicConfig();"
         "print(read_cached([Path(sys.argv[1])], classes=7, folder=Path(sys.argv[2])).images.sum())"
     )

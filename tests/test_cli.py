@@ -171,7 +171,7 @@ def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> 
 
 @pytest.mark.parametrize("command", ["evaluate", "model"])
 def test_help_names_every_bundled_model(command: str) -> None:
-    from mien.recognition.models import BUNDLED
+    from mien.recognition.model_files import BUNDLED
 
     told = " ".join(mien_process(command, "--help", COLUMNS="400").stdout.split())
     assert f"bundled name ({', '.join(BUNDLED)})" in told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mien.cli import run
-from mien.cli.training import _with_a_name
+from mien.cli.train import _with_a_name
 from mien.images import write_image
 from mien.labels import FER2013, FERPLUS
 from tests.command import is_one_sentence, mien

@@ -13,8 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from mien import probing
-from mien.cli.diagnosis import diagnose
-from mien.cli.faults import find_problems
+from mien.cli.doctor_findings import find_problems
+from mien.cli.doctor_report import diagnose
 from mien.cli.packages import BASE, DISTRIBUTIONS, FEATURES
 from mien.probing import Probe, probe
 from tests.packages import broken, environment, pretend
@@ -224,9 +224,9 @@ def test_a_probe_tells_each_way_of_failing(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.cli import faults
+    from mien.cli import doctor_findings
 
-    monkeypatch.setattr(faults, "gpu_is_there", lambda: True)
+    monkeypatch.setattr(doctor_findings, "gpu_is_there", lambda: True)
     cpu = {"kind": "cpu", "name": "CPU", "capability": None}
     gpu = {"kind": "gpu", "name": "T4", "capability": [7, 5]}
     seen = find_problems("tensorflow", {"tensorflow": Probe(True, facts={"devices": [cpu, gpu]})})
@@ -253,7 +253,7 @@ def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_what_computes_fast_in_bfloat16(devices: list[dict[str, Any]], fast: bool | None) -> None:
-    from mien.cli.diagnosis import _computes_in_bfloat16
+    from mien.cli.doctor_report import _computes_in_bfloat16
 
     assert _computes_in_bfloat16(devices) is fast
 

@@ -22,7 +22,7 @@ from mien.recognition.drawing import annotation, draw_faces, draw_heat
 from mien.recognition.drawing import legend as legend_module
 from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
-from mien.recognition.drawing.proportions import LEAST_TYPE, Proportions, fit_proportions
+from mien.recognition.drawing.sizes import LEAST_TYPE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
 
 Image = NDArray[np.uint8]

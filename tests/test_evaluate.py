@@ -15,7 +15,7 @@ from sklearn import metrics as reference
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
 from mien.evaluation.evaluate import Evaluation, evaluate
-from mien.evaluation.splits import find_split
+from mien.evaluation.split_names import find_split
 from mien.labels import FER2013, FERPLUS, Taxonomy
 
 

@@ -13,7 +13,7 @@ from mien.card import METADATA_KEY, Head, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
 from mien.recognition.drawing import draw_heat
-from mien.recognition.explaining import explain
+from mien.recognition.explain import explain
 from mien.recognition.faces import Box, Landmarks
 from mien.recognition.recognizer import Recognizer
 from tests.conftest import make_onnx

@@ -12,7 +12,7 @@ import pytest
 
 from mien import Classifier
 from mien.labels import FER2013, FERPLUS
-from mien.recognition.models import read_bundled
+from mien.recognition.model_files import read_bundled
 from tests.command import is_one_sentence, mien, mien_process
 from tests.conftest import CARD, make_onnx
 from tests.test_predict import PORTRAIT
@@ -144,8 +144,8 @@ def test_a_network_without_softmax_is_not_exported(foreign: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tmp_path: Path) -> None:
+    from mien.training.keras_io import save_network
     from mien.training.keras_loading import load_network
-    from mien.training.saving import save_network
 
     for card in (CARD, replace(CARD, temperature=1.3)):  # which would make them sum to 1
         logits = save_network(load_network(foreign / "logits.keras"), tmp_path / "logits.keras", card)
@@ -155,7 +155,7 @@ def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tm
 def test_the_second_head_of_an_onnx_file_is_judged_too(tmp_path: Path) -> None:
     import onnx
 
-    from mien.recognition.models import read_model
+    from mien.recognition.model_files import read_model
 
     model = onnx.load_model_from_string(read_model("small")[1])
     for node in model.graph.node:
@@ -198,8 +198,8 @@ def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
     import keras
 
     from mien.card import Head
+    from mien.training.keras_io import save_network
     from mien.training.networks import Compact, build_network
-    from mien.training.saving import save_network
 
     card = replace(CARD, temperature=1.3, heads=(Head("ferplus", FERPLUS.classes, "probabilities_2"),))
     network = build_network(Compact(), (7, 8))

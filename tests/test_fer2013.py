@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import mien.data
 from mien.data.dataset import SPLITS
-from mien.data.fer2013 import MAX_ROW_BYTES, read_arrays, read_table
+from mien.data.fer2013.reader import MAX_ROW_BYTES, read_arrays, read_table
 from mien.data.loading import find_tables
 from mien.errors import DataError
 from mien.labels import FERPLUS
@@ -460,7 +460,7 @@ def test_load_reads_folders_of_pictures(tmp_path):
 PEAK = r"""
 import re, sys
 from pathlib import Path
-import mien.data.fer2013 as fer2013
+import mien.data.fer2013.reader as fer2013
 # Not ru_maxrss: a new program inherits its parent's.
 peak = lambda: int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 small, large = map(Path, sys.argv[1:])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
-from mien.data.fetch import COMPETITION, COPY, fetch
+from mien.data.kaggle import COMPETITION, COPY, fetch
 from mien.errors import DataError, MissingExtra
 from mien.labels import FER2013
 

@@ -15,8 +15,8 @@ import pytest
 
 from mien.errors import ModelError
 from mien.labels import FER2013
+from mien.training.keras_io import load_classifier, read_card
 from mien.training.keras_loading import load_network
-from mien.training.saving import load_classifier, read_card
 
 layers = keras.layers
 

@@ -20,12 +20,12 @@ from mien.errors import MienError
 from mien.images import image_size, read_image, to_crop, to_gray, write_image
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.alignment import crop_faces
-from mien.recognition.contracts import checked_detections, checked_probabilities
+from mien.recognition.custom_models import checked_detections, checked_probabilities
 from mien.recognition.detection import CenterFace
-from mien.recognition.explaining import explain
+from mien.recognition.explain import explain
+from mien.recognition.export_rows import RowWriter
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
-from mien.recognition.pictures import recognise_pictures
-from mien.recognition.rows import RowWriter
+from mien.recognition.image_batches import recognise_pictures
 
 LONG = 100_000
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from mien.recognition.onnx_file import NotOnnxError, OnnxSummary, summarise
+from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, summarise
 from tests.conftest import make_onnx
 
 FLOAT = onnx.TensorProto.FLOAT

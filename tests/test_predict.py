@@ -17,7 +17,7 @@ from mien.images import read_image, write_image
 from mien.labels import FER2013
 from mien.ownership import LIST
 from mien.recognition.video import probe, read_frames
-from mien.recognition.video_writer import VideoWriter
+from mien.recognition.video.writer import VideoWriter
 from tests.command import is_one_sentence, mien, mien_process
 from tests.test_video import _spoil_packets, make_film
 

@@ -12,7 +12,7 @@ import pytest
 
 from mien.cli import run
 from mien.images import read_image, write_image
-from mien.recognition.video_writer import VideoWriter
+from mien.recognition.video.writer import VideoWriter
 from tests.conftest import Run
 from tests.test_predict import PORTRAIT, visible
 

@@ -23,7 +23,7 @@ from mien.errors import BatchError, DataError, ModelError
 from mien.images import read_image
 from mien.labels import FER2013
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
-from mien.recognition.pictures import recognise_pictures
+from mien.recognition.image_batches import recognise_pictures
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
 from tests.browser import write_film
@@ -181,9 +181,9 @@ def test_pictures_are_drawn_as_they_are_needed() -> None:
 
 
 def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.recognition import models
+    from mien.recognition import model_files
 
-    monkeypatch.setattr(models, "checksums", lambda: {"large.onnx": "0" * 64})
+    monkeypatch.setattr(model_files, "checksums", lambda: {"large.onnx": "0" * 64})
     with pytest.raises(ModelError, match=r"large\.onnx: expected the SHA-256 0+…, got .* damaged"):
         mien.Classifier()
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError, MissingExtra
+from mien.recognition.export_rows import COLUMNS, RowWriter
 from mien.recognition.faces import Box, Expression, Face
-from mien.recognition.rows import COLUMNS, RowWriter
 
 LABELS = ("angry", "happy", "neutral")
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")

@@ -13,11 +13,11 @@ import keras
 import pytest
 
 from mien.cli import running
-from mien.cli.screen import Stopped
+from mien.cli.console import Stopped
 from mien.errors import ModelError
+from mien.training.checkpoint import TrainingState
 from mien.training.recipes import get_recipe
 from mien.training.run_folder import Origin, is_whole, read_origin
-from mien.training.state import TrainingState
 
 TEACHERS = ("teacher-fer2013-seed0", "teacher-fine-fer2013-seed1", "teacher-deep-fer2013-seed2")
 

@@ -15,9 +15,9 @@ from mien.card import Head
 from mien.errors import ModelError
 from mien.labels import FER2013, FERPLUS
 from mien.recognition.classifier import Classifier
+from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.networks import Classic, Compact, NetworkSpec, build_network
 from mien.training.onnx_export import export_onnx, quantize
-from mien.training.saving import load_classifier, read_card, save_network
 from tests.conftest import CARD
 
 CLASSIC = Classic(widths=(8, 8, 8), dense=16)

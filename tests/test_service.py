@@ -23,8 +23,8 @@ from PIL import Image
 
 import mien
 from mien.cli import run
-from mien.recognition.orientation import Orientation
 from mien.recognition.video import VideoWriter
+from mien.recognition.video.orientation import Orientation
 from mien.service.settings import Settings
 from tests.conftest import CARD, make_onnx
 from tests.service import (

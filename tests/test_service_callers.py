@@ -15,7 +15,7 @@ from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from mien.service.callers import is_local, route_path
+from mien.service.auth import is_local, route_path
 from mien.service.settings import Settings
 from tests.service import BOUNDARY, FORM, Running, portrait, running
 from tests.test_service import check_problem

@@ -16,7 +16,7 @@ import compose_spec
 import pytest
 from dockerfile_parse import DockerfileParser
 
-from mien.cli.serving import serve
+from mien.cli.serve import serve
 from mien.service.settings import Settings
 from tests.service import running
 

@@ -16,7 +16,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
-from mien.cli.serving import serve
+from mien.cli.serve import serve
 from mien.recognition.video import VideoWriter
 from mien.service.settings import Settings
 from tests.service import Running, portrait, running

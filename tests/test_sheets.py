@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.data.sheets import is_sheets
+from mien.data.image_sheets import is_sheets
 from mien.data.synthetic import synthetic_dataset
 from mien.errors import DataError
 from mien.evaluation.by_source import group_confusions, group_interval, mean_recall, score_sources

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING
-from mien.data.drawn.action_units import (
+from mien.data.fer2013.reader import read_table
+from mien.data.synthetic import draw_face, synthetic_dataset, write_csv
+from mien.data.synthetic.action_units import (
     CONFUSIONS,
     PROTOTYPES,
     WEAKEST,
@@ -20,11 +22,9 @@ from mien.data.drawn.action_units import (
     sample_expression,
     sample_rival,
 )
-from mien.data.drawn.features import brows, eyes, mouth_opening
-from mien.data.drawn.person import sample_person
-from mien.data.drawn.rendering import project, sample_scene
-from mien.data.fer2013 import read_table
-from mien.data.synthetic import draw_face, synthetic_dataset, write_csv
+from mien.data.synthetic.features import brows, eyes, mouth_opening
+from mien.data.synthetic.person import sample_person
+from mien.data.synthetic.rendering import project, sample_scene
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, Taxonomy
 
@@ -118,7 +118,7 @@ class TestOneFace:
 
 
 class TestExpressions:
-    """The units that the sources name for each expression (see `mien.data.drawn.action_units`)."""
+    """The units that the sources name for each expression (see `mien.data.synthetic.action_units`)."""
 
     @pytest.mark.parametrize(
         ("name", "defining"),

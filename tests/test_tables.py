@@ -254,7 +254,7 @@ def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
 def test_words_are_read_by_the_block_and_not_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.data import rows as reading
+    from mien.data.fer2013 import rows as reading
 
     monkeypatch.setattr(reading, "_parse_row", None)  # a call would fail
     path = tmp_path / "x.csv"

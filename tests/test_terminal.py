@@ -16,7 +16,7 @@ import pytest
 
 from mien.data.synthetic import synthetic_dataset, write_csv
 from mien.images import write_image
-from mien.recognition.video_writer import VideoWriter
+from mien.recognition.video.writer import VideoWriter
 from tests.conftest import make_onnx
 from tests.terminal import Done, run, run_python, screen
 
@@ -133,7 +133,7 @@ def test_progress_is_not_drawn_into_a_file_even_where_colors_are_forced(place: P
 
 NESTED = """
 import time
-from mien.cli.screen import finish_output, live_line, out, progress, write_out
+from mien.cli.console import finish_output, live_line, out, progress, write_out
 write_out("begun ")
 with progress("Writing"):
     time.sleep(0.2)
@@ -187,7 +187,7 @@ def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
 def test_work_that_ends_in_files_goes_on_when_the_reader_hangs_up(tmp_path: Path) -> None:
     work = (
         "from pathlib import Path\n"
-        "from mien.cli.screen import files_count, out\n"
+        "from mien.cli.console import files_count, out\n"
         "with files_count():\n"
         "    for i in range(20000):\n"
         "        out.print('a line of results')\n"

@@ -17,8 +17,8 @@ from matplotlib.colors import to_hex
 from mien.errors import DataError
 from mien.evaluation import figures
 from mien.evaluation.figures import timeline as timeline_module
-from mien.evaluation.figures.courses import BINS
 from mien.evaluation.figures.timeline import Timeline
+from mien.evaluation.figures.tracks import BINS
 from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE
 from mien.recognition.faces import Box, Expression, Face

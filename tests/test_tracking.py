@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mien.errors import DataError
 from mien.recognition.faces import Box, Expression, Face
-from mien.recognition.tracking import CutDetector, FaceTracker, Smoother
+from mien.recognition.video.tracking import CutDetector, FaceTracker, Smoother
 
 LABELS = ("angry", "happy", "neutral")
 

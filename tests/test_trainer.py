@@ -22,13 +22,13 @@ from mien.errors import DataError, ModelError
 from mien.files import _partial_name
 from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
-from mien.training.building import open_teacher
 from mien.training.callbacks import FiniteLoss
+from mien.training.checkpoint import TrainingState, read_state
+from mien.training.keras_io import load_classifier, read_card, save_network
+from mien.training.model_builder import open_teacher
 from mien.training.networks import Classic, build_network
 from mien.training.recipe import Recipe
 from mien.training.recipes import get_recipe
-from mien.training.saving import load_classifier, read_card, save_network
-from mien.training.state import TrainingState, read_state
 from mien.training.trainer import train
 from tests.conftest import make_dataset
 
@@ -259,7 +259,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
         network.set_weights([w * np.nan for w in network.get_weights()])
         return network
 
-    monkeypatch.setattr("mien.training.building.build_network", poisoned)
+    monkeypatch.setattr("mien.training.model_builder.build_network", poisoned)
     with pytest.raises(
         ModelError, match=r"became nan in epoch 1, batch 1: .*lower --learning-rate \(it was 0.001\)"
     ):

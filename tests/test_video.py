@@ -17,10 +17,10 @@ import pytest
 
 import mien
 from mien.errors import DataError, MissingExtra
-from mien.recognition import clocks, video, video_info
-from mien.recognition import frames as frames_module
 from mien.recognition.faces import Box, Expression, Face
-from mien.recognition.video import Frame, VideoWriter, probe, read_frames, watch
+from mien.recognition.video import Frame, VideoInfo, VideoWriter, probe, read_frames, timestamps, watch
+from mien.recognition.video import frames as frames_module
+from mien.recognition.video import info as video_info
 
 WIDTH, HEIGHT = 96, 64
 STEADY = [i / 25 for i in range(30)]
@@ -117,7 +117,7 @@ class TestTimes:
     def test_without_time_stamps_the_rate_counts(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "raw.h264")
         np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=1e-6)
-        assert probe(path) == video.VideoInfo(WIDTH, HEIGHT, 25.0)
+        assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0)
 
     @pytest.mark.parametrize(
         ("stamps", "expected"),
@@ -131,7 +131,7 @@ class TestTimes:
     )
     def test_odd_time_stamps_are_mended(self, stamps: list[float], expected: list[float]) -> None:
         capture: Any = FakeCapture()
-        clock = clocks.FileClock(capture, 25.0)
+        clock = timestamps.FileClock(capture, 25.0)
         got = []
         for stamp in stamps:
             capture.__init__(POS_MSEC=1000 * stamp)
@@ -189,7 +189,7 @@ class TestProbe:
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
     def test_what_a_film_says(self, tmp_path: Path, suffix: str) -> None:
         path = make_film(tmp_path / f"film{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
-        assert probe(path) == video.VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
+        assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
 
     def test_the_length_is_right_where_frames_are_not_counted(self, tmp_path: Path) -> None:
         info = probe(make_film(tmp_path / "film.mkv", VARYING))
@@ -543,7 +543,7 @@ class TestWatch:
         monkeypatch.setattr(frames_module, "open_capture", lambda _: cv2.VideoCapture(str(path)))
         finder = SquareFinder()
         with read_frames(0) as frames:
-            assert frames.info == video.VideoInfo(WIDTH, HEIGHT, 25.0, live=True)
+            assert frames.info == VideoInfo(WIDTH, HEIGHT, 25.0, live=True)
             seen = watch(finder, frames)
             first, second = next(seen)[0], next(seen)[0]
         assert finder.calls == [1, 1]

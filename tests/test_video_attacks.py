@@ -20,10 +20,10 @@ import pytest
 
 import mien
 from mien.errors import DataError
-from mien.recognition.av_capture import open_container
-from mien.recognition.capture import SteadyFile, open_capture
-from mien.recognition.container_limits import check_container
 from mien.recognition.video import probe, read_frames
+from mien.recognition.video.av_capture import open_container
+from mien.recognition.video.capture import SteadyFile, open_capture
+from mien.recognition.video.container_limits import check_container
 from tests.hostile_videos import BOMBS, REDIRECTIONS, box, mp4, sizes, table, times
 from tests.test_video import make_film
 

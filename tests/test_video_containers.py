@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError
-from mien.recognition.orientation import Orientation, product
 from mien.recognition.video import probe, read_frames
-from mien.recognition.video_headers import NO_HEADER, find_fault, read_header
+from mien.recognition.video.headers import NO_HEADER, find_fault, read_header
+from mien.recognition.video.orientation import Orientation, product
 from tests.test_video import HEIGHT, STEADY, WIDTH, make_film, picture, shade
 
 ORIENTATIONS = [Orientation(*flags) for flags in itertools.product((False, True), repeat=3)]

@@ -13,12 +13,12 @@ from filelock import FileLock
 
 from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
+from mien.training.augmentation_cache import Views, in_parts, mean_answers
 from mien.training.batches import TrainingBatches
+from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
 from mien.training.recipes import get_recipe
-from mien.training.state import read_state
 from mien.training.trainer import train
-from mien.training.views import Views, in_parts, mean_answers
 from tests.service import wait_until
 from tests.test_trainer import scores, tiny_recipe
 

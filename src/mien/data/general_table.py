@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.archive import open_tables
+from mien.data.fer2013.archive import open_tables
 from mien.data.records import Records
 from mien.data.splits import split_of_table
 from mien.data.table_header import TableHeader, read_table_header

@@ -6,8 +6,8 @@ import csv
 import re
 from dataclasses import dataclass
 
-from mien.data.columns import FER_LABEL, shorten
-from mien.data.contents import refuse_other_kinds
+from mien.data.fer2013.columns import FER_LABEL, shorten
+from mien.data.fer2013.file_kinds import refuse_other_kinds
 from mien.errors import DataError
 
 PIXELS = ("pixels", "pixel", "image_pixels")
