@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mien.errors import ModelError
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 
-SHARES = ("coarse", "blur", "noise", "jpeg", "erase")
+SHARES = ("downscale", "blur", "noise", "jpeg", "random_erasing")
 
 
 def pictures(n: int = 64, seed: int = 0) -> np.ndarray:
@@ -36,10 +36,10 @@ def test_nothing_wanted_is_nothing_changed() -> None:
         Augmentation,
         flip=st.booleans(),
         shift=st.floats(0, 1),
-        turn=st.floats(0, 180),
+        rotation=st.floats(0, 180),
         zoom=st.floats(0, 0.9),
         shear=st.floats(0, 1),
-        light=st.floats(0, 1),
+        brightness=st.floats(0, 1),
         contrast=st.floats(0, 1),
         gamma=st.floats(0, 3),
         **{name: st.floats(0, 1) for name in SHARES},
@@ -76,7 +76,7 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
     cv2.circle(spot[0], (34, 24), 2, 255, -1)  # 10.5 pixels right of the middle
     images = np.repeat(spot, 300, axis=0)
     middle = np.array([23.5, 23.5])
-    turned = changed(replace(NO_AUGMENTATION, turn=20.0), images)
+    turned = changed(replace(NO_AUGMENTATION, rotation=20.0), images)
     arms = np.array([centre_of_light(image) - middle for image in turned])
     degrees = np.degrees(np.arctan2(arms[:, 1] - 0.5 / 10.5, arms[:, 0]))
     assert 18 < np.abs(degrees).max() < 23
@@ -92,7 +92,7 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
 
 def test_light_is_a_curve_of_the_gray_levels() -> None:
     ramp = np.repeat(np.arange(48, dtype=np.uint8)[None] * 5, 48, axis=0)[None]
-    lit = changed(Augmentation(flip=False, shift=0, turn=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0))
+    lit = changed(Augmentation(flip=False, shift=0, rotation=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0))
     assert (np.diff(lit.astype(int), axis=2) >= 0).all()
     assert (lit == lit[:, :1]).all()
     assert len({image.tobytes() for image in lit}) > 40
@@ -109,7 +109,7 @@ def test_a_share_of_the_pictures_is_changed(name: str) -> None:
 
 def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
     images = np.full((300, 48, 48), 7, np.uint8)
-    for image in changed(replace(NO_AUGMENTATION, erase=1.0), images):
+    for image in changed(replace(NO_AUGMENTATION, random_erasing=1.0), images):
         rows, columns = np.nonzero(image != 7)
         if len(rows):
             area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / 48**2
@@ -118,7 +118,7 @@ def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
 
 def test_blur_and_coarsening_take_detail_away() -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (50, 48, 48), dtype=np.uint8)
-    for name in ("blur", "coarse"):
+    for name in ("blur", "downscale"):
         assert changed(replace(NO_AUGMENTATION, **{name: 1.0}), noisy).std() < 0.9 * noisy.std()
 
 
@@ -126,7 +126,7 @@ def test_blur_and_coarsening_take_detail_away() -> None:
     ("options", "sentence"),
     [
         ({"shift": -0.1}, "shift from 0 to 1"),
-        ({"turn": 181}, "turn from 0 to 180"),
+        ({"rotation": 181}, "rotation from 0 to 180"),
         ({"jpeg": 2}, "jpeg from 0 to 1"),
     ],
 )

@@ -112,12 +112,12 @@ def test_teachers_see_the_changed_pictures_and_share_the_targets(dataset: Datase
 
         return teacher
 
-    recipe = small_recipe(joint=0.5, distil=0.6)
+    recipe = small_recipe(joint=0.5, distillation_weight=0.6)
     recipe = replace(recipe, augmentation=replace(NO_AUGMENTATION, flip=True))
     voted = replace(dataset, votes=np.zeros((len(dataset), 10), np.int64))
     batches = TrainingBatches(voted, recipe, (sure_of(1), sure_of(2)))  # type: ignore[arg-type]
     images, targets, _ = batches[0]
-    plain = TrainingBatches(voted, replace(recipe, distil=0.0))[0]
+    plain = TrainingBatches(voted, replace(recipe, distillation_weight=0.0))[0]
     np.testing.assert_array_equal(images, plain[0])
     assert len(seen) == 4  # two teachers, each for the pictures and for their mirror images
     for crops, expected_crops in zip(seen, 2 * [images[..., 0], images[..., ::-1, 0]], strict=True):

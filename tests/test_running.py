@@ -86,7 +86,7 @@ def test_more_epochs_and_views_are_for_the_last_alone(tmp_path: Path, trainings:
     start = tmp_path / "mine.keras"
     start.write_bytes(b"")
     origin = begin(tmp_path / "mine", {"epochs": 500, "views": 90}, start=str(start), views_in="there")
-    assert (origin.recipe.epochs, origin.recipe.views) == (500, 90)
+    assert (origin.recipe.epochs, origin.recipe.augmented_copies) == (500, 90)
     assert origin.start == str(start)
     for name, inner, _ in trainings.made:
         recipe = get_recipe(name.split("-fer2013")[0])
@@ -143,7 +143,7 @@ def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
 def test_teachers_on_the_command_go_before_the_recipe(tmp_path: Path, trainings: Trainings) -> None:
     for origin, named in (
         (begin(tmp_path / "a", teachers=("large",)), ("large",)),
-        (begin(tmp_path / "a", {"distil": 0.0}), ()),
+        (begin(tmp_path / "a", {"distillation_weight": 0.0}), ()),
     ):
         assert origin.teachers == named
         assert origin.recipe.teachers == ()  # and so it says in the run folder

@@ -66,27 +66,27 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
         pytest.param(
             {
                 "schedule": "cosine",
-                "sides": ((24, 2),),
+                "progressive_sizes": ((24, 2),),
                 "class_weights": "balanced",
                 "label_smoothing": 0.1,
-                "augmentation": Augmentation(erase=0.3, mixup=0.2),
+                "augmentation": Augmentation(random_erasing=0.3, mixup=0.2),
             },
             id="cosine-sides",
         ),
         pytest.param(
             {
                 "schedule": "cosine",
-                "sides": ((24, 2),),
+                "progressive_sizes": ((24, 2),),
                 "optimizer": "sgd",
                 "weight_decay": 1e-3,
-                "average": 0.9,
+                "ema_momentum": 0.9,
                 "joint": 1.0,
                 "drop_copies": True,
             },
             id="joint-averaged",
         ),
         pytest.param(
-            {"precision": "bfloat16", "schedule": "cosine", "sides": ((24, 2),)},
+            {"precision": "bfloat16", "schedule": "cosine", "progressive_sizes": ((24, 2),)},
             id="bfloat16",
         ),
     ],
@@ -155,7 +155,7 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
     copy[0] = copy[dataset.split == "PrivateTest"][0]
     dataset = replace(dataset, votes=votes, images=copy)
     recipe = tiny_recipe(
-        joint=1.0, average=0.9, drop_copies=True, epochs=3, optimizer="sgd", select="last", learning_rate=0.5
+        joint=1.0, ema_momentum=0.9, drop_copies=True, epochs=3, optimizer="sgd", select="last", learning_rate=0.5
     )
     run = train(dataset, recipe, tmp_path / "run")
     assert run.best is run.history[-1]

@@ -73,7 +73,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> No
     next(tmp_path.glob("view-*-001.npy")).unlink()
     again.prepare(lambda *now: told.append(now), processes=1)
     assert told[2:] == [("views", 1, 1)]
-    prepared(tmp_path, dataset, replace(SHIFTED, turn=20))
+    prepared(tmp_path, dataset, replace(SHIFTED, rotation=20))
     assert len(list(tmp_path.glob("view-*.npy"))) == 4
 
 
@@ -98,7 +98,7 @@ def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
 
 def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
     augmentation = replace(SHIFTED, flip=True)
-    recipe = replace(get_recipe("classic"), batch_size=16, distil=0.25, augmentation=augmentation)
+    recipe = replace(get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation)
     teacher = Teacher()
     views = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
     batches = TrainingBatches(dataset, recipe, (teacher,), views)
@@ -206,7 +206,7 @@ def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset:
         if now.epoch == 3:
             raise KeyboardInterrupt
 
-    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), sides=((24, 2),))
+    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), progressive_sizes=((24, 2),))
     run = train(dataset, recipe, tmp_path / "run", on_batch=stop, save_every=1e6)
     assert len(run.history) == 2
     assert len(read_state(tmp_path / "run" / "last.keras").history) == 2

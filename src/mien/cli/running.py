@@ -103,13 +103,13 @@ def with_forerunners(dataset: Dataset, origin: Origin, folder: Path, given: Mapp
     if not recipe.teachers:
         return origin
     if (
-        not recipe.distil or origin.teachers
+        not recipe.distillation_weight or origin.teachers
     ):  # another training than the one that the recipe's notes are about
         return replace(origin, recipe=replace(recipe, teachers=(), command="", cost="", expected=""))
     start = open_start(origin.start)
     if isinstance(start, str) and not Path(start).exists():
         raise ModelError(f"{start}: expected something to begin with, a file or a run folder, found nothing.")
-    if recipe.views and not origin.views_in:  # for all of them have the same ones
+    if recipe.augmented_copies and not origin.views_in:  # for all of them have the same ones
         origin = replace(origin, views_in=str(folder.resolve().parent / "views"))
     wanted = {name: _forerunner(name, origin, folder, given) for name in _in_order(recipe.teachers)}
     require_free(folder)

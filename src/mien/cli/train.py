@@ -129,9 +129,9 @@ def train(
     options = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
         "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
-        "precision": precision, "joint": joint, "distil": distil, "seed": seed,
+        "precision": precision, "joint": joint, "distillation_weight": distil, "seed": seed,
         "views": views,
-        "sides": () if start else None,
+        "progressive_sizes": () if start else None,
     }  # fmt: skip
     from mien.training.backend import choose_backend
 

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +79,7 @@ class Views:
         self._teachers = teachers or {}
         self._names = [dataset.taxonomy.name, FERPLUS.name] if joint else [dataset.taxonomy.name]
         self._columns = len(dataset.taxonomy) + (len(FERPLUS) if joint else 0)
-        changes = asdict(augmentation)
-        del changes["mixup"]  # which comes after
+        changes = augmentation.old_dict()  # so that a cache of an older version is still found
         self._key = _checksum(dataset.images.tobytes(), json.dumps(changes, sort_keys=True).encode())
         self._answers_key = _checksum(self._key.encode(), " ".join([*self._names, *self._teachers]).encode())
         self._lock = self._folder / f".views-{self._key}.lock"

@@ -88,7 +88,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._augmentation = recipe.augmentation
         self._seed = recipe.seed
         self._teachers = teachers
-        self._distil = recipe.distil
+        self._distil = recipe.distillation_weight
         self._views = views
         names = [dataset.taxonomy.name, FERPLUS.name] if recipe.joint else [dataset.taxonomy.name]
         self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))

@@ -36,7 +36,7 @@ SAMPLE = 1024
 
 def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
     """A compiled model with fresh weights, at the side of an epoch; the heads' probabilities stand side by side."""
-    side, _ = recipe.side_of(epoch)
+    side, _ = recipe.size_of(epoch)
     network = build_network(recipe.network, heads_of(recipe, training), side=side, precision=recipe.precision)
     model = network
     if recipe.joint:
@@ -116,7 +116,7 @@ def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
 
 def at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
     """The model itself, or, where a new side begins, one for that side with its weights and optimizer state."""
-    if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
+    if epoch == 0 or recipe.size_of(epoch) == recipe.size_of(epoch - 1):
         return model
     fresh = build_model(recipe, training, epoch=epoch)
     fresh.set_weights(model.get_weights())
@@ -135,7 +135,7 @@ def network_of(model: keras.Model) -> keras.Model:
 
 def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
     """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
-    side, _ = recipe.side_of(epoch)
+    side, _ = recipe.size_of(epoch)
     plain = build_network(recipe.network, heads_of(recipe, training), side=side)
     averages = averaged_weights(model)
     for saved, trained in zip(plain.weights, network_of(model).weights, strict=True):
@@ -147,7 +147,7 @@ def _told_of(recipe: Recipe, training: Dataset) -> str:
     told = f"{training.source}, {len(training)} pictures of the split {TRAINING}"
     if recipe.drop_copies:
         told += ", none of them a copy of a test picture"
-    if recipe.distil:
+    if recipe.distillation_weight:
         told += f"; taught by {', '.join(recipe.teachers) or 'other models'}"
     return told
 

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
-from mien.training.checkpoint import read_state
-from mien.training.keras_io import load_classifier, save_network
 from mien.training.onnx_export import export_onnx
 from mien.training.recipe import Recipe
+from mien.training.renamed_fields import renamed_fields
+from mien.training.keras_io import load_classifier, save_network
+from mien.training.checkpoint import read_state
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import keras
 
     from mien.card import ModelCard
@@ -45,51 +48,78 @@ OWN_FILES = (
 """All files that a training writes into its run folder."""
 
 
+_OLD_NAMES = {"labels": "label_set", "views_in": "augmentation_cache", "licence": "license"}
+
+
+@renamed_fields(**_OLD_NAMES)
 @dataclass(frozen=True)
-class Origin:
-    """What a run folder was begun with.
+class RunConfig:
+    """The arguments of a run, as `recipe.json` keeps them, so that it can be resumed and evaluated later.
 
     Args:
         recipe: the recipe.
-        path: the data, as `mien.load` takes it.
-        labels: name of the taxonomy.
-        votes: the FER+ votes, where they were named.
-        teachers: the models that it learns from, as they were named.
-        start: what it took its first weights from, as it was named.
-        views_in: the folder of its prepared views, where one was named.
-        save_every: seconds between two savings, at least.
-        licence: of the model, for its card; empty where none was given.
-        class_names: what the numbers of the data stand for, where it was said.
+        path: the data, as `mien.load` takes it; the source of a `mien.Dataset` that was passed in Python.
+        label_set: name of the label set.
+        votes: the FER+ votes, if a path was given.
+        teachers: the models that it learns from, as they were given.
+        start: the model whose weights it starts from, as it was given.
+        augmentation_cache: the folder of precomputed augmented images, if one was given.
+        save_every: minimum time between two checkpoints in seconds.
+        license: the license of the model, for its card; empty if none was given.
+        class_names: what the numbers of the data stand for, if it was given.
+        custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
     """
 
     recipe: Recipe
     path: str
-    labels: str
+    label_set: str = "fer2013"
     votes: str | None = None
     teachers: tuple[str, ...] = ()
     start: str | None = None
-    views_in: str | None = None
+    augmentation_cache: str | None = None
     save_every: float = 0.0
-    licence: str = ""
+    license: str = ""
     class_names: str | None = None
+    custom: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
-        """All but the recipe, as it stands in `recipe.json`."""
+        """Everything but the recipe, as it stands in `recipe.json`; with the keys that older versions read."""
         return {
             "path": self.path,
-            "labels": self.labels,
+            "labels": self.label_set,
             "votes": self.votes,
             "teachers": list(self.teachers),
             "start": self.start,
-            "views_in": self.views_in,
+            "views_in": self.augmentation_cache,
             "save_every": self.save_every,
-            "licence": self.licence,
+            "licence": self.license,
             **({"class_names": self.class_names} if self.class_names else {}),
+            **({"custom": list(self.custom)} if self.custom else {}),
         }
 
+    @classmethod
+    def from_data(cls, recipe: Recipe, data: Mapping[str, Any]) -> RunConfig:
+        """The arguments that `data` gave, together with the recipe."""
+        return cls(
+            recipe=recipe,
+            path=data["path"],
+            label_set=data["labels"],
+            votes=data["votes"],
+            teachers=tuple(data.get("teachers", ())),
+            start=data.get("start"),
+            augmentation_cache=data.get("views_in"),
+            save_every=float(data.get("save_every", 0.0)),
+            license=str(data.get("licence") or ""),
+            class_names=data.get("class_names"),
+            custom=tuple(data.get("custom", ())),
+        )
 
-def read_origin(folder: str | Path) -> Origin | None:
-    """What a run folder was begun with, `None` where nothing was.
+
+Origin = RunConfig  # the old name
+
+
+def read_config(folder: str | Path) -> RunConfig | None:
+    """The arguments of the run in a folder, `None` if there is no run.
 
     Raises:
         ModelError: `recipe.json` is damaged.
@@ -99,16 +129,15 @@ def read_origin(folder: str | Path) -> Origin | None:
         return None
     try:
         data = dict(json.loads(path.read_text(encoding="utf-8")))
-        origin = data.pop("data")
-        return Origin(
-            Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
-            tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)), str(origin.get("licence") or ""), origin.get("class_names"),
-        )  # fmt: skip
+        arguments = data.pop("data")
+        return RunConfig.from_data(Recipe.from_dict(data), arguments)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: expected the recipe of a training, got something else ({error})."
         ) from error
+
+
+read_origin = read_config  # the old name
 
 
 def foreign_files(folder: str | Path) -> list[str]:
@@ -117,7 +146,7 @@ def foreign_files(folder: str | Path) -> list[str]:
     A folder is that of a training when its `recipe.json` is one that a training wrote.
     """
     try:
-        if read_origin(folder) is not None:
+        if read_config(folder) is not None:
             return []
     except (ModelError, OSError):  # somebody else's recipe.json, or a damaged one: it stays
         pass
@@ -131,7 +160,7 @@ def remove_run(folder: str | Path) -> None:
         ModelError: no training has begun in that folder.
     """
     folder = Path(folder)
-    if read_origin(folder) is None:
+    if read_config(folder) is None:
         raise ModelError(f"{folder}: expected the run folder of a training, found none.")
     remove_leftovers(folder)
     for name in OWN_FILES:

@@ -128,10 +128,10 @@ def train(
             f"Recipe {recipe.name}: it learns the FER+ votes beside FER2013's labels, got FER+'s labels already. "
             "Leave --labels ferplus out, for its network answers in both, or give --joint 0."
         )
-    if bool(recipe.distil) != bool(teachers):
+    if bool(recipe.distillation_weight) != bool(teachers):
         raise ModelError(
             f"Recipe {recipe.name}: expected teachers for a training that distils and none for another, got "
-            f"{len(teachers or ())} for distil {recipe.distil}. "
+            f"{len(teachers or ())} for distil {recipe.distillation_weight}. "
             "Give both --teacher MODEL and --distil SHARE, or neither (--distil 0)."
         )
     folder = Path(folder)
@@ -194,12 +194,12 @@ def _train(
         # What an earlier stop left would make the folder look whole.
         (folder / EVALUATION).unlink(missing_ok=True)
     prepared = None
-    if recipe.views and not state.finished:
+    if recipe.augmented_copies and not state.finished:
         prepared = Views(
             views or folder / "views",
             training,
             recipe.augmentation,
-            min(recipe.views, recipe.epochs),
+            min(recipe.augmented_copies, recipe.epochs),
             teachers,
             joint=bool(recipe.joint),
         )
@@ -263,14 +263,14 @@ def _fit(
         plateau=plateau,
         on_epoch=on_epoch,
         save_every=save_every,
-        epochs=recipe.side_of(state.epoch)[1],
+        epochs=recipe.size_of(state.epoch)[1],
     )
     reporter = Reporter(on_batch, recipe.epochs) if on_batch else None
     watchers = [
         EpochSeeds(batches, recipe.seed),
         FiniteLoss(recipe.learning_rate),
         reporter,
-        keras.callbacks.SwapEMAWeights() if recipe.average else None,
+        keras.callbacks.SwapEMAWeights() if recipe.ema_momentum else None,
         stopping,
         plateau,
     ]
@@ -281,7 +281,7 @@ def _fit(
             shuffle=False,  # the batches shuffle themselves, by seed
             validation_data=(validation.images[..., None], joint_targets(validation, recipe)),
             validation_batch_size=VALIDATION_BATCH,
-            epochs=recipe.side_of(state.epoch)[1],
+            epochs=recipe.size_of(state.epoch)[1],
             initial_epoch=state.epoch,
             callbacks=[*(c for c in watchers if c), keeper],
             verbose=0,

@@ -1,0 +1,274 @@
+"""Evaluate a model on a split: scores, and figures and a report in a folder.
+
+    import mien
+
+    evaluation = mien.evaluate("small", "fer2013.csv")
+    print(evaluation.accuracy, evaluation.accuracy_interval)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+from mien.labels import FER2013, FUSED
+from mien.ownership import LIST, guard_of, guarding
+from mien.workflows.load_data import is_synthetic
+from mien.workflows.load_model import LoadedModel, open_model
+from mien.workflows.options import DataOptions, ModelOptions
+from mien.workflows.reporter import default_reporter
+from mien.workflows.run_data import DataRequest, find_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.options import ClassNames
+    from mien.workflows.reporter import Reporter
+
+WRITTEN = (
+    "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",
+)  # fmt: skip
+"""The files of an evaluation."""
+
+_REMEDY = "Choose another folder with `out`, or replace the files with `force=True`."
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How a model is evaluated.
+
+    Args:
+        split: the split, `PrivateTest` when not given, or the only one of data without splits.
+        data: how the data are read.
+        model: how the model is opened.
+        flip_tta: average the predictions for each image and its mirror image.
+        out: the folder for figures, report and `evaluation.json`; that of a run is a folder inside it, named for the
+            split; `None` elsewhere: no files are written.
+        force: replace files in that folder that mien did not write.
+        write: whether files are written at all.
+    """
+
+    split: str | None = None
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    flip_tta: bool = False
+    out: Path | None = None
+    force: bool = False
+    write: bool = True
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The result of an evaluation.
+
+    Args:
+        evaluation: the scores.
+        model: the model.
+        folder: where its files are, or were to be.
+        problem: why they could not be written, if so.
+    """
+
+    evaluation: Evaluation
+    model: LoadedModel
+    folder: Path | None = None
+    problem: OSError | None = None
+
+
+def evaluate(
+    model: Any,
+    data: Any = None,
+    *,
+    split: str | None = None,
+    label_set: str | None = None,
+    class_names: ClassNames | None = None,
+    votes: str | Path | None = None,
+    model_class_names: Sequence[str] | str | None = None,
+    pixel_scale: float | None = None,
+    flip_tta: bool = False,
+    out: str | Path | None = None,
+    force: bool = False,
+    cache: bool = True,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Evaluate a model on one split: accuracy with its interval, loss, F1, confusion, and scores without duplicates.
+
+    Args:
+        model: the path of an ONNX or Keras file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
+            `keras.Model`.
+        data: a path as `mien.load` takes it, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
+            default what it was trained on.
+        split: `Training`, `PublicTest` or `PrivateTest`, in any usual spelling; `PrivateTest` when not given.
+        label_set: the label set of data and predictions.
+        class_names: what the numbers of the data stand for, as `mien.load` takes it.
+        votes: the FER+ votes, if they are not beside the table.
+        model_class_names: the model's class names in index order, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        flip_tta: average the predictions for each image and its mirror image.
+        out: a folder for figures, report and `evaluation.json`; nothing is written when not given.
+        force: replace files in that folder that mien did not write.
+        cache: whether the arrays of a table are kept for the next time.
+        reporter: what to report to; a display in a notebook, else the logger `mien`, when not given.
+
+    Raises:
+        DataError: the data cannot be read, or have no such split.
+        ModelError: the model cannot be opened, or has other classes than the data.
+    """
+    options = EvaluateOptions(
+        split=split,
+        data=DataOptions(label_set, class_names, votes, cache),
+        model=ModelOptions(class_names=model_class_names, pixel_scale=pixel_scale),
+        flip_tta=flip_tta,
+        out=None if out is None else Path(out),
+        force=force,
+        write=out is not None,
+    )
+    reporter = reporter or default_reporter()
+    done = run_evaluation(model, data, options, reporter)
+    if done.problem:
+        raise done.problem
+    return done.evaluation
+
+
+def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Reporter) -> Evaluated:
+    """Evaluate a model and write the files, as `mien evaluate` does.
+
+    Raises:
+        DataError: the data cannot be read, or files would be replaced that mien did not write.
+        ModelError: the model cannot be opened, or has other classes than the data.
+    """
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
+    from mien.evaluation.evaluate import evaluate as score
+    from mien.evaluation.split_names import find_split
+    from mien.labels import find_taxonomy
+
+    given = None if options.split is None else find_split(options.split)
+    split = given or PRIVATE_TEST
+    label_set = options.data.label_set
+    opening = ModelOptions(
+        label_set or _own_label_set(data), options.model.class_names, options.model.pixel_scale
+    )
+    loaded = open_model(model, opening, require_names=True)
+    if loaded.note:
+        reporter.warning(loaded.note)
+    folder = _folder_of(loaded, split, options)
+    if folder:
+        _require_replaceable(folder, force=options.force)
+    known = find_taxonomy(loaded.labels)
+    judged_in = FER2013.name if label_set == FUSED else label_set or (known.name if known else FER2013.name)
+    reading = DataOptions(judged_in, options.data.class_names, options.data.votes, options.data.cache)
+    dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
+    if given is None and dataset.sources is not None:  # faces for choosing, without splits
+        split = PUBLIC_TEST
+    with reporter.progress(f"Evaluating on {split}") as advance:
+        evaluation = score(
+            loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),
+            flip_tta=options.flip_tta, progress=advance,
+        )  # fmt: skip
+    problem: OSError | None = None
+    if folder:  # before anything is reported: the reader of that may hang up
+        try:
+            write_evaluation(evaluation, loaded, folder, force=options.force)
+        except OSError as error:  # the scores are worth reporting all the same
+            problem = error
+    reporter.evaluation(evaluation, loaded)
+    return Evaluated(evaluation, loaded, folder, problem)
+
+
+def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:
+    if not options.write:
+        return None
+    return options.out or (loaded.folder / split if loaded.folder else None)
+
+
+def _own_label_set(data: Any) -> str | None:
+    """The label set to evaluate in where none is given: FER2013's for its table, else the model's default answer.
+
+    A table's labels are FER2013's, so the strict answer is judged by them; faces from elsewhere are labeled by what they
+    show, which the fused answer names.
+    """
+    from mien.data.dataset import Dataset
+    from mien.data.table_files import find_tables, is_fer2013
+
+    if data is None or is_synthetic(data):
+        return FER2013.name
+    if isinstance(data, Dataset):
+        return data.taxonomy.name
+    if not isinstance(data, str | Path):
+        return FER2013.name
+    place = Path(data)
+    try:
+        tables = find_tables(place) if place.is_dir() else [place]
+        return FER2013.name if tables and all(map(is_fer2013, tables)) else None
+    except (OSError, ValueError, DataError):
+        return None  # whoever reads it says what is wrong
+
+
+def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
+    """Draw the sheets of sample predictions into a folder of ours, in place of those of an earlier evaluation."""
+    from mien.evaluation.figures import plot_sheets
+
+    guard = guard_of(folder / "mistakes.png")
+    for sheet in ("mistakes.png", "confident.png"):  # which there need not be now
+        if guard is None or guard.allows(folder / sheet):
+            (folder / sheet).unlink(missing_ok=True)
+    plot_sheets(evaluation, folder, name)
+
+
+def _require_replaceable(folder: Path, *, force: bool) -> None:
+    """Refuse, before the work, to write into a folder that holds files of these names that mien did not write.
+
+    Raises:
+        DataError: there is one, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
+        for name in WRITTEN:
+            guard.check(folder / name)
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Whether a folder holds an evaluation from before there were lists of files."""
+    if (folder / LIST).exists():
+        return False
+    try:
+        document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
+
+
+def write_evaluation(
+    evaluation: Evaluation, model: LoadedModel, folder: Path, *, force: bool = False
+) -> None:
+    """Write `evaluation.json`, the figures and the report into a folder.
+
+    Raises:
+        DataError: there is a file of one of these names that mien did not write, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)):
+        _write(evaluation, model, folder)
+
+
+def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
+    from mien.evaluation.calibration import reliability_bins
+    from mien.evaluation.figures import plot_confusion, plot_reliability
+    from mien.evaluation.report import write_report
+    from mien.files import write_text
+
+    # First, because it says whose folder this is.
+    write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    title = f"{model.name} on {evaluation.split}"
+    plot_confusion(evaluation.confusion, evaluation.labels, folder / "confusion.png", title)
+    write_sheets(evaluation, folder, model.name)
+    plot_reliability(
+        reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
+    )
+    history = None
+    if model.folder and (model.folder / "last.keras").is_file():
+        from mien.training.run_folder import read_history
+
+        history = read_history(model.folder)
+    write_report(evaluation, folder, history=history, card=asdict(model.card) if model.card else None)

@@ -1,0 +1,180 @@
+"""The options of the workflows as frozen objects, so that no option is passed through several signatures.
+
+`TrainOptions.of` sorts keywords into the fields of the recipe and those of the run:
+
+    options = TrainOptions.of("classic", epochs=20, rotation=15, out="runs/mine")
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    from mien.training.recipe import Recipe
+
+Augment = Callable[..., Any]
+"""A function of a batch of images, float32 (n, 48, 48, 1) from 0 to 255, and optionally a `numpy.random.Generator`."""
+
+ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
+"""What the numbers of data stand for, as `mien.load` takes it."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read.
+
+    Args:
+        label_set: name of the label set, `fer2013` when not given.
+        class_names: what the numbers of the data stand for, as `mien.load` takes it.
+        votes: the FER+ votes.
+        cache: whether the arrays of a table are kept for the next time.
+    """
+
+    label_set: str | None = None
+    class_names: ClassNames | None = None
+    votes: str | Path | None = None
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is opened.
+
+    Args:
+        label_set: the label set that it should predict, if it knows it; else its own.
+        class_names: its class names in index order, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+    """
+
+    label_set: str | None = None
+    class_names: Sequence[str] | str | None = None
+    pixel_scale: float | None = None
+
+
+@dataclass(frozen=True)
+class CustomParts:
+    """Parts of a training that are objects of the user's own, passed in Python.
+
+    Args:
+        network: a `keras.Model` of input (48, 48, 1), in place of the recipe's. A compiled one keeps its optimizer
+            and loss.
+        callbacks: further Keras callbacks.
+        augment: a function of a batch, in place of the recipe's augmentation.
+    """
+
+    network: Any = None
+    callbacks: tuple[Any, ...] = ()
+    augment: Augment | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts that are given."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name))
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that a training is told, apart from its data.
+
+    Args:
+        recipe: a recipe, its name, the path of its JSON file or its fields; `None`: `classic`, or that of the run
+            that is resumed.
+        changes: fields of the recipe that are changed, and fields of its augmentation.
+        data: how the data are read.
+        teachers: models to learn from; without any, those that the recipe names are trained first.
+        start: a model whose weights to start from.
+        augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
+        save_every: minimum time between two checkpoints in seconds.
+        license: the license of the model, for its card.
+        backend: the Keras back end.
+        out: the run folder.
+        resume: whether to continue the training in the run folder.
+        custom: custom parts, from Python.
+    """
+
+    recipe: str | Path | Recipe | Mapping[str, Any] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    data: DataOptions = field(default_factory=DataOptions)
+    teachers: tuple[str, ...] = ()
+    start: str | None = None
+    augmentation_cache: Path | None = None
+    save_every: float | None = None
+    license: str | None = None
+    backend: str | None = None
+    out: Path | None = None
+    resume: bool = False
+    custom: CustomParts = field(default_factory=CustomParts)
+
+    @classmethod
+    def of(cls, recipe: str | Path | Recipe | Mapping[str, Any] | None = None, **options: Any) -> TrainOptions:
+        """The options of a training from keywords: fields of this class, of its parts, and of the recipe.
+
+        Keywords that are `None` change nothing.
+
+        Raises:
+            ModelError: there is no such option.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        own = {f.name for f in fields(cls)} - {"recipe", "changes", "data", "custom"}
+        data = _take(given, {f.name for f in fields(DataOptions)})
+        custom = _take(given, {f.name for f in fields(CustomParts)})
+        run = _take(given, own)
+        if isinstance(teachers := run.get("teachers"), str | Path):
+            teachers = [teachers]
+        if teachers is not None:
+            run["teachers"] = tuple(str(teacher) for teacher in teachers)
+        for name in ("out", "augmentation_cache"):
+            if name in run:
+                run[name] = Path(run[name])
+        if "start" in run:
+            run["start"] = str(run["start"])
+        if "callbacks" in custom:
+            custom["callbacks"] = tuple(custom["callbacks"])
+        _require_known(given, own)
+        return cls(recipe, given, DataOptions(**data), **run, custom=CustomParts(**custom))
+
+    def choose_recipe(self, begun: Recipe | None = None) -> Recipe:
+        """The recipe that is named, or that of the run that is resumed, with the changes.
+
+        Raises:
+            ModelError: there is no such recipe, or a field cannot have that value.
+        """
+        from mien.training.recipes import find_recipe
+
+        chosen = begun or find_recipe("classic" if self.recipe is None else self.recipe)
+        changes = dict(self.changes)
+        augmentation = {name: changes.pop(name) for name in _augmentation_fields() & changes.keys()}
+        if augmentation:
+            changes["augmentation"] = replace(changes.get("augmentation", chosen.augmentation), **augmentation)
+        if self.start:
+            changes.setdefault("progressive_sizes", ())
+        return chosen.with_options(**changes)
+
+
+def _take(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: given.pop(name) for name in sorted(names & given.keys())}
+
+
+def _augmentation_fields() -> set[str]:
+    from mien.training.augmentation import OLD_NAMES, Augmentation
+
+    return {f.name for f in fields(Augmentation)} | set(OLD_NAMES)
+
+
+def _require_known(given: Mapping[str, Any], own: set[str]) -> None:
+    """Check the names of changes of the recipe."""
+    from mien.training.recipe import OLD_NAMES, Recipe
+
+    recipe = {f.name for f in fields(Recipe)} - {"name", "network"} | set(OLD_NAMES)
+    known = recipe | _augmentation_fields() | own | {f.name for f in fields(DataOptions)}
+    known |= {f.name for f in fields(CustomParts)}
+    for name in sorted(given.keys() - recipe - _augmentation_fields()):
+        close = difflib.get_close_matches(name, sorted(known), 1)
+        hint = f"Did you mean {close[0]}?" if close else f"They are: {', '.join(sorted(known))}."
+        raise ModelError(f"A training has no option {name[:80]!r}. {hint}")
