@@ -33,9 +33,7 @@ _PARTS = {
     PUBLIC_TEST: re.compile(r"(?:val|valid|validation|publictest)", re.IGNORECASE),
     PRIVATE_TEST: re.compile(r"(?:test|testing|privatetest)", re.IGNORECASE),
 }
-_EXPECTED = (
-    "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val, x_test and y_test"
-)
+_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val, x_test, y_test"
 
 
 def is_npz(path: Path) -> bool:
@@ -81,9 +79,13 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
         DataError: columns or arrays are missing or do not fit each other.
     """
     if isinstance(data, Mapping):
-        return read_arrays_of({str(key): np.asarray(value) for key, value in data.items()}, options, "memory", progress)
+        return read_arrays_of(
+            {str(key): np.asarray(value) for key, value in data.items()}, options, "memory", progress
+        )
     if isinstance(data, tuple) and len(data) == 2:
-        return read_arrays_of({"images": np.asarray(data[0]), "labels": np.asarray(data[1])}, options, "memory", progress)
+        return read_arrays_of(
+            {"images": np.asarray(data[0]), "labels": np.asarray(data[1])}, options, "memory", progress
+        )
     if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
         return _read_frame(data, options, progress)
     return None
@@ -105,7 +107,7 @@ def read_arrays_of(
         words = _labels(arrays[label], label, source)
         if len(pixels) != len(words):
             raise DataError(
-                f"{source}: expected as many labels as images, got {len(words):,} in {label} and {len(pixels):,} in {image}."
+                f"{source}: expected as many labels as images, got {len(words):,} {label} and {len(pixels):,} {image}."
             )
         images.extend(pixels)
         labels += words
@@ -114,10 +116,14 @@ def read_arrays_of(
         splits = [str(text) for text in np.asarray(arrays.get("split", arrays.get("splits"))).tolist()]
     groups = arrays.get(options.group) if options.group else None
     if options.group and groups is None:
-        raise DataError(f"{source}: expected an array called {quote(options.group)} for the groups, found none.")
+        raise DataError(
+            f"{source}: expected an array called {quote(options.group)} for the groups, found none."
+        )
     for name, column in (("splits", splits), ("groups", [] if groups is None else groups)):
         if len(column) and len(column) != len(labels):
-            raise DataError(f"{source}: expected {len(labels):,} {name}, one for each image, got {len(column):,}.")
+            raise DataError(
+                f"{source}: expected {len(labels):,} {name}, one for each image, got {len(column):,}."
+            )
     given = arrays.get("class_names")
     names = {} if given is None else {i: str(name) for i, name in enumerate(np.asarray(given).tolist())}
     records = Records(
@@ -136,7 +142,9 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | 
         if name in {"class_names", "split", "splits", "groups"}:
             continue
         words = [word for word in re.split(r"[_\s.\-]+", name) if word]
-        split = next((part for part, known in _PARTS.items() if any(known.fullmatch(word) for word in words)), None)
+        split = next(
+            (part for part, known in _PARTS.items() if any(known.fullmatch(word) for word in words)), None
+        )
         rest = [word for word in words if split is None or not _PARTS[split].fullmatch(word)] or ["x"]
         for kind, known in (("images", _IMAGES), ("labels", _LABELS)):
             if len(rest) == 1 and known.fullmatch(rest[0]):
@@ -160,14 +168,16 @@ def _pixels(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
         array = array[..., 0]
     if array.ndim not in {3, 4} or (array.ndim == 4 and array.shape[3] != 3) or array.dtype.kind not in "uif":
         raise DataError(
-            f"{source}: expected images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3), got "
+            f"{source}: expected images of shape (n, height, width), with or without 1 or 3 channels at the end, got "
             f"{array.dtype} {array.shape} in {name}."
         )
     if array.dtype == np.uint8:
         return array
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > 255:
-        raise DataError(f"{source}: expected pixels from 0 to 255 or from 0 to 1, got {low:g} to {high:g} in {name}.")
+        raise DataError(
+            f"{source}: expected pixels from 0 to 255 or from 0 to 1, got {low:g} to {high:g} in {name}."
+        )
     scale = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
     return np.asarray(np.round(array.astype(np.float32) * scale), np.uint8)
 
@@ -178,10 +188,14 @@ def _labels(array: NDArray[Any], name: str, source: str) -> list[str | int | Non
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise DataError(f"{source}: expected labels of shape (n,) or one-hot (n, classes), got {array.shape} in {name}.")
+        raise DataError(
+            f"{source}: expected labels of shape (n,) or one-hot (n, classes), got {array.shape} in {name}."
+        )
     if array.dtype.kind in "ui" or (array.dtype.kind == "f" and (array == np.round(array)).all()):
         return [None if value < 0 else int(value) for value in array.tolist()]
-    if array.dtype.kind in "US" or (array.dtype.kind == "O" and all(isinstance(x, str) for x in array.tolist())):
+    if array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and all(isinstance(x, str) for x in array.tolist())
+    ):
         return [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in array.tolist()]
     raise DataError(f"{source}: expected labels as words or whole numbers, got {array.dtype} in {name}.")
 
@@ -227,4 +241,6 @@ def _cell(value: Any, row: int) -> Any:
     if isinstance(value, bytes | Path):
         return value
     array = np.asarray(value)
-    return _pixels(array.reshape(1, *array.shape) if array.ndim > 1 else array.reshape(1, -1), "image", f"row {row}")[0]
+    return _pixels(
+        array.reshape(1, *array.shape) if array.ndim > 1 else array.reshape(1, -1), "image", f"row {row}"
+    )[0]

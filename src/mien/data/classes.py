@@ -67,10 +67,7 @@ def parse_merge(given: Any) -> Merge:
                 if not equals or not new.strip() or not old.strip():
                     raise DataError(f"Expected a merge such as happy=joy,laugh, got {quote(text)}.")
                 pairs.append((new, old.split(",")))
-    merge = tuple(
-        (new.strip(), tuple(name.strip() for name in old if name.strip()))
-        for new, old in pairs
-    )
+    merge = tuple((new.strip(), tuple(name.strip() for name in old if name.strip())) for new, old in pairs)
     names = [_key(name) for _, old in merge for name in old]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"Expected each name to be merged into one class, got {quote(twice[0])} twice.")
@@ -82,7 +79,7 @@ def choose_classes(
     *,
     source: str,
     label_set: LabelSet | None = None,
-    class_names: str | Sequence[str] | None = None,
+    class_names: str | Sequence[Any] | Mapping[Any, Any] | None = None,
     merge: Merge = (),
     in_training: Collection[str] | None = None,
 ) -> ClassMap:
@@ -108,7 +105,9 @@ def choose_classes(
         return _by_names(renamed, parse_class_names(class_names), source)
     shown = {name: renamed[name] for name in ordered if in_training is None or name in in_training}
     merged_to = {new for new, _ in merge}
-    kept = {name: _bare(word, shown.values()) if word not in merged_to else word for name, word in shown.items()}
+    kept = {
+        name: _bare(word, shown.values()) if word not in merged_to else word for name, word in shown.items()
+    }
     classes = list(dict.fromkeys(_first_spelling(kept.values(), numbered=_all_numbered(shown.values()))))
     known = find_label_set(classes)
     chosen = known or LabelSet(CUSTOM, tuple(classes))
@@ -207,10 +206,11 @@ def _notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
     if not strange or len(strange) > 2 or len(classes) - len(strange) < 4:
         return ()
     what = "is" if len(strange) == 1 else "are"
-    return (
+    note = (
         f"{' and '.join(map(quote, strange))} {what} not a usual name of an expression and became a class of the data's "
-        f"own. If it is a spelling error, merge it: --merge CLASS={strange[0]}.",
+        f"own. If it is a spelling error, merge it: --merge CLASS={strange[0]}."
     )
+    return (note,)
 
 
 def _first_spelling(words: Collection[str], *, numbered: bool) -> list[str]:

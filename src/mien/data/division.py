@@ -98,7 +98,11 @@ def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray
         if not size[unit]:
             continue
         here = table[unit] > 0
-        lacking = np.where(target[:, here] > 0, (target[:, here] - filled[:, here]) / np.maximum(target[:, here], 1e-9), -np.inf)
+        lacking = np.where(
+            target[:, here] > 0,
+            (target[:, here] - filled[:, here]) / np.maximum(target[:, here], 1e-9),
+            -np.inf,
+        )
         # A part that has nothing of a class yet comes first, then the one that is furthest from its share.
         scores = lacking.mean(axis=1) + 1e-6 * shares
         part[unit] = int(np.argmax(scores))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
-from mien.data.classes import parse_word as parse_label
+from mien.data.classes import parse_word
 from mien.data.fer2013.table import lacking
 from mien.errors import DataError
 from mien.labels import TAXONOMIES, quote
@@ -52,9 +52,7 @@ def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | No
     return {} if order is None else order.fit(numbers)
 
 
-def class_words(
-    root: Path, folders: Sequence[Path], order: ClassOrder | None
-) -> dict[Path, str]:
+def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -> dict[Path, str]:
     """The class that each folder is named for, in words: those of numbers by their order.
 
     Raises:
@@ -82,9 +80,9 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
     """
     number = parse_number(folder.name)
     if number is None:
-        if (label := parse_label(folder.name, taxonomy)) is not None:
+        if (label := parse_word(folder.name, taxonomy)) is not None:
             return label
-        others = [other.name for other in TAXONOMIES.values() if parse_label(folder.name, other) is not None]
+        others = [other.name for other in TAXONOMIES.values() if parse_word(folder.name, other) is not None]
         choose = f", or choose the label set {others[0]} (--labels {others[0]})" if others else ""
         raise DataError(
             f"{folder}: expected a folder named for one of the labels {', '.join(taxonomy.classes)}, "
@@ -98,7 +96,7 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
         )
     if name == LEAVE_OUT:
         return None
-    label = parse_label(name, taxonomy)
+    label = parse_word(name, taxonomy)
     if label is None:
         raise DataError(
             f"{folder}: class_names call this {quote(name)}, {lacking(name, taxonomy, numbered=True)}"

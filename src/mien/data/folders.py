@@ -20,7 +20,8 @@ import numpy as np
 from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut, describe_files
 from mien.class_names import LEAVE_OUT
 from mien.data.classes import choose_classes
-from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_label, parse_number
+from mien.data.classes import parse_word as parse_label
+from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
 from mien.data.options import NO_FACE, ReadOptions
 from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
@@ -172,7 +173,9 @@ def find_groups(
         try:
             pattern = re.compile(group)
         except re.error as error:
-            raise DataError(f"Expected group as a regular expression, got {quote(group)} ({error}).") from error
+            raise DataError(
+                f"Expected group as a regular expression, got {quote(group)} ({error})."
+            ) from error
         if pattern.groups != 1:
             raise DataError(
                 f"Expected group as 'folder' or a regular expression with one group in parentheses, such as "
@@ -229,6 +232,15 @@ def _plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, opti
     )
     found = {folder: classes.index.get(word) for folder, word in words.items()}
     return _Plan(root, places, classes.label_set, found, divided, classes.notes)
+
+
+def holds_class_folders(path: Path) -> bool:
+    """Whether a folder holds images in folders of their own, in place of many images in one."""
+    root = _skip_wrappers(path, FERPLUS)
+    folders = _subfolders(root)
+    if any(parse_split(folder.name) for folder in folders):
+        folders = [inner for folder in folders for inner in _subfolders(folder)]
+    return len([folder for folder in folders if next(_walk(folder, _Rest()), None) is not None]) > 1
 
 
 def _walked(folder: Path) -> _Rest:

@@ -10,19 +10,19 @@ Read row by row with the csv module, slower than `mien.data.fer2013`, which read
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from mien.data.fer2013.archive import open_tables
 from mien.data.records import Records
-from mien.data.splits import split_of_table
+from mien.data.dataset import SPLITS
+from mien.data.splits import is_table, split_of_table
 from mien.data.table_header import TableHeader, read_table_header
 from mien.errors import DataError
 from mien.labels import quote
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mien.data.options import ReadOptions
 
 _SMALLEST, _LARGEST = 16, 1024  # sides of images in pixels
-_HEAD = 1 << 20
+_LONGEST_LINE = 16 << 20  # bytes
 
 
 @dataclass
@@ -72,7 +72,7 @@ def read_general(
     for path in paths:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:
-                header, lines = _open(member.name, member.stream.read())
+                header, lines = _open(member.name, member.stream)
                 split = split_of_table(member.inner) or split_of_table(path.name)
                 told |= split is not None or header.split is not None
                 fer2013 &= header.is_fer2013
@@ -86,11 +86,24 @@ def read_general(
     return records.to_dataset(options, progress)
 
 
-def _open(name: str, data: bytes) -> tuple[TableHeader, Iterator[list[str]]]:
-    header = read_table_header(name, data[:_HEAD])
-    text = io.StringIO(data.decode("utf-8-sig", "replace"), newline="")
-    lines = csv.reader(text, delimiter=header.delimiter, skipinitialspace=True)
-    return header, lines
+def _open(name: str, stream: IO[bytes]) -> tuple[TableHeader, Iterator[list[str]]]:
+    """The header of a table, and its rows below it."""
+    first = b""
+    while not first.strip():
+        first = stream.readline(_LONGEST_LINE)
+        if not first:
+            raise DataError(f"{name}: expected a table, got an empty file.")
+    header = read_table_header(name, first)
+    return header, csv.reader(_lines(name, stream), delimiter=header.delimiter, skipinitialspace=True)
+
+
+def _lines(name: str, stream: IO[bytes]) -> Iterator[str]:
+    while line := stream.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise DataError(
+                f"{name}: expected CSV text, got over {_LONGEST_LINE >> 20} MB without a line end."
+            )
+        yield line.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def _read_rows(
@@ -110,7 +123,6 @@ def _read_rows(
                 f"{name}: expected group to be one of its columns ({', '.join(header.names)[:60]}), got {quote(group)}."
             )
         at = header.names.index(group)
-    next(lines, None)
     for number, fields in enumerate((line for line in lines if any(map(str.strip, line))), 1):
         if len(fields) != len(header.names):
             raise DataError(
@@ -148,7 +160,9 @@ def _image_of(header: TableHeader, fields: Sequence[str], finder: _Finder) -> ND
     try:
         values = np.array(words, np.float64)
     except ValueError as error:
-        raise DataError(f"expected pixels to be numbers from 0 to 255, got something else ({error}).") from error
+        raise DataError(
+            f"expected pixels to be numbers from 0 to 255, got something else ({error})."
+        ) from error
     if values.size and (values.min() < 0 or values.max() > 255 or (values != np.round(values)).any()):
         worst = values[(values < 0) | (values > 255) | (values != np.round(values))][0]
         raise DataError(f"expected pixels to be whole numbers from 0 to 255, got {worst:g}.")
@@ -186,7 +200,9 @@ class _Finder:
             for root in self._roots:
                 for file in root.rglob("*"):
                     if file.is_file():
-                        self._by_name.setdefault(file.stem.casefold().removesuffix("_aligned"), []).append(file)
+                        self._by_name.setdefault(file.stem.casefold().removesuffix("_aligned"), []).append(
+                            file
+                        )
         found = self._by_name.get(clean.stem.casefold().removesuffix("_aligned"), [])
         images = [file for file in found if file.suffix.lower() != ".csv"]
         if len(images) == 1:
@@ -196,16 +212,53 @@ class _Finder:
             raise DataError(
                 f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
             )
-        raise DataError(f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none.")
+        raise DataError(
+            f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
+        )
 
 
-def has_images_by_path(path: Path) -> bool:
-    """Whether a file is a table that names image files."""
+def is_general(path: Path) -> bool:
+    """Whether a file is a table that only this module reads: a column for each pixel, or paths of images."""
+    header = _peek(path)
+    return header is not None and (header.path is not None or bool(header.pixel_columns))
+
+
+def has_words(path: Path) -> bool:
+    """Whether the first label of a table is a word."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-        header = read_table_header(str(path), head)
-    except (DataError, OSError):
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            header, lines = _open("", next(members).stream)
+            label = None if header.label is None else _label_of(next(lines)[header.label])
+    except (DataError, OSError, StopIteration, IndexError, csv.Error):
         return False
-    return header.path is not None and header.label is not None
+    return isinstance(label, str)
 
+
+def find_image_tables(folder: Path) -> list[Path]:
+    """The tables in a folder that name image files or have a column for each pixel: one for each split, or one.
+
+    Raises:
+        DataError: two are of the same split.
+    """
+    tables = [
+        path for path in sorted(folder.iterdir()) if is_table(path.name, packed=True) and is_general(path)
+    ]
+    by_split: dict[str | None, list[Path]] = {}
+    for path in tables:
+        by_split.setdefault(split_of_table(path.name), []).append(path)
+    for split, paths in by_split.items():
+        if len(paths) > 1:
+            named = ", ".join(path.name for path in paths[:5])
+            raise DataError(
+                f"{folder}: expected one table for {split or 'all images'}, found {named}. Give the path of one, or move "
+                "the others away."
+            )
+    return [path for split in (*SPLITS, None) for path in by_split.get(split, [])]
+
+
+def _peek(path: Path) -> TableHeader | None:
+    try:
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            return _open("", next(members).stream)[0]
+    except (DataError, OSError, StopIteration):
+        return None

@@ -76,12 +76,12 @@ def _unpack(path: Path, folder: Path) -> None:
                 with archive.open(info) as stream:
                     _copy(stream, folder, info.filename)
         return
-    with tarfile.open(path) as archive:
-        members = [info for info in archive.getmembers() if info.isfile() and _is_wanted(info.name)]
+    with tarfile.open(path) as tar:
+        members = [info for info in tar.getmembers() if info.isfile() and _is_wanted(info.name)]
         _require_bounded(path, [info.size for info in members])
-        for info in members:
-            if (member := archive.extractfile(info)) is not None:
-                _copy(member, folder, info.name)
+        for entry in members:
+            if (member := tar.extractfile(entry)) is not None:
+                _copy(member, folder, entry.name)
 
 
 def _copy(stream: IO[bytes], folder: Path, name: str) -> None:

@@ -73,7 +73,9 @@ class ReadOptions:
 
     @property
     def _known_order(self) -> bool:
-        return isinstance(self.class_names, str) and get_class_order(self.class_names) in CLASS_ORDERS.values()
+        return (
+            isinstance(self.class_names, str) and get_class_order(self.class_names) in CLASS_ORDERS.values()
+        )
 
 
 def read_options(

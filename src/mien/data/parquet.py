@@ -74,7 +74,9 @@ def read_parquet(
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or ["damaged"])[0]
-            raise DataError(f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]}).") from error
+            raise DataError(
+                f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]})."
+            ) from error
         columns = {name.lower(): name for name in reversed(table.column_names)}
         label = _first(columns, LABELS)
         image = _first(columns, (*_IMAGES, *PATHS))
@@ -94,7 +96,9 @@ def read_parquet(
         splits += table.column(where).to_pylist() if where else [told] * len(table)
         if options.group is not None:
             if options.group not in table.column_names:
-                raise DataError(f"{path}: expected group to be one of its columns, got {quote(options.group)}.")
+                raise DataError(
+                    f"{path}: expected group to be one of its columns, got {quote(options.group)}."
+                )
             groups += [str(value) for value in table.column(options.group).to_pylist()]
     divided = any(split is not None for split in splits)
     folder = paths[0].parent

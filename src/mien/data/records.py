@@ -17,7 +17,7 @@ from mien.data.options import NO_FACE
 from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
-from mien.labels import FER2013, LabelSet, quote
+from mien.labels import FER2013, LabelSet, meaning, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,9 @@ class Records:
             found = self._crop(row, options)
             if isinstance(found, str):
                 read[place] = False
-                (faceless if found.startswith(NO_FACE) else unreadable).append(found.removeprefix(f"{NO_FACE}:"))
+                (faceless if found.startswith(NO_FACE) else unreadable).append(
+                    found.removeprefix(f"{NO_FACE}:")
+                )
             else:
                 images[place] = found
             if progress is not None:
@@ -117,6 +119,11 @@ class Records:
             None if label is None else names[label] if isinstance(label, int) else label.strip()
             for label in self.labels
         ]
+        if numbers and (strange := [x for x in self.labels if isinstance(x, str) and meaning(x) is None]):
+            raise DataError(
+                f"{self.source}: expected labels as words or as numbers, got both ({quote(strange[0])} and "
+                f"{min(numbers)}). Correct the rows."
+            )
         present = [word for word in dict.fromkeys(words) if word is not None and word != LEAVE_OUT]
         training = {word for word, its in zip(words, split, strict=True) if word and its == TRAINING}
         if not present:
@@ -138,9 +145,7 @@ class Records:
         codes |= {word: _LEFT_OUT if code is None else code for word, code in chosen.index.items()}
         return chosen.label_set, np.array([codes[word] for word in words], np.int64), (*notes, *chosen.notes)
 
-    def _names_of(
-        self, numbers: set[int], options: ReadOptions
-    ) -> tuple[dict[int, str], tuple[str, ...]]:
+    def _names_of(self, numbers: set[int], options: ReadOptions) -> tuple[dict[int, str], tuple[str, ...]]:
         """What the numbers stand for."""
         if not numbers:
             return {}, ()
@@ -153,7 +158,9 @@ class Records:
         elif self.fer2013 and max(numbers) < len(_EXTENDED) and self._is_extended(numbers):
             names = dict(enumerate(_EXTENDED))
             if max(numbers) == len(FER2013):
-                notes = (f"{self.source}: label 7 is read as contempt, as CK+ tables in FER2013's form have it.",)
+                notes = (
+                    f"{self.source}: label 7 is read as contempt, as CK+ tables in FER2013's form have it.",
+                )
         else:
             raise DataError(
                 f"{self.source}: its labels are numbers ({spell_numbers(numbers)}), and every data set numbers the "

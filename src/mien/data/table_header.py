@@ -83,7 +83,8 @@ def read_table_header(name: str, head: bytes) -> TableHeader:
 def _parse(line: str, delimiter: str) -> TableHeader:
     try:
         names = tuple(
-            field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+            field.strip()
+            for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
         )
     except csv.Error:
         names = ()

@@ -127,7 +127,8 @@ class Augmentation:
         n, side = images.shape[:2]
         warps, curves = self._warps(n, side, rng), self._curves(n, rng)
         chosen = {
-            name: rng.random(n) < getattr(self, name) for name in ("downscale", "blur", "noise", "jpeg", "random_erasing")
+            name: rng.random(n) < getattr(self, name)
+            for name in ("downscale", "blur", "noise", "jpeg", "random_erasing")
         }
         amounts = rng.random((n, 5))
         changed = np.empty_like(images)

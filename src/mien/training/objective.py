@@ -83,7 +83,9 @@ def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) ->
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     rate = _learning_rate(recipe, steps)
-    options: dict[str, Any] = {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    options: dict[str, Any] = (
+        {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    )
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate, **options)
     if recipe.optimizer == "adamw":

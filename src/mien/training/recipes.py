@@ -1,8 +1,8 @@
 """The recipes that come with mien, by name, each with its command, its cost and the score to expect.
 
-    from mien.training.recipes import RECIPES, find_recipe
+from mien.training.recipes import RECIPES, find_recipe
 
-    recipe = find_recipe("classic")        # or the path of a JSON file
+recipe = find_recipe("classic")        # or the path of a JSON file
 """
 
 from __future__ import annotations
@@ -197,7 +197,9 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
     if isinstance(recipe, Mapping):
         return _from_fields(recipe, "this recipe")
     if not isinstance(recipe, str | Path):
-        raise ModelError(f"Expected a recipe, its name or the path of its JSON file, got {repr(recipe)[:80]}.")
+        raise ModelError(
+            f"Expected a recipe, its name or the path of its JSON file, got {repr(recipe)[:80]}."
+        )
     if isinstance(recipe, str) and recipe in RECIPES:
         return RECIPES[recipe]
     path = Path(recipe)
@@ -207,7 +209,9 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
         is_file = False
     if not is_file:
         if path.suffix.lower() == ".json":
-            raise ModelError(f"{quoted_path(str(recipe))}: there is no such file. See the recipes with: mien recipes")
+            raise ModelError(
+                f"{quoted_path(str(recipe))}: there is no such file. See the recipes with: mien recipes"
+            )
         return get_recipe(str(recipe))
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -223,14 +227,20 @@ def _from_fields(data: Any, what: str, name: str = "custom") -> Recipe:
         ModelError: they are not the fields of a recipe.
     """
     if not isinstance(data, Mapping):
-        raise ModelError(f"{what}: expected a JSON object with the fields of a recipe, got {type(data).__name__}.")
-    given = {key: value for key, value in data.items() if key not in {"base", "data"}}  # `data`: of a run folder
+        raise ModelError(
+            f"{what}: expected a JSON object with the fields of a recipe, got {type(data).__name__}."
+        )
+    given = {
+        key: value for key, value in data.items() if key not in {"base", "data"}
+    }  # `data`: of a run folder
     base = get_recipe(str(data.get("base", "classic"))).to_dict()
     given = with_new_names(given, OLD_NAMES)
     given.setdefault("name", name)
     for part in ("network", "augmentation"):
         inner = given.get(part)
-        if isinstance(inner, Mapping) and (part != "network" or inner.get("kind", base[part]["kind"]) == base[part]["kind"]):
+        if isinstance(inner, Mapping) and (
+            part != "network" or inner.get("kind", base[part]["kind"]) == base[part]["kind"]
+        ):
             old = AUGMENTATION_OLD_NAMES if part == "augmentation" else {}
             given[part] = {**base[part], **with_new_names(inner, old)}
     whole = {**base, "command": "", "cost": "", "expected": "", **given}

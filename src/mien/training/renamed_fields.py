@@ -1,12 +1,12 @@
 """Old names of dataclass fields, kept as aliases so that existing code and files keep working.
 
-    @renamed_fields(turn="rotation")
-    @dataclass(frozen=True)
-    class Augmentation:
-        rotation: float = 10.0
+@renamed_fields(turn="rotation")
+@dataclass(frozen=True)
+class Augmentation:
+    rotation: float = 10.0
 
-    Augmentation(turn=5).rotation    # 5
-    Augmentation(turn=5).turn        # 5
+Augmentation(turn=5).rotation    # 5
+Augmentation(turn=5).turn        # 5
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Evaluate a model on a split: scores, and figures and a report in a folder.
 
-    import mien
+import mien
 
-    evaluation = mien.evaluate("small", "fer2013.csv")
-    print(evaluation.accuracy, evaluation.accuracy_interval)
+evaluation = mien.evaluate("small", "fer2013.csv")
+print(evaluation.accuracy, evaluation.accuracy_interval)
 """
 
 from __future__ import annotations

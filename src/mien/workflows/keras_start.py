@@ -35,9 +35,7 @@ def prepare_keras(backend: str | None = None) -> None:
             if name != "tensorflow":
                 with suppress(Exception):  # a broken one does not matter where another back end trains
                     import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
-    except (
-        Exception
-    ) as error:  # what mixed versions raise: ImportError, AttributeError, TypeError ...
+    except Exception as error:  # what mixed versions raise: ImportError, AttributeError, TypeError ...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{BACKENDS.get(name or '', 'Keras')} is installed, but it does not load ({reason[:200]}). "

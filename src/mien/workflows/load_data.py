@@ -119,9 +119,7 @@ def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
     left_out = dataset.left_out
     if unreadable := left_out.unreadable:
         more = [f"  … and {len(unreadable) - _LISTED:,} more"] if len(unreadable) > _LISTED else []
-        head = (
-            f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
-        )
+        head = f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
         reporter.warning("\n".join([head, *(f"  {reason}" for reason in unreadable[:_LISTED]), *more]))
     for note in left_out.notes():
         reporter.warning(f"Note: {note}")

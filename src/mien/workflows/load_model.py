@@ -1,9 +1,9 @@
 """`open_model`: a model of any kind as one thing, a function from face crops to probabilities.
 
-    from mien.workflows.load_model import open_model
+from mien.workflows.load_model import open_model
 
-    model = open_model("runs/mine")          # an ONNX or Keras file, a run folder, a bundled name, a Keras model
-    model.probabilities(crops)               # uint8 (n, 48, 48) -> float (n, classes)
+model = open_model("runs/mine")          # an ONNX or Keras file, a run folder, a bundled name, a Keras model
+model.probabilities(crops)               # uint8 (n, 48, 48) -> float (n, classes)
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from mien.recognition.classifier import Classifier
     from mien.training.keras_io import KerasClassifier
 
-_CARD_TELLS = "its model card tells its class names and scale; leave `model_class_names` and `pixel_scale` out."
+_CARD_TELLS = (
+    "its model card tells its class names and scale; leave `model_class_names` and `pixel_scale` out."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,9 @@ class LoadedModel:
     note: str = ""
 
 
-def open_model(model: Any, options: ModelOptions | None = None, *, require_names: bool = False) -> LoadedModel:
+def open_model(
+    model: Any, options: ModelOptions | None = None, *, require_names: bool = False
+) -> LoadedModel:
     """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
 
     Args:

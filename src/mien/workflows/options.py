@@ -112,7 +112,9 @@ class TrainOptions:
     custom: CustomParts = field(default_factory=CustomParts)
 
     @classmethod
-    def of(cls, recipe: str | Path | Recipe | Mapping[str, Any] | None = None, **options: Any) -> TrainOptions:
+    def of(
+        cls, recipe: str | Path | Recipe | Mapping[str, Any] | None = None, **options: Any
+    ) -> TrainOptions:
         """The options of a training from keywords: fields of this class, of its parts, and of the recipe.
 
         Keywords that are `None` change nothing.
@@ -151,7 +153,9 @@ class TrainOptions:
         changes = dict(self.changes)
         augmentation = {name: changes.pop(name) for name in _augmentation_fields() & changes.keys()}
         if augmentation:
-            changes["augmentation"] = replace(changes.get("augmentation", chosen.augmentation), **augmentation)
+            changes["augmentation"] = replace(
+                changes.get("augmentation", chosen.augmentation), **augmentation
+            )
         if self.start:
             changes.setdefault("progressive_sizes", ())
         return chosen.with_options(**changes)
