@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut, describe_files
 from mien.class_names import LEAVE_OUT
 from mien.data.classes import choose_classes
 from mien.data.classes import parse_word as parse_label
+from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut, describe_files
 from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
 from mien.data.options import NO_FACE, ReadOptions
 from mien.data.requirements import require_classes

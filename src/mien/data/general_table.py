@@ -19,9 +19,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from mien.data.dataset import SPLITS
 from mien.data.fer2013.archive import open_tables
 from mien.data.records import Records
-from mien.data.dataset import SPLITS
 from mien.data.splits import is_table, split_of_table
 from mien.data.table_header import TableHeader, read_table_header
 from mien.errors import DataError

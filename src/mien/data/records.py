@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.classes import choose_classes
-from mien.data.dataset import SPLITS, TRAINING, UNLABELLED, Dataset, LeftOut
+from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
 from mien.data.options import NO_FACE
 from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
@@ -20,7 +19,7 @@ from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 

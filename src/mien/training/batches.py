@@ -14,6 +14,8 @@ from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
 
+from mien.training.sampling import epoch_order
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -87,6 +89,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._batch_size = recipe.batch_size
         self._augmentation = recipe.augmentation
         self._seed = recipe.seed
+        self._labels, self._sampling = dataset.labels, recipe.sampling
         self._teachers = teachers
         self._distil = recipe.distillation_weight
         self._views = views
@@ -100,7 +103,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         Keras calls its own `on_epoch_end` a time more than there are epochs, so the number is told, not counted.
         """
         self._epoch = epoch
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
+        self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
         if self._views:
             self._changed = self._views.pictures(epoch)
             self._answers = self._views.answers(epoch) if self._distil else []

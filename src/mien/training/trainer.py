@@ -35,6 +35,7 @@ from mien.training.callbacks import (
     RememberingPlateau,
     Reporter,
 )
+from mien.training.checkpoint import best_row
 from mien.training.keras_loading import load_network
 from mien.training.model_builder import at_side_of, begin_with, build_model, card_of, network_to_save
 from mien.training.objective import keep_raw_weights
@@ -74,9 +75,9 @@ class Run:
     @property
     def best(self) -> dict[str, float]:
         """The epoch that `best.keras` holds: that with the lowest validation loss, or the last."""
-        if self.recipe.select == "last":
-            return self.history[-1]
-        return min(self.history, key=lambda row: row["val_loss"])
+        found = best_row(self.history, self.recipe.select)
+        assert found is not None  # noqa: S101 - a run has an epoch
+        return found
 
 
 def train(
@@ -245,7 +246,7 @@ def _fit(
     save_every: float,
     licence: str,
 ) -> None:
-    stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience)
+    stopping = RememberingEarlyStopping(state.stopping, recipe.stopping_patience, recipe.select)
     plateau = None
     if recipe.schedule == "plateau":
         plateau = RememberingPlateau(
@@ -263,7 +264,7 @@ def _fit(
         plateau=plateau,
         on_epoch=on_epoch,
         save_every=save_every,
-        epochs=recipe.size_of(state.epoch)[1],
+        epochs=recipe.stage_end(state.epoch),
     )
     reporter = Reporter(on_batch, recipe.epochs) if on_batch else None
     watchers = [
@@ -281,7 +282,7 @@ def _fit(
             shuffle=False,  # the batches shuffle themselves, by seed
             validation_data=(validation.images[..., None], joint_targets(validation, recipe)),
             validation_batch_size=VALIDATION_BATCH,
-            epochs=recipe.size_of(state.epoch)[1],
+            epochs=recipe.stage_end(state.epoch),
             initial_epoch=state.epoch,
             callbacks=[*(c for c in watchers if c), keeper],
             verbose=0,
