@@ -10,14 +10,15 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.training.recipes import get_recipe
-from mien.training.run_folder import OWN_FILES, Origin, foreign_files, remove_run
+from mien.training.run_config import RunConfig
+from mien.training.run_folder import OWN_FILES, foreign_files, remove_run
 from mien.training.trainer import LOCK, train
 from tests.training.test_trainer import tiny_recipe
 
 
 def write_recipe(folder: Path) -> None:
     """Begin a training as `train` does: the recipe of an epoch that is not there yet."""
-    origin = Origin(get_recipe("classic"), "fer2013.csv", "fer2013")
+    origin = RunConfig(get_recipe("classic"), "fer2013.csv", "fer2013")
     (folder / "recipe.json").write_text(json.dumps({**origin.recipe.to_dict(), "data": origin.data()}))
 
 

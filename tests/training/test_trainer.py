@@ -341,7 +341,7 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
 
 def test_votes_beside_the_labels_of_ferplus_are_refused(tmp_path: Path) -> None:
     dataset = make_dataset(taxonomy=FERPLUS)
-    with pytest.raises(ModelError, match=r"got FER\+'s labels already.*--joint 0"):
+    with pytest.raises(ModelError, match=r"got FER\+'s labels already.*`joint=0`"):
         train(dataset, tiny_recipe(joint=1.0), tmp_path / "run")
 
 

@@ -18,6 +18,8 @@ from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
 from mien.training.custom import BatchAugmentation
 
+from mien.training.sampling import epoch_order
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -99,6 +101,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._batch_size = recipe.batch_size
         self._augmentation = recipe.augmentation
         self._seed = recipe.seed
+        self._labels, self._sampling = dataset.labels, recipe.sampling
         self._teachers = teachers
         self._distil = recipe.distillation_weight
         self._views = views
@@ -113,7 +116,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         Keras calls its own `on_epoch_end` a time more than there are epochs, so the number is told, not counted.
         """
         self._epoch = epoch
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
+        self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
         if self._views:
             self._changed = self._views.pictures(epoch)
             self._answers = self._views.answers(epoch) if self._distil else []

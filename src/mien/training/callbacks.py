@@ -18,7 +18,7 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.training.backend import seed_epoch
-from mien.training.checkpoint import save_checkpoint
+from mien.training.checkpoint import FURTHER_COLUMNS, save_checkpoint
 from mien.training.custom import restore_states, states_of
 from mien.training.keras_io import save_network
 
@@ -39,11 +39,13 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[mis
 
     Args:
         state: what `state` gave in an earlier process; `{}` for a new training.
-        patience: epochs without a lower validation loss before training stops.
+        patience: epochs without a better validation score before training stops.
+        select: `macro_f1` watches the validation macro-F1; else the validation loss is watched.
     """
 
-    def __init__(self, state: dict[str, Any], patience: int) -> None:
-        super().__init__(monitor="val_loss", mode="min", patience=patience)
+    def __init__(self, state: dict[str, Any], patience: int, select: str = "loss") -> None:
+        monitor, mode = ("val_macro_f1", "max") if select == "macro_f1" else ("val_loss", "min")
+        super().__init__(monitor=monitor, mode=mode, patience=patience)
         self._state = state
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -258,6 +260,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         """Save the epoch; Ctrl-C waits until all of it is on disk."""
         logs = logs or {}
         row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        row |= {name: float(logs[name]) for name in FURTHER_COLUMNS if name in logs}
         # A warm-up begins at 0, so the rate at the end of the epoch is recorded then.
         rate = max(self._rate, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
         extra = {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
@@ -280,7 +283,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _is_due(self, *, best: bool) -> bool:
         last = len(self._state.history) >= self._epochs or self.model.stop_training
-        wanted = best and self._state.select == "loss"
+        wanted = best and self._state.select != "last"
         return last or wanted or time.monotonic() - self._saved_at >= self._save_every
 
 

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 _MEMBER = "mien_state.json"
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+FURTHER_COLUMNS = ("val_macro_f1",)
+"""Columns of trainings that measure more."""
+
+Select = Literal["loss", "macro_f1", "last"]
+
+
+def best_row(history: list[dict[str, float]], select: Select) -> dict[str, float] | None:
+    """The row of the epoch that is kept, the first of equals; of equal macro-F1 that with the lowest loss."""
+    if select == "last":
+        return history[-1] if history else None
+    if select == "macro_f1" and history and "val_macro_f1" in history[0]:
+        return max(history, key=lambda row: (row["val_macro_f1"], -row["val_loss"]))
+    return min(history, key=lambda row: row["val_loss"], default=None)
 
 
 @dataclass
@@ -58,16 +71,15 @@ class TrainingState:
         return bool(stopped_early or self.custom.get("stopped") or self.epoch >= self.recipe["epochs"])
 
     @property
-    def select(self) -> Literal["loss", "last"]:
-        """Which epoch's network is kept: that with the lowest validation loss, or the last."""
-        return "last" if self.recipe.get("select") == "last" else "loss"
+    def select(self) -> Select:
+        """Which epoch's network is kept."""
+        chosen = self.recipe.get("select")
+        return chosen if chosen in {"last", "macro_f1"} else "loss"
 
     @property
     def best(self) -> dict[str, float] | None:
         """The row of the epoch that is kept, the first of equals."""
-        if self.select == "last":
-            return self.history[-1] if self.history else None
-        return min(self.history, key=lambda row: row["val_loss"], default=None)
+        return best_row(self.history, self.select)
 
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON values; without custom parts in the form that older versions read."""
@@ -76,8 +88,9 @@ class TrainingState:
 
     def write_text_files(self, folder: Path) -> None:
         """Write `history.csv` and `state.json`, copies for people to read."""
-        lines = [",".join(HISTORY_COLUMNS)]
-        lines += [",".join(f"{row[name]:.9g}" for name in HISTORY_COLUMNS) for row in self.history]
+        columns = [*HISTORY_COLUMNS, *(name for name in FURTHER_COLUMNS if name in (self.history or [{}])[0])]
+        lines = [",".join(columns)]
+        lines += [",".join(f"{row[name]:.9g}" for name in columns) for row in self.history]
         write_text(folder / "history.csv", "\n".join(lines) + "\n")
         write_text(folder / "state.json", json.dumps(self.to_dict(), indent=1))
 

@@ -19,7 +19,8 @@ from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
 from mien.training.custom import build_custom, compile_like
-from mien.training.keras_io import load_classifier
+from mien.training.fine_tuning import freeze_trunk, start_from_keras
+from mien.training.keras_io import load_classifier, read_card
 from mien.training.keras_loading import load_network
 from mien.training.network_specs import Custom
 from mien.training.networks import HEADS, REDUCTION, build_network
@@ -57,6 +58,8 @@ def build_model(
         return model
     size, _ = recipe.size_of(epoch)
     network = build_network(recipe.network, heads_of(recipe, training), side=size, precision=recipe.precision)
+    if recipe.is_frozen(epoch):
+        freeze_trunk(network)
     model = network
     if recipe.joint:
         joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
@@ -77,7 +80,8 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
         ModelError: there is none, or it is another network.
     """
     if isinstance(source, bytes):
-        assign_onnx(network_of(model), source, training.images[:SAMPLE])
+        network = network_of(model)
+        assign_onnx(network, source, training.images[:SAMPLE], _classes_of_heads(network, training))
         return
     path = Path(source)
     path = path / "best.keras" if path.is_dir() else path
@@ -86,14 +90,18 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
             f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to start "
             f"from, found {'another file' if path.is_file() else 'none'}."
         )
-    ours, theirs = network_of(model).weights, load_network(path).weights
-    if [tuple(w.shape) for w in ours] != [tuple(w.shape) for w in theirs]:
-        raise ModelError(
-            f"{path}: expected the network of this recipe to start from, got another one. "
-            "Give the recipe and the label set that it was trained with."
-        )
-    for mine, given in zip(ours, theirs, strict=True):
-        mine.assign(given)
+    network = network_of(model)
+    try:
+        start_from_keras(network, load_network(path), read_card(path), _classes_of_heads(network, training))
+    except ModelError as error:
+        raise ModelError(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+
+
+def _classes_of_heads(network: keras.Model, training: Dataset) -> dict[str, tuple[str, ...]]:
+    """The class names of each head, by the name of its layer."""
+    present = {layer.name for layer in network.layers}
+    classes = dict(zip(HEADS, (training.taxonomy.classes, FERPLUS.classes), strict=True))
+    return {name: names for name, names in classes.items() if name in present}
 
 
 def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str]:
@@ -135,11 +143,14 @@ def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
 
 def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
     """The model itself, or, where a new image size begins, one of that size with its weights and optimizer state."""
-    if epoch == 0 or recipe.size_of(epoch) == recipe.size_of(epoch - 1):
+    if not recipe.begins_stage(epoch):
         return model
     fresh = build_model(recipe, training, epoch=epoch)
     fresh.set_weights(model.get_weights())
     fresh.optimizer.build(fresh.trainable_variables)
+    if recipe.is_frozen(epoch) != recipe.is_frozen(epoch - 1):  # other variables learn
+        fresh.optimizer.iterations.assign(model.optimizer.iterations)
+        return fresh
     for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
         new.assign(old)
     return fresh

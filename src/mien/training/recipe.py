@@ -21,7 +21,15 @@ _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
 """Fields that do not change a training: the run folder records its teachers, and a release follows its end."""
 
 _INTEGERS = frozenset(
-    {"epochs", "batch_size", "plateau_patience", "stopping_patience", "augmented_copies", "seed"}
+    {
+        "epochs",
+        "batch_size",
+        "plateau_patience",
+        "stopping_patience",
+        "augmented_copies",
+        "frozen_epochs",
+        "seed",
+    }
 )
 
 OLD_NAMES = {
@@ -62,8 +70,9 @@ class Recipe:
             weights are evaluated and saved (Polyak and Juditsky 1992, https://doi.org/10.1137/0330046).
         joint: weight of a second head that learns the FER+ votes of the training images beside FER2013's labels, on
             the same trunk; 0 for none.
-        select: which epoch is kept: `loss`, the one with the lowest validation loss, or `last`, for a schedule that
-            ends at rate 0 with averaged weights, where no epoch needs choosing.
+        select: which epoch is kept, and what early stopping watches: `loss`, the lowest validation loss; `macro_f1`,
+            the highest macro-F1 on the validation images; or `last`, for a schedule that ends at rate 0 with averaged
+            weights, where no epoch needs choosing.
         distillation_weight: share of each target that comes from teachers' predictions for the same augmented image
             (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); 0 trains without teachers.
         augmented_copies: augmented copies of each training image that are computed before training (see
@@ -71,6 +80,12 @@ class Recipe:
             the time. 0: every epoch computes new ones while it trains.
         drop_copies: leave out training images of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weights the loss of each image by inverse class frequency, `none` does not.
+        sampling: `shuffled` shows each image once an epoch, `balanced` each class equally often.
+        loss: `cross_entropy`, or `focal`, which weights images down that the network is sure of
+            (https://arxiv.org/abs/1708.02002).
+        focal_gamma: how strongly `focal` does.
+        frozen_epochs: epochs at the start in which only the heads learn; as many as `epochs` keeps the trunk as it is.
+        trunk_rate: the learning rate of all layers but the heads, as a share of the learning rate; needs `sgd`.
         precision: the type of number that the network computes with while it trains. `bfloat16` halves the time on
             processors that have it (AVX512-BF16, AMX) and on GPUs; the saved network is float32 either way.
         seed: fixes the initial weights, the order of the images, the augmentation and the dropout.
@@ -99,11 +114,16 @@ class Recipe:
     label_smoothing: float = 0.0
     ema_momentum: float = 0.0
     joint: float = 0.0
-    select: Literal["loss", "last"] = "loss"
+    select: Literal["loss", "macro_f1", "last"] = "loss"
     distillation_weight: float = 0.0
     augmented_copies: int = 0
     drop_copies: bool = False
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = 2.0
+    frozen_epochs: int = 0
+    trunk_rate: float = 1.0
     precision: Precision = "float32"
     seed: int = 0
     teachers: tuple[str, ...] = ()
@@ -119,7 +139,7 @@ class Recipe:
             "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
             "plateau_factor": (0, 1), "minimum_rate": (0, 1), "label_smoothing": (0, 0.99),
             "weight_decay": (0, 1), "ema_momentum": (0, 0.999999), "joint": (0, 100), "distillation_weight": (0, 1),
-            "augmented_copies": (0, 999),
+            "augmented_copies": (0, 999), "focal_gamma": (0, 10), "frozen_epochs": (0, 100_000), "trunk_rate": (0, 1),
         }  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -129,8 +149,10 @@ class Recipe:
         for name, choices in {
             "schedule": ("plateau", "cosine"),
             "optimizer": ("adam", "adamw", "sgd"),
-            "select": ("loss", "last"),
+            "select": ("loss", "macro_f1", "last"),
             "class_weights": ("none", "balanced"),
+            "sampling": ("shuffled", "balanced"),
+            "loss": ("cross_entropy", "focal"),
             "precision": ("float32", "bfloat16"),
         }.items():
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in choices:
@@ -138,6 +160,15 @@ class Recipe:
                     f"Recipe {self.name}: expected {name} to be one of {', '.join(choices)}, got "
                     f"{repr(getattr(self, name))[:80]}."
                 )
+
+        if self.trunk_rate != 1 and self.optimizer != "sgd":
+            raise ModelError(
+                f"Recipe {self.name}: expected the optimizer sgd for a trunk_rate other than 1, got {self.optimizer}."
+            )
+        if self.loss == "focal" and self.joint:
+            raise ModelError(
+                f"Recipe {self.name}: expected the loss cross_entropy for a second head (joint), got focal."
+            )
 
     def _check_types(self) -> None:
         """Check the types of the fields, which would otherwise fail somewhere in a training."""
@@ -174,6 +205,22 @@ class Recipe:
             if epoch < end:
                 return size, min(end, self.epochs)
         return CROP_SIZE, self.epochs
+
+    def is_frozen(self, epoch: int) -> bool:
+        """Whether only the heads learn in an epoch (from 0)."""
+        return epoch < self.frozen_epochs
+
+    def stage_end(self, epoch: int) -> int:
+        """The epoch at which the stage of an epoch (from 0) ends: another image size begins, or the trunk learns."""
+        end = self.size_of(epoch)[1]
+        return min(end, self.frozen_epochs) if self.is_frozen(epoch) else end
+
+    def begins_stage(self, epoch: int) -> bool:
+        """Whether another model trains from an epoch (from 0) on than before it."""
+        return epoch > 0 and (
+            self.size_of(epoch) != self.size_of(epoch - 1)
+            or self.is_frozen(epoch) != self.is_frozen(epoch - 1)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-clean data; `from_dict` reads it back."""

@@ -38,6 +38,7 @@ from mien.training.callbacks import (
     ResumableEarlyStopping,
     ResumablePlateau,
 )
+from mien.training.checkpoint import best_row
 from mien.training.custom import CustomParts
 from mien.training.keras_loading import load_network
 from mien.training.model_builder import at_size_of, build_model, card_of, network_to_save, start_from
@@ -78,10 +79,10 @@ class Run:
 
     @property
     def best(self) -> dict[str, float]:
-        """The epoch that `best.keras` holds: the one with the lowest validation loss, or the last."""
-        if self.recipe.select == "last":
-            return self.history[-1]
-        return min(self.history, key=lambda row: row["val_loss"])
+        """The row of the epoch that `best.keras` holds."""
+        found = best_row(self.history, self.recipe.select)
+        assert found is not None  # noqa: S101 - a run has an epoch
+        return found
 
 
 @renamed_fields(origin="arguments", views="augmentation_cache")
@@ -275,7 +276,7 @@ class _Training:
                 shuffle=False,  # the batches shuffle themselves, by seed
                 validation_data=(self._validation.images[..., None], joint_targets(self._validation, recipe)),
                 validation_batch_size=VALIDATION_BATCH,
-                epochs=recipe.size_of(state.epoch)[1],
+                epochs=recipe.stage_end(state.epoch),
                 initial_epoch=state.epoch,
                 callbacks=[*callbacks, writer],
                 verbose=0,
@@ -290,7 +291,7 @@ class _Training:
         """The callbacks of a `fit`, and the one that saves, which must be the last."""
         options, recipe, state = self._options, self._recipe, self._state
         own = options.custom.callbacks
-        stopping = ResumableEarlyStopping(state.stopping, recipe.stopping_patience)
+        stopping = ResumableEarlyStopping(state.stopping, recipe.stopping_patience, recipe.select)
         plateau = None
         if recipe.schedule == "plateau" and not any(map(_sets_the_rate, own)):
             plateau = ResumablePlateau(
@@ -309,7 +310,7 @@ class _Training:
             custom=own,
             on_epoch=options.on_epoch,
             save_every=options.save_every,
-            epochs=recipe.size_of(state.epoch)[1],
+            epochs=recipe.stage_end(state.epoch),
         )
         callbacks = [
             EpochSeeds(batches, recipe.seed),
