@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.labels import FER2013
+from mien.labels import CUSTOM, FER2013
 from mien.workflows.export import check_license
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.options import DataOptions, TrainOptions
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """The folder of run folders where none is given."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped a training before an epoch was complete, or while a teacher was trained; says how to go on."""
+
+    @classmethod
+    def in_teacher(cls, name: str) -> TrainingInterrupted:
+        """Ctrl-C stopped the training of a teacher."""
+        return cls(f"\nStopped in {name}. The same command goes on from there.")
+
+    @classmethod
+    def before_an_epoch(cls, folder: Path) -> TrainingInterrupted:
+        """Ctrl-C stopped a training before an epoch of it was complete in this process."""
+        if (folder / "last.keras").is_file():
+            return cls(f"Stopped before a further epoch. Resume with: mien train --resume --out {folder}")
+        return cls("Stopped before an epoch was complete, so nothing is kept. The same command starts again.")
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,8 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
         class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
         custom=options.custom.names,
     )
-    reading = DataOptions(config.label_set, config.class_names, config.votes, given.cache)
+    wanted = given.label_set or (begun.label_set if begun and begun.label_set != CUSTOM else None)
+    reading = DataOptions(wanted, config.class_names, config.votes, given.cache)
     source = config.path if data is None and begun else data
     if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
         raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
