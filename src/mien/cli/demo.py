@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import Stopped, files_count, out
-from mien.cli.options import ClassNamesOption, examples, load_data
+from mien.cli.help_text import examples
+from mien.cli.options import ClassNamesOption, load_data
 from mien.errors import ModelError
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_model import open_model

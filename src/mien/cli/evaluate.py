@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import err, out, print_json
+from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
@@ -18,7 +19,6 @@ from mien.cli.options import (
     ModelLabelsOption,
     PixelScaleOption,
     VotesOption,
-    examples,
 )
 
 EXAMPLES = examples(

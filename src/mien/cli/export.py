@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import completion
+from mien.cli.help_text import examples
 from mien.cli.options import (
     BUNDLED_HELP,
     ClassNamesOption,
@@ -15,7 +16,6 @@ from mien.cli.options import (
     LicenseOption,
     ModelLabelsOption,
     PixelScaleOption,
-    examples,
 )
 
 EXAMPLES = examples(
@@ -31,8 +31,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             autocompletion=completion.models,
-            help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx also any .onnx file "
-            f"or {BUNDLED_HELP}, which is copied.",
+            help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx also any .onnx "
+            f"file or {BUNDLED_HELP}, which is copied.",
         ),
     ],
     *,

@@ -13,7 +13,8 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import out, print_json
-from mien.cli.options import BUNDLED_HELP, JsonOption, examples
+from mien.cli.help_text import examples
+from mien.cli.options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
 from mien.workflows.keras_start import prepare_keras

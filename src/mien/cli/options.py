@@ -88,11 +88,6 @@ CacheOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def examples(*lines: str) -> str:
-    """The end of a command's help: examples, one per line."""
-    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
-
-
 def load_data(
     path: str, labels: str, votes: Path | None, *, class_names: Any = None, cache: bool = True
 ) -> Dataset:

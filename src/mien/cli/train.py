@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import Stopped, files_count, out
+from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
@@ -16,7 +17,6 @@ from mien.cli.options import (
     LabelsOption,
     LicenseOption,
     VotesOption,
-    examples,
 )
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ def train(
 def _train(data: str | None, options: TrainOptions) -> None:
     """Train and say what to do next."""
     from mien.cli.reporter import ConsoleReporter
-    from mien.workflows.train import TrainingInterrupted, run_training
+    from mien.workflows.run_plan import TrainingInterrupted
+    from mien.workflows.train import run_training
 
     try:
         with files_count():

@@ -117,7 +117,7 @@ def _count_classic(spec: Classic, classes: tuple[int, ...]) -> int:
     for width, kernel in zip(spec.widths, spec.kernels, strict=True):
         total += _conv(kernel, channels, width) + _conv(kernel, width, width) + 2 * width  # and their biases
         channels = width
-    size = CROP_SIZE // 2 ** len(spec.widths)
+    size = CROP_SIZE // int(2 ** len(spec.widths))
     total += (size * size * channels + 1) * spec.dense + 4 * spec.dense
     return total + sum((spec.dense + 1) * count for count in classes)
 

@@ -131,6 +131,6 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
         validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
     few = ", too few to trust it" if fit.few else ""
     reporter.message(
-        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}{validated}. "
-        "The loss and calibration error below are measured on the same images."
+        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}"
+        f"{validated}. The loss and calibration error below are measured on the same images."
     )

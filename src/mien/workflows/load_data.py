@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.workflows.options import DataOptions
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
+    from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 
 SYNTHETIC = "synthetic"

@@ -73,8 +73,8 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     missing = set(begun.custom if begun else ()) - {"network", *options.custom.names}
     if missing:
         raise ModelError(
-            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot hold. "
-            "Resume it with mien.train(..., resume=True), and pass them again."
+            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot "
+            "hold. Resume it with mien.train(..., resume=True), and pass them again."
         )
     base = begun or RunConfig(recipe, "synthetic")
     given = options.data

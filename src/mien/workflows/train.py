@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.training.custom import CustomParts
@@ -27,6 +26,7 @@ from mien.workflows.run_plan import TrainingInterrupted, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.training.checkpoint import TrainingState
