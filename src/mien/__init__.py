@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mien.workflows.annotate import draw_faces, watch
     from mien.workflows.evaluate import evaluate
     from mien.workflows.export import export
+    from mien.workflows.keras_start import load_keras
     from mien.workflows.run import Run
     from mien.workflows.train import train
 
@@ -48,6 +49,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "load_keras",
     "train",
     "watch",
 ]
@@ -72,6 +74,7 @@ _HOMES = {
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
     "load": "data",
+    "load_keras": "workflows.keras_start",
     "train": "workflows.train",
     "watch": "workflows.annotate",
 }

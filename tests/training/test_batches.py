@@ -98,7 +98,7 @@ def test_joint_targets_stand_side_by_side(dataset: Dataset) -> None:
     np.testing.assert_array_equal(targets[:, :7], dataset.targets)
     np.testing.assert_allclose(targets[0, 7:], [0.3, 0, 0.2, 0, 0, 0, 0, 0], rtol=1e-6)
     assert not targets[1:, 7:].any()
-    with pytest.raises(DataError, match=r"learns the FER\+ votes too, and found none.*--votes"):
+    with pytest.raises(DataError, match=r"learns the FER\+ votes too, and found none.*`votes"):
         TrainingBatches(dataset, recipe)
 
 

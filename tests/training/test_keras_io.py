@@ -134,7 +134,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
 def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
-    with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
+    with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*`model_class_names"):
         load_classifier(foreign)
     with pytest.raises(ModelError, match="expected 3 labels, one for each class of the network, got 2"):
         load_classifier(foreign, labels=["a", "b"])
@@ -159,7 +159,7 @@ def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Pat
 
 def test_labels_are_not_taken_over_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
-    with pytest.raises(ModelError, match="leave --model-labels and --pixel-scale out"):
+    with pytest.raises(ModelError, match="leave `model_class_names` and `pixel_scale` out"):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
 
