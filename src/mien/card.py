@@ -181,7 +181,7 @@ class ModelCard:
             ("license", self.licence),
             ("limits", self.limits),
         ]
-        return html_table(rows, title=self.name)
+        return html_table(rows, title=self.name, align="left")
 
     def to_json(self) -> str:
         """The card as JSON text; `from_json` reads it back.

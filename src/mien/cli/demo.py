@@ -15,8 +15,6 @@ from mien.cli.console import Stopped, files_count, out
 from mien.cli.help_text import examples
 from mien.cli.options import ClassNamesOption, load_data
 from mien.errors import ModelError
-from mien.workflows.keras_start import prepare_keras
-from mien.workflows.load_model import open_model
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -57,6 +55,8 @@ def demo(
     hours on two cores, and resumes if it was stopped.
     """
     began = time.monotonic()
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
@@ -153,6 +153,7 @@ def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
     from mien.evaluation.evaluate import evaluate
     from mien.workflows.evaluate import write_evaluation
+    from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))
     evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
@@ -169,6 +170,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
     import numpy as np
 
     from mien.training.run_folder import BEST, LEGACY, ONNX
+    from mien.workflows.load_model import open_model
 
     crops = dataset.images[:256]
     expected = open_model(str(run_folder / BEST)).probabilities(crops)

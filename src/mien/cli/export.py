@@ -32,7 +32,7 @@ def export(
             metavar="MODEL",
             autocompletion=completion.models,
             help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx also any .onnx "
-            f"file or {BUNDLED_HELP}, which is copied.",
+            f"file or {BUNDLED_HELP}, of which a copy is written.",
         ),
     ],
     *,

@@ -17,8 +17,6 @@ from mien.cli.help_text import examples
 from mien.cli.options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
-from mien.workflows.keras_start import prepare_keras
-from mien.workflows.load_model import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,6 +59,7 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
     from mien.recognition.onnx_card import read_card
+    from mien.workflows.load_model import look_at
 
     path = Path(model)
     if model not in BUNDLED:
@@ -74,6 +73,8 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
 
 
 def _read_keras_card(path: Path) -> ModelCard:
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     from mien.training.keras_io import read_card
 

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from mien.evaluation.evaluate import Evaluation
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe
+    from mien.workflows.load_model import LoadedModel
     from mien.workflows.reporter import Advance
     from mien.workflows.run import Run
 
@@ -101,6 +103,14 @@ class NotebookReporter(Reporter):
         """Add a row for an epoch."""
         self._rows = list(state.history)
         self._best = state.best["epoch"] if state.best else None
+        self._draw()
+
+    def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+        """Show the score."""
+        self._share = 1.0
+        self._status = (
+            f"{model.name} on {evaluation.split}: accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}"
+        )
         self._draw()
 
     def _draw(self, *, now: bool = True) -> None:
