@@ -40,7 +40,9 @@ AVERAGE = 0.99  # over fewer steps than in the recipe, as there are fewer
 FACES = 64  # in one call, as a photo of a class or a few frames of a film give
 ROUNDS = 15
 
-SMALL = replace(get_recipe("small"), distillation_weight=0.0, teachers=(), augmented_copies=0, label_smoothing=0.1)
+SMALL = replace(
+    get_recipe("small"), distillation_weight=0.0, teachers=(), augmented_copies=0, label_smoothing=0.1
+)
 LIGHT = Augmentation(shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.15)
 
 NETWORKS = {

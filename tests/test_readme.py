@@ -43,7 +43,9 @@ class Claim:
 
 
 INSTALLATION = {
-    "git clone URL mien && cd mien && make demo",
+    "git clone URL mien && cd mien",
+    "make demo",
+    "mien train --data fer2013.csv",
     "pip install -e '.[cli]'",
     "pip install -e '.[serve]'",
     "pip install -e '.[cli,train-cpu]'",

@@ -1,4 +1,4 @@
-"""What a training must remember to go on exactly, and the checkpoint that holds all of it in one file.
+"""The state that a training needs to resume exactly, and the checkpoint that holds all of it in one file.
 
 `last.keras` is a Keras file (network, optimizer) with one more member, `mien_state.json`. One rename commits
 both at once, so a kill at any moment leaves the end of one epoch or of the next, never a mixture.
@@ -38,15 +38,17 @@ def best_row(history: list[dict[str, float]], select: Select) -> dict[str, float
 
 @dataclass
 class TrainingState:
-    """A training's memory after a whole epoch.
+    """The state of a training after a complete epoch.
 
     Args:
         recipe: the recipe as data.
         history: one row an epoch, with the keys of `HISTORY_COLUMNS`; epochs count from 1.
-        stopping: the memory of early stopping.
-        plateau: the memory of the plateau schedule.
+        stopping: the state of early stopping.
+        plateau: the state of the plateau schedule.
         data: what was trained on: source, taxonomy, counts and a checksum of the pictures and targets.
         backend: the Keras back end and its version.
+        custom: the states of the user's callbacks (`callbacks`), and whether one of them stopped the training
+            (`stopped`).
     """
 
     recipe: dict[str, Any]
@@ -55,6 +57,7 @@ class TrainingState:
     plateau: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     backend: str = ""
+    custom: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
@@ -63,9 +66,9 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left, or early stopping has ended it."""
+        """Whether no epoch is left, or early stopping or a callback has stopped it."""
         stopped_early = self.stopping.get("wait", 0) >= self.recipe["stopping_patience"]
-        return bool(stopped_early or self.epoch >= self.recipe["epochs"])
+        return bool(stopped_early or self.custom.get("stopped") or self.epoch >= self.recipe["epochs"])
 
     @property
     def select(self) -> Select:
@@ -78,13 +81,18 @@ class TrainingState:
         """The row of the epoch that is kept, the first of equals."""
         return best_row(self.history, self.select)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The state as JSON values; without custom parts in the form that older versions read."""
+        data = asdict(self)
+        return data if self.custom else {key: value for key, value in data.items() if key != "custom"}
+
     def write_text_files(self, folder: Path) -> None:
         """Write `history.csv` and `state.json`, copies for people to read."""
         columns = [*HISTORY_COLUMNS, *(name for name in FURTHER_COLUMNS if name in (self.history or [{}])[0])]
         lines = [",".join(columns)]
         lines += [",".join(f"{row[name]:.9g}" for name in columns) for row in self.history]
         write_text(folder / "history.csv", "\n".join(lines) + "\n")
-        write_text(folder / "state.json", json.dumps(asdict(self), indent=1))
+        write_text(folder / "state.json", json.dumps(self.to_dict(), indent=1))
 
 
 def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> None:
@@ -92,7 +100,7 @@ def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> Non
     with replacing(path) as aside:
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:
-            archive.writestr(_MEMBER, json.dumps(asdict(state)))
+            archive.writestr(_MEMBER, json.dumps(state.to_dict()))
 
 
 def read_state(path: Path) -> TrainingState:

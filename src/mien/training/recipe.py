@@ -14,7 +14,7 @@ from mien import __version__
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
-from mien.training.networks import NetworkSpec, Precision, get_network
+from mien.training.network_specs import NetworkSpec, Precision, get_network
 from mien.training.renamed_fields import renamed_fields, with_new_names
 
 _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
@@ -76,8 +76,8 @@ class Recipe:
         distillation_weight: share of each target that comes from teachers' predictions for the same augmented image
             (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); 0 trains without teachers.
         augmented_copies: augmented copies of each training image that are computed before training (see
-            `mien.training.augmentation_cache`), at most one per epoch; they are reused in turn, each mirrored half of the time.
-            0: every epoch computes new ones while it trains.
+            `mien.training.augmentation_cache`), at most one per epoch; they are reused in turn, each mirrored half of
+            the time. 0: every epoch computes new ones while it trains.
         drop_copies: leave out training images of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weights the loss of each image by inverse class frequency, `none` does not.
         sampling: `shuffled` shows each image once an epoch, `balanced` each class equally often.

@@ -17,7 +17,7 @@ from mien.errors import ModelError
 from mien.quoting import quoted_path
 from mien.training.augmentation import OLD_NAMES as AUGMENTATION_OLD_NAMES
 from mien.training.augmentation import Augmentation
-from mien.training.networks import Classic, Compact
+from mien.training.network_specs import Classic, Compact
 from mien.training.recipe import OLD_NAMES, Recipe
 from mien.training.renamed_fields import with_new_names
 

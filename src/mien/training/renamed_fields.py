@@ -11,10 +11,12 @@ Augmentation(turn=5).turn        # 5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import wraps
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _T = TypeVar("_T")
 
@@ -34,10 +36,10 @@ def renamed_fields(**names: str) -> Callable[[type[_T]], type[_T]]:
         begin = cls.__init__
 
         @wraps(begin)
-        def __init__(self: Any, *args: Any, **options: Any) -> None:
+        def initialize(self: Any, *args: Any, **options: Any) -> None:
             begin(self, *args, **with_new_names(options, names))
 
-        cls.__init__ = __init__  # type: ignore[method-assign]
+        cls.__init__ = initialize  # type: ignore[method-assign]
         for old, new in names.items():
             setattr(cls, old, property(attrgetter(new), doc=f"Old name of `{new}`."))
         return cls

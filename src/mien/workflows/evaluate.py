@@ -178,6 +178,12 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     return Evaluated(evaluation, loaded, folder, problem)
 
 
+def card_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores of an evaluation that a model card keeps."""
+    scores = evaluation.to_dict()
+    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
+
+
 def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:
     if not options.write:
         return None

@@ -8,18 +8,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
+from mien.training.custom import CustomParts
 
 if TYPE_CHECKING:
     from mien.training.recipe import Recipe
-
-Augment = Callable[..., Any]
-"""A function of a batch of images, float32 (n, 48, 48, 1) from 0 to 255, and optionally a `numpy.random.Generator`."""
 
 ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
 """What the numbers of data stand for, as `mien.load` takes it."""
@@ -55,27 +53,6 @@ class ModelOptions:
     label_set: str | None = None
     class_names: Sequence[str] | str | None = None
     pixel_scale: float | None = None
-
-
-@dataclass(frozen=True)
-class CustomParts:
-    """Parts of a training that are objects of the user's own, passed in Python.
-
-    Args:
-        network: a `keras.Model` of input (48, 48, 1), in place of the recipe's. A compiled one keeps its optimizer
-            and loss.
-        callbacks: further Keras callbacks.
-        augment: a function of a batch, in place of the recipe's augmentation.
-    """
-
-    network: Any = None
-    callbacks: tuple[Any, ...] = ()
-    augment: Augment | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the parts that are given."""
-        return tuple(f.name for f in fields(self) if getattr(self, f.name))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from mien.evaluation.evaluate import Evaluation
     from mien.training.callbacks import BatchProgress
-    from mien.training.recipe import Recipe
     from mien.training.checkpoint import TrainingState
+    from mien.training.recipe import Recipe
     from mien.workflows.load_model import LoadedModel
 
 Advance = Callable[[int, int], None]

@@ -12,7 +12,7 @@ from mien.workflows.load_data import is_synthetic, load_data
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
-    from mien.training.run_folder import RunConfig
+    from mien.training.run_config import RunConfig
     from mien.workflows.load_model import LoadedModel
     from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
@@ -82,7 +82,7 @@ def read_run_config(folder: Path) -> RunConfig | None:
     if not (folder / "recipe.json").is_file():
         return None
     prepare_keras()
-    from mien.training.run_folder import read_config
+    from mien.training.run_config import read_config
 
     try:
         return read_config(folder)

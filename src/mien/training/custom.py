@@ -1,0 +1,315 @@
+"""Parts of a training that are Python objects of the user's own: a network, callbacks, an augmentation function.
+
+    network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")])
+    mien.train("fer2013.csv", network=network, callbacks=[MyCallback()], augment=my_function)
+
+A checkpoint holds the network, its optimizer and the state of callbacks that have one: `get_state()` and
+`set_state(state)`, or Keras's own EarlyStopping and ReduceLROnPlateau. `inexact_parts` names what it cannot hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.training.network_specs import Custom
+    from mien.training.recipe import Recipe
+
+Augment = Callable[..., Any]
+"""A function of a batch of images, float32 (n, 48, 48, 1) from 0 to 255, and optionally a `numpy.random.Generator`."""
+
+_STATELESS = {
+    "LearningRateScheduler", "TensorBoard", "CSVLogger", "TerminateOnNaN", "LambdaCallback", "History",
+    "ProgbarLogger", "RemoteMonitor",
+}  # fmt: skip
+"""Callbacks of Keras whose effect depends on the epoch alone."""
+
+_ATTRIBUTES = {
+    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+    "ModelCheckpoint": ("best",),
+}
+"""What callbacks of Keras remember from epoch to epoch."""
+
+_NOT_ARCHITECTURE = {
+    "name", "registered_name", "shared_object_id", "inbound_nodes", "input_layers", "output_layers", "keras_history",
+    "build_config", "trainable",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CustomParts:
+    """Parts of a training that are objects of the user's own.
+
+    Args:
+        network: a `keras.Model` of input (48, 48, 1) with softmax probabilities, in place of the recipe's. It is not
+            changed: a copy with its weights is trained. A compiled one keeps its optimizer and loss. Without a
+            rescaling layer it gets pixel values from 0 to 1, else from 0 to 255.
+        callbacks: further Keras callbacks.
+        augment: a function of a batch, in place of the recipe's augmentation.
+    """
+
+    network: Any = None
+    callbacks: tuple[Any, ...] = ()
+    augment: Augment | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts that are given."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name))
+
+    def applied_to(self, recipe: Recipe) -> Recipe:
+        """The recipe with these parts in it.
+
+        Raises:
+            ModelError: they do not fit together, or the network cannot be saved by Keras.
+        """
+        import keras
+
+        for callback in self.callbacks:
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise ModelError(f"Expected `callbacks` as Keras callbacks, got {type(callback).__name__}.")
+        if self.augment is not None:
+            if not callable(self.augment):
+                raise ModelError(f"Expected `augment` as a function, got {type(self.augment).__name__}.")
+            if recipe.augmented_copies:
+                raise ModelError(
+                    f"Recipe {recipe.name}: it precomputes augmented copies, which a function of yours cannot be part "
+                    "of. Leave `augment` out, or give `augmented_copies=0`."
+                )
+        if any(isinstance(callback, keras.callbacks.EarlyStopping) for callback in self.callbacks):
+            recipe = recipe.with_options(stopping_patience=recipe.epochs)
+        if self.network is None:
+            return recipe
+        return _with_network(recipe, self.network)
+
+    def inexact_parts(self) -> list[str]:
+        """A sentence for each part whose state a checkpoint cannot hold."""
+        unknown = [type(c).__name__ for c in self.callbacks if not _has_state(c)]
+        told = [
+            f"A checkpoint cannot hold the state of the callback {name}: after a resume it starts anew. Give it methods "
+            "get_state() and set_state(state) to resume exactly."
+            for name in unknown
+            if name not in _STATELESS
+        ]
+        if self.augment is not None and not _takes_generator(self.augment):
+            told.append(
+                "A checkpoint cannot hold the random state of `augment`: after a resume its random numbers differ. "
+                "Let it take a second argument, a numpy.random.Generator, to resume exactly."
+            )
+        return told
+
+
+def _with_network(recipe: Recipe, network: Any) -> Recipe:
+    """The recipe with a network of the user's own."""
+    import keras
+
+    if not isinstance(network, keras.Model):
+        raise ModelError(f"Expected `network` as a keras.Model, got {type(network).__name__}.")
+    if recipe.joint:
+        raise ModelError(
+            f"Recipe {recipe.name}: it trains a second head on the FER+ votes, which a network of your own does not "
+            "have. Give `joint=0`."
+        )
+    changes: dict[str, Any] = {"network": describe(network), "progressive_sizes": ()}
+    if network.compiled:
+        rate = getattr(network.optimizer, "_learning_rate", None)
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            changes["schedule"] = "cosine"  # no plateau: the schedule decides
+        else:
+            changes["learning_rate"] = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+    return recipe.with_options(**changes)
+
+
+def describe(network: Any) -> Custom:
+    """What a recipe keeps of a network: its name, and a checksum of its architecture and of how it is compiled."""
+    from mien.training.network_specs import Custom
+
+    layers = [
+        [type(layer).__name__, _stripped(layer.get_config()), [list(w.shape) for w in layer.weights]]
+        for layer in _flat(network)
+    ]
+    compiled = _stripped(network.get_compile_config()) if network.compiled else None
+    text = json.dumps([layers, compiled], sort_keys=True, default=str)
+    return Custom(type(network).__name__.lower(), hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _flat(network: Any) -> list[Any]:
+    layers: list[Any] = []
+    for layer in network.layers:
+        layers += _flat(layer) if hasattr(layer, "layers") else [layer]
+    return layers
+
+
+def _stripped(config: Any) -> Any:
+    """A configuration without the names that Keras numbers anew in each session."""
+    if isinstance(config, dict):
+        return {key: _stripped(value) for key, value in config.items() if key not in _NOT_ARCHITECTURE}
+    if isinstance(config, list | tuple):
+        return [_stripped(value) for value in config]
+    return config
+
+
+def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
+    """A copy of the user's network that takes pixel values 0 to 255, with the weights that it has now.
+
+    Args:
+        network: the user's model.
+        classes: how many classes it must predict.
+        images: some training images, uint8 (n, 48, 48).
+
+    Raises:
+        ModelError: it has another input or output, does not give probabilities, or Keras cannot save it.
+    """
+    import keras
+
+    from mien.card import require_probabilities
+    from mien.training.keras_io import check_input, rescaled
+
+    if not network.built:
+        network.build((None, 48, 48, 1))
+    check_input(network, f"network {network.name}")
+    if network.output_shape != (None, classes):
+        raise ModelError(
+            f"network {network.name}: expected an output of shape {(None, classes)}, one probability for each class, "
+            f"got {network.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
+        )
+    whole = rescaled(network)
+    if not isinstance(whole, keras.Sequential) and not whole._is_graph_network:  # noqa: SLF001 - a subclassed model
+        image = keras.Input((48, 48, 1), name="image")
+        whole = keras.Model(image, whole(image))
+    given = whole.predict(images[:16, ..., np.newaxis].astype(np.float32), verbose=0)
+    require_probabilities(np.asarray(given, np.float64), name=f"network {network.name}")
+    _require_savable(whole)
+    copy = keras.models.clone_model(whole)
+    copy.set_weights(whole.get_weights())
+    return copy
+
+
+def compile_like(model: Any, network: Any) -> None:
+    """Compile a model with the optimizer and the loss of the user's compiled network.
+
+    Raises:
+        ModelError: the loss takes class indices.
+    """
+    import keras
+
+    loss = network.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    if "sparse" in str(name):
+        raise ModelError(
+            f"Expected `network` compiled with a loss of one-hot targets, got {str(name)[:80]}. Compile it with "
+            "loss='categorical_crossentropy'."
+        )
+    optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+
+
+def _require_savable(network: Any) -> None:
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        try:
+            network.save(path)
+            keras.models.load_model(path, compile=False)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"Keras cannot save and load this network, so there can be no checkpoint ({reason[:160]}). Register its "
+                "layers with @keras.saving.register_keras_serializable() and give them get_config()."
+            ) from error
+
+
+class BatchAugmentation:
+    """The user's augmentation function, called with checked arrays.
+
+    Args:
+        function: of a batch float32 (n, 48, 48, 1) with values 0 to 255, and optionally a `numpy.random.Generator`.
+    """
+
+    def __init__(self, function: Augment) -> None:
+        self._function = function
+        self._takes_generator = _takes_generator(function)
+        self._trains = hasattr(function, "call") and hasattr(function, "get_config")  # a Keras layer or model
+
+    def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Augmented images, float32 (n, 48, 48), values 0 to 255.
+
+        Raises:
+            ModelError: the function gives something else.
+        """
+        batch = images[..., np.newaxis].astype(np.float32)
+        if self._trains:
+            given = self._function(batch, training=True)
+        else:
+            given = self._function(batch, rng) if self._takes_generator else self._function(batch)
+        if hasattr(given, "detach"):  # PyTorch
+            given = given.detach().cpu()
+        changed = np.asarray(given, np.float32)
+        if changed.shape == batch.shape:
+            changed = changed[..., 0]
+        if changed.shape != images.shape or not np.isfinite(changed).all():
+            raise ModelError(
+                f"Expected finite images of shape {batch.shape} from `augment`, got {np.asarray(given).shape}."
+            )
+        return np.clip(changed, 0, 255)
+
+
+def _takes_generator(function: Augment) -> bool:
+    if hasattr(function, "get_config"):
+        return False
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    needed = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    return len(needed) >= 2 and (needed[1].default is inspect.Parameter.empty or needed[1].name == "rng")
+
+
+def _has_state(callback: Any) -> bool:
+    return type(callback).__name__ in _ATTRIBUTES or (
+        hasattr(callback, "get_state") and hasattr(callback, "set_state")
+    )
+
+
+def states_of(callbacks: Sequence[Any]) -> list[Any]:
+    """What the callbacks remember, as JSON values; `None` for one whose state is not known."""
+    return [_state_of(callback) for callback in callbacks]
+
+
+def _state_of(callback: Any) -> Any:
+    if hasattr(callback, "get_state"):
+        return callback.get_state()
+    names = _ATTRIBUTES.get(type(callback).__name__, ())
+    values = {name: getattr(callback, name, None) for name in names}
+    return {name: _plain(value) for name, value in values.items()} if names else None
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | str) else float(value)
+
+
+def restore_states(callbacks: Sequence[Any], states: Sequence[Any]) -> None:
+    """Give callbacks what `states_of` took from them; after their `on_train_begin`, which forgets it."""
+    for callback, state in zip(callbacks, states, strict=False):
+        if state is None:
+            continue
+        if hasattr(callback, "set_state"):
+            callback.set_state(state)
+            continue
+        for name, value in state.items():
+            setattr(callback, name, value)

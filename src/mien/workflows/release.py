@@ -1,0 +1,188 @@
+"""The file that a training ends with for shipping: int8, calibrated, with its scores in its card.
+
+A network with two heads, FER2013's labels and FER+'s votes, gets a third answer that is fused from both
+(`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that
+of the fused answer on PublicTest and, if they are given, on faces of other sources. PrivateTest is not read.
+
+    report = write_release(network, card, dataset, "release.onnx")
+    report["fer2013"]["int8"]        # accuracy on PublicTest
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.card import Head
+from mien.data.dataset import PUBLIC_TEST, TRAINING
+from mien.data.ferplus import as_ferplus, vote_distribution
+from mien.evaluation.calibration import apply_temperature
+from mien.evaluation.cross_validation import judge_temperature
+from mien.evaluation.evaluate import evaluate
+from mien.evaluation.metrics import log_loss
+from mien.files import write_bytes
+from mien.labels import FER2013, FERPLUS, FUSED
+from mien.recognition.classifier import Classifier
+from mien.training.keras_io import save_network
+from mien.training.onnx_export import export_onnx, quantize
+from mien.training.onnx_fusion import FUSED_OUTPUT, add_fused_answer
+from mien.workflows.evaluate import card_scores
+from mien.workflows.export_onnx import CALIBRATION_IMAGES, with_card
+
+if TYPE_CHECKING:
+    import keras
+    from numpy.typing import NDArray
+
+    from mien.card import ModelCard
+    from mien.data.dataset import Dataset
+    from mien.evaluation.evaluate import Evaluation
+
+FITTED = "PublicTest (fitted on)"
+"""How a card names the split that its temperatures were fitted on."""
+
+_TEMPERATURES = np.geomspace(0.4, 2.5, 74)
+
+
+def write_release(
+    network: keras.Model,
+    card: ModelCard,
+    dataset: Dataset,
+    target: str | Path,
+    *,
+    faces: Dataset | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Write a network as int8 ONNX, with temperatures that were fitted on PublicTest.
+
+    Args:
+        network: a trained network, which is not changed.
+        card: its card.
+        dataset: what it was trained on, with the split PublicTest; for a network with two heads, with votes.
+        target: the ONNX file to write.
+        faces: faces of other sources, on which the temperature of the fused answer is fitted as well.
+
+    Returns:
+        By label set, the accuracy on PublicTest in `float32` and in `int8` (the fused answer: only `int8`, against
+        FER2013's labels), `n`: the images; and `temperature_at_bound`: whether the search for a temperature ended at a
+        bound.
+
+    Raises:
+        ModelError: the conversion to ONNX failed.
+        DataError: PublicTest is empty.
+    """
+    card = _uncalibrated(card)
+    crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plain, small = _both_files(network, card, crops, folder)
+        report = {
+            label_set: {"float32": _evaluated(plain, dataset, label_set).accuracy}
+            for label_set in card.taxonomies
+        }
+        finish_release(small, card, dataset, report, faces=faces)
+        write_bytes(Path(target), small.read_bytes())
+    return report
+
+
+def finish_release(
+    path: Path,
+    card: ModelCard,
+    dataset: Dataset,
+    report: dict[str, dict[str, Any]],
+    *,
+    faces: Dataset | None = None,
+) -> None:
+    """Add the fused answer to an int8 file, fit its temperatures, and write its scores on PublicTest into its card.
+
+    Args:
+        path: the ONNX file, which is rewritten.
+        card: its card, uncalibrated.
+        dataset: as for `write_release`.
+        report: what is known of it by label set; filled in.
+        faces: as for `write_release`.
+    """
+    votes = dataset.subset(TRAINING).votes
+    if [head.taxonomy for head in card.answers] == [FER2013.name, FERPLUS.name] and votes is not None:
+        shares = vote_distribution(votes).sum(axis=0)
+        write_bytes(path, add_fused_answer(path.read_bytes(), shares / shares.sum()))
+        own, *others = card.answers
+        fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
+        card = replace(card, **vars(fused), heads=(own, *others))
+    put_card(path, card)
+    for label_set in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
+        raw = _evaluated(path, dataset, label_set)
+        row = report.setdefault(label_set, {})
+        row["int8"], row["n"] = raw.accuracy, raw.n
+        if label_set == FUSED:
+            temperature, row["temperature_at_bound"] = _fit_over(path, raw, faces)
+        else:
+            fit = judge_temperature(raw.probabilities, raw.true)
+            temperature, row["temperature_at_bound"] = fit.temperature, fit.at_bound
+        card = replace(card.answering_in(label_set), temperature=temperature)
+    put_card(path, card)
+    put_card(path, with_scores(path, dataset, {PUBLIC_TEST: FITTED}))
+
+
+def _fit_over(path: Path, public: Evaluation, faces: Dataset | None) -> tuple[float, bool]:
+    """The temperature with the least mean log loss over PublicTest and each source of other faces, and if at a bound."""
+    parts = [(public.probabilities, public.true)]
+    if faces is not None and faces.sources is not None:
+        given = Classifier(path).answering_in(FUSED).probabilities(faces.images)
+        for source in sorted(set(faces.sources.tolist())):
+            here = faces.sources == source
+            parts.append((given[here].astype(np.float64), faces.labels[here]))
+    losses = [
+        float(np.mean([log_loss(true, apply_temperature(p, float(t))) for p, true in parts]))
+        for t in _TEMPERATURES
+    ]
+    best = int(np.argmin(losses))
+    return float(_TEMPERATURES[best]), best in {0, len(_TEMPERATURES) - 1}
+
+
+def put_card(path: Path, card: ModelCard) -> None:
+    """Write a card into an ONNX file, in place of the one that it has."""
+    write_bytes(path, with_card(path.read_bytes(), card))
+
+
+def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCard:
+    """The card of an ONNX file with its scores on some splits in each of its label sets, besides those that it has.
+
+    Args:
+        path: the file.
+        dataset: the images, with votes if a label set is FER+'s.
+        splits: what the card calls each split.
+    """
+    card = Classifier(path).card
+    for label_set in reversed(list(card.taxonomies)):
+        card = card.answering_in(label_set)
+        scores = dict(card.scores)
+        for split, title in splits.items():
+            found = _evaluated(path, dataset, label_set, split)
+            scores[title] = card_scores(found)
+            scores[title]["accuracy_without_copies"] = found.duplicate_free["accuracy"]
+        card = replace(card, scores=scores)
+    return card
+
+
+def _uncalibrated(card: ModelCard) -> ModelCard:
+    heads = tuple(replace(head, temperature=1.0, scores={}) for head in card.heads)
+    return replace(card, temperature=1.0, scores={}, heads=heads)
+
+
+def _both_files(
+    network: keras.Model, card: ModelCard, crops: NDArray[np.uint8], folder: Path
+) -> tuple[Path, Path]:
+    """The network as ONNX, in float32 and in int8."""
+    saved = save_network(network, folder / "float.keras", card)
+    plain = export_onnx(saved, folder / "float.onnx", card)
+    return plain, quantize(plain, folder / "int8.onnx", crops)
+
+
+def _evaluated(path: Path, dataset: Dataset, label_set: str, split: str = PUBLIC_TEST) -> Evaluation:
+    answer = Classifier(path).answering_in(label_set)
+    votes = label_set == FERPLUS.name and dataset.taxonomy != FERPLUS
+    images = as_ferplus(dataset) if votes else dataset
+    return evaluate(answer.probabilities, images, labels=answer.labels, split=split)

@@ -1,0 +1,147 @@
+"""What a training is to do, worked out and checked before data are read or Keras is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.labels import FER2013
+from mien.workflows.export import check_license
+from mien.workflows.load_data import is_synthetic
+from mien.workflows.options import DataOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from mien.training.recipe import Recipe
+    from mien.training.run_config import RunConfig
+
+RUNS = Path("runs")
+"""The folder of run folders where none is given."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained where.
+
+    Args:
+        folder: the run folder.
+        config: the arguments of the run.
+        data: the data to read; `None` where none were given.
+        reading: how they are read.
+    """
+
+    folder: Path
+    config: RunConfig
+    data: Any
+    reading: DataOptions
+
+
+def make_plan(data: Any, options: TrainOptions) -> Plan:
+    """The run folder and the arguments of the run, those of an earlier one where it is resumed.
+
+    Raises:
+        ModelError: there is nothing to resume, or an option does not fit.
+    """
+    from mien.training.recipes import find_recipe
+    from mien.training.run_config import RunConfig
+
+    license_ = None if options.license is None else check_license(options.license)
+    folder, begun = _find_run(data, options)
+    recipe = options.choose_recipe(begun.recipe if begun else None)
+    if begun and options.recipe is not None and find_recipe(options.recipe).name != begun.recipe.name:
+        raise ModelError(
+            f"{folder} was begun with the recipe {begun.recipe.name}, not {find_recipe(options.recipe).name}. Leave "
+            "`recipe` out to resume it, or start the other one in another folder with `out`."
+        )
+    missing = set(begun.custom if begun else ()) - {"network", *options.custom.names}
+    if missing:
+        raise ModelError(
+            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot hold. "
+            "Resume it with mien.train(..., resume=True), and pass them again."
+        )
+    base = begun or RunConfig(recipe, "synthetic")
+    given = options.data
+    votes = given.votes or base.votes
+    config = RunConfig(
+        recipe=recipe,
+        path=base.path if data is None else name_of(data),
+        label_set=given.label_set or (data.taxonomy.name if _is_dataset(data) else base.label_set),
+        votes=str(votes) if votes else None,
+        teachers=options.teachers or base.teachers,
+        start=options.start or base.start,
+        augmentation_cache=str(options.augmentation_cache or base.augmentation_cache or "") or None,
+        save_every=base.save_every if options.save_every is None else options.save_every,
+        license=base.license if license_ is None else license_,
+        class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
+        custom=options.custom.names,
+    )
+    reading = DataOptions(config.label_set, config.class_names, config.votes, given.cache)
+    source = config.path if data is None and begun else data
+    if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
+        raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
+    return Plan(folder, config, source, reading)
+
+
+def _is_dataset(data: Any) -> bool:
+    from mien.data.dataset import Dataset
+
+    return isinstance(data, Dataset)
+
+
+def name_of(data: Any) -> str:
+    """What a run folder calls the data."""
+    if isinstance(data, str | Path):
+        return str(data)
+    return str(data.source) if _is_dataset(data) else "memory"
+
+
+def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]:
+    """The run folder, and the arguments that it was begun with if it is resumed.
+
+    Raises:
+        ModelError: there is nothing to resume.
+    """
+    from mien.training.run_config import read_config
+
+    out, resume = options.out, options.resume
+    if out and out.name in {"", ".."}:
+        out = out.resolve()  # figures and scores bear the name of the folder
+    asked = out is not None or bool(options.recipe or options.data.label_set or options.changes.get("seed"))
+    folder = _newest_run() if resume and not asked else out
+    if folder is None:
+        folder = _default_folder(data, options)
+    begun = read_config(folder) if resume else None
+    if resume and begun is None and not asked:
+        raise ModelError(
+            f"Expected a training to resume in {RUNS}/, found none. Start one without `resume=True`, or name its folder "
+            "with `out=RUN`."
+        )
+    if resume and begun is None:
+        raise ModelError(
+            f"{folder}: expected a run folder to resume, found none. Start one without `resume=True`, or name it with "
+            "`out=RUN`."
+        )
+    return folder, begun
+
+
+def _default_folder(data: Any, options: TrainOptions) -> Path:
+    recipe = options.choose_recipe()
+    label_set = options.data.label_set or (data.taxonomy.name if _is_dataset(data) else FER2013.name)
+    drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
+    if data is None and not options.resume:
+        return drawn
+    folder = RUNS / run_folder_name(recipe, label_set, "" if data is None else name_of(data))
+    return drawn if options.resume and not folder.exists() and drawn.exists() else folder
+
+
+def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:
+    """The name of the run folder of a recipe if none is given; it says if the faces are drawn."""
+    if is_synthetic(data):
+        label_set = "synthetic" if label_set == FER2013.name else f"synthetic-{label_set}"
+    return f"{recipe.name}-{label_set}-seed{recipe.seed}"
+
+
+def _newest_run() -> Path | None:
+    recipes = sorted(RUNS.glob("*/recipe.json"), key=lambda path: path.stat().st_mtime)
+    return recipes[-1].parent if recipes else None
