@@ -73,14 +73,16 @@ def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
 
 
 def recipe_of_source(seed: int = 0) -> Any:
-    from mien.training.networks import Compact
+    from mien.training.network_specs import Compact
     from mien.training.recipes import get_recipe
 
     return replace(
-        get_recipe("small-alone").with_options(joint=0.0, epochs=24, stopping_patience=24, seed=seed, drop_copies=False),
+        get_recipe("small-alone").with_options(
+            joint=0.0, epochs=30, stopping_patience=30, seed=seed, drop_copies=False, ema_momentum=0.99
+        ),
         name="transfer-source",
         network=Compact(stem=24, widths=(24, 48, 96), blocks=(1, 1, 1), dropout=0.2),
-        progressive_sizes=((24, 8), (36, 8)),
+        progressive_sizes=((24, 10), (36, 8)),
         release=False, command="", cost="", expected="",
     )  # fmt: skip
 
@@ -105,7 +107,8 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -
     from mien.evaluation.evaluate import evaluate
     from mien.recognition.model_files import read_model
     from mien.training import trainer
-    from mien.training.fine_tuning import fine_tuning_recipe, network_of_start
+    from mien.training.fine_tuning import network_of_start
+    from mien.training.fine_tuning_recipe import fine_tuning_recipe
     from mien.training.run_folder import load_best
 
     data = target_data(mien.load(path), per_class, seed)

@@ -33,7 +33,7 @@ _PARTS = {
     PUBLIC_TEST: re.compile(r"(?:val|valid|validation|publictest)", re.IGNORECASE),
     PRIVATE_TEST: re.compile(r"(?:test|testing|privatetest)", re.IGNORECASE),
 }
-_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val, x_test, y_test"
+_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val …"
 
 
 def is_npz(path: Path) -> bool:

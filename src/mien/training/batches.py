@@ -17,7 +17,6 @@ from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
 from mien.training.custom import BatchAugmentation
-
 from mien.training.sampling import epoch_order
 
 if TYPE_CHECKING:

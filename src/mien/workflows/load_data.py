@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
 from mien.labels import FER2013
-from mien.workflows.options import DataOptions
+from mien.workflows.crop_faces import make_cropper
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
+    from mien.labels import LabelSet
+    from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 
 SYNTHETIC = "synthetic"
@@ -39,16 +41,21 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
     """
     from mien.data import Dataset, load
 
-    label_set = options.label_set or FER2013.name
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, tuple | list) and not isinstance(data, str):
-        return from_arrays(*data, label_set=label_set)
-    with reporter.progress(f"Reading {data}") as advance:
+    if isinstance(data, tuple | list) and not _are_words(data, options):
+        return from_arrays(*data, label_set=options.label_set or FER2013.name)
+    crop = make_cropper(data, options) if options.detect else None
+    with reporter.progress(f"Reading {data if isinstance(data, str | Path) else 'the data'}") as advance:
         dataset = load(
             data,
-            label_set,
+            options.label_set,
             class_names=options.class_names,
+            merge=options.merge,
+            group=options.group,
+            shares=options.shares,
+            split_seed=options.split_seed or 0,
+            crop=crop,
             votes=options.votes,
             cache=options.cache,
             progress=advance,
@@ -57,7 +64,20 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
     return dataset
 
 
-def from_arrays(images: Any, labels: Any, splits: Any = None, *, label_set: str = FER2013.name) -> Dataset:
+def _are_words(data: Any, options: DataOptions) -> bool:
+    """Whether a pair of arrays has labels of its own: words, or numbers with class names."""
+    import numpy as np
+
+    if len(data) != 2:
+        return False
+    labels = np.asarray(data[1])
+    named = options.class_names is not None or bool(options.merge)
+    return named or (options.label_set is None and labels.ndim == 1 and labels.dtype.kind in "UO")
+
+
+def from_arrays(
+    images: Any, labels: Any, splits: Any = None, *, label_set: str | LabelSet = FER2013.name
+) -> Dataset:
     """A data set from arrays.
 
     Args:
