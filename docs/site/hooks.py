@@ -1,7 +1,7 @@
 """Builds the documentation site from the files as they lie in the repository.
 
-The README is the home page, the changelog and the contributing guide are pages, and links to files that are not part of the
-site lead to the repository, whose address is in `pyproject.toml`.
+The README is the home page, the changelog and the contributing guide are pages, and links to files outside
+the site lead to the repository, whose address is in `pyproject.toml`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[2]))
         if not (ROOT / target).exists():
             return link[0]  # the strict build reports it
-        inside = {outside: inside for inside, outside in PAGES.items()}.get(target, target.removeprefix("docs/"))
+        inside = {outside: inside for inside, outside in PAGES.items()}.get(
+            target, target.removeprefix("docs/")
+        )
         if (target.startswith("docs/") or target in PAGES.values()) and files.get_file_from_path(inside):
             here = posixpath.dirname(page.file.src_uri) or "."
             return f"{link[1]}{posixpath.relpath(inside, here)}{link[3] or ''}{link[4]}"

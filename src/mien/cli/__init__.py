@@ -17,25 +17,27 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, model, predict, serve, train
+from mien.cli import data, demo, doctor, evaluate, export, model, predict, recipes, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
+from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
 app = typer.Typer(
     name="mien",
-    help="Train, judge and use a facial expression recogniser.",
+    help="Train, judge and use a facial expression recognizer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("predict")(predict.predict)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("export")(export.export)
-app.command("model")(model.model)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("model", epilog=model.EXAMPLES)(model.model)
+app.command("recipes", epilog=recipes.EXAMPLES)(recipes.recipes)
 app.command("serve")(serve.serve)
 app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")
@@ -120,7 +122,7 @@ def run(arguments: list[str] | None = None) -> int:
     Args:
         arguments: what follows `mien`; by default what the process was given.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = with_current_names(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = ["--debug", *(a for a in arguments if a != "--debug")] if debug else arguments
     _spell_out_what_cannot_be_shown()
@@ -140,7 +142,7 @@ def run(arguments: list[str] | None = None) -> int:
     except MienError as error:
         if debug:
             raise
-        _tell(f"mien: {bounded(str(error), arguments)}")
+        _tell(f"mien: {bounded(with_options(str(error)), arguments)}")
         return 2
     except OSError as error:
         if debug:

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import Stopped, out
-from mien.cli.models import open_model, prepare_keras
-from mien.cli.options import ClassNamesOption, load_data
+from mien.cli.console import Stopped, files_count, out
+from mien.cli.options import ClassNamesOption, examples, load_data
 from mien.errors import ModelError
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_model import open_model
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.training.trainer import Run
 
 TABLE = "drawn.csv"
+EXAMPLES = examples("mien demo", "mien demo --out my-demo --epochs 4", "mien demo --data fer2013.csv")
+
 DEMO_FACES = 2100
 DEMO_EPOCHS = 8
 # The classic network at a fourth of its widths learns drawn faces in a minute on two cores.
@@ -34,19 +37,23 @@ def demo(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", metavar="PATH", help="Train the full classic network on this instead of drawn faces."
+            "--data",
+            metavar="PATH",
+            help="Train the classic-short recipe on these data instead of a small network on drawn faces.",
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything goes.")] = Path(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(
         "demo"
     ),
-    epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: 8, with --data 22.")
+    ] = None,
     class_names: ClassNamesOption = None,
 ) -> None:
     """Do the main job once: data, training, figures, scores, sample predictions, saved and reloaded models.
 
-    Without --data it draws its own faces and takes about a minute; with a FER2013 table it trains the
-    classic-short recipe, for hours on two cores, and goes on where it was if it was stopped.
+    Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
+    hours on two cores, and resumes if it was stopped.
     """
     began = time.monotonic()
     prepare_keras()
@@ -58,7 +65,8 @@ def demo(
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)
-    if _train(dataset, path, class_names, run_folder, epochs, small=data is None).interrupted:
+    run = _train(dataset, path, class_names, run_folder, epochs, small=data is None)
+    if run.interrupted:
         raise Stopped(f"\nStopped. What is done is in {run_folder}; the same command takes it up again.")
     _say(3, "The test split, read once, at the end")
     _judge(dataset, run_folder)
@@ -102,10 +110,12 @@ def _train(
 ) -> Run:
     from dataclasses import replace
 
-    from mien.cli.running import run_training
-    from mien.training.networks import Classic
+    from mien.cli.reporter import ConsoleReporter
+    from mien.training.network_specs import Classic
     from mien.training.recipes import get_recipe
-    from mien.training.run_folder import Origin, read_origin, remove_run
+    from mien.training.run_config import RunConfig, read_config
+    from mien.training.run_folder import remove_run
+    from mien.workflows.train import RunTrainer
 
     recipe = get_recipe("classic-short")
     if small:
@@ -113,17 +123,17 @@ def _train(
         network = Classic(widths=DEMO_WIDTHS, dropout=(0.1, 0.1, 0.2), dense_dropout=0.4)
         recipe = replace(recipe, network=network, batch_size=32, learning_rate=2e-3)
     recipe = recipe.with_options(epochs=epochs)
-    origin = read_origin(run_folder)
-    if small and origin is not None:
-        if origin.path != path:
-            raise ModelError(f"{run_folder} holds another training. Give the demo another folder with --out.")
+    begun = read_config(run_folder)
+    if small and begun is not None:
+        if begun.path != path:
+            raise ModelError(
+                f"{run_folder} holds another training. Choose another folder for the demo with --out."
+            )
         remove_run(run_folder)
-    return run_training(
-        dataset,
-        Origin(recipe, path, "fer2013", class_names=class_names),
-        run_folder,
-        resume=origin is not None and not small,
-    )
+    config = RunConfig(recipe, path, class_names=class_names)
+    with files_count():
+        trainer = RunTrainer(ConsoleReporter())
+        return trainer.train(dataset, config, run_folder, begun is not None and not small)
 
 
 def _require_test(dataset: Dataset) -> None:
@@ -140,8 +150,8 @@ def _require_test(dataset: Dataset) -> None:
 
 def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
-    from mien.cli.evaluate import write_evaluation
     from mien.evaluation.evaluate import evaluate
+    from mien.workflows.evaluate import write_evaluation
 
     model = open_model(str(run_folder))
     evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))

@@ -1,4 +1,4 @@
-"""`mien model`: what a model says of itself."""
+"""`mien model`: show a model card."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import completion
 from mien.cli.console import out, print_json
-from mien.cli.models import look_at, prepare_keras
+from mien.cli.options import BUNDLED_HELP, JsonOption, examples
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_model import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,19 +25,22 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
 
 
+EXAMPLES = examples("mien model", "mien model runs/mine", "mien model large --json")
+
+
 def model(
     model: Annotated[
         str,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run folder or a bundled name (default, tiny, small, large, ferplus, "
-            "large-ferplus, small-2026-11).",
+            autocompletion=completion.models,
+            help=f"A model file, a run folder or {BUNDLED_HELP}.",
         ),
     ] = "default",
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    json: JsonOption = False,
 ) -> None:
-    """Show a model's card: labels, data, scores, licence and limits."""
+    """Show a model card: class names, data, scores, license and limits."""
     from mien.recognition.model_files import answers_in
 
     name, data, card = _find(model)

@@ -27,7 +27,7 @@ from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
 from mien.decoding import is_image
 from mien.errors import DataError, MienError
-from mien.images import CROP_SIZE, PICTURE_SUFFIXES, read_image, to_crop
+from mien.images import CROP_SIZE, IMAGE_SUFFIXES, read_image, to_crop
 from mien.labels import FERPLUS, LabelSet, quote
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Rest:
     chosen: int = 0
 
 
-class _Picture(NamedTuple):
+class _Image(NamedTuple):
     """One file and what its folders say of it; the order of these fields is the order of the images."""
 
     split: int
@@ -119,27 +119,27 @@ def read_folders(
     options = options or ReadOptions(taxonomy)
     path, rest = Path(path), _Rest()
     plan = _plan(path, taxonomy or options.label_set, order or options.order, options)
-    pictures = sorted(_find_pictures(plan, rest))
-    if not pictures:
+    images = sorted(_find_images(plan, rest))
+    if not images:
         raise DataError(
             f"{path}: expected images (.jpg, .png and others) in folders named {_listed(plan.label_set)}, found "
             f"none{_found_instead(path, rest)}. Is this the right folder?"
         )
-    labels = np.array([picture.label for picture in pictures])
+    labels = np.array([image.label for image in images])
     dataset = Dataset(
-        images=np.zeros((len(pictures), CROP_SIZE, CROP_SIZE), np.uint8),
+        images=np.zeros((len(images), CROP_SIZE, CROP_SIZE), np.uint8),
         targets=np.eye(len(plan.label_set), dtype=np.float32)[labels],
-        split=np.array(SPLITS)[[picture.split for picture in pictures]],
+        split=np.array(SPLITS)[[image.split for image in images]],
         taxonomy=plan.label_set,
         source=str(path),
-        groups=find_groups([(picture.within, picture.name) for picture in pictures], options.group, path),
+        groups=find_groups([(image.within, image.name) for image in images], options.group, path),
         divided=plan.divided,
     )
     _require_training_classes(dataset)  # before the long part
-    read = read_crops([picture.path for picture in pictures], dataset.images, rest, progress, options.crop)
+    read = read_crops([image.path for image in images], dataset.images, rest, progress, options.crop)
     if not read.any():
         raise DataError(
-            f"{path}: expected images, but none of the {len(pictures):,} can be read. The first: "
+            f"{path}: expected images, but none of the {len(images):,} can be read. The first: "
             f"{[*rest.unreadable, *rest.without_face][0]}"
         )
     if not read.all():
@@ -268,12 +268,12 @@ def _find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> 
         raise DataError(f"{error}{_of_other_files(folder)}") from None
 
 
-def _find_pictures(plan: _Plan, rest: _Rest) -> Iterator[_Picture]:
+def _find_images(plan: _Plan, rest: _Rest) -> Iterator[_Image]:
     found = dict.fromkeys((split for _, split in plan.folders), 0)
     for folder, split in plan.folders:
-        for picture in _find_by_label(folder, split, plan, rest):
+        for image in _find_by_label(folder, split, plan, rest):
             found[split] += 1
-            yield picture
+            yield image
     if not plan.divided:
         return
     for split in (name for name, count in found.items() if not count):
@@ -285,7 +285,7 @@ def _split_of(folder: Path) -> str:
     split = parse_split(folder.name)
     if split is None:
         raise DataError(
-            f"{folder}: expected a folder named train, val or test as its neighbours are, got "
+            f"{folder}: expected a folder named train, val or test as its neighbors are, got "
             f"{folder.name!r}. Move it into one of them, or away."
         )
     return split
@@ -302,7 +302,7 @@ def _skip_wrappers(path: Path, taxonomy: LabelSet) -> Path:
     return path
 
 
-def _find_by_label(folder: Path, split: str, plan: _Plan, rest: _Rest) -> Iterator[_Picture]:
+def _find_by_label(folder: Path, split: str, plan: _Plan, rest: _Rest) -> Iterator[_Image]:
     """The images in the folders of classes in one folder."""
     for file in _entries(folder):
         if not file.is_file() or _is_hidden(file.name):
@@ -320,7 +320,7 @@ def _find_by_label(folder: Path, split: str, plan: _Plan, rest: _Rest) -> Iterat
                 rest.chosen += 1
             else:
                 name, within = file.relative_to(plan.root).as_posix(), file.relative_to(subfolder).as_posix()
-                yield _Picture(SPLITS.index(split), label, name, file, within)
+                yield _Image(SPLITS.index(split), label, name, file, within)
 
 
 def _listed(label_set: LabelSet) -> str:
@@ -390,7 +390,7 @@ def _is_hidden(name: str) -> bool:
 
 def _is_image(file: Path) -> bool:
     """Whether a file is an image by its ending, or by its content where the ending tells nothing."""
-    return file.suffix.lower() in PICTURE_SUFFIXES or _begins_as_image(file)
+    return file.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(file)
 
 
 def _begins_as_image(file: Path) -> bool:

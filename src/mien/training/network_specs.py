@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mien.errors import ModelError
+from mien.images import CROP_SIZE
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -89,3 +90,47 @@ def get_network(name: str) -> type[NetworkSpec]:
     if name not in NETWORKS:
         raise ModelError(f"Expected the network to be one of {', '.join(NETWORKS)}, got {name!r}.")
     return NETWORKS[name]
+
+
+def count_parameters(spec: NetworkSpec, classes: tuple[int, ...]) -> int | None:
+    """The number of parameters of a network, without building it.
+
+    Args:
+        spec: the architecture.
+        classes: the number of classes of each head.
+
+    Returns:
+        The number, as Keras counts it; `None` for a network of the user's own.
+    """
+    if isinstance(spec, Classic):
+        return _count_classic(spec, classes)
+    return _count_compact(spec, classes) if isinstance(spec, Compact) else None
+
+
+def _conv(kernel: int, channels: int, width: int) -> int:
+    """A convolution without bias, and its batch normalization of four values per channel."""
+    return kernel * kernel * channels * width + 4 * width
+
+
+def _count_classic(spec: Classic, classes: tuple[int, ...]) -> int:
+    total, channels = 0, 1
+    for width, kernel in zip(spec.widths, spec.kernels, strict=True):
+        total += _conv(kernel, channels, width) + _conv(kernel, width, width) + 2 * width  # and their biases
+        channels = width
+    size = CROP_SIZE // 2 ** len(spec.widths)
+    total += (size * size * channels + 1) * spec.dense + 4 * spec.dense
+    return total + sum((spec.dense + 1) * count for count in classes)
+
+
+def _count_compact(spec: Compact, classes: tuple[int, ...]) -> int:
+    total, channels = _conv(5, 1, spec.stem), spec.stem
+    for stage, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
+        for block in range(blocks):
+            if (stage and not block) or channels != width:
+                total += _conv(1, channels, width)  # the shortcut
+            total += _conv(3, channels, width) + _conv(3, width, width)
+            if spec.squeeze:
+                narrow = width // spec.squeeze
+                total += (width + 1) * narrow + (narrow + 1) * width
+            channels = width
+    return total + sum((channels + 1) * count for count in classes)

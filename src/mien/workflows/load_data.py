@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.labels import FER2013
 from mien.workflows.crop_faces import make_cropper
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
-    from mien.labels import LabelSet
     from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 
@@ -31,8 +28,7 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
     """A data set, with what could not be read reported as warnings.
 
     Args:
-        data: a path as `mien.load` takes it, a `mien.Dataset`, or arrays `(images, labels)` or
-            `(images, labels, splits)`, as `mien.workflows.load_data.from_arrays` takes them.
+        data: a `mien.Dataset`, or what `mien.load` takes: a path, `synthetic:N`, arrays.
         options: how to read it.
         reporter: what to report to.
 
@@ -43,10 +39,9 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
 
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, tuple | list) and not _are_words(data, options):
-        return from_arrays(*data, label_set=options.label_set or FER2013.name)
     crop = make_cropper(data, options) if options.detect else None
-    with reporter.progress(f"Reading {data if isinstance(data, str | Path) else 'the data'}") as advance:
+    what = data if isinstance(data, str | Path) else "the data"
+    with reporter.progress(f"Reading {what}") as advance:
         dataset = load(
             data,
             options.label_set,
@@ -62,76 +57,6 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
         )
     _warn_of_omissions(dataset, reporter)
     return dataset
-
-
-def _are_words(data: Any, options: DataOptions) -> bool:
-    """Whether a pair of arrays has labels of its own: words, or numbers with class names."""
-    import numpy as np
-
-    if len(data) != 2:
-        return False
-    labels = np.asarray(data[1])
-    named = options.class_names is not None or bool(options.merge)
-    return named or (options.label_set is None and labels.ndim == 1 and labels.dtype.kind in "UO")
-
-
-def from_arrays(
-    images: Any, labels: Any, splits: Any = None, *, label_set: str | LabelSet = FER2013.name
-) -> Dataset:
-    """A data set from arrays.
-
-    Args:
-        images: gray uint8 (n, 48, 48) or (n, 48, 48, 1); floats from 0 to 1 or from 0 to 255 are converted.
-        labels: class indices (n,), class names (n,), or distributions (n, classes).
-        splits: the split of each image (n,), in any usual spelling; `Training` for all when not given.
-        label_set: name of the label set.
-
-    Raises:
-        DataError: the arrays do not fit each other or the label set.
-    """
-    import numpy as np
-
-    from mien.data.dataset import TRAINING, Dataset
-    from mien.evaluation.split_names import find_split
-    from mien.labels import get_taxonomy
-
-    taxonomy = get_taxonomy(label_set)
-    pixels = _pixels(np.asarray(images))
-    given = np.asarray(labels)
-    if given.ndim == 1 and given.dtype.kind in "UO":
-        given = np.array([taxonomy.index(str(label)) for label in given])
-    if given.ndim == 1 and given.dtype.kind in "iu":
-        if given.size and not 0 <= given.min() <= given.max() < len(taxonomy):
-            raise DataError(
-                f"Expected class indices from 0 to {len(taxonomy) - 1}, got {given.min()} to {given.max()}."
-            )
-        given = np.eye(len(taxonomy), dtype=np.float32)[given]
-    if given.ndim != 2:
-        raise DataError(
-            f"Expected labels as class indices or names (n,), or distributions (n, {len(taxonomy)}), got an array of "
-            f"shape {given.shape}."
-        )
-    names = [TRAINING] * len(pixels) if splits is None else [find_split(str(name)) for name in splits]
-    return Dataset(pixels, given.astype(np.float32), np.array(names, dtype=np.str_), taxonomy)
-
-
-def _pixels(images: Any) -> Any:
-    """Gray uint8 (n, 48, 48) of images in another type or with a channel axis."""
-    import numpy as np
-
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.ndim != 3 or images.shape[1:] != (48, 48):
-        raise DataError(f"Expected gray images of shape (n, 48, 48) or (n, 48, 48, 1), got {images.shape}.")
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype.kind not in "fiu" or not np.isfinite(images).all():
-        raise DataError(f"Expected images as finite numbers, got an array of {images.dtype}.")
-    low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
-    if low < 0 or high > 255:
-        raise DataError(f"Expected pixel values from 0 to 255 (or 0 to 1), got {low:g} to {high:g}.")
-    scale = 255 if images.dtype.kind == "f" and high <= 1 else 1
-    return np.rint(images * scale).astype(np.uint8)
 
 
 def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
@@ -181,8 +106,3 @@ def with_validation(dataset: Dataset, reporter: Reporter) -> Dataset:
         "on one side."
     )
     return hold_out(dataset)
-
-
-def with_source(dataset: Dataset, source: str) -> Dataset:
-    """The data set under another name."""
-    return replace(dataset, source=source)

@@ -60,6 +60,23 @@ class Run:
         return cls(Trained(folder, config.recipe, read_history(folder), interrupted=False))
 
     @property
+    def dataset(self) -> Dataset:
+        """The data that it was trained on, with its validation split; read again for a run that was opened.
+
+        Raises:
+            ModelError: they are no longer there, or have changed.
+        """
+        if self._dataset is None:
+            from mien.workflows.load_model import open_model
+            from mien.workflows.options import DataOptions
+            from mien.workflows.reporter import SilentReporter
+            from mien.workflows.run_data import DataRequest, find_data
+
+            request = DataRequest(None, DataOptions(), "PublicTest")
+            self._dataset = find_data(open_model(self.folder), request, SilentReporter())
+        return self._dataset
+
+    @property
     def history(self) -> pd.DataFrame:
         """One row per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, `seconds`."""
         import pandas as pd

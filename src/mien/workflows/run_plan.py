@@ -22,6 +22,22 @@ RUNS = Path("runs")
 """The folder of run folders where none is given."""
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped a training before an epoch was complete, or while a teacher was trained; says how to go on."""
+
+    @classmethod
+    def in_teacher(cls, name: str) -> TrainingInterrupted:
+        """Ctrl-C stopped the training of a teacher."""
+        return cls(f"\nStopped in {name}. The same command goes on from there.")
+
+    @classmethod
+    def before_an_epoch(cls, folder: Path) -> TrainingInterrupted:
+        """Ctrl-C stopped a training before an epoch of it was complete in this process."""
+        if (folder / "last.keras").is_file():
+            return cls(f"Stopped before a further epoch. Resume with: mien train --resume --out {folder}")
+        return cls("Stopped before an epoch was complete, so nothing is kept. The same command starts again.")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is trained where.

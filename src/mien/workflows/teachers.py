@@ -20,7 +20,7 @@ from mien.training.resume import require_free
 from mien.training.run_config import read_config
 from mien.training.run_folder import BEST, LAST, is_whole, read_history
 from mien.workflows.open_teachers import open_start
-from mien.workflows.run_plan import run_folder_name
+from mien.workflows.run_plan import TrainingInterrupted, run_folder_name
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 
 TrainOne = Callable[["Dataset", "RunConfig", Path, bool], "Run"]
 """Trains on a data set what a configuration says, in a run folder, and whether it resumes there."""
-
-
-class TeacherInterrupted(KeyboardInterrupt):
-    """Ctrl-C stopped the training of a teacher.
-
-    Args:
-        name: its recipe.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"Stopped in {name}.")
-        self.name = name
 
 
 def train_teachers(
@@ -70,7 +58,7 @@ def train_teachers(
     Raises:
         ModelError: a folder beside it holds another training of that name, the run folder is taken, or what it is to
             start from is missing.
-        TeacherInterrupted: Ctrl-C stopped one of them.
+        TrainingInterrupted: Ctrl-C stopped one of them.
     """
     recipe = config.recipe
     if not recipe.teachers:
@@ -187,7 +175,7 @@ def _train_first(name: str, dataset: Dataset, config: RunConfig, place: Path, tr
     """Train one teacher.
 
     Raises:
-        TeacherInterrupted: Ctrl-C stopped it.
+        TrainingInterrupted: Ctrl-C stopped it.
     """
     keras.utils.clear_session()
     try:
@@ -195,5 +183,5 @@ def _train_first(name: str, dataset: Dataset, config: RunConfig, place: Path, tr
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        raise TeacherInterrupted(name)
+        raise TrainingInterrupted.in_teacher(name)
     keras.utils.clear_session()

@@ -24,7 +24,7 @@ from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data, with_validation, with_votes
 from mien.workflows.options import TrainOptions
 from mien.workflows.reporter import default_reporter
-from mien.workflows.run_plan import make_plan
+from mien.workflows.run_plan import TrainingInterrupted, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mien.training.trainer import Run as Trained
     from mien.workflows.reporter import Reporter
     from mien.workflows.run import Run
+    from mien.workflows.run_plan import Plan
 
 _DRAW_EVERY = 10
 """Seconds between two drawings of the curves: an epoch on a GPU is quicker than matplotlib."""
@@ -74,6 +75,7 @@ def train(
     Raises:
         DataError: the data cannot be read or cannot be trained on.
         ModelError: an option does not exist or does not fit, or the run folder holds another training.
+        KeyboardInterrupt: Ctrl-C stopped it before an epoch was complete.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_training(data, replace(chosen, resume=resume), reporter or default_reporter())
@@ -85,7 +87,7 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     Raises:
         DataError: the data cannot be read or cannot be trained on.
         ModelError: an option does not exist or does not fit, or the run folder holds another training.
-        TeacherInterrupted: Ctrl-C stopped the training of a teacher.
+        TrainingInterrupted: Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
     """
     from mien.training.backend import choose_backend
 
@@ -97,20 +99,33 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     prepare_keras(options.backend)  # after the data: an error in a table need not wait for it
     from mien.workflows.run import Run
 
+    plan = replace(plan, config=replace(plan.config, label_set=dataset.taxonomy.name))
     if plan.config.recipe.joint and dataset.votes is None:
         dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
     trainer = RunTrainer(reporter)
+    try:
+        trained = _train(dataset, plan, options, trainer, reporter)
+    except TrainingInterrupted:
+        raise
+    except KeyboardInterrupt:
+        raise TrainingInterrupted.before_an_epoch(plan.folder) from None
+    return Run(trained, trainer.dataset or dataset)
+
+
+def _train(
+    dataset: Dataset, plan: Plan, options: TrainOptions, trainer: RunTrainer, reporter: Reporter
+) -> Trained:
+    """Train the teachers of the recipe, then the recipe."""
     config = plan.config
-    if not options.resume:
+    if options.resume:
+        for text in options.custom.inexact_parts() if config.custom else ():
+            reporter.warning(text)
+    else:
         config = fit_to_data(config, options, dataset, reporter)
         from mien.workflows.teachers import train_teachers
 
         config = train_teachers(dataset, config, plan.folder, options.changes, trainer.train, reporter)
-    elif config.custom:
-        for text in options.custom.inexact_parts():
-            reporter.warning(text)
-    trained = trainer.train(dataset, config, plan.folder, options.resume, options.custom)
-    return Run(trained, trainer.dataset or dataset)
+    return trainer.train(dataset, config, plan.folder, options.resume, options.custom)
 
 
 _DRAWN = (
