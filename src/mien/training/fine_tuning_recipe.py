@@ -42,7 +42,7 @@ def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: in
         stopping_patience=100,
         label_smoothing=0.1,
         ema_momentum=0.0,
-        select="macro_f1",
+        select="loss" if few else "macro_f1",  # of few validation images macro-F1 jumps
         sampling="balanced",
         augmentation=Augmentation(
             shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.25, random_erasing=0.15

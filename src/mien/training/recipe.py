@@ -263,9 +263,8 @@ class Recipe:
     def with_options(self, **options: Any) -> Recipe:
         """This recipe with some fields changed; those that are `None` stay as they are.
 
-        Where `epochs` gets smaller, `frozen_epochs` keeps its share; `warmup_epochs` and `progressive_sizes` keep theirs of a
-        `cosine`. The notes on
-        command, cost and score are removed where they no longer apply.
+        Where `epochs` gets smaller, `frozen_epochs` keeps its share; `warmup_epochs` and `progressive_sizes` keep theirs
+        of a `cosine`. The notes on command, cost and score are removed where they no longer apply.
 
         Raises:
             ModelError: there is no such field, or it cannot have that value.

@@ -47,7 +47,7 @@ def make_cropper(data: Any, options: DataOptions) -> Crop:
         if not found:
             return NO_FACE
         face = max(found, key=lambda one: one.box.width * one.box.height)
-        aligned = crop_faces(image, [face])[0]
+        aligned: NDArray[np.uint8] = crop_faces(image, [face])[0]
         if keep is not None:
             _keep(aligned, keep, root, photo)
         return aligned
