@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import counts_table, err, out, print_json
-from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
+from mien.cli.options import (
+    CacheOption,
+    ClassNamesOption,
+    GroupOption,
+    LabelsOption,
+    MergeOption,
+    SharesOption,
+    SplitSeedOption,
+    VotesOption,
+    load_data,
+)
 from mien.ownership import free_name, guarding
 
 if TYPE_CHECKING:
@@ -30,6 +40,10 @@ def check(
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
+    merge: MergeOption = None,
+    group: GroupOption = None,
+    shares: SharesOption = None,
+    split_seed: SplitSeedOption = None,
     out_folder: Annotated[
         Path | None,
         typer.Option(
@@ -51,6 +65,7 @@ def check(
     from mien.data.inspection import inspect
     from mien.errors import DataError
     from mien.labels import FERPLUS
+    from mien.workflows.options import DataOptions
 
     if votes and labels != FERPLUS.name:
         raise DataError(
@@ -62,11 +77,25 @@ def check(
     with guarding(folder=folder, force=force) as guard:
         if figure and not force:
             figure = free_name(figure, guard.allows)
-        dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
+        options = DataOptions(
+            labels,
+            class_names,
+            votes,
+            cache,
+            merge=merge or None,
+            group=group,
+            shares=shares,
+            split_seed=split_seed,
+        )
+        dataset = load_data(path, options)
         found = inspect(dataset)
         if json:
-            print_json({**found.to_dict(), "left_out": dataclasses.asdict(dataset.left_out)})
+            label_set = {"name": dataset.label_set.name, "classes": list(dataset.label_set.classes)}
+            print_json(
+                {**found.to_dict(), "label_set": label_set, "left_out": dataclasses.asdict(dataset.left_out)}
+            )
         else:
+            out.print(f"Label set {dataset.label_set.name}: {', '.join(dataset.label_set.classes)}")
             _print_inspection(found)
         if figure:
             from mien.evaluation.figures import plot_counts
@@ -88,7 +117,12 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
     from mien.data.dataset import SPLITS, TRAINING
     from mien.data.inspection import require_classes, require_splits
 
-    for split in SPLITS:
+    if not dataset.divided:
+        console.print(
+            "Note: the data have no splits. mien train divides them into 70% training, 15% validation and 15% test "
+            "images of each class; --split-shares sets other shares."
+        )
+    for split in SPLITS if dataset.divided else ():
         if split not in found.splits:
             console.print(f"Note: there are no images of the split {split}.")
     if TRAINING in found.splits:

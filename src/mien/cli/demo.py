@@ -54,6 +54,8 @@ def demo(
     Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
     hours on two cores, and resumes if it was stopped.
     """
+    from mien.workflows.options import DataOptions
+
     began = time.monotonic()
     from mien.workflows.keras_start import prepare_keras
 
@@ -62,7 +64,7 @@ def demo(
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
     _require_own(folder)
     _say(1, "Data")
-    dataset = load_data(data, "fer2013", None, class_names=class_names) if data else _draw(folder)
+    dataset = load_data(data, DataOptions("fer2013", class_names)) if data else _draw(folder)
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)

@@ -13,8 +13,11 @@ from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
+    DetectOption,
+    GroupOption,
     JsonOption,
     LabelsOption,
+    MergeOption,
     ModelArgument,
     ModelLabelsOption,
     PixelScaleOption,
@@ -53,6 +56,9 @@ def evaluate(
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
+    merge: MergeOption = None,
+    group: GroupOption = None,
+    detect: DetectOption = False,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
     tta: Annotated[
@@ -85,7 +91,9 @@ def evaluate(
 
     options = EvaluateOptions(
         split=split,
-        data=DataOptions(labels, class_names, votes, cache),
+        data=DataOptions(
+            labels, class_names, votes, cache, merge=merge or None, group=group, detect=detect or None
+        ),
         model=ModelOptions(class_names=model_labels, pixel_scale=pixel_scale),
         flip_tta=tta,
         out=out_folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from mien.cli import completion
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
+    from mien.workflows.options import DataOptions
 
 BUNDLED_HELP = "a bundled name (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
@@ -28,7 +29,8 @@ DataOption = Annotated[
         "--data",
         metavar="PATH",
         autocompletion=completion.data,
-        help="A FER2013 table (.csv, also packed), a folder of images, or synthetic[:N[:SEED]] for drawn faces.",
+        help="A folder of images in folders named for their classes, an archive of it, a table (FER2013's .csv or "
+        "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces.",
     ),
 ]
 LabelsOption = Annotated[
@@ -36,8 +38,11 @@ LabelsOption = Annotated[
     typer.Option(
         "--label-set",
         metavar="NAME",
-        autocompletion=completion.choices("fer2013", "ferplus", "fused"),
-        help="The label set: fer2013, ferplus or fused. A bundled model predicts in fused by default: seven classes "
+        autocompletion=completion.choices(
+            "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
+        ),
+        help="The label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus, jaffe, or fused for a bundled "
+        "model. Default: the classes of the data. A bundled model predicts in fused by default: seven classes "
         "learned from FER2013's labels and FER+'s votes; fer2013 and ferplus are the strict predictions.",
     ),
 ]
@@ -47,8 +52,51 @@ ClassNamesOption = Annotated[
         "--class-names",
         metavar="NAMES",
         autocompletion=completion.choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
-        help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, fer2013, ferplus, or "
-        "names in index order (a,b,c). '-' leaves the images of a number out.",
+        help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, ckplus, fer2013, "
+        "ferplus, or names in index order (a,b,c); '-' leaves the images of a number out. Where labels are words: the "
+        "classes to use, in order.",
+    ),
+]
+MergeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--merge", metavar="NEW=A,B", help="Merge classes into one, for example happy=joy,laugh; repeatable."
+    ),
+]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="BY",
+        help="Keep the images of a person or video in one split: 'folder' (the folder below that of the class), a "
+        "regular expression with one group that is found in the path, or the name of a column.",
+    ),
+]
+SharesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split-shares",
+        metavar="A,B,C",
+        help="For data without splits: percent of the images for training, validation and test, the same of each class. "
+        "Default: 70,15,15.",
+    ),
+]
+SplitSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--split-seed", metavar="N", min=0, help="Seed of the division into these splits. Default: 0."
+    ),
+]
+DetectOption = Annotated[
+    bool,
+    typer.Option(
+        "--detect", help="The images are whole photos: find, align and crop the largest face in each."
+    ),
+]
+KeepCropsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep-crops", metavar="DIR", file_okay=False, help="With --detect: a new folder for the crops."
     ),
 ]
 VotesOption = Annotated[
@@ -88,12 +136,9 @@ CacheOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def load_data(
-    path: str, labels: str, votes: Path | None, *, class_names: Any = None, cache: bool = True
-) -> Dataset:
+def load_data(path: str, options: DataOptions) -> Dataset:
     """Load a data set with a progress bar, and say on standard error what could not be used."""
     from mien.cli.reporter import ConsoleReporter
     from mien.workflows.load_data import load_data as load
-    from mien.workflows.options import DataOptions
 
-    return load(path, DataOptions(labels, class_names, votes, cache), ConsoleReporter())
+    return load(path, options, ConsoleReporter())

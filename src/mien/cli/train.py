@@ -14,8 +14,14 @@ from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
     DataOption,
+    DetectOption,
+    GroupOption,
+    KeepCropsOption,
     LabelsOption,
     LicenseOption,
+    MergeOption,
+    SharesOption,
+    SplitSeedOption,
     VotesOption,
 )
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "mien train --data fer2013.csv",
+    "mien train --data my-folders/ --from small",
     "mien train --data faces/ --recipe compact --epochs 20 --out runs/mine",
     "mien train --resume --out runs/mine",
 )
@@ -35,12 +42,19 @@ def train(
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
+    merge: MergeOption = None,
+    group: GroupOption = None,
+    shares: SharesOption = None,
+    split_seed: SplitSeedOption = None,
+    detect: DetectOption = False,
+    keep_crops: KeepCropsOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             autocompletion=completion.recipes,
-            help="A recipe or the path of its JSON file; mien recipes lists them. Default: classic.",
+            help="A recipe or the path of its JSON file; mien recipes lists them. Default: classic, or fine-tune with "
+            "--from.",
         ),
     ] = None,
     epochs: Annotated[
@@ -97,9 +111,63 @@ def train(
             "--from",
             metavar="MODEL",
             autocompletion=completion.models,
-            help="Start from the weights of a Keras or ONNX file, run folder or bundled model, at 48 pixels.",
+            help="Fine-tune a Keras or ONNX file, run folder or bundled model, for any classes; or start from its "
+            "weights with another recipe of the same network.",
         ),
     ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="With --from: train the last layer only, on the trunk as it is.")
+    ] = False,
+    frozen_epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Epochs at the start in which only the last layer learns."),
+    ] = None,
+    trunk_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Learning rate of all other layers, as a share of that of the last one, 0 to 1."
+        ),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("loss", "macro_f1", "last"),
+            help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last.",
+        ),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("shuffled", "balanced"),
+            help="shuffled: each image once per epoch; balanced: each class equally often.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("cross_entropy", "focal"),
+            help="cross_entropy, or focal: weight down images that the network is sure of.",
+        ),
+    ] = None,
+    focal_gamma: Annotated[
+        float | None, typer.Option(metavar="X", help="Strength of the focal loss. Default: 2.")
+    ] = None,
+    kfold: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread.",
+        ),
+    ] = None,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr", help="Do not train: try rising learning rates, plot the loss, and suggest one."
+        ),
+    ] = False,
     augmented_copies: Annotated[
         int | None,
         typer.Option(metavar="N", help="Precomputed augmented copies per image; 0 augments while it trains."),
@@ -163,15 +231,57 @@ def train(
 
     options = TrainOptions.of(
         recipe,
-        label_set=labels, class_names=class_names, votes=votes, cache=cache,
+        label_set=labels, class_names=class_names, votes=votes, cache=cache, merge=merge or None, group=group,
+        shares=shares, split_seed=split_seed, detect=detect or None, keep_crops=keep_crops,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
         stopping_patience=stopping_patience, label_smoothing=label_smoothing, class_weights=class_weights,
         joint=joint, distillation_weight=distillation_weight, augmented_copies=augmented_copies, mixup=mixup,
-        precision=precision, seed=seed,
+        precision=precision, seed=seed, frozen_epochs=frozen_epochs, trunk_rate=trunk_rate, select=select,
+        sampling=sampling, loss=loss, focal_gamma=focal_gamma, freeze=freeze,
         teachers=teacher or None, start=start, augmentation_cache=augmentation_cache, save_every=save_every,
         license=license_, backend=backend, out=out_folder, resume=resume,
     )  # fmt: skip
-    _train(data, options)
+    if kfold is not None and find_lr:
+        raise typer.BadParameter("give --kfold or --find-lr, not both")
+    if kfold is not None:
+        _cross_validate(data, options, kfold)
+    elif find_lr:
+        _find_rate(data, options)
+    else:
+        _train(data, options)
+
+
+def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
+    """Train and test each fold, and print the scores."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.cross_validate import run_cross_validation
+    from mien.workflows.run_plan import TrainingInterrupted
+
+    try:
+        with files_count():
+            done = run_cross_validation(data, options, folds, ConsoleReporter())
+    except TrainingInterrupted as stop:
+        raise Stopped(f"{stop} The same command continues.") from None
+    out.print("\nFold  images  accuracy  macro-F1")
+    for fold, row in enumerate(done.folds, 1):
+        out.print(f"{fold:>4}  {row['n']:>6,}  {row['accuracy']:>7.2%}  {row['macro_f1']:>8.4f}")
+    out.print(
+        f"Mean accuracy {done.mean['accuracy']:.2%} ± {done.spread['accuracy']:.2%}, macro-F1 "
+        f"{done.mean['macro_f1']:.4f} ± {done.spread['macro_f1']:.4f} (mean and standard deviation over {folds} folds)."
+    )
+    out.print(f"Out-of-fold predictions and scores are in {done.folder}.")
+
+
+def _find_rate(data: str | None, options: TrainOptions) -> None:
+    """Search a learning rate, and print where its plot is."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.find_learning_rate import run_learning_rate_search
+
+    found = run_learning_rate_search(data, options, ConsoleReporter())
+    out.print(
+        f"The loss fell fastest around {found.steepest:.2g} and rose again from {found.highest:.2g} on."
+    )
+    out.print(f"Suggested: --learning-rate {found.suggested:.2g}. The plot is in {found.plot}.")
 
 
 def _train(data: str | None, options: TrainOptions) -> None:

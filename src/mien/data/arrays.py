@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.records import Records
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
 from mien.errors import DataError
-from mien.labels import quote
+from mien.labels import FER2013, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ _PARTS = {
     PUBLIC_TEST: re.compile(r"(?:val|valid|validation|publictest)", re.IGNORECASE),
     PRIVATE_TEST: re.compile(r"(?:test|testing|privatetest)", re.IGNORECASE),
 }
-_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val, x_test, y_test"
+_EXPECTED = "images and labels: arrays called images and labels, x and y, or x_train, y_train, x_val, y_val …"
 
 
 def is_npz(path: Path) -> bool:
@@ -73,7 +74,7 @@ def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None)
 
 
 def read_memory(data: Any, options: ReadOptions, progress: Progress | None = None) -> Dataset | None:
-    """The data set in a data frame, a dict of arrays or a pair `(images, labels)`; `None` for what is none of these.
+    """The data set in a data frame, a dict of arrays or `(images, labels, splits)`; `None` for what is none of these.
 
     Raises:
         DataError: columns or arrays are missing or do not fit each other.
@@ -82,13 +83,31 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
         return read_arrays_of(
             {str(key): np.asarray(value) for key, value in data.items()}, options, "memory", progress
         )
-    if isinstance(data, tuple) and len(data) == 2:
-        return read_arrays_of(
-            {"images": np.asarray(data[0]), "labels": np.asarray(data[1])}, options, "memory", progress
-        )
+    if isinstance(data, tuple | list) and len(data) in {2, 3} and not isinstance(data[0], str):
+        return _read_tuple(data, options, progress)
     if type(data).__module__.split(".")[0] == "pandas" and hasattr(data, "columns"):
         return _read_frame(data, options, progress)
     return None
+
+
+def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | None) -> Dataset:
+    """Images and labels, and perhaps splits; numbers are indices into the label set, FER2013's when none is given."""
+    given = np.asarray(data[1])
+    label_set = options.label_set or FER2013
+    soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not _is_one_hot(given)
+    arrays = {"images": np.asarray(data[0]), "labels": given.argmax(axis=1) if soft else given}
+    if len(data) == 3 and data[2] is not None:
+        arrays["splits"] = np.asarray(data[2])
+    if options.class_names is None and given.dtype.kind in "uif":
+        arrays["class_names"] = np.array(label_set.classes)
+    dataset = read_arrays_of(arrays, options, "memory", progress)
+    if not soft:
+        return dataset
+    if given.shape[1] != len(dataset.label_set) or len(dataset) != len(given):
+        raise DataError(
+            f"Expected label distributions of shape (n, {len(dataset.label_set)}), got {given.shape}."
+        )
+    return replace(dataset, targets=given.astype(np.float32))
 
 
 def read_arrays_of(

@@ -49,8 +49,8 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
             unit = "groups" if dataset.groups is not None else "different images"
             raise DataError(
                 f"{dataset.source}: expected enough {unit} of every class for {_told(needed)}, found too few of "
-                f"{lacking} ({count} {'image' if count == 1 else 'images'}). Add images, merge the class into another, or "
-                "give a share of 0 to the test split."
+                f"{lacking} ({count} {'image' if count == 1 else 'images'}). Add images, merge the class into "
+                "another, or give a share of 0 to the test split."
             )
     return replace(dataset, split=split, divided=True)
 

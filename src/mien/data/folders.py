@@ -234,6 +234,17 @@ def _plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, opti
     return _Plan(root, places, classes.label_set, found, divided, classes.notes)
 
 
+def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
+    """The classes that the folders below a path stand for, without reading an image; `None` where there are none.
+
+    Raises:
+        DataError: the name of a folder tells none.
+    """
+    if not holds_class_folders(path):
+        return None
+    return _plan(path, options.label_set, options.order, options).label_set
+
+
 def holds_class_folders(path: Path) -> bool:
     """Whether a folder holds images in folders of their own, in place of many images in one."""
     root = _skip_wrappers(path, FERPLUS)

@@ -250,8 +250,8 @@ def find_image_tables(folder: Path) -> list[Path]:
         if len(paths) > 1:
             named = ", ".join(path.name for path in paths[:5])
             raise DataError(
-                f"{folder}: expected one table for {split or 'all images'}, found {named}. Give the path of one, or move "
-                "the others away."
+                f"{folder}: expected one table for {split or 'all images'}, found {named}. Give the path of one, or "
+                "move the others away."
             )
     return [path for split in (*SPLITS, None) for path in by_split.get(split, [])]
 

@@ -1,4 +1,4 @@
-"""Archives of folders of images, as Kaggle gives them (`archive.zip`): unpacked into a temporary folder and read there."""
+"""Archives of folders of images, as Kaggle gives them (`archive.zip`), read from a temporary folder."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def unpacked(path: Path) -> Iterator[Path]:
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"{path}: expected an archive of images that can be unpacked, got: {reason[:80]}. Unpack it yourself and "
-                "give the folder."
+                f"{path}: expected an archive of images that can be unpacked, got: {reason[:80]}. Unpack it yourself "
+                "and give the folder."
             ) from error
         yield Path(folder)
 

@@ -168,8 +168,8 @@ class Records:
         if unnamed := sorted(numbers - names.keys()):
             count = Counter(self.labels)[unnamed[0]]
             raise DataError(
-                f"{self.source}: found {count:,} {'row' if count == 1 else 'rows'} with the label {unnamed[0]}, which the "
-                f"class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
+                f"{self.source}: found {count:,} {'row' if count == 1 else 'rows'} with the label {unnamed[0]}, which "
+                f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
         return names, notes
 

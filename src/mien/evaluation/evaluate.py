@@ -65,6 +65,8 @@ class Evaluation:
         images: uint8 (n, 48, 48), the images judged.
         by_source: the scores by the collection that a face came from, where the data say it
             (`mien.evaluation.by_source.score_sources`); `None` where they do not.
+        label_mapping: how the classes of the data were mapped to those of the model
+            (`mien.data.label_mapping.LabelMapping.to_dict`); `None` where both have the same.
     """
 
     model: str
@@ -87,6 +89,7 @@ class Evaluation:
     true: NDArray[np.int64]
     images: NDArray[np.uint8]
     by_source: dict[str, dict[str, Any]] | None = None
+    label_mapping: dict[str, Any] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -115,6 +118,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by image stay behind."""
         kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]
+        kept = [name for name in kept if name != "label_mapping" or self.label_mapping is not None]
         return {name: _plain(getattr(self, name)) for name in kept}
 
 

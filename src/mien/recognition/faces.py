@@ -7,7 +7,7 @@ made of is checked at birth, so that whoever receives one may trust it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -27,6 +27,9 @@ Point = tuple[float, float]
 
 UNCERTAIN = "uncertain"
 """The label of an expression whose score is below the `min_confidence` that was asked for."""
+
+LOW_CONFIDENCE = "low confidence"
+"""The label in place of `UNCERTAIN` where a class of the model is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,11 @@ class Detection:
         _check_place(self)
 
 
+def uncertain_label(classes: Iterable[str]) -> str:
+    """The label of a face whose score is too low: `"uncertain"`, or another where a class has that name."""
+    return LOW_CONFIDENCE if UNCERTAIN in classes else UNCERTAIN
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What a face shows.
@@ -224,7 +232,7 @@ class Expression:
         }
         label = max(values, key=values.__getitem__)
         expression = cls(label, values[label], values, min_confidence)  # which checks the values
-        return replace(expression, label=UNCERTAIN) if expression.uncertain else expression
+        return replace(expression, label=uncertain_label(values)) if expression.uncertain else expression
 
     def with_probabilities(self, values: Mapping[str, float]) -> Expression:
         """The expression of other probabilities of the same classes, with the same `min_confidence`."""

@@ -17,20 +17,12 @@ import numpy as np
 from mien.card import METADATA_KEY, ModelCard
 from mien.errors import ModelError
 from mien.labels import meaning
-from mien.training.augmentation import Augmentation
 from mien.training.networks import HEADS
-from mien.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-NAME = "fine-tune"
-"""The name of the recipe that is made here."""
-
-FEW, MANY = 150, 1000
-"""Training images per class: below the first a data set is small, from the second on it is large."""
 
 
 @dataclass(frozen=True)
@@ -48,47 +40,6 @@ class OldHead:
     bias: NDArray[np.float32]
 
 
-def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: int = 0) -> Recipe:
-    """The recipe that fine-tunes a network on a number of images, with defaults by that number.
-
-    Args:
-        network: the architecture as a model card holds it (`recipe["network"]`).
-        per_class: training images per class, on average.
-        seed: of the training.
-
-    Raises:
-        ModelError: it is no architecture of mien.
-    """
-    few, many = per_class < FEW, per_class >= MANY
-    base = Recipe.from_dict({**Recipe(name=NAME, network=_any_network()).to_dict(), "network": dict(network)})
-    return base.with_options(
-        epochs=12 if many else 20 if not few else 30,
-        batch_size=64 if many else 32,
-        optimizer="sgd",
-        learning_rate=0.02,
-        weight_decay=5e-4,
-        schedule="cosine",
-        warmup_epochs=1.0,
-        stopping_patience=100,
-        label_smoothing=0.1,
-        ema_momentum=0.0,
-        select="macro_f1",
-        sampling="balanced",
-        augmentation=Augmentation(
-            shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.25, random_erasing=0.15
-        ),
-        frozen_epochs=5 if few else 2,
-        trunk_rate=0.3,
-        seed=seed,
-    )
-
-
-def _any_network() -> Any:
-    from mien.training.networks import Compact
-
-    return Compact()
-
-
 def network_of_start(start: str | Path | bytes) -> dict[str, Any]:
     """The architecture of the model that a training starts from, as its card tells it.
 
@@ -103,8 +54,8 @@ def network_of_start(start: str | Path | bytes) -> dict[str, Any]:
     if not isinstance(network, dict) or "kind" not in network:
         told = "" if isinstance(start, bytes) else f"{start}: "
         raise ModelError(
-            f"{told}expected a model that mien trained to start from, got one whose card does not tell its network. Name "
-            "the recipe that has the same network."
+            f"{told}expected a model that mien trained to start from, got one whose card does not tell its network. "
+            "Name the recipe that has the same network."
         )
     return dict(network)
 
@@ -175,6 +126,13 @@ def _find(name: str, classes: Sequence[str]) -> int | None:
     wanted = meaning(name)
     meanings = [meaning(other) for other in classes]
     return meanings.index(wanted) if wanted is not None and wanted in meanings else None
+
+
+def known_classes(start: str | Path | bytes, classes: Sequence[str]) -> int:
+    """How many classes a new head can take over from the model that it starts from."""
+    card = card_of_start(start)
+    answers = card.answers if card else ()
+    return sum(any(_find(name, answer.labels) is not None for answer in answers) for name in classes)
 
 
 def start_from_keras(
@@ -248,17 +206,7 @@ def _is_of_head(variable: Any) -> bool:
     return any(part in HEADS for part in str(variable.path).split("/"))
 
 
-def describe(recipe: Recipe, per_class: float, known: int, classes: int) -> str:
-    """A line on what the defaults are, for the user."""
-    frozen = "" if not recipe.frozen_epochs else f", the first {recipe.frozen_epochs} with the trunk frozen"
-    copied = f"; {known} of {classes} classes start from weights of the same meaning" if known else ""
-    return (
-        f"Fine-tuning with {per_class:,.0f} training images per class: {recipe.epochs} epochs{frozen}, learning rate "
-        f"{recipe.learning_rate:g}, {recipe.trunk_rate:g} of it for the trunk{copied}."
-    )
-
-
 __all__ = [
-    "DiscriminativeSGD", "OldHead", "assign_head", "card_of_start", "describe", "fine_tuning_recipe", "freeze_trunk",
-    "network_of_start", "start_from_keras",
+    "DiscriminativeSGD", "OldHead", "assign_head", "card_of_start", "freeze_trunk",
+    "known_classes", "network_of_start", "start_from_keras",
 ]  # fmt: skip

@@ -263,8 +263,8 @@ class Recipe:
     def with_options(self, **options: Any) -> Recipe:
         """This recipe with some fields changed; those that are `None` stay as they are.
 
-        Where `epochs` changes, `warmup_epochs` and `progressive_sizes` keep their shares of a `cosine`. The notes on
-        command, cost and score are removed where they no longer apply.
+        Where `epochs` gets smaller, `frozen_epochs` keeps its share; `warmup_epochs` and `progressive_sizes` keep theirs
+        of a `cosine`. The notes on command, cost and score are removed where they no longer apply.
 
         Raises:
             ModelError: there is no such field, or it cannot have that value.
@@ -281,7 +281,8 @@ class Recipe:
         warmup = min(self.warmup_epochs, max(epochs, 0))
         if options.get("schedule", self.schedule) == "cosine":
             warmup = self.warmup_epochs * min(1.0, max(epochs, 0) / self.epochs)
-        changed = replace(self, **{"warmup_epochs": warmup, **options})
+        frozen = round(self.frozen_epochs * min(1.0, max(epochs, 0) / self.epochs))
+        changed = replace(self, **{"warmup_epochs": warmup, "frozen_epochs": frozen, **options})
         if self.schedule == "cosine" and "progressive_sizes" not in options:
             changed = replace(changed, progressive_sizes=self._sizes_in(epochs))
         if set(changed.differences(self)) <= {"seed", "precision"}:

@@ -7,7 +7,7 @@ config.recipe.epochs, config.path
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class RunConfig:
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card; empty if none was given.
         class_names: what the numbers of the data stand for, if it was given.
+        reading: how the data are read besides, see `mien.workflows.options.DataOptions.kept`; empty in older runs.
         custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
     """
 
@@ -53,6 +54,7 @@ class RunConfig:
     license: str = ""
     class_names: str | None = None
     custom: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
         """Everything but the recipe, as it stands in `recipe.json`; with the keys that older versions read."""
@@ -67,6 +69,7 @@ class RunConfig:
             "licence": self.license,
             **({"class_names": self.class_names} if self.class_names else {}),
             **({"custom": list(self.custom)} if self.custom else {}),
+            **({"reading": dict(self.reading)} if self.reading else {}),
         }
 
     @classmethod
@@ -84,6 +87,7 @@ class RunConfig:
             license=str(data.get("licence") or ""),
             class_names=data.get("class_names"),
             custom=tuple(data.get("custom", ())),
+            reading=dict(data.get("reading") or {}),
         )
 
 

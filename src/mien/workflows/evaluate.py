@@ -9,12 +9,12 @@ print(evaluation.accuracy, evaluation.accuracy_interval)
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.labels import FER2013, FUSED
+from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label_set, meaning
 from mien.ownership import LIST, guard_of, guarding
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import LoadedModel, open_model
@@ -25,6 +25,8 @@ from mien.workflows.run_data import DataRequest, find_data
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mien.data.dataset import Dataset
+    from mien.data.label_mapping import LabelMapping
     from mien.evaluation.evaluate import Evaluation
     from mien.workflows.options import ClassNames
     from mien.workflows.reporter import Reporter
@@ -143,24 +145,23 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
     from mien.evaluation.evaluate import evaluate as score
     from mien.evaluation.split_names import find_split
-    from mien.labels import find_taxonomy
 
     given = None if options.split is None else find_split(options.split)
     split = given or PRIVATE_TEST
     label_set = options.data.label_set
-    opening = ModelOptions(
-        label_set or _own_label_set(data), options.model.class_names, options.model.pixel_scale
-    )
+    wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
+    opening = replace(options.model, label_set=wanted or _own_label_set(data))
     loaded = open_model(model, opening, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
     folder = _folder_of(loaded, split, options)
     if folder:
         _require_replaceable(folder, force=options.force)
-    known = find_taxonomy(loaded.labels)
-    judged_in = FER2013.name if label_set == FUSED else label_set or (known.name if known else FER2013.name)
-    reading = DataOptions(judged_in, options.data.class_names, options.data.votes, options.data.cache)
+    reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
     dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
+    dataset, mapping = in_classes_of(loaded.labels, dataset, split)
+    for sentence in mapping.sentences() if mapping else ():
+        reporter.warning(f"Note: {sentence}")
     if given is None and dataset.sources is not None:  # faces for choosing, without splits
         split = PUBLIC_TEST
     with reporter.progress(f"Evaluating on {split}") as advance:
@@ -168,6 +169,8 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),
             flip_tta=options.flip_tta, progress=advance,
         )  # fmt: skip
+    if mapping:
+        evaluation = replace(evaluation, label_mapping=mapping.to_dict())
     problem: OSError | None = None
     if folder:  # before anything is reported: the reader of that may hang up
         try:
@@ -182,6 +185,42 @@ def card_scores(evaluation: Evaluation) -> dict[str, Any]:
     """The scores of an evaluation that a model card keeps."""
     scores = evaluation.to_dict()
     return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
+
+
+def _reading_label_set(
+    label_set: str | LabelSet | None, loaded: LoadedModel, data: Any
+) -> str | LabelSet | None:
+    """The label set that the data are read in: that asked for, that of their table, or the classes of the data."""
+    if label_set == FUSED:
+        return FER2013
+    if label_set is not None:
+        return label_set
+    known = find_label_set(loaded.labels)
+    if known not in TAXONOMIES.values():
+        return None
+    if data is None or is_synthetic(data) or not isinstance(data, str | Path):
+        return known
+    return known if _own_label_set(data) == FER2013.name else None
+
+
+def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping | None]:
+    """A data set in the classes of a model, and how they were mapped, `None` where both are the same.
+
+    Raises:
+        DataError: they have fewer than two classes in common.
+    """
+    from mien.data.label_mapping import map_to
+
+    ours = {meaning(name) or name.casefold() for name in labels}
+    theirs = {meaning(name) or name.casefold() for name in dataset.label_set.classes}
+    if ours == theirs and len(labels) == len(dataset.label_set):
+        return dataset, None
+    mapped, mapping = map_to(dataset, find_label_set(labels) or LabelSet(CUSTOM, tuple(labels)))
+    if not (mapped.split == split).any():
+        return mapped, mapping
+    by_class = dataset.counts().get(split, {})
+    left_out = {name: by_class[name] for name in mapping.left_out if by_class.get(name)}
+    return mapped, replace(mapping, left_out=left_out)
 
 
 def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:

@@ -248,8 +248,7 @@ def _write(
     loaded: LoadedModel, card: ModelCard, target: Path, options: ExportOptions, reporter: Reporter
 ) -> None:
     if options.format == "int8":
-        label_set = options.reading.label_set or card.taxonomy
-        dataset = load_data(options.data, replace(options.reading, label_set=label_set), reporter)
+        dataset = load_data(options.data, options.reading, reporter)  # whose labels do not matter
         write_int8(loaded, card, target, dataset)
     elif options.format == "onnx" and loaded.network is None:
         copy_onnx(loaded, card, target)

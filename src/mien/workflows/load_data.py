@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
+from mien.workflows.crop_faces import make_cropper
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -38,12 +39,18 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
 
     if isinstance(data, Dataset):
         return data
+    crop = make_cropper(data, options) if options.detect else None
     what = data if isinstance(data, str | Path) else "the data"
     with reporter.progress(f"Reading {what}") as advance:
         dataset = load(
             data,
             options.label_set,
             class_names=options.class_names,
+            merge=options.merge,
+            group=options.group,
+            shares=options.shares,
+            split_seed=options.split_seed or 0,
+            crop=crop,
             votes=options.votes,
             cache=options.cache,
             progress=advance,

@@ -17,6 +17,7 @@ from mien.errors import ModelError
 from mien.training.custom import CustomParts
 
 if TYPE_CHECKING:
+    from mien.labels import LabelSet
     from mien.training.recipe import Recipe
 
 ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
@@ -28,16 +29,41 @@ class DataOptions:
     """How data are read.
 
     Args:
-        label_set: name of the label set, `fer2013` when not given.
-        class_names: what the numbers of the data stand for, as `mien.load` takes it.
+        label_set: the label set or its name; those of the data when not given.
+        class_names: what the numbers of the data stand for, or the classes wanted, as `mien.load` takes it.
         votes: the FER+ votes.
         cache: whether the arrays of a table are kept for the next time.
+        merge: names that become one class, as `mien.load` takes it.
+        group: what tells the person or video of an image, as `mien.load` takes it.
+        shares: shares of Training, PublicTest and PrivateTest for data without splits; in a training 70, 15 and 15
+            percent when not given.
+        split_seed: which images go where then.
+        detect: find, align and crop the face in each image.
+        keep_crops: a folder for these crops.
     """
 
-    label_set: str | None = None
+    label_set: str | LabelSet | None = None
     class_names: ClassNames | None = None
     votes: str | Path | None = None
     cache: bool = True
+    merge: Any = None
+    group: str | None = None
+    shares: Any = None
+    split_seed: int | None = None
+    detect: bool | None = None
+    keep_crops: str | Path | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """What `recipe.json` keeps of them to read the same data again, as JSON-clean data without empty entries."""
+        from mien.data.classes import parse_merge
+
+        merge = {new: list(old) for new, old in parse_merge(self.merge)}
+        kept = {
+            "label_set": self.label_set if isinstance(self.label_set, str) else None,
+            "class_names": self.class_names, "merge": merge, "group": self.group, "shares": self.shares,
+            "split_seed": self.split_seed, "detect": self.detect,
+        }  # fmt: skip
+        return {name: value for name, value in kept.items() if value not in (None, {}, False)}
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,9 @@ class TrainOptions:
         changes: fields of the recipe that are changed, and fields of its augmentation.
         data: how the data are read.
         teachers: models to learn from; without any, those that the recipe names are trained first.
-        start: a model whose weights to start from.
+        start: a model whose weights to start from; without a recipe it is fine-tuned, with defaults by the number of
+            images.
+        freeze: whether only the heads learn, on the trunk of `start`.
         augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
@@ -80,6 +108,7 @@ class TrainOptions:
     data: DataOptions = field(default_factory=DataOptions)
     teachers: tuple[str, ...] = ()
     start: str | None = None
+    freeze: bool = False
     augmentation_cache: Path | None = None
     save_every: float | None = None
     license: str | None = None
@@ -130,7 +159,15 @@ class TrainOptions:
         """
         from mien.training.recipes import find_recipe
 
-        chosen = begun or find_recipe("classic" if self.recipe is None else self.recipe)
+        default = "fine-tune" if self.start else "classic"
+        return self.change(begun or find_recipe(default if self.recipe is None else self.recipe))
+
+    def change(self, chosen: Recipe) -> Recipe:
+        """A recipe with the changes.
+
+        Raises:
+            ModelError: a field cannot have that value.
+        """
         changes = dict(self.changes)
         augmentation = {name: changes.pop(name) for name in _augmentation_fields() & changes.keys()}
         if augmentation:
@@ -139,7 +176,8 @@ class TrainOptions:
             )
         if self.start:
             changes.setdefault("progressive_sizes", ())
-        return chosen.with_options(**changes)
+        changed = chosen.with_options(**changes)
+        return changed.with_options(frozen_epochs=changed.epochs) if self.freeze else changed
 
 
 def _take(given: dict[str, Any], names: set[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import DataError, MienError, ModelError
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import is_synthetic, load_data
+from mien.workflows.run_plan import data_options_of
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -54,8 +55,10 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
     options, path = request.options, data
     if data is None and config is not None:
         path = config.path
-        votes = options.votes or (Path(config.votes) if config.votes else None)
-        options = replace(options, votes=votes, class_names=options.class_names or config.class_names)
+        asked = options
+        options = data_options_of(config, asked)
+        if not config.reading or asked.votes:  # an older run, whose label set is that of the request
+            options = replace(options, label_set=asked.label_set or config.label_set)
     try:
         dataset = load_data(path, options, reporter)
     except MienError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
-from mien.labels import CUSTOM, FER2013
+from mien.data.options import SHARES, parse_shares, read_options
+from mien.errors import DataError, ModelError
+from mien.labels import CUSTOM, FER2013, LabelSet
 from mien.workflows.export import check_license
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.options import DataOptions, TrainOptions
@@ -82,7 +84,7 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     config = RunConfig(
         recipe=recipe,
         path=base.path if data is None else name_of(data),
-        label_set=given.label_set or (data.taxonomy.name if _is_dataset(data) else base.label_set),
+        label_set=_name(given.label_set) or (data.taxonomy.name if _is_dataset(data) else base.label_set),
         votes=str(votes) if votes else None,
         teachers=options.teachers or base.teachers,
         start=options.start or base.start,
@@ -91,13 +93,41 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
         license=base.license if license_ is None else license_,
         class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
         custom=options.custom.names,
+        reading=base.reading if begun else _reading(data, given).kept(),
     )
-    wanted = given.label_set or (begun.label_set if begun and begun.label_set != CUSTOM else None)
-    reading = DataOptions(wanted, config.class_names, config.votes, given.cache)
+    reading = data_options_of(config, given)
     source = config.path if data is None and begun else data
     if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
         raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
     return Plan(folder, config, source, reading)
+
+
+def _reading(data: Any, given: DataOptions) -> DataOptions:
+    """How the data of a new run are read: those without splits are divided."""
+    shares = parse_shares(given.shares or SHARES)
+    return replace(given, shares=None if _is_dataset(data) else shares, split_seed=given.split_seed or 0)
+
+
+def data_options_of(config: RunConfig, given: DataOptions | None = None) -> DataOptions:
+    """How the data of a run are read.
+
+    Args:
+        config: its arguments.
+        given: what is asked for besides: a place for crops, no cache.
+    """
+    given = given or DataOptions()
+    kept = dict(config.reading)
+    label_set = given.label_set or kept.pop("label_set", None if kept else config.label_set)
+    kept.pop("label_set", None)
+    class_names = given.class_names or kept.pop("class_names", config.class_names)
+    kept.pop("class_names", None)
+    return DataOptions(
+        label_set, class_names, given.votes or config.votes, given.cache, keep_crops=given.keep_crops, **kept
+    )
+
+
+def _name(label_set: LabelSet | str | None) -> str | None:
+    return label_set.name if isinstance(label_set, LabelSet) else label_set
 
 
 def _is_dataset(data: Any) -> bool:
@@ -147,12 +177,34 @@ def with_name(folder: Path | None) -> Path | None:
 
 def _default_folder(data: Any, options: TrainOptions) -> Path:
     recipe = options.choose_recipe()
-    label_set = options.data.label_set or (data.taxonomy.name if _is_dataset(data) else FER2013.name)
+    label_set = _name(options.data.label_set) or (
+        data.taxonomy.name if _is_dataset(data) else name_of_classes(data, options.data)
+    )
     drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
     if data is None and not options.resume:
         return drawn
     folder = RUNS / run_folder_name(recipe, label_set, "" if data is None else name_of(data))
     return drawn if options.resume and not folder.exists() and drawn.exists() else folder
+
+
+def name_of_classes(data: Any, options: DataOptions) -> str:
+    """What a run folder calls the classes of data: the known label set, else the name of the folder or file."""
+    from mien.data.folders import label_set_of_folders
+
+    place = Path(data) if isinstance(data, str | Path) and not is_synthetic(data) else None
+    if place is None or not place.exists():
+        return FER2013.name
+    try:
+        found = (
+            label_set_of_folders(place, read_options(None, options.class_names, options.merge))
+            if place.is_dir()
+            else None
+        )
+    except (DataError, OSError):  # whoever reads it says what is wrong
+        found = None
+    if found is None or found.name != CUSTOM:
+        return found.name if found else FER2013.name
+    return re.sub(r"[^\w.-]+", "-", place.resolve().name).strip("-.") or CUSTOM
 
 
 def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:

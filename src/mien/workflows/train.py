@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mien.training.custom import CustomParts
+from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data, with_validation, with_votes
 from mien.workflows.options import TrainOptions
@@ -64,9 +65,9 @@ def train(
         reporter: what to report to; a live display in a notebook, else the logger `mien`, when not given.
         **options: fields of `mien.training.recipe.Recipe` such as `epochs`, `batch_size`, `learning_rate`, `seed`; of
             its `Augmentation` such as `rotation`; of `mien.workflows.options.TrainOptions`: `teachers`, `start`,
-            `augmentation_cache`, `save_every`, `license`, `backend`; of the data: `label_set`, `class_names`, `votes`,
-            `cache`; and custom parts: `network` (a `keras.Model` of input (48, 48, 1)), `callbacks`, `augment` (a
-            function of a batch).
+            `freeze`, `augmentation_cache`, `save_every`, `license`, `backend`; of the data: `label_set`, `class_names`,
+            `votes`, `cache`, `merge`, `group`, `shares`, `split_seed`, `detect`, `keep_crops`; and custom parts:
+            `network` (a `keras.Model` of input (48, 48, 1)), `callbacks`, `augment` (a function of a batch).
 
     Returns:
         The run, also after Ctrl-C if an epoch was complete by then.
@@ -120,6 +121,7 @@ def _train(
         for text in options.custom.inexact_parts() if config.custom else ():
             reporter.warning(text)
     else:
+        config = fit_to_data(config, options, dataset, reporter)
         from mien.workflows.teachers import train_teachers
 
         config = train_teachers(dataset, config, plan.folder, options.changes, trainer.train, reporter)
