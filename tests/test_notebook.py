@@ -22,7 +22,13 @@ def test_the_notebook_is_stored_without_outputs_and_says_where_to_run_it() -> No
     for word in ("Kaggle", "Colab", "pip install", "PrivateTest", "facial_emotions_model.h5"):
         assert word in text, word
     code = "\n".join(cells(notebook, "code"))
-    for word in ("categorical_crossentropy", "Adam", "EarlyStopping", "ReduceLROnPlateau", "matplotlib inline"):
+    for word in (
+        "categorical_crossentropy",
+        "Adam",
+        "EarlyStopping",
+        "ReduceLROnPlateau",
+        "matplotlib inline",
+    ):
         assert (word in code) == (word != "matplotlib inline"), word
 
 

@@ -100,7 +100,7 @@ def check(
         if figure:
             from mien.evaluation.figures import plot_counts
 
-            plot_counts(found.splits, figure, f"Pictures in {name}")
+            plot_counts(found.splits, figure, f"Images in {name}")
     if figure:
         (err if json else out).print(f"The plot is in {figure}")
     _note_gaps(dataset, found, err if json else out)
@@ -167,14 +167,14 @@ def fetch(
 def _print_inspection(found: Inspection) -> None:
     out.print(counts_table(found.splits))
     rows = [
-        ("pictures", found.n),
+        ("images", found.n),
         ("groups of exact duplicates", found.duplicate_groups),
         ("surplus copies in them", found.surplus_copies),
         ("groups whose labels conflict", found.conflicting_groups),
-        ("PrivateTest pictures also in Training", found.test_in_training),
-        ("PrivateTest pictures also in Training or PublicTest", found.test_in_training_or_validation),
-        ("PublicTest pictures also in Training", found.validation_in_training),
-        ("blank pictures", found.blank),
+        ("PrivateTest images also in Training", found.test_in_training),
+        ("PrivateTest images also in Training or PublicTest", found.test_in_training_or_validation),
+        ("PublicTest images also in Training", found.validation_in_training),
+        ("blank images", found.blank),
     ]
     for name, number in rows:
         out.print(f"  {name:<52} {number:>7,}")

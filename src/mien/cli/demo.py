@@ -76,7 +76,7 @@ def demo(
     _say(4, "The saved models, read back")
     compare_models(run_folder, dataset)
     _say(5, "A photo, with the bundled model")
-    _recognise(folder)
+    _recognize(folder)
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
@@ -146,7 +146,7 @@ def _require_test(dataset: Dataset) -> None:
     test = dataset.labels[dataset.split == PRIVATE_TEST]
     if not test.size or (test == UNLABELLED).any():
         raise DataError(
-            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest pictures. "
+            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest images. "
             "Train without one by: mien train --data PATH"
         )
 
@@ -187,7 +187,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
         out.print(f"{name:<28} agrees with {BEST} on {len(crops)} faces; largest difference {difference:.1e}")
 
 
-def _recognise(folder: Path) -> None:
+def _recognize(folder: Path) -> None:
     """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
     from matplotlib.cbook import get_sample_data
 
@@ -229,7 +229,7 @@ def _say_next(run_folder: Path, path: str) -> None:
     out.print("\nWhat to type next:")
     command = _own_name()
     for rest, told in (
-        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on a picture of yours"),
+        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on your photo"),
         (f"evaluate {run_folder} --data {path}", ""),
         ("data fetch", "the real FER2013, from Kaggle"),
         ("train --data fer2013.csv", "the classic network on it"),

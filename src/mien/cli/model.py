@@ -99,7 +99,7 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "trained on", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"
-    yield "licence", card.licence
+    yield "license", card.licence
     yield "limits", card.limits
 
 

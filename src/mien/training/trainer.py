@@ -94,7 +94,7 @@ class TrainerOptions:
         resume: resume from `last.keras`; gives the history of a training that was never stopped.
         on_batch: called after each batch.
         on_epoch: called after each epoch once it is saved.
-        arguments: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `licence` of
+        arguments: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `license` of
             the model, for its card.
         teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distills.
         start: a Keras file, a run folder or the bytes of an ONNX file whose weights to start from, instead of random
