@@ -177,11 +177,61 @@ def test_an_uncompiled_network_trains_by_the_recipe_and_gives_everything(tmp_pat
     assert mien.evaluate(again, dataset, split="PublicTest", reporter=SilentReporter()).n == 28
 
 
+@keras.saving.register_keras_serializable("mien-tests")
+class Subclassed(keras.Model):  # type: ignore[misc]
+    """A network that is neither Sequential nor functional."""
+
+    def __init__(self, units: int = 8, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+        self.flat = keras.layers.Flatten()
+        self.hidden = keras.layers.Dense(units, activation="relu")
+        self.last = keras.layers.Dense(7, activation="softmax")
+
+    def call(self, images: Any) -> Any:
+        return self.last(self.hidden(self.flat(images)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
+    network = Subclassed()
+    network(np.zeros((1, 48, 48, 1)))
+    run = mien.train(
+        make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=SilentReporter()
+    )
+    assert run.evaluate().n == 28
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ([keras.layers.Dense(7)], "Does the network lack its softmax"),
+        ([keras.layers.Dense(5, activation="softmax")], "one probability for each class"),
+        (
+            [keras.layers.Lambda(lambda x: x * 1.0), keras.layers.Dense(7, activation="softmax")],
+            "cannot save and load",
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_before_it_trains(
+    tmp_path: Path, layers: list[Any], told: str
+) -> None:
+    network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), *layers])
+    with pytest.raises(ModelError, match=told):
+        train(make_dataset(70, 28, 14), tmp_path / "run", network=network)
+    with pytest.raises(ModelError, match="one-hot targets"):
+        own = tiny_network(compiled=False)
+        own.compile(loss="sparse_categorical_crossentropy")
+        train(make_dataset(70, 28, 14), tmp_path / "run", network=own)
+
+
 def test_a_callback_without_a_state_is_told_when_the_training_is_resumed(tmp_path: Path) -> None:
     class Counting(keras.callbacks.Callback):  # type: ignore[misc]
         epochs = 0
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
             self.epochs += 1
 
     class Told(Reporter):

@@ -181,22 +181,54 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
 
     if not network.built:
         network.build((None, 48, 48, 1))
-    check_input(network, f"network {network.name}")
-    if network.output_shape != (None, classes):
+    own = _copy(network)
+    if not _is_of_keras(own):
+        image = keras.Input((48, 48, 1), name="image")
+        own = keras.Model(image, own(image), name=network.name)
+    check_input(own, f"network {network.name}")
+    if own.output_shape != (None, classes):
         raise ModelError(
             f"network {network.name}: expected an output of shape {(None, classes)}, one probability for each class, "
-            f"got {network.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
+            f"got {own.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
         )
-    whole = rescaled(network)
-    if not isinstance(whole, keras.Sequential) and not whole._is_graph_network:  # noqa: SLF001 - a subclassed model
-        image = keras.Input((48, 48, 1), name="image")
-        whole = keras.Model(image, whole(image))
+    whole = rescaled(own)
     given = whole.predict(images[:16, ..., np.newaxis].astype(np.float32), verbose=0)
     require_probabilities(np.asarray(given, np.float64), name=f"network {network.name}")
     _require_savable(whole)
-    copy = keras.models.clone_model(whole)
-    copy.set_weights(whole.get_weights())
+    return whole
+
+
+def _is_of_keras(network: Any) -> bool:
+    """Whether a network is a Sequential or functional model, not a subclass of the user's."""
+    return type(network).__module__.startswith("keras.")
+
+
+def _copy(network: Any) -> Any:
+    """A copy with the same weights that is not compiled.
+
+    Raises:
+        ModelError: it cannot be made.
+    """
+    import keras
+
+    try:
+        if _is_of_keras(network):
+            copy = keras.models.clone_model(network)
+        else:
+            copy = type(network).from_config(network.get_config())
+            copy(np.zeros((1, 48, 48, 1), np.float32))
+        copy.set_weights(network.get_weights())
+    except Exception as error:
+        raise ModelError(_unsavable(error)) from error
     return copy
+
+
+def _unsavable(error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"Keras cannot save and load this network, so there can be no checkpoint ({reason[:160]}). Register its layers "
+        "with @keras.saving.register_keras_serializable() and give them get_config()."
+    )
 
 
 def compile_like(model: Any, network: Any) -> None:
@@ -227,11 +259,7 @@ def _require_savable(network: Any) -> None:
             network.save(path)
             keras.models.load_model(path, compile=False)
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"Keras cannot save and load this network, so there can be no checkpoint ({reason[:160]}). Register its "
-                "layers with @keras.saving.register_keras_serializable() and give them get_config()."
-            ) from error
+            raise ModelError(_unsavable(error)) from error
 
 
 class BatchAugmentation:
