@@ -63,7 +63,8 @@ def test_paragraphs_of_the_help_are_not_broken_by_hand() -> None:
 def complete(*words: str, cwd: Path) -> list[str]:
     """What bash is offered after these words, the last of them incomplete."""
     environment = {
-        **os.environ, "_MIEN_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1),
+        **os.environ, "_MIEN_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
     }  # fmt: skip
     program = "import sys; sys.argv = ['mien']; from mien.cli import app; app(prog_name='mien')"
     done = subprocess.run(

@@ -221,9 +221,9 @@ def test_a_network_that_does_not_fit_is_refused_before_it_trains(
     network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), *layers])
     with pytest.raises(ModelError, match=told):
         train(make_dataset(70, 28, 14), tmp_path / "run", network=network)
+    own = tiny_network(compiled=False)
+    own.compile(loss="sparse_categorical_crossentropy")
     with pytest.raises(ModelError, match="one-hot targets"):
-        own = tiny_network(compiled=False)
-        own.compile(loss="sparse_categorical_crossentropy")
         train(make_dataset(70, 28, 14), tmp_path / "run", network=own)
 
 

@@ -154,7 +154,7 @@ def _require_test(dataset: Dataset) -> None:
 def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
     from mien.evaluation.evaluate import evaluate
-    from mien.workflows.evaluate import write_evaluation
+    from mien.workflows.evaluation_files import write_evaluation
     from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))

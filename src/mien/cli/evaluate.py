@@ -63,7 +63,7 @@ def evaluate(
     pixel_scale: PixelScaleOption = None,
     tta: Annotated[
         bool,
-        typer.Option("--tta", help="Average the predictions for each image and its mirror image."),
+        typer.Option("--flip-tta", help="Average the predictions for each image and its mirror image."),
     ] = False,
     out_folder: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
-from mien.training.custom import BatchAugmentation
+from mien.training.custom_augmentation import BatchAugmentation
 from mien.training.sampling import epoch_order
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.training.augmentation_cache import AugmentationCache
-    from mien.training.custom import Augment
+    from mien.training.custom_augmentation import Augment
     from mien.training.recipe import Recipe
 
 Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mien.installation import install_command
-from mien.workflows.evaluate import card_scores, write_sheets
+from mien.workflows.evaluate import card_scores
+from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.load_model import LoadedModel
 
 if TYPE_CHECKING:

@@ -108,7 +108,8 @@ class NotebookReporter(Reporter):
     def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
         """Show the score."""
         self._share = 1.0
-        self._status = f"{model.name} on {evaluation.split}: accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}"
+        scores = f"accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}"
+        self._status = f"{model.name} on {evaluation.split}: {scores}"
         self._draw()
 
     def _draw(self, *, now: bool = True) -> None:

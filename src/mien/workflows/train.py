@@ -167,6 +167,7 @@ class RunTrainer:
         """
         from mien.data.inspection import require_trainable
         from mien.training import trainer
+        from mien.training.trainer_options import TrainerOptions
         from mien.workflows.finalize import finish_run
         from mien.workflows.open_teachers import open_start, open_teachers
 
@@ -180,7 +181,7 @@ class RunTrainer:
             reporter.epoch(state)
             curves.draw(state)
 
-        options = trainer.TrainerOptions(
+        options = TrainerOptions(
             resume=resume,
             on_batch=reporter.batch,
             on_epoch=on_epoch,
