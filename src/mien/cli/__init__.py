@@ -17,7 +17,7 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, model, predict, recipes, serve, train
+from mien.cli import data, demo, doctor, evaluate, export, hub, model, predict, recipes, runs, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
 from mien.cli.option_names import with_current_names, with_options
@@ -38,6 +38,9 @@ app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("model", epilog=model.EXAMPLES)(model.model)
 app.command("recipes", epilog=recipes.EXAMPLES)(recipes.recipes)
+app.command("runs", epilog=runs.EXAMPLES)(runs.runs)
+app.command("push", epilog=hub.PUSH_EXAMPLES)(hub.push)
+app.command("pull", epilog=hub.PULL_EXAMPLES)(hub.pull)
 app.command("serve")(serve.serve)
 app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -14,8 +14,10 @@ from mien.cli.options import (
     LabelsOption,
     LicenseOption,
     ModelLabelsOption,
+    PixelRangeOption,
     PixelScaleOption,
     examples,
+    parse_pixel_range,
 )
 
 EXAMPLES = examples(
@@ -66,6 +68,7 @@ def export(
     class_names: ClassNamesOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    pixel_range: PixelRangeOption = None,
     license_: LicenseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that mien did not write.")] = False,
 ) -> None:
@@ -79,7 +82,9 @@ def export(
         out=out_file,
         data=data,
         reading=DataOptions(labels, class_names),
-        model=ModelOptions(class_names=model_labels, pixel_scale=pixel_scale),
+        model=ModelOptions(
+            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+        ),
         license=license_,
         force=force,
     )

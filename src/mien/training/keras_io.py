@@ -171,6 +171,8 @@ def load_classifier(
             "`pixel_scale` out."
         )
     network = load_network(path)
+    if card is None:
+        network = for_crops(network)
     classes = _check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
@@ -197,6 +199,7 @@ def as_classifier(
     Raises:
         ModelError: it has another input than (48, 48, 1) or another number of classes than names.
     """
+    network = for_crops(network)
     classes = _check_shapes(network, network.name, heads=1)
     names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
     if len(names) != classes:
@@ -220,6 +223,35 @@ def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
         return network
     image = keras.Input(network.input_shape[1:], name="image")
     return keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
+
+
+def for_crops(network: keras.Model) -> keras.Model:
+    """A network that takes gray crops of 48x48 pixels, with layers in front that make its own input of them.
+
+    Another size is resized, three channels are the gray one three times, and channels may come first or all pixels in
+    one row. A network of another kind comes back as it is.
+    """
+    taken = network.input_shape
+    image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
+    match taken:
+        case (_, 48, 48, 1):
+            return network
+        case (_, (int() | None) as height, (int() | None) as width, (1 | 3) as channels):
+            made = image
+            if (height or CROP_SIZE, width or CROP_SIZE) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height or CROP_SIZE, width or CROP_SIZE)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+        case (_, (1 | 3) as channels, int() as height, int() as width):
+            made = image
+            if (height, width) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height, width)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+            made = keras.layers.Permute((3, 1, 2))(made)
+        case (_, 2304):
+            made = keras.layers.Flatten()(image)
+        case _:
+            return network
+    return keras.Model(image, network(made), name=network.name)
 
 
 def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:

@@ -206,9 +206,9 @@ def _open_onnx(
                 f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
                 f"order, for example `model_class_names={EXAMPLE_LABELS}`"
             )
-    classifier = Classifier(model, class_names=names, pixel_scale=scale)
+    classifier = Classifier(model, class_names=names, pixel_scale=scale, pixel_range=options.pixel_range)
     note = ""
-    if names and scale is None:
+    if names and scale is None and options.pixel_range is None:
         note = (
             f"{Path(model).name} has no model card: its pixels go in from 0 to {classifier.card.input.high:g}. If it "
             "was trained on others, give `pixel_scale`."
