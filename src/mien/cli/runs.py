@@ -16,6 +16,11 @@ EXAMPLES = examples("mien runs", "mien runs experiments --sort accuracy", "mien 
 _KEYS = {"time": None, "accuracy": "val_accuracy", "loss": "val_loss", "name": "run"}
 
 
+_COLUMNS = (
+    ("best_epoch", "d"), ("val_accuracy", ".2%"), ("val_macro_f1", ".4f"), ("val_loss", ".4f"), ("test_accuracy", ".2%"),
+)  # fmt: skip
+
+
 def runs(
     folder: Annotated[
         Path,
@@ -26,7 +31,7 @@ def runs(
         str,
         typer.Option(
             metavar="BY",
-            help="Order of the rows: time (oldest first), accuracy, loss or name. Default: time.",
+            help="Order: time (the default, oldest first), accuracy, loss or name.",
         ),
     ] = "time",
     json: JsonOption = False,
@@ -54,10 +59,10 @@ def runs(
     if not rows:
         out.print(f"There is no run in {folder}. Train one with: mien train --data PATH")
         return
-    _print_table(rows)
+    _print_table(rows, folder)
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
+def _print_table(rows: list[dict[str, Any]], folder: Path) -> None:
     from rich.table import Table
 
     table = Table()
@@ -67,11 +72,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         recipe = f"{row['recipe']}, seed {row['seed']}" + (f", from {row['start']}" if row["start"] else "")
+        name = str(Path(row["run"]).relative_to(folder))
+        scores = (_number(row[key], form) for key, form in _COLUMNS)
         table.add_row(
-            row["run"], str(row["data"]), recipe, f"{row['epochs']} of {row['of']}", _number(row["best_epoch"], "d"),
-            _number(row["val_accuracy"], ".2%"), _number(row["val_macro_f1"], ".4f"), _number(row["val_loss"], ".4f"),
-            _number(row["test_accuracy"], ".2%"), _time(row["seconds"]),
-        )  # fmt: skip
+            name, str(row["data"]), recipe, f"{row['epochs']} of {row['of']}", *scores, _time(row["seconds"])
+        )
     out.print(table)
 
 

@@ -152,6 +152,10 @@ class Classifier:
         require_probabilities(given, name=self.name)
         return self.card.calibrated(given)
 
+    def raw_outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network gives, float32 (n, classes), unchecked and not calibrated."""
+        return self._run(self._checked(crops), self.card.output)
+
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The probabilities in every label set that the model knows, by its name, from one call of the network.
 

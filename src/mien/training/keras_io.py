@@ -10,7 +10,7 @@ import shlex
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
@@ -208,6 +208,63 @@ def as_classifier(
             f"{len(names)}."
         )
     return KerasClassifier(rescaled(network, scale), names)
+
+
+def load_saved_model(
+    path: Path, card: ModelCard | None, *, labels: Sequence[str] | None = None, scale: float | None = None
+) -> KerasClassifier:
+    """A TensorFlow SavedModel, of Keras or of another program, as a classifier.
+
+    Args:
+        path: the folder.
+        card: its card, where it has one.
+        labels: class names in index order, for one without a card.
+        scale: what pixel values are multiplied by, for one without a card; 1/255 when not given.
+
+    Raises:
+        ModelError: it has no signature for images, or another number of classes than names.
+    """
+    layer: Any = None
+    size: tuple[int, ...] = (CROP_SIZE, CROP_SIZE, 1)
+    reason = ""
+    for endpoint in ("serve", "serving_default"):
+        try:
+            layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint)
+            break
+        except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises for an endpoint that is not there
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if layer is None:
+        raise ModelError(
+            f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
+        )
+    taken = _taken_by(path)
+    if taken is not None:
+        size = taken
+    image = keras.Input(size)
+    given = layer(image)
+    given = next(iter(given.values())) if isinstance(given, dict) else given
+    network = keras.Model(image, given)
+    if card is not None:
+        return KerasClassifier(network, card.labels, card)
+    if not labels:
+        raise ModelError(
+            f"{shown(path)}: this model has no model card, so the names of its classes are not known. Give them in "
+            f"index order, for example `model_class_names={','.join(FER2013.classes)}`"
+        )
+    return as_classifier(network, labels=labels, scale=scale)
+
+
+def _taken_by(path: Path) -> tuple[int, ...] | None:
+    """The shape of the images that a SavedModel takes, `None` where it does not say."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(path)).signatures
+    for signature in signatures.values():
+        for spec in signature.structured_input_signature[1].values():
+            sides = [side if side is not None else CROP_SIZE for side in spec.shape.as_list()[1:]]
+            if len(sides) == 3:
+                return tuple(sides)
+    return None
 
 
 def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:

@@ -15,7 +15,6 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,8 @@ from mien.workflows.reporter import default_reporter
 from mien.workflows.run_plan import make_plan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset

@@ -144,21 +144,16 @@ def _verify(address: str, found: dict[str, bytes]) -> None:
     digest = hashlib.sha256(found[MODEL]).hexdigest()
     if known.get(MODEL) != digest:
         raise ModelError(
-            f"{address}: expected {MODEL} with the SHA-256 {str(known.get(MODEL))[:12]}…, got {digest[:12]}…: the download "
-            "is damaged, or the file was replaced without its checksum. Download it again, or ask its owner."
+            f"{address}: expected {MODEL} with the SHA-256 {str(known.get(MODEL))[:12]}…, got {digest[:12]}…: the "
+            "download is damaged, or the file was replaced without its checksum. Download it again, or ask its owner."
         )
 
 
 def write_readme(card: ModelCard) -> str:
     """The card of a model as the README of its repository, with the front matter that the Hub reads."""
     license_ = "other" if card.licence == "not stated" else card.licence.lower()
-    head = [
-        "---",
-        "library_name: mien",
-        "pipeline_tag: image-classification",
-        "tags:",
-        "- facial-expression-recognition",
-    ]
+    head = ["---", "library_name: mien", "pipeline_tag: image-classification"]
+    head += ["tags:", "- facial-expression-recognition"]
     if re.fullmatch(r"[a-z0-9.-]+", license_):
         head.append(f"license: {license_}")
     lines = [

@@ -15,8 +15,8 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
 
     Returns:
         For each `run`, `data`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most), `best_epoch`,
-        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` where it was evaluated on
-        PrivateTest, `seconds` of its epochs, and `finished`. What a run does not tell is `None`.
+        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` where it was evaluated
+        on PrivateTest, `seconds` of its epochs, and `finished`. What a run does not tell is `None`.
     """
     rows = []
     for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
