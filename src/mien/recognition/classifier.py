@@ -18,12 +18,15 @@ from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.network_input import REMAKE, read_input
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.values import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mien.card import ModelCard
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
 """Name of the output with the class activation maps that belong to an output with probabilities."""
@@ -49,6 +52,8 @@ class Classifier:
             1/255, when not given.
         pixel_range: what black and white are for such a file, `(-1, 1)` say, in place of a scale. Its layout, size and
             number of channels are read off its input; crops are resized, and repeated for three channels.
+        flip_tta: average the probabilities of each crop with those of its mirror image (horizontal-flip test-time
+            augmentation). It takes twice the time and makes the answer the same for a mirrored face.
 
     Raises:
         ModelError: the file is missing, is no ONNX file, keeps data in other files, does not take what its card says,
@@ -68,8 +73,10 @@ class Classifier:
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
+        flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
+        self.flip_tta = flag(flip_tta, "flip_tta")
         self.name, data = read_model(model)
         described = class_names is not None or pixel_scale is not None or pixel_range is not None
         foreign = described and not has_card(self.name, data)
@@ -144,13 +151,8 @@ class Classifier:
         """
         if not len(self._checked(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
-        parts = [
-            self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
-            for i in range(0, len(crops), _MOST_AT_ONCE)
-        ]
-        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        require_probabilities(given, name=self.name)
-        return self.card.calibrated(given)
+        (probabilities,) = self._in_parts(crops, [self.card])
+        return probabilities
 
     def raw_outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network gives, float32 (n, classes), unchecked and not calibrated."""
@@ -166,12 +168,29 @@ class Classifier:
             DataError: the crops have another shape or type.
             ModelError: what the network gives are no probabilities.
         """
-        answers = self.card.answers
-        given = self._outputs(self._checked(crops), [answer.output for answer in answers])
-        cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
+        self._checked(crops)
+        cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
+        given = self._in_parts(crops, cards)
+        return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
+
+    def _in_parts(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """The calibrated probabilities of any number of crops, by card."""
+        step = _MOST_AT_ONCE // 2 if self.flip_tta else _MOST_AT_ONCE
+        parts = [self._answer(crops[i : i + step], cards) for i in range(0, max(1, len(crops)), step)]
+        return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+    def _answer(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """The same of a part of them, from one call of the network."""
+        n = len(crops)
+        if self.flip_tta:
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
+        given = self._outputs(crops, [card.output for card in cards])
         for rows in given:
             require_probabilities(rows, name=self.name)
-        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
+        answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
+        if not self.flip_tta:
+            return answers
+        return [np.asarray((rows[:n] + rows[n:]) / 2, np.float32) for rows in answers]
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
@@ -192,7 +211,10 @@ class Classifier:
                 f"{self.name}: expected a network with class activation maps, which those that end in global "
                 "average pooling give (recipes compact and small)."
             )
-        return self._run(self._checked(crops), name)
+        maps = self._run(self._checked(crops), name)
+        if not self.flip_tta:
+            return maps
+        return np.asarray((maps + self._run(crops[:, :, ::-1], name)[:, :, ::-1]) / 2, np.float32)
 
     def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if not isinstance(crops, np.ndarray):
