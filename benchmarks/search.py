@@ -4,7 +4,7 @@ usage: python benchmarks/search.py train --data fer2013.csv --votes FERPlus [--t
                                          [--only NAME...]
        python benchmarks/search.py speed [--only NAME...]
 
-`train` runs recipe `small` on a budget (fewer epochs, reduced pictures, no teachers where they are not asked
+`train` runs recipe `small` on a budget (fewer epochs, reduced images, no teachers where they are not asked
 about) with one change at a time and adds a row for each to benchmarks/results/search.json; what is there is not trained
 again, so a stopped search goes on. `speed` measures every network, int8, by turns in one run. PrivateTest is never
 opened.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results" / "search.json"
 EPOCHS, SIDE = 12, 24
 AVERAGE = 0.99  # over fewer steps than in the recipe, as there are fewer
-FACES = 64  # in one call, as a photo of a class or a few frames of a film give
+FACES = 64  # in one call, as a photo of a class or a few frames of a video give
 ROUNDS = 15
 
 SMALL = replace(

@@ -16,8 +16,8 @@ from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 SHARES = ("downscale", "blur", "noise", "jpeg", "random_erasing")
 
 
-def pictures(n: int = 64, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures, so that interpolation changes them little."""
+def make_images(n: int = 64, seed: int = 0) -> np.ndarray:
+    """Smooth random images, so that interpolation changes them little."""
     coarse = np.random.default_rng(seed).integers(0, 256, (n, 8, 8), dtype=np.uint8)
     return np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
@@ -27,7 +27,7 @@ def changed(augmentation: Augmentation, images: np.ndarray, seed: int = 0) -> np
 
 
 def test_nothing_wanted_is_nothing_changed() -> None:
-    images = pictures()
+    images = make_images()
     np.testing.assert_array_equal(changed(NO_AUGMENTATION, images), images)
 
 
@@ -48,7 +48,7 @@ def test_nothing_wanted_is_nothing_changed() -> None:
     st.integers(0, 2**31 - 1),
 )
 def test_shape_and_type_stay_and_the_generator_decides(augmentation: Augmentation, n: int, seed: int) -> None:
-    images = pictures(5)[:n]
+    images = make_images(5)[:n]
     before = images.copy()
     first = changed(augmentation, images, seed)
     assert first.shape == (n, 48, 48)
@@ -57,8 +57,8 @@ def test_shape_and_type_stay_and_the_generator_decides(augmentation: Augmentatio
     np.testing.assert_array_equal(images, before)
 
 
-def test_half_of_the_pictures_are_mirrored_exactly() -> None:
-    images = pictures(200)
+def test_half_of_the_images_are_mirrored_exactly() -> None:
+    images = make_images(200)
     flipped = changed(replace(NO_AUGMENTATION, flip=True), images)
     same = (flipped == images).all(axis=(1, 2))
     mirrored = (flipped == images[:, :, ::-1]).all(axis=(1, 2))
@@ -101,7 +101,7 @@ def test_light_is_a_curve_of_the_gray_levels() -> None:
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_a_share_of_the_pictures_is_changed(name: str) -> None:
+def test_a_share_of_the_images_is_changed(name: str) -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (400, 48, 48), dtype=np.uint8)
     for share in (0.0, 0.3, 1.0):
         result = changed(replace(NO_AUGMENTATION, **{name: share}), noisy)

@@ -26,7 +26,7 @@ SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
 
 
 class Teacher:
-    """Says how bright the left half of a picture is; counts how often it was asked."""
+    """Says how bright the left half of a image is; counts how often it was asked."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -56,9 +56,9 @@ def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, 
     views = prepared(tmp_path, dataset, processes=2)
     for view in range(2):
         expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
-        np.testing.assert_array_equal(views.pictures(view), expected)
-        np.testing.assert_array_equal(views.pictures(view + 2), expected)
-    assert (views.pictures(0) != views.pictures(1)).any()
+        np.testing.assert_array_equal(views.images(view), expected)
+        np.testing.assert_array_equal(views.images(view + 2), expected)
+    assert (views.images(0) != views.images(1)).any()
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
@@ -84,8 +84,8 @@ def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
     views = prepared(tmp_path, dataset, teachers={"one": teacher}, joint=True)
     assert teacher.asked == 4
     seven, eight = views.answers(3)
-    pictures = views.pictures(1)
-    bright = (pictures[:, :, :24].mean(axis=(1, 2)) + pictures[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
+    images = views.images(1)
+    bright = (images[:, :, :24].mean(axis=(1, 2)) + images[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
     np.testing.assert_allclose(seven[:, 0], bright, atol=1e-3)  # kept as float16
     np.testing.assert_allclose(eight, 1 / 8)
     prepared(tmp_path, dataset, teachers={"one": other}, joint=True)
@@ -110,7 +110,7 @@ def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, da
         parts = [batches[i] for i in range(len(batches))]
         images = np.concatenate([part[0] for part in parts])[..., 0]
         targets = np.concatenate([part[1] for part in parts])
-        view = views.pictures(epoch)
+        view = views.images(epoch)
         sides = [
             np.flatnonzero((side == image).all(axis=(1, 2)))
             for image in images
@@ -137,14 +137,14 @@ def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) 
 
 def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
-    whole = [views.pictures(i) for i in range(2)], views.answers(0)
+    whole = [views.images(i) for i in range(2)], views.answers(0)
     first, second = sorted(tmp_path.glob("view-*.npy"))
     first.write_bytes(first.read_bytes()[:1000])
     np.save(second, np.zeros(whole[0][1].shape, np.float32))
     next(tmp_path.glob("answers-*-000.npy")).write_bytes(b"")
     prepared(tmp_path, dataset, teachers={"one": Teacher()})
     for i in range(2):
-        np.testing.assert_array_equal(views.pictures(i), whole[0][i])
+        np.testing.assert_array_equal(views.images(i), whole[0][i])
     np.testing.assert_array_equal(views.answers(0), whole[1])
 
 

@@ -51,7 +51,7 @@ def test_a_shorter_training_keeps_the_shares_of_its_stages() -> None:
     assert recipe.with_options(epochs=11).progressive_sizes == ((24, 4), (36, 3))
     for epochs in range(2, 60):
         short = recipe.with_options(epochs=epochs)
-        assert short.size_of(epochs - 1)[0] == 48  # it always ends on whole pictures
+        assert short.size_of(epochs - 1)[0] == 48  # it always ends on whole images
 
 
 def test_a_shorter_training_keeps_the_share_of_its_warm_up() -> None:

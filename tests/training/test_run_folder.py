@@ -34,7 +34,7 @@ def test_a_folder_with_a_file_that_would_be_overwritten_is_refused(
     (tmp_path / name).write_text("mine")
     (tmp_path / "notes.txt").write_text("mine too")
     before = contents(tmp_path)
-    with pytest.raises(ModelError, match=rf"would overwrite {name} there.*--out"):
+    with pytest.raises(ModelError, match=rf"would overwrite {name} there.*`out`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path, resume=resume)
     assert contents(tmp_path) == before
 

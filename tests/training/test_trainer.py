@@ -267,7 +267,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 
     monkeypatch.setattr("mien.training.model_builder.build_network", poisoned)
     with pytest.raises(
-        ModelError, match=r"became nan in epoch 1, batch 1: .*lower --learning-rate \(it was 0.001\)"
+        ModelError, match=r"became nan in epoch 1, batch 1: .*lower `learning_rate` \(it was 0.001\)"
     ):
         train(dataset, tiny_recipe(), tmp_path / "run")
     assert not (tmp_path / "run" / "last.keras").exists()
@@ -276,7 +276,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 @pytest.mark.slow
 def test_another_training_is_not_overwritten_nor_mixed(tmp_path: Path, dataset: Dataset) -> None:
     train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
-    with pytest.raises(ModelError, match=r"holds a training already\. Go on with it by --resume"):
+    with pytest.raises(ModelError, match=r"holds a training already\. Resume it with `resume=True`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     with pytest.raises(ModelError, match=r"begun with another batch_size \(16, not 8\), seed \(0, not 3\)"):
         train(dataset, tiny_recipe(epochs=2, batch_size=8, seed=3), tmp_path / "run", resume=True)

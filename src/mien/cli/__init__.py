@@ -20,6 +20,7 @@ from mien import __version__
 from mien.cli import data, demo, doctor, evaluate, export, hub, model, predict, recipes, runs, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
+from mien.cli.help_text import unwrapped
 from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
@@ -31,18 +32,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
-app.command("predict")(predict.predict)
-app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command("export", epilog=export.EXAMPLES)(export.export)
-app.command("model", epilog=model.EXAMPLES)(model.model)
-app.command("recipes", epilog=recipes.EXAMPLES)(recipes.recipes)
-app.command("runs", epilog=runs.EXAMPLES)(runs.runs)
-app.command("push", epilog=hub.PUSH_EXAMPLES)(hub.push)
-app.command("pull", epilog=hub.PULL_EXAMPLES)(hub.pull)
-app.command("serve")(serve.serve)
-app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
+_COMMANDS: dict[str, tuple[Any, str | None]] = {
+    "demo": (demo.demo, demo.EXAMPLES),
+    "predict": (predict.predict, getattr(predict, "EXAMPLES", None)),
+    "train": (train.train, train.EXAMPLES),
+    "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
+    "export": (export.export, export.EXAMPLES),
+    "model": (model.model, model.EXAMPLES),
+    "recipes": (recipes.recipes, recipes.EXAMPLES),
+    "runs": (runs.runs, runs.EXAMPLES),
+    "push": (hub.push, hub.PUSH_EXAMPLES),
+    "pull": (hub.pull, hub.PULL_EXAMPLES),
+    "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
+    "doctor": (doctor.doctor, "Examples: mien doctor, mien doctor --quick --json"),
+}
+for _name, (_function, _examples) in _COMMANDS.items():
+    app.command(_name, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import Stopped, files_count, out
-from mien.cli.options import ClassNamesOption, examples, load_data
+from mien.cli.help_text import examples
+from mien.cli.options import ClassNamesOption, load_data
 from mien.errors import ModelError
-from mien.workflows.keras_start import prepare_keras
-from mien.workflows.load_model import open_model
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -58,6 +57,8 @@ def demo(
     from mien.workflows.options import DataOptions
 
     began = time.monotonic()
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
@@ -75,7 +76,7 @@ def demo(
     _say(4, "The saved models, read back")
     compare_models(run_folder, dataset)
     _say(5, "A photo, with the bundled model")
-    _recognise(folder)
+    _recognize(folder)
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
@@ -145,7 +146,7 @@ def _require_test(dataset: Dataset) -> None:
     test = dataset.labels[dataset.split == PRIVATE_TEST]
     if not test.size or (test == UNLABELLED).any():
         raise DataError(
-            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest pictures. "
+            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest images. "
             "Train without one by: mien train --data PATH"
         )
 
@@ -153,7 +154,8 @@ def _require_test(dataset: Dataset) -> None:
 def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
     from mien.evaluation.evaluate import evaluate
-    from mien.workflows.evaluate import write_evaluation
+    from mien.workflows.evaluation_files import write_evaluation
+    from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))
     evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
@@ -170,6 +172,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
     import numpy as np
 
     from mien.training.run_folder import BEST, LEGACY, ONNX
+    from mien.workflows.load_model import open_model
 
     crops = dataset.images[:256]
     expected = open_model(str(run_folder / BEST)).probabilities(crops)
@@ -184,7 +187,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
         out.print(f"{name:<28} agrees with {BEST} on {len(crops)} faces; largest difference {difference:.1e}")
 
 
-def _recognise(folder: Path) -> None:
+def _recognize(folder: Path) -> None:
     """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
     from matplotlib.cbook import get_sample_data
 
@@ -226,7 +229,7 @@ def _say_next(run_folder: Path, path: str) -> None:
     out.print("\nWhat to type next:")
     command = _own_name()
     for rest, told in (
-        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on a picture of yours"),
+        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on your photo"),
         (f"evaluate {run_folder} --data {path}", ""),
         ("data fetch", "the real FER2013, from Kaggle"),
         ("train --data fer2013.csv", "the classic network on it"),

@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import err, out, print_json
+from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
@@ -22,7 +23,6 @@ from mien.cli.options import (
     PixelRangeOption,
     PixelScaleOption,
     VotesOption,
-    examples,
     parse_pixel_range,
 )
 
@@ -80,7 +80,7 @@ def evaluate(
     pixel_range: PixelRangeOption = None,
     tta: Annotated[
         bool,
-        typer.Option("--tta", help="Average the predictions for each image and its mirror image."),
+        typer.Option("--flip-tta", help="Average the predictions for each image and its mirror image."),
     ] = False,
     out_folder: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli import completion
+from mien.cli.help_text import examples
 from mien.cli.options import (
     BUNDLED_HELP,
     ClassNamesOption,
@@ -16,7 +17,6 @@ from mien.cli.options import (
     ModelLabelsOption,
     PixelRangeOption,
     PixelScaleOption,
-    examples,
     parse_pixel_range,
 )
 from mien.errors import ModelError

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.console import out
-from mien.cli.options import examples
+from mien.cli.help_text import examples
 
 PUSH_EXAMPLES = examples(
     "mien push runs/mine hf://me/my-faces", "mien push model.onnx hf://me/my-faces --private"

@@ -13,11 +13,10 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import out, print_json
-from mien.cli.options import BUNDLED_HELP, JsonOption, examples
+from mien.cli.help_text import examples
+from mien.cli.options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
-from mien.workflows.keras_start import prepare_keras
-from mien.workflows.load_model import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,6 +59,7 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
     from mien.recognition.onnx_card import read_card
+    from mien.workflows.load_model import look_at
 
     path = Path(model)
     if model not in BUNDLED:
@@ -73,6 +73,8 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
 
 
 def _read_keras_card(path: Path) -> ModelCard:
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     from mien.training.keras_io import read_card
 
@@ -97,7 +99,7 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "trained on", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"
-    yield "licence", card.licence
+    yield "license", card.licence
     yield "limits", card.limits
 
 

@@ -13,14 +13,13 @@ _OPTIONS = {
     "start": "--from",
     "teachers": "--teacher",
     "model_class_names": "--model-labels",
-    "flip_tta": "--tta",
 }
 """Options that are not called as their parameters are."""
 
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
-    "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_scale", "recipe", "resume",
-    "votes",
+    "flip_tta", "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_scale", "recipe",
+    "resume", "votes",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 
@@ -28,6 +27,7 @@ _NAMED = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 OLD_OPTIONS = {
     "--labels": "--label-set",
+    "--tta": "--flip-tta",
     "--licence": "--license",
     "--distil": "--distillation-weight",
     "--views": "--augmented-copies",

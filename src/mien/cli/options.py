@@ -160,11 +160,6 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
     return check_pixel_range(text.split(","))
 
 
-def examples(*lines: str) -> str:
-    """The end of a command's help: examples, one per line."""
-    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
-
-
 def load_data(path: str, options: DataOptions) -> Dataset:
     """Load a data set with a progress bar, and say on standard error what could not be used."""
     from mien.cli.reporter import ConsoleReporter

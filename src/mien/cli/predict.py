@@ -12,7 +12,7 @@ import typer
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.option_names import with_options
-from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
+from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources

@@ -9,7 +9,8 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import out, print_json
-from mien.cli.options import JsonOption, examples
+from mien.cli.help_text import examples
+from mien.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from mien.training.recipe import Recipe

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from typing import Literal
 
     from mien.evaluation.evaluate import Evaluation
     from mien.training.callbacks import BatchProgress
@@ -61,7 +60,7 @@ class ConsoleReporter(Reporter):
             yield
         self._display = None
 
-    def preparing(self, what: Literal["waiting", "views", "answers"], done: int, total: int) -> None:
+    def preparing(self, what: str, done: int, total: int) -> None:
         """Show the progress of the preparations."""
         if self._display:
             self._display.on_preparing(what, done, total)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.console import out, print_json
-from mien.cli.options import JsonOption, examples
+from mien.cli.help_text import examples
+from mien.cli.options import JsonOption
 from mien.errors import DataError
 
 EXAMPLES = examples("mien runs", "mien runs experiments --sort accuracy", "mien runs --json")

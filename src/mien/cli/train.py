@@ -9,6 +9,7 @@ import typer
 
 from mien.cli import completion
 from mien.cli.console import Stopped, files_count, out
+from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
@@ -22,7 +23,6 @@ from mien.cli.options import (
     SharesOption,
     SplitSeedOption,
     VotesOption,
-    examples,
 )
 
 if TYPE_CHECKING:

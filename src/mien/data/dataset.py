@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.labels import LabelSet, Taxonomy, quote
 
@@ -72,7 +73,7 @@ def describe_files(passed_over: Mapping[str, int]) -> str:
     return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Faces, their expressions and their splits, row by row.
 
@@ -152,6 +153,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        present = ", ".join(f"{name} {int((self.split == name).sum()):,}" for name in SPLITS)
+        return f"<Dataset of {len(self):,} images from {self.source[-80:]}, {len(self.taxonomy)} classes: {present}>"
+
+    def _repr_html_(self) -> str:
+        counts = self.counts()
+        names = dict.fromkeys(name for column in counts.values() for name in column)
+        rows = [(name, *(f"{column.get(name, 0):,}" for column in counts.values())) for name in names]
+        return html_table(rows, ("class", *counts), title=f"{len(self):,} images from {self.source[-80:]}")
 
     @property
     def label_set(self) -> LabelSet:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.quoting import quoted
 from mien.recognition.probabilities import Probabilities
 from mien.recognition.values import finite, items_of, share, whole
@@ -243,7 +244,7 @@ class Expression:
         return self.from_probabilities(labels, row, min_confidence=min_confidence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Face:
     """A face in an image with its expression.
 
@@ -272,6 +273,14 @@ class Face:
             )
         if self.track is not None and type(self.track) is not int:
             object.__setattr__(self, "track", whole(self.track, "track of a face", "numbers"))
+
+    def __repr__(self) -> str:
+        track = "" if self.track is None else f", track {self.track}"
+        return f"<Face {self.expression.label} {self.expression.score:.0%}, {self.box}{track}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{value:.1%}") for name, value in self.expression.probabilities.items()]
+        return html_table(rows, title=repr(self)[1:-1])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean data of native Python types."""

@@ -73,7 +73,7 @@ class AugmentationCache:
         joint: bool = False,
     ) -> None:
         self._folder = Path(folder)
-        self._pictures = dataset.images
+        self._images = dataset.images
         self._augmentation = augmentation
         self._count = count
         self._teachers = teachers or {}
@@ -110,10 +110,10 @@ class AugmentationCache:
         finally:
             lock.release()
 
-    def pictures(self, epoch: int) -> NDArray[np.uint8]:
+    def images(self, epoch: int) -> NDArray[np.uint8]:
         """The augmented images of an epoch, uint8 (n, 48, 48), in the order of the data set."""
-        pictures: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
-        return pictures
+        images: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
+        return images
 
     def answers(self, epoch: int) -> list[NDArray[np.float32]]:
         """The teachers' mean predictions for those and their mirror images: for each head float32 (n, classes)."""
@@ -141,12 +141,12 @@ class AugmentationCache:
         return self._folder / f"answers-{self._answers_key}-{view:03}.npy"
 
     def _make_views(self, tell: Tell | None, processes: int) -> None:
-        shape = self._pictures.shape
+        shape = self._images.shape
         missing = [view for view in range(self._count) if not _is_whole(self._view(view), shape, np.uint8)]
         if not missing:
             return
         if not _is_whole(self._source, shape, np.uint8):
-            _write(self._source, self._pictures)
+            _write(self._source, self._images)
         # A fork of a process whose back end has threads may hang, so the helpers start afresh.
         spawn = multiprocessing.get_context("spawn")
         workers = min(processes, len(missing), _MOST_PROCESSES)
@@ -173,12 +173,12 @@ class AugmentationCache:
     def _ask_teachers(self, tell: Tell | None) -> None:
         if not self._teachers:
             return
-        shape = (len(self._pictures), self._columns)
+        shape = (len(self._images), self._columns)
         missing = [
             view for view in range(self._count) if not _is_whole(self._answer(view), shape, np.float16)
         ]
         for done, view in enumerate(missing, 1):
-            answers = mean_answers(list(self._teachers.values()), self.pictures(view), self._names)
+            answers = mean_answers(list(self._teachers.values()), self.images(view), self._names)
             _write(self._answer(view), np.concatenate(answers, axis=1).astype(np.float16))
             if tell:
                 tell("answers", done, len(missing))
@@ -216,10 +216,10 @@ def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path
     import cv2
 
     cv2.setNumThreads(1)
-    pictures = np.load(source, mmap_mode="r")
+    images = np.load(source, mmap_mode="r")
     changed = [
-        augmentation.apply(np.asarray(pictures[i : i + _BLOCK]), np.random.default_rng([view, i]))
-        for i in range(0, len(pictures), _BLOCK)
+        augmentation.apply(np.asarray(images[i : i + _BLOCK]), np.random.default_rng([view, i]))
+        for i in range(0, len(images), _BLOCK)
     ]
     _write(target, np.concatenate(changed))
 

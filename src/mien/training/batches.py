@@ -16,7 +16,7 @@ from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
-from mien.training.custom import BatchAugmentation
+from mien.training.custom_augmentation import BatchAugmentation
 from mien.training.sampling import epoch_order
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.training.augmentation_cache import AugmentationCache
-    from mien.training.custom import Augment
+    from mien.training.custom_augmentation import Augment
     from mien.training.recipe import Recipe
 
 Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]
@@ -36,9 +36,9 @@ Batch = tuple["NDArray[np.float32] | NDArray[np.uint8]", "NDArray[np.float32]", 
 
 
 def class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights float32 (classes,) that give every class the same sum, with a mean over pictures of 1.
+    """Weights float32 (classes,) that give every class the same sum, with a mean over images of 1.
 
-    `n / (classes * n_class)` as scikit-learn's `balanced`; a class with no picture gets 0.
+    `n / (classes * n_class)` as scikit-learn's `balanced`; a class with no image gets 0.
     """
     counts = targets.sum(axis=0)
     present = counts > 0
@@ -117,7 +117,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._epoch = epoch
         self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
         if self._views:
-            self._changed = self._views.pictures(epoch)
+            self._changed = self._views.images(epoch)
             self._answers = self._views.answers(epoch) if self._distil else []
 
     def __len__(self) -> int:
@@ -158,7 +158,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return images
 
     def _taught(self, crops: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the teachers say on average of the pictures and of their mirror images, (n, columns).
+        """What the teachers say on average of the images and of their mirror images, (n, columns).
 
         A head stands beside the other, each times its weight.
         """

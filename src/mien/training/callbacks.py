@@ -1,7 +1,4 @@
-"""Keras callbacks that resume where a training stopped, and those that check and save it.
-
-They work in plain Keras too: `model.fit(..., callbacks=[ResumableEarlyStopping({}, patience=5)])`.
-"""
+"""Keras callbacks that seed, check, report and save a training."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.training.backend import seed_epoch
+from mien.training.callback_states import restore_states, states_of
 from mien.training.checkpoint import FURTHER_COLUMNS, save_checkpoint
-from mien.training.custom import restore_states, states_of
 from mien.training.keras_io import save_network
 
 if TYPE_CHECKING:
@@ -30,60 +27,9 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.training.batches import TrainingBatches
     from mien.training.checkpoint import TrainingState
+    from mien.training.resumable_callbacks import ResumableEarlyStopping, ResumablePlateau
 
 Logs = dict[str, Any] | None
-
-
-class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Keras's EarlyStopping, which forgets its patience at a restart, with a state to resume from.
-
-    Args:
-        state: what `state` gave in an earlier process; `{}` for a new training.
-        patience: epochs without a better validation score before training stops.
-        select: `macro_f1` watches the validation macro-F1; else the validation loss is watched.
-    """
-
-    def __init__(self, state: dict[str, Any], patience: int, select: str = "loss") -> None:
-        monitor, mode = ("val_macro_f1", "max") if select == "macro_f1" else ("val_loss", "min")
-        super().__init__(monitor=monitor, mode=mode, patience=patience)
-        self._state = state
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Restore the patience spent and the best value so far."""
-        super().on_train_begin(logs)
-        self.wait = self._state.get("wait", 0)
-        self.best: float | None = _best(self._state, self.best)
-        self.best_epoch = self._state.get("best_epoch", 0)
-
-    def state(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to resume."""
-        return {"wait": self.wait, "best": _number(self.best), "best_epoch": self.best_epoch}
-
-
-class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
-    """Keras's ReduceLROnPlateau, likewise.
-
-    Args:
-        state: what `state` gave in an earlier process; `{}` for a new training.
-        patience: epochs without a lower validation loss before the rate is reduced.
-        factor: what the rate is multiplied by then.
-        minimum: the lowest rate.
-    """
-
-    def __init__(self, state: dict[str, Any], *, patience: int, factor: float, minimum: float) -> None:
-        super().__init__(monitor="val_loss", mode="min", patience=patience, factor=factor, min_lr=minimum)
-        self._state = state
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Restore the patience spent and the best value so far."""
-        super().on_train_begin(logs)
-        self.wait = self._state.get("wait", 0)
-        self.best: float | None = _best(self._state, self.best)
-        self.cooldown_counter = self._state.get("cooldown", 0)
-
-    def state(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to resume."""
-        return {"wait": self.wait, "best": _number(self.best), "cooldown": self.cooldown_counter}
 
 
 class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
@@ -301,13 +247,3 @@ def _interrupts_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held and callable(before):
         before(*held[-1])
-
-
-def _best(state: dict[str, Any], start: float | None) -> float | None:
-    """The best value of a state; without one, what Keras starts with: `None`, or infinity in older versions."""
-    best: float | None = state.get("best")
-    return start if best is None else best
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isinf(value) else float(value)

@@ -10,10 +10,8 @@ A checkpoint holds the network, its optimizer and the state of callbacks that ha
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,28 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import ModelError
+from mien.training.callback_states import has_state
+from mien.training.custom_augmentation import Augment, takes_generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.training.network_specs import Custom
     from mien.training.recipe import Recipe
-
-Augment = Callable[..., Any]
-"""A function of a batch of images, float32 (n, 48, 48, 1) from 0 to 255, and optionally a `numpy.random.Generator`."""
-
-_STATELESS = {
-    "LearningRateScheduler", "TensorBoard", "CSVLogger", "TerminateOnNaN", "LambdaCallback", "History",
-    "ProgbarLogger", "RemoteMonitor",
-}  # fmt: skip
-"""Callbacks of Keras whose effect depends on the epoch alone."""
-
-_ATTRIBUTES = {
-    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
-    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
-    "ModelCheckpoint": ("best",),
-}
-"""What callbacks of Keras remember from epoch to epoch."""
 
 _NOT_ARCHITECTURE = {
     "name", "registered_name", "shared_object_id", "inbound_nodes", "input_layers", "output_layers", "keras_history",
@@ -98,14 +82,13 @@ class CustomParts:
 
     def inexact_parts(self) -> list[str]:
         """A sentence for each part whose state a checkpoint cannot hold."""
-        unknown = [type(c).__name__ for c in self.callbacks if not _has_state(c)]
+        unknown = [type(c).__name__ for c in self.callbacks if not has_state(c)]
         told = [
             f"A checkpoint cannot hold the state of the callback {name}: after a resume it starts anew. Give it methods "
             "get_state() and set_state(state) to resume exactly."
             for name in unknown
-            if name not in _STATELESS
         ]
-        if self.augment is not None and not _takes_generator(self.augment):
+        if self.augment is not None and not takes_generator(self.augment):
             told.append(
                 "A checkpoint cannot hold the random state of `augment`: after a resume its random numbers differ. "
                 "Let it take a second argument, a numpy.random.Generator, to resume exactly."
@@ -181,22 +164,54 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
 
     if not network.built:
         network.build((None, 48, 48, 1))
-    check_input(network, f"network {network.name}")
-    if network.output_shape != (None, classes):
+    own = _copy(network)
+    if not _is_of_keras(own):
+        image = keras.Input((48, 48, 1), name="image")
+        own = keras.Model(image, own(image), name=network.name)
+    check_input(own, f"network {network.name}")
+    if own.output_shape != (None, classes):
         raise ModelError(
             f"network {network.name}: expected an output of shape {(None, classes)}, one probability for each class, "
-            f"got {network.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
+            f"got {own.output_shape}. End it with keras.layers.Dense({classes}, activation='softmax')."
         )
-    whole = rescaled(network)
-    if not isinstance(whole, keras.Sequential) and not whole._is_graph_network:  # noqa: SLF001 - a subclassed model
-        image = keras.Input((48, 48, 1), name="image")
-        whole = keras.Model(image, whole(image))
+    whole = rescaled(own)
     given = whole.predict(images[:16, ..., np.newaxis].astype(np.float32), verbose=0)
     require_probabilities(np.asarray(given, np.float64), name=f"network {network.name}")
     _require_savable(whole)
-    copy = keras.models.clone_model(whole)
-    copy.set_weights(whole.get_weights())
+    return whole
+
+
+def _is_of_keras(network: Any) -> bool:
+    """Whether a network is a Sequential or functional model, not a subclass of the user's."""
+    return type(network).__module__.startswith("keras.")
+
+
+def _copy(network: Any) -> Any:
+    """A copy with the same weights that is not compiled.
+
+    Raises:
+        ModelError: it cannot be made.
+    """
+    import keras
+
+    try:
+        if _is_of_keras(network):
+            copy = keras.models.clone_model(network)
+        else:
+            copy = type(network).from_config(network.get_config())
+            copy(np.zeros((1, 48, 48, 1), np.float32))
+        copy.set_weights(network.get_weights())
+    except Exception as error:
+        raise ModelError(_unsavable(error)) from error
     return copy
+
+
+def _unsavable(error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (
+        f"Keras cannot save and load this network, so there can be no checkpoint ({reason[:160]}). Register its layers "
+        "with @keras.saving.register_keras_serializable() and give them get_config()."
+    )
 
 
 def compile_like(model: Any, network: Any) -> None:
@@ -227,89 +242,4 @@ def _require_savable(network: Any) -> None:
             network.save(path)
             keras.models.load_model(path, compile=False)
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"Keras cannot save and load this network, so there can be no checkpoint ({reason[:160]}). Register its "
-                "layers with @keras.saving.register_keras_serializable() and give them get_config()."
-            ) from error
-
-
-class BatchAugmentation:
-    """The user's augmentation function, called with checked arrays.
-
-    Args:
-        function: of a batch float32 (n, 48, 48, 1) with values 0 to 255, and optionally a `numpy.random.Generator`.
-    """
-
-    def __init__(self, function: Augment) -> None:
-        self._function = function
-        self._takes_generator = _takes_generator(function)
-        self._trains = hasattr(function, "call") and hasattr(function, "get_config")  # a Keras layer or model
-
-    def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Augmented images, float32 (n, 48, 48), values 0 to 255.
-
-        Raises:
-            ModelError: the function gives something else.
-        """
-        batch = images[..., np.newaxis].astype(np.float32)
-        if self._trains:
-            given = self._function(batch, training=True)
-        else:
-            given = self._function(batch, rng) if self._takes_generator else self._function(batch)
-        if hasattr(given, "detach"):  # PyTorch
-            given = given.detach().cpu()
-        changed = np.asarray(given, np.float32)
-        if changed.shape == batch.shape:
-            changed = changed[..., 0]
-        if changed.shape != images.shape or not np.isfinite(changed).all():
-            raise ModelError(
-                f"Expected finite images of shape {batch.shape} from `augment`, got {np.asarray(given).shape}."
-            )
-        return np.clip(changed, 0, 255)
-
-
-def _takes_generator(function: Augment) -> bool:
-    if hasattr(function, "get_config"):
-        return False
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return False
-    needed = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    return len(needed) >= 2 and (needed[1].default is inspect.Parameter.empty or needed[1].name == "rng")
-
-
-def _has_state(callback: Any) -> bool:
-    return type(callback).__name__ in _ATTRIBUTES or (
-        hasattr(callback, "get_state") and hasattr(callback, "set_state")
-    )
-
-
-def states_of(callbacks: Sequence[Any]) -> list[Any]:
-    """What the callbacks remember, as JSON values; `None` for one whose state is not known."""
-    return [_state_of(callback) for callback in callbacks]
-
-
-def _state_of(callback: Any) -> Any:
-    if hasattr(callback, "get_state"):
-        return callback.get_state()
-    names = _ATTRIBUTES.get(type(callback).__name__, ())
-    values = {name: getattr(callback, name, None) for name in names}
-    return {name: _plain(value) for name, value in values.items()} if names else None
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | str) else float(value)
-
-
-def restore_states(callbacks: Sequence[Any], states: Sequence[Any]) -> None:
-    """Give callbacks what `states_of` took from them; after their `on_train_begin`, which forgets it."""
-    for callback, state in zip(callbacks, states, strict=False):
-        if state is None:
-            continue
-        if hasattr(callback, "set_state"):
-            callback.set_state(state)
-            continue
-        for name, value in state.items():
-            setattr(callback, name, value)
+            raise ModelError(_unsavable(error)) from error

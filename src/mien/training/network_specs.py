@@ -16,10 +16,10 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Classic:
-    """The convolutional network that the FER2013 projects share: ELU, batch normalisation, dropout.
+    """The convolutional network that the FER2013 projects share: ELU, batch normalization, dropout.
 
     Three blocks of two convolutions, with max pooling and dropout after each, then one hidden dense layer.
-    2.4 million parameters and 496 million multiply-adds a picture at the widths given.
+    2.4 million parameters and 496 million multiply-adds a image at the widths given.
 
     Args:
         widths: channels of the two convolutions of each block.
@@ -40,7 +40,7 @@ class Classic:
 class Compact:
     """A residual network designed for cost: early stride, global average pooling, one dense layer.
 
-    The stem halves the picture at once, for time goes to thin layers at full resolution; ReLU fuses with the
+    The stem halves the image at once, for time goes to thin layers at full resolution; ReLU fuses with the
     convolution before it in ONNX Runtime, ELU does not. Residual blocks after He et al. 2015,
     https://arxiv.org/abs/1512.03385.
 
@@ -50,7 +50,7 @@ class Compact:
         blocks: residual blocks in each stage.
         dropout: share of the pooled features dropped.
         stem_strides: 2 as said; 1 for a network that first looks at every pixel, at four times the cost a channel.
-        squeeze: every block weighs its channels by what the whole picture shows, through a layer of a `squeeze`-th
+        squeeze: every block weighs its channels by what the whole image shows, through a layer of a `squeeze`-th
             of their number (Hu et al. 2017, https://arxiv.org/abs/1709.01507); 0 for none.
     """
 
@@ -117,7 +117,7 @@ def _count_classic(spec: Classic, classes: tuple[int, ...]) -> int:
     for width, kernel in zip(spec.widths, spec.kernels, strict=True):
         total += _conv(kernel, channels, width) + _conv(kernel, width, width) + 2 * width  # and their biases
         channels = width
-    size = CROP_SIZE // 2 ** len(spec.widths)
+    size = CROP_SIZE // int(2 ** len(spec.widths))
     total += (size * size * channels + 1) * spec.dense + 4 * spec.dense
     return total + sum((spec.dense + 1) * count for count in classes)
 

@@ -32,7 +32,7 @@ HEADS = ("probabilities", "probabilities_2")
 """Names of the layers that answer: the first, and the second of networks that answer in two label sets."""
 
 REDUCTION = "reduction"
-"""Name of the layer that reduces the pictures in networks that work at a side under 48."""
+"""Name of the layer that reduces the images in networks that work at a side under 48."""
 
 
 def _body(spec: NetworkSpec, x: Any) -> Any:
@@ -58,7 +58,7 @@ def _classic(spec: Classic, x: Any) -> Any:
         x = layers.MaxPooling2D()(x)  # (n, 48, 48, 1) -> 24 -> 12 -> (n, 6, 6, 256)
         x = layers.Dropout(rate)(x)
     map_side = CROP_SIZE // 2 ** len(spec.widths)
-    if x.shape[1] != map_side:  # trained on reduced pictures: the dense layer's weights stay the same shape
+    if x.shape[1] != map_side:  # trained on reduced images: the dense layer's weights stay the same shape
         x = layers.Resizing(map_side, map_side)(x)
     x = layers.Dense(spec.dense, **elu)(layers.Flatten()(x))
     return layers.Dropout(spec.dense_dropout)(layers.BatchNormalization()(x))
@@ -143,7 +143,7 @@ def _computing_in(precision: Precision) -> Iterator[None]:
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Multiply-adds of the convolutions and dense layers for one picture."""
+    """Multiply-adds of the convolutions and dense layers for one image."""
     total = 0
     for layer in network.layers:
         if isinstance(layer, layers.Conv2D):

@@ -1,4 +1,4 @@
-"""What a training minimises and how it is optimised."""
+"""What a training minimizes and how it is optimised."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) ->
     """Give a model its loss, optimizer and metric.
 
     Args:
-        model: from pictures to the probabilities of all heads side by side.
+        model: from images to the probabilities of all heads side by side.
         recipe: what to train and how.
         first: classes of the first head.
         steps: batches an epoch.

@@ -1,9 +1,9 @@
 """Back from an ONNX file of ours to the weights of a Keras network, to go on training what was shipped.
 
-In the file each batch normalisation is folded into the convolution before it, and the rescaling of the pixels into
+In the file each batch normalization is folded into the convolution before it, and the rescaling of the pixels into
 the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
-each convolution gets filters of one length, and each normalisation the mean and variance that its input has on a
-sample of pictures. Of an int8 file the weights are those that its whole numbers stand for.
+each convolution gets filters of one length, and each normalization the mean and variance that its input has on a
+sample of images. Of an int8 file the weights are those that its whole numbers stand for.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def assign_onnx(
     for another label set, and a head that the network lacks is left where it is.
 
     Args:
-        network: at 48 pixels, of convolutions that are each followed by a batch normalisation, and dense heads.
+        network: at 48 pixels, of convolutions that are each followed by a batch normalization, and dense heads.
         data: the bytes of the file.
         crops: gray uint8 (n, 48, 48), some hundreds, on which the normalisations are measured.
         classes: the class names of each head, by the name of its layer: a head of other classes than the file's takes
@@ -56,7 +56,7 @@ def assign_onnx(
     pairs = _normalised_convolutions(network)
     if len(pairs) < sum(isinstance(layer, keras.layers.Conv2D) for layer in network.layers):
         raise ModelError(
-            "Expected a network whose convolutions are all normalised to begin with an ONNX file, got one with squeeze "
+            "Expected a network whose convolutions are all normalized to begin with an ONNX file, got one with squeeze "
             "and excitation. Begin with its .keras file or run folder."
         )
     ours = [tuple(conv.kernel.shape) for conv, _ in pairs]
@@ -93,7 +93,7 @@ def assign_onnx(
 
 
 def _normalised_convolutions(network: keras.Model) -> Sequence[tuple[Any, Any]]:
-    """Each convolution and the normalisation of what it gives, in the order in which they were made."""
+    """Each convolution and the normalization of what it gives, in the order in which they were made."""
     norms = {
         id(layer.input): layer
         for layer in network.layers

@@ -103,7 +103,7 @@ RECIPES = {
             cost="about 8 minutes an epoch on two quiet cores of an AMD EPYC (Genoa); its 60 epochs want a GPU",
             expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
         ),
-        # Two hours on two cores: the first epochs on small pictures, little dropout, a rate that falls in time.
+        # Two hours on two cores: the first epochs on small images, little dropout, a rate that falls in time.
         Recipe(
             name="classic-short",
             network=Classic(dropout=(0.1, 0.1, 0.2), dense_dropout=0.4),
@@ -126,7 +126,7 @@ RECIPES = {
         ),
         _ALONE,
         _TEACHER,
-        # It looks at every pixel before it halves the picture.
+        # It looks at every pixel before it halves the image.
         replace(
             _TEACHER,
             name="teacher-fine",
@@ -138,7 +138,7 @@ RECIPES = {
             cost="196 seconds of epochs on an NVIDIA H200 beside two other trainings",
             expected="70.30% on FER2013's PublicTest, 88.44% on FER+'s; one seed",
         ),
-        # Narrow and deep, with squeeze and excitation, and pictures mixed in pairs.
+        # Narrow and deep, with squeeze and excitation, and images mixed in pairs.
         replace(
             _TEACHER,
             name="teacher-deep",

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mien.installation import install_command
-from mien.workflows.evaluate import card_scores, write_sheets
+from mien.workflows.evaluate import card_scores
+from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.load_model import LoadedModel
 
 if TYPE_CHECKING:
@@ -131,6 +132,6 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
         validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
     few = ", too few to trust it" if fit.few else ""
     reporter.message(
-        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}{validated}. "
-        "The loss and calibration error below are measured on the same images."
+        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}"
+        f"{validated}. The loss and calibration error below are measured on the same images."
     )

@@ -5,12 +5,33 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def load_keras(backend: str | None = None) -> Any:
+    """Keras, loaded without the messages that TensorFlow prints at its start.
+
+        keras = mien.load_keras()
+
+    Args:
+        backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
+
+    Returns:
+        The module `keras`.
+
+    Raises:
+        MissingExtra: Keras or its back end is not installed.
+        ModelError: there is no such back end, it does not load, or Keras runs on another one already.
+    """
+    prepare_keras(backend)
+    import keras
+
+    return keras
 
 
 def prepare_keras(backend: str | None = None) -> None:

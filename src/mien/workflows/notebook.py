@@ -11,16 +11,18 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from mien.html_table import html_table
 from mien.workflows.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import Literal
 
+    from mien.evaluation.evaluate import Evaluation
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe
+    from mien.workflows.load_model import LoadedModel
     from mien.workflows.reporter import Advance
     from mien.workflows.run import Run
 
@@ -81,7 +83,7 @@ class NotebookReporter(Reporter):
         self._title, self._rows, self._best = f"{recipe.name}, in {folder}", (), None
         yield
 
-    def preparing(self, what: Literal["waiting", "views", "answers"], done: int, total: int) -> None:
+    def preparing(self, what: str, done: int, total: int) -> None:
         """Show the progress of the preparations."""
         self._status = {
             "waiting": "waiting for another training",
@@ -101,6 +103,13 @@ class NotebookReporter(Reporter):
         """Add a row for an epoch."""
         self._rows = list(state.history)
         self._best = state.best["epoch"] if state.best else None
+        self._draw()
+
+    def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+        """Show the score."""
+        self._share = 1.0
+        scores = f"accuracy {evaluation.accuracy:.2%}, loss {evaluation.loss:.4f}"
+        self._status = f"{model.name} on {evaluation.split}: {scores}"
         self._draw()
 
     def _draw(self, *, now: bool = True) -> None:
@@ -128,22 +137,21 @@ class NotebookReporter(Reporter):
 
 
 def history_html(rows: Sequence[dict[str, float]], best: float | None) -> str:
-    """Rows of a history as an HTML table, the best epoch in bold."""
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-    lines = []
-    for row in rows:
-        cells = (
-            f"{row['epoch']:.0f}", f"{row['loss']:.4f}", f"{row['accuracy']:.2%}", f"{row['val_loss']:.4f}",
-            f"{row['val_accuracy']:.2%}", f"{row['learning_rate']:.2g}",
-        )  # fmt: skip
-        weight = ' style="font-weight:bold"' if row["epoch"] == best else ""
-        lines.append(f"<tr{weight}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    """Rows of a history as an HTML table, the best epoch marked."""
+    lines = [
+        (
+            f"{row['epoch']:.0f}{' (best)' if row['epoch'] == best else ''}", f"{row['loss']:.4f}",
+            f"{row['accuracy']:.2%}", f"{row['val_loss']:.4f}", f"{row['val_accuracy']:.2%}",
+            f"{row['learning_rate']:.2g}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    return html_table(lines, _COLUMNS)
 
 
 def run_html(run: Run) -> str:
     """A run as HTML: its folder, recipe and best epochs."""
-    rows = run.history.reset_index().to_dict("records")
+    rows = run.rows
     state = " (interrupted)" if run.interrupted else ""
     more = f"<div>… the last {_SHOWN_EPOCHS} of {len(rows)} epochs</div>" if len(rows) > _SHOWN_EPOCHS else ""
     table = history_html(rows[-_SHOWN_EPOCHS:], run.best["epoch"])

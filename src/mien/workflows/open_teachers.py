@@ -78,6 +78,6 @@ def _keras_file(name: str) -> Path | None:
     if kind not in {ModelKind.MISSING, ModelKind.FOLDER}:
         raise ModelError(refusal(path, kind))
     raise ModelError(
-        f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a finished epoch or a bundled model "
-        f"({', '.join(BUNDLED)}), found none."
+        f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a finished epoch or a bundled "
+        f"model ({', '.join(BUNDLED)}), found none."
     )

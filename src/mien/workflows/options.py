@@ -130,7 +130,11 @@ class TrainOptions:
         Raises:
             ModelError: there is no such option.
         """
+        from mien.training.recipe import OLD_NAMES
+        from mien.training.renamed_fields import with_new_names
+
         given = {name: value for name, value in options.items() if value is not None}
+        given = with_new_names(given, OLD_NAMES)
         own = {f.name for f in fields(cls)} - {"recipe", "changes", "data", "custom"}
         data = _take(given, {f.name for f in fields(DataOptions)})
         custom = _take(given, {f.name for f in fields(CustomParts)})

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ Advance = Callable[[int, int], None]
 """Called with what is done and the total."""
 
 
-class Reporter(Protocol):
-    """What a workflow reports; every method does nothing unless it is overridden."""
+class Reporter:
+    """What a workflow reports to; every method does nothing unless it is overridden."""
 
     def message(self, text: str) -> None:
         """Something that happened, as a sentence."""
@@ -52,8 +52,8 @@ class Reporter(Protocol):
         del folder, recipe
         return nullcontext()
 
-    def preparing(self, what: Literal["waiting", "views", "answers"], done: int, total: int) -> None:
-        """Augmented copies (`views`) or teachers' predictions (`answers`) are computed before a training."""
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Augmented copies (`views`) or teachers' predictions (`answers`) are computed (`waiting`: by another run)."""
 
     def batch(self, now: BatchProgress) -> None:
         """A batch was trained on."""

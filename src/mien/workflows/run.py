@@ -29,13 +29,14 @@ class Run:
         folder: the run folder.
         recipe: what was trained.
         interrupted: whether Ctrl-C ended it.
+        rows: the history as one dict per epoch.
     """
 
     def __init__(self, trained: Trained, dataset: Dataset | None = None) -> None:
         self.folder: Path = trained.folder
         self.recipe: Recipe = trained.recipe
         self.interrupted: bool = trained.interrupted
-        self._rows = trained.history
+        self.rows = trained.history
         self._best = trained.best
         self._dataset = dataset
 
@@ -81,7 +82,7 @@ class Run:
         """One row per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, `seconds`."""
         import pandas as pd
 
-        table = pd.DataFrame(self._rows)
+        table = pd.DataFrame(self.rows)
         table["epoch"] = table["epoch"].astype(int)
         return table.set_index("epoch")
 
@@ -119,7 +120,7 @@ class Run:
         """Accuracy and loss of both splits over the epochs, as a figure that a notebook shows."""
         from mien.evaluation.figures import curves_figure
 
-        return curves_figure(self._rows, select=self.recipe.select)
+        return curves_figure(self.rows, select=self.recipe.select)
 
     def evaluate(
         self, split: str = "PublicTest", *, flip_tta: bool = False, out: str | Path | None = None
@@ -170,7 +171,7 @@ class Run:
         best = self._best
         state = ", interrupted" if self.interrupted else ""
         return (
-            f"<Run {self.folder}: {self.recipe.name}, {len(self._rows)} epochs, best {best['epoch']:.0f}: "
+            f"<Run {self.folder}: {self.recipe.name}, {len(self.rows)} epochs, best {best['epoch']:.0f}: "
             f"val_accuracy {best['val_accuracy']:.2%}, val_loss {best['val_loss']:.4f}{state}>"
         )
 

@@ -75,8 +75,8 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     missing = set(begun.custom if begun else ()) - {"network", *options.custom.names}
     if missing:
         raise ModelError(
-            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot hold. "
-            "Resume it with mien.train(..., resume=True), and pass them again."
+            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot "
+            "hold. Resume it with mien.train(..., resume=True), and pass them again."
         )
     base = begun or RunConfig(recipe, "synthetic")
     given = options.data
@@ -151,9 +151,7 @@ def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]
     """
     from mien.training.run_config import read_config
 
-    out, resume = options.out, options.resume
-    if out and out.name in {"", ".."}:
-        out = out.resolve()  # figures and scores bear the name of the folder
+    out, resume = with_name(options.out), options.resume
     asked = out is not None or bool(options.recipe or options.data.label_set or options.changes.get("seed"))
     folder = _newest_run() if resume and not asked else out
     if folder is None:
@@ -170,6 +168,11 @@ def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]
             "`out=RUN`."
         )
     return folder, begun
+
+
+def with_name(folder: Path | None) -> Path | None:
+    """A run folder by its own name, which figures and scores bear: `.` and `..` have none."""
+    return folder.resolve() if folder and folder.name in {"", ".."} else folder
 
 
 def _default_folder(data: Any, options: TrainOptions) -> Path:

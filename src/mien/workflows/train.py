@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.training.custom import CustomParts
@@ -28,6 +27,7 @@ from mien.workflows.run_plan import TrainingInterrupted, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.training.checkpoint import TrainingState
@@ -167,6 +167,7 @@ class RunTrainer:
         """
         from mien.data.inspection import require_trainable
         from mien.training import trainer
+        from mien.training.trainer_options import TrainerOptions
         from mien.workflows.finalize import finish_run
         from mien.workflows.open_teachers import open_start, open_teachers
 
@@ -180,7 +181,7 @@ class RunTrainer:
             reporter.epoch(state)
             curves.draw(state)
 
-        options = trainer.TrainerOptions(
+        options = TrainerOptions(
             resume=resume,
             on_batch=reporter.batch,
             on_epoch=on_epoch,
