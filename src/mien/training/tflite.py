@@ -155,7 +155,7 @@ def _quantized(values: NDArray[np.float32], details: dict[str, Any]) -> NDArray[
     scale, zero = details["quantization"]
     limits = np.iinfo(details["dtype"])
     whole = np.round(values / (scale or 1) + zero)
-    return np.clip(whole, limits.min, limits.max).astype(details["dtype"])
+    return np.asarray(np.clip(whole, limits.min, limits.max), details["dtype"])
 
 
 def _dequantized(values: NDArray[Any], details: dict[str, Any]) -> NDArray[np.float32]:
