@@ -17,7 +17,7 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, model, predict, recipes, serve, train
+from mien.cli import data, demo, doctor, evaluate, export, hub, model, predict, recipes, runs, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
 from mien.cli.help_text import unwrapped
@@ -40,6 +40,9 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "export": (export.export, export.EXAMPLES),
     "model": (model.model, model.EXAMPLES),
     "recipes": (recipes.recipes, recipes.EXAMPLES),
+    "runs": (runs.runs, runs.EXAMPLES),
+    "push": (hub.push, hub.PUSH_EXAMPLES),
+    "pull": (hub.pull, hub.PULL_EXAMPLES),
     "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
     "doctor": (doctor.doctor, "Examples: mien doctor, mien doctor --quick --json"),
 }

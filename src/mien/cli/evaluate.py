@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,19 +20,35 @@ from mien.cli.options import (
     MergeOption,
     ModelArgument,
     ModelLabelsOption,
+    PixelRangeOption,
     PixelScaleOption,
     VotesOption,
+    parse_pixel_range,
 )
+
+if TYPE_CHECKING:
+    from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.evaluate import EvaluateOptions
+    from mien.workflows.load_model import LoadedModel
 
 EXAMPLES = examples(
     "mien evaluate runs/mine",
     "mien evaluate default --data fer2013.csv --json",
+    "mien evaluate runs/mine small --data faces/",
     "mien evaluate theirs.h5 --data fer2013.csv --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
 def evaluate(
     model: ModelArgument,
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            autocompletion=completion.models,
+            help="A second model, to compare with the first on the same images.",
+        ),
+    ] = None,
     *,
     data: Annotated[
         str | None,
@@ -61,6 +77,7 @@ def evaluate(
     detect: DetectOption = False,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    pixel_range: PixelRangeOption = None,
     tta: Annotated[
         bool,
         typer.Option("--flip-tta", help="Average the predictions for each image and its mirror image."),
@@ -94,11 +111,16 @@ def evaluate(
         data=DataOptions(
             labels, class_names, votes, cache, merge=merge or None, group=group, detect=detect or None
         ),
-        model=ModelOptions(class_names=model_labels, pixel_scale=pixel_scale),
+        model=ModelOptions(
+            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+        ),
         flip_tta=tta,
         out=out_folder,
         force=force,
     )
+    if other is not None:
+        _compare(model, other, data, options, json=json)
+        return
     done = run_evaluation(model, data, options, ConsoleReporter(json=json))
     if json:
         print_json(done.evaluation.to_dict())
@@ -111,3 +133,40 @@ def evaluate(
         )
     elif done.folder:
         (err if json else out).print(f"Figures, report.html and evaluation.json are in {done.folder}")
+
+
+def _compare(first: str, second: str, data: str | None, options: EvaluateOptions, *, json: bool) -> None:
+    """Print two models side by side."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.compare import run_comparison
+
+    class Quiet(ConsoleReporter):
+        def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+            """The scores come side by side."""
+
+    done = run_comparison(first, second, data, options, Quiet(json=json))
+    if json:
+        print_json(done.to_dict())
+        return
+    one, other, found = done.first, done.second, done.comparison
+    width = max(len(first), len(second), 9)
+    out.print(f"{one.split} of {one.data}: {found.n:,} images")
+    out.print(f"{'':<18}{first:>{width}}  {second:>{width}}  difference (95% interval)")
+    rows = (
+        ("accuracy", one.accuracy, other.accuracy, found.accuracy_difference, found.accuracy_interval),
+        ("macro-F1", one.macro_f1, other.macro_f1, found.macro_f1_difference, found.macro_f1_interval),
+    )
+    for name, a, b, difference, (low, high) in rows:
+        out.print(
+            f"{name:<18}{a:>{width}.2%}  {b:>{width}.2%}  {difference:+.2%} ({low:+.2%} to {high:+.2%})"
+        )
+    out.print(f"{'loss':<18}{one.loss:>{width}.4f}  {other.loss:>{width}.4f}  {other.loss - one.loss:+.4f}")
+    for label in one.labels:
+        a, b = (evaluation.per_class[label]["f1"] for evaluation in (one, other))
+        out.print(f"{f'F1 {label}'[:17]:<18}{a:>{width}.3f}  {b:>{width}.3f}  {b - a:+.3f}")
+    test = found.mcnemar
+    kind = "exact" if test.exact else "chi-squared"
+    out.print(
+        f"Only the first is right on {test.only_first:,} images, only the second on {test.only_second:,}. "
+        f"McNemar's test ({kind}): p = {test.p_value:.3g}. They agree on {found.agreement:.1%}."
+    )

@@ -15,8 +15,11 @@ from mien.cli.options import (
     LabelsOption,
     LicenseOption,
     ModelLabelsOption,
+    PixelRangeOption,
     PixelScaleOption,
+    parse_pixel_range,
 )
+from mien.errors import ModelError
 
 EXAMPLES = examples(
     "mien export runs/mine --format int8 --data fer2013.csv",
@@ -31,8 +34,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             autocompletion=completion.models,
-            help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx also any .onnx "
-            f"file or {BUNDLED_HELP}, of which a copy is written.",
+            help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx and openvino also "
+            f"any .onnx file or {BUNDLED_HELP}.",
         ),
     ],
     *,
@@ -41,8 +44,11 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            autocompletion=completion.choices("onnx", "int8", "h5", "keras"),
-            help="onnx, int8 (a quantized ONNX file), h5 or keras.",
+            autocompletion=completion.choices(
+                "onnx", "int8", "h5", "keras", "tflite", "tflite-int8", "saved-model", "openvino"
+            ),
+            help="onnx, int8 (a quantized ONNX file), h5, keras, tflite, tflite-int8 (LiteRT), saved-model (a folder) "
+            "or openvino.",
         ),
     ] = "onnx",
     out_file: Annotated[
@@ -59,28 +65,53 @@ def export(
             "--data",
             metavar="PATH",
             autocompletion=completion.data,
-            help="The images whose training split sets the ranges of int8.",
+            help="The images whose training split sets the ranges of int8 and tflite-int8. Default: drawn faces.",
         ),
     ] = "synthetic",
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    pixel_range: PixelRangeOption = None,
     license_: LicenseOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that mien did not write.")] = False,
+    with_card: Annotated[
+        bool,
+        typer.Option(
+            "--with-card", help="Write a copy of an ONNX file with a model card inside; needs --model-labels."
+        ),
+    ] = False,
+    logits: Annotated[
+        bool,
+        typer.Option("--logits", help="The ONNX file gives logits: add a softmax to the copy with a card."),
+    ] = False,
 ) -> None:
     """Write a model in another format, with its card inside."""
     from mien.cli.reporter import ConsoleReporter
     from mien.workflows.export import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
 
+    if logits and not with_card:
+        raise ModelError("--logits goes with --with-card: it adds a softmax to the copy with a card.")
+    if with_card:
+        format_ = _card_format(format_)
     options = ExportOptions(
         format=format_,
+        logits=logits,
         out=out_file,
         data=data,
         reading=DataOptions(labels, class_names),
-        model=ModelOptions(class_names=model_labels, pixel_scale=pixel_scale),
+        model=ModelOptions(
+            class_names=model_labels, pixel_scale=pixel_scale, pixel_range=parse_pixel_range(pixel_range)
+        ),
         license=license_,
         force=force,
     )
     run_export(model, options, ConsoleReporter())
+
+
+def _card_format(format_: str) -> str:
+    """The format of a file that only gets a card."""
+    if format_ != "onnx":
+        raise ModelError(f"--with-card writes a card into an ONNX file; leave --format {format_[:40]} out.")
+    return format_

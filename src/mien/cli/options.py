@@ -122,6 +122,15 @@ PixelScaleOption = Annotated[
         "a network with a rescaling layer.",
     ),
 ]
+PixelRangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-range",
+        metavar="LOW,HIGH",
+        help="What black and white are for an ONNX file without a model card: -1,1 for example, or 'imagenet' for the "
+        "mean and deviation of ImageNet.",
+    ),
+]
 LicenseOption = Annotated[
     str | None,
     typer.Option(
@@ -134,6 +143,21 @@ CacheOption = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Keep the arrays of a table for the next time.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
+    """The numbers of --pixel-range.
+
+    Raises:
+        ModelError: they are not two rising numbers.
+    """
+    from mien.recognition.classifier import check_pixel_range
+
+    if text is None:
+        return None
+    if text.strip().lower() == "imagenet":  # gray: the means of its channels' means and deviations
+        return (0 - 0.449) / 0.226, (1 - 0.449) / 0.226
+    return check_pixel_range(text.split(","))
 
 
 def load_data(path: str, options: DataOptions) -> Dataset:

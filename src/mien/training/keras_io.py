@@ -10,7 +10,7 @@ import shlex
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
@@ -171,6 +171,8 @@ def load_classifier(
             "`pixel_scale` out."
         )
     network = load_network(path)
+    if card is None:
+        network = for_crops(network)
     classes = _check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
@@ -197,6 +199,7 @@ def as_classifier(
     Raises:
         ModelError: it has another input than (48, 48, 1) or another number of classes than names.
     """
+    network = for_crops(network)
     classes = _check_shapes(network, network.name, heads=1)
     names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
     if len(names) != classes:
@@ -205,6 +208,63 @@ def as_classifier(
             f"{len(names)}."
         )
     return KerasClassifier(rescaled(network, scale), names)
+
+
+def load_saved_model(
+    path: Path, card: ModelCard | None, *, labels: Sequence[str] | None = None, scale: float | None = None
+) -> KerasClassifier:
+    """A TensorFlow SavedModel, of Keras or of another program, as a classifier.
+
+    Args:
+        path: the folder.
+        card: its card, where it has one.
+        labels: class names in index order, for one without a card.
+        scale: what pixel values are multiplied by, for one without a card; 1/255 when not given.
+
+    Raises:
+        ModelError: it has no signature for images, or another number of classes than names.
+    """
+    layer: Any = None
+    size: tuple[int, ...] = (CROP_SIZE, CROP_SIZE, 1)
+    reason = ""
+    for endpoint in ("serve", "serving_default"):
+        try:
+            layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint)
+            break
+        except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises for an endpoint that is not there
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if layer is None:
+        raise ModelError(
+            f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
+        )
+    taken = _taken_by(path)
+    if taken is not None:
+        size = taken
+    image = keras.Input(size)
+    given = layer(image)
+    given = next(iter(given.values())) if isinstance(given, dict) else given
+    network = keras.Model(image, given)
+    if card is not None:
+        return KerasClassifier(network, card.labels, card)
+    if not labels:
+        raise ModelError(
+            f"{shown(path)}: this model has no model card, so the names of its classes are not known. Give them in "
+            f"index order, for example `model_class_names={','.join(FER2013.classes)}`"
+        )
+    return as_classifier(network, labels=labels, scale=scale)
+
+
+def _taken_by(path: Path) -> tuple[int, ...] | None:
+    """The shape of the images that a SavedModel takes, `None` where it does not say."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(path)).signatures
+    for signature in signatures.values():
+        for spec in signature.structured_input_signature[1].values():
+            sides = [side if side is not None else CROP_SIZE for side in spec.shape.as_list()[1:]]
+            if len(sides) == 3:
+                return tuple(sides)
+    return None
 
 
 def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
@@ -220,6 +280,35 @@ def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
         return network
     image = keras.Input(network.input_shape[1:], name="image")
     return keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
+
+
+def for_crops(network: keras.Model) -> keras.Model:
+    """A network that takes gray crops of 48x48 pixels, with layers in front that make its own input of them.
+
+    Another size is resized, three channels are the gray one three times, and channels may come first or all pixels in
+    one row. A network of another kind comes back as it is.
+    """
+    taken = network.input_shape
+    image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
+    match taken:
+        case (_, 48, 48, 1):
+            return network
+        case (_, (int() | None) as height, (int() | None) as width, (1 | 3) as channels):
+            made = image
+            if (height or CROP_SIZE, width or CROP_SIZE) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height or CROP_SIZE, width or CROP_SIZE)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+        case (_, (1 | 3) as channels, int() as height, int() as width):
+            made = image
+            if (height, width) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height, width)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+            made = keras.layers.Permute((3, 1, 2))(made)
+        case (_, 2304):
+            made = keras.layers.Flatten()(image)
+        case _:
+            return network
+    return keras.Model(image, network(made), name=network.name)
 
 
 def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:

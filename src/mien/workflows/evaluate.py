@@ -134,7 +134,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         DataError: the data cannot be read, or files would be replaced that mien did not write.
         ModelError: the model cannot be opened, or has other classes than the data.
     """
-    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
     from mien.evaluation.evaluate import evaluate as score
     from mien.evaluation.split_names import find_split
 
@@ -151,11 +151,17 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         require_replaceable(folder, force=options.force)
     reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
     dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
+    if given is None and dataset.sources is not None:  # faces for choosing, without splits
+        split = PUBLIC_TEST
+    if given is None and not dataset.divided:
+        split = TRAINING
+        reporter.warning(
+            f"Note: the data have no splits, so all {len(dataset):,} images are evaluated. Scores on images that the "
+            "model was trained on say little."
+        )
     dataset, mapping = in_classes_of(loaded.labels, dataset, split)
     for sentence in mapping.sentences() if mapping else ():
         reporter.warning(f"Note: {sentence}")
-    if given is None and dataset.sources is not None:  # faces for choosing, without splits
-        split = PUBLIC_TEST
     with reporter.progress(f"Evaluating on {split}") as advance:
         evaluation = score(
             loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.ownership import guarding
-from mien.workflows.export_onnx import copy_onnx, write_int8, write_onnx
+from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
 from mien.workflows.load_data import load_data
 from mien.workflows.load_model import open_model
 from mien.workflows.options import DataOptions, ModelOptions
@@ -32,19 +32,24 @@ FORMATS = {
     "int8": "model.int8.onnx",
     "h5": "facial_emotions_model.h5",
     "keras": "model.keras",
+    "tflite": "model.tflite",
+    "tflite-int8": "model.int8.tflite",
+    "saved-model": "saved_model",
+    "openvino": "model.xml",
 }
 """The formats, with the name of the file in a run folder; a file that is made from another is named after that."""
 
-_ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras"}
+_ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras", "tflite": ".tflite",
+    "tflite-int8": ".int8.tflite", "saved-model": "_saved_model", "openvino": ".xml",
+}  # fmt: skip
 _TRIED_FACES = 21
 _REMEDY = "Choose another file with `out`, or replace it with `force=True`."
 
 _OTHER_FORMATS = {
-    "tflite": "tf.lite.TFLiteConverter.from_keras_model(network).convert()",
-    "saved-model": "network.export('FOLDER')",
-    "openvino": "network.export('FOLDER', format='openvino')",
-    "tfjs": "the program tensorflowjs_converter --input_format=keras_saved_model",
-    "coreml": "coremltools.convert(network), with Keras on TensorFlow",
+    "tfjs": "tensorflowjs_converter --input_format=tf_saved_model saved_model web (pip install tensorflowjs; Linux and "
+    "macOS) makes it from the format saved-model",
+    "coreml": "coremltools.convert('saved_model') (pip install coremltools; macOS and Linux) makes it from the format "
+    "saved-model",
 }
 """What makes other formats of a network that Keras has loaded."""
 
@@ -53,6 +58,8 @@ _ALIASES = {
     "saved_model": "saved-model",
     "tensorflowjs": "tfjs",
     "mlmodel": "coreml",
+    "mlpackage": "coreml",
+    "litert": "tflite",
 }
 
 
@@ -68,6 +75,7 @@ class ExportOptions:
         model: how the model is opened.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
+        logits: whether an ONNX file without a card gives logits; a softmax is added to its copy.
     """
 
     format: str = "onnx"
@@ -77,6 +85,7 @@ class ExportOptions:
     model: ModelOptions = field(default_factory=ModelOptions)
     license: str | None = None
     force: bool = False
+    logits: bool = False
 
 
 def export(
@@ -147,15 +156,32 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
     own = target.parent == loaded.folder and target.name in FORMATS.values()  # of a run
     with guarding(_REMEDY, folder=target.parent, force=options.force or own) as guard:
         guard.check(target)
-        _require_probabilities(loaded)
-        with reporter.progress(f"Writing {target}"):
-            _write(loaded, card, target, options, reporter)
-    reporter.message(f"Wrote {target} ({target.stat().st_size / 1e6:.1f} MB)")
+        _require_folder_of_ours(target, force=options.force)
+        if options.logits:
+            add_softmax(loaded, card, target)
+        else:
+            _require_probabilities(loaded)
+            with reporter.progress(f"Writing {target}"):
+                _write(loaded, card, target, options, reporter)
+    size = (
+        sum(file.stat().st_size for file in target.rglob("*")) if target.is_dir() else target.stat().st_size
+    )
+    reporter.message(f"Wrote {target} ({size / 1e6:.1f} MB)")
     if options.format == "int8" and isinstance(options.data, str) and options.data == "synthetic":
         reporter.warning(
             "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
         )
     return target
+
+
+def _require_folder_of_ours(target: Path, *, force: bool) -> None:
+    """Refuse to write into a folder that holds something else.
+
+    Raises:
+        DataError: it does.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / "mien_card.json").is_file() and not force:
+        raise DataError(f"{target}: expected a new or empty folder, found one with files. {_REMEDY}")
 
 
 def _check_format(options: ExportOptions) -> None:
@@ -175,10 +201,7 @@ def _elsewhere(name: str) -> str:
     name = _ALIASES.get(name.lower(), name.lower())
     if name not in _OTHER_FORMATS:
         return ""
-    return (
-        " Other tools make that from the .keras file (--format keras), which network = "
-        f"keras.models.load_model(FILE) loads: {_OTHER_FORMATS[name]}"
-    )
+    return f" {_OTHER_FORMATS[name]}."
 
 
 def check_license(text: str) -> str:
@@ -215,7 +238,7 @@ def _default_path(loaded: LoadedModel, name: str) -> Path:
 
 def _require_possible(loaded: LoadedModel, name: str) -> None:
     """Refuse a format that cannot be made from an ONNX file or from a bundled model."""
-    if name not in {"onnx", "int8"}:
+    if name not in {"onnx", "int8", "openvino"}:
         raise ModelError(
             f"{loaded.path}: expected a Keras file or a run folder for the format {name}, got an ONNX model, "
             "which cannot be turned back. Export the Keras file that it was made from."
@@ -254,10 +277,35 @@ def _write(
         copy_onnx(loaded, card, target)
     elif options.format == "onnx":
         write_onnx(loaded, card, target)
+    elif options.format in {"tflite", "tflite-int8", "saved-model", "openvino"}:
+        _write_other(loaded, card, target, options, reporter)
     else:
         from mien.training.keras_io import save_network
 
         save_network(loaded.network, target, card)
+
+
+def _write_other(
+    loaded: LoadedModel, card: ModelCard, target: Path, options: ExportOptions, reporter: Reporter
+) -> None:
+    """Write a format of another runtime, and report how it compares to the original."""
+    import tempfile
+
+    from mien.workflows import export_other
+
+    dataset = load_data(options.data, options.reading, reporter)
+    if options.format == "saved-model":
+        parity = export_other.write_saved_model(loaded, card, target, dataset)
+    elif options.format == "openvino":
+        with tempfile.TemporaryDirectory() as folder:
+            onnx = Path(folder) / "model.onnx"
+            (copy_onnx if loaded.network is None else write_onnx)(loaded, card, onnx)
+            parity = export_other.write_openvino(onnx, card, target, dataset)
+    else:
+        parity = export_other.write_tflite(
+            loaded, card, target, dataset, int8=options.format == "tflite-int8"
+        )
+    reporter.message(str(parity))
 
 
 def _make_card(loaded: LoadedModel) -> ModelCard:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import MissingExtra
+from mien.errors import MissingExtra, ModelError
 from mien.files import write_bytes
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
     from mien.workflows.load_model import LoadedModel
+
+_PROBABILITIES = "mien_probabilities"
+"""Name of the output that a softmax is added for."""
 
 CALIBRATION_IMAGES = 512
 """Training images whose activations set the ranges of int8."""
@@ -57,6 +61,48 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
     network = onnx.load_model_from_string(data)
     metadata = {entry.key: entry.value for entry in network.metadata_props}
     onnx.helper.set_model_props(network, {**metadata, METADATA_KEY: card.to_json()})
+    return bytes(network.SerializeToString())
+
+
+def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
+    """Write a copy of an ONNX file that gives logits, with a softmax at its end and a card inside.
+
+    Raises:
+        ModelError: the model is no ONNX file without a card, or gives probabilities already.
+        MissingExtra: onnx is not installed.
+    """
+    import numpy as np
+
+    from mien.data.synthetic.dataset import synthetic_dataset
+    from mien.recognition.classifier import Classifier
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import has_card
+
+    name, data = read_model(str(loaded.path))
+    if loaded.classifier is None or has_card(name, data):
+        raise ModelError(
+            f"{name}: expected an ONNX file without a model card to add a softmax to, got another model."
+        )
+    crops = synthetic_dataset(21).images
+    raw = loaded.classifier.raw_outputs(crops)
+    if np.allclose(raw.sum(axis=1), 1, atol=1e-3) and raw.min() >= 0:
+        raise ModelError(f"{name}: its outputs sum to 1 already: they are probabilities. Leave `logits` out.")
+    data = with_card(_softmaxed(data, card.output), replace(card, output=_PROBABILITIES))
+    write_bytes(target, data)
+    Classifier(target).probabilities(crops)  # which checks them
+
+
+def _softmaxed(data: bytes, output: str) -> bytes:
+    import onnx
+
+    network = onnx.load_model_from_string(data)
+    graph = network.graph
+    graph.node.append(onnx.helper.make_node("Softmax", [output], [_PROBABILITIES], axis=-1))
+    found = next(entry for entry in graph.output if entry.name == output)
+    added = onnx.ValueInfoProto()
+    added.CopyFrom(found)
+    added.name = _PROBABILITIES
+    graph.output.append(added)
     return bytes(network.SerializeToString())
 
 

@@ -101,6 +101,10 @@ def open_model(
 
         network = load_classifier(path, labels=names, scale=scale, asks_labels=require_names)
         return _from_keras(network, path.name, path, options.label_set)
+    if kind is ModelKind.TFLITE:
+        return _open_tflite(path, options, names)
+    if kind is ModelKind.SAVED_MODEL:
+        return _open_saved_model(path, options, names)
     if kind is ModelKind.MISSING:
         raise ModelError(
             f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
@@ -206,15 +210,64 @@ def _open_onnx(
                 f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
                 f"order, for example `model_class_names={EXAMPLE_LABELS}`"
             )
-    classifier = Classifier(model, class_names=names, pixel_scale=scale)
+    classifier = Classifier(model, class_names=names, pixel_scale=scale, pixel_range=options.pixel_range)
     note = ""
-    if names and scale is None:
+    if names and scale is None and options.pixel_range is None:
         note = (
             f"{Path(model).name} has no model card: its pixels go in from 0 to {classifier.card.input.high:g}. If it "
             "was trained on others, give `pixel_scale`."
         )
     loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
     return replace(loaded, note=note)
+
+
+def _open_tflite(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
+    """A LiteRT (TensorFlow Lite) file, with its card or class names."""
+    from mien.card import NOT_STATED, InputSpec, ModelCard
+    from mien.evaluation.evaluate import check_probabilities
+    from mien.labels import CUSTOM, find_label_set
+    from mien.model_kinds import EXAMPLE_LABELS
+    from mien.training.tflite import TfliteNetwork, read_tflite_card
+
+    card = read_tflite_card(path)
+    described = bool(names) or options.pixel_scale is not None or options.pixel_range is not None
+    if card and described:
+        raise ModelError(f"{path}: {_CARD_TELLS}")
+    if card is None:
+        if not names:
+            raise ModelError(
+                f"{path}: this file has no model card, so the names of its classes are not known. Give them in index "
+                f"order, for example `model_class_names={EXAMPLE_LABELS}`"
+            )
+        known = find_label_set(names)
+        low, high = options.pixel_range or (0.0, 255 * (options.pixel_scale or 1 / 255))
+        card = ModelCard(
+            path.stem, tuple(names), known.name if known else CUSTOM, InputSpec(low=low, high=high),
+            training_data=NOT_STATED,
+        )  # fmt: skip
+    network = TfliteNetwork(path, card)
+    given = card
+
+    def probabilities(crops: Any) -> Any:
+        raw = check_probabilities(network.probabilities(crops), len(crops), len(given.labels))
+        return given.calibrated(raw.astype("float32"))
+
+    return LoadedModel(path.name, path, card.labels, probabilities, card)
+
+
+def _open_saved_model(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
+    """A TensorFlow SavedModel, as a layer of a Keras network; the class names are given or in the card beside it."""
+    from mien.card import ModelCard
+
+    prepare_keras("tensorflow")
+    from mien.training.keras_io import load_saved_model
+
+    beside = path / "mien_card.json"
+    card = ModelCard.from_json(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    if card and (names or options.pixel_scale is not None):
+        raise ModelError(f"{path}: {_CARD_TELLS}")
+    network = load_saved_model(path, card, labels=names, scale=options.pixel_scale)
+    return _from_keras(network, path.name, path, options.label_set)
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:

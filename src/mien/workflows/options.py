@@ -74,11 +74,13 @@ class ModelOptions:
         label_set: the label set that it should predict, if it knows it; else its own.
         class_names: its class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_range: what black and white are for an ONNX file without a model card, in place of a scale.
     """
 
     label_set: str | None = None
     class_names: Sequence[str] | str | None = None
     pixel_scale: float | None = None
+    pixel_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
