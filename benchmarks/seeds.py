@@ -34,7 +34,7 @@ JUDGEMENTS = (("fer2013", False), ("fer2013", True), ("ferplus", False), ("ferpl
 
 
 class Remembering:
-    """A model that is asked about each picture once.
+    """A model that is asked about each image once.
 
     Args:
         path: an ONNX file.
@@ -67,9 +67,9 @@ def judged(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict
         def predict(crops: NDArray[np.uint8], taxonomy: str = taxonomy) -> NDArray[np.float32]:
             return np.mean([member.probabilities(taxonomy, crops) for member in members], axis=0)
 
-        pictures = dataset if taxonomy == "fer2013" else as_ferplus(dataset)
+        images = dataset if taxonomy == "fer2013" else as_ferplus(dataset)
         labels = mien.FER2013.classes if taxonomy == "fer2013" else mien.FERPLUS.classes
-        scores = evaluate(predict, pictures, labels=labels, split=split, batch_size=100_000, flip_tta=tta)
+        scores = evaluate(predict, images, labels=labels, split=split, batch_size=100_000, flip_tta=tta)
         kept = scores.to_dict()
         found[taxonomy + (" with flip TTA" if tta else "")] = {
             name: kept[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")

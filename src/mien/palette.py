@@ -7,9 +7,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import cycle
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError
 from mien.labels import FERPLUS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Color = tuple[int, int, int]
 """Red, green and blue, each from 0 to 255."""
@@ -35,13 +40,36 @@ UNSURE_BELOW = 0.4
 """Score below which an expression is drawn as uncertain, in [0, 1]."""
 
 
+def color_of(label: str, classes: Sequence[str] = ()) -> Color:
+    """Return the color of a class.
+
+    Args:
+        label: an expression in any common spelling, or a custom class.
+        classes: all classes of the label set. Custom classes get the colors that are not used by its expressions, in
+            order; without `classes` their color is light gray.
+    """
+    token = _token_of(label)
+    if token is not None:
+        return PALETTE[token]
+    return class_colors(tuple(classes)).get(label, PALETTE["neutral"])
+
+
 @cache
-def color_of(label: str) -> Color:
-    """Return the color of an expression by any common spelling of its name; light gray for unknown names."""
+def class_colors(classes: tuple[str, ...]) -> dict[str, Color]:
+    """Return a color for each class of a label set; up to eight colors are distinguishable with any color vision."""
+    tokens = {name: _token_of(name) for name in classes}
+    free = [color for name, color in PALETTE.items() if name not in tokens.values()] or list(PALETTE.values())
+    own = [name for name, token in tokens.items() if token is None]
+    colors = dict(zip(own, cycle(free), strict=False))
+    return {name: colors[name] if token is None else PALETTE[token] for name, token in tokens.items()}
+
+
+@cache
+def _token_of(label: str) -> str | None:
     try:
-        return PALETTE[FERPLUS.classes[FERPLUS.index(label)]]
+        return FERPLUS.classes[FERPLUS.index(label)]
     except DataError:
-        return PALETTE["neutral"]
+        return None
 
 
 def contrast(one: Color, other: Color) -> float:

@@ -49,8 +49,10 @@ class TrackSummary:
     @property
     def label(self) -> str:
         """The most probable expression on average, or `"uncertain"`."""
+        from mien.recognition.faces import uncertain_label
+
         label, share = next(iter(self.shares.items()))
-        return label if share >= self.min_confidence else "uncertain"
+        return label if share >= self.min_confidence else uncertain_label(self.sums)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean data."""

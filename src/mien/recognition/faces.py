@@ -11,13 +11,14 @@ Coordinates are pixels of the given image, with x to the right, y down and the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.quoting import quoted
 from mien.recognition.geometry import Box, Landmarks, Point
 from mien.recognition.probabilities import Probabilities
@@ -27,6 +28,9 @@ __all__ = ["UNCERTAIN", "Box", "Detection", "Expression", "Face", "Landmarks", "
 
 UNCERTAIN = "uncertain"
 """The label of an expression whose score is below `min_confidence`."""
+
+LOW_CONFIDENCE = "low confidence"
+"""The label that replaces `UNCERTAIN` if a class of the model is named `uncertain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ class Detection:
 
     def __post_init__(self) -> None:
         _check_place(self)
+
+
+def uncertain_label(classes: Iterable[str]) -> str:
+    """The label of a face whose score is too low: `"uncertain"`, or another where a class has that name."""
+    return LOW_CONFIDENCE if UNCERTAIN in classes else UNCERTAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,7 @@ class Expression:
         }
         label = max(values, key=values.__getitem__)
         expression = cls(label, values[label], values, min_confidence)  # validates the values
-        return replace(expression, label=UNCERTAIN) if expression.uncertain else expression
+        return replace(expression, label=uncertain_label(values)) if expression.uncertain else expression
 
     def with_probabilities(self, values: Mapping[str, float]) -> Expression:
         """Return an expression with other probabilities of the same classes and the same `min_confidence`."""
@@ -137,7 +146,7 @@ class Expression:
         return self.from_probabilities(labels, row, min_confidence=min_confidence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Face:
     """A face in an image with its expression.
 
@@ -166,6 +175,14 @@ class Face:
             )
         if self.track is not None and type(self.track) is not int:
             object.__setattr__(self, "track", whole_number(self.track, "track of a face", "numbers"))
+
+    def __repr__(self) -> str:
+        track = "" if self.track is None else f", track {self.track}"
+        return f"<Face {self.expression.label} {self.expression.score:.0%}, {self.box}{track}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{value:.1%}") for name, value in self.expression.probabilities.items()]
+        return html_table(rows, title=repr(self)[1:-1])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-serializable dict of built-in Python types."""

@@ -11,6 +11,7 @@ from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
 from mien.errors import ModelError
 from mien.labels import find_taxonomy
 from mien.model_kinds import EXAMPLE_LABELS
+from mien.recognition.network_input import read_input
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_operators, summarise
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def card_of(
     session: ort.InferenceSession,
     class_names: Sequence[str],
     pixel_scale: float | None,
+    pixel_range: tuple[float, float] | None = None,
 ) -> ModelCard:
     """Create a model card for an ONNX file that has none.
 
@@ -116,9 +118,10 @@ def card_of(
         class_names: class names in the order of the probabilities.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
             with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
+        pixel_range: input values of black and white pixels, instead of a scale.
 
     Raises:
-        ModelError: If no output has that many classes.
+        ModelError: If no output has that many classes, or the input is not an image.
     """
     wanted = len(class_names)
     outputs = {output.name: output.shape for output in session.get_outputs()}
@@ -130,15 +133,17 @@ def card_of(
             received=_listed(outputs),
             remedy="Give as many names as the network has classes, in its order.",
         )
-    if pixel_scale is None:
+    taken = read_input(name, session.get_inputs()[0].shape)
+    if pixel_range is None and pixel_scale is None:
         begins = first_operators(data, session.get_inputs()[0].name)
         pixel_scale = 1.0 if begins & _RESCALING else 1 / 255
+    low, high = pixel_range or (0.0, 255.0 * (1.0 if pixel_scale is None else pixel_scale))
     known = find_taxonomy(class_names)
     return ModelCard(
         name=Path(name).stem,
         labels=tuple(class_names),
         taxonomy=known.name if known else "custom",
-        input=InputSpec(high=255.0 * pixel_scale),
+        input=InputSpec(taken.height, taken.width, taken.color, low, high),
         output=fitting[0],
         training_data=NOT_STATED,
     )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 History = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 """One list per column, or one dict per epoch; values are numbers or, as read from CSV, text."""
 
-Select = Literal["loss", "last"]
+Select = Literal["loss", "macro_f1", "last"]
 
 _COLUMNS = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss", "learning_rate")
 _REAL_CHANGE = 1e-4  # minimum relative change of a learning rate that is not rounding
@@ -85,7 +85,8 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
     Args:
         history: one row per epoch with `epoch` (from 1; counted if missing), `accuracy`, `loss`, `val_accuracy`,
             `val_loss` and `learning_rate`; missing columns are not drawn.
-        select: which epoch is kept: `loss`, that with the lowest validation loss, or `last`.
+        select: which epoch is kept: `loss`, the one with the lowest validation loss; `macro_f1`, the one with the
+            highest `val_macro_f1`; or `last`.
 
     Raises:
         DataError: If there are no epochs, or the columns differ in length.
@@ -93,6 +94,8 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
     curves = _read(history)
     if select == "last":
         curves = replace(curves, chosen=len(curves.epoch) - 1)
+    elif select == "macro_f1" and (best := _best_by_f1(history)) is not None:
+        curves = replace(curves, chosen=best)
     with house_style():
         if _is_smooth(curves.learning_rate):
             figure = new_figure(12, 5.6)
@@ -108,6 +111,14 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
         for axes in strips:
             axes.set_xlabel("epoch")
     return figure
+
+
+def _best_by_f1(history: History) -> int | None:
+    """Return the index of the epoch with the highest macro-F1; of a tie, the one with the lowest loss."""
+    rows = history if not isinstance(history, Mapping) else []
+    if not rows or not all({"val_macro_f1", "val_loss"} <= row.keys() for row in rows):
+        return None
+    return max(range(len(rows)), key=lambda i: (float(rows[i]["val_macro_f1"]), -float(rows[i]["val_loss"])))
 
 
 def _read(history: History) -> _Curves:

@@ -106,7 +106,7 @@ class _Mark:
     @property
     def color(self) -> Color:
         """The color of the most probable expression."""
-        return color_of(best_label(self.expression))
+        return color_of(best_label(self.expression), tuple(self.expression.probabilities))
 
 
 def _numbers(faces: Sequence[Face]) -> list[str]:
