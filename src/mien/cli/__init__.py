@@ -31,13 +31,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
-app.command("predict")(predict.predict)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("model")(model.model)
 app.command("serve")(serve.serve)
-app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

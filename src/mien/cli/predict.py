@@ -28,67 +28,127 @@ if TYPE_CHECKING:
     from mien.recognition.video.watching import Frame, Frames
 
 _STDIN_BYTES = 2**30
-"""The most that is read from standard input: no image is larger."""
+"""Maximum bytes read from standard input; no image is larger."""
+
+
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "  mien predict photo.jpg",
+        "  mien predict album/ --save annotated --csv faces.csv",
+        "  mien predict video.mp4 --every 2 --json",
+    )
+)
+
+_OUTPUT, _FACES, _VIDEO = "Output", "Faces", "Videos and webcams"
 
 
 def predict(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE…",
-            help="Images, videos, folders, patterns, - for standard input, 0 for the webcam.",
+            metavar="SOURCE",
+            help="Images, videos, folders, glob patterns, - for standard input, or 0 for the first webcam.",
         ),
     ],
     *,
-    model: Annotated[
-        str,
-        typer.Option(metavar="MODEL", help="A bundled model, a .onnx, .keras or .h5 file, or a run folder."),
-    ] = "default",
-    model_labels: ModelLabelsOption = None,
-    pixel_scale: PixelScaleOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_OUTPUT),
+    ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
+        typer.Option(
+            metavar="FILE",
+            help="Write one row per face to a .csv, .json, .jsonl or .parquet file.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write annotated copies. Only earlier copies of the same input are replaced; where another file has "
-            "the name, the copy takes a number.",
+            help="Write annotated copies to this folder. Only earlier copies of the same input are replaced; if the "
+            "name is taken by another file, a number is added.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
-    ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show in the copies of images where each expression was seen.")
+        bool,
+        typer.Option(
+            "--explain",
+            help="Draw a heat map of the evidence for each expression into the copies of images (with --save).",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
-    labels: LabelsOption = None,
-    every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
-    smoothing: Annotated[
-        float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
-    ] = 0.5,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace the file of --csv even if mien did not write it.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Maximum number of faces per image or frame; the largest are kept. Default: all.",
+            rich_help_panel=_FACES,
+        ),
     ] = None,
     min_confidence: Annotated[
         float,
         typer.Option(
             min=0,
             max=1,
-            help="Label a face 'uncertain' if no expression is at least this probable; its probabilities are kept.",
+            metavar="X",
+            help="Label a face 'uncertain' if no expression has at least this probability. Its score and "
+            "probabilities are kept.",
+            rich_help_panel=_FACES,
         ),
     ] = 0.0,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Number of CPU threads; 0 uses all.",
+            rich_help_panel=_FACES,
+        ),
+    ] = 0,
+    every: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Process every Nth frame.", rich_help_panel=_VIDEO),
+    ] = 1,
+    smoothing: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Average the probabilities of each face over this many seconds; 0 turns smoothing off.",
+            rich_help_panel=_VIDEO,
+        ),
+    ] = 0.5,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .keras or .h5 file, "
+            "or a run folder.",
+        ),
+    ] = "default",
+    labels: LabelsOption = None,
+    model_labels: ModelLabelsOption = None,
+    pixel_scale: PixelScaleOption = None,
 ) -> None:
-    """Find the faces in images and videos, and name what they show.
+    """Detect the faces in images and videos and recognize their expressions.
 
-    The expression a face shows is not what a person feels. Images stay on this machine.
+    An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
     """
     if explain and save is None:
-        raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
+        raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
@@ -204,9 +264,9 @@ def _content(source: Source) -> ImageSource:
 
 
 class _StandardInput:
-    """Standard input as a image: read when its turn comes, and no further than a image may go."""
+    """Standard input as an image: read on first use, up to the size limit of an image."""
 
-    name = "standard input"  # what a message calls it
+    name = "standard input"  # its name in messages
     _content: bytes | None = None
 
     def read(self) -> bytes:
@@ -217,19 +277,19 @@ class _StandardInput:
                 raise DataError("it is closed")
             self._content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
         if kind_of_bytes(self._content) == "video":
-            raise DataError("it is a video: write it to a file, and give the name of that")
+            raise DataError("it is a video; save it to a file and pass the name of the file")
         if len(self._content) > _STDIN_BYTES:
-            raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no image does")
+            raise DataError(f"it is larger than {_STDIN_BYTES / 2**30:g} GB, the limit for an image")
         return self._content
 
 
 @contextmanager
 def _counting(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar where there is much to do."""
+    """A progress bar for three or more inputs."""
     if total < 3:
         yield lambda: None
         return
-    with progress("Looking at images") as report:
+    with progress("Recognizing") as report:
         done = 0
 
         def count() -> None:
@@ -248,30 +308,30 @@ def _predict_video(
     *,
     smoothing: float,
 ) -> None:
-    def tell(what: Callable[[Output], None], whom: Sequence[Output]) -> list[Output]:
-        """Those that took it; one that cannot write is told nothing more of this video."""
-        able = []
-        for output in whom:
+    def send(call: Callable[[Output], None], receivers: Sequence[Output]) -> list[Output]:
+        """Call each output; return those that succeeded. A failed one gets no more of this video."""
+        succeeded = []
+        for output in receivers:
             with failures.of_output(video.source.name):
-                what(output)
-                able.append(output)
-        return able
+                call(output)
+                succeeded.append(output)
+        return succeeded
 
     with ExitStack() as stack:
         frames = _open_video(video, stack)
-        writing = tell(lambda output: output.begin_video(video), outputs)
+        writing = send(lambda output: output.begin_video(video), outputs)
         try:
             for frame, faces in _watch_video(video, frames, recognizer, smoothing) if frames else ():
-                writing = tell(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
+                writing = send(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
         except MienError as error:
             video.error = str(error)
         except KeyboardInterrupt:
             if video.source.kind != "webcam":
-                raise  # a webcam has no other end
+                raise  # Ctrl-C is how a webcam ends
         finally:
             if video.error:
                 failures.add_input(video.error)
-            tell(lambda output: output.end_video(video), writing)
+            send(lambda output: output.end_video(video), writing)
 
 
 def _open_video(video: Video, stack: ExitStack) -> Frames | None:
@@ -294,7 +354,7 @@ def _watch_video(
     from mien.recognition.video.watching import watch
 
     with (
-        progress(f"Watching {shown(video.source.name)}") as report,
+        progress(f"Processing {shown(video.source.name)}") as report,
         closing(watch(recognizer, frames, smoothing_seconds=smoothing)) as watched,
     ):
         for frame, faces in watched:

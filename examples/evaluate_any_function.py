@@ -1,6 +1,6 @@
 """Judge a classifier that is no network: a linear one, learned by least squares. Needs numpy only.
 
-    python examples/judge_any_function.py
+    python examples/evaluate_any_function.py
 
 Anything that turns gray crops, uint8 (n, 48, 48), into probabilities (n, classes) is judged in this way.
 """
