@@ -72,7 +72,7 @@ def test_a_folder_without_permission_is_reported(tmp_path: Path, monkeypatch: py
     [
         (
             "*.jpg",
-            r"\*\.jpg: expected an image, a video or a folder, but there is no such file and the pattern matches nothing",
+            r"\*\.jpg: expected an image, a video or a folder, but there is no such file and the pattern matches",
         ),
         (".", "expected a folder with images or videos, found none"),
         ("https://example.org/a.jpg", "got a URL. Download it first"),
