@@ -1,9 +1,9 @@
-"""Write licence and limits of the bundled models into their cards, and nothing else anew.
+"""Update license and limitations in the cards of the bundled models, and nothing else.
 
 usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--licence TEXT]
 
-The network in a file stays byte by byte what it was; only its entry of metadata is replaced, and its line in SHA256SUMS.
-Running it twice changes nothing the second time.
+The network in a file does not change; only its metadata entry and its line in SHA256SUMS are replaced. A second run
+changes nothing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python examples/train_small.py [RUN]
 
-A network and its random changes are data: change a field and train. Run it again and it goes on where it was.
+A network and its augmentation are plain dataclasses: change a field and train. A second run resumes the training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ run = train(
     on_epoch=lambda state: print(f"epoch {state.epoch}: {state.history[-1]}"),
 )
 best = load_best(folder)
-if best.card:  # as every network has that was trained here
+if best.card:  # present in every network that mien trained
     scores = {"PublicTest (selected on)": {"accuracy": run.best["val_accuracy"]}}
     write_models(folder, best.network, replace(best.card, scores=scores))
 
@@ -40,5 +40,5 @@ classifier = mien.Classifier(folder / "model.onnx")
 faces = dataset.subset("PublicTest")
 guesses = classifier.probabilities(faces.images).argmax(axis=1)
 print(
-    f"{classifier.card.name}: {(guesses == faces.labels).mean():.1%} of {len(faces)} faces it was selected on"
+    f"{classifier.card.name}: {(guesses == faces.labels).mean():.1%} of {len(faces)} faces that were used for selection"
 )
