@@ -65,7 +65,7 @@ def fer_through(python: str) -> Predict:
     return predict
 
 
-def judge(
+def score_split(
     predict: Predict, dataset: Dataset, labels: tuple[str, ...], split: str, *, tta: bool = False
 ) -> dict[str, Any]:
     """The scores of one model on one split."""
@@ -111,9 +111,9 @@ def measure(
 ) -> dict[str, Any]:
     """All scores of one model."""
     found: dict[str, Any] = {
-        "fer2013": judge(seven, dataset, mien.FER2013.classes, split),
-        "fer2013 with flip TTA": judge(seven, dataset, mien.FER2013.classes, split, tta=True),
-        "ferplus": judge(eight, as_ferplus(dataset), mien.FERPLUS.classes, split),
+        "fer2013": score_split(seven, dataset, mien.FER2013.classes, split),
+        "fer2013 with flip TTA": score_split(seven, dataset, mien.FER2013.classes, split, tta=True),
+        "ferplus": score_split(eight, as_ferplus(dataset), mien.FERPLUS.classes, split),
     }
     if with_corruptions:
         found["corruptions"] = corrupted(seven, dataset.subset(split))

@@ -139,7 +139,7 @@ def nearest(faces: list[Detection], place: NDArray[np.float64]) -> Detection | N
     return best if best and math.dist(best.box.centre, place) <= MOST_AWAY else None
 
 
-def judge_laid_out(
+def evaluate_laid_out(
     detector: CenterFace,
     classifier: Classifier,
     data: Dataset,
@@ -166,7 +166,7 @@ def judge_laid_out(
     return {"faces": len(chosen), "found": len(truth), "ways": compare(classifier, crops, truth)}
 
 
-def judge_photos(
+def evaluate_photos(
     detector: CenterFace, classifier: Classifier, folder: Path, choices: dict[str, Way]
 ) -> dict[str, Any]:
     """The same on photos; `direct` uses mien's way with the hand-drawn box, not rotated."""
@@ -219,11 +219,11 @@ def main() -> None:
     choices, validation = ways(template), data.subset("PublicTest")
     result: dict[str, Any] = {"framing": framing, "template": template.round(3).tolist()}
     for most in (0, 20, 45):
-        result[f"turned by up to {most} degrees"] = judge_laid_out(
+        result[f"turned by up to {most} degrees"] = evaluate_laid_out(
             detector, classifier, validation, choices, n=options.faces, most=most
         )
     if options.photos:
-        result["photos"] = judge_photos(detector, classifier, options.photos, choices)
+        result["photos"] = evaluate_photos(detector, classifier, options.photos, choices)
     report = json.dumps(result, indent=1)
     print(report)
     if options.out:

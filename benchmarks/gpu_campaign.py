@@ -411,7 +411,7 @@ class Data:
         """The targets of all heads (n, 22)."""
         return torch.cat([self.hot * (1 - smoothing) + smoothing / 7, self.votes, self.fused], 1)
 
-    def judge(self, logits: Tensor) -> dict[str, float]:
+    def accuracies(self, logits: Tensor) -> dict[str, float]:
         """Accuracy of PublicTest logits: FER2013, FER+'s majority, and the third head against both."""
         first, second, third = torch.split(logits, HEADS, 1)
         label, major = self.label[self.public], self.major[self.public]
@@ -576,7 +576,7 @@ def train_hard(
     epochs = run_epochs(members, [chosen], fill, epochs, seconds, clock, most)
     for member in members:
         member.finish(augmented(data, member.changes, 7)[chosen][:8192])
-        member.best = data.judge(member.logits(data.images[data.public]))
+        member.best = data.accuracies(member.logits(data.images[data.public]))
         clock.tell(member.name, member.best)
     return epochs
 
@@ -603,7 +603,7 @@ def teach(
     clock: Clock,
     most: int,
 ) -> int:
-    """Train students on 0.55 x the teachers' prediction for a copy, 0.35 x their mean over all copies, 0.1 x the label."""
+    """Train students on 0.55 x the prediction for a copy, 0.35 x the mean over all copies, 0.1 x the label."""
     for member in members:
         member.build(data.prior)
         member.hard.zero_()
@@ -652,7 +652,7 @@ def teach(
     epochs = run_epochs(members, [chosen], fill, epochs, deadline - clock.seconds(), clock, most)
     for member in members:
         member.finish(images[0][:8192])
-        member.best = data.judge(member.logits(data.images[data.public]))
+        member.best = data.accuracies(member.logits(data.images[data.public]))
         clock.tell(member.name, member.best)
     return epochs
 
@@ -744,7 +744,7 @@ def main() -> None:
             teacher.save(options.out, epochs)
             teacher.network.eval()
         ensemble = ask(teachers, data.images[data.public]).log()
-        report["teachers"] = data.judge(ensemble)
+        report["teachers"] = data.accuracies(ensemble)
         clock.tell("ensemble", report["teachers"])
         students = students_of(options.plan, options.smalls, options.larges, options.tinies)
         epochs = teach(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
 
-LICENCE = (
+LICENSE = (
     "MIT, as far as it is ours to give. Trained on FER2013, whose images come without a clear license to redistribute "
     "them. Whether you may use a model trained on FER2013 is for you to decide."
 )
@@ -180,7 +180,7 @@ def main() -> None:
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
         put_card(
-            made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE, limits=LIMITS)
+            made, replace(card, name=options.out.stem, training_data=source, licence=LICENSE, limits=LIMITS)
         )
         options.out.write_bytes(made.read_bytes())
     show(card, told)

@@ -40,7 +40,7 @@ def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
     return given / given.sum(axis=1, keepdims=True)
 
 
-def judge(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
+def score_by_source(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
     """The scores by source."""
     assert faces.sources is not None
     return score_sources(probabilities, faces.labels, faces.taxonomy.classes, faces.sources, faces.groups)
@@ -90,9 +90,9 @@ def main() -> None:
                 ]
                 given = given[:, order]
                 given /= given.sum(axis=1, keepdims=True)
-            found[f"{name}, {label_set}"] = judge(given, faces)
+            found[f"{name}, {label_set}"] = score_by_source(given, faces)
     if options.fer:
-        found["fer"] = judge(ask_fer(options.fer, faces.images), faces)
+        found["fer"] = score_by_source(ask_fer(options.fer, faces.images), faces)
     print(table(found))
     document = {"faces": len(faces), "machine": describe_machine(()), "results": found}
     options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -59,7 +59,7 @@ class Remembering:
         return np.stack([known[key] for key in keys])
 
 
-def judged(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
+def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
     """The scores of the mean of the members' predictions, by label set and with or without flip TTA."""
     found = {}
     for taxonomy, tta in JUDGEMENTS:
@@ -123,17 +123,17 @@ def main() -> None:
         name, _, paths = group.partition("=")
         members = {Path(path).stem: Remembering(path) for path in paths.split(",")}
         everyone += members.values()
-        rows = {stem: judged([member], dataset, options.split) for stem, member in members.items()}
+        rows = {stem: score_ensemble([member], dataset, options.split) for stem, member in members.items()}
         for stem, row in rows.items():
             show(stem, row)
         results[name] = {"models": rows}
         if len(rows) == 1:
             continue
         results[name]["spread"] = spread(list(rows.values()))
-        results[name]["ensemble"] = judged(list(members.values()), dataset, options.split)
+        results[name]["ensemble"] = score_ensemble(list(members.values()), dataset, options.split)
         show(f"{name}, mean of {len(rows)}", results[name]["spread"])
         show(f"{name}, ensemble", results[name]["ensemble"])
-    results["all"] = {"ensemble": judged(everyone, dataset, options.split)}
+    results["all"] = {"ensemble": score_ensemble(everyone, dataset, options.split)}
     show(f"ensemble of all {len(everyone)}", results["all"]["ensemble"])
     if options.out:
         document = {

@@ -204,7 +204,7 @@ def run_chain(video: Path, folder: Path, every: int) -> dict[str, Any]:
     }
 
 
-def judge_tracks(rows: Path, every: int) -> dict[str, Any]:
+def compare_tracks(rows: Path, every: int) -> dict[str, Any]:
     """Compare the track numbers with the ground truth."""
     import pandas as pd
 
@@ -288,7 +288,7 @@ def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
         "processor_seconds_per_second_of_film": round(chain["processor_seconds"] / (frames / FPS), 3),
         "memory_mb_first_minute": max(memory[:6], default=None),
         "memory_mb_rest": max(memory[6:], default=None),
-        **judge_tracks(folder / "rows.csv", every),
+        **compare_tracks(folder / "rows.csv", every),
         **check_copy(folder / "copy.mp4"),
     }
 
