@@ -68,7 +68,7 @@ def test_a_failed_image_does_not_stop_the_others(folder: Path, tmp_path: Path) -
     done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
     assert "1 of 4 inputs failed:" in done.stderr
-    assert "page.jpg: expected a image" in done.stderr
+    assert "page.jpg: expected an image" in done.stderr
     assert "got a web page" in done.stderr
     assert "Traceback" not in done.stderr
     assert "no face" in done.stdout
@@ -147,7 +147,7 @@ def test_control_characters_in_names_are_escaped(folder: Path, tmp_path: Path) -
         r"嬉.png           no face",
         r"[bold]x.png      no face",
     ]
-    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a image")
+    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected an image")
 
 
 def test_max_faces_limits_the_number_of_faces(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["page.jpg"], "page.jpg: expected a image"),
+        (["page.jpg"], "page.jpg: expected an image"),
         (["missing.jpg"], "missing.jpg"),
         (["video.mp4"], "video.mp4"),
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
@@ -218,7 +218,7 @@ def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder, got a file"),
-        (["-"], "standard input: expected a image"),
+        (["-"], "standard input: expected an image"),
         ([""], "got an empty name"),
         (["9"], "webcam"),
         (["99999999999999999999"], "webcam"),

@@ -156,7 +156,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     sentence = str(error)
     assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
     assert "[2] Face could not be detected in the image" in sentence
-    assert re.search(r"\[3\] \S*nobody\.jpg: expected a image, found no such file", sentence)
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, found no such file", sentence)
     assert [answer is not None for answer in error.results] == [True, False, False, False]
     assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
     assert sorted(error.errors) == [1, 2, 3]
