@@ -43,10 +43,10 @@ SHOWN = {
 SETS = (
     ("photos", "original photos"),
     ("darkened", "darkened (gamma 3)"),
-    ("turned 15", "turned 15°"),
-    ("turned 30", "turned 30°"),
-    ("turned 45", "turned 45°"),
-    ("turned 90", "turned 90°"),
+    ("turned 15", "rotated by 15°"),
+    ("turned 30", "rotated by 30°"),
+    ("turned 45", "rotated by 45°"),
+    ("turned 90", "rotated by 90°"),
     ("cut off", "cut off at a third"),
     ("fills the picture", "larger than the image"),
     ("crowds", "40 to 60 pixels in 1600 x 1200"),
@@ -99,15 +99,15 @@ def framing_figure(framing: dict[str, Any]) -> Figure:
             axes.add_patch(spread)
             axes.plot(x[2], y[2], "o", color=VERMILION, markersize=6)
             axes.annotate(label, (x[2], y[2]), (0, 16), textcoords="offset points", ha="center", color=INK)
-        axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="share of the side")
+        axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="relative position")
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_yticks(np.linspace(0, 1, 6))
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         head(
             axes,
-            "How FER2013 frames a face",
-            f"medians and middle half of {framing['one_face']:,} Training faces",
+            "Position of the face in FER2013 images",
+            f"medians and interquartile ranges of {framing['one_face']:,} Training faces",
         )
     return figure
 

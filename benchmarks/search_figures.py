@@ -105,7 +105,9 @@ def front_figure(found: dict[str, Any]) -> Figure:
         axes.minorticks_off()
         axes.margins(x=0.2, y=0.15)
         axes.set(xlabel="faces per second, int8, one thread, logarithmic", ylabel="accuracy on PublicTest, %")
-        subtitle = f"recipe small, {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        subtitle = (
+            f"recipe small, {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        )
         if any(len(values) > 1 for values in scores.values()):
             subtitle += "; strokes: seeds"
         head(axes, "Accuracy and speed", subtitle)

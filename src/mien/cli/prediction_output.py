@@ -105,7 +105,9 @@ class TextOutput(Output):
 
     def _head(self) -> None:
         if not self._begun:
-            out.print(f"{'image':<{self._width}}  {'expression':<10} {'':>4}  {'next':<28}  face in pixels")
+            out.print(
+                f"{'image':<{self._width}}  {'expression':<10} {'':>4}  {'other expressions':<28}  face in pixels"
+            )
         self._begun = True
 
     def _name(self, name: str) -> str:
