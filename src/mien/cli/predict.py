@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import typer
-
+from mien.cli import predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
@@ -22,6 +22,9 @@ from mien.ownership import guarding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
@@ -30,115 +33,24 @@ if TYPE_CHECKING:
 _STDIN_BYTES = 2**30
 """Maximum bytes read from standard input; no image is larger."""
 
-
-EXAMPLES = "\n\n".join(
-    (
-        "Examples:",
-        "  mien predict photo.jpg",
-        "  mien predict album/ --save annotated --csv faces.csv",
-        "  mien predict video.mp4 --every 2 --json",
-    )
-)
-
-_OUTPUT, _FACES, _VIDEO = "Output", "Faces", "Videos and webcams"
+EXAMPLES = its.EXAMPLES
 
 
 def predict(
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE",
-            help="Images, videos, folders, glob patterns, - for standard input, or 0 for the first webcam.",
-        ),
-    ],
+    source: its.SourceArgument,
     *,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=_OUTPUT),
-    ] = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write one row per face to a .csv, .json, .jsonl or .parquet file.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write annotated copies to this folder. Only earlier copies of the same input are replaced; if the "
-            "name is taken by another file, a number is added.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Draw a heat map of the evidence for each expression into the copies of images (with --save).",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Replace the file of --csv even if mien did not write it.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
-    max_faces: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Maximum number of faces per image or frame; the largest are kept. Default: all.",
-            rich_help_panel=_FACES,
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="X",
-            help="Label a face 'uncertain' if no expression has at least this probability. Its score and "
-            "probabilities are kept.",
-            rich_help_panel=_FACES,
-        ),
-    ] = 0.0,
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Number of CPU threads; 0 uses all.",
-            rich_help_panel=_FACES,
-        ),
-    ] = 0,
-    every: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Process every Nth frame.", rich_help_panel=_VIDEO),
-    ] = 1,
-    smoothing: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Average the probabilities of each face over this many seconds; 0 turns smoothing off.",
-            rich_help_panel=_VIDEO,
-        ),
-    ] = 0.5,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .keras or .h5 file, "
-            "or a run folder.",
-        ),
-    ] = "default",
+    json: its.JsonOption = False,
+    csv: its.CsvOption = None,
+    save: its.SaveOption = None,
+    explain: its.ExplainOption = False,
+    force: its.ForceOption = False,
+    max_faces: its.MaxFacesOption = None,
+    min_confidence: its.MinConfidenceOption = 0.0,
+    flip_tta: its.FlipTtaOption = True,
+    threads: its.ThreadsOption = 0,
+    every: its.EveryOption = 1,
+    smoothing: its.SmoothingOption = 0.5,
+    model: its.ModelOption = "default",
     labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
@@ -152,7 +64,8 @@ def predict(
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
-    recognizer = _open(model, labels, max_faces, threads, min_confidence, own)
+    limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
+    recognizer = _open(model, labels, own, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
@@ -170,24 +83,36 @@ def predict(
 
 
 def _open(
-    model: str,
-    labels: str | None,
-    max_faces: int | None,
-    threads: int,
-    min_confidence: float,
-    own: tuple[str | None, float | None] = (None, None),
+    model: str, labels: str | None, own: tuple[str | None, float | None], *, flip_tta: bool, **limits: Any
 ) -> Recognizer:
+    from mien.recognition.classifier import Classifier
     from mien.recognition.recognizer import Recognizer
 
     classifier = _open_classifier(model, labels, *own)
-    taxonomy = labels if isinstance(classifier, str) else None
-    return Recognizer(
-        classifier,
-        taxonomy=taxonomy,
-        max_faces=max_faces,
-        threads=threads,
-        min_confidence=min_confidence,
-    )
+    if isinstance(classifier, str):
+        return Recognizer(classifier, taxonomy=labels, flip_tta=flip_tta, **limits)
+    if isinstance(classifier, Classifier):
+        classifier.flip_tta = flip_tta
+    elif flip_tta:
+        classifier = FlipAveraged(classifier)
+    return Recognizer(classifier, **limits)
+
+
+@dataclass(frozen=True)
+class FlipAveraged:
+    """A classifier whose probabilities are averaged over each crop and its mirror image."""
+
+    classifier: ExpressionClassifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the probabilities."""
+        return tuple(self.classifier.labels)
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Gray crops, uint8 (n, 48, 48), to mean probabilities (n, classes)."""
+        both = self.classifier.probabilities(crops), self.classifier.probabilities(crops[:, :, ::-1].copy())
+        return (both[0] + both[1]) / 2
 
 
 def _open_classifier(
