@@ -111,8 +111,11 @@ class FlipAveraged:
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Gray crops, uint8 (n, 48, 48), to mean probabilities (n, classes)."""
-        both = self.classifier.probabilities(crops), self.classifier.probabilities(crops[:, :, ::-1].copy())
-        return (both[0] + both[1]) / 2
+        import numpy as np
+
+        mirrored = np.ascontiguousarray(crops[:, :, ::-1])
+        both = self.classifier.probabilities(crops), self.classifier.probabilities(mirrored)
+        return np.asarray((both[0] + both[1]) / 2, np.float32)
 
 
 def _open_classifier(
