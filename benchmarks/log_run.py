@@ -49,7 +49,7 @@ def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
         "seed": recipe.seed,
         "changed_from_recipe": "; ".join(f"{name}={getattr(recipe, name)}" for name in changed),
         "network": json.dumps(state["recipe"]["network"]),
-        "settings": f"precision {recipe.precision}, joint {recipe.joint}, average {recipe.average}",
+        "settings": f"precision {recipe.precision}, joint {recipe.joint}, average {recipe.ema_momentum}",
         "data": f"{state['data']['source']}: {state['data']['training']} + {state['data']['validation']}",
         "epochs_done": f"{len(state['history'])} of {recipe.epochs}",
         "hours": f"{sum(row['seconds'] for row in state['history']) / 3600:.2f}",

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import mien
-from mien.cli.releasing import finish_release, put_card, with_scores, write_release
 from mien.data.dataset import PRIVATE_TEST, TRAINING
 from mien.recognition.classifier import Classifier
+from mien.workflows.release import finish_release, put_card, with_scores, write_release
 
 if TYPE_CHECKING:
     import keras

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from make_model import LICENSE, LIMITS, keep_sum
-from mien.cli.releasing import put_card
 from mien.recognition.onnx_card import read_card
+from mien.workflows.release import put_card
 
 
 def main() -> None:

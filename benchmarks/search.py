@@ -39,8 +39,10 @@ AVERAGE = 0.99  # over fewer steps than in the recipe, because there are fewer
 FACES = 64  # per call, as in a photo of a class or a few frames of a video
 ROUNDS = 15
 
-SMALL = replace(get_recipe("small"), distil=0.0, teachers=(), views=0, label_smoothing=0.1)
-LIGHT = Augmentation(shift=0.08, turn=10, zoom=0.1, light=0.1, contrast=0.15)
+SMALL = replace(
+    get_recipe("small"), distillation_weight=0.0, teachers=(), augmented_copies=0, label_smoothing=0.1
+)
+LIGHT = Augmentation(shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.15)
 
 NETWORKS = {
     "narrow": Compact(stem=16, widths=(16, 32, 96), blocks=(1, 1, 2), dropout=0.2),
@@ -57,9 +59,9 @@ NETWORKS = {
 WITHOUT: dict[str, dict[str, Any]] = {
     "all of it": {},
     "no FER+ votes": {"joint": 0.0},
-    "no averaged weights": {"average": 0.0},
+    "no averaged weights": {"ema_momentum": 0.0},
     "light augmentation": {"augmentation": LIGHT},
-    "no erasing": {"augmentation": replace(SMALL.augmentation, erase=0.0)},
+    "no erasing": {"augmentation": replace(SMALL.augmentation, random_erasing=0.0)},
     "with mixup": {"augmentation": replace(SMALL.augmentation, mixup=0.2)},
     "a tenth of the weight decay": {"weight_decay": 5e-4},
     "no label smoothing": {"label_smoothing": 0.0},
@@ -77,9 +79,9 @@ def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
     return replace(
         recipe,
         epochs=epochs,
-        sides=((SIDE, epochs),),
+        progressive_sizes=((SIDE, epochs),),
         stopping_patience=epochs,
-        average=AVERAGE if recipe.average else 0.0,
+        ema_momentum=AVERAGE if recipe.ema_momentum else 0.0,
         precision="bfloat16",
         seed=seed,
     )
@@ -92,7 +94,7 @@ def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
         f"recipe: {name}": replace(SMALL, **change) for name, change in WITHOUT.items() if name != "all of it"
     }
     if teacher:
-        chosen[f"recipe: {TAUGHT}"] = replace(SMALL, distil=0.5)
+        chosen[f"recipe: {TAUGHT}"] = replace(SMALL, distillation_weight=0.5)
     return {f"{name}, seed {seed}": on_budget(recipe, seed, epochs) for name, recipe in chosen.items()}
 
 
@@ -104,7 +106,7 @@ def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, 
     from mien.training.trainer import train
 
     teachers = None
-    if recipe.distil and teacher:
+    if recipe.distillation_weight and teacher:
         digest = hashlib.sha256(Path(teacher).read_bytes()).hexdigest()
         teachers = {digest: Classifier(teacher).all_probabilities}
     keras.utils.clear_session()

@@ -11,16 +11,14 @@ import sys
 from pathlib import Path
 
 import mien
-from mien.images import read_image, write_image
-from mien.recognition.drawing import draw_faces
 
 image = Path(sys.argv[1])
 copy = Path(sys.argv[2]) if len(sys.argv) > 2 else image.with_name(f"{image.stem}-faces.jpg")
 
-image = read_image(image)
 faces = mien.Recognizer()(image)
 for face in faces:
     print(f"{face.expression.label}: {face.expression.score:.0%}, {face.box}")
 
-# Labels without room, in a crowd or on a thumbnail, go into a legend below the image.
-print(write_image(copy, draw_faces(image, faces, legend=True)))
+# Labels that have no room, in a crowd or on a thumbnail, go into a legend below the image.
+mien.draw_faces(image, faces, out=copy)
+print(copy)

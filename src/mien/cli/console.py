@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from mien.cli.models import LoadedModel
     from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.load_model import LoadedModel
 
 
 class Stopped(Exception):  # noqa: N818 - no error

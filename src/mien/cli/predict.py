@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mien.cli import predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
-from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  # noqa: TC001 - Typer reads them
+from mien.cli.option_names import with_options
+from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
@@ -122,14 +123,17 @@ def _open_classifier(
     model: str, labels: str | None, model_labels: str | None, pixel_scale: float | None
 ) -> str | ExpressionClassifier:
     """A Keras file, or a run folder that has not come to its ONNX file yet, is opened by the training wing."""
-    from mien.cli.models import look_at, open_model
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL
+    from mien.workflows.load_model import look_at, open_model
+    from mien.workflows.options import ModelOptions
 
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     unfinished = kind is ModelKind.RUN and not (Path(model) / RUN_MODEL).exists()
     if kind in KERAS_KINDS or unfinished or model_labels or pixel_scale is not None:
-        opened = open_model(model, labels=model_labels, scale=pixel_scale, taxonomy=labels, asks_labels=True)
+        opened = open_model(model, ModelOptions(labels, model_labels, pixel_scale), require_names=True)
+        if opened.note:
+            err.print(with_options(opened.note))
         return opened.classifier or opened
     return model
 

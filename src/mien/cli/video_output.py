@@ -48,9 +48,11 @@ class TrackSummary:
 
     @property
     def label(self) -> str:
-        """The class with the highest mean probability, or `"uncertain"`."""
+        """The class with the highest mean probability, or the label of low confidence."""
+        from mien.recognition.faces import uncertain_label
+
         label, share = next(iter(self.shares.items()))
-        return label if share >= self.min_confidence else "uncertain"
+        return label if share >= self.min_confidence else uncertain_label(self.sums)
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as JSON-serializable data."""
