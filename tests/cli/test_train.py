@@ -413,7 +413,7 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     assert not (student / "recipe.json").exists()
     views = ("--views", 1, "--views-in", tmp_path / "views", "--save-every", 60)
     is_one_sentence(
-        mien("train", *shared, "--teacher", "none"), "run folder with a whole epoch or a bundled model"
+        mien("train", *shared, "--teacher", "none"), "run folder with a finished epoch or a bundled model"
     )
     both = ("--teacher", run / "model.onnx", "--teacher", run)
     taught = mien("train", *shared, *both, *views, "--precision", "bfloat16")
