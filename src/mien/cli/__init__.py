@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "demo": (demo.demo, demo.EXAMPLES),
-    "predict": (predict.predict, getattr(predict, "EXAMPLES", None)),
+    "predict": (predict.predict, predict.EXAMPLES),
     "train": (train.train, train.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "export": (export.export, export.EXAMPLES),
@@ -44,7 +44,7 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "push": (hub.push, hub.PUSH_EXAMPLES),
     "pull": (hub.pull, hub.PULL_EXAMPLES),
     "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
-    "doctor": (doctor.doctor, "Examples: mien doctor, mien doctor --quick --json"),
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
 }
 for _name, (_function, _examples) in _COMMANDS.items():
     app.command(_name, help=unwrapped(_function), epilog=_examples)(_function)
