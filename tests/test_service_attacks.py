@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from mien.decoders.image_pool import ImageLimits
 from mien.errors import NotEnoughMemoryError
 from mien.images import read_image
 from mien.service.settings import Settings
 from tests.hostile_videos import BOMBS, REDIRECTIONS
-from tests.service import Running, portrait, running
+from tests.service import Running, encoded, portrait, running
 from tests.test_image_attacks import ATTACKS, progressive
 from tests.test_video import make_film
 from tests.test_video_attacks import open_files, own_sockets
@@ -142,14 +145,21 @@ def test_others_are_served_while_the_attacks_run(service: Running) -> None:
 
 
 def test_a_good_image_for_which_there_is_no_memory_is_not_called_damaged(
-    service: Running, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    data = encoded(Image.new("RGB", (3000, 2000), "gray"), "PNG")
+    monkeypatch.setattr(
+        "mien.service.engine.ImageLimits", partial(ImageLimits, base_memory=5 << 20, pixel_memory=0)
+    )
+    with running(Settings(threads=1, max_pixels=6_000_000)) as service:
+        reply = service.send_raw(data)
+        assert (reply.status, reply.json["expected"]) == (503, "enough free memory")
+        assert reply.headers["retry-after"]
+        assert service.send_raw(portrait()).status == 200
+
     def full(_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", full)
-    reply = service.send_raw(portrait())
-    assert (reply.status, reply.json["expected"]) == (503, "enough free memory")
-    assert reply.headers["retry-after"]
     with pytest.raises(NotEnoughMemoryError, match="enough free memory to decode it, got less"):
         read_image(portrait())

@@ -90,6 +90,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
 @asynccontextmanager
 async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
+    parts.engine.start()
     parts.films.start()
     parts.engine.warm_up()
     parts.films.wait_until_ready()

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.decoders.image_pool import (
+    DecodedImage,
+    DecodeTask,
+    ImageDecoderError,
+    ImageDecoderPool,
+    ImageLimits,
+)
+from mien.decoders.process import can_start
 from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
@@ -16,7 +24,7 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.pictures import PictureResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
-from mien.service.kinds import RECOGNIZE_VIDEO, expect_image, is_animated
+from mien.service.kinds import RECOGNIZE_VIDEO, accepted_images, expect_image, is_animated
 from mien.service.problems import Refusal, from_error, shown
 
 if TYPE_CHECKING:
@@ -31,6 +39,9 @@ if TYPE_CHECKING:
     from mien.service.uploads import Upload
 
 
+_READY_DECODERS = 4
+"""Decoding processes that are started beforehand, on machines with as many cores; more follow under load."""
+
 _LARGE = 12_500_000
 """Pixels; what a phone's usual camera takes is below."""
 
@@ -38,8 +49,8 @@ UNCERTAIN = "uncertain"
 """The label of a face whose score is under `min_confidence`."""
 
 FIRST_FRAME = (
-    "The image is animated; only its first frame was processed. "
-    f"For all frames convert it to MP4 and send it to {RECOGNIZE_VIDEO}."
+    "The file has several frames or pages; only the first was processed. "
+    f"For all of them convert it to MP4 and send it to {RECOGNIZE_VIDEO}, or send each by itself."
 )
 
 
@@ -86,6 +97,8 @@ class Engine:
         self.card = model.card
         self.taxonomies = model.taxonomies
         self._max_pixels = settings.max_pixels
+        self._decoders = _decoder_pool(settings) if can_start() else None
+        self._accepted = accepted_images(in_child=self._decoders is not None)
         detector = detector or CenterFace(threads=1)
         own = model.card.taxonomy
         answering = {name: model if name == own else model.answering_in(name) for name in self.taxonomies}
@@ -96,14 +109,28 @@ class Engine:
         self._pool = ThreadPoolExecutor(settings.cores + 1, thread_name_prefix="mien")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="mien-large")
 
+    @property
+    def image_formats(self) -> tuple[str, ...]:
+        """The image formats that are accepted."""
+        return tuple(self._accepted)
+
+    def start(self) -> None:
+        """Start the processes that decode images."""
+        if self._decoders:
+            self._decoders.prepare()
+
     def warm_up(self) -> None:
         """Run both networks once, so that the first caller does not wait for what they do at first."""
         self._recognizers[self.card.taxonomy](np.zeros((320, 320, 3), np.uint8))
         for explainer in self._explainers.values():
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
+        if self._decoders:
+            self._decoders.wait_until_ready()
 
     def close(self) -> None:
         """End the threads once they are done with what they are at, which nobody waits for; what waits is not begun."""
+        if self._decoders:
+            self._decoders.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._large.shutdown(wait=False, cancel_futures=True)
 
@@ -135,12 +162,18 @@ class Engine:
                 )
 
     async def recognize(self, upload: Upload, options: Options) -> Answer:
-        """One picture, on a thread of the pool; given up if it has not begun when the caller is cancelled."""
+        """Process one image on a thread of the pool; when the caller is cancelled, its decoding is killed."""
+        task, most = DecodeTask(), self._max_pixels
         try:
-            return await asyncio.wrap_future(self._pool.submit(self._recognise, upload, options, _LARGE))
-        except _LargeError:
-            most = self._max_pixels
-            return await asyncio.wrap_future(self._large.submit(self._recognise, upload, options, most))
+            try:
+                job = self._pool.submit(self._recognize, upload, options, _LARGE, task)
+                return await asyncio.wrap_future(job)
+            except _LargeError:
+                job = self._large.submit(self._recognize, upload, options, most, task)
+                return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
 
     def find(self, pictures: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
         """The faces of decoded pictures, RGB uint8 (h, w, 3), on the calling thread."""
@@ -176,31 +209,42 @@ class Engine:
             ) from error
         return [heat.to_dict() for heat in maps]
 
-    def _recognise(self, upload: Upload, options: Options, most: int) -> Answer:
+    def _recognize(self, upload: Upload, options: Options, most: int, task: DecodeTask) -> Answer:
         try:
-            expect_image(upload.data)
-            picture = self._decode(upload.data, min(most, self._max_pixels))
-            (faces,) = self.find([picture], options)
-            heat = self.explain(picture, faces, options) if options.explain else []
+            expect_image(upload.data, self._accepted)
+            image = self._decode(upload.data, min(most, self._max_pixels), task)
+            (faces,) = self.find([image.pixels], options)
+            heat = self.explain(image.pixels, faces, options) if options.explain else []
         except Refusal as refusal:
             return Answer(PictureResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
-        data = PictureResult(upload.name, faces, picture).to_dict()
+        data = PictureResult(upload.name, faces, image.pixels).to_dict()
         data["faces"] = face_rows(faces, heat, options)
-        if is_animated(upload.data):
+        if image.animated:
             data["note"] = FIRST_FRAME
         return Answer(data)
 
-    def _decode(self, data: bytes, most: int) -> NDArray[np.uint8]:
+    def _decode(self, data: bytes, most: int, task: DecodeTask) -> DecodedImage:
         try:
-            return read_image(data, max_pixels=most)
+            if self._decoders:
+                return self._decoders.read_image(data, max_pixels=most, task=task)
+            return DecodedImage(read_image(data, max_pixels=most), is_animated(data))
         except TooLargeError as error:
             if most < self._max_pixels:
                 raise _LargeError from error
             raise from_error(error, 413, "too many pixels", remedy="Scale the image down.") from error
         except NotEnoughMemoryError as error:
             raise _no_memory() from error
+        except ImageDecoderError as error:
+            raise from_error(error, 422, "decoder") from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
+
+
+def _decoder_pool(settings: Settings) -> ImageDecoderPool:
+    limits = ImageLimits(
+        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, seconds=settings.deadline
+    )
+    return ImageDecoderPool(limits, ready=min(settings.cores, _READY_DECODERS))
 
 
 def _no_memory() -> Refusal:
