@@ -248,7 +248,7 @@ class TestEnds:
         pool.read_image(portrait())
         (pid,) = pool.processes
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not running(pid), 5)
+        wait_until(lambda: not pool._idle[0].child.alive, 5)
         assert pool.read_image(portrait()).pixels.size
         assert pool.processes != [pid]
         pool.close()

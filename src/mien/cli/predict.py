@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
-    from mien.recognition.video.watching import Frame, Frames
+    from mien.recognition.video.decoder_pool import DecodedFrames
+    from mien.recognition.video.frames import Frame, Frames
 
 _STDIN_BYTES = 2**30
 """The most that is read from standard input: no picture is larger."""
@@ -274,13 +275,16 @@ def _predict_film(
             tell(lambda output: output.end_film(film), writing)
 
 
-def _open_film(film: Film, stack: ExitStack) -> Frames | None:
+def _open_film(film: Film, stack: ExitStack) -> Frames | DecodedFrames | None:
     """Its frames, closed with the stack; where it cannot be opened, the film is told why."""
-    from mien.recognition.video.watching import read_frames
+    from mien.recognition.video.decoder_pool import open_video
+    from mien.recognition.video.frames import read_frames
 
-    name = film.source.name
+    name, every = film.source.name, film.every
     try:
-        frames = read_frames(int(name) if film.source.kind == "webcam" else name, every=film.every)
+        is_webcam = film.source.kind == "webcam"
+        frames: Frames | DecodedFrames
+        frames = read_frames(int(name), every=every) if is_webcam else open_video(name, every=every)
     except MienError as error:
         film.error = str(error)
         return None
@@ -289,7 +293,7 @@ def _open_film(film: Film, stack: ExitStack) -> Frames | None:
 
 
 def _watch_film(
-    film: Film, frames: Frames, recognizer: Recognizer, smoothing: float
+    film: Film, frames: Frames | DecodedFrames, recognizer: Recognizer, smoothing: float
 ) -> Iterator[tuple[Frame, list[Face]]]:
     from mien.recognition.video.watching import watch
 

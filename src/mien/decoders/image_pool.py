@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
 import os
@@ -18,6 +17,9 @@ import numpy as np
 from mien import errors
 from mien.decoders.process import Child, ChildGone, ChildLate, start
 from mien.errors import DataError, MienError, NotEnoughMemoryError, TooLargeError
+
+if os.name == "posix":
+    import fcntl
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

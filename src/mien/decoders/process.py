@@ -10,6 +10,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+if os.name == "posix":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,6 +29,7 @@ _KEPT = (
 )
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _LONGEST_LINE = 1 << 16
+_PIPE_BYTES = 1 << 20
 
 
 class ChildGone(Exception):  # noqa: N818 - named for what happened
@@ -77,6 +81,8 @@ class Child:
         self._process, self._kept = process, bytearray()
         self._input, self._output = (cast("Any", file).fileno() for file in (process.stdin, process.stdout))
         os.set_blocking(self._input, False)
+        with suppress(OSError, AttributeError):  # fewer switches between the processes for a frame of a video
+            fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
     def pid(self) -> int:
@@ -134,6 +140,11 @@ class Child:
             view[kept : kept + len(some)] = some
             kept += len(some)
 
+    def wait_for_output(self, seconds: float) -> None:
+        """Wait until it has written something or ended."""
+        with suppress(ChildGone):
+            self._poll(self._output, select.POLLIN, seconds)
+
     def kill(self) -> None:
         """End it at once; whoever talks to it finds it gone."""
         self._process.kill()
@@ -171,12 +182,14 @@ class Child:
         return some
 
     def _wait(self, descriptor: int, event: int, until: float) -> None:
+        if not self._poll(descriptor, event, until - time.monotonic()):
+            self.kill()
+            raise ChildLate
+
+    def _poll(self, descriptor: int, event: int, seconds: float) -> bool:
         poll = select.poll()  # takes descriptors of any number, which `select.select` does not
         poll.register(descriptor, event)
         try:
-            ready = poll.poll(max(until - time.monotonic(), 0) * 1e3)
+            return bool(poll.poll(max(seconds, 0) * 1e3))
         except (OSError, ValueError) as error:
             raise ChildGone from error
-        if not ready:
-            self.kill()
-            raise ChildLate

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from mien.decoders.process import can_start
 from mien.errors import DataError, MienError, TooLargeError
-from mien.recognition.decoder_process import DecoderError, DecoderLimits, DecoderPool, can_start
+from mien.recognition.video.decoder_pool import DecoderError, DecoderLimits, DecoderPool
 from mien.recognition.video.watching import read_frames, watch
 from mien.service.engine import face_rows
 from mien.service.problems import Refusal, counted, from_error
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive, Scope, Send
 
-    from mien.recognition.decoder_process import DecodedFrames
     from mien.recognition.faces import Face
+    from mien.recognition.video.decoder_pool import DecodedFrames
     from mien.recognition.video.watching import Frame, Frames
     from mien.service.engine import Engine
     from mien.service.prometheus import Metrics
