@@ -281,15 +281,18 @@ def _open_film(film: Film, stack: ExitStack) -> Frames | DecodedFrames | None:
     from mien.recognition.video.frames import read_frames
 
     name, every = film.source.name, film.every
+    frames: Frames | DecodedFrames
     try:
-        is_webcam = film.source.kind == "webcam"
-        frames: Frames | DecodedFrames
-        frames = read_frames(int(name), every=every) if is_webcam else open_video(name, every=every)
+        if film.source.kind == "webcam":
+            frames = read_frames(int(name), every=every)
+        else:
+            frames = open_video(name, every=every)
     except MienError as error:
         film.error = str(error)
         return None
     film.info = frames.info
-    return stack.enter_context(frames)
+    stack.enter_context(frames)
+    return frames
 
 
 def _watch_film(

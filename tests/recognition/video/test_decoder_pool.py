@@ -123,7 +123,7 @@ class TestFrames:
 class TestLocalFiles:
     def test_frames_and_damage_are_those_that_this_process_reads(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "a 'strange' \u00e9 name.mkv")
-        path.write_bytes(path.read_bytes()[:-2000])
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
         with open_video(path, every=3) as frames, read_frames(path, every=3) as expected:
             assert isinstance(frames, DecodedFrames)
             for one, other in zip(frames, expected, strict=True):
