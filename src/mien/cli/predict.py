@@ -278,15 +278,10 @@ def _predict_film(
 def _open_film(film: Film, stack: ExitStack) -> Frames | DecodedFrames | None:
     """Its frames, closed with the stack; where it cannot be opened, the film is told why."""
     from mien.recognition.video.decoder_pool import open_video
-    from mien.recognition.video.frames import read_frames
 
-    name, every = film.source.name, film.every
-    frames: Frames | DecodedFrames
+    name = film.source.name
     try:
-        if film.source.kind == "webcam":
-            frames = read_frames(int(name), every=every)
-        else:
-            frames = open_video(name, every=every)
+        frames = open_video(int(name) if film.source.kind == "webcam" else name, every=film.every)
     except MienError as error:
         film.error = str(error)
         return None

@@ -227,7 +227,7 @@ class DecoderPool:
 
 
 def open_video(
-    source: str | Path, *, every: int = 1, limits: DecoderLimits | None = None
+    source: str | Path | int, *, every: int = 1, limits: DecoderLimits | None = None
 ) -> Frames | DecodedFrames:
     """Open a video file of unknown origin; it is decoded in a process with limits where one can be started.
 
@@ -235,7 +235,7 @@ def open_video(
     and messages are those of `read_frames`.
 
     Args:
-        source: path of a video.
+        source: path of a video; the number of a webcam is opened in this process.
         every: give each first, second, … frame.
         limits: other limits.
 
