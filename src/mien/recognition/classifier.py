@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
@@ -15,7 +13,8 @@ from mien.model_kinds import shown
 from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
-from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
+from mien.recognition.onnx_session import open_session, run_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +156,9 @@ class Classifier:
         """
         answers = self.card.answers
         pixels = self._pixels(self._checked(crops))
-        given = self._session.run([answer.output for answer in answers], {self._input: pixels})
+        given = run_session(
+            self._session, [answer.output for answer in answers], {self._input: pixels}, self.name
+        )
         cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
         for rows in given:
             require_probabilities(rows, name=self.name)
@@ -199,7 +200,9 @@ class Classifier:
 
     def _run(self, crops: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
         pixels = self._pixels(crops)
-        answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
+        answer: NDArray[np.float32] = run_session(self._session, [output], {self._input: pixels}, self.name)[
+            0
+        ]
         return answer
 
     def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -257,31 +260,3 @@ def check_threads(threads: int) -> None:
         raise DataError(
             f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
         )
-
-
-def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session of a model file that stands alone, on the processor.
-
-    Args:
-        name: what to call it in an error.
-        data: the bytes of the file.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-
-    Raises:
-        ModelError: it keeps data in other files or does not load.
-    """
-    if summary_of(name, data).external:
-        raise ModelError(
-            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
-            "this machine. Save it with its data inside."
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
