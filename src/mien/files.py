@@ -103,14 +103,18 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if error.errno is not None and (named is None or _is_partial(named.name)):
-            error.filename = str(path)
+            raise OSError(
+                error.errno, error.strerror, str(path)
+            ) from error  # PyAV's errors cannot be changed
         raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:
     """Write a file whole or not at all; gives back its path."""
-    with replacing(path) as aside:
-        aside.write_bytes(data)
+    with replacing(path) as aside, aside.open("wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:  # a disk that fills up takes a part first, and says so at the next call
+            rest = rest[file.write(rest) :]
     return Path(path)
 
 

@@ -98,6 +98,26 @@ def test_a_damaged_model_is_read_or_refused(data: st.DataObject) -> None:
 
 def field(number: int, content: bytes) -> bytes:
     """A field that holds bytes, in the wire format; the content is shorter than 16 KiB."""
+    return bytes([number << 3 | 2, len(content) & 0x7F | 0x80, len(content) >> 7]) + content
+
+
+def nested(levels: int) -> bytes:
+    """A model with an initialiser outside, graphs within graphs around it."""
+    inner = field(5, outside().SerializeToString())
+    for _ in range(levels):
+        inner = field(1, field(5, field(6, inner)))  # node, attribute, graph
+    return field(7, inner)
+
+
+def test_nesting_is_followed_and_has_an_end() -> None:
+    assert summarise(nested(10)).external
+    with pytest.raises(NotOnnxError, match="nested beyond reason"):
+        summarise(nested(40))
+
+
+def key_of_five_bytes(number: int, wire: int) -> bytes:
+    """A key of five bytes with bit 32 set, which readers that keep 32 bits take for `number`."""
+    key = (number << 3 | wire) | 1 << 32
     return bytes([*(key >> shift & 0x7F | 0x80 for shift in (0, 7, 14, 21)), key >> 28])
 
 
