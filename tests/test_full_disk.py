@@ -31,6 +31,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def write_video(path: Path) -> None:
+    with VideoWriter(path, 25, (320, 240)) as writer:
+        for shift in range(60):
+            writer.write(np.roll(NOISE, 7 * shift, 0))
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 @pytest.mark.parametrize("room", [0, 100, 20_000])
 def test_an_image_is_whole_or_absent(tmp_path: Path, name: str, room: int) -> None:
@@ -49,22 +55,15 @@ def test_the_file_that_was_there_stays(tmp_path: Path) -> None:
 
 
 def test_a_video_is_whole_or_absent(tmp_path: Path) -> None:
-    with (
-        files_of_at_most(20_000),
-        pytest.raises(OSError, match=r"a\.mp4"),
-        VideoWriter(tmp_path / "a.mp4", 25, (320, 240)) as writer,
-    ):
-        for shift in range(60):
-            writer.write(np.roll(NOISE, 7 * shift, 0))
+    with files_of_at_most(20_000), pytest.raises(OSError, match=r"a\.mp4"):
+        write_video(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_predict_says_in_one_sentence_which_copies_are_missing(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", NOISE)
-    with VideoWriter(tmp_path / "b.mp4", 25, (320, 240)) as writer:
-        for shift in range(60):
-            writer.write(np.roll(NOISE, 7 * shift, 0))
+    write_video(tmp_path / "b.mp4")
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))\n"
         "from mien.__main__ import main; sys.argv[0] = 'mien'; main()"
