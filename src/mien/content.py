@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mien.decoding import is_image, open_picture
+from mien.decoding import is_image, open_image
 
 if TYPE_CHECKING:
     from mien.images import ImageSource
@@ -52,7 +52,7 @@ def has_several_frames(source: bytes) -> bool:
     """Whether the bytes of an image hold more frames or pages than the first; damaged ones count as none."""
     if source.startswith(_JPEG):
         return False
-    with suppress(Exception), open_picture(source, _MANY_PIXELS) as (_, image):
+    with suppress(Exception), open_image(source, _MANY_PIXELS) as (_, image):
         return image.format in _OF_SEVERAL and (
             bool(getattr(image, "is_animated", False)) or int(getattr(image, "n_frames", 1)) > 1
         )
@@ -72,7 +72,7 @@ def count_frames(source: ImageSource) -> int:
     Raises:
         DataError: it is no image.
     """
-    with open_picture(source, _MANY_PIXELS) as (_, image):
+    with open_image(source, _MANY_PIXELS) as (_, image):
         if image.format not in _OF_SEVERAL:
             return 1
         try:

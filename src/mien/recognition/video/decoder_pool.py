@@ -56,7 +56,7 @@ class DecodedFrames(Iterator[Frame]):
     """
 
     def __init__(
-        self, child: Child, source: bytes | str, every: int, limits: DecoderLimits, name: str = "the film"
+        self, child: Child, source: bytes | str, every: int, limits: DecoderLimits, name: str = "the video"
     ) -> None:
         self._child, self._limits, self._name = child, limits, name
         self.damage, self._ended = "", False
@@ -205,7 +205,7 @@ class DecoderPool:
         """
         with self._lock:
             if self._closed:
-                raise DecoderError("the film: expected a pool that is open, got a closed one. Make another.")
+                raise DecoderError("the video: expected a pool that is open, got a closed one. Make another.")
             alive = [one for one in self._spares if one.alive]
             child = alive[0] if alive else _start()
             self._spares = alive[1:]
