@@ -15,6 +15,7 @@ from mien.cli.console import out, print_json
 from mien.cli.models import look_at, prepare_keras
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
+from mien.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +45,11 @@ def model(
     if json:
         print_json({"model": name, "bytes": len(data), "sha256": digest, "card": asdict(card)})
         return
-    out.print(f"{card.name}   ({name}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)")
+    out.print(
+        f"{printable(card.name)}   ({printable(name)}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)"
+    )
     for title, text in _lines(card):
-        out.print(f"  {title:<14} {text}")
+        out.print(f"  {title:<14} {printable(text)}")
 
 
 def _find(model: str) -> tuple[str, bytes, ModelCard]:

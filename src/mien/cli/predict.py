@@ -63,6 +63,14 @@ def predict(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
     ] = False,
+    excel_safe: Annotated[
+        bool,
+        typer.Option(
+            "--excel-safe",
+            help="In the file of --csv, write an apostrophe before names that begin with = + - @, which spreadsheets "
+            "would run as formulas.",
+        ),
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show in the copies of images where each expression was seen.")
     ] = False,
@@ -99,8 +107,9 @@ def predict(
     failures = Failures(keeps_files=bool(csv or save))
     with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
-            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
-        )
+            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain,
+            excel_safe=excel_safe,
+        )  # fmt: skip
         _predict_images(images, recognizer, outputs, failures)
         for video in videos:
             watched = Video(video, every=every, min_confidence=min_confidence)
@@ -158,6 +167,7 @@ def _open_outputs(
     force: bool,
     save: Path | None,
     explain: bool,
+    excel_safe: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
     videos = any(source.kind != "image" for source in sources)
@@ -169,7 +179,7 @@ def _open_outputs(
     if csv:
         from mien.cli.file_outputs import RowsOutput
 
-        take(RowsOutput(csv, recognizer.labels, force=force))
+        take(RowsOutput(csv, recognizer.labels, force=force, excel_safe=excel_safe))
     if save:
         from mien.cli.file_outputs import CopiesOutput
 

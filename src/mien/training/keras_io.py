@@ -24,7 +24,7 @@ from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
 from mien.training.networks import HEADS
-from mien.unpacking import MOST_MEMBER, UnpackError, read_member
+from mien.unpacking import UnpackError, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,8 +76,6 @@ def read_card(path: str | Path) -> ModelCard | None:
         else:
             with h5py.File(path, "r") as file:
                 text = file.attrs.get(_ATTRIBUTE)
-            if text is not None and len(text) > MOST_MEMBER:
-                raise UnpackError(f"expected a card of at most {MOST_MEMBER:,} bytes, got {len(text):,}.")
             if text is None and (lacking := without_architecture(path)):
                 raise ModelError(f"{shown(path)}: {lacking[:1].upper()}{lacking[1:]}")
     except UnpackError as error:
