@@ -128,6 +128,14 @@ def serve(
             help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="MIEN_ALLOW_ORIGIN",
+            metavar="ORIGIN",
+            help="Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Start the web page and the HTTP API on this machine.
 
@@ -143,6 +151,7 @@ def serve(
         "films": films, "film_memory": film_memory, "api_key": api_key, "allow_host": allow_host,
         "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
         "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
+        "allow_origin": tuple(origin.lower().rstrip("/") for origin in allow_origin or ()),
     }  # fmt: skip
     _serve(host, port, workers, options)
 

@@ -40,12 +40,13 @@ _HEADERS = {
 _ROUTES = frozenset(
     {
         "/", *ROUTES, "/v1/model", "/health/live", "/health/ready", "/metrics", "/openapi.json",
+        "/docs", "/v2", "/v2/health/live", "/v2/health/ready",
     }
 )  # fmt: skip
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
 )
-_QUIET = ("/health/", "/metrics")  # asked every few seconds: only logged when they fail
+_QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds: only logged when they fail
 _GONE = 499
 
 
@@ -101,13 +102,14 @@ def _secure(path: str, message: Message) -> None:
     for name, value in _HEADERS.items():
         headers[name] = value
     # The page's files are asked for anew each time, which is cheap, so that a new version shows at once.
-    headers.setdefault(
-        "Cache-Control", "no-cache" if path == "/" or path.startswith("/page/") else "no-store"
-    )
+    is_page = path in {"/", "/docs"} or path.startswith(("/page/", "/docs/"))
+    headers.setdefault("Cache-Control", "no-cache" if is_page else "no-store")
 
 
 def _route(path: str) -> str:
     """A path as one of a few names, for what a caller makes up has no place in logs and metrics."""
     if path in _ROUTES:
         return path
-    return "/page" if path.startswith("/page/") else "other"
+    if path.startswith("/v2/models/"):
+        return "/v2/models/infer" if path.endswith("/infer") else "/v2/models"
+    return "/page" if path.startswith("/page/") else "/docs" if path.startswith("/docs/") else "other"

@@ -10,15 +10,18 @@ from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations of its routes
 from starlette.responses import Response
 
 import mien
+from mien.service import inference_routes
 from mien.service.access_log import Observing
 from mien.service.auth import route_path
 from mien.service.capacity import House
+from mien.service.docs_page import add_docs
 from mien.service.engine import Engine
-from mien.service.limits import ROUTES, Limits
+from mien.service.limits import Limits, upload_route
 from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
 from mien.service.prometheus import Metrics
@@ -75,6 +78,8 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.state.parts = parts
     app.label_sets = tuple(engine.taxonomies)
     app.include_router(router)
+    app.include_router(inference_routes.router)
+    add_docs(app)
     app.add_api_route("/page/index.html", _to_page, include_in_schema=False, response_model=None)
     app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
     app.add_api_route("/", _page, include_in_schema=False, response_model=None)
@@ -83,6 +88,14 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
     app.add_middleware(Limits, settings=settings, house=House(settings, metrics))
+    if settings.allow_origin:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origin,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key"],
+            expose_headers=["Retry-After"],
+        )
     app.add_middleware(Observing, metrics=metrics)  # added last, it stands outermost
     return app
 
@@ -117,7 +130,7 @@ async def _to_page(request: Request) -> Response:
 async def _tell(request: Request, error: Exception) -> Response:
     """A refusal, the router's or the validation's included, as a problem."""
     if isinstance(error, RequestValidationError):
-        is_video = ROUTES.get(route_path(request.scope)) == RECOGNIZE_VIDEO
+        is_video = upload_route(route_path(request.scope)) == RECOGNIZE_VIDEO
         known = FilmOptions if is_video else Options
         error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
@@ -125,4 +138,4 @@ async def _tell(request: Request, error: Exception) -> Response:
         error = from_http(error, request.method, path, list(request.app.openapi()["paths"]))
     assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
     request.state.reason = error.reason
-    return problem_response(error)
+    return problem_response(error, route_path(request.scope))

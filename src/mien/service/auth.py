@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from mien.service.settings import Settings
 
-_HEALTH = frozenset({"/health/live", "/health/ready"})
-_OPEN = _HEALTH | {"", "/", "/openapi.json"}  # "" leads to "/" where the service stands under a path
+_HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+_OPEN = _HEALTH | {"", "/", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
+"""What needs no key; "" leads to "/" where the service stands under a path."""
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 
 
@@ -52,12 +55,13 @@ def check_caller(scope: Scope, settings: Settings) -> None:
     path, headers = route_path(scope), Headers(scope=scope)
     if path not in _HEALTH:  # what watches over machines asks for them by their addresses
         _check_host(headers, settings.allow_host)
-    if scope["method"] not in _READING:
-        _check_origin(headers, settings.allow_host or ())
-    if path in _OPEN or path.startswith("/page/"):
+    is_allowed = headers.get("origin", "").lower() in settings.allow_origin
+    if scope["method"] not in _READING and not is_allowed:
+        _check_origin(headers, settings.allow_host or (), (scope.get("server") or (None, None))[1])
+    if path in _OPEN or path.startswith(("/page/", "/docs/")):
         return
     # A page of another site may send a picture even where it may not read the answer.
-    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    if not is_allowed and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _other_site()
     if settings.api_key is not None and not _knows(headers, settings.api_key):
         raise Refusal(
@@ -88,14 +92,26 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
             )
 
 
-def _check_origin(headers: Headers, allowed: Collection[str]) -> None:
+def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | None) -> None:
     """Refuse what a page of another site sends; browsers that say less than others name at least its origin."""
     origin = headers.get("origin")
     if origin is None or headers.get("sec-fetch-site") == "same-origin":
         return
-    place = _without_port(origin.partition("://")[2])
-    if not place or (place != _without_port(headers.get("host", "")) and _name(place) not in allowed):
+    scheme, _, place = origin.lower().partition("://")
+    default = _PORTS.get(scheme)
+    name, port = _name(place), _port(place) or default
+    host = headers.get("host", "").lower()
+    if not name or default is None:
         raise _other_site()
+    if name == _name(host):
+        given = _port(host)
+        if port == given and (scheme == "http" or given != own_port):  # we speak HTTP on our own port
+            return
+        if given is None and port == default:  # a proxy in front, which may add TLS
+            return
+    elif name in allowed and port == default:
+        return
+    raise _other_site()
 
 
 def _name(place: str) -> str:
@@ -104,9 +120,10 @@ def _name(place: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
-def _without_port(place: str) -> str:
-    """HOST:PORT in small letters without a port that goes without saying."""
-    return re.sub(r":(80|443)?$", "", place.lower())
+def _port(place: str) -> int | None:
+    """The port of HOST:PORT, `None` where none is named."""
+    found = re.search(r":(\d{1,5})$", place)
+    return int(found[1]) if found else None
 
 
 def _knows(headers: Headers, key: str) -> bool:

@@ -68,6 +68,12 @@ class Pieces(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._pieces = self._bytes = 0
+            names = {name for name, _ in event.headers}
+            if {
+                b"content-length",
+                b"transfer-encoding",
+            } <= names:  # a proxy may believe the other one (RFC 9112, 6.1)
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         elif isinstance(event, h11.Data):
             self._pieces += 1
             self._bytes += len(event.data)

@@ -23,6 +23,7 @@ from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
 from mien.recognition.image_batches import ImageResult
 from mien.recognition.recognizer import Recognizer
+from mien.service.annotated import draw_copy
 from mien.service.batching import Batching
 from mien.service.problems import Refusal, from_error, shown
 from mien.service.upload_kinds import RECOGNIZE_VIDEO, accepted_images, expect_image, is_animated
@@ -61,10 +62,12 @@ class Answer:
     Args:
         data: JSON-clean, in the shape of `mien predict --json`, with `heat` where it was asked for.
         refusal: why it failed, where it did.
+        copy: an annotated copy, encoded, where one was asked for.
     """
 
     data: dict[str, Any]
     refusal: Refusal | None = None
+    copy: bytes | None = None
 
 
 class _LargeError(Exception):
@@ -161,15 +164,21 @@ class Engine:
                     reason="options",
                 )
 
-    async def recognize(self, upload: Upload, options: Options) -> Answer:
-        """Process one image on a thread of the pool; when the caller is cancelled, its decoding is killed."""
+    async def recognize(self, upload: Upload, options: Options, copy_as: str = "") -> Answer:
+        """Process one image on a thread of the pool; when the caller is cancelled, its decoding is killed.
+
+        Args:
+            upload: the image.
+            options: what was asked for.
+            copy_as: the media type of an annotated copy, "" for none.
+        """
         task, most = DecodeTask(), self._max_pixels
         try:
             try:
-                job = self._pool.submit(self._recognize, upload, options, _LARGE, task)
+                job = self._pool.submit(self._recognize, upload, options, _LARGE, task, copy_as)
                 return await asyncio.wrap_future(job)
             except _LargeError:
-                job = self._large.submit(self._recognize, upload, options, most, task)
+                job = self._large.submit(self._recognize, upload, options, most, task, copy_as)
                 return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
             task.cancel()
@@ -209,7 +218,9 @@ class Engine:
             ) from error
         return [heat.to_dict() for heat in maps]
 
-    def _recognize(self, upload: Upload, options: Options, most: int, task: DecodeTask) -> Answer:
+    def _recognize(
+        self, upload: Upload, options: Options, most: int, task: DecodeTask, copy_as: str
+    ) -> Answer:
         try:
             expect_image(upload.data, self._accepted)
             image = self._decode(upload.data, min(most, self._max_pixels), task)
@@ -221,7 +232,8 @@ class Engine:
         data["faces"] = face_rows(faces, heat, options)
         if image.animated:
             data["note"] = FIRST_FRAME
-        return Answer(data)
+        copy = draw_copy(image.pixels, faces, copy_as, options.min_confidence) if copy_as else None
+        return Answer(data, copy=copy)
 
     def _decode(self, data: bytes, most: int, task: DecodeTask) -> DecodedImage:
         try:

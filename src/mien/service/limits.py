@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,16 @@ ROUTES = {
 }
 """The routes that take files, by every name under which they answer."""
 
+_INFER = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/infer")
+"""The route of the Open Inference Protocol, which takes images too."""
+
 _PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
+
+
+def upload_route(path: str) -> str | None:
+    """The route that takes files at a path, by its first name; `None` where files are not taken."""
+    return RECOGNIZE if _INFER.fullmatch(path) else ROUTES.get(path)
 
 
 class Limits:
@@ -72,7 +81,7 @@ class Limits:
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         _check_header(scope)
         check_caller(scope, self._settings)
-        route = ROUTES.get(route_path(scope))
+        route = upload_route(route_path(scope))
         if scope["method"] != "POST" or route is None:
             await self._app(scope, receive, answer)
             return
@@ -125,7 +134,7 @@ class _Answer:
         state = scope["state"]
         state["reason"] = refusal.reason
         if not self.begun:
-            await problem_response(refusal)(scope, receive, self)
+            await problem_response(refusal, route_path(scope))(scope, receive, self)
         elif not self.done and "last_line" in state:
             body = {"type": "http.response.body", "body": state["last_line"](refusal.sentence)}
             with suppress(TimeoutError):  # nobody waits long for a caller that does not read

@@ -77,10 +77,16 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
         }
 
 
-def problem_response(refusal: Refusal) -> Response:
-    """The answer that tells a refusal."""
+def problem_response(refusal: Refusal, path: str = "") -> Response:
+    """The answer that tells a refusal; below `/v2` with the field `error` of the Open Inference Protocol.
+
+    Args:
+        refusal: what to tell.
+        path: of the request.
+    """
+    error = {"error": refusal.sentence} if path.startswith("/v2") else {}
     return Response(
-        json.dumps(refusal.to_dict()), refusal.status, headers=refusal.headers, media_type=MEDIA_TYPE
+        json.dumps(error | refusal.to_dict()), refusal.status, headers=refusal.headers, media_type=MEDIA_TYPE
     )
 
 

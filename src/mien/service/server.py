@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -21,8 +21,10 @@ from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
 from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
+from mien.service.log_output import drain_log
 from mien.service.problems import plain, shown
 from mien.service.prometheus import SHARED
+from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -39,7 +41,9 @@ _LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
     "filters": {"limit": {"()": "mien.service.log_limits.LogLimit"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["limit"]}},
+    "handlers": {
+        "stderr": {"class": "mien.service.log_output.LogOutput", "formatter": "line", "filters": ["limit"]}
+    },
     "loggers": {
         "asyncio": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "mien.service": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
@@ -106,13 +110,14 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
     if config.workers == 1:
         _serve_here(config, listener)
         return
-    with tempfile.TemporaryDirectory(prefix="mien-metrics-") as folder:
-        os.environ[SHARED] = folder  # the workers share their counts there; nothing else
+    with worker_folder() as folder:
+        os.environ[SHARED] = str(folder)  # the workers share their counts there; nothing else
         try:
             group = _Workers(config, [listener])
             group.run()
         finally:
             del os.environ[SHARED]
+    drain_log()
     if group.interrupted:
         raise KeyboardInterrupt
 
@@ -144,6 +149,30 @@ class _Workers(Multiprocess):
 
     interrupted = False
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._ending = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end_soon)
+
+    def _end_soon(self, number: int, _: FrameType | None) -> None:
+        """End all workers, also one that is stopped, which would be waited for without end."""
+        self.signal_queue.append(number)
+        if self._ending:
+            return
+        self._ending = True
+        for process in self.processes:
+            if process.pid is not None and hasattr(signal, "SIGCONT"):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
+        threading.Thread(target=self._kill_late, daemon=True).start()
+
+    def _kill_late(self) -> None:
+        time.sleep((self.config.timeout_graceful_shutdown or 0) + _AFTER_GRACE)
+        for process in self.processes:
+            with suppress(OSError, ValueError):
+                process.process.kill()
+
     def keep_subprocess_alive(self) -> None:
         # As long as the worker's end of the pipe is open here too, one that dies while it is asked whether it lives
         # is waited for until the patience ends, and so are all the others.
@@ -167,6 +196,7 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+        drain_log()
         if _still_working():
             end_now(status)
         end_after(None)

@@ -15,6 +15,7 @@ from mien.service.problems import shown
 MEGABYTE = 1 << 20
 
 _KEY = re.compile(r"[ -~]{8,}")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -46,6 +47,7 @@ class Settings:
         allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
             only this machine can reach the port give at least `()`, or a page of another site can address it under a
             name of its own (DNS rebinding).
+        allow_origin: origins such as `https://app.example.org` whose pages may use the service (CORS); none by default.
 
     Raises:
         DataError: a setting has the wrong type or is out of its range.
@@ -72,6 +74,7 @@ class Settings:
     film_memory: int = 2048 * MEGABYTE
     api_key: str | None = field(default=None, repr=False)
     allow_host: tuple[str, ...] | None = None
+    allow_origin: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -149,6 +152,7 @@ class Settings:
                 )
             # A file that a key is read from ends with a line's end; no header can hold one.
             object.__setattr__(self, "api_key", key)
+        self._check_origins()
         if self.allow_host is None:
             return
         if isinstance(self.allow_host, str) or not isinstance(self.allow_host, Collection):
@@ -163,3 +167,18 @@ class Settings:
                     "Omit scheme, port and path; use lowercase letters."
                 )
         object.__setattr__(self, "allow_host", tuple(self.allow_host))
+
+    def _check_origins(self) -> None:
+        origins = self.allow_origin
+        if isinstance(origins, str) or not isinstance(origins, Collection):
+            raise DataError(
+                f"Expected allow_origin to be a tuple of origins, got {shown(origins)}. "
+                'Write it as ("https://app.example.org",).'
+            )
+        for origin in origins:
+            if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+                raise DataError(
+                    f"Expected an origin such as https://app.example.org, got {shown(origin)}. "
+                    "Give scheme, host and port, lowercase and without a path; * is not allowed."
+                )
+        object.__setattr__(self, "allow_origin", tuple(origins))
