@@ -474,7 +474,7 @@ def test_worker_processes_recognize(method: str) -> None:
     recognizer = Recognizer(threads=1)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
-        with pytest.raises(DataError, match=r"nobody\.jpg: expected a image"):
+        with pytest.raises(DataError, match=r"nobody\.jpg: expected an image"):
             pool.submit(recognizer, "nobody.jpg").result()
         with pytest.raises(BatchError, match="1 of 2 images failed"):
             pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()

@@ -215,7 +215,7 @@ def _content(source: Source) -> ImageSource:
 
 
 class _StandardInput:
-    """Standard input as a image: read when its turn comes, and no further than a image may go."""
+    """Standard input as an image: read when its turn comes, and no further than an image may go."""
 
     name = "standard input"  # what a message calls it
     _content: bytes | None = None

@@ -31,7 +31,7 @@ class Output:
     """Takes results as they come. Does nothing by itself."""
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """A image is done, or failed."""
+        """An image is done, or failed."""
 
     def begin_video(self, video: Video) -> None:
         """A video begins."""
