@@ -3,8 +3,8 @@
 usage: python benchmarks/fuzz.py [--images 20000] [--videos 2000] [--seed 1] [--out benchmarks/results/fuzz.json]
 
 The service is `mien serve` in a process of its own. Seeds are small files of every format that it takes, made here; each
-request is one of them with a few random changes (and is sent again after 503): flipped bits, bytes and lengths set to extremes, parts cut out,
-repeated, or taken from another file. Asserted: no status of 500 or more but 503; no answer after the deadline and two
+request is one of them with a few random changes (sent again after 503): flipped bits, bytes and lengths set to
+extremes, parts cut out, repeated, or taken from another file. Asserted: no status of 500 or more but 503; no answer after the deadline and two
 seconds; the service answers `/health/live` meanwhile; at the end it has the descriptors that it had.
 """
 

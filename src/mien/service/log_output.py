@@ -32,7 +32,7 @@ class LogOutput(logging.Handler):
             if self._lost:
                 text = f"{self._lost:,} messages were lost, because nobody read the log.\n{text}"
             if self._thread is None or not self._thread.is_alive():  # a fork has no threads
-                self._thread = threading.Thread(target=self._write, name="mien-log", daemon=True)
+                self._thread = threading.Thread(target=self._write, name="log-output", daemon=True)
                 self._thread.start()
             self._waiting.put_nowait(text + "\n")
             self._put += 1
