@@ -2,10 +2,11 @@
 
 usage: python benchmarks/fuzz.py [--images 20000] [--videos 2000] [--seed 1] [--out benchmarks/results/fuzz.json]
 
-The service is `mien serve` in a process of its own. Seeds are small files of every format that it takes, made here; each
-request is one of them with a few random changes (sent again after 503): flipped bits, bytes and lengths set to
-extremes, parts cut out, repeated, or taken from another file. Asserted: no status of 500 or more but 503; no answer after the deadline and two
-seconds; the service answers `/health/live` meanwhile; at the end it has the descriptors that it had.
+The service is `mien serve` in a process of its own. Seeds are small files of every
+format that it takes, made here; each request is one of them with a few random changes (sent again after 503): flipped
+bits, bytes and lengths set to extremes, parts cut out, repeated, or taken from another file. Asserted: no status of 500
+or more but 503; no answer after the deadline and two seconds; `/health/live` is answered meanwhile; at the end the
+service has the descriptors that it had.
 """
 
 from __future__ import annotations
@@ -215,7 +216,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    service = Service("--deadline", str(DEADLINE), "--films", "2")
+    service = Service("--deadline", str(DEADLINE), "--videos", "2")
     try:
         fuzz = Fuzz(service, options.seed)
         seeds = image_seeds()

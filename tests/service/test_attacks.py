@@ -76,8 +76,8 @@ def test_a_video_that_would_open_something_is_refused_at_once_and_the_next_is_re
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
     assert udp_sockets() == before
-    film = make_film(tmp_path / "film.mp4").read_bytes()
-    assert service.send_raw(film, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
+    video = make_film(tmp_path / "video.mp4").read_bytes()
+    assert service.send_raw(video, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
 
 
 @pytest.mark.parametrize("name", BOMBS)

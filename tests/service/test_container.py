@@ -47,7 +47,8 @@ def variables() -> set[str]:
     from typing import get_args, get_type_hints
 
     hints = get_type_hints(serve, include_extras=True)
-    return {get_args(hints[name])[1].envvar for name in signature(serve).parameters}
+    named = [get_args(hints[name])[1].envvar for name in signature(serve).parameters]
+    return {one for names in named for one in ([names] if isinstance(names, str) else names)}
 
 
 def test_the_linter_has_nothing_to_say() -> None:

@@ -22,7 +22,7 @@ ORIGIN = "https://app.example.org"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    with running(Settings(threads=2, allow_origin=(ORIGIN,), max_pictures=3, max_bytes=2_000_000)) as one:
+    with running(Settings(threads=2, allow_origin=(ORIGIN,), max_images=3, max_bytes=2_000_000)) as one:
         yield one
 
 

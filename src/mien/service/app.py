@@ -26,11 +26,11 @@ from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
 from mien.service.prometheus import Metrics
 from mien.service.routes import router
-from mien.service.schemas import FilmOptions, Options
+from mien.service.schemas import Options, VideoOptions
 from mien.service.settings import Settings
 from mien.service.static import PageFile, PageFiles
 from mien.service.upload_kinds import RECOGNIZE_VIDEO
-from mien.service.video_stream import Films
+from mien.service.video_stream import Videos
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ class Parts:
     settings: Settings
     metrics: Metrics
     engine: Engine
-    films: Films
+    videos: Videos
     ready: bool = False
 
 
@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     settings = settings or Settings()
     metrics = Metrics()
     engine = Engine(settings, metrics.batches.observe, detector)
-    parts = Parts(settings, metrics, engine, Films(engine, settings, metrics))
+    parts = Parts(settings, metrics, engine, Videos(engine, settings, metrics))
     app = Service(
         title="mien",
         summary="Faces in images and videos and the expressions they show, which are not what people feel.",
@@ -104,15 +104,15 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
 async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
     parts.engine.start()
-    parts.films.start()
+    parts.videos.start()
     parts.engine.warm_up()
-    parts.films.wait_until_ready()
+    parts.videos.wait_until_ready()
     parts.ready = True
     try:
         yield {"metrics": parts.metrics}  # for the connections below
     finally:
         parts.ready = False
-        parts.films.close()
+        parts.videos.close()
         parts.engine.close()
 
 
@@ -131,7 +131,7 @@ async def _tell(request: Request, error: Exception) -> Response:
     """A refusal, the router's or the validation's included, as a problem."""
     if isinstance(error, RequestValidationError):
         is_video = upload_route(route_path(request.scope)) == RECOGNIZE_VIDEO
-        known = FilmOptions if is_video else Options
+        known = VideoOptions if is_video else Options
         error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
         path = request.scope["path"]

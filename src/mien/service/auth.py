@@ -55,12 +55,12 @@ def check_caller(scope: Scope, settings: Settings) -> None:
     path, headers = route_path(scope), Headers(scope=scope)
     if path not in _HEALTH:  # what watches over machines asks for them by their addresses
         _check_host(headers, settings.allow_host)
-    is_allowed = headers.get("origin", "").lower() in settings.allow_origin
+    is_allowed = headers.get("origin", "").lower() in (settings.allow_origin or ())
     if scope["method"] not in _READING and not is_allowed:
         _check_origin(headers, settings.allow_host or (), (scope.get("server") or (None, None))[1])
     if path in _OPEN or path.startswith(("/page/", "/docs/")):
         return
-    # A page of another site may send a picture even where it may not read the answer.
+    # A page of another site may send a image even where it may not read the answer.
     if not is_allowed and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _other_site()
     if settings.api_key is not None and not _knows(headers, settings.api_key):

@@ -24,7 +24,7 @@ class House:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
-        self._pictures = self._bytes = 0
+        self._images = self._bytes = 0
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
@@ -40,33 +40,33 @@ class House:
         finally:
             self._move(-visit.places, -visit.bytes)
 
-    def admit(self, pictures: int, size: int) -> None:
+    def admit(self, images: int, size: int) -> None:
         """Let more images and bytes in.
 
         Raises:
             Refusal: there is no room for them.
         """
-        self.expect_room(pictures, size)
-        self._move(pictures, size)
+        self.expect_room(images, size)
+        self._move(images, size)
 
-    def expect_room(self, pictures: int, size: int) -> None:
+    def expect_room(self, images: int, size: int) -> None:
         """Make sure that there is room for more images and bytes now.
 
         Raises:
             Refusal: there is none.
         """
         settings = self._settings
-        if self._pictures + pictures > settings.queue:
+        if self._images + images > settings.queue:
             raise _busy(f"at most {counted(settings.queue, 'image')} in flight", "a full queue", "queue")
         if self._bytes + size > settings.held_bytes:
             raise _busy(
                 f"at most {settings.held_bytes:,} bytes of requests in flight", "more bytes", "memory"
             )
 
-    def _move(self, pictures: int, size: int) -> None:
-        self._pictures += pictures
+    def _move(self, images: int, size: int) -> None:
+        self._images += images
         self._bytes += size
-        self._metrics.queue.set(self._pictures)
+        self._metrics.queue.set(self._images)
         self._metrics.held.set(self._bytes)
 
 

@@ -57,7 +57,7 @@ FIRST_FRAME = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one picture; the picture itself is let go.
+    """What came of one image; the image itself is let go.
 
     Args:
         data: JSON-clean, in the shape of `mien predict --json`, with `heat` where it was asked for.
@@ -71,15 +71,15 @@ class Answer:
 
 
 class _LargeError(Exception):
-    """A picture has more pixels than those that are worked on side by side."""
+    """A image has more pixels than those that are worked on side by side."""
 
 
 class Engine:
-    """Recognises pictures in a pool of threads, each picture on one.
+    """Recognizes images in a pool of threads, each image on one.
 
-    That is quicker for many callers than many threads for one picture. While one thread waits for the network,
+    That is quicker for many callers than many threads for one image. While one thread waits for the network,
     another one decodes or detects; so there are more of them than cores, but not many more, for each may hold a
-    decoded picture. Large pictures have one more thread for themselves, or a few of them could take all memory.
+    decoded image. Large images have one more thread for themselves, or a few of them could take all memory.
 
     Args:
         settings: model, threads and limits.
@@ -96,7 +96,7 @@ class Engine:
         observe: Callable[[int], None] = lambda _: None,
         detector: FaceDetector | None = None,
     ) -> None:
-        model = Classifier(settings.model, threads=1)
+        model = Classifier(settings.model, threads=1, flip_tta=settings.flip_tta)
         self.card = model.card
         self.taxonomies = model.taxonomies
         self._max_pixels = settings.max_pixels
@@ -184,8 +184,8 @@ class Engine:
             task.cancel()
             raise
 
-    def find(self, pictures: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
-        """The faces of decoded pictures, RGB uint8 (h, w, 3), on the calling thread."""
+    def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
+        """The faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
         recognizer = self._recognizers[options.chosen_label_set or self.card.taxonomy]
         found = [
             [
@@ -193,12 +193,12 @@ class Engine:
                 for face in recognizer.detector.detect(one)
                 if face.confidence >= options.min_detection_confidence
             ]
-            for one in pictures
+            for one in images
         ]
-        return recognizer.name_expressions(pictures, [faces[: options.max_faces] for faces in found])
+        return recognizer.name_expressions(images, [faces[: options.max_faces] for faces in found])
 
     def explain(
-        self, picture: NDArray[np.uint8], faces: Sequence[Face], options: Options
+        self, image: NDArray[np.uint8], faces: Sequence[Face], options: Options
     ) -> list[dict[str, Any]]:
         """A heat map for each face, JSON-clean.
 
@@ -206,7 +206,7 @@ class Engine:
             Refusal: the model gives none.
         """
         try:
-            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(picture, faces)
+            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(image, faces)
         except ModelError as error:
             raise Refusal(
                 422,

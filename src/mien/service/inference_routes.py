@@ -38,19 +38,19 @@ async def ready(request: Request) -> Response:
 
 @router.get("/v2/models/{name}", summary="Inputs and outputs of the model", response_model=None)
 @router.get("/v2/models/{name}/versions/{version}", include_in_schema=False, response_model=None)
-async def model(request: Request, name: str, version: str = "") -> Response:
+async def model(request: Request, name: str) -> Response:
     """One input, `image`, and the outputs of all faces of all images, one after the other."""
     engine = parts_of(request).engine
-    check_model(name, version, engine)
+    check_model(name, request.path_params.get("version", ""), engine)
     return json_response(model_metadata(engine))
 
 
 @router.get("/v2/models/{name}/ready", summary="Whether the model is ready", response_model=None)
 @router.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False, response_model=None)
-async def model_ready(request: Request, name: str, version: str = "") -> Response:
+async def model_ready(request: Request, name: str) -> Response:
     """As /v2/health/ready."""
     parts = parts_of(request)
-    check_model(name, version, parts.engine)
+    check_model(name, request.path_params.get("version", ""), parts.engine)
     return json_response({"name": name, "ready": parts.ready}, 200 if parts.ready else 503)
 
 
@@ -64,12 +64,12 @@ async def model_ready(request: Request, name: str, version: str = "") -> Respons
     },
 )
 @router.post("/v2/models/{name}/versions/{version}/infer", include_in_schema=False, response_model=None)
-async def infer(request: Request, name: str, version: str = "") -> Response:
+async def infer(request: Request, name: str) -> Response:
     """The input `image` holds encoded images as BYTES: base64 in JSON, or binary data after it."""
     parts = parts_of(request)
-    check_model(name, version, parts.engine)
+    check_model(name, request.path_params.get("version", ""), parts.engine)
     length = request.headers.get(BINARY_HEADER)
-    asked = await parse_request(await request.body(), length, parts.settings.max_pictures)
+    asked = await parse_request(await request.body(), length, parts.settings.max_images)
     parts.engine.check(asked.options)
     answers = await recognize_all(request, asked.uploads, asked.options)
     return json_response(asked.answer(answers, parts.engine))

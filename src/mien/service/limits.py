@@ -85,20 +85,20 @@ class Limits:
         if scope["method"] != "POST" or route is None:
             await self._app(scope, receive, answer)
             return
-        is_film = route == RECOGNIZE_VIDEO
-        most = self._settings.max_film_bytes if is_film else self._settings.max_bytes
+        is_video = route == RECOGNIZE_VIDEO
+        most = self._settings.max_video_bytes if is_video else self._settings.max_bytes
         if not most:
-            raise _no_films()
+            raise _no_videos()
         _check_declared(scope, most)
         with self._house.visit() as visit:
             scope["state"]["visit"] = visit
-            await self._in_time(scope, _Body(receive, visit, most, self._settings), answer, is_film=is_film)
+            await self._in_time(scope, _Body(receive, visit, most, self._settings), answer, is_video=is_video)
 
-    async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_film: bool) -> None:
-        """Serve within the deadline; the answer to a film may take longer, but not from one line to the next."""
+    async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_video: bool) -> None:
+        """Serve within the deadline; the answer to a video may take longer, but not from one line to the next."""
         try:
             async with asyncio.timeout(self._settings.deadline) as timeout:
-                answer.clock = (timeout, self._settings.deadline) if is_film else None
+                answer.clock = (timeout, self._settings.deadline) if is_video else None
                 await self._app(scope, body, answer)
         except TimeoutError:
             if not timeout.expired():
@@ -210,14 +210,14 @@ def _too_large(most: int, got: str) -> Refusal:
     )
 
 
-def _no_films() -> Refusal:
+def _no_videos() -> Refusal:
     return Refusal(
         403,
         "This service does not accept videos.",
         expected="an image",
         received="a video; videos are turned off",
-        remedy="Start the service with --max-film-bytes above 0 to accept them.",
-        reason="no films",
+        remedy="Start the service with --max-video-bytes above 0 to accept them.",
+        reason="no videos",
     )
 
 

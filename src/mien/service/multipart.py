@@ -1,6 +1,6 @@
 """multipart/form-data (RFC 7578) as it comes in, kept in memory.
 
-The form parsers of web frameworks put large files into temporary ones on a disk; a picture has no business there. The
+The form parsers of web frameworks put large files into temporary ones on a disk; a image has no business there. The
 grammar is that of python-multipart; how much may come is counted where it comes in: `mien.service.limits`.
 """
 

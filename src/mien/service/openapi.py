@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from mien.service.problems import MEDIA_TYPE
-from mien.service.schemas import LABEL_SET_OPTIONS, FilmEnd, FilmRow, Health, Model, Problem, Recognised
+from mien.service.schemas import LABEL_SET_OPTIONS, Health, Model, Problem, Recognized, VideoEnd, VideoRow
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
@@ -39,7 +39,7 @@ class Service(FastAPI):
 
 def _schemas() -> dict[str, Any]:
     """All that is answered. FastAPI would leave out of examples what is null there."""
-    models = [(model, "serialization") for model in (Recognised, Model, Health, Problem, FilmRow, FilmEnd)]
+    models = [(model, "serialization") for model in (Recognized, Model, Health, Problem, VideoRow, VideoEnd)]
     _, document = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: dict[str, Any] = document["$defs"]
     return schemas

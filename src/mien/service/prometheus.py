@@ -40,7 +40,8 @@ class Metrics:
         self.refusals = Counter(
             "mien_refusals", "Requests and images refused, by reason.", ["reason"], registry=own
         )
-        self.pictures = Counter("mien_pictures", "Images processed.", registry=own)
+        self.images = Counter("mien_images", "Images processed.", registry=own)
+        self.pictures = Counter("mien_pictures", "Alias of mien_images.", registry=own)
         self.frames = Counter("mien_frames", "Video frames processed.", registry=own)
         self.faces = Counter("mien_faces", "Faces found in images and frames.", registry=own)
         self.batches = Histogram(

@@ -13,13 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import mien
-from mien.service.annotated import wanted_image
+from mien.service.annotated import IMAGE_TYPES, wanted_image
 from mien.service.limits import ROUTES
 from mien.service.problems import Refusal, counted, plain
-from mien.service.schemas import FilmOptions, Health, Model, Options, Recognised, finite
+from mien.service.schemas import Health, Model, Options, Recognized, VideoOptions, finite
 from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.uploads import read_uploads
-from mien.service.video_stream import FilmAnswer
+from mien.service.video_stream import VideoAnswer
 
 if TYPE_CHECKING:
     from mien.service.app import Parts
@@ -62,7 +62,10 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
             },
         }
     }
-    content = {"multipart/form-data": form, **dict.fromkeys(types, raw)}
+    base64 = {"type": "string", "format": "byte", "description": "Base64, or a data URI."}
+    many = {"oneOf": [base64, {"type": "array", "items": base64}]}
+    document = {"schema": {"type": "object", "required": [field], "properties": {field: many}}}
+    content = {"multipart/form-data": form, "application/json": document, **dict.fromkeys(types, raw)}
     return {"requestBody": {"required": True, "description": most, "content": content}}
 
 
@@ -71,21 +74,27 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
     summary="Faces and expressions in one or more images",
     response_model=None,
     responses={
-        200: {"model": Recognised},
+        200: {
+            "model": Recognized,
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
+        },
         **problems_of(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
     },
     openapi_extra=_files(
         "image",
         ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream"),
-        "JPEG, PNG, WebP, BMP or GIF, recognized by content; of an animated image the first frame.",
+        "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC, recognized by content; of several frames the first.",
     ),
 )
 async def recognize(request: Request, options: Annotated[Options, Query()]) -> Response:
-    """One invalid image is answered with a problem; among several it is reported in its own `error`."""
+    """One invalid image is answered with a problem; among several it is reported in its own `error`.
+
+    With `Accept: image/jpeg` (or PNG, WebP) the answer is the image with its faces drawn in.
+    """
     parts = parts_of(request)
     _check_repeated(request)
     parts.engine.check(options)
-    uploads = await read_uploads(request, "image", parts.settings.max_pictures)
+    uploads = await read_uploads(request, "image", parts.settings.max_images)
     copy_as = wanted_image(request.headers.get("accept", "*/*"))
     if copy_as and len(uploads) > 1:
         raise _one_copy(len(uploads))
@@ -109,7 +118,9 @@ async def recognize_all(
     work = asyncio.gather(*(parts.engine.recognize(upload, options, copy_as) for upload in uploads))
     answers = await _unless_gone(request, work)
     faces = sum(len(answer.data["faces"]) for answer in answers)
-    parts.metrics.pictures.inc(sum(answer.refusal is None for answer in answers))
+    processed = sum(answer.refusal is None for answer in answers)
+    parts.metrics.images.inc(processed)
+    parts.metrics.pictures.inc(processed)
     parts.metrics.faces.inc(faces)
     request.state.did = f"{counted(len(answers), 'image')}, {counted(faces, 'face')}"
     return answers
@@ -137,8 +148,8 @@ def _one_copy(count: int) -> Refusal:
                 "application/x-ndjson": {
                     "schema": {
                         "anyOf": [
-                            {"$ref": "#/components/schemas/FilmRow"},
-                            {"$ref": "#/components/schemas/FilmEnd"},
+                            {"$ref": "#/components/schemas/VideoRow"},
+                            {"$ref": "#/components/schemas/VideoEnd"},
                         ]
                     }
                 }
@@ -152,15 +163,15 @@ def _one_copy(count: int) -> Refusal:
         "MP4, QuickTime, WebM, Matroska or AVI, recognized by content.",
     ),
 )
-async def recognize_video(request: Request, options: Annotated[FilmOptions, Query()]) -> Response:
+async def recognize_video(request: Request, options: Annotated[VideoOptions, Query()]) -> Response:
     """Each face keeps its track from frame to frame, and its probabilities are smoothed."""
     parts = parts_of(request)
     _check_repeated(request)
     parts.engine.check(options)
     (upload,) = await read_uploads(request, "video", 1)
-    film = await parts.films.open(upload, options)
+    video = await parts.videos.open(upload, options)
     request.state.did = "a video"
-    return FilmAnswer(film)
+    return VideoAnswer(video)
 
 
 for _name, _route in ROUTES.items():
