@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -17,7 +18,13 @@ import pytest
 from PIL import Image
 
 from mien.decoders import image_pool
-from mien.decoders.image_pool import DecodeTask, ImageDecoderError, ImageDecoderPool, ImageLimits
+from mien.decoders.image_pool import (
+    DecodeTask,
+    ImageDecoderError,
+    ImageDecoderPool,
+    ImageLimits,
+    ImageMemoryError,
+)
 from mien.decoders.process import Child
 from mien.errors import DataError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
@@ -155,9 +162,26 @@ class TestLimits:
     def test_an_image_that_takes_too_much_memory_is_not_called_damaged(self, kind: str) -> None:
         data = encoded(Image.new("RGB", (3000, 2000), "gray"), kind)
         pool = ImageDecoderPool(ImageLimits(max_pixels=6_000_000, base_memory=5 << 20, pixel_memory=0))
-        with pytest.raises(NotEnoughMemoryError, match="expected enough free memory"):
+        with pytest.raises(ImageMemoryError, match="decoded with at most 5 MB of memory"):
             pool.read_image(data)
+        (pid,) = pool.processes
+        assert pool.read_image(portrait()).pixels.size
+        assert pool.processes == [pid]
         pool.close()
+
+    def test_memory_that_the_machine_lacks_is_told_so(self) -> None:
+        code = (
+            "import resource; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))\n"
+            "from mien.decoders.image_pool import ImageDecoderPool; import io, sys\n"
+            "from mien.errors import NotEnoughMemoryError; from PIL import Image\n"
+            "file = io.BytesIO(); Image.new('L', (6000, 6000)).save(file, 'PNG')\n"
+            "pool = ImageDecoderPool()\n"
+            "try: pool.read_image(file.getvalue())\n"
+            "except NotEnoughMemoryError: print('no memory')\n"
+            "finally: pool.close()"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "no memory\n"
 
     def test_one_that_the_kernel_ends_for_want_of_memory_is_not_called_damaged(
         self, monkeypatch: pytest.MonkeyPatch
@@ -257,7 +281,7 @@ class TestEnds:
         pool = ImageDecoderPool(ImageLimits(max_pixels=6_000_000, base_memory=5 << 20, pixel_memory=0))
         data, before = encoded(Image.new("RGB", (3000, 2000)), "PNG"), descriptors()
         for _ in range(3):
-            with pytest.raises(NotEnoughMemoryError):
+            with pytest.raises(ImageMemoryError):
                 pool.read_image(data)
         pool.close()
         assert descriptors() == before

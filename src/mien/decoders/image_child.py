@@ -59,7 +59,7 @@ def main() -> None:
     while line := orders.readline():
         order = json.loads(line)
         data = memory[: order["size"]] if memory else orders.read(order["size"])
-        limit_memory(mapped + order["memory"])
+        own_limit = limit_memory(mapped + order["memory"])
         limit_processor(order["seconds"])
         try:
             head, pixels = _decode(mien.images, data, order["max_pixels"], mapped + order["memory"] // 2)
@@ -67,6 +67,7 @@ def main() -> None:
                 memory[: pixels.nbytes], pixels = pixels, None
         except MemoryError:
             head, pixels = {"error": "NotEnoughMemoryError"}, None
+        head["own_limit"] = own_limit
         _write(answers, head, pixels)
         del data, pixels
 
@@ -82,7 +83,10 @@ def _decode(
         raise
     except Exception as error:  # noqa: BLE001 - told to the parent
         grown = peak < (now := mapped_bytes("VmPeak")) and now > suspicious
-        if _OUT_OF_MEMORY.search(str(error)) or (grown and type(error) is DataError):
+        says_so = _OUT_OF_MEMORY.search(str(error)) and "ecurity limit" not in str(
+            error
+        )  # libheif's, of claims
+        if says_so or (grown and type(error) is DataError):
             return {"error": "NotEnoughMemoryError"}, None
         fields = {name: str(getattr(error, name, "") or "") for name in ("expected", "received", "remedy")}
         return {"error": type(error).__name__, "message": str(error), **fields}, None

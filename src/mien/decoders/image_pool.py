@@ -50,6 +50,10 @@ class ImageLimits:
     pixel_memory: int = 24
 
 
+class ImageMemoryError(DataError):
+    """An image takes more memory than it may; it is at fault, or larger than the limits were made for."""
+
+
 class ImageDecoderError(DataError):
     """The process that decodes an image crashed or was too slow; the image is at fault."""
 
@@ -134,7 +138,8 @@ class ImageDecoderPool:
         Raises:
             DataError: the image is at fault; in the words of `read_image`.
             TooLargeError: it has too many pixels or bytes.
-            NotEnoughMemoryError: the process needed more memory than it may have, or than there is.
+            ImageMemoryError: it takes more memory than it may.
+            NotEnoughMemoryError: there is not enough memory now.
             ImageDecoderError: the process crashed or was too slow.
         """
         if len(data) > self._limits.max_bytes:
@@ -275,9 +280,16 @@ class _Decoder:
 
     def _refused(self, head: dict[str, Any]) -> MienError:
         kind = getattr(errors, str(head["error"]), None)
-        if kind is NotEnoughMemoryError:
-            return _no_memory()
         self.reusable = True
+        if kind is NotEnoughMemoryError:
+            if not head.get("own_limit"):
+                return _no_memory()
+            limits = self._limits
+            most = limits.base_memory + limits.pixel_memory * limits.max_pixels
+            return ImageMemoryError(
+                f"the image: expected one that is decoded with at most {most / 2**20:,.0f} MB of memory, got one that "
+                "takes more. Scale it down, or save it as PNG."
+            )
         if not isinstance(kind, type) or not issubclass(kind, DataError):
             kind = DataError
         error = kind(str(head["message"]))

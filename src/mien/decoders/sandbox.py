@@ -80,17 +80,30 @@ def limit_files() -> None:
                 resource.setrlimit(what, (most, most))
 
 
-def limit_memory(most: int) -> None:
+def limit_memory(most: int) -> bool:
     """Set the limit of the address space; it can be set again.
 
     Args:
         most: bytes.
+
+    Returns:
+        Whether this limit is what refuses memory, and not a tighter one or a machine that has none left.
     """
     with suppress(ImportError, OSError, ValueError):
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+        if hard == resource.RLIM_INFINITY or most <= hard:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+            return not _counts_reserved_memory()
+    return False
+
+
+def _counts_reserved_memory() -> bool:
+    """Whether the kernel refuses memory before it is used (`vm.overcommit_memory` of 2)."""
+    with suppress(OSError), open("/proc/sys/vm/overcommit_memory", "rb") as file:  # noqa: PTH123 - of the system
+        return file.read().strip() == b"2"
+    return False
 
 
 def limit_processor(seconds: int) -> None:

@@ -15,6 +15,7 @@ from mien.decoders.image_pool import (
     ImageDecoderError,
     ImageDecoderPool,
     ImageLimits,
+    ImageMemoryError,
 )
 from mien.decoders.process import can_start
 from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeError
@@ -246,6 +247,10 @@ class Engine:
             raise from_error(error, 413, "too many pixels", remedy="Scale the image down.") from error
         except NotEnoughMemoryError as error:
             raise _no_memory() from error
+        except ImageMemoryError as error:
+            if most < self._max_pixels:
+                raise _LargeError from error
+            raise from_error(error, 413, "memory") from error
         except ImageDecoderError as error:
             raise from_error(error, 422, "decoder") from error
         except MienError as error:
