@@ -3,9 +3,9 @@
 usage: python benchmarks/attacks.py [--requests 300] [--out benchmarks/results/attacks.json]
 
 For each attack there is a new `mien serve`. Four honest clients send the portrait one image after the other, and one
-attacker (with as many connections as the attack needs) goes on from the beginning to the end. p99 of the honest requests
-should stay under three times the quiet one, and `/health/live` under a second. At the end the service gets SIGTERM in the
-middle of the attack and must end within its grace.
+attacker (with as many connections as the attack needs) goes on from the beginning to the end. p99 of the honest
+requests should stay under three times the quiet one, and `/health/live` under a second. At the end the service gets
+SIGTERM in the middle of the attack and must end within its grace.
 """
 
 from __future__ import annotations
@@ -188,14 +188,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--only", nargs="*", help="names of attacks, besides quiet")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    chosen = {
+        name: attack
+        for name, attack in ATTACKS.items()
+        if not options.only or name in ("quiet", *options.only)
+    }
     load = Load(make_pictures(), 4)
     results: dict[str, Any] = {
         name: measure(load, options.requests, attack) for name, attack in ATTACKS.items()
     }
     quiet = results["quiet"]["milliseconds"]["p99"]
-    for name in ATTACKS:
+    for name in chosen:
         results[name]["p99_to_quiet"] = round(results[name]["milliseconds"]["p99"] / quiet, 2)
     results["deadline"] = DEADLINE
     results["machine"] = describe_machine(PACKAGES)

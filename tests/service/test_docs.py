@@ -46,7 +46,8 @@ def test_examples_work(service: Running, tmp_path: Path, line: str) -> None:
     command = command.replace("curl ", "curl --silent --fail --header 'X-API-Key: a long secret' ", 1)
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     if " -o " in line:
-        assert Image.open(tmp_path / "copy.jpg").format == "JPEG"
+        with Image.open(tmp_path / "copy.jpg") as copy:
+            assert copy.format == "JPEG"
         return
     last = json.loads(done.stdout.splitlines()[-1])
     if "video" in line:

@@ -14,8 +14,10 @@ import pytest
 
 from mien.service import worker_folder as folders
 from mien.service.log_output import LogOutput
+from mien.service.settings import Settings
 from mien.service.worker_folder import worker_folder
-from tests.helpers.service_process import Running, portrait, wait_until
+from tests.helpers.service_process import Running, portrait, running, wait_until
+from tests.service.test_connections import raw, read_all
 from tests.service.test_serve import serving
 
 
@@ -117,15 +119,12 @@ class TestFolders:
 
 
 def test_a_request_with_two_lengths_is_refused_and_the_connection_closed() -> None:
-    from mien.service.settings import Settings
-    from tests.helpers.service_process import running
-    from tests.service.test_connections import talk
-
     with running(Settings(threads=1)) as service:
-        said = talk(
-            service.port,
+        data = (
             b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
         )
+        with raw(service, data) as line:
+            said = read_all(line)
         assert said.startswith(b"HTTP/1.1 400 ")
         assert said.count(b"HTTP/1.1") == 1

@@ -1,4 +1,4 @@
-"""Middleware around everything: security headers, one line of log a request, metrics.
+"""Middleware around the application: security headers, one log line per request, metrics.
 
 The log holds no query, no file name, no address of a caller and nothing of an image.
 """
@@ -50,7 +50,7 @@ _QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds: onl
 _GONE = 499
 
 
-class Observing:
+class AccessLog:
     """Middleware that adds the security headers, logs and counts.
 
     Args:
@@ -62,7 +62,7 @@ class Observing:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request and tell of it."""
+        """Serve a request, log it and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -90,8 +90,8 @@ class Observing:
             self._metrics.refusals.labels(reason).inc()
         if status < 400 and route.startswith(_QUIET):
             return
-        visit = state.get("visit")
-        size = f" {visit.bytes:,} bytes" if visit else ""
+        reservation = state.get("reservation")
+        size = f" {reservation.bytes:,} bytes" if reservation else ""
         did = (f" {state['did']}" if "did" in state else "") + (f" ({reason})" if reason else "")
         known = method if method in _METHODS else "OTHER"
         _log.info("%s %s %d %.0f ms%s%s", known, route, status, 1e3 * seconds, size, did)
@@ -107,7 +107,7 @@ def _secure(path: str, message: Message) -> None:
 
 
 def _route(path: str) -> str:
-    """A path as one of a few names, for what a caller makes up has no place in logs and metrics."""
+    """The route of a path, from a fixed list: paths that callers make up do not go into logs and metrics."""
     if path in _ROUTES:
         return path
     if path.startswith("/v2/models/"):

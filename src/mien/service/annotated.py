@@ -1,4 +1,4 @@
-"""An annotated copy of the image as the answer, for those who ask for an image type (`Accept: image/jpeg`)."""
+"""Annotated copies of images as responses, for requests with `Accept: image/jpeg`."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 import mien
 from mien.service import inference_routes
-from mien.service.access_log import Observing
+from mien.service.access_log import AccessLog
 from mien.service.auth import route_path
-from mien.service.capacity import House
+from mien.service.capacity import Capacity
 from mien.service.docs_page import add_docs
 from mien.service.engine import Engine
 from mien.service.limits import Limits, upload_route
@@ -42,7 +42,7 @@ PAGE = Path(__file__).with_name("page")
 
 @dataclass(eq=False)
 class Parts:
-    """What the routes work with; `ready` while requests are accepted."""
+    """The parts of the service that routes use; `ready` while requests are accepted."""
 
     settings: Settings
     metrics: Metrics
@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
         summary="Faces in images and videos and the expressions they show, which are not what people feel.",
         version=mien.__version__,
         lifespan=_lifespan,
+        openapi_url=None,  # see add_document
         docs_url=None,  # its scripts would come from another machine
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name the host that the caller made up
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.label_sets = tuple(engine.taxonomies)
     app.include_router(router)
     app.include_router(inference_routes.router)
+    app.add_document("/openapi.json")
     add_docs(app)
     app.add_api_route("/page/index.html", _to_page, include_in_schema=False, response_model=None)
     app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
@@ -87,7 +89,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.add_exception_handler(Refusal, _tell)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
-    app.add_middleware(Limits, settings=settings, house=House(settings, metrics))
+    app.add_middleware(Limits, settings=settings, capacity=Capacity(settings, metrics))
     if settings.allow_origin:
         app.add_middleware(
             CORSMiddleware,
@@ -96,7 +98,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
             allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(Observing, metrics=metrics)  # added last, it stands outermost
+    app.add_middleware(AccessLog, metrics=metrics)  # added last, it stands outermost
     return app
 
 
@@ -121,14 +123,14 @@ async def _page() -> PageFile:
 
 
 async def _to_page(request: Request) -> Response:
-    """To where the page's own relative addresses hold; the host, which the caller made up, is not named."""
+    """Redirect to where the relative URLs of the page hold, without naming the host, which the caller chose."""
     here = request.scope["path"].rpartition("/")[2]
     there = "../" if route_path(request.scope) else f"./{quote(here)}/"
     return Response(status_code=307, headers={"Location": there})
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    """A refusal, the router's or the validation's included, as a problem."""
+    """Answer a refusal, also of the router or of validation, as a problem."""
     if isinstance(error, RequestValidationError):
         is_video = upload_route(route_path(request.scope)) == RECOGNIZE_VIDEO
         known = VideoOptions if is_video else Options

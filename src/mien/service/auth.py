@@ -1,4 +1,4 @@
-"""Who is let in: by the host that is asked for, the page that asks, and the key; decided before a body is read."""
+"""Access control by host name, origin and API key, before a body is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 
 
 def route_path(scope: Scope) -> str:
-    """The path that the router goes by: without that under which the service is mounted (`root_path`).
+    """The path as the router sees it: without `root_path`, under which the service is mounted.
 
     It is the router's own rule, and tested against it, for a check that reads a path otherwise could be walked around.
     """
@@ -38,7 +38,7 @@ def route_path(scope: Scope) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether a name or an address stands for this machine alone: localhost, 127.0.0.0/8, ::1."""
+    """Whether a host name or address means this machine only: localhost, 127.0.0.0/8, ::1."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -46,8 +46,8 @@ def is_local(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_caller(scope: Scope, settings: Settings) -> None:
-    """Let everyone have the page and the health; the rest, whatever its path looks like, is for those who may.
+def authorize(scope: Scope, settings: Settings) -> None:
+    """Refuse requests without access. The page, its files, the documentation and health checks are open.
 
     Raises:
         Refusal: the request is for another host, comes from a page of another site, or without the key.
@@ -76,7 +76,7 @@ def check_caller(scope: Scope, settings: Settings) -> None:
 
 
 def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
-    """Refuse a name that a stranger had lead to this machine, whose page would count as ours (DNS rebinding)."""
+    """Refuse unknown host names, which could be made to resolve to this machine (DNS rebinding)."""
     if allowed is None:
         return
     for host in headers.getlist("host"):  # programs that are no browsers may name none
@@ -93,7 +93,7 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
 
 
 def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | None) -> None:
-    """Refuse what a page of another site sends; browsers that say less than others name at least its origin."""
+    """Refuse requests from pages of other origins; browsers without Sec-Fetch-Site send at least Origin."""
     origin = headers.get("origin")
     if origin is None or headers.get("sec-fetch-site") == "same-origin":
         return
@@ -115,13 +115,13 @@ def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | No
 
 
 def _name(place: str) -> str:
-    """The host of HOST:PORT in small letters, "" where it is none."""
+    """The host of HOST:PORT in lowercase, "" if it is not valid."""
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""
 
 
 def _port(place: str) -> int | None:
-    """The port of HOST:PORT, `None` where none is named."""
+    """The port of HOST:PORT, `None` if there is none."""
     found = re.search(r":(\d{1,5})$", place)
     return int(found[1]) if found else None
 

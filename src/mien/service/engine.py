@@ -1,4 +1,4 @@
-"""`Engine`: recognition for many callers at once: a pool of threads over one detector and one network."""
+"""`Engine`: recognition for concurrent requests, with a thread pool over one detector and one network."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 
 _READY_DECODERS = 4
-"""Decoding processes that are started beforehand, on machines with as many cores; more follow under load."""
+"""Maximum number of decoding processes that are started beforehand; more are started under load."""
 
 _LARGE = 12_500_000
-"""Pixels; what a phone's usual camera takes is below."""
+"""Pixels from which an image counts as large; usual photos of phones are smaller."""
 
 UNCERTAIN = "uncertain"
-"""The label of a face whose score is under `min_confidence`."""
+"""The label of a face with a score below `min_confidence`."""
 
 FIRST_FRAME = (
     "The file has several frames or pages; only the first was processed. "
@@ -58,7 +58,7 @@ FIRST_FRAME = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one image; the image itself is let go.
+    """The result for one image, without its pixels.
 
     Args:
         data: JSON-clean, in the shape of `mien predict --json`, with `heat` where it was asked for.
@@ -72,13 +72,13 @@ class Answer:
 
 
 class _LargeError(Exception):
-    """A image has more pixels than those that are worked on side by side."""
+    """An image is too large to be processed beside others."""
 
 
 class Engine:
-    """Recognizes images in a pool of threads, each image on one.
+    """Recognizes images in a thread pool, one thread per image.
 
-    That is quicker for many callers than many threads for one image. While one thread waits for the network,
+    For many callers that is faster than many threads for one image. While one thread waits for the network,
     another one decodes or detects; so there are more of them than cores, but not many more, for each may hold a
     decoded image. Large images have one more thread for themselves, or a few of them could take all memory.
 
@@ -132,14 +132,14 @@ class Engine:
             self._decoders.wait_until_ready()
 
     def close(self) -> None:
-        """End the threads once they are done with what they are at, which nobody waits for; what waits is not begun."""
+        """Shut down: running jobs finish without being waited for, queued ones are cancelled."""
         if self._decoders:
             self._decoders.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._large.shutdown(wait=False, cancel_futures=True)
 
     def check(self, options: Options) -> None:
-        """Refuse options that this model cannot follow.
+        """Refuse options that this model does not support.
 
         Raises:
             Refusal: the model does not know the label set, or two are named.
@@ -186,7 +186,7 @@ class Engine:
             raise
 
     def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
-        """The faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
+        """Find the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
         recognizer = self._recognizers[options.chosen_label_set or self.card.taxonomy]
         found = [
             [

@@ -1,4 +1,4 @@
-"""The log on standard error, written by a thread of its own: a pipe that nobody reads stops the log and nothing else."""
+"""The log on standard error, written by its own thread, so that a pipe that nobody reads does not block the service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LAST_SECONDS = 1.0  # for what is left at the end of the process
 
 
 class LogOutput(logging.Handler):
-    """Writes records to standard error; those that come while nobody reads it and the queue is full are counted only."""
+    """Writes records to standard error without blocking; while the queue is full they are only counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class LogOutput(logging.Handler):
             self.handleError(record)
 
     def drain(self) -> None:
-        """Wait until all is written, but not for a reader that does not read."""
+        """Wait until everything is written, for at most a second."""
         end = time.monotonic() + _LAST_SECONDS
         while self._written < self._put and time.monotonic() < end:
             time.sleep(0.005)
@@ -64,7 +64,7 @@ class LogOutput(logging.Handler):
 
 
 def drain_log() -> None:
-    """Wait until what was logged so far is written, but not for a reader that does not read."""
+    """Wait until the log is written, for at most a second."""
     for handler in logging.getLogger("mien.service").handlers:
         if isinstance(handler, LogOutput):
             handler.drain()

@@ -46,7 +46,7 @@ _WHY = {
 
 
 def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of some error statuses."""
+    """OpenAPI descriptions of error statuses."""
     return {status: {"description": _WHY[status]} for status in statuses}
 
 
@@ -114,7 +114,7 @@ async def recognize_all(
 ) -> list[Answer]:
     """Process the images of a request side by side, and count them."""
     parts = parts_of(request)
-    request.state.visit.take_places(len(uploads))
+    request.state.reservation.take_places(len(uploads))
     work = asyncio.gather(*(parts.engine.recognize(upload, options, copy_as) for upload in uploads))
     answers = await _unless_gone(request, work)
     faces = sum(len(answer.data["faces"]) for answer in answers)
@@ -207,7 +207,7 @@ async def model(request: Request) -> Response:
 
 @router.get("/health/live", summary="Whether the process answers", response_model=Health)
 async def live() -> Response:
-    """For a restart where it does not answer."""
+    """Liveness probe."""
     return json_response({"status": "ok"})
 
 
@@ -218,7 +218,7 @@ async def live() -> Response:
     responses={503: {"model": Health, "description": "Not yet, or no longer."}},
 )
 async def ready(request: Request) -> Response:
-    """For a load balancer."""
+    """Readiness probe."""
     is_ready = parts_of(request).ready
     return json_response({"status": "ok" if is_ready else "not ready"}, 200 if is_ready else 503)
 
@@ -238,7 +238,7 @@ async def metrics(request: Request) -> Response:
 
 
 def parts_of(request: Request) -> Parts:
-    """What the routes of an application work with."""
+    """The parts of the service that routes use."""
     parts: Parts = request.app.state.parts
     return parts
 
@@ -267,7 +267,7 @@ def _check_repeated(request: Request) -> None:
 
 
 async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
-    """What some work gives; it is given up when the caller hangs up.
+    """The result of some work, cancelled when the caller disconnects.
 
     Raises:
         ClientDisconnect: the caller did.

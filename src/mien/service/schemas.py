@@ -1,4 +1,4 @@
-"""Requests and answers of the API as types; the OpenAPI document is made of these."""
+"""Request and response types of the API, from which the OpenAPI document is made."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Box(BaseModel):
 
 
 class Heat(BaseModel):
-    """Which parts of a face spoke for its expression."""
+    """Which parts of a face supported its expression."""
 
     label: str
     values: list[list[float]] = Field(description="Rows over the crop of 48x48 pixels, from 0 to 1.")

@@ -1,4 +1,4 @@
-"""Running the service: a socket, one or several workers, logs, and an end that finishes what is under way."""
+"""Running the service: socket, workers, logs and a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
-    """All that can fail before the service starts.
+    """Load the model and configure the server; everything that can fail before the service starts.
 
     Args:
         settings: of each worker.
@@ -98,7 +98,7 @@ def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
 
 
 def serve(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Serve until the process is told to end (SIGTERM, Ctrl-C); what is under way then is finished.
+    """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Args:
         config: what `prepare` gives.
@@ -123,7 +123,7 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 def _make_worker(settings: Settings) -> Service:
-    """The application of one worker, which ends when its keeper is gone, or it would hold the port for ever."""
+    """The application of one worker, which ends when the supervisor is gone."""
     keeper = multiprocessing.parent_process()
     if keeper is not None:
         threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
@@ -145,7 +145,7 @@ def _end_after(process: BaseProcess) -> None:
 
 
 class _Workers(Multiprocess):
-    """Uvicorn's keeper of workers, which remembers that Ctrl-C ended it and sees at once that a worker died."""
+    """Uvicorn's supervisor of workers, which remembers Ctrl-C and notices at once when a worker dies."""
 
     interrupted = False
 
@@ -156,7 +156,7 @@ class _Workers(Multiprocess):
             signal.signal(number, self._end_soon)
 
     def _end_soon(self, number: int, _: FrameType | None) -> None:
-        """End all workers, also one that is stopped, which would be waited for without end."""
+        """End all workers, also stopped ones."""
         self.signal_queue.append(number)
         if self._ending:
             return
@@ -203,7 +203,7 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, whose process ends soon after the grace whatever a decoder is at."""
+    """Uvicorn's server, whose process ends soon after the grace period whatever native code is doing."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
@@ -211,14 +211,14 @@ class _Server(uvicorn.Server):
 
 
 def end_after(grace: float | None) -> None:
-    """Have the system end this process after a grace, even if no Python code can run any more; `None`: no longer."""
+    """Let the system end this process after a grace period, even if no Python code can run; `None` cancels that."""
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(0 if grace is None else int(grace) + _AFTER_GRACE)
 
 
 def _still_working() -> bool:
-    """Whether threads that decode or recognize are at work still; Python would wait for them."""
+    """Whether worker threads are still running, for which Python would wait."""
     end = time.monotonic() + 0.5
     while any(thread.name.startswith("mien") for thread in threading.enumerate()):
         if time.monotonic() > end:
@@ -228,12 +228,12 @@ def _still_working() -> bool:
 
 
 def _grace(settings: Settings) -> int:
-    """Seconds in which what is under way when the service is told to end may be finished."""
+    """The grace period in seconds."""
     return int(max(settings.deadline, 1)) + 1
 
 
 def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
-    """How Uvicorn serves an application, or with several workers what makes one in each."""
+    """The configuration of Uvicorn for an application, or for a factory with several workers."""
     raise_file_limit()
     most, backlog = connection_limits(settings.connections)
     return uvicorn.Config(

@@ -1,4 +1,4 @@
-"""`Settings`: all that can be set about the service, frozen and checked at birth."""
+"""`Settings`: the configuration of the service, frozen and validated."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Settings:
                 "Expected held_bytes of at least max_bytes and max_video_bytes "
                 f"({max(self.max_bytes, self.max_video_bytes)}), got {self.held_bytes}. Increase it, or decrease those."
             )
-        self._check_callers()
+        self._check_access()
 
     @property
     def cores(self) -> int:
@@ -177,8 +177,8 @@ class Settings:
     def _wrong(self, name: str, expected: str) -> DataError:
         return DataError(f"Expected {name} to be {expected}, got {shown(getattr(self, name))}.")
 
-    def _check_callers(self) -> None:
-        """A setting that protects is never passed over: what is given for it must be one."""
+    def _check_access(self) -> None:
+        """Validate the settings that restrict access."""
         if self.api_key is not None:
             key = self.api_key.strip() if isinstance(self.api_key, str) else ""
             if not _KEY.fullmatch(key):

@@ -1,4 +1,4 @@
-"""What an uploaded file is, told by its first bytes; its name and its declared type are not believed."""
+"""The kind of an uploaded file by its first bytes, whatever its name and declared type."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _OTHERS = {
         "Decode the base64 and send the bytes.",
     ),
 }
-"""What else is known: how it begins, and what to do."""
+"""Other known kinds: how each begins, and what to do."""
 
 _CONVERT_IMAGE = "Convert it to JPEG or PNG."
 _CONVERT_VIDEO = "Convert it to MP4 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
@@ -152,7 +152,7 @@ def _find(kinds: Mapping[str, bytes], data: bytes) -> str | None:
 
 
 def _describe(data: bytes, convert: str) -> tuple[str, str]:
-    """What some other bytes are, and what to do."""
+    """A description of unknown bytes, and what to do."""
     if not data:
         return "an empty file", "Check the file; it has no bytes."
     if other := _find({kind: begin for kind, (begin, _) in _OTHERS.items()}, data):
