@@ -46,6 +46,7 @@ def predict(
     save: its.SaveOption = None,
     explain: its.ExplainOption = False,
     force: its.ForceOption = False,
+    excel_safe: its.ExcelSafeOption = False,
     max_faces: its.MaxFacesOption = None,
     min_confidence: its.MinConfidenceOption = 0.0,
     flip_tta: its.FlipTtaOption = True,
@@ -56,50 +57,6 @@ def predict(
     labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write annotated copies. Only earlier copies of the same input are replaced; where another file has "
-            "the name, the copy takes a number.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
-    ] = False,
-    excel_safe: Annotated[
-        bool,
-        typer.Option(
-            "--excel-safe",
-            help="In the file of --csv, write an apostrophe before names that begin with = + - @, which spreadsheets "
-            "would run as formulas.",
-        ),
-    ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show in the copies of images where each expression was seen.")
-    ] = False,
-    labels: LabelsOption = None,
-    every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
-    smoothing: Annotated[
-        float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
-    ] = 0.5,
-    max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept.")
-    ] = None,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Label a face 'uncertain' if no expression is at least this probable; its probabilities are kept.",
-        ),
-    ] = 0.0,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
 ) -> None:
     """Detect the faces in images and videos and recognize their expressions.
 

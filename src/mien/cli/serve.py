@@ -14,6 +14,15 @@ from mien.cli.console import err
 from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "  mien serve",
+        "  MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
+        "  mien serve --allow-host mien.example.org --allow-origin https://app.example.org",
+    )
+)
+
 _FORMER = {
     "max-images": "max-pictures",
     "max-video-bytes": "max-film-bytes",

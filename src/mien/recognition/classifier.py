@@ -14,6 +14,7 @@ from mien.model_kinds import shown
 from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
+from mien.recognition.network_input import REMAKE, read_input
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
 from mien.recognition.onnx_session import open_session, run_session
 from mien.recognition.values import flag
@@ -182,8 +183,7 @@ class Classifier:
         n = len(crops)
         if self.flip_tta:
             crops = np.concatenate([crops, crops[:, :, ::-1]])
-        pixels = {self._input: self._pixels(crops)}
-        given = run_session(self._session, [card.output for card in cards], pixels, self.name)
+        given = self._outputs(crops, [card.output for card in cards])
         for rows in given:
             require_probabilities(rows, name=self.name)
         answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
@@ -228,22 +228,21 @@ class Classifier:
         return crops
 
     def _run(self, crops: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
-        pixels = self._pixels(crops)
-        answer: NDArray[np.float32] = run_session(self._session, [output], {self._input: pixels}, self.name)[
-            0
-        ]
-        return answer
+        return self._outputs(crops, [output])[0]
 
     def _outputs(self, crops: NDArray[np.uint8], names: list[str]) -> list[NDArray[np.float32]]:
         """Some outputs of the network; one that takes a fixed number of crops is asked again and again."""
         pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
         if not size:
-            found: list[NDArray[np.float32]] = self._session.run(names, {self._input: pixels})
+            found: list[NDArray[np.float32]] = run_session(
+                self._session, names, {self._input: pixels}, self.name
+            )
             return found
         lacking = -len(pixels) % size
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
         parts = [
-            self._session.run(names, {self._input: filled[i : i + size]}) for i in range(0, len(filled), size)
+            run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
+            for i in range(0, len(filled), size)
         ]
         return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
 
