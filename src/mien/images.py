@@ -7,6 +7,7 @@ Embedded color profiles are not applied.
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
-from mien.files import replacing
+from mien.files import write_bytes
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         DataError: the suffix is another, the image does not fit the format (WebP ends at 16,383 pixels a
             side), or the file cannot be written.
     """
-    from PIL.Image import fromarray
-
     path = path_to_write(path, "an image")
     suffix = path.suffix.lower()
     if suffix not in _ENCODINGS:
@@ -133,13 +132,37 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         )
     if not isinstance(image, np.ndarray):
         raise DataError(f"Expected an image to write as an array, got {type(image).__name__}.")
-    rgb = _array_to_rgb(image)
     try:
-        with replacing(path) as aside:
-            fromarray(rgb).save(aside, **_ENCODINGS[suffix])
+        return write_bytes(path, _encoded(_array_to_rgb(image), suffix))
     except (OSError, ValueError) as error:
         raise DataError(f"{quoted_path(str(path))}: cannot be written ({reason(error)}).") from error
-    return path
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
+    """Encode an image as JPEG, PNG or WebP in memory.
+
+    Args:
+        image: RGB uint8 (h, w, 3) or gray uint8 (h, w).
+        suffix: .jpg, .jpeg, .png or .webp.
+
+    Raises:
+        DataError: the suffix is another, or the image does not fit the format.
+    """
+    if suffix not in _ENCODINGS:
+        raise DataError(f"Expected the format {', '.join(_ENCODINGS)}, got {quoted(suffix)}.")
+    try:
+        return _encoded(_array_to_rgb(image), suffix)
+    except (OSError, ValueError) as error:
+        raise DataError(f"The image cannot be encoded as {suffix[1:]} ({reason(error)}).") from error
+
+
+def _encoded(rgb: NDArray[np.uint8], suffix: str) -> bytes:
+    """In memory first: Pillow writes into a file without seeing that the disk is full."""
+    from PIL.Image import fromarray
+
+    file = io.BytesIO()
+    fromarray(rgb).save(file, **_ENCODINGS[suffix])
+    return file.getvalue()
 
 
 def path_to_write(path: Any, what: str) -> Path:

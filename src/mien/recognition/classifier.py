@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
@@ -17,7 +15,8 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.network_input import REMAKE, read_input
-from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
+from mien.recognition.onnx_session import open_session, run_session
 from mien.recognition.values import flag
 
 if TYPE_CHECKING:
@@ -235,12 +234,15 @@ class Classifier:
         """Some outputs of the network; one that takes a fixed number of crops is asked again and again."""
         pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
         if not size:
-            found: list[NDArray[np.float32]] = self._session.run(names, {self._input: pixels})
+            found: list[NDArray[np.float32]] = run_session(
+                self._session, names, {self._input: pixels}, self.name
+            )
             return found
         lacking = -len(pixels) % size
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
         parts = [
-            self._session.run(names, {self._input: filled[i : i + size]}) for i in range(0, len(filled), size)
+            run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
+            for i in range(0, len(filled), size)
         ]
         return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
 
@@ -309,31 +311,3 @@ def check_threads(threads: int) -> None:
         raise DataError(
             f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
         )
-
-
-def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session of a model file that stands alone, on the processor.
-
-    Args:
-        name: what to call it in an error.
-        data: the bytes of the file.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-
-    Raises:
-        ModelError: it keeps data in other files or does not load.
-    """
-    if summary_of(name, data).external:
-        raise ModelError(
-            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
-            "this machine. Save it with its data inside."
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error

@@ -28,6 +28,7 @@ COLUMNS = (
 _WHOLE = frozenset({"frame", "track", "x", "y", "width", "height"})
 _TEXT = frozenset({"source", "label"})
 _DIGITS = 6  # after the point
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
 _GROUP = 4096  # rows that Parquet writes at a time
 
 
@@ -45,6 +46,8 @@ class RowWriter:
     Args:
         path: where to write it; the ending says the format.
         labels: names of the expressions, in the model's order.
+        excel_safe: write an apostrophe before texts that begin with `= + - @`, a tab or a carriage return, which
+            spreadsheets would run as formulas.
 
     Raises:
         DataError: the ending names no format that is written here, or there is a folder of that name,
@@ -52,7 +55,7 @@ class RowWriter:
         MissingExtra: Parquet is wanted and pyarrow is not installed.
     """
 
-    def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, labels: Sequence[str], *, excel_safe: bool = False) -> None:
         self._path = path_to_write(path, "a file for rows")
         self._labels = _names(labels)
         suffix = self._path.suffix.lower()
@@ -64,6 +67,7 @@ class RowWriter:
             raise DataError(f"{path}: expected a file for rows to write, got a folder. Name a file in it.")
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
+        self._excel_safe = excel_safe
         if twice := sorted({name for name in names if self._columns.count(name) > 1}):
             raise DataError(f"Expected labels that name different columns, got {', '.join(twice)} twice.")
         self._make = _FORMATS[suffix]
@@ -73,7 +77,8 @@ class RowWriter:
 
     def __enter__(self) -> Self:
         aside = self._stack.enter_context(replacing(self._path))
-        self._format = self._make(aside, self._columns)
+        columns = _without_formulas(self._columns) if self._excel_safe else self._columns
+        self._format = self._make(aside, columns)
         self._stack.callback(self._format.close)
         return self
 
@@ -115,7 +120,12 @@ class RowWriter:
                 box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
             )  # fmt: skip
-            self._format.write(row)
+            self._format.write(_without_formulas(row) if self._excel_safe else row)
+
+
+def _without_formulas(row: Sequence[Any]) -> list[Any]:
+    """A row whose texts no spreadsheet takes for a formula: an apostrophe stands before those that could be one."""
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 
 def _names(labels: Any) -> tuple[str, ...]:
