@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data import Dataset, load
     from mien.errors import DataError, MienError, MissingExtra, ModelError
-    from mien.labels import FER2013, FERPLUS, Taxonomy
+    from mien.labels import FER2013, FERPLUS, LabelSet, Taxonomy
     from mien.recognition.classifier import Classifier
     from mien.recognition.faces import Box, Expression, Face
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.annotate import draw_faces, watch
+    from mien.workflows.cross_validate import cross_validate
     from mien.workflows.evaluate import evaluate
     from mien.workflows.export import export
     from mien.workflows.keras_start import load_keras
@@ -38,6 +39,7 @@ __all__ = [
     "Dataset",
     "Expression",
     "Face",
+    "LabelSet",
     "MienError",
     "MissingExtra",
     "ModelCard",
@@ -45,6 +47,7 @@ __all__ = [
     "Recognizer",
     "Run",
     "Taxonomy",
+    "cross_validate",
     "draw_faces",
     "evaluate",
     "export",
@@ -63,6 +66,7 @@ _HOMES = {
     "Dataset": "data",
     "Expression": "recognition.faces",
     "Face": "recognition.faces",
+    "LabelSet": "labels",
     "MienError": "errors",
     "MissingExtra": "errors",
     "ModelCard": "card",
@@ -70,6 +74,7 @@ _HOMES = {
     "Recognizer": "recognition.recognizer",
     "Run": "workflows.run",
     "Taxonomy": "labels",
+    "cross_validate": "workflows.cross_validate",
     "draw_faces": "workflows.annotate",
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mien.images import ImageSource
 
 _HEAD_BYTES = 1024
+_JPEG = b"\xff\xd8\xff"
 _MANY_PIXELS = 1 << 40  # nothing is decoded here
 
 # MP4 and QuickTime (except audio-only files), Matroska and WebM, AVI, MPEG transport streams.
@@ -51,6 +53,17 @@ def kind_of_bytes(content: bytes) -> Literal["image", "video"] | None:
     if is_image(head):
         return "image"
     return "video" if _VIDEOS.match(head) else None
+
+
+def has_several_frames(source: bytes) -> bool:
+    """Whether the bytes of an image hold more frames or pages than the first; damaged ones count as none."""
+    if source.startswith(_JPEG):
+        return False
+    with suppress(Exception), open_image(source, _MANY_PIXELS) as (_, image):
+        return image.format in _MULTI_FRAME and (
+            bool(getattr(image, "is_animated", False)) or int(getattr(image, "n_frames", 1)) > 1
+        )
+    return False
 
 
 def count_frames(source: ImageSource) -> int:

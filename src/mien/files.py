@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,14 +122,44 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if error.errno is not None and (named is None or _is_partial(named.name)):
-            error.filename = str(path)
+            raise OSError(
+                error.errno, error.strerror, str(path)
+            ) from error  # PyAV's errors cannot be changed
         raise
+
+
+def open_without_links(path: Path) -> FileIO:
+    """Open a file created by `replacing` for writing, without following a link that replaced it in the meantime."""
+    flags = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return FileIO(os.open(path, flags), "wb")
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder for this user only, or check that no other user can write to an existing one.
+
+    Raises:
+        OSError: If it belongs to another user, or others can write to it.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix":
+        status = path.stat()
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise PermissionError(errno.EPERM, "the folder belongs to another user", str(path))
+        if status.st_mode & 0o022:
+            raise PermissionError(
+                errno.EPERM,
+                f"other users can write into it; run: chmod go-w {quoted_path(str(path))}",
+                str(path),
+            )
+    return path
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:
     """Write bytes to a file atomically and return its path."""
-    with replacing(path) as aside:
-        aside.write_bytes(data)
+    with replacing(path) as aside, open_without_links(aside) as file:
+        rest = memoryview(data)
+        while rest:  # on a full disk, the first call writes a part and the next one fails
+            rest = rest[file.write(rest) :]
     return Path(path)
 
 

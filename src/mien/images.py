@@ -12,6 +12,7 @@ are not applied.
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
-from mien.files import replacing
+from mien.files import write_bytes
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         DataError: If the path has another suffix, the format cannot hold the image (WebP is limited to 16,383 pixels per
             side), or the file cannot be written.
     """
-    from PIL.Image import fromarray
-
     path = path_to_write(path, "an image")
     suffix = path.suffix.lower()
     if suffix not in _ENCODINGS:
@@ -140,13 +139,39 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         )
     if not isinstance(image, np.ndarray):
         raise DataError.from_parts(expected="an image as an array", received=type(image).__name__)
-    rgb = _array_to_rgb(image)
     try:
-        with replacing(path) as temporary:
-            fromarray(rgb).save(temporary, **_ENCODINGS[suffix])
+        return write_bytes(path, _encoded(_array_to_rgb(image), suffix))
     except (OSError, ValueError) as error:
         raise DataError(f"{quoted_path(str(path))}: cannot be written ({reason(error)}).") from error
-    return path
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
+    """Encode an image as JPEG, PNG or WebP in memory.
+
+    Args:
+        image: RGB uint8 (h, w, 3) or gray uint8 (h, w).
+        suffix: .jpg, .jpeg, .png or .webp.
+
+    Raises:
+        DataError: If the suffix is not supported, or the format cannot hold the image.
+    """
+    if suffix not in _ENCODINGS:
+        raise DataError.from_parts(
+            expected=f"one of the formats {', '.join(_ENCODINGS)}", received=quoted(suffix)
+        )
+    try:
+        return _encoded(_array_to_rgb(image), suffix)
+    except (OSError, ValueError) as error:
+        raise DataError(f"The image cannot be encoded as {suffix[1:]} ({reason(error)}).") from error
+
+
+def _encoded(rgb: NDArray[np.uint8], suffix: str) -> bytes:
+    """Encode in memory: Pillow does not notice a full disk when it writes to a file."""
+    from PIL.Image import fromarray
+
+    file = io.BytesIO()
+    fromarray(rgb).save(file, **_ENCODINGS[suffix])
+    return file.getvalue()
 
 
 def path_to_write(path: Any, what: str) -> Path:

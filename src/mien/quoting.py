@@ -6,10 +6,39 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 MOST = 80
 """Maximum number of characters of quoted input."""
+
+
+_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that commands print as escapes: controls, odd bytes, line and paragraph separators."""
+
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that change the direction of text, by which a name can look like another."""
+
+_SUSPECT = re.compile("[^ -~\u00a1-\u02ff]")  # all but the usual
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text of somebody else on one line, with nothing in it that commands a terminal or turns the text around.
+
+    Args:
+        text: from a file, a folder, an archive, a model card, another machine.
+        keep: controls that stay, such as line feeds of our own.
+
+    >>> print(printable("\x1b[31mred\nline\u202e"))
+    \x1b[31mred\nline\u202e
+    """
+    return _SUSPECT.sub(lambda found: _escaped(found[0], keep), text)
+
+
+def _escaped(character: str, keep: str) -> str:
+    is_unshown = character in _DIRECTIONS or unicodedata.category(character) in _UNSHOWN
+    return character.encode("unicode_escape").decode() if is_unshown and character not in keep else character
 
 
 def quoted(value: Any, most: int = MOST) -> str:

@@ -201,3 +201,18 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 def test_two_labels_of_one_column_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="different columns, got probability_score twice"):
         RowWriter(tmp_path / "rows.csv", ("score", "probability_score"))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_names_are_no_formulas_where_that_is_asked_for(tmp_path: Path, name: str) -> None:
+    labels = ("=happy()", "sad")
+    face = Face(Box(0, 0, 9, 9), Expression.from_probabilities(labels, (0.75, 0.25)))
+    for safe in (False, True):
+        with RowWriter(tmp_path / "rows.csv", labels, excel_safe=safe) as writer:
+            writer.write(name, [face])
+        with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
+            header, row = csv.reader(file)
+        assert row[0] == ("'" + name if safe else name)
+        assert header[-2] == ("'=happy()" if safe else "=happy()")
+        assert row[COLUMNS.index("label")].startswith("'") == safe
+        assert not row[-1].startswith("'")

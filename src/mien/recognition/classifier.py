@@ -10,12 +10,10 @@
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
@@ -25,7 +23,8 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.network_input import REMAKE, read_input
-from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
+from mien.recognition.onnx_session import open_session, run_session
 from mien.recognition.values import boolean
 
 if TYPE_CHECKING:
@@ -255,12 +254,15 @@ class Classifier:
         """Run the network and return some of its outputs; with a fixed batch size, in several calls."""
         pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
         if not size:
-            found: list[NDArray[np.float32]] = self._session.run(names, {self._input: pixels})
+            found: list[NDArray[np.float32]] = run_session(
+                self._session, names, {self._input: pixels}, self.name
+            )
             return found
         lacking = -len(pixels) % size
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
         parts = [
-            self._session.run(names, {self._input: filled[i : i + size]}) for i in range(0, len(filled), size)
+            run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
+            for i in range(0, len(filled), size)
         ]
         return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
 
@@ -334,35 +336,3 @@ def check_threads(threads: int) -> None:
         raise DataError.from_parts(
             expected=f"threads as an integer from 0 (all) to {MOST_THREADS}", received=quoted(threads)
         )
-
-
-def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """Open an ONNX Runtime session on the CPU for a model without external data.
-
-    Args:
-        name: name used in error messages.
-        data: the bytes of the file.
-        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
-
-    Raises:
-        ModelError: If the model stores data in other files or cannot be loaded.
-    """
-    if summary_of(name, data).external:
-        raise ModelError.from_parts(
-            name,
-            expected="a model in one file",
-            received="one that stores data in other files, which could be any file on this machine",
-            remedy="Save it with its data inside.",
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # spinning threads would occupy each other's cores
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError.from_parts(
-            name, expected="an ONNX model", received="a file that cannot be loaded as one"
-        ) from error

@@ -32,6 +32,7 @@ COLUMNS = (
 _INTEGERS = frozenset({"frame", "track", "x", "y", "width", "height"})
 _TEXT = frozenset({"source", "label"})
 _DIGITS = 6  # after the decimal point
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
 _GROUP = 4096  # rows in a row group of Parquet
 
 
@@ -49,13 +50,15 @@ class RowWriter:
     Args:
         path: the file to write; its suffix determines the format.
         labels: class names in the order of the model.
+        excel_safe: whether to prepend an apostrophe to text that starts with `= + - @`, a tab or a carriage return,
+            which spreadsheets would run as a formula.
 
     Raises:
         DataError: If the suffix is not supported, the path is a folder, or two classes would have the same column.
         MissingExtra: If the format is Parquet and pyarrow is not installed.
     """
 
-    def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, labels: Sequence[str], *, excel_safe: bool = False) -> None:
         self._path = path_to_write(path, "a file for rows")
         self._labels = _names(labels)
         suffix = self._path.suffix.lower()
@@ -72,6 +75,7 @@ class RowWriter:
             )
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
+        self._excel_safe = excel_safe
         if twice := sorted({name for name in names if self._columns.count(name) > 1}):
             raise DataError.from_parts(
                 expected="class names for different columns", received=f"{', '.join(twice)} twice"
@@ -83,7 +87,8 @@ class RowWriter:
 
     def __enter__(self) -> Self:
         aside = self._stack.enter_context(replacing(self._path))
-        self._format = self._make(aside, self._columns)
+        columns = _without_formulas(self._columns) if self._excel_safe else self._columns
+        self._format = self._make(aside, columns)
         self._stack.callback(self._format.close)
         return self
 
@@ -125,7 +130,12 @@ class RowWriter:
                 box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
             )  # fmt: skip
-            self._format.write(row)
+            self._format.write(_without_formulas(row) if self._excel_safe else row)
+
+
+def _without_formulas(row: Sequence[Any]) -> list[Any]:
+    """A row whose texts no spreadsheet takes for a formula: an apostrophe stands before those that could be one."""
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 
 def _names(labels: Any) -> tuple[str, ...]:

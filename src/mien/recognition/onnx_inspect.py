@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _METADATA = 14
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
+_OPERATOR = 4  # of a node
+_MOST_FIELDS = 500_000
+"""Fields that are read of a file; a network of a thousand operators has some ten thousand."""
+
+_MOST_KEY, _KEY_BYTES = 0xFFFFFFFF, 5
+"""The largest key of a field, and the most bytes that it may take. ONNX Runtime ignores higher bits, so that a field
+with such a key would be another one here than there."""
+
+_ORT_FORMAT_AT, _ORT_FORMAT = slice(4, 8), b"ORTM"
+"""How a file in ONNX Runtime's own format begins, which is no protocol buffer."""
+
+_ENDLESS = frozenset({b"Loop", b"Scan"})
+"""Operators that repeat a graph as often as the file says."""
+
 _DEEPEST = 64
 """Maximum nesting depth of messages; a subgraph adds three levels."""
 
@@ -43,10 +57,12 @@ class OnnxSummary:
     Args:
         metadata: its metadata entries.
         external: whether a tensor is stored in another file.
+        loop: name of an operator that repeats a graph; "" if there is none.
     """
 
     metadata: dict[str, str]
     external: bool
+    loop: str = ""
 
 
 def summarise(data: bytes) -> OnnxSummary:
@@ -55,9 +71,47 @@ def summarise(data: bytes) -> OnnxSummary:
     Raises:
         NotOnnxError: If it is not an ONNX file, or is truncated.
     """
+    if data[_ORT_FORMAT_AT] == _ORT_FORMAT:
+        raise NotOnnxError("ONNX Runtime's own format")
     view = memoryview(data)
-    metadata = dict(_entry(value) for number, value in _fields(view) if number == _METADATA)
-    return OnnxSummary(metadata, _reaches_out(view, "model", 0))
+    scan = _Scan()
+    metadata = dict(_entry(value) for number, value in _fields(view, scan) if number == _METADATA)
+    scan.look_into(view, "model", 0)
+    return OnnxSummary(metadata, scan.external, scan.loop)
+
+
+class _Scan:
+    """Recursive search of a model, with a limit on the number of fields."""
+
+    def __init__(self) -> None:
+        self.external, self.loop, self._count = False, "", 0
+
+    def count(self) -> None:
+        """Count a field.
+
+        Raises:
+            NotOnnxError: If there are too many.
+        """
+        self._count += 1
+        if self._count > _MOST_FIELDS:
+            raise NotOnnxError(f"more than {_MOST_FIELDS:,} fields")
+
+    def look_into(self, message: memoryview, kind: str, depth: int) -> None:
+        """Search a message for tensors in other files and for loops."""
+        if depth > _DEEPEST:
+            raise NotOnnxError("messages nested too deeply")
+        if kind == "tensor":
+            self.external |= any(
+                number == _EXTERNAL_DATA or (number == _DATA_LOCATION and bool(value))
+                for number, value in _fields(message, self)
+            )
+            return
+        children = _CHILDREN[kind]
+        for number, value in _fields(message, self):
+            if number in children:
+                self.look_into(_as_message(value), children[number], depth + 1)
+            elif kind == "node" and number == _OPERATOR and isinstance(value, memoryview):
+                self.loop = bytes(value).decode() if bytes(value[:8]) in _ENDLESS else self.loop
 
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
@@ -91,22 +145,6 @@ def first_operators(data: bytes, name: str) -> set[str]:
     return found
 
 
-def _reaches_out(message: memoryview, kind: str, depth: int) -> bool:
-    if depth > _DEEPEST:
-        raise NotOnnxError("messages nested too deeply")
-    if kind == "tensor":
-        return any(
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
-            for number, value in _fields(message)
-        )
-    children = _CHILDREN[kind]
-    return any(
-        _reaches_out(_as_message(value), children[number], depth + 1)
-        for number, value in _fields(message)
-        if number in children
-    )
-
-
 def _entry(value: memoryview | int) -> tuple[str, str]:
     parts = {number: bytes(_as_message(part)) for number, part in _fields(_as_message(value))}
     try:
@@ -121,12 +159,17 @@ def _as_message(value: memoryview | int) -> memoryview:
     return value
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def _fields(message: memoryview, scan: _Scan | None = None) -> Iterator[tuple[int, memoryview | int]]:
     """Yield number and value of each field of a message; 0 for fixed-width values, which are not needed here."""
     at = 0
     while at < len(message):
+        if scan:
+            scan.count()
+        begin = at
         key, at = _varint(message, at)
         number, wire = key >> 3, key & 7
+        if key > _MOST_KEY or at - begin > _KEY_BYTES or not number:
+            raise NotOnnxError("a field whose key protocol buffers do not allow")
         if wire == _VARINT:
             value, at = _varint(message, at)
             yield number, value
