@@ -1,0 +1,20 @@
+"""Many images and videos at once: listed first, recognized by many processes, written as Parquet, resumed after a kill.
+
+`batch` does it; `mien batch` is the same as a command. The parts, in the order in which data pass through them:
+
+    listing, containers   what SOURCE stands for: files, folders, globs, tars, tables, URLs
+    manifest              the list of inputs, stored before any work begins
+    fetching              the bytes of an input, with retries
+    recognizing           one input to one row
+    supervisor, worker    a process that recognizes, and what is done when it dies
+    local_engine          one process per core
+    ray_engine            the same on a Ray cluster
+    parts                 rows committed exactly once, and which inputs they hold
+    summary               what came of it, as JSON and as a page
+"""
+
+from mien.bulk.job import batch
+from mien.bulk.settings import BatchOptions
+from mien.bulk.summary import BatchSummary
+
+__all__ = ["BatchOptions", "BatchSummary", "batch"]
