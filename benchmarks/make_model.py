@@ -100,10 +100,10 @@ def refit(
 
 def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, ModelCard]:
     """The network of a run, or the average of several, and its card."""
-    from mien.training.averaging import average_networks
+    from mien.training.keras_io import read_card
     from mien.training.keras_loading import load_network
     from mien.training.recipe import Recipe
-    from mien.training.saving import read_card
+    from mien.training.weight_averaging import average_networks
 
     card = read_card(runs[-1] / "best.keras")
     if card is None:

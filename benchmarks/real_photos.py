@@ -3,8 +3,9 @@
 usage: python benchmarks/real_photos.py --faces FOLDER [--fer PYTHON] [--out benchmarks/results/real_photos.json]
        tiny small large small-2026-11
 
-FOLDER holds sheets (see `mien.data.sheets`) with the columns source and group. PYTHON is an interpreter with fer in it;
-it gets the same crops. Faces that chose between settings, as those of this project did, make no test score.
+FOLDER holds sheets (see `mien.data.image_sheets`) with the columns source and group. PYTHON is an
+interpreter with fer in it; it gets the same crops. Faces that chose between settings, as those of this project did,
+make no test score.
 """
 
 from __future__ import annotations

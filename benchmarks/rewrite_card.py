@@ -14,7 +14,7 @@ from pathlib import Path
 
 from make_model import LICENCE, LIMITS, keep_sum
 from mien.cli.releasing import put_card
-from mien.recognition.cards import read_card
+from mien.recognition.onnx_card import read_card
 
 
 def main() -> None:

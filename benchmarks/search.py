@@ -180,8 +180,8 @@ def as_int8(network: Any, folder: Path, crops: Any) -> Path:
     """The network as it would be shipped."""
     from mien.card import Head, ModelCard
     from mien.labels import FER2013, FERPLUS
+    from mien.training.keras_io import save_network
     from mien.training.onnx_export import export_onnx, quantize
-    from mien.training.saving import save_network
 
     heads = (Head(FERPLUS.name, FERPLUS.classes, "probabilities_2"),)
     card = ModelCard(name="search", labels=FER2013.classes, taxonomy=FER2013.name, heads=heads)

@@ -168,7 +168,7 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
     from mien import Recognizer
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.drawing import draw_faces
-    from mien.recognition.rows import RowWriter
+    from mien.recognition.export_rows import RowWriter
     from mien.recognition.video import VideoWriter, probe, read_frames, watch
 
     recognizer, info, timeline = Recognizer(), probe(film), Timeline()

@@ -18,7 +18,7 @@ from mien.data.dataset import Dataset
 from mien.labels import FER2013, Taxonomy
 
 if TYPE_CHECKING:
-    from tests.service import Running
+    from tests.helpers.service_process import Running
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -113,7 +113,7 @@ def make_onnx(
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film of drawn faces, for the page."""
-    from tests.browser import write_film
+    from tests.helpers.browser import write_film
 
     return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
 
@@ -121,7 +121,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def chrome(film: Path) -> Iterator[Any]:
     """A real Chromium whose webcam shows drawn faces."""
-    from tests.browser import browser, write_film
+    from tests.helpers.browser import browser, write_film
 
     with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
         yield chromium
@@ -130,7 +130,7 @@ def chrome(film: Path) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
     """A service of its own for each module."""
-    from tests.service import running
+    from tests.helpers.service_process import running
 
     with running() as running_service:
         yield running_service

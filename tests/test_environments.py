@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import ROOT, Environment, build_wheel, find_python
+from tests.helpers.environments import ROOT, Environment, build_wheel, find_python
 
 pytestmark = pytest.mark.slow
 

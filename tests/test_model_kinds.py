@@ -15,8 +15,8 @@ import pytest
 from mien.errors import ModelError
 from mien.model_kinds import ModelKind, kind_of, refusal
 from mien.recognition.classifier import Classifier
-from tests.command import is_one_sentence, mien
 from tests.conftest import make_onnx
+from tests.helpers.command import is_one_sentence, mien
 
 
 def zipped(path: Path, *names: str) -> Path:

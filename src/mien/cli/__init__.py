@@ -17,9 +17,9 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import card, data, demo, doctor, evaluating, exporting, predicting, serving, training
+from mien.cli import data, demo, doctor, evaluate, export, model, predict, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
-from mien.cli.screen import Stopped, finish_output
+from mien.cli.console import Stopped, finish_output
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -31,12 +31,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
-app.command("predict")(predicting.predict)
-app.command("train")(training.train)
-app.command("evaluate")(evaluating.evaluate)
-app.command("export")(exporting.export)
-app.command("model")(card.model)
-app.command("serve")(serving.serve)
+app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
+app.command("model")(model.model)
+app.command("serve")(serve.serve)
 app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.console import counts_table, err, out, print_json
 from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
-from mien.cli.screen import counts_table, err, out, print_json
 from mien.ownership import free_name, guarding
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def draw(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Draw faces and write them in the form of FER2013."""
-    from mien.data.synthetic import synthetic_dataset, write_csv
+    from mien.data.synthetic.dataset import synthetic_dataset, write_csv
     from mien.errors import DataError
 
     if target.suffix.lower() != ".csv":
@@ -124,7 +124,7 @@ def fetch(
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to put it.")] = None,
 ) -> None:
     """Get the published FER2013 from Kaggle through kagglehub, and check it."""
-    from mien.data.fetch import fetch as get
+    from mien.data.kaggle import fetch as get
 
     path = get(to, say=out.print)
     out.print(f"FER2013 is at {path}. Train on it with: mien train --data {path}")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.console import Stopped, out
 from mien.cli.models import open_model, prepare_keras
 from mien.cli.options import ClassNamesOption, load_data
-from mien.cli.screen import Stopped, out
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _require_own(folder: Path) -> None:
 
 def _draw(folder: Path) -> Dataset:
     from mien.data import load
-    from mien.data.synthetic import synthetic_dataset, write_csv
+    from mien.data.synthetic.dataset import synthetic_dataset, write_csv
     from mien.evaluation.figures import plot_faces
 
     dataset = synthetic_dataset(n=DEMO_FACES, seed=0)
@@ -139,8 +139,8 @@ def _require_test(dataset: Dataset) -> None:
 
 
 def _judge(dataset: Dataset, run_folder: Path) -> None:
-    from mien.cli.evaluating import write_evaluation
-    from mien.cli.screen import print_evaluation
+    from mien.cli.console import print_evaluation
+    from mien.cli.evaluate import write_evaluation
     from mien.evaluation.evaluate import evaluate
 
     model = open_model(str(run_folder))
@@ -176,7 +176,7 @@ def _recognise(folder: Path) -> None:
     """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
     from matplotlib.cbook import get_sample_data
 
-    from mien.cli.predictions import describe
+    from mien.cli.prediction_output import describe
     from mien.images import read_image, write_image
     from mien.recognition.drawing import draw_faces
     from mien.recognition.recognizer import Recognizer

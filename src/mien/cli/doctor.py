@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli.screen import out, print_json
+from mien.cli.console import out, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def doctor(
 
     The exit code is 0 if mien can be used and 1 if something is broken. Missing extras are not errors.
     """
-    from mien.cli.diagnosis import diagnose
+    from mien.cli.doctor_report import diagnose
 
     found = diagnose(quick=quick)
     if as_json:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mien.cli.predictions import shown
-from mien.cli.screen import err, silence_output
+from mien.cli.console import err, silence_output
+from mien.cli.prediction_output import shown
 from mien.errors import DataError, MienError, MissingExtra
 from mien.quoting import quoted_path
 

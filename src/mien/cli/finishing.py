@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mien.cli.evaluating import write_sheets
+from mien.cli.console import out, print_evaluation, progress
+from mien.cli.evaluate import write_sheets
 from mien.cli.models import LoadedModel
-from mien.cli.screen import out, print_evaluation, progress
 from mien.installation import install_command
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.evaluation.cross_validation import TemperatureFit
     from mien.evaluation.evaluate import Evaluation
-    from mien.training.saving import KerasClassifier
+    from mien.training.keras_io import KerasClassifier
     from mien.training.trainer import Run
 
 

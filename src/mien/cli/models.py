@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
-from mien.cli.screen import err
+from mien.cli.console import err
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.model_kinds import ModelKind
-    from mien.training.saving import KerasClassifier
+    from mien.training.keras_io import KerasClassifier
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def open_model(
         ModelError: there is no such model, it does not load, or the scale is no number over 0.
     """
     from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
-    from mien.recognition.models import BUNDLED
+    from mien.recognition.model_files import BUNDLED
 
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ModelError(
@@ -137,7 +137,7 @@ def open_model(
         return _open_onnx(model, taxonomy, labels, scale, asks_labels=asks_labels)
     if kind in KERAS_KINDS:
         prepare_keras()
-        from mien.training.saving import load_classifier
+        from mien.training.keras_io import load_classifier
 
         network = load_classifier(path, labels=parse_labels(labels), scale=scale, asks_labels=asks_labels)
         if taxonomy and _knows(network.card, taxonomy):
@@ -201,9 +201,9 @@ def _open_onnx(
     model: str, taxonomy: str | None, labels: str | None, scale: float | None, *, asks_labels: bool
 ) -> LoadedModel:
     from mien.model_kinds import EXAMPLE_LABELS
-    from mien.recognition.cards import has_card
     from mien.recognition.classifier import Classifier
-    from mien.recognition.models import read_model
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import has_card
 
     names = parse_labels(labels)
     if names or scale is not None or asks_labels:
@@ -234,7 +234,7 @@ def _open_run(folder: Path, taxonomy: str | None) -> LoadedModel:
     """The best network of a run folder, or its ONNX model where only that is there."""
     from dataclasses import replace
 
-    from mien.recognition.models import RUN_MODEL
+    from mien.recognition.model_files import RUN_MODEL
 
     if not (folder / "best.keras").is_file():
         model = _open_onnx(str(folder / RUN_MODEL), taxonomy, None, None, asks_labels=False)

@@ -94,8 +94,8 @@ def load_data(
     path: str, labels: str, votes: Path | None, *, class_names: str | None = None, cache: bool = True
 ) -> Dataset:
     """Load a data set with a progress bar, and say on standard error what of it could not be used."""
-    from mien.cli.predictions import shown
-    from mien.cli.screen import err, progress
+    from mien.cli.console import err, progress
+    from mien.cli.prediction_output import shown
     from mien.data import load
 
     with progress(f"Reading {path}") as report:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.card import Head
-from mien.cli.exporting import CALIBRATION_FACES, with_card
+from mien.cli.export import CALIBRATION_FACES, with_card
 from mien.cli.finishing import card_scores
 from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus, vote_distribution
@@ -26,9 +26,9 @@ from mien.evaluation.metrics import log_loss
 from mien.files import write_bytes
 from mien.labels import FER2013, FERPLUS, FUSED
 from mien.recognition.classifier import Classifier
+from mien.training.keras_io import save_network
 from mien.training.onnx_export import export_onnx, quantize
 from mien.training.onnx_fusion import FUSED_OUTPUT, add_fused_answer
-from mien.training.saving import save_network
 
 if TYPE_CHECKING:
     import keras

@@ -107,9 +107,9 @@ def _changed(dataset: Dataset, folder: Path, origin: Origin) -> str:
     """In what a data set differs from the one that a run was trained on; empty where it does not or cannot be told."""
     from mien.data.dataset import PUBLIC_TEST, TRAINING
     from mien.data.inspection import hold_out, without_copies
-    from mien.training.resuming import fingerprint
+    from mien.training.checkpoint import read_state
+    from mien.training.resume import fingerprint
     from mien.training.run_folder import LAST
-    from mien.training.state import read_state
 
     if not (folder / LAST).is_file():
         return ""

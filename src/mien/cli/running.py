@@ -9,16 +9,16 @@ from zipfile import is_zipfile
 
 import keras
 
+from mien.cli.console import Stopped, counts_table, files_count, out
 from mien.cli.finishing import finish_run
-from mien.cli.screen import Stopped, counts_table, files_count, out
+from mien.cli.progress import TrainingDisplay
 from mien.cli.teaching import open_start, open_teachers
-from mien.cli.training_display import TrainingDisplay
 from mien.data.dataset import PUBLIC_TEST
 from mien.data.inspection import hold_out, require_trainable
 from mien.errors import ModelError
 from mien.training import trainer
 from mien.training.recipes import get_recipe
-from mien.training.resuming import require_free
+from mien.training.resume import require_free
 from mien.training.run_folder import BEST, LAST, is_whole, read_history, read_origin
 
 if TYPE_CHECKING:

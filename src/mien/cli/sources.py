@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mien.cli.passed_over import PassedOver, counted
+from mien.cli.skipped_files import PassedOver, counted
 from mien.errors import DataError
 from mien.ownership import LIST, names_on_list
 from mien.quoting import quoted, quoted_path
@@ -240,7 +240,7 @@ def _kind(path: Path) -> Literal["picture", "video"] | None:
     """An image or a video, by its content or else by its ending; `None` for others."""
     from mien.content import kind_of_content
     from mien.images import PICTURE_SUFFIXES  # brings OpenCV
-    from mien.recognition.video import VIDEO_SUFFIXES
+    from mien.recognition.video.watching import VIDEO_SUFFIXES
 
     suffix = path.suffix.lower()
     content = kind_of_content(path)

@@ -17,7 +17,7 @@ def open_start(name: str | None) -> str | bytes | None:
     """What to begin with: the bytes of an ONNX file or bundled model, or the name of something of Keras."""
     from mien.cli.models import look_at
     from mien.model_kinds import ModelKind
-    from mien.recognition.models import BUNDLED, read_model
+    from mien.recognition.model_files import BUNDLED, read_model
 
     if not name:
         return None
@@ -36,9 +36,9 @@ def open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
 
     from mien.labels import FERPLUS
     from mien.recognition.classifier import Classifier
-    from mien.recognition.models import read_model
-    from mien.training.building import open_teacher
-    from mien.training.views import in_parts
+    from mien.recognition.model_files import read_model
+    from mien.training.augmentation_cache import in_parts
+    from mien.training.model_builder import open_teacher
 
     needed = {dataset.taxonomy.name, *((FERPLUS.name,) if origin.recipe.joint else ())}
     teachers: dict[str, Teacher] = {}
@@ -64,7 +64,7 @@ def _keras_file(name: str) -> Path | None:
     """
     from mien.cli.models import look_at
     from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
-    from mien.recognition.models import BUNDLED
+    from mien.recognition.model_files import BUNDLED
     from mien.training.run_folder import BEST
 
     path = Path(name)

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.fer2013.table import lacking
 from mien.data.splits import is_split_word
-from mien.data.table import lacking
 from mien.errors import DataError
 from mien.labels import TAXONOMIES, quote
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import CLASS_ORDERS, get_class_order
-from mien.data.cache import read_cached
-from mien.data.fer2013 import read_arrays
-from mien.data.sheets import is_sheets, read_sheets
-from mien.data.table import ANY_NUMBER
-from mien.data.tables import find_tables, is_fer2013, other_tables
+from mien.data.fer2013.cache import read_cached
+from mien.data.fer2013.reader import read_arrays
+from mien.data.fer2013.table import ANY_NUMBER
+from mien.data.image_sheets import is_sheets, read_sheets
+from mien.data.table_files import find_tables, is_fer2013, other_tables
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, Taxonomy, get_taxonomy, quote
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mien.class_names import ClassOrder
     from mien.data.dataset import Dataset
-    from mien.data.fer2013 import Progress
+    from mien.data.fer2013.reader import Progress
 
 __all__ = ["find_tables", "find_votes", "load"]
 
@@ -52,7 +52,7 @@ def load(
 
     Args:
         path: a FER2013 table or an archive of one, a folder that holds one, a folder of images in folders
-            named for their labels, a folder of sheets (see `mien.data.sheets`), or `synthetic`, `synthetic:N`,
+            named for their labels, a folder of sheets (see `mien.data.image_sheets`), or `synthetic`, `synthetic:N`,
             `synthetic:N:SEED` for N drawn faces.
         labels: name of the label set, `fer2013` or `ferplus`.
         class_names: what the numbers stand for by which folders or labels are given, for every data set counts in an
@@ -62,7 +62,7 @@ def load(
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that holds `FER2013Train`; looked
             for beside the table when not given. With the labels `fer2013` they are attached to the images
             where they are named, for a training that learns both.
-        cache: keep the arrays of a table for the next time, see `mien.data.cache`.
+        cache: keep the arrays of a table for the next time, see `mien.data.fer2013.cache`.
         progress: called with what is done and what is in all: bytes of a table, images of a folder.
 
     Returns:
@@ -193,7 +193,7 @@ def _draw(spec: str, taxonomy: Taxonomy) -> Dataset:
         raise DataError(
             f"Expected {SYNTHETIC}, {SYNTHETIC}:N or {SYNTHETIC}:N:SEED with whole numbers, got {quote(spec)}."
         )
-    from mien.data.synthetic import synthetic_dataset
+    from mien.data.synthetic.dataset import synthetic_dataset
 
     n, seed = [*map(int, numbers), *(SYNTHETIC_FACES, 0)[len(numbers) :]]
     if n > MOST_FACES:

@@ -18,7 +18,7 @@ from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
 from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
-from mien.evaluation.splits import find_split
+from mien.evaluation.split_names import find_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from mien.images import CROP_SIZE, require_rgb, to_gray
-from mien.recognition.contracts import checked_detections
+from mien.recognition.custom_models import checked_detections
 from mien.recognition.faces import Box
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
 from mien.model_kinds import shown
 from mien.quoting import quoted
-from mien.recognition.cards import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
-from mien.recognition.models import DEFAULT, answers_in, read_model
+from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

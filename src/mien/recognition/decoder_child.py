@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from mien.recognition.frames import Frames
+    from mien.recognition.video.frames import Frames
 
 OPEN_FILES = 64
 """Descriptors that decoding may have."""
@@ -38,7 +38,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
-    from mien.recognition.frames import read_frames
+    from mien.recognition.video.frames import read_frames
 
     with suppress(ImportError):
         import av  # noqa: F401 - before the bounds, for it opens libraries

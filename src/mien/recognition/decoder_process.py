@@ -17,8 +17,8 @@ from typing import Any, Self, cast
 import numpy as np
 
 from mien.errors import DataError, MienError, TooLargeError
-from mien.recognition.frames import Frame
-from mien.recognition.video_info import VideoInfo
+from mien.recognition.video.frames import Frame
+from mien.recognition.video.info import VideoInfo
 
 _KEPT = (
     "PATH",
@@ -57,7 +57,7 @@ class DecoderError(DataError):
 
 
 class DecodedFrames(Iterator[Frame]):
-    """The frames of a video that another process decodes, with what `mien.recognition.frames.Frames` tells.
+    """The frames of a video that another process decodes, with what `mien.recognition.video.frames.Frames` tells.
 
     Attributes:
         info: what the video says of itself.

@@ -16,7 +16,7 @@ from mien.recognition.alignment import FER2013_FRAMING
 from mien.recognition.centerface import OUTPUTS, Candidates, decode, to_input
 from mien.recognition.classifier import check_threads
 from mien.recognition.faces import Box, Detection, Landmarks
-from mien.recognition.models import read_bundled
+from mien.recognition.model_files import read_bundled
 from mien.recognition.values import finite
 
 if TYPE_CHECKING:

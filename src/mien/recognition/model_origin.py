@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
-from mien.recognition.models import BUNDLED, read_model
+from mien.recognition.model_files import BUNDLED, read_model
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,7 @@ from mien.quoting import quoted
 from mien.recognition.alignment import crop_faces
 from mien.recognition.batch_errors import batch_error, name_of
 from mien.recognition.classifier import Classifier, check_threads
-from mien.recognition.contracts import (
+from mien.recognition.custom_models import (
     checked_detections,
     checked_probabilities,
     labels_of,
@@ -25,7 +25,7 @@ from mien.recognition.contracts import (
 )
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
-from mien.recognition.models import DEFAULT
+from mien.recognition.model_files import DEFAULT
 from mien.recognition.values import is_iterable, share
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mien.images import ImageSource
     from mien.recognition.detection import FaceDetector
-    from mien.recognition.explaining import HeatMap
+    from mien.recognition.explain import HeatMap
     from mien.recognition.faces import Detection
 
 
@@ -193,7 +193,7 @@ class Recognizer:
         Raises:
             ModelError: the classifier gives no class activation maps.
         """
-        from mien.recognition.explaining import explain
+        from mien.recognition.explain import explain
 
         if not isinstance(self.classifier, Classifier):
             raise ModelError(

@@ -14,20 +14,20 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response
 
 import mien
-from mien.service.callers import route_path
+from mien.service.access_log import Observing
+from mien.service.auth import route_path
+from mien.service.capacity import House
 from mien.service.engine import Engine
-from mien.service.files import PageFile, PageFiles
-from mien.service.films import Films
-from mien.service.house import House
-from mien.service.kinds import RECOGNIZE_VIDEO
 from mien.service.limits import ROUTES, Limits
-from mien.service.metrics import Metrics
-from mien.service.observing import Observing
 from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
+from mien.service.prometheus import Metrics
 from mien.service.routes import router
 from mien.service.schemas import FilmOptions, Options
 from mien.service.settings import Settings
+from mien.service.static import PageFile, PageFiles
+from mien.service.upload_kinds import RECOGNIZE_VIDEO
+from mien.service.video_stream import Films
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,11 +13,11 @@ from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeErr
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
-from mien.recognition.pictures import PictureResult
+from mien.recognition.image_batches import PictureResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
-from mien.service.kinds import RECOGNIZE_VIDEO, expect_image, is_animated
 from mien.service.problems import Refusal, from_error, shown
+from mien.service.upload_kinds import RECOGNIZE_VIDEO, expect_image, is_animated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

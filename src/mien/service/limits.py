@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from mien.service.callers import check_caller, route_path
-from mien.service.kinds import RECOGNIZE, RECOGNIZE_VIDEO
+from mien.service.auth import check_caller, route_path
 from mien.service.problems import Refusal, broken, counted, problem_response
+from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from mien.service.house import House, Visit
+    from mien.service.capacity import House, Visit
     from mien.service.settings import Settings
 
 HEADER = 16 << 10

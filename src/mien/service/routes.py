@@ -13,12 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import mien
-from mien.service.films import FilmAnswer
-from mien.service.kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.limits import ROUTES
 from mien.service.problems import Refusal, counted, plain
 from mien.service.schemas import FilmOptions, Health, Model, Options, Recognised, finite
+from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.uploads import read_uploads
+from mien.service.video_stream import FilmAnswer
 
 if TYPE_CHECKING:
     from mien.service.app import Parts

@@ -21,8 +21,8 @@ from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
 from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
-from mien.service.metrics import SHARED
 from mien.service.problems import plain, shown
+from mien.service.prometheus import SHARED
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

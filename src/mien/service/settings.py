@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mien.errors import DataError
 from mien.recognition.classifier import MOST_THREADS
-from mien.recognition.models import DEFAULT
+from mien.recognition.model_files import DEFAULT
 from mien.service.problems import shown
 
 MEGABYTE = 1 << 20

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mien.service.forms import Form, FormError
+from mien.service.multipart import Form, FormError
 from mien.service.problems import Refusal, counted, shown
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
-from mien.training.views import mean_answers
+from mien.training.augmentation_cache import mean_answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
+    from mien.training.augmentation_cache import Views
     from mien.training.recipe import Recipe
-    from mien.training.views import Views
 
 Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]
 """Gray crops uint8 (n, 48, 48) to probabilities (n, classes) by the name of their label set."""

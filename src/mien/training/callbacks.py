@@ -15,8 +15,8 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.training.backend import seed_epoch
-from mien.training.saving import save_network
-from mien.training.state import save_checkpoint
+from mien.training.checkpoint import save_checkpoint
+from mien.training.keras_io import save_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.training.batches import TrainingBatches
-    from mien.training.state import TrainingState
+    from mien.training.checkpoint import TrainingState
 
 Logs = dict[str, Any] | None
 

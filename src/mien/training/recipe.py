@@ -52,8 +52,8 @@ class Recipe:
         distil: share of each target that is what teachers say of the same changed picture (Hinton et al. 2015,
             https://arxiv.org/abs/1503.02531); 0 for a training without teachers.
         views: how many changed versions of each training picture there are, prepared before the training (see
-            `mien.training.views`), no more than there are epochs; after that many epochs they come again, each with half
-            a chance mirrored. 0: every epoch has new ones, made while it trains.
+            `mien.training.augmentation_cache`), no more than there are epochs; after that many epochs they come again,
+            each with half a chance mirrored. 0: every epoch has new ones, made while it trains.
         drop_copies: leave training pictures out of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weighs each picture by the rarity of its class, `none` does not.
         precision: the numbers the network computes with while it trains. `bfloat16` halves the time on processors

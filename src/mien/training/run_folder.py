@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
+from mien.training.checkpoint import read_state
+from mien.training.keras_io import load_classifier, save_network
 from mien.training.onnx_export import export_onnx
 from mien.training.recipe import Recipe
-from mien.training.saving import load_classifier, save_network
-from mien.training.state import read_state
 
 if TYPE_CHECKING:
     import keras
 
     from mien.card import ModelCard
-    from mien.training.saving import KerasClassifier
+    from mien.training.keras_io import KerasClassifier
 
 BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "best.keras",

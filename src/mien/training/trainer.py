@@ -24,9 +24,9 @@ from mien.data.inspection import without_copies
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
 from mien.labels import FERPLUS
+from mien.training.augmentation_cache import Views
 from mien.training.backend import fix_seeds, keep_memory
 from mien.training.batches import TrainingBatches, joint_targets
-from mien.training.building import at_side_of, begin_with, build_model, card_of, network_to_save
 from mien.training.callbacks import (
     EpochSeeds,
     FiniteLoss,
@@ -36,19 +36,19 @@ from mien.training.callbacks import (
     Reporter,
 )
 from mien.training.keras_loading import load_network
+from mien.training.model_builder import at_side_of, begin_with, build_model, card_of, network_to_save
 from mien.training.objective import keep_raw_weights
-from mien.training.resuming import fingerprint, open_state
+from mien.training.resume import fingerprint, open_state
 from mien.training.run_folder import EVALUATION
-from mien.training.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mien.training.augmentation_cache import Tell
     from mien.training.batches import Teacher
     from mien.training.callbacks import BatchProgress
+    from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe
-    from mien.training.state import TrainingState
-    from mien.training.views import Tell
 
 VALIDATION_BATCH = 256
 LOCK = ".mien-training.lock"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mien.errors import DataError
-from mien.evaluation.figures.courses import BINS, Bins, Course
 from mien.evaluation.figures.style import MUTED, fold, house_style, new_figure, save
-from mien.evaluation.figures.times import length_of, set_times
+from mien.evaluation.figures.time_axis import length_of, set_times
+from mien.evaluation.figures.tracks import BINS, Bins, Course
 from mien.labels import FERPLUS
 from mien.palette import PALETTE, UNSURE_BELOW, ink_on
 

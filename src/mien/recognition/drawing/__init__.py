@@ -7,6 +7,6 @@ all sizes, `doubt` what is a guess, `painting` puts colour on the picture; `heat
 
 from mien.palette import UNSURE_BELOW
 from mien.recognition.drawing.annotation import draw_faces
-from mien.recognition.drawing.heat import draw_heat
+from mien.recognition.drawing.heatmap import draw_heat
 
 __all__ = ["UNSURE_BELOW", "draw_faces", "draw_heat"]

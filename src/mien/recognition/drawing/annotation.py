@@ -10,13 +10,13 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.palette import INK, UNSURE_BELOW, colour_of, ink_on
-from mien.recognition.drawing.doubt import best_label, is_guess
 from mien.recognition.drawing.fitting import fit_labels
 from mien.recognition.drawing.layout import Wish, lay_out
 from mien.recognition.drawing.legend import Entry, add_legend
+from mien.recognition.drawing.low_confidence import best_label, is_guess
 from mien.recognition.drawing.painting import check_picture, paint, paint_frame, paint_rounded, text_mask
 from mien.recognition.drawing.panels import draw_panel
-from mien.recognition.drawing.proportions import LEAST_TYPE, fit_proportions, plain
+from mien.recognition.drawing.sizes import LEAST_TYPE, fit_proportions, plain
 from mien.recognition.faces import Box, Face
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mien.palette import Colour
     from mien.recognition.drawing.layout import Size
-    from mien.recognition.drawing.proportions import Proportions
+    from mien.recognition.drawing.sizes import Proportions
     from mien.recognition.faces import Expression
 
 _FEW, _SOME = 4, 8

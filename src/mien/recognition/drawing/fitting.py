@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mien.recognition.drawing.layout import Wish, hidden_shares, lay_out
-from mien.recognition.drawing.proportions import LEAST_LEGIBLE, SMALLEST_TYPE, Proportions
+from mien.recognition.drawing.sizes import LEAST_LEGIBLE, SMALLEST_TYPE, Proportions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.palette import INK, PAPER, colour_of
-from mien.recognition.drawing.doubt import best_label
+from mien.recognition.drawing.low_confidence import best_label
 from mien.recognition.drawing.painting import paint, paint_rounded, rounded, text_mask, text_width
-from mien.recognition.drawing.proportions import plain
+from mien.recognition.drawing.sizes import plain
 from mien.recognition.faces import Box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.recognition.drawing.layout import Size
-    from mien.recognition.drawing.proportions import Proportions
+    from mien.recognition.drawing.sizes import Proportions
     from mien.recognition.faces import Expression
 
 _SHEET = 0.84

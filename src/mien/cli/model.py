@@ -1,0 +1,119 @@
+"""`mien model`: what a model says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json as jsonlib
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.console import out, print_json
+from mien.cli.models import look_at, prepare_keras
+from mien.errors import ModelError
+from mien.model_kinds import EXAMPLE_LABELS, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mien.card import ModelCard
+
+
+def model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model file, a run folder or a bundled name (default, tiny, small, large, ferplus, "
+            "large-ferplus, small-2026-11).",
+        ),
+    ] = "default",
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show a model's card: labels, data, scores, licence and limits."""
+    from mien.recognition.model_files import answers_in
+
+    name, data, card = _find(model)
+    wanted = answers_in(model)
+    card = card.answering_in(wanted) if wanted else card
+    digest = hashlib.sha256(data).hexdigest()
+    if json:
+        print_json({"model": name, "bytes": len(data), "sha256": digest, "card": asdict(card)})
+        return
+    out.print(f"{card.name}   ({name}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)")
+    for title, text in _lines(card):
+        out.print(f"  {title:<14} {text}")
+
+
+def _find(model: str) -> tuple[str, bytes, ModelCard]:
+    """What to call a model, the bytes of its file, and its card: of a run folder, that of model.onnx or best.keras."""
+    from mien.model_kinds import KERAS_KINDS, ModelKind
+    from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
+    from mien.recognition.onnx_card import read_card
+
+    path = Path(model)
+    if model not in BUNDLED:
+        kind = look_at(model)
+        if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
+            path, kind = path / "best.keras", ModelKind.KERAS
+        if kind in KERAS_KINDS:
+            return str(path), path.read_bytes(), _read_keras_card(path)
+    name, data = read_model(model)
+    return name, data, read_card(name, data)
+
+
+def _read_keras_card(path: Path) -> ModelCard:
+    prepare_keras()
+    from mien.training.keras_io import read_card
+
+    card = read_card(path)
+    if card is None:
+        raise ModelError(
+            f"{shown(path)}: expected a model card inside, found none, for mien did not write this file. Give it one "
+            f"with: mien export {shlex.quote(str(path))} --model-labels {EXAMPLE_LABELS} --format keras --out "
+            "with-card.keras"
+        )
+    return card
+
+
+def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
+    spec = card.input
+    yield "takes", f"{spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
+    for answer in card.answers:
+        yield "answers in", f"{answer.taxonomy}: {', '.join(answer.labels)}"
+        for data, scores in answer.scores.items():
+            yield "", f"{data}: {_told(scores)}"
+        yield "", f"temperature {answer.temperature:.3f}"
+    yield "trained on", card.training_data or "not stated"
+    yield "recipe", _recipe(card.recipe)
+    yield "made with", card.made_with or "not stated"
+    yield "licence", card.licence
+    yield "limits", card.limits
+
+
+def _told(scores: Any) -> str:
+    if not isinstance(scores, dict):
+        return str(scores)
+    parts = []
+    for name, value in scores.items():
+        if name == "accuracy_interval":
+            parts.append(f"95% interval {value[0]:.2%} to {value[1]:.2%}")
+        elif name == "accuracy":
+            parts.append(f"accuracy {value:.2%}")
+        elif isinstance(value, float):
+            parts.append(f"{name} {value:.4f}")
+        else:
+            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}")
+    return ", ".join(parts)
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    if not recipe:
+        return "not stated"
+    network = recipe.get("network", {})
+    told = {name: value for name, value in network.items() if name != "kind"}
+    return f"{recipe.get('name')}, seed {recipe.get('seed')}; network {network.get('kind')} {jsonlib.dumps(told)}"

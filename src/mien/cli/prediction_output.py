@@ -1,0 +1,209 @@
+"""What `mien predict` prints of its results: a table or a JSON document; what it writes is in `copies`.
+
+Each is an `Output`; all of them are fed the same things in the same order, and none keeps what it was given, so
+that memory stays flat however long a film or a folder is.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+
+from mien.cli.console import out, write_out
+from mien.cli.video_output import seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.cli.sources import Source
+    from mien.cli.video_output import Film
+    from mien.recognition.faces import Face
+    from mien.recognition.image_batches import PictureResult
+    from mien.recognition.video.watching import Frame
+
+_NAME_WIDTH = 40
+_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, odd bytes, line and paragraph separators
+
+
+class Output:
+    """Takes results as they come. Does nothing by itself."""
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """A picture is done, or failed."""
+
+    def begin_film(self, film: Film) -> None:
+        """A film begins."""
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+        """A frame of it is done."""
+
+    def end_film(self, film: Film) -> None:
+        """It is done, or failed."""
+
+    def close(self, error: BaseException | None = None) -> None:
+        """No more will come; `error` is what ended it, if anything did."""
+
+
+class TextOutput(Output):
+    """A line for each face, and for each face of a film."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        longest = max((cell_len(shown(source.name)) for source in sources), default=0)
+        self._width = max(8, min(longest, _NAME_WIDTH))
+        self._begun = False
+        self._alone = len(sources) == 1
+
+    def picture(self, source: Source, result: PictureResult) -> None:
+        """Its faces, a line each."""
+        if result.error and self._alone:
+            return  # its reason is all there is to say
+        self._head()
+        name = self._name(source.name)
+        if result.error:
+            out.print(f"{name}  failed (the reason is at the end)")
+        elif not result.faces:
+            out.print(f"{name}  no face")
+        for i, face in enumerate(result.faces):
+            box = face.box
+            place = f"{box.width}x{box.height} at {box.x},{box.y}"
+            label, score = face.expression.label, face.expression.score
+            others = describe(
+                face.expression.probabilities, skip=int(label in face.expression.probabilities), most=2
+            )
+            out.print(
+                f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
+            )
+
+    def begin_film(self, film: Film) -> None:
+        """Its name and size."""
+        info = film.info
+        if info is None:
+            return
+        length = f", {clock(info.seconds)}" if info.seconds else ""
+        out.print(
+            f"{shown(film.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}"
+        )
+
+    def end_film(self, film: Film) -> None:
+        """Its faces, a line each, those seen longest first."""
+        if film.error and film.info is None:
+            return
+        faces = "1 face" if len(film.tracks) == 1 else f"{len(film.tracks)} faces"
+        frames = "1 frame" if film.frames == 1 else f"{film.frames:,} frames"
+        out.print(f"  {frames} looked at, {faces}")
+        for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
+            span = f"{clock(track.first)} to {clock(track.last)}"
+            doubt = "" if track.label in track.shares else f"{track.label}: "
+            out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
+        if len(film.tracks) > 20:
+            out.print(f"  … and {len(film.tracks) - 20} more, seen for less long")
+
+    def _head(self) -> None:
+        if not self._begun:
+            out.print(f"{'picture':<{self._width}}  {'expression':<10} {'':>4}  {'then':<28}  face in pixels")
+        self._begun = True
+
+    def _name(self, name: str) -> str:
+        short = name = shown(name)
+        while cell_len(short) > self._width:
+            name = name[1:]
+            short = f"…{name}"
+        return short + " " * (self._width - cell_len(short))
+
+
+class JsonOutput(Output):
+    """One JSON document on standard output, written piece by piece; it is whole even after Ctrl-C.
+
+    Args:
+        model: name of the model.
+        films: whether there will be films; without any the document has no `videos`.
+    """
+
+    def __init__(self, model: str, *, films: bool) -> None:
+        self._films = films
+        self._count = 0
+        self._in_films = False
+        self._open = False
+        write_out(f'{{"model": {json.dumps(model)}, "images": [')
+
+    def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
+        """The picture, its size and faces."""
+        self._item(_dump({**result.to_dict(), "source": speakable(result.source)}))
+
+    def begin_film(self, film: Film) -> None:
+        """The film's size."""
+        self._switch()
+        info = film.info
+        known = {
+            "source": speakable(film.source.name),
+            "width": info.width if info else None,
+            "height": info.height if info else None,
+            "fps": info.fps if info else None,
+        }
+        self._item(_dump(known)[:-1] + ', "frames": [')
+        self._open, self._count = True, 0
+
+    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
+        """The frame with its faces."""
+        row = {
+            "frame": frame.index,
+            "seconds": seconds_of(frame.seconds),
+            "faces": [face.to_dict() for face in faces],
+        }
+        self._item(_dump(row))
+
+    def end_film(self, film: Film) -> None:
+        """The summary of its faces."""
+        rest = {"error": film.error, "tracks": [track.to_dict() for track in film.tracks.values()]}
+        write_out("], " + _dump(rest)[1:])
+        self._open, self._count = False, 1
+
+    def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002
+        """Close what is open."""
+        if self._open:
+            write_out("]}")
+        if self._films:
+            self._switch()
+        write_out("]}\n")
+
+    def _switch(self) -> None:
+        if not self._in_films:
+            write_out('], "videos": [')
+            self._in_films, self._count = True, 0
+
+    def _item(self, text: str) -> None:
+        write_out((",\n" if self._count else "\n") + text)
+        self._count += 1
+
+
+def shown(name: str) -> str:
+    """A name for the terminal: what would break the line or command the terminal is spelled out."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSHOWN else char
+        for char in name
+    )
+
+
+def speakable(name: str) -> str:
+    """A name as text that any reader of JSON takes: bytes that are no UTF-8 are spelled out, as in the rows."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:
+    """The most probable expressions, `happy 61%, neutral 30%`; those under one per cent are left out."""
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[skip : skip + most]
+    return ", ".join(f"{label} {value:.0%}" for label, value in ranked if value >= 0.005)
+
+
+def clock(seconds: float) -> str:
+    """A time in a film: `0:07`, `1:02:03`."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)

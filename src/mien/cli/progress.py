@@ -1,0 +1,120 @@
+"""The live display of a training: epoch, time left, losses, the best so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from mien.cli.console import live_line, out
+from mien.evaluation.figures import plot_curves
+from mien.evaluation.figures.style import load_drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+    from mien.training.callbacks import BatchProgress
+    from mien.training.checkpoint import TrainingState
+
+_DRAW_EVERY = 10
+"""Seconds between two drawings of the curves: a GPU's epoch is quicker than matplotlib."""
+
+
+class TrainingDisplay:
+    """A line for each epoch done on standard output; on a terminal, a live line for the one under way on standard error.
+
+    Args:
+        folder: the run folder, where `curves.png` is drawn anew after each epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        load_drawing()
+        self._stack = ExitStack()
+        self._redraw: Callable[[RenderableType], None] | None = None
+        self._began = (0, 0, 0.0)
+        self._best: float | None = None
+        self._drawn = -math.inf
+
+    def __enter__(self) -> Self:
+        self._redraw = self._stack.enter_context(live_line())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._redraw = None
+        self._stack.close()
+
+    def on_batch(self, now: BatchProgress) -> None:
+        """Move the live line."""
+        if self._redraw is None:
+            return
+        done = (now.epoch - 1) * now.batches + now.batch
+        if self._began[0] != now.epoch:
+            self._began = (now.epoch, done, time.monotonic())
+        self._redraw(self._line(now, done))
+
+    def _line(self, now: BatchProgress, done: int) -> Table:
+        measured = done - self._began[1]
+        seconds = (time.monotonic() - self._began[2]) / max(measured, 1)
+        left = clock(seconds * (now.batches - now.batch)) if measured else "…"
+        all_left = clock(seconds * (now.epochs * now.batches - done)) if measured else "…"
+        row = Table.grid(padding=(0, 2))
+        row.add_row(
+            f"{now.epoch}/{now.epochs}",
+            ProgressBar(total=now.batches, completed=now.batch, width=12),
+            f"loss {now.loss:.3f} acc {now.accuracy:.1%}",
+            f"best val_loss {self._best:.3f}" if self._best else "",
+            f"epoch {left}, all {all_left}",
+        )
+        return row
+
+    def on_preparing(self, what: str, done: int, whole: int) -> None:
+        """Say how far the preparations are."""
+        if what == "waiting":
+            out.print("Waiting for another training, which prepares the same views …")
+            return
+        told = {"views": "views of the pictures prepared", "answers": "views shown to the teachers"}[what]
+        if done == whole:
+            out.print(f"{whole} {told}")
+        elif self._redraw:
+            self._redraw(f"{done} of {whole} {told}")
+
+    def on_epoch(self, state: TrainingState) -> None:
+        """Print the epoch that ended and draw the curves."""
+        row, best = state.history[-1], state.best
+        self._best = best["val_loss"] if best else None
+        mark = (
+            ""
+            if state.select == "last"
+            else "  best so far"
+            if best is row
+            else f"  best {best['val_loss']:.4f} in {best['epoch']:.0f}"
+            if best
+            else ""
+        )
+        out.print(
+            f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
+            f"rate {row['learning_rate']:.2g}  {clock(row['seconds'])}{mark}"
+        )
+        if time.monotonic() - self._drawn > _DRAW_EVERY:
+            plot_curves(state.history, self._folder / "curves.png", select=state.select)
+            self._drawn = time.monotonic()
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: `45 s`, `12 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

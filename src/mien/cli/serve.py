@@ -1,0 +1,200 @@
+"""`mien serve`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from difflib import get_close_matches
+from inspect import signature
+from typing import Annotated, Any
+
+import typer
+
+from mien.cli.console import err
+from mien.errors import DataError, MienError, MissingExtra
+
+_MEGABYTE = 1 << 20
+_TYPO = 0.87  # likeness of two names from which one is taken for a misspelling of the other
+
+
+def _number(
+    name: str, told: str, *, kind: type[int | float] = int, least: int = 1, most: int | None = None
+) -> Any:
+    """An option that is a number, or a variable of that name.
+
+    Args:
+        name: of the option, without its strokes.
+        told: its help.
+        kind: `int` or `float`; the bounds of a `float` are checked by the settings.
+        least: of an `int`.
+        most: likewise.
+
+    Raises:
+        MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
+    """
+    variable = f"MIEN_{name.upper().replace('-', '_')}"
+    span = f" of {least} or more" if most is None else f" from {least} to {most:,}"
+    wanted = "a number" if kind is float else f"a whole number{span}"
+
+    def read(text: object) -> int | float:
+        try:
+            number = kind(str(text))
+        except ValueError:
+            number = None
+        if number is None or (kind is int and not least <= number <= (number if most is None else most)):
+            raise MienError(
+                f"Expected --{name} (or {variable}) as {wanted}, got {str(text)[:80]!r}. "
+                "Change it, or leave it out for its default."
+            )
+        return number
+
+    return typer.Option(envvar=variable, metavar="N", parser=read, help=told)
+
+
+def serve(
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            envvar="MIEN_MODEL", metavar="MODEL", help="A bundled model, a .onnx file or a run folder."
+        ),
+    ] = "default",
+    host: Annotated[
+        str,
+        typer.Option(
+            envvar="MIEN_HOST", help="Address to listen on; 0.0.0.0 accepts connections from the network."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, _number("port", "Port to listen on; 0 takes any free port.", least=0, most=65535)
+    ] = 8000,
+    workers: Annotated[
+        int, _number("workers", "Number of processes; each loads the model and has these limits.")
+    ] = 1,
+    threads: Annotated[int, _number("threads", "Images processed at once; 0 for one per core.", least=0)] = 0,
+    max_bytes: Annotated[int, _number("max-bytes", "Maximum size of a request with images, in bytes.")] = 20
+    * _MEGABYTE,
+    max_pixels: Annotated[
+        int, _number("max-pixels", "Maximum size of an image or video frame, in pixels.")
+    ] = 50_000_000,
+    max_pictures: Annotated[int, _number("max-pictures", "Maximum images per request.")] = 16,
+    queue: Annotated[int, _number("queue", "Maximum images in flight; further requests get 503.")] = 64,
+    held_bytes: Annotated[
+        int, _number("held-bytes", "Maximum bytes of all requests in flight; further requests get 503.")
+    ] = 256 * _MEGABYTE,
+    deadline: Annotated[
+        float, _number("deadline", "Seconds for a request; slower ones get 408 or 504.", kind=float)
+    ] = 30.0,
+    header_timeout: Annotated[
+        float, _number("header-timeout", "Seconds in which the header of a request must arrive.", kind=float)
+    ] = 10.0,
+    body_timeout: Annotated[
+        float, _number("body-timeout", "Seconds in which the body of a request must arrive.", kind=float)
+    ] = 30.0,
+    idle_timeout: Annotated[
+        float, _number("idle-timeout", "Seconds without a byte of a body that still arrives.", kind=float)
+    ] = 10.0,
+    write_timeout: Annotated[
+        float, _number("write-timeout", "Seconds in which a caller reads nothing of its answer.", kind=float)
+    ] = 20.0,
+    connections: Annotated[int, _number("connections", "Maximum connections; further ones get 503.")] = 512,
+    connections_per_caller: Annotated[
+        int, _number("connections-per-caller", "Maximum connections from one address.")
+    ] = 128,
+    max_film_bytes: Annotated[
+        int, _number("max-film-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
+    ] = 100 * _MEGABYTE,
+    max_film_frames: Annotated[int, _number("max-film-frames", "Maximum frames processed per video.")] = 9000,
+    film_deadline: Annotated[
+        float, _number("film-deadline", "Maximum seconds of work per video.", kind=float)
+    ] = 600.0,
+    films: Annotated[int, _number("films", "Videos processed at once.")] = 1,
+    film_memory: Annotated[
+        int, _number("film-memory", "Maximum memory for decoding a video, in bytes.")
+    ] = 2048 * _MEGABYTE,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MIEN_API_KEY",
+            help="API key that callers must send. Better set as a variable.",
+            show_envvar=True,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="MIEN_ALLOW_HOST",
+            metavar="NAME",
+            help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
+        ),
+    ] = None,
+) -> None:
+    """Start the web page and the HTTP API on this machine.
+
+    Images and videos are processed in memory and not stored; nothing is sent elsewhere.
+
+    Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
+    """
+    _check_variables()
+    options = {
+        "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
+        "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
+        "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
+        "films": films, "film_memory": film_memory, "api_key": api_key, "allow_host": allow_host,
+        "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
+        "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
+    }  # fmt: skip
+    _serve(host, port, workers, options)
+
+
+def _check_variables() -> None:
+    """Refuse variables that are set and would be passed over: empty ones, and misspelled ones.
+
+    Raises:
+        DataError: there is one. An empty key or host list, as an unset secret leaves it, would open the service.
+    """
+    known = [f"MIEN_{name.upper()}" for name in signature(serve).parameters]
+    for name in known:
+        if not os.environ.get(name, "set").strip():
+            raise DataError(f"{name} is set but empty. Give it a value, or unset it for the default.")
+    others = [name for name in os.environ if name.startswith("MIEN_") and name not in known]
+    for name in others:
+        if close := get_close_matches(name, known, n=1, cutoff=_TYPO):
+            raise DataError(f"Unknown variable {name[:80]}. Did you mean {close[0]}? Rename or unset it.")
+
+
+def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
+    try:
+        from mien.service import server
+        from mien.service.auth import is_local
+        from mien.service.settings import Settings
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "FastAPI", "serve") from error
+    _refuse_keras(options["model"])
+    named = tuple(name.strip("[]").lower() for name in options["allow_host"] or ())
+    settings = Settings(**{**options, "allow_host": named or None})
+    with server.bind(host, port) as listener:
+        local = is_local(listener.getsockname()[0])
+        if local and not named:
+            settings = replace(settings, allow_host=(host.lower(),))
+        config = server.prepare(settings, workers=workers)
+        shown = f"[{host}]" if ":" in host else host
+        err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Ctrl-C ends it.")
+        if not local and settings.api_key is None:
+            err.print(
+                "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to require a key."
+            )
+        server.serve(config, listener)
+
+
+def _refuse_keras(model: str) -> None:
+    """A Keras file can run code of whoever made it; a service opens none."""
+    from mien.cli.models import look_at
+    from mien.model_kinds import KERAS_KINDS, remedy, shown
+    from mien.recognition.model_files import BUNDLED
+
+    if model not in BUNDLED and (kind := look_at(model)) in KERAS_KINDS:
+        raise DataError(
+            f"{shown(model)}: expected an ONNX file, a run folder or a bundled name, got a Keras file. "
+            f"{remedy(model, kind)}"
+        )

@@ -1,0 +1,207 @@
+"""Opens the CSV files inside a plain file, a `.gz`, `.xz`, `.bz2`, `.zip` or `.tar.*`, as streams of bytes.
+
+What a file is, is told by its first bytes, never by its name: downloads are renamed and saved pages pose as
+archives. Nothing is unpacked to disk. This room knows nothing of what stands in the files.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
+
+from mien.data.fer2013.columns import shorten
+from mien.data.fer2013.file_kinds import refuse_known_kinds, refuse_other_archives
+from mien.data.splits import is_table
+from mien.data.table_files import HEAD_BYTES, WHOLE, choose_tables
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+_PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"  # POSIX.1-1988, the header block of the first member
+_BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
+
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One CSV file, open for reading.
+
+    Args:
+        name: the name for messages: that of the file, and of the member inside it if it is an archive.
+        stream: its text as bytes, unpacked.
+        inner: the name inside an archive, nothing for a file that is none.
+    """
+
+    name: str
+    stream: IO[bytes]
+    inner: str = ""
+
+
+def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
+    """The CSV file or files that a file holds, each open until the next one is asked for.
+
+    Args:
+        path: where the file lies, for messages only.
+        file: the same, open in binary mode and able to seek.
+
+    Yields:
+        One member, or one for each split, such as the competition's `train.csv` and `test.csv`.
+
+    Raises:
+        DataError: the archive is cut off, damaged, locked, of another kind or without a table.
+    """
+    with explain_damage(str(path)):
+        kind = _kind(file, str(path))
+        if kind == "zip":
+            yield from _open_zip(path, file)
+        elif _is_tar(file, kind):
+            yield from _open_tar(path, file, kind)
+        else:
+            with ExitStack() as stack:
+                yield Member(str(path), _unpack(file, kind, stack))
+
+
+def _choose(heads: dict[str, bytes | None], where: str) -> list[str]:
+    """The members to read, of all files in an archive; see `mien.data.table_files.choose_tables`.
+
+    Args:
+        heads: the names of all files; with the first bytes of those that are named as tables.
+        where: the archive, for messages.
+
+    Raises:
+        DataError: none fits.
+    """
+    tables = {name: head for name, head in heads.items() if head is not None}
+    if chosen := choose_tables(tables, where):
+        return chosen
+    if not tables:
+        refuse_other_archives(where, heads)
+    found = ", ".join(shorten(name, 60) for name in sorted(tables or heads)[:5]) or "nothing"
+    raise DataError(f"{where}: expected fer2013.csv or another single CSV file inside, found {found}.")
+
+
+def _base(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).name.lower()
+
+
+@contextmanager
+def explain_damage(name: str) -> Iterator[None]:
+    """Turn what the unpackers raise into one sentence."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise DataError(
+            f"{name}: expected a whole archive, got one that is cut off or damaged ({_first_line(error)}). "
+            "Download it again."
+        ) from error
+    except (RuntimeError, OSError) as error:  # a password, an unknown compression, a failing disk
+        raise DataError(
+            f"{name}: expected a file that can be read, got: {_first_line(error)}. Unpack it yourself."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _kind(file: IO[bytes], name: str) -> str:
+    """`zip`, a packing of `_PACKED`, or `plain`."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if head.startswith(_ZIP):
+        return "zip"
+    packing = next((kind for magic, kind in _PACKED.items() if head.startswith(magic)), "plain")
+    if packing == "plain":
+        refuse_known_kinds(name, head)
+    return packing
+
+
+def _unpack(file: IO[bytes], kind: str, stack: ExitStack) -> IO[bytes]:
+    """The file from its start, unpacked; what was opened is closed with the stack, the file itself is not."""
+    file.seek(0)
+    if kind == "gzip":
+        return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=file)))
+    if kind == "xz":
+        return cast("IO[bytes]", stack.enter_context(lzma.LZMAFile(file)))
+    if kind == "bzip2":
+        return cast("IO[bytes]", stack.enter_context(bz2.BZ2File(file)))
+    return file
+
+
+def _is_tar(file: IO[bytes], kind: str) -> bool:
+    with ExitStack() as stack:
+        head = _unpack(file, kind, stack).read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
+    return head[_TAR_MAGIC_AT:] == _TAR_MAGIC
+
+
+def _open_zip(path: Path, file: IO[bytes]) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as archive:
+        infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
+        if whole := _find_whole([info.filename for info in infos]):
+            chosen = [whole]
+        else:
+            chosen = _choose({info.filename: _peek_zip(archive, info) for info in infos}, str(path))
+        for name in chosen:
+            with archive.open(name) as stream:
+                yield Member(f"{path}/{shorten(name, 80)}", stream, name)
+
+
+def _find_whole(names: list[str]) -> str | None:
+    return next((name for name in names if _base(name) == WHOLE[0]), None)
+
+
+def _peek_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
+    """The first bytes of what is named as a table, `None` for other members."""
+    if not is_table(info.filename):
+        return None
+    with archive.open(info) as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
+    for wanted in _choose(_peek_tar(file, kind), str(path)):
+        # A tar has no list of contents, and going back in a packed one means unpacking it again: each table
+        # gets a pass of its own, in which the others are skipped.
+        with ExitStack() as stack:
+            archive = _stream_tar(file, kind, stack)
+            for info in archive:
+                stream = archive.extractfile(info) if info.name == wanted else None
+                if stream is not None:
+                    yield Member(f"{path}/{shorten(wanted, 80)}", stream, wanted)
+                    break
+
+
+def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
+    """The files in a tar, tables with their first bytes; ends at the first choice, for nothing can be better."""
+    heads: dict[str, bytes | None] = {}
+    with ExitStack() as stack:
+        archive = _stream_tar(file, kind, stack)
+        for info in archive:
+            if not info.isfile() or not _is_wanted(info.name):
+                continue
+            stream = archive.extractfile(info) if is_table(info.name) else None
+            heads[info.name] = None if stream is None else stream.read(HEAD_BYTES)
+            if _base(info.name) == WHOLE[0]:
+                break
+    return heads
+
+
+def _stream_tar(file: IO[bytes], kind: str, stack: ExitStack) -> tarfile.TarFile:
+    return stack.enter_context(tarfile.open(fileobj=_unpack(file, kind, stack), mode="r|", bufsize=_BUFFER))
+
+
+def _is_wanted(name: str) -> bool:
+    """Not one of the shadow files (`__MACOSX/._fer2013.csv`) that a Mac puts into archives."""
+    return not any(part.startswith((".", "__MACOSX")) and part != "." for part in PurePosixPath(name).parts)

@@ -1,0 +1,134 @@
+"""The header line of a table: what parts its fields, and which columns hold pixels, labels and splits."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mien.data.fer2013.file_kinds import refuse_other_kinds
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FER_LABEL = "emotion"
+"""FER2013's own column of labels: its numbers are in FER2013's order."""
+
+_PIXELS = ("pixels", "pixel")
+_LABELS = (FER_LABEL, "emotions", "expression", "expressions", "label", "labels", "class", "target")
+_SPLITS = ("usage", "split", "subset", "partition")
+_DELIMITERS = ",;\t|"
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Header:
+    """Which columns there are.
+
+    Args:
+        names: as they stand in the file.
+        pixels: index of the column of pixels.
+        label: index of the column of labels, or `None`.
+        usage: index of the column of splits, or `None`.
+        delimiter: what stands between two fields.
+    """
+
+    names: tuple[str, ...]
+    pixels: int
+    label: int | None
+    usage: int | None
+    delimiter: str = ","
+
+    @property
+    def label_name(self) -> str:
+        """The name of the column of labels, as it stands in the file."""
+        return "" if self.label is None else self.names[self.label]
+
+    @property
+    def is_fer2013(self) -> bool:
+        """Whether the labels stand in FER2013's own column."""
+        return self.label_name.lower() == FER_LABEL
+
+
+def read_header(name: str, text: bytes) -> tuple[Header, bytes]:
+    """The header of a table and what follows it.
+
+    Args:
+        name: the file, for messages.
+        text: its first lines, with line feeds.
+
+    Raises:
+        DataError: it is no table, or the columns that matter are missing.
+    """
+    refuse_other_kinds(name, text[:4096])
+    line, _, rest = text.removeprefix(_BOM).lstrip().partition(b"\n")
+    if not line:
+        raise DataError(f"{name}: expected a FER2013 table, got an empty file. Download it again.")
+    header = _parse(line)
+    missing = ["emotion"] if header.label is None else []
+    missing += ["pixels"] if header.pixels < 0 else []
+    if missing and not (
+        header.pixels == 0 and len(header.names) == 1
+    ):  # pixels alone: the competition's test.csv
+        raise DataError(
+            f"{name}: expected the columns emotion, pixels and Usage, got {shorten(', '.join(header.names), 60)!r} "
+            f"(no {' and no '.join(missing)}). {_remedy(header)}"
+        )
+    return header, rest
+
+
+def peek_header(head: bytes) -> Header | None:
+    """The header at the beginning of a file, `None` where there is no whole line of text."""
+    line, end, _ = head.removeprefix(_BOM).lstrip().replace(b"\r", b"\n").partition(b"\n")
+    if not line or not end or b"\0" in line:
+        return None
+    try:
+        return _parse(line)
+    except DataError:
+        return None
+
+
+def split_fields(line: bytes, delimiter: str = ",") -> list[str]:
+    """The fields of a line by the rules of CSV; blanks and tabs before a quote are allowed."""
+    text = line.decode("utf-8", "replace").replace("\0", "\ufffd")
+    if delimiter != "\t":
+        text = text.replace("\t", " ")
+    try:
+        return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise DataError(f"expected a row of CSV, got {shorten(text)!r} ({error}).") from error
+
+
+def shorten(text: str, length: int = 20) -> str:
+    """The text, or its beginning if it is longer than a message should quote."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def _parse(line: bytes) -> Header:
+    return max((_parse_with(line, delimiter) for delimiter in _DELIMITERS), key=_likelihood)
+
+
+def _parse_with(line: bytes, delimiter: str) -> Header:
+    names = tuple(field.strip() for field in split_fields(line, delimiter))
+    where = {field.lower(): i for i, field in reversed(list(enumerate(names)))}
+    pixels, label, usage = (_first(where, columns) for columns in (_PIXELS, _LABELS, _SPLITS))
+    return Header(names, -1 if pixels is None else pixels, label, usage, delimiter)
+
+
+def _likelihood(header: Header) -> tuple[int, int]:
+    found = (header.pixels >= 0) + (header.label is not None) + (header.usage is not None)
+    return found, header.delimiter == ","
+
+
+def _first(where: dict[str, int], columns: Sequence[str]) -> int | None:
+    return next((where[column] for column in columns if column in where), None)
+
+
+def _remedy(header: Header) -> str:
+    """What to do about a header that lacks a column."""
+    if header.pixels < 0 and len(header.names) > 48:
+        return "It has a column for each pixel: join them with blanks into one column pixels."
+    if header.pixels < 0 and header.label is not None:
+        return "A table must hold the pixels of its images; for image files, give the folder that holds them."
+    return "Is this FER2013's table, with its header line?"

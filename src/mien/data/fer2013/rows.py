@@ -1,0 +1,291 @@
+"""The rows of a FER2013 table: a block of many at once, or one with all its faults.
+
+The block is read by whole-array operations. A row that these do not find perfect is read again by itself, by
+the rules of CSV, which either makes sense of it (tabs between pixels, a comma in quotes) or names the fault.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from mien.class_names import HOW_TO_ORDER
+from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.fer2013.columns import Header, shorten, split_fields
+from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
+from mien.data.splits import parse_split
+from mien.errors import DataError
+from mien.images import CROP_SIZE
+from mien.labels import MEANINGS, meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mien.data.fer2013.scanner import Scan
+
+    Field = tuple[NDArray[np.int64], NDArray[np.int64]]  # start and stop of a column's field in each row
+
+_WORD_WIDTH = 16  # bytes: the usual spellings of splits and expressions fit
+_AGAIN = "Correct the row or download the file again."
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the fields of a table are read.
+
+    Args:
+        header: which columns there are.
+        numbers: labels may be numbers below this; 0 where none may be, for nobody knows their order.
+        split: index into `SPLITS` of all rows, in a table without a column of splits.
+    """
+
+    header: Header
+    numbers: int
+    split: int
+
+
+class Block:
+    """Whole lines of a table, ending in a line feed, and where their fields begin and end.
+
+    Positions are offsets into the text. A field is a pair of arrays `(start, stop)` with an entry a row.
+    """
+
+    def __init__(self, text: NDArray[np.uint8], scan: Scan, columns: Columns) -> None:
+        self.text, self.scan, self.columns, self.header = text, scan, columns, columns.header
+        marks = text[scan.foreign]
+        self.commas = scan.foreign[marks == ord(self.header.delimiter)]
+        stops = scan.foreign[marks == ord("\n")]
+        starts, stops = self._trim_blanks(np.concatenate([[0], stops[:-1] + 1]), stops)
+        filled = starts < stops
+        self.starts, self.stops = starts[filled], stops[filled]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def parse(self, name: str, row: int) -> Table:
+        """All rows as arrays.
+
+        Args:
+            name: the file, for messages.
+            row: how many rows came before this block.
+
+        Raises:
+            DataError: the first row at fault.
+        """
+        columns, good = self._columns()
+        images, good_pixels = self._pixels(columns[self.header.pixels])
+        labels, good_labels = self._labels(columns)
+        splits, good_splits = self._splits(columns)
+        good &= good_pixels & good_labels & good_splits
+        for i in np.flatnonzero(~good):
+            line = self.text[self.starts[i] : self.stops[i]].tobytes()
+            try:
+                images[i], labels[i], splits[i] = _parse_row(line, self.columns)
+            except DataError as error:
+                raise DataError(
+                    f"{name} row {row + i + 1} (counted from 1 below the header): {error}"
+                ) from None
+        return Table(images.reshape(-1, CROP_SIZE, CROP_SIZE), labels, splits)
+
+    def _columns(self) -> tuple[list[Field], NDArray[np.bool_]]:
+        """The fields of every column, and the rows with as many as the header; those of others are empty."""
+        between = len(self.header.names) - 1
+        first, count = _find(self.commas, (self.starts, self.stops))
+        good = count == between
+        edges = np.repeat(self.starts[:, None], between + 2, axis=1)
+        edges[good, 0] -= 1
+        edges[good, 1:-1] = self.commas[first[good, None] + np.arange(between)]
+        edges[good, -1] = self.stops[good]
+        return [self._trim(edges[:, i] + 1, edges[:, i + 1]) for i in range(between + 1)], good
+
+    def _pixels(self, field: Field) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Pixels uint8 (rows, 2304), and the rows where they are beyond doubt."""
+        first, count = self._numbers_in(field)
+        good = count == PIXELS
+        if good.all():
+            return sliding_window_view(self.scan.values, PIXELS)[first], good
+        images = np.zeros((len(self), PIXELS), np.uint8)
+        if good.any():
+            images[good] = sliding_window_view(self.scan.values, PIXELS)[first[good]]
+        return images, good
+
+    def _labels(self, columns: list[Field]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+        """Labels int8 (rows,), and the rows where they are beyond doubt."""
+        labels = np.full(len(self), UNLABELLED, np.int8)
+        if self.header.label is None:
+            return labels, np.ones(len(self), np.bool_)
+        first, count = self._numbers_in(columns[self.header.label])
+        good = count == 1
+        number = self.scan.values[first[good]]
+        known = number < self.columns.numbers
+        good[good] = known
+        labels[good] = number[known]
+        words = np.flatnonzero(~good)
+        if words.size:
+            start, stop = columns[self.header.label]
+            codes, told = self._read_words((start[words], stop[words]), _word)
+            labels[words[told]] = codes[told]
+            good[words] = told
+        return labels, good
+
+    def _read_words(
+        self, field: Field, parse: Callable[[str], int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """What a function makes of the text of each field, int64 (rows,), and the rows of which it makes something."""
+        start, stop = field
+        at = start[:, None] + np.arange(_WORD_WIDTH)
+        letters = np.where(at < stop[:, None], self.text[np.minimum(at, len(self.text) - 1)], 0)
+        words, which = np.unique(
+            np.ascontiguousarray(letters, np.uint8).view(f"S{_WORD_WIDTH}"), return_inverse=True
+        )
+        codes = np.array([parse(word.decode("latin-1")) for word in words.ravel()], np.int64)[which.ravel()]
+        return codes, (codes >= 0) & (stop - start <= _WORD_WIDTH)
+
+    def _numbers_in(self, field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Index of the first number in the field of each row, and how many there are; -1 if it holds more."""
+        first, count = _find(self.scan.ends, field)
+        for positions in (self.scan.foreign, self.scan.doubtful):
+            count[_find(positions, field)[1] > 0] = -1
+        return first, count
+
+    def _splits(self, columns: list[Field]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Indices into `SPLITS` uint8 (rows,), and the rows where they are beyond doubt."""
+        if self.header.usage is None:
+            return np.full(len(self), self.columns.split, np.uint8), np.ones(len(self), np.bool_)
+        codes, good = self._read_words(columns[self.header.usage], _usage)
+        return np.where(good, codes, 0).astype(np.uint8), good
+
+    def _trim(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Field:
+        """The same fields without blanks around them, and without a pair of quotes."""
+        start, stop = self._trim_blanks(start, stop)
+        quoted = (stop - start >= 2) & (self.text[start] == ord('"')) & (self.text[stop - 1] == ord('"'))
+        return self._trim_blanks(start + quoted, stop - quoted) if quoted.any() else (start, stop)
+
+    def _trim_blanks(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Field:
+        while (move := (start < stop) & self._is_blank(start)).any():
+            start = start + move
+        while (move := (start < stop) & self._is_blank(stop - 1)).any():
+            stop = stop - move
+        return start, stop
+
+    def _is_blank(self, at: NDArray[np.int64]) -> NDArray[np.bool_]:
+        blank: NDArray[np.bool_] = self.text[at] == ord(" ")
+        return blank if self.header.delimiter == "\t" else blank | (self.text[at] == ord("\t"))
+
+
+def _find(positions: NDArray[np.int64], field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Index of the first of some ascending positions that lies in each field, and how many do."""
+    first = np.searchsorted(positions, field[0])
+    return first, np.searchsorted(positions, field[1]) - first
+
+
+def _parse_row(line: bytes, columns: Columns) -> tuple[NDArray[np.uint8], int, int]:
+    """Pixels uint8 (2304,), label and split of one row.
+
+    Raises:
+        DataError: what is wrong with it, without file and row.
+    """
+    header = columns.header
+    fields = split_fields(line, header.delimiter)
+    if len(fields) != len(header.names):
+        short = "Is the file cut short?" if len(fields) < len(header.names) else _AGAIN
+        names = shorten(", ".join(header.names), 60)
+        raise DataError(f"expected {len(header.names)} columns ({names}), got {len(fields)}. {short}")
+    label = UNLABELLED if header.label is None else _parse_label(fields[header.label].strip(), columns)
+    split = columns.split if header.usage is None else _parse_usage(fields[header.usage], header)
+    return _parse_pixels(fields[header.pixels]), label, split
+
+
+def _parse_label(text: str, columns: Columns) -> int:
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+    if 0 <= number < columns.numbers:
+        return number
+    if (code := _word(text)) >= 0:
+        return code
+    name = columns.header.label_name
+    if number >= 0 and not columns.numbers:
+        raise DataError(
+            f"expected {name} to be the name of an expression, got the number {shorten(text)!r}: every data set "
+            f"numbers them in another order. To say which, {HOW_TO_ORDER}."
+        )
+    what = f"{name} to be a whole number from 0 to {columns.numbers - 1}, or the name of an expression"
+    if parse_split(text) is not None:
+        raise DataError(
+            f"expected {what}, got {shorten(text)!r}, which is a split. Are the columns named rightly?"
+        )
+    if columns.numbers <= number < ANY_NUMBER:
+        raise DataError(
+            f"expected {what}, got {shorten(text)!r}. Correct the row; or, for a table whose order is not "
+            f"FER2013's, {HOW_TO_ORDER}."
+        )
+    raise DataError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
+
+
+def _word(text: str) -> int:
+    """The code of a label that is a word, or -1 for one that names no expression."""
+    name = meaning(text)
+    return -1 if name is None else ANY_NUMBER + MEANINGS.index(name)
+
+
+def _parse_usage(text: str, header: Header) -> int:
+    split = _usage(text)
+    if split < 0:
+        name = header.names[header.usage or 0]
+        remedy = "Are the columns named rightly?" if meaning(text) else _AGAIN
+        raise DataError(f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {remedy}")
+    return split
+
+
+def _usage(text: str) -> int:
+    """Index into `SPLITS`, or -1 for what is no split."""
+    split = parse_split(text)
+    return -1 if split is None else SPLITS.index(split)
+
+
+def default_split(header: Header) -> int:
+    """Index into `SPLITS` for a table that names no splits: one with labels is for training, one without for a test."""
+    return SPLITS.index(PRIVATE_TEST if header.label is None else TRAINING)
+
+
+def _parse_pixels(text: str) -> NDArray[np.uint8]:
+    words = re.findall("[^ \t]+", text)
+    values = [int(word) if re.fullmatch(r"[0-9]{1,9}", word) else -1 for word in words]
+    for i, value in enumerate(values):
+        if not 0 <= value <= 255:
+            raise DataError(
+                f"expected pixels to be whole numbers from 0 to 255, got {shorten(words[i])!r} "
+                f"as pixel {i + 1}. {_remedy_of_pixel(words[i], words)}"
+            )
+    if len(words) != PIXELS:
+        raise DataError(
+            f"expected {PIXELS} pixels ({CROP_SIZE}x{CROP_SIZE}), got {len(words)}{_remedy_of_count(len(words))}"
+        )
+    return np.array(values, np.uint8)
+
+
+def _remedy_of_pixel(word: str, words: list[str]) -> str:
+    if word == "..." and len(words) < PIXELS:
+        return "NumPy has abbreviated the row where the table was written: write all its numbers."
+    if re.fullmatch(r"-?[0-9]*\.[0-9]*(?:e-?[0-9]+)?", word):
+        within = all(re.fullmatch(r"(?:0?\.[0-9]+|[01](?:\.0*)?|[0-9.]+e-[0-9]+)", other) for other in words)
+        return (
+            "They run from 0 to 1: multiply them by 255 first, and round." if within else "Round them first."
+        )
+    return _AGAIN
+
+
+def _remedy_of_count(count: int) -> str:
+    """The end of the sentence on a wrong number of pixels."""
+    if count == 3 * PIXELS:
+        return ", three for each: colors. Turn the images gray first."
+    side = math.isqrt(count)
+    if side * side == count and side >= 20:
+        return f" ({side}x{side}). Resize the images first."
+    return ". Is the file cut short?" if count < PIXELS else f". {_AGAIN}"

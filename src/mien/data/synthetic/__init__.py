@@ -1,0 +1,29 @@
+"""Drawn faces with known expressions, for demos and tests without any data of people.
+
+A face is a list of shapes: closed polygons of one gray tone each, painted in order. They are in face units: x
+to the right and y down from the middle of the face, the head about 2 wide and 2.5 high. Tones go from 0
+(black) to 255. Everything is pure and takes its randomness as an argument.
+
+>>> from mien.data.synthetic import draw_face, synthetic_dataset
+
+The names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.data.synthetic.dataset import draw_face, synthetic_dataset, write_csv
+
+__all__ = ["draw_face", "synthetic_dataset", "write_csv"]
+
+_HOMES = {"draw_face": "dataset", "synthetic_dataset": "dataset", "write_csv": "dataset"}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

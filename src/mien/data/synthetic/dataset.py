@@ -1,0 +1,184 @@
+"""Drawn faces with every expression of FER2013 and FER+: the embedded data set of demos and tests.
+
+A face is made of random choices only: who it is, what the muscles do, pose, light and camera
+(`mien.data.synthetic`). Picture i of a data set depends on the seed, on i and on its expression alone, so a
+smaller set is the beginning of a larger one. No picture of a real person is involved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, UNLABELLED, Dataset
+from mien.data.ferplus import VOTE_COLUMNS, majority, vote_distribution
+from mien.data.synthetic.action_units import CONFUSIONS, expression_name, sample_expression
+from mien.data.synthetic.features import brows, eyes, folds, mouth, nose
+from mien.data.synthetic.head import beard, behind, front_hair, glasses, head_outline, skin
+from mien.data.synthetic.person import sample_person
+from mien.data.synthetic.rendering import render, sample_scene
+from mien.errors import DataError
+from mien.files import replacing
+from mien.images import CROP_SIZE
+from mien.labels import FER2013, FERPLUS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.data.synthetic.action_units import ActionUnits
+    from mien.data.synthetic.head import Shape
+    from mien.data.synthetic.person import Person
+    from mien.labels import Taxonomy
+
+ANNOTATORS = 10
+"""How many people voted on each picture of FER+."""
+
+SMALLEST_SIDE = 16
+"""Pixels; a smaller face shows no expression."""
+
+
+def draw_face(
+    label: str, rng: np.random.Generator, *, size: int = CROP_SIZE, taxonomy: Taxonomy = FER2013
+) -> NDArray[np.uint8]:
+    """Draw one face.
+
+    Args:
+        label: a class of the taxonomy, in any usual spelling.
+        rng: source of all randomness; the same state gives the same person, pose and light at any size and
+            with any label.
+        size: side of the picture in pixels, 16 or more.
+        taxonomy: the label set that `label` is from.
+
+    Returns:
+        Gray uint8 (size, size).
+
+    Raises:
+        DataError: no such label, or too small a size.
+
+    >>> draw_face("happy", np.random.default_rng(7)).shape
+    (48, 48)
+    """
+    if size < SMALLEST_SIDE:
+        raise DataError(
+            f"Expected a face at least {SMALLEST_SIDE} pixels wide, got {size}. Give a larger size."
+        )
+    return _draw(expression_name(label, taxonomy), rng, size)[0]
+
+
+def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013) -> Dataset:
+    """Draw a data set with all classes alike.
+
+    The classes take turns. Of each about 80% are Training, 10% PublicTest and 10% PrivateTest.
+
+    Args:
+        n: how many faces, at least three of each class, so that no split lacks one.
+        seed: 0 or more; another seed gives other faces.
+        taxonomy: `FER2013` gives one-hot targets; `FERPLUS` gives the votes of ten annotators too, with their
+            distribution as targets, and never a face without a majority for the drawn expression.
+
+    Returns:
+        Faces in the order in which they were drawn, the splits mixed. Picture i is that of `draw_face` with
+        `np.random.default_rng([seed, i, k])`, k being the index of its expression in `FERPLUS`.
+
+    Raises:
+        DataError: too few faces, a negative seed, or a class that cannot be drawn.
+    """
+    if n < 3 * len(taxonomy):
+        raise DataError(f"Expected n of {3 * len(taxonomy)} or more (3 faces of each class), got {n}.")
+    if seed < 0:
+        raise DataError(f"Expected a seed of 0 or more, got {seed}.")
+    names = [expression_name(label, taxonomy) for label in taxonomy.classes]
+    images = np.empty((n, CROP_SIZE, CROP_SIZE), np.uint8)
+    votes = np.zeros((n, len(VOTE_COLUMNS)), np.int64)
+    for i in range(n):
+        name = names[i % len(names)]
+        rng = np.random.default_rng([seed, i, FERPLUS.index(name)])
+        images[i], strength = _draw(name, rng, CROP_SIZE)
+        if taxonomy == FERPLUS:
+            votes[i] = _vote(name, strength, rng)
+    voted = taxonomy == FERPLUS
+    one_hot = np.eye(len(taxonomy), dtype=np.float32)[np.arange(n) % len(taxonomy)]
+    return Dataset(
+        images,
+        vote_distribution(votes) if voted else one_hot,
+        np.array([_split_of_round(i // len(taxonomy)) for i in range(n)]),
+        taxonomy,
+        votes=votes if voted else None,
+        source=f"drawn faces, n={n}, seed={seed}",
+    )
+
+
+def write_csv(dataset: Dataset, path: str | Path) -> None:
+    """Write the published form of FER2013: a header `emotion,pixels,Usage` and a row for each picture.
+
+    The file is written aside and renamed: it is whole or absent.
+
+    Args:
+        dataset: labelled pictures with the classes of FER2013.
+        path: the file.
+
+    Raises:
+        DataError: other classes, or a picture without a label, which this form cannot say.
+    """
+    if dataset.taxonomy.classes != FER2013.classes:
+        raise DataError(
+            f"{path}: expected the classes of fer2013, got {dataset.taxonomy.name}. Its numbers mean other "
+            "expressions in this file; draw the set with taxonomy=FER2013."
+        )
+    labels = dataset.labels
+    if (labels == UNLABELLED).any():
+        row = int((labels == UNLABELLED).argmax())
+        raise DataError(f"{path}: expected a label for each picture, got none for row {row}. Leave it out.")
+    texts = [str(tone) for tone in range(256)]
+    with replacing(path) as aside, aside.open("w", encoding="ascii", newline="") as file:
+        file.write("emotion,pixels,Usage\n")
+        for image, label, split in zip(dataset.images, labels.tolist(), dataset.split.tolist(), strict=True):
+            pixels = " ".join([texts[tone] for tone in image.ravel().tolist()])
+            file.write(f"{label},{pixels},{split}\n")
+
+
+def _draw(name: str, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], float]:
+    """A picture, and the strength of its expression."""
+    expression = sample_expression(name, rng)
+    person, scene = sample_person(rng), sample_scene(rng)
+    return render(_shapes(person, expression.units, scene.light_x), scene, size, rng), expression.strength
+
+
+def _shapes(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
+    """A person with an expression, in the order of painting."""
+    outline = head_outline(person, units.jaw_drop)
+    shapes = [*behind(person), *skin(person, outline, light_x), *beard(person, outline)]
+    shapes += [
+        *folds(person, units),
+        *nose(person, units, light_x),
+        *eyes(person, units),
+        *mouth(person, units),
+    ]
+    return [*shapes, *front_hair(person, light_x), *brows(person, units), *glasses(person)]
+
+
+def _split_of_round(turn: int) -> str:
+    """The split of each class's face number `turn`: every split has one by turn 2."""
+    if turn == 1 or (turn > 9 and turn % 10 == 4):
+        return PUBLIC_TEST
+    return PRIVATE_TEST if turn == 2 or (turn > 9 and turn % 10 == 9) else TRAINING
+
+
+def _vote(name: str, strength: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Ten people's votes, int64 (10,), in the order of `VOTE_COLUMNS`: the fainter, the less they agree.
+
+    Drawn again until more than half of the counted votes are for the expression, as in what FER+ keeps.
+    """
+    doubt = 0.5 - 0.4 * strength
+    shares = np.zeros(len(VOTE_COLUMNS))
+    for rival, share in CONFUSIONS[name].items():
+        shares[FERPLUS.index(rival)] = doubt * share
+    shares[VOTE_COLUMNS.index("unknown")] = 0.02
+    shares[FERPLUS.index(name)] = 1 - shares.sum()
+    while True:
+        votes = rng.multinomial(ANNOTATORS, shares)
+        if majority(votes) == FERPLUS.index(name):
+            return np.asarray(votes, np.int64)

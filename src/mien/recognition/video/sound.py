@@ -1,0 +1,96 @@
+"""The sound of a video, copied as it is into another one while that is written."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.recognition.video.av_capture import faults, open_container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PRIMING = 0.1  # seconds before the first frame that a decoder needs to begin with
+
+
+class SoundCopy:
+    """Copies the sound of a video packet by packet, without encoding it again.
+
+    Args:
+        source: path of the video that has the sound.
+        target: PyAV's container that is written; nothing may have been written to it.
+
+    Attributes:
+        problem: why sound is left out, as the end of a sentence; "" where all of it is copied.
+    """
+
+    def __init__(self, source: str | Path, target: Any) -> None:
+        self.problem = ""
+        self._target = target
+        self._primed = "mp4" in target.format.name or "mov" in target.format.name  # can hide the beginning
+        self._streams: dict[int, Any] = {}  # of the copy, by the index of the original's
+        self._packets: Iterator[Any] = iter(())
+        self._waiting: tuple[Any, float] | None = None
+        self._start = 0.0
+        try:
+            self._container = open_container(str(Path(source).absolute()))
+            self._begin()
+        except faults() as error:
+            self.problem = f"the sound cannot be read ({error})"
+
+    def advance(self, seconds: float) -> None:
+        """Copy what is heard up to a time, counted from the first frame."""
+        try:
+            while (packet := self._next()) and packet[1] <= seconds:
+                self._waiting = None
+                self._copy(packet[0])
+        except faults() as error:
+            self.problem = f"the sound is damaged after {max(seconds, 0):.1f} seconds ({error})"
+            self._packets, self._waiting = iter(()), None
+
+    def finish(self) -> None:
+        """Copy what is left; a sound may last longer than the frames."""
+        self.advance(math.inf)
+
+    def close(self) -> None:
+        """Let the source go."""
+        with suppress(AttributeError):  # it could not be opened
+            self._container.close()
+
+    def _begin(self) -> None:
+        sounds, refused = self._container.streams.audio, set()
+        known: tuple[type[Exception], ...] = (AttributeError, *faults())
+        for stream in sounds:
+            try:
+                self._streams[stream.index] = self._target.add_stream_from_template(stream)
+            except known:  # the first where FFmpeg has no decoder for it
+                refused.add(getattr(stream.codec_context, "name", None) or "an unknown one")
+        if refused:
+            kind = self._target.format.name.split(",")[0].upper()
+            self.problem = f"its codec ({', '.join(sorted(refused))}) cannot be stored in {kind}"
+        frames = self._container.streams.video
+        if frames and frames[0].start_time:
+            self._start = float(frames[0].start_time * frames[0].time_base)
+        kept = [stream for stream in sounds if stream.index in self._streams]
+        if kept:
+            self._packets = iter(self._container.demux(kept))
+
+    def _next(self) -> tuple[Any, float] | None:
+        """The next packet and when it is heard; those before the first frame are passed over."""
+        while self._waiting is None:
+            packet = next(self._packets, None)
+            if packet is None:
+                return None
+            if packet.size and packet.pts is not None:
+                begin = float(packet.pts * packet.time_base) - self._start
+                if not packet.is_discard if begin >= 0 else self._primed and begin > -_PRIMING:
+                    self._waiting = packet, begin
+        return self._waiting
+
+    def _copy(self, packet: Any) -> None:
+        shift = round(self._start / packet.time_base)
+        packet.pts = packet.dts = packet.pts - shift
+        packet.stream = self._streams[packet.stream.index]
+        self._target.mux(packet)

@@ -1,0 +1,153 @@
+"""`VideoWriter`: a film written frame by frame, as browsers and QuickTime play it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import cv2
+import numpy as np
+
+from mien.errors import DataError, MissingExtra
+from mien.files import replacing
+from mien.recognition.video.sound import SoundCopy
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+# No B-frames: with them, players show the first frame late and the length by what comes last in the file.
+_H264 = ("libx264", {"preset": "veryfast", "crf": "23", "bf": "0"})
+_VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0", "row-mt": "1"})
+_CODECS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
+_MILLISECONDS = frozenset({".mkv", ".webm"})  # whose time stamps are whole milliseconds
+_TICKS = 90_000  # a second, elsewhere: every usual frame rate fits
+_SLOWEST = 1001  # seconds a frame at most
+_BT601, _BT709 = 6, 1  # matrix; primaries and transfer (ITU-T H.273)
+_LIMITED = 1  # FFmpeg's number for luma from 16 to 235
+
+
+class VideoWriter:
+    """Writes a film: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm. A context manager.
+
+    Frames keep their times, so that a video with a varying rate stays in step, also with its sound. The file
+    takes its name when the block ends well or is ended by Ctrl-C, for the part of a long film that was done is
+    worth keeping and plays; any other error leaves nothing, and so does a block that wrote no frame.
+
+    Args:
+        path: where to write it; the ending says the format.
+        fps: frames a second for frames without a time, and how long the last one is shown.
+        size: width and height in pixels. An odd one is made even by repeating the last row or column.
+        sound_from: a video whose sound is copied, without encoding it again, as far as frames are written.
+
+    Attributes:
+        sound_problem: why some of the sound was left out, such as a codec that the format cannot hold; "" where
+            none was.
+
+    Raises:
+        DataError: the ending names no format that is written here, or the rate is no rate.
+        MissingExtra: PyAV is not installed.
+    """
+
+    def __init__(
+        self, path: str | Path, fps: float, size: tuple[int, int], *, sound_from: str | Path | None = None
+    ) -> None:
+        self._path = Path(path)
+        self._suffix = self._path.suffix.lower()
+        if self._suffix not in _CODECS:
+            raise DataError(f"{path}: expected a name that ends in {', '.join(_CODECS)} for a film to write.")
+        try:
+            import av
+        except ImportError as error:
+            raise MissingExtra("av", "cli") from error
+        self._av = av
+        if not (math.isfinite(fps) and fps > 0):
+            raise DataError(f"{path}: expected frames a second above 0, got {fps}.")
+        self._fps = max(Fraction(fps).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
+        self._width, self._height = size
+        self._tick = Fraction(1, 1000 if self._suffix in _MILLISECONDS else _TICKS)
+        self._last = -1  # time of the latest frame in ticks
+        self._frames = 0
+        self._stack = ExitStack()
+        self._sound_from = sound_from
+        self._sound: SoundCopy | None = None
+
+    @property
+    def sound_problem(self) -> str:  # noqa: D102 - among the attributes
+        return self._sound.problem if self._sound else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            with self._stack:  # closes the file, then gives it its name
+                if self._frames:
+                    self._encode(None)
+                if self._sound:
+                    self._sound.advance(float(self._last * self._tick + 1 / self._fps))
+        else:
+            self._stack.__exit__(kind, error, trace)
+
+    def write(self, image: NDArray[np.uint8], seconds: float | None = None) -> None:
+        """Add a frame.
+
+        Args:
+            image: RGB uint8 (height, width, 3). One of another size is scaled, as players do with a film that
+                changes its size.
+            seconds: when it is shown; one frame after the other by default. A time that is not later than the
+                one before is made so by the shortest step of the format.
+        """
+        if not self._frames:
+            self._open()
+        frame = self._av.VideoFrame.from_ndarray(self._fitted(image), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="SMPTE170M", dst_color_range="MPEG")
+        time = self._frames / self._fps if seconds is None else Fraction(float(seconds))
+        self._last = max(round(time / self._tick), self._last + 1)
+        frame.pts, frame.time_base = self._last, self._tick
+        frame.duration = round(1 / self._fps / self._tick)
+        self._encode(frame)
+        self._frames += 1
+        if self._sound:
+            self._sound.advance(float(self._last * self._tick))
+
+    def finish_sound(self) -> None:
+        """Copy the sound that goes on after the last frame, too; for a video that was written to its end."""
+        if self._sound:
+            self._sound.finish()
+
+    def _open(self) -> None:
+        """Made with the first frame, so that no frames make no file."""
+        aside = self._stack.enter_context(replacing(self._path))
+        # The index at the front lets a browser begin to play before it has the whole file.
+        options = {} if self._suffix in _MILLISECONDS else {"movflags": "faststart"}
+        self._container = self._stack.enter_context(self._av.open(str(aside), "w", options=options))
+        name, settings = _CODECS[self._suffix]
+        self._stream = self._container.add_stream(name, rate=self._fps, options=settings)
+        context = self._stream.codec_context
+        context.width, context.height = self._width + self._width % 2, self._height + self._height % 2
+        context.pix_fmt, context.time_base = "yuv420p", self._tick
+        # Said in the file, for players guess the matrix by the size and then colours shift.
+        context.colorspace, context.color_range = _BT601, _LIMITED
+        context.color_primaries = context.color_trc = _BT709
+        if self._sound_from is not None:
+            self._sound = SoundCopy(self._sound_from, self._container)
+            self._stack.callback(self._sound.close)
+
+    def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if image.shape[:2] != (self._height, self._width):
+            image = np.asarray(cv2.resize(image, (self._width, self._height)), np.uint8)
+        if self._height % 2 or self._width % 2:
+            image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), "edge")
+        return np.ascontiguousarray(image)
+
+    def _encode(self, frame: Any) -> None:
+        """Hand on one frame, or with `None` what the encoder still holds."""
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)

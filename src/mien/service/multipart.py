@@ -1,0 +1,137 @@
+"""multipart/form-data (RFC 7578) as it comes in, kept in memory.
+
+The form parsers of web frameworks put large files into temporary ones on a disk; a picture has no business there. The
+grammar is that of python-multipart; how much may come is counted where it comes in: `mien.service.limits`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from python_multipart.multipart import MultipartCallbacks
+
+_ENCODED = re.compile(rb";\s*filename\*\s*=\s*\"?(?:[\w-]*'[\w-]*')?([^;\"\s]*)", re.IGNORECASE)
+
+# Outside the tree of loggers, so that no set-up of an application that mounts the service turns it on.
+_SILENT = logging.Logger("mien.service.multipart")  # noqa: LOG001
+_SILENT.disabled = True
+
+Part = tuple[str, str | None, bytes]
+"""The name of a part, the name of its file (`None` where it is no file), and its bytes."""
+
+
+class FormError(ValueError):
+    """The form is none, or breaks off; says what came in its place."""
+
+
+class Form:
+    """Takes the body of a form piece by piece.
+
+    Args:
+        content_type: the header, which names the boundary.
+        admit: called with the names of each part and of its file before its bytes are kept; may raise.
+
+    Raises:
+        FormError: the header names no boundary.
+    """
+
+    def __init__(self, content_type: str, admit: Callable[[str, str | None], None]) -> None:
+        self._admit = admit
+        self._parts: list[Part] = []
+        self._ended = False
+        self._disposition = self._header = self._value = b""
+        self._names: tuple[str, str | None] = ("", None)
+        self._pieces: list[bytes] = []
+        _, options = parse_options_header(content_type.encode("latin-1", "replace"))
+        try:
+            self._parser = MultipartParser(options.get(b"boundary", b"") or _missing(), self._callbacks())
+        except FormParserError as error:
+            raise FormError("one with a boundary that is too long") from error
+        self._parser.logger = _SILENT  # it would log bytes of what was sent
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            FormError: it is no form.
+        """
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise FormError("one that cannot be read") from error
+
+    def parts(self) -> list[Part]:
+        """All parts, once the body is at its end.
+
+        Raises:
+            FormError: the form breaks off before its own end.
+        """
+        if not self._ended:
+            raise FormError("one that breaks off")
+        return self._parts
+
+    def _callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._add_header,
+            "on_header_value": self._add_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._add_data,
+            "on_part_end": self._end,
+            "on_end": self._end_form,
+        }
+
+    def _begin(self) -> None:
+        self._disposition, self._pieces = b"", []
+
+    def _add_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _add_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _end_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        file = options.get(b"filename")
+        name = _encoded_name(self._disposition) if file is None else _text(file)
+        self._names = _text(options.get(b"name", b"")), name
+        self._admit(*self._names)
+
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
+        self._pieces.append(data[start:end])
+
+    def _end(self) -> None:
+        self._parts.append((*self._names, b"".join(self._pieces)))
+        self._pieces = []
+
+    def _end_form(self) -> None:
+        self._ended = True
+
+
+def _missing() -> bytes:
+    raise FormError("one whose content type names no boundary")
+
+
+def _encoded_name(disposition: bytes) -> str | None:
+    """The name of a file as some programs write it where it is not ASCII (RFC 8187), `None` where there is none."""
+    found = _ENCODED.search(disposition)
+    return unquote_to_bytes(found[1]).decode(errors="replace") if found else None
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

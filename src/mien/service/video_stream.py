@@ -1,0 +1,305 @@
+"""Videos, frame by frame, as lines of JSON while they are processed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+
+from mien.errors import DataError, MienError, TooLargeError
+from mien.recognition.decoder_process import DecoderError, DecoderLimits, DecoderPool, can_start
+from mien.recognition.video.watching import read_frames, watch
+from mien.service.engine import face_rows
+from mien.service.problems import Refusal, counted, from_error
+from mien.service.schemas import finite
+from mien.service.upload_kinds import expect_video
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from starlette.types import Receive, Scope, Send
+
+    from mien.recognition.decoder_process import DecodedFrames
+    from mien.recognition.faces import Face
+    from mien.recognition.video.watching import Frame, Frames
+    from mien.service.engine import Engine
+    from mien.service.prometheus import Metrics
+    from mien.service.schemas import FilmOptions
+    from mien.service.settings import Settings
+    from mien.service.uploads import Upload
+
+_CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
+
+
+class Films:
+    """Opens films, a few at once.
+
+    Args:
+        engine: what finds the faces of frames.
+        settings: the bounds.
+        metrics: where frames and faces are counted.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+        self._engine, self._settings, self._metrics = engine, settings, metrics
+        self._free = threading.BoundedSemaphore(settings.films)
+        self._pool = DecoderPool(settings.films, _decoder_limits(settings)) if can_start() else None
+
+    def start(self) -> None:
+        """Start the processes that decode, if videos are accepted."""
+        if self._pool and self._settings.max_film_bytes:
+            self._pool.prepare()
+
+    def wait_until_ready(self) -> None:
+        """Wait for them, so that the first video need not."""
+        if self._pool:
+            self._pool.wait_until_ready()
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        if self._pool:
+            self._pool.close()
+
+    async def open(self, upload: Upload, options: FilmOptions) -> Film:
+        """Open a film, so that one that is none is refused before the answer begins; it must be closed.
+
+        Raises:
+            Refusal: it is no film, or too many are worked on.
+        """
+        expect_video(upload.data)
+        if not self._free.acquire(blocking=False):
+            raise _busy(self._settings.films)
+        film = Film(self._engine, self._settings, options, self._metrics, self._free.release, self._pool)
+        try:
+            await film.open(upload.data)
+        except BaseException:
+            film.close()
+            raise
+        return film
+
+
+class Film:
+    """One film, on a thread of its own so that no picture waits for it.
+
+    Args:
+        engine: what finds the faces of frames.
+        settings: the bounds.
+        options: what was asked for.
+        metrics: where frames and faces are counted.
+        closed: called when all of it is let go.
+        pool: what decodes it in a process of its own; `None` where none can be started.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        options: FilmOptions,
+        metrics: Metrics,
+        closed: Callable[[], None],
+        pool: DecoderPool | None = None,
+    ) -> None:
+        self._engine, self._settings, self._options = engine, settings, options
+        self._metrics, self._closed, self._pool = metrics, closed, pool
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-film")
+        self._frames: Frames | DecodedFrames | None = None
+        self._first: Frame | None = None
+        self._gone = False
+        self._sent = 0
+
+    async def open(self, data: bytes) -> None:
+        """Open it.
+
+        Raises:
+            Refusal: it cannot be decoded, or its frames are too large.
+        """
+        await asyncio.wrap_future(self._thread.submit(self._open, data))
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """A line for each frame that is looked at, and one at the end."""
+        rows = self._rows()
+        while (row := await asyncio.wrap_future(self._thread.submit(next, rows, None))) is not None:
+            if "done" in row:  # who reads this may send the next film at once
+                await asyncio.wrap_future(self._thread.submit(self._let_go))
+            yield _line(row)
+            self._sent += 1
+
+    def last_line(self, why: str) -> bytes:
+        """The line that ends an answer before the film is done."""
+        return _line({"done": True, "frames": self._sent, "error": why})
+
+    def close(self) -> None:
+        """Let it go, as soon as its thread is done with the frame that it is at."""
+        self._thread.submit(self._let_go)
+        self._thread.shutdown(wait=False)
+
+    def _open(self, data: bytes) -> None:
+        try:
+            self._look_into(data)
+        except BaseException:
+            self._let_go()  # who is refused may send the next film at once
+            raise
+
+    def _look_into(self, data: bytes) -> None:
+        try:
+            every = self._options.every
+            pool, file = self._pool, io.BytesIO(data)
+            self._frames = pool.read_frames(data, every=every) if pool else read_frames(file, every=every)
+        except MienError as error:
+            reason = "decoder" if isinstance(error, DecoderError) else "damaged"
+            raise from_error(error, 422, reason) from error
+        info, most = self._frames.info, self._settings.max_pixels
+        if info.width * info.height > most:
+            raise Refusal(
+                413,
+                expected=f"frames of at most {most / 1e6:g} million pixels",
+                received=f"{info.width}x{info.height}",
+                remedy="Scale the video down.",
+                reason="too many pixels",
+            )
+        self._first = _first(self._frames)
+
+    def _let_go(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        try:
+            if self._frames is not None:
+                self._frames.close()
+        finally:
+            self._closed()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        assert self._frames is not None  # noqa: S101 - opened before
+        assert self._first is not None  # noqa: S101 - likewise
+        frames, begin, count, error = self._frames, time.monotonic(), 0, ""
+        try:
+            for frame, faces in watch(self, chain((self._first,), frames), chunk=_CHUNK):
+                yield self._row(frame, faces)
+                count += 1
+                self._metrics.frames.inc()
+                self._metrics.faces.inc(len(faces))
+                error = self._enough(count, time.monotonic() - begin)
+                if error:
+                    break
+        except (MienError, Refusal) as fault:
+            error = fault.sentence if isinstance(fault, Refusal) else str(fault)
+        yield {"done": True, "frames": count, "error": error or frames.damage or None}
+
+    def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+        """The faces of some frames; what `watch` asks for."""
+        return self._engine.find(images, self._options)
+
+    def _row(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any]:
+        heat = self._engine.explain(frame.image, faces, self._options) if self._options.explain else []
+        found = face_rows(faces, heat, self._options)
+        height, width = frame.image.shape[:2]
+        return {
+            "frame": frame.index,
+            "seconds": round(frame.seconds, 6),
+            "width": width,
+            "height": height,
+            "faces": found,
+        }
+
+    def _enough(self, count: int, seconds: float) -> str:
+        """Why no more frames are looked at; nothing as long as some are."""
+        settings = self._settings
+        if count >= settings.max_film_frames:
+            most = counted(settings.max_film_frames, "frame")
+            return f"Only the first {most} were processed; the service processes at most {most} per video."
+        if seconds > settings.film_deadline:
+            most = counted(settings.film_deadline, "second")
+            return f"Processing stopped after {most}; the rest of the video was left out."
+        return ""
+
+
+class FilmAnswer(StreamingResponse):
+    """The lines of a film as an answer; the film is let go at its end, whatever that is.
+
+    Args:
+        film: an open film.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, film: Film) -> None:
+        super().__init__(film.lines())
+        self._film = film
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines; whoever ends this before the film is done finds the last line in the scope's state.
+
+        Raises:
+            ClientDisconnect: the caller has gone.
+        """
+        scope["state"]["last_line"] = self._film.last_line
+        lines = asyncio.ensure_future(self.stream_response(send))
+        gone = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait((lines, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not lines.done():
+                raise ClientDisconnect
+            lines.result()
+        finally:
+            lines.cancel()
+            gone.cancel()
+            self._film.close()
+            await asyncio.gather(lines, gone, return_exceptions=True)
+
+
+def _first(frames: Frames | DecodedFrames) -> Frame:
+    """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
+    received = "a video without any"
+    try:
+        if (frame := next(frames, None)) is not None:
+            return frame
+    except TooLargeError as error:
+        raise from_error(error, 413, "too many pixels") from error
+    except DecoderError as error:
+        raise from_error(error, 422, "decoder") from error
+    except DataError as error:  # it may name the coding
+        received = from_error(error, 422, "damaged").received
+    raise Refusal(
+        422,
+        expected="a video with frames that can be decoded",
+        received=received,
+        remedy="Convert it to H.264 (ffmpeg -i IN -c:v libx264 OUT.mp4).",
+        reason="damaged",
+    )
+
+
+def _decoder_limits(settings: Settings) -> DecoderLimits:
+    return DecoderLimits(
+        memory=settings.film_memory,
+        cpu_seconds=int(settings.film_deadline * (os.cpu_count() or 1)) + 1,
+        seconds=settings.deadline,
+        max_pixels=settings.max_pixels,
+    )
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(finite(row), allow_nan=False).encode() + b"\n"
+
+
+def _busy(films: int) -> Refusal:
+    return Refusal(
+        503,
+        "The service is busy with other videos.",
+        expected=f"at most {counted(films, 'video')} in progress",
+        received="one more",
+        remedy="Retry in a few seconds.",
+        reason="queue",
+        headers={"Retry-After": "5"},
+    )

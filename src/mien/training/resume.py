@@ -1,0 +1,98 @@
+"""Whether and from where a run folder's training may go on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.training.backend import backend_name
+from mien.training.checkpoint import TrainingState, read_state
+from mien.training.recipe import Recipe
+from mien.training.run_folder import LAST, foreign_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.data.dataset import Dataset
+
+
+def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
+    """The memory to train on with: that of the folder's checkpoint, or a fresh one.
+
+    Args:
+        folder: the run folder.
+        recipe: what is to be trained.
+        data: what it is to be trained on, from `fingerprint`.
+        resume: whether to go on with what the folder holds.
+
+    Raises:
+        ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
+            on other data or on another back end; or it holds files that no training wrote and this one would
+            overwrite.
+    """
+    last = folder / LAST
+    if not resume or not last.exists():
+        require_free(folder)
+        return TrainingState(recipe=recipe.to_dict(), data=data, backend=backend_name())
+    state = read_state(last)
+    before = Recipe.from_dict(state.recipe)
+    changed = [
+        name for name in recipe.differences(before) if not (name == "epochs" and recipe.schedule == "plateau")
+    ]
+    if changed:
+        raise ModelError(
+            f"{folder} was begun with another {', '.join(_told(name, before, recipe) for name in changed)}. "
+            "Resume with the same settings, or begin anew in another folder with --out."
+        )
+    if state.data["sha256"] != data["sha256"]:
+        raise ModelError(
+            f"{folder} was trained on other data ({state.data.get('source')}). Resume with the same data, "
+            "or begin anew in another folder with --out."
+        )
+    if state.backend.split()[0] != backend_name().split()[0]:
+        raise ModelError(
+            f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
+            f"--backend {state.backend.split()[0]}, for only the same back end goes on exactly."
+        )
+    state.recipe = recipe.to_dict()
+    return state
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder for a new training that holds another one, or files of somebody else's that it would overwrite.
+
+    Raises:
+        ModelError: it does.
+    """
+    if (folder / LAST).exists():
+        raise ModelError(
+            f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+        )
+    if foreign := foreign_files(folder):
+        raise ModelError(
+            f"{folder}: a training would overwrite {', '.join(foreign)} there, which no training wrote. "
+            "Give another folder with --out."
+        )
+
+
+def _told(name: str, before: Recipe, now: Recipe) -> str:
+    """A setting that was changed, with both its values where they are a word or a number."""
+    old, new = getattr(before, name), getattr(now, name)
+    return f"{name} ({old}, not {new})" if isinstance(old, str | int | float) else name
+
+
+def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a training is made on: source, label set, counts, and a checksum of pictures, targets and teachers."""
+    digest = hashlib.sha256()
+    for part in (training, validation):
+        digest.update(part.images.tobytes())
+        digest.update(part.targets.tobytes())
+    digest.update("".join(teachers).encode())
+    return {
+        "source": training.source,
+        "taxonomy": training.taxonomy.name,
+        "training": len(training),
+        "validation": len(validation),
+        "sha256": digest.hexdigest(),
+    }

@@ -1,0 +1,350 @@
+"""`mien predict`, in a subprocess, on a public-domain portrait and on drawn things."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+
+from mien.errors import DataError
+from mien.images import read_image, write_image
+from mien.labels import FER2013
+from mien.ownership import LIST
+from mien.recognition.video import probe, read_frames
+from mien.recognition.video.writer import VideoWriter
+from tests.helpers.command import is_one_sentence, mien, mien_process
+from tests.recognition.video.test_video import _spoil_packets, make_film
+
+PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
+"""Forehead to chin, ear to ear, by eye."""
+
+
+def visible(folder: Path) -> list[str]:
+    """The files in a folder, to its depth, but for the list of what mien wrote."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if Path(name).name != LIST)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of a picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    portrait = read_image(PORTRAIT)
+    write_image(folder / "one.jpg", portrait)
+    write_image(folder / "deep" / "two.png", np.hstack([portrait, portrait]))
+    write_image(folder / "none.png", np.full((200, 300, 3), 128, np.uint8))
+    (folder / "page.jpg").write_text("<!DOCTYPE html><html></html>")
+    return folder
+
+
+def test_one_portrait_as_json() -> None:
+    done = mien_process("predict", PORTRAIT, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert answer.keys() == {"model", "images"}
+    image = answer["images"][0]
+    assert (image["source"], image["width"], image["height"], image["error"]) == (
+        str(PORTRAIT),
+        512,
+        600,
+        None,
+    )
+    (face,) = image["faces"]
+    assert face["box"] == {key: pytest.approx(value, abs=25) for key, value in BOX.items()}
+    assert tuple(face["probabilities"]) == FER2013.classes
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert face["score"] == max(face["probabilities"].values()) == face["probabilities"][face["label"]]
+    assert face["label"] in {"happy", "neutral"}
+
+
+def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
+    done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
+    assert done.returncode == 1
+    assert "1 of 4 inputs failed:" in done.stderr
+    assert "page.jpg: expected a picture" in done.stderr
+    assert "got a web page" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "no face" in done.stdout
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(Path(row["source"]).name for row in rows) == ["one.jpg", "two.png", "two.png"]
+    assert sum(float(rows[0][label]) for label in FER2013.classes) == pytest.approx(1, abs=1e-5)
+    assert visible(tmp_path / "out") == ["deep/two.png", "none.png", "one.jpg"]
+    before, after = read_image(folder / "deep" / "two.png"), read_image(tmp_path / "out" / "deep" / "two.png")
+    assert before.shape == after.shape
+    assert (before != after).any()
+
+
+def test_the_order_of_json_is_the_order_given(folder: Path) -> None:
+    names = [str(folder / name) for name in ("none.png", "page.jpg", "one.jpg")]
+    done = mien("predict", *names, "--json")
+    assert done.returncode == 1
+    images = json.loads(done.stdout)["images"]
+    assert [image["source"] for image in images] == names
+    assert [len(image["faces"]) for image in images] == [0, 0, 1]
+    assert images[1]["error"].startswith(names[1])
+    assert images[1]["width"] is None
+
+
+def test_standard_input(folder: Path) -> None:
+    command = [sys.executable, "-m", "mien", "predict", "-", "--json"]
+    done = subprocess.run(command, input=(folder / "one.jpg").read_bytes(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    assert (image["source"], len(image["faces"])) == ("-", 1)
+
+
+def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) -> None:
+    original = tmp_path / "one.jpg"
+    original.write_bytes((folder / "one.jpg").read_bytes())
+    done = mien("predict", original, "--save", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert original.read_bytes() == (folder / "one.jpg").read_bytes()
+    assert (tmp_path / "one-2.jpg").exists()
+
+
+def test_no_copy_or_chart_overwrites_a_picture_that_was_named(folder: Path, tmp_path: Path) -> None:
+    """Two pictures of one name, and one that is called as the chart of a film would be."""
+    content = (folder / "one.jpg").read_bytes()
+    make_film(tmp_path / "film.mp4")
+    originals = [
+        tmp_path / "deep" / "a.jpg",
+        tmp_path / "a.jpg",
+        tmp_path / "film.png",
+        tmp_path / "film.mp4",
+    ]
+    (tmp_path / "deep").mkdir()
+    for path in originals[:3]:
+        path.write_bytes(content)
+    before = [path.read_bytes() for path in originals]
+    done = mien("predict", *originals, "--save", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in originals] == before
+    copies = set(visible(tmp_path)) - {path.relative_to(tmp_path).as_posix() for path in originals}
+    assert copies == {"a-2.jpg", "a-3.jpg", "film-2.png", "film-2.mp4"}
+
+
+def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
+    names = ["two\nlines.png", "red\x1b[31m.png", "嬉.png", "[bold]x.png", "page\n.jpg"]
+    for name in names[:4]:
+        (tmp_path / name).write_bytes((folder / "none.png").read_bytes())
+    (tmp_path / names[4]).write_text("no picture")
+    done = mien("predict", *names, "--save", "out", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert [image["source"] for image in json.loads(done.stdout)["images"]] == names
+    assert set(visible(tmp_path / "out")) == set(names[:4])
+    done = mien("predict", *names, cwd=tmp_path)
+    assert done.stdout.splitlines()[1:5] == [
+        r"two\nlines.png   no face",
+        r"red\x1b[31m.png  no face",
+        r"嬉.png           no face",
+        r"[bold]x.png      no face",
+    ]
+    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a picture")
+
+
+def test_no_more_faces_than_wanted(folder: Path) -> None:
+    done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
+    assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
+
+
+def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path) -> None:
+    portrait = read_image(PORTRAIT)
+    with VideoWriter(tmp_path / "film.mp4", 10, (512, 480)) as film:
+        for i in range(12):
+            film.write(np.roll(portrait[60:540], 4 * i, axis=1), i / 10)
+    done = mien_process("predict", tmp_path / "film.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
+                "--csv", tmp_path / "rows.jsonl")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert len(answer["images"]) == 1
+    (video,) = answer["videos"]
+    assert (video["width"], video["height"], video["error"]) == (512, 480, None)
+    assert [frame["frame"] for frame in video["frames"]] == list(range(12))
+    assert [track["frames"] for track in video["tracks"]] == [12]
+    assert all(frame["faces"][0]["track"] == video["tracks"][0]["track"] for frame in video["frames"])
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 13
+    copy = list(read_frames(tmp_path / "out" / "film.mp4"))
+    assert (len(copy), copy[0].image.shape) == (12, (480, 512, 3))
+    assert (tmp_path / "out" / "film.png").stat().st_size > 10_000
+
+
+def test_with_frames_left_out_the_copy_plays_as_long_as_the_film(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 10, (320, 240)) as film:
+        for i in range(40):
+            film.write(np.full((240, 320, 3), 4 * i, np.uint8))
+    done = mien("predict", tmp_path / "film.mp4", "--every", "4", "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    copy = probe(tmp_path / "out" / "film.mp4")
+    assert (copy.frames, copy.fps) == (10, 2.5)
+    assert copy.seconds == pytest.approx(4, abs=0.1)
+    assert [frame.seconds for frame in read_frames(tmp_path / "out" / "film.mp4")] == pytest.approx(
+        np.arange(10) * 0.4, abs=0.01
+    )
+
+
+def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
+    path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+    _spoil_packets(path, [7, 8, 19])
+    done = mien("predict", path, "--json")
+    assert done.returncode == 0, done.stderr
+    (video,) = json.loads(done.stdout)["videos"]
+    assert (len(video["frames"]), video["error"]) == (27, None)
+    assert done.stderr == f"{path}: 3 frames could not be decoded and were left out.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["page.jpg"], "page.jpg: expected a picture"),
+        (["missing.jpg"], "missing.jpg"),
+        (["film.mp4"], "film.mp4"),
+        (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
+        (
+            ["none.png", "--model", "nothing"],
+            "expected an ONNX file, a run folder or the name of a bundled model",
+        ),
+        (
+            ["none.png", "--model", "page.jpg"],
+            "page.jpg: this is a web page, not the file itself. Get the file",
+        ),
+        (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
+        (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
+        (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
+        (["-"], "standard input: expected a picture"),
+        ([""], "got an empty name"),
+        (["9"], "webcam"),
+        (["99999999999999999999"], "webcam"),
+        (
+            ["none.png", "--max-faces", "0"],
+            "'--max-faces': Input should be greater than or equal to 1, got '0'. See: ",
+        ),
+        (["none.png", "--every=0"], "got '0'. See: "),
+        (["none.png", "--nothing"], "No such option: --nothing"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str], sentence: str) -> None:
+    done = mien("predict", *arguments, cwd=folder)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert sentence in done.stderr
+    assert done.stderr.startswith("mien: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    program = (
+        f"import sys; sys.argv = ['mien', 'predict', {str(PORTRAIT)!r}]\n"
+        "from mien.cli import run\nassert run() == 0\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"tensorflow", "keras", "jax", "matplotlib", "pandas", "av", "pyarrow", "onnx"}
+    assert "onnxruntime" in loaded
+
+
+def test_copies_that_explain_differ_where_the_face_is(tmp_path: Path) -> None:
+    done = mien("predict", PORTRAIT, "--save", tmp_path / "plain")
+    assert done.returncode == 0, done.stderr
+    done = mien("predict", PORTRAIT, "--save", tmp_path / "heat", "--explain", "--json")
+    assert done.returncode == 0, done.stderr
+    box = json.loads(done.stdout)["images"][0]["faces"][0]["box"]
+    plain, heat = (read_image(tmp_path / name / PORTRAIT.name).astype(int) for name in ("plain", "heat"))
+    rows, columns = np.nonzero(np.abs(plain - heat).sum(axis=2) > 60)
+    assert len(rows) > 500
+    inside = (abs(columns - box["x"] - box["width"] / 2) < box["width"]) & (
+        abs(rows - box["y"] - box["height"] / 2) < box["height"]
+    )
+    assert inside.mean() > 0.99
+    refused = mien("predict", PORTRAIT, "--explain")
+    assert refused.returncode == 2
+    assert "--save DIR" in refused.stderr
+
+
+def test_what_cannot_be_written_takes_no_result_with_it(folder: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.webp"  # WebP ends at 16,383 pixels
+    write_image(tmp_path / "wide.png", np.zeros((40, 17_000, 3), np.uint8))
+    (tmp_path / "wide.png").rename(wide)
+    done = mien("predict", wide, PORTRAIT, "--save", tmp_path / "out", "--json")
+    assert done.returncode == 1
+    assert [image["error"] for image in json.loads(done.stdout)["images"]] == [None, None]
+    assert "wide.webp" in done.stderr
+    assert visible(tmp_path / "out") == [f"{Path(PORTRAIT).stem}.jpg"]
+
+
+def test_a_folder_that_takes_no_copy_is_told_before_the_work() -> None:
+    done = mien("predict", PORTRAIT, "--save", "/proc/none/x", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing can be written there" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file here")
+def test_a_file_that_breaks_while_it_is_read_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").symlink_to("/proc/self/mem")
+    done = mien("predict", tmp_path / "bad.jpg", PORTRAIT, "--json")
+    assert done.returncode == 1
+    broken, good = json.loads(done.stdout)["images"]
+    assert "cannot be read (Input/output error)" in broken["error"]
+    assert good["faces"]
+
+
+def test_names_that_the_output_cannot_spell_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "日本.jpg").symlink_to(PORTRAIT)
+    done = mien_process("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "neutral" in done.stdout
+
+
+def test_a_reader_that_hangs_up_is_no_error(tmp_path: Path) -> None:
+    for i in range(40):
+        (tmp_path / f"{i}.jpg").symlink_to(PORTRAIT)
+    command = f"{sys.executable} -m mien predict {tmp_path} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / "album" / f"{i}.jpg").parent.mkdir(exist_ok=True)
+        (tmp_path / "album" / f"{i}.jpg").symlink_to(PORTRAIT)
+    (tmp_path / "album" / "a.jpg").write_text("text")
+    command = (
+        f"cd {tmp_path}; {sys.executable} -m mien predict album --csv rows.csv --save out --json | head -1; "
+        "echo ${PIPESTATUS[0]}"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no picture, as without the pipe
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
+    assert len(visible(tmp_path / "out")) == 12
+
+
+def test_copies_do_not_go_into_the_folder_that_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(PORTRAIT)
+    done = mien("predict", tmp_path, "--save", tmp_path)
+    is_one_sentence(done, "expected another folder for the copies", "--save .*annotated")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+    assert mien("predict", tmp_path, "--save", tmp_path / "annotated").returncode == 0
+
+
+def test_a_closed_standard_input_is_told() -> None:
+    command = f"{sys.executable} -m mien predict - <&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "it is closed" in done.stderr
+
+
+def test_a_film_of_one_frame_in_many_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
+    make_film(tmp_path / "film.mp4")
+    done = mien("predict", tmp_path / "film.mp4", "--every", 100_000, "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert probe(tmp_path / "out" / "film.mp4").width
+    with pytest.raises(DataError, match="above 0, got nan"):
+        VideoWriter(tmp_path / "x.mp4", float("nan"), (64, 64))

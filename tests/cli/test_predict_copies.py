@@ -1,0 +1,230 @@
+"""No copy, chart or table of `mien predict` replaces a file that mien did not write, or a result of another input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.cli import run
+from mien.images import read_image, write_image
+from mien.recognition.video.writer import VideoWriter
+from tests.cli.test_predict import PORTRAIT, visible
+from tests.conftest import Run
+
+
+def gray(path: str, value: int) -> bytes:
+    return write_image(path, np.full((40, 60, 3), value, np.uint8)).read_bytes()
+
+
+def brightness(path: str | Path) -> int:
+    return round(read_image(path).mean())
+
+
+def video(path: str, value: int) -> None:
+    container = Path(path).suffix
+    aside = Path(path).with_suffix(".mkv" if container == ".avi" else container)
+    with VideoWriter(aside, 10, (64, 48)) as writer:
+        for _ in range(5):
+            writer.write(np.full((48, 64, 3), value, np.uint8))
+    aside.rename(path)
+
+
+def test_an_unrelated_file_of_the_same_name_is_kept(predict: Run) -> None:
+    Path("mypics").mkdir()
+    theirs = gray("mypics/x.png", 10)
+    gray("trip/a/x.png", 200)
+    for _ in range(2):  # and the copy keeps its name when it is made again
+        assert predict("trip/a/x.png", "--save", "mypics")[0] == 0
+        assert Path("mypics/x.png").read_bytes() == theirs
+        assert visible(Path("mypics")) == ["x-2.png", "x.png"]
+        assert brightness("mypics/x-2.png") == 200
+
+
+def test_images_of_the_same_name_in_separate_runs_keep_their_copies(predict: Run) -> None:
+    for i, folder in enumerate(("a", "b", "a", "b")):
+        gray(f"trip/{folder}/x.png", 100 + 50 * (i % 2))
+        assert predict(f"trip/{folder}/x.png", "--save", "out")[0] == 0
+    assert visible(Path("out")) == ["x-2.png", "x.png"]
+    assert (brightness("out/x.png"), brightness("out/x-2.png")) == (100, 150)
+
+
+def test_images_of_the_same_name_in_one_run_keep_their_copies(predict: Run) -> None:
+    gray("a/x.png", 100)
+    gray("b/x.png", 150)
+    gray("c/x.png", 200)
+    for _ in range(2):
+        assert predict("a/x.png", "b/x.png", "c", "--save", "out")[0] == 0
+        assert visible(Path("out")) == ["x-2.png", "x-3.png", "x.png"]
+    assert [brightness(f"out/x{end}.png") for end in ("", "-2", "-3")] == [100, 150, 200]
+
+
+def test_a_copy_that_was_changed_by_hand_is_kept(predict: Run) -> None:
+    gray("x.png", 100)
+    predict("x.png", "--save", "out")
+    changed = gray("out/x.png", 7)
+    assert predict("x.png", "--save", "out")[0] == 0
+    assert Path("out/x.png").read_bytes() == changed
+    assert visible(Path("out")) == ["x-2.png", "x.png"]
+
+
+def test_videos_that_differ_in_their_endings_have_copies_of_their_own(predict: Run) -> None:
+    for i, ending in enumerate(("mp4", "webm", "avi", "mkv")):
+        video(f"film.{ending}", 40 + 40 * i)
+        code, _, err = predict(f"film.{ending}", "--save", "out")
+        assert code == 0, err
+    assert visible(Path("out")) == ["film.avi.mp4", "film.mkv.mp4", "film.mp4", "film.webm.mp4"]
+
+
+def test_images_in_other_formats_keep_their_ending_in_the_name_of_the_copy(predict: Run) -> None:
+    from PIL import Image
+
+    for name in ("a.bmp", "a.tif", "a.PNG", "a.jpeg", "b"):
+        Image.new("RGB", (60, 40)).save(name, {"a.tif": "TIFF", "b": "GIF"}.get(name))
+    assert predict("a.bmp", "a.tif", "a.PNG", "a.jpeg", "b", "--save", "out")[0] == 0
+    assert visible(Path("out")) == ["a.PNG", "a.bmp.png", "a.jpeg", "a.tif.png", "b.png"]
+
+
+def test_a_link_or_a_folder_in_place_of_a_copy_is_kept(predict: Run) -> None:
+    theirs = gray("private.png", 5)
+    Path("out/b.png").mkdir(parents=True)
+    Path("out/a.png").symlink_to("../private.png")
+    gray("a.png", 100)
+    gray("b.png", 100)
+    assert predict("a.png", "b.png", "--save", "out")[0] == 0
+    assert Path("private.png").read_bytes() == theirs
+    assert Path("out/a.png").is_symlink()
+    assert visible(Path("out")) == ["a-2.png", "a.png", "b-2.png"]
+
+
+def test_what_standard_input_shows_is_new_each_time(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    for value in (50, 150):
+        gray(str(tmp_path / "x.png"), value)
+        command = [sys.executable, "-m", "mien", "predict", "-", "--save", "out"]
+        subprocess.run(command, input=(tmp_path / "x.png").read_bytes(), cwd=tmp_path, check=True)
+    assert visible(tmp_path / "out") == ["stdin-2.png", "stdin.png"]
+    assert [brightness(tmp_path / "out" / name) for name in ("stdin.png", "stdin-2.png")] == [50, 150]
+
+
+def test_a_table_that_mien_did_not_write_is_kept_unless_forced(predict: Run) -> None:
+    gray("a.png", 100)
+    Path("rows.csv").write_text("my own\n")
+    code, out, err = predict("a.png", "--csv", "rows.csv")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "replace the file with --force" in err
+    assert Path("rows.csv").read_text() == "my own\n"
+    assert predict("a.png", "--csv", "rows.csv", "--force")[0] == 0
+    assert Path("rows.csv").read_text().startswith("source,frame,")
+    assert predict("a.png", "--csv", "rows.csv")[0] == 0  # its own it replaces
+
+
+def test_a_device_is_not_replaced_by_a_table(predict: Run) -> None:
+    gray("a.png", 100)
+    os.mkfifo("pipe.csv")
+    code, _, err = predict("a.png", "--csv", "pipe.csv", "--force")
+    assert code == 2
+    assert "expected the name of a file" in err
+    assert Path("pipe.csv").is_fifo()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "a.png", "--save", ""],
+        ["predict", "a.png", "--save="],
+        ["predict", "a.png", "--csv", " "],
+        ["predict", "a.png", "--model", ""],
+        ["evaluate", "small", "--data", "synthetic:70", "--out", ""],
+        ["evaluate", "small", "--data", ""],
+        ["export", "small", "--out="],
+        ["data", "check", "synthetic:70", "--out", ""],
+        ["train", "--data", "synthetic:70", "--out", ""],
+        ["demo", "--out", ""],
+    ],
+)
+def test_an_option_with_an_empty_value_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gray("a.png", 100)
+    assert run(arguments) == 2
+    assert "expected a value, got an empty one" in capsys.readouterr().err
+    assert os.listdir() == ["a.png"]  # noqa: PTH208
+
+
+def test_files_of_others_are_kept_by_evaluate_and_export(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("out/report.html", "model.onnx"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("theirs")
+    for command in (
+        ["evaluate", "small", "--data", "synthetic:70", "--out", "out"],
+        ["export", "small", "--out", "model.onnx"],
+    ):
+        assert run(command) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "mien did not write" in err
+        assert "--force" in err
+    assert {path.read_text() for path in tmp_path.rglob("*.*") if path.is_file()} == {"theirs"}
+    assert run(["export", "small", "--out", "model.onnx", "--force"]) == 0
+    assert run(["export", "small", "--out", "model.onnx"]) == 0
+
+
+def test_the_plot_of_a_check_takes_a_number_where_a_file_of_others_has_its_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("synthetic-counts.png")
+    theirs.write_text("theirs")
+    for _ in range(2):
+        assert run(["data", "check", "synthetic:70"]) == 0
+        assert "The plot is in synthetic-counts-2.png\n" in capsys.readouterr().out
+    assert theirs.read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "synthetic-counts-2.png",
+        "synthetic-counts.png",
+    ]
+    assert run(["data", "check", "synthetic:70", "--force"]) == 0
+    assert theirs.read_bytes().startswith(b"\x89PNG")
+
+
+def test_images_in_the_folder_of_the_copies_are_counted_where_they_are_no_copies(predict: Run) -> None:
+    gray("album/a.png", 100)
+    gray("album/copies/theirs.png", 100)
+    code, out, err = predict("album", "--save", "album/copies")
+    assert code == 0
+    assert "theirs.png" not in out
+    assert "Passed over 1 image or video in album/copies, where the copies go." in err
+    Path("album/copies/theirs.png").unlink()
+    code, _, err = predict("album", "--save", "album/copies")
+    assert (code, "Passed over" in err) == (0, False)
+
+
+def test_a_face_below_the_least_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:
+    _, out, _ = predict(PORTRAIT, "--json")
+    (certain,) = json.loads(out)["images"][0]["faces"]
+    code, out, _ = predict(
+        PORTRAIT, "--json", "--min-confidence", "0.99", "--csv", "rows.csv", "--save", "out"
+    )
+    assert code == 0
+    (face,) = json.loads(out)["images"][0]["faces"]
+    assert face["label"] == "uncertain"
+    assert {**face, "label": certain["label"]} == certain
+    with Path("rows.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["uncertain"]
+    _, out, _ = predict(PORTRAIT, "--json", "--min-confidence", f"{certain['score'] - 0.01}")
+    assert json.loads(out)["images"][0]["faces"] == [certain]
+    assert "uncertain" in predict(PORTRAIT, "--min-confidence", "0.99")[1]
+    code, _, err = predict(PORTRAIT, "--min-confidence", "2")
+    assert code == 2
+    assert "--min-confidence" in err

@@ -1,0 +1,339 @@
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mien.data
+from mien.data.fer2013 import cache
+from mien.data.fer2013.cache import KEPT_ENTRIES, read_cached
+from mien.errors import DataError
+from mien.files import cache_folder
+
+HEADER = "emotion,pixels,Usage\n"
+
+
+def write_table(path, seed=0, n=4):
+    """A table of random faces; tables of one seed and size are equal, of another seed equally long."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(100, 256, (n, 48, 48))  # three digits each
+    rows = [f"{i % 7},{' '.join(map(str, image.ravel()))},Training\n" for i, image in enumerate(images)]
+    path.write_text(HEADER + "".join(rows))
+    return images
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "fer2013.csv"
+    write_table(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def parses(monkeypatch):
+    """The lists of files that were parsed and not taken from the cache."""
+    calls = []
+    read_arrays = cache.read_arrays
+
+    def spy(paths, **settings):
+        calls.append(paths)
+        return read_arrays(paths, **settings)
+
+    monkeypatch.setattr(cache, "read_arrays", spy)
+    return calls
+
+
+def test_second_load_comes_from_the_cache(table, folder, parses):
+    first = read_cached([table], classes=7, folder=folder)
+    second = read_cached([table], classes=7, folder=folder)
+    assert len(parses) == 1
+    assert np.array_equal(second.images, first.images)
+    assert np.array_equal(second.labels, first.labels)
+    assert np.array_equal(second.splits, first.splits)
+    assert [array.dtype for array in (second.images, second.labels, second.splits)] == ["u1", "i1", "u1"]
+    second.images[0] = 0  # the caller's own, not the cache's
+    assert np.array_equal(read_cached([table], classes=7, folder=folder).images, first.images)
+
+
+def test_a_copy_elsewhere_is_known_by_its_contents(table, folder, tmp_path, parses):
+    read_cached([table], classes=7, folder=folder)
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(table.read_bytes())
+    read_cached([copy], classes=7, folder=folder)
+    assert len(parses) == 1
+
+
+def test_unlabelled_rows_survive(tmp_path, folder):
+    path = tmp_path / "test.csv"
+    path.write_text("pixels\n" + " ".join(["7"] * 2304))
+    for _ in range(2):
+        table = read_cached([path], classes=7, folder=folder)
+        assert (table.labels.tolist(), table.splits.tolist()) == ([-1], [2])
+
+
+def test_a_changed_source_of_the_same_size_and_time_is_read_again(table, folder, parses):
+    read_cached([table], classes=7, folder=folder)
+    before = table.stat()
+    images = write_table(table, seed=1)
+    os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = table.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert np.array_equal(read_cached([table], classes=7, folder=folder).images, images)
+    assert len(parses) == 2
+
+
+def test_labels_and_order_of_files_are_part_of_the_key(table, tmp_path, folder, parses):
+    other = tmp_path / "other.csv"
+    write_table(other, seed=1)
+    read_cached([table], classes=7, folder=folder)
+    read_cached([table], classes=8, folder=folder)
+    read_cached([table, other], classes=7, folder=folder)
+    read_cached([other, table], classes=7, folder=folder)
+    assert len(parses) == 4
+
+
+def flip(at):
+    def damage(data):
+        data = bytearray(data)
+        data[at(len(data))] ^= 1
+        return bytes(data)
+
+    return damage
+
+
+DAMAGES = {
+    "first byte": flip(lambda _: 0),
+    "byte of the head": flip(lambda _: 40),
+    "byte of a picture": flip(lambda n: n // 2),
+    "last byte": flip(lambda n: n - 1),
+    "cut": lambda data: data[: len(data) // 2],
+    "cut by one": lambda data: data[:-1],
+    "cut in the digest": lambda data: data[:10],
+    "empty": lambda _: b"",
+    "longer": lambda data: data + b"\0",
+    "zeros": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_noticed_and_mended(table, folder, parses, caplog, damage):
+    first = read_cached([table], classes=7, folder=folder)
+    (entry,) = folder.iterdir()
+    entry.write_bytes(DAMAGES[damage](entry.read_bytes()))
+    again = read_cached([table], classes=7, folder=folder)
+    assert np.array_equal(again.images, first.images)
+    assert np.array_equal(again.labels, first.labels)
+    assert "damaged or of another version" in caplog.text
+    assert len(parses) == 2
+    read_cached([table], classes=7, folder=folder)
+    assert len(parses) == 2
+
+
+def test_every_byte_of_an_entry_is_guarded(tmp_path, folder):
+    path = tmp_path / "x.csv"
+    write_table(path, n=1)
+    read_cached([path], classes=7, folder=folder)
+    (entry,) = folder.iterdir()
+    whole = np.fromfile(entry, np.uint8)
+    assert cache._decode(whole, entry.stem) is not None
+    for at in range(whole.size):
+        whole[at] ^= 0x10
+        assert cache._decode(whole, entry.stem) is None
+        whole[at] ^= 0x10
+
+
+def test_another_version_is_made_again(table, folder, parses, monkeypatch):
+    read_cached([table], classes=7, folder=folder)
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    read_cached([table], classes=7, folder=folder)
+    read_cached([table], classes=7, folder=folder)
+    assert len(parses) == 2
+
+
+def test_the_entry_of_another_table_is_not_believed(table, tmp_path, folder, parses):
+    other = tmp_path / "other.csv"
+    images = write_table(other, seed=1)
+    read_cached([table], classes=7, folder=folder)
+    (entry,) = folder.iterdir()
+    read_cached([other], classes=7, folder=folder)
+    (theirs,) = set(folder.iterdir()) - {entry}
+    theirs.write_bytes(entry.read_bytes())
+    assert np.array_equal(read_cached([other], classes=7, folder=folder).images, images)
+    assert len(parses) == 3
+
+
+def test_a_folder_that_cannot_be_written_only_warns(table, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        read = read_cached([table], classes=7, folder=tmp_path / "file" / "cache")
+    assert len(read) == 4
+    assert "cannot be written" in caplog.text
+
+
+def test_a_full_disk_leaves_nothing_behind(table, folder, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    assert len(read_cached([table], classes=7, folder=folder)) == 4
+    assert "No space left on device" in caplog.text
+    assert list(folder.iterdir()) == []
+
+
+def test_a_source_that_grows_meanwhile_is_not_kept(table, folder, monkeypatch):
+    read_arrays = cache.read_arrays
+
+    def grow(paths, **settings):
+        with table.open("a") as file:
+            file.write(f"6,{' '.join(['9'] * 2304)},PublicTest\n")
+        return read_arrays(paths, **settings)
+
+    monkeypatch.setattr(cache, "read_arrays", grow)
+    assert len(read_cached([table], classes=7, folder=folder)) == 5
+    assert not folder.exists()
+
+
+def test_a_faulty_table_is_not_kept(table, folder):
+    with table.open("a") as file:
+        file.write("6,1 2 3,Training\n")
+    for _ in range(2):
+        with pytest.raises(DataError, match="row 5"):
+            read_cached([table], classes=7, folder=folder)
+    assert not folder.exists()
+
+
+def test_only_the_newest_entries_stay(tmp_path, folder):
+    path = tmp_path / "x.csv"
+    for seed in range(KEPT_ENTRIES + 2):
+        write_table(path, seed, n=1)
+        read_cached([path], classes=7, folder=folder)
+        newest = max(folder.iterdir(), key=lambda entry: entry.stat().st_mtime_ns)
+        os.utime(newest, (seed, seed))
+    assert len(list(folder.iterdir())) == KEPT_ENTRIES
+    assert newest.exists()
+
+
+MARK = bytes(32) + b"mien 2 " + b"0" * 64 + b"\n"
+
+
+def test_what_a_killed_process_left_is_removed(table, folder):
+    folder.mkdir()
+    for name, age in (("mien-old_0000.part", 7200), ("tmpold_0000.part", 7200), ("mien-young_00.part", 60)):
+        (folder / name).write_bytes(MARK + b"cut off")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    read_cached([table], classes=7, folder=folder)
+    assert [path.name for path in folder.glob("*.part")] == ["mien-young_00.part"]
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path, folder):
+    folder.mkdir()
+    key = "0" * 64
+    theirs = {
+        "film.mp4.part": b"a download",
+        "mien-downloaded.part": MARK,  # a longer name than ours
+        "mien-abcdefgh.part": b"named as ours, without the mark",
+        "tmpabcdefgh.part": b"",
+        "browser.cache": b"x",
+        f"{key}.cache": b"named as ours, without the mark",
+        f"{'1' * 64}.cache": MARK,  # the mark of another entry
+        "mien.cache": MARK,
+    }
+    for name, content in theirs.items():
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, (0, 0))
+    target = tmp_path / "precious"
+    target.write_bytes(MARK)
+    links = (f"{'2' * 64}.cache", "mien-link_000.part")
+    for name in links:
+        (folder / name).symlink_to(target)
+        os.utime(folder / name, (0, 0), follow_symlinks=False)
+    os.utime(target, (0, 0))
+    (folder / "mien-folder00.part").mkdir()
+    for seed in range(KEPT_ENTRIES + 2):
+        write_table(tmp_path / "x.csv", seed, n=1)
+        read_cached([tmp_path / "x.csv"], classes=7, folder=folder)
+    assert {name: (folder / name).read_bytes() for name in theirs} == theirs
+    assert all((folder / name).is_symlink() for name in links)
+    assert target.read_bytes() == MARK
+    assert (folder / "mien-folder00.part").is_dir()
+    assert len(list(folder.iterdir())) == len(theirs) + len(links) + 1 + KEPT_ENTRIES
+
+
+def test_a_tilde_in_the_name_of_the_folder_is_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MIEN_CACHE", "~/Downloads")
+    assert cache_folder() == tmp_path / "Downloads"
+
+
+def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
+    rows = f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n"
+    for name, split in (("train.csv", 0), ("test.csv", 2), ("val.csv", 1), ("train.csv", 0)):
+        (tmp_path / name).write_text(rows)
+        assert read_cached([tmp_path / name], classes=7, folder=folder).splits.tolist() == [split]
+
+
+def test_many_processes_at_once(table, folder):
+    code = (
+        "import sys; from pathlib import Path; from mien.data.fer2013.cache import read_cached; import logging;"
+        "logging.basicConfig();"
+        "print(read_cached([Path(sys.argv[1])], classes=7, folder=Path(sys.argv[2])).images.sum())"
+    )
+    command = [sys.executable, "-c", code, table, folder]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    outputs = [process.communicate() for process in running]
+    assert outputs == [(f"{write_table(table).sum()}\n", "")] * 3
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_progress_ends_also_when_nothing_is_parsed(table, folder):
+    read_cached([table], classes=7, folder=folder)
+    calls = []
+    read_cached([table], classes=7, folder=folder, progress=lambda *call: calls.append(call))
+    assert calls == [(table.stat().st_size,) * 2]
+
+
+def test_where_the_cache_lies(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("MIEN_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == tmp_path / ".cache" / "mien"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert cache_folder() == tmp_path / ".cache" / "mien"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "mien"
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+
+
+def test_a_user_without_a_home_has_no_cache(table, monkeypatch, caplog):
+    def fail(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MIEN_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", fail)
+    assert len(read_cached([table], classes=7)) == 4
+    assert "Set MIEN_CACHE" in caplog.text
+
+
+def test_load_uses_the_cache_unless_told_not_to(table, monkeypatch, tmp_path):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "own"))
+    mien.data.load(table, cache=False)
+    assert not (tmp_path / "own").exists()
+    first = mien.data.load(table)
+    assert len(list((tmp_path / "own").iterdir())) == 1
+    second = mien.data.load(table)
+    assert np.array_equal(first.images, second.images)
+    assert np.array_equal(first.targets, second.targets)
+    assert second.source == str(table)

@@ -1,0 +1,164 @@
+"""Fetching FER2013, with a stand-in for kagglehub: no network is touched."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mien.data.dataset import Dataset
+from mien.data.kaggle import COMPETITION, COPY, fetch
+from mien.errors import DataError, MissingExtra
+from mien.labels import FER2013
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = "emotion,pixels,Usage\n"
+
+
+class AnswerError(OSError):
+    """What requests raises when the server answers with an error."""
+
+    response = 403
+
+
+class FakeHub:
+    """Gives each source what it is told to: a path, or an error to raise."""
+
+    def __init__(self, copy: Path | Exception, competition: Path | Exception) -> None:
+        self.answers = {COPY: copy, COMPETITION: competition}
+        self.asked: list[str] = []
+
+    def _answer(self, handle: str) -> str:
+        self.asked.append(handle)
+        answer = self.answers[handle]
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    def dataset_download(self, handle: str, path: str | None = None) -> str:
+        assert path == "fer2013.csv"
+        return self._answer(handle)
+
+    def competition_download(self, handle: str, path: str | None = None) -> str:
+        assert path == "icml_face_data.csv"
+        return self._answer(handle)
+
+
+def load_whole(path: Path, counts: tuple[int, int, int] = (28_709, 3_589, 3_589)) -> Dataset:
+    """Stands for `mien.data.load`: the splits of the published set, without its pictures."""
+    assert path.read_text() == TEXT
+    split = np.repeat(["Training", "PublicTest", "PrivateTest"], counts)
+    images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (len(split), 48, 48))
+    return Dataset(images, np.zeros((len(split), 7), np.float32), split, FER2013)
+
+
+def load_half(path: Path) -> Dataset:
+    return load_whole(path, (14_000, 1_000, 1_000))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "cache" / "fer2013.csv"
+    path.parent.mkdir()
+    path.write_text(TEXT)
+    return path
+
+
+def test_the_table_is_fetched_checked_and_copied(tmp_path: Path, table: Path) -> None:
+    hub, said = FakeHub(table, AssertionError()), []
+    target = fetch(tmp_path / "new" / "data", downloader=hub, load=load_whole, say=said.append)
+    assert target == tmp_path / "new" / "data" / "fer2013.csv"
+    assert target.read_text() == TEXT
+    assert [path.name for path in target.parent.iterdir()] == ["fer2013.csv"]
+    assert hub.asked == [COPY]
+    assert f"Fetching fer2013.csv of {COPY} from Kaggle." in said
+    assert any("28709 pictures of Training" in sentence for sentence in said)
+
+
+def test_without_a_destination_it_stays_where_it_came(table: Path) -> None:
+    for came in (table, table.parent):
+        assert fetch(downloader=FakeHub(came, AssertionError()), load=load_whole) == table
+
+
+def test_the_competition_is_asked_when_the_copy_fails(tmp_path: Path, table: Path) -> None:
+    hub = FakeHub(AnswerError("403 Client Error."), table)
+    assert fetch(downloader=hub, load=load_whole) == table
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    hub = FakeHub(empty, table)
+    assert fetch(downloader=hub, load=load_whole) == table
+    assert hub.asked == [COPY, COMPETITION]
+
+
+def test_what_is_there_is_checked_and_not_fetched_again(table: Path) -> None:
+    hub = FakeHub(AssertionError(), AssertionError())
+    assert fetch(table.parent, downloader=hub, load=load_whole) == table
+    assert hub.asked == []
+    with pytest.raises(DataError, match="expected the published"):
+        fetch(table.parent, downloader=hub, load=load_half)
+
+
+def test_something_else_is_refused_and_not_copied(tmp_path: Path, table: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"28709 pictures of Training.* got 14000 pictures .*by hand from https://"
+    ):
+        fetch(tmp_path / "new", downloader=FakeHub(table, table), load=load_half)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_no_network_is_said_once_with_the_way_by_hand() -> None:
+    hub = FakeHub(ConnectionError("Failed to resolve 'api.kaggle.com'\nlong trace"), AssertionError())
+    with pytest.raises(DataError) as caught:
+        fetch(downloader=hub, load=load_whole)
+    sentence = str(caught.value)
+    assert hub.asked == [COPY]
+    assert "ConnectionError Failed to resolve 'api.kaggle.com')" in sentence
+    assert f"by hand from https://www.kaggle.com/datasets/{COPY}" in sentence
+    assert "mien data check PATH" in sentence
+    assert "\n" not in sentence
+
+
+def test_no_permission_says_both_reasons_and_where_the_token_is() -> None:
+    hub = FakeHub(AnswerError("403 Client Error."), RuntimeError("User is not authenticated"))
+    with pytest.raises(DataError, match=r"403 Client Error.*User is not authenticated.*kaggle\.com/settings"):
+        fetch(downloader=hub, load=load_whole)
+
+
+def test_a_destination_that_is_a_file_is_refused(table: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a folder to put FER2013 into"):
+        fetch(table, downloader=FakeHub(table, table), load=load_whole)
+
+
+def test_without_kagglehub_it_says_how_to_get_it_and_how_to_do_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real_import = builtins.__import__
+
+    def no_kagglehub(name: str, *rest: Any) -> Any:
+        if name == "kagglehub":
+            raise ImportError(name)
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", no_kagglehub)
+    with pytest.raises(
+        MissingExtra, match=r"pip install .*\[fetch\]'.*by hand from https://.*mien data check"
+    ):
+        fetch(load=load_whole)
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path: Path, table: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    own = folder / ".fer2013.csv.part"
+    own.write_text("somebody's own")
+    (folder / "fer2013.csv").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="something else is there already"):
+        fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
+    (folder / "fer2013.csv").unlink()
+    fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
+    assert own.read_text() == "somebody's own"
+    assert (folder / "fer2013.csv").read_text() == TEXT

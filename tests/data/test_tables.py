@@ -1,0 +1,272 @@
+"""Tables by name and dialect: which split a file is, which tables belong together, and how their text is written."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import mien
+from mien.data.splits import parse_split, split_of_table
+from mien.errors import DataError
+from mien.labels import FER2013
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def rows(column: str = "emotion", labels: Any = range(7), *, start: int = 0) -> str:
+    """A table of one row for each label, whose image is of one gray level: ten times its place, plus `start`."""
+    lines = [f"{column},pixels" if column else "pixels"]
+    for place, label in enumerate(labels, 1):
+        pixels = " ".join([str(10 * place + start)] * 2304)
+        lines.append(f"{label},{pixels}" if column else pixels)
+    return "\n".join(lines) + "\n"
+
+
+def counts(path: Path, **settings: Any) -> dict[str, int]:
+    return {split: sum(of.values()) for split, of in mien.load(path, **settings).counts().items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train.csv", "Training"),
+        ("Train.CSV", "Training"),
+        ("training_set.csv", "Training"),
+        ("fer2013_train.csv.gz", "Training"),
+        ("fer2013Train.csv", "Training"),
+        ("val.csv", "PublicTest"),
+        ("valid.csv", "PublicTest"),
+        ("validation.csv.xz", "PublicTest"),
+        ("dev.csv", "PublicTest"),
+        ("public_test.csv", "PublicTest"),
+        ("PublicTest.csv", "PublicTest"),
+        ("my public-test 2.csv", "PublicTest"),
+        ("test.csv", "PrivateTest"),
+        ("test.tsv", "PrivateTest"),
+        ("testing.csv", "PrivateTest"),
+        ("test_with_emotions.csv", "PrivateTest"),
+        ("private test.csv", "PrivateTest"),
+        ("PrivateTest.csv.tar.gz", "PrivateTest"),
+        ("folder/test.csv", "PrivateTest"),
+        ("test/faces.csv", None),
+        ("fer2013.csv", None),
+        ("latest.csv", None),
+        ("contest.csv", None),
+        ("trainval.csv", None),
+    ],
+)
+def test_the_split_that_a_file_name_tells(name: str, split: str | None) -> None:
+    assert split_of_table(name) == split
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train_set", "Training"),
+        ("TrainSet", "Training"),
+        ("test images", "PrivateTest"),
+        ("validation-data", "PublicTest"),
+        ("public test", "PublicTest"),
+        ("Private_Test", "PrivateTest"),
+        ("trainer", None),
+        ("set", None),
+        ("train!", None),
+    ],
+)
+def test_the_split_that_a_folder_name_tells(name: str, split: str | None) -> None:
+    assert parse_split(name) == split
+
+
+def test_a_labelled_test_table_is_the_test_split(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(rows())
+    (tmp_path / "test.csv").write_text(rows(start=1))
+    (tmp_path / "valid.csv.gz").write_bytes(gzip.compress(rows(start=2).encode()))
+    for cache in (True, True, False):
+        dataset = mien.load(tmp_path, cache=cache)
+        assert {split: sum(of.values()) for split, of in dataset.counts().items()} == {
+            "Training": 7, "PublicTest": 7, "PrivateTest": 7,
+        }  # fmt: skip
+        assert dataset.images[dataset.split == "PrivateTest"][0, 0, 0] == 11
+        assert dataset.images[dataset.split == "PublicTest"][0, 0, 0] == 12
+
+
+@pytest.mark.parametrize("name", ["test.csv", "test_with_emotions.csv", "private_test.csv"])
+def test_a_labelled_test_table_alone_is_the_test_split(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(rows())
+    assert counts(tmp_path / name) == {"PrivateTest": 7}
+    assert counts(tmp_path) == {"PrivateTest": 7}
+
+
+def test_of_two_tables_of_a_split_the_one_with_labels_is_read_and_the_other_told(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(rows())
+    (tmp_path / "test.csv").write_text(rows("", start=1))
+    (tmp_path / "test_with_emotions.csv").write_text(rows(start=1))
+    dataset = mien.load(tmp_path)
+    assert (dataset.labels >= 0).all()
+    assert dataset.left_out.notes() == ["Other tables in the folder were not read: test.csv."]
+
+
+def test_two_labelled_tables_of_a_split_are_an_error(tmp_path: Path) -> None:
+    for name in ("test_a.csv", "test_b.csv"):
+        (tmp_path / name).write_text(rows())
+    with pytest.raises(
+        DataError, match=r"one table for the split PrivateTest, found test_a\.csv, test_b\.csv\. Give"
+    ):
+        mien.load(tmp_path)
+    assert counts(tmp_path / "test_b.csv") == {"PrivateTest": 7}
+
+
+def test_a_file_name_that_tells_two_splits_is_an_error_unless_a_column_tells(tmp_path: Path) -> None:
+    path = tmp_path / "train_and_test.csv"
+    path.write_text(rows())
+    with pytest.raises(
+        DataError, match=r"got one for PrivateTest and Training\. Rename it, or add a column Usage"
+    ):
+        mien.load(path)
+    header, *lines = rows().splitlines()
+    path.write_text("\n".join([f"{header},Usage", *(f"{line},Training" for line in lines)]))
+    assert counts(path) == {"Training": 7}
+
+
+def test_a_column_of_splits_goes_before_the_file_name(tmp_path: Path) -> None:
+    header, *lines = rows().splitlines()
+    for column in ("Usage", "split", "Subset"):
+        path = tmp_path / "test.csv"
+        path.write_text("\n".join([f"{header},{column}", *(f"{line},val" for line in lines)]))
+        assert counts(path) == {"PublicTest": 7}
+
+
+def test_splits_in_an_archive_are_told_by_the_names_in_it(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fer/test.csv", rows(start=1))
+        archive.writestr("fer/test_without.csv", rows("", start=1))
+        archive.writestr("fer/validation.csv", rows(start=2))
+        archive.writestr("fer/train.csv", rows())
+    (tmp_path / "no_name.dat").write_bytes(data.getvalue())
+    assert counts(tmp_path / "no_name.dat") == {"Training": 7, "PublicTest": 7, "PrivateTest": 7}
+
+
+def test_a_table_of_file_names_beside_images_is_not_read_as_images(tmp_path: Path) -> None:
+    import cv2
+
+    for label in FER2013.classes:
+        (tmp_path / "train" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "train" / label / "a.png"), np.full((48, 48), 9, np.uint8))
+    for name in ("train_labels.csv", "test.csv", "train.csv"):
+        (tmp_path / name).write_text("image,label\na.png,3\n")
+    assert counts(tmp_path) == {"Training": 7}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("pixels", ["{}", "[{}]", "comma list", "[[{}]]"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_dialects_of_a_table_are_read_alike(
+    tmp_path: Path, separator: str, words: bool, pixels: str, end: str
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (7, 48, 48), np.uint8)
+    names = ("Angry", "disgusted", "fear", "Happiness", "SAD", "surprise", "calm")
+    lines = [separator.join(["emotion", "pixels", "Usage"])]
+    for label, image in enumerate(images):
+        text = " ".join(map(str, image.ravel()))
+        text = f'"[{text.replace(" ", ", ")}]"' if pixels == "comma list" else pixels.format(text)
+        lines.append(separator.join([names[label] if words else str(label), text, "PublicTest"]))
+    path = tmp_path / "x.csv"
+    path.write_bytes((end.join(lines) + end).encode())
+    dataset = mien.load(path)
+    assert np.array_equal(dataset.images, images)
+    assert dataset.labels.tolist() == list(range(7))
+    assert set(dataset.split) == {"PublicTest"}
+
+
+def test_words_in_a_label_set_with_contempt_need_no_votes(tmp_path: Path) -> None:
+    words = ["neutral", "happy", "surprise", "sad", "anger", "disgust", "fear", "Contempt"]
+    (tmp_path / "x.csv").write_text(rows(labels=words))
+    assert mien.load(tmp_path / "x.csv", "ferplus").labels.tolist() == list(range(8))
+    with pytest.raises(
+        DataError, match=r"1 row with the label contempt, which is none .*--labels ferplus\)\.$"
+    ):
+        mien.load(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("column", ["label", "Expression", "class", "labels"])
+def test_numbers_in_another_column_than_that_of_fer2013_are_refused_without_their_order(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(rows(column))
+    with pytest.raises(DataError, match=rf"expected {column} to be the name .* got the number '0'.* rafdb"):
+        mien.load(path)
+    dataset = mien.load(path, class_names="affectnet7")
+    assert [FER2013.classes[label] for label in dataset.labels] == [
+        "neutral", "happy", "sad", "surprise", "fear", "disgust", "angry",
+    ]  # fmt: skip
+    path.write_text(rows(column, FER2013.classes))
+    assert mien.load(path).labels.tolist() == list(range(7))
+
+
+def test_a_table_with_an_order_of_its_own_is_read_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "ckextended.csv"
+    path.write_text(rows(labels=range(8)))
+    order = "angry,disgust,fear,happy,sad,surprise,neutral,contempt"
+    dataset = mien.load(path, "ferplus", class_names=order)
+    assert dataset.labels.tolist() == [4, 5, 6, 1, 3, 2, 0, 7]
+    with pytest.raises(
+        DataError, match=r"found 1 row with the label 7, contempt, which .*ferplus.*or leave its"
+    ):
+        mien.load(path, class_names=order)
+    dataset = mien.load(path, class_names=order.replace("contempt", "-"))
+    assert dataset.labels.tolist() == list(range(7))
+    assert dataset.left_out.chosen == 1
+    with pytest.raises(DataError, match=r"row 8 .* from 0 to 6, .* got '7'"):
+        mien.load(path, class_names="fer2013")
+    with pytest.raises(
+        DataError, match=r"found 1 row with the label 7, which class_names do not name\. Name it, or"
+    ):
+        mien.load(path, class_names="affectnet7")
+
+
+def test_the_table_of_fer2013_is_read_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_text(rows())
+    plain, named = mien.load(path), mien.load(path, class_names="fer2013")
+    assert plain.labels.tolist() == named.labels.tolist() == list(range(7))
+    with pytest.raises(DataError, match="FER\\+ votes"):  # which the label set needs for this table
+        mien.load(path, "ferplus", class_names="fer2013")
+
+
+def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(rows(labels=FER2013.classes))
+    with pytest.raises(DataError, match=r"labels that are numbers, .* found none\. Leave class_names out"):
+        mien.load(path, class_names="rafdb")
+    with pytest.raises(DataError, match="Leave class_names out"):
+        mien.load("synthetic:7", class_names="rafdb")
+
+
+def test_words_are_read_by_the_block_and_not_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.data.fer2013 import rows as reading
+
+    monkeypatch.setattr(reading, "_parse_row", None)  # a call would fail
+    path = tmp_path / "x.csv"
+    path.write_text(
+        rows(labels=("Angry", "disgusted", '"fear"', " Happiness ", "sad", "surprise", "neutral"))
+    )
+    assert mien.load(path).labels.tolist() == list(range(7))
+
+
+def test_a_table_in_the_only_folder_of_a_folder_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "archive" / "fer2013"
+    folder.mkdir(parents=True)
+    (folder / "fer2013.csv").write_text(rows())
+    (folder / "README").write_text("about it")
+    assert counts(tmp_path) == {"Training": 7}

@@ -1,0 +1,329 @@
+"""Any predict function, judged: label order, checks of what it gives, scores, and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from mien.data.dataset import Dataset
+from mien.errors import DataError, ModelError
+from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.split_names import find_split
+from mien.labels import FER2013, FERPLUS, Taxonomy
+
+
+def make_dataset(n: int = 70, taxonomy: Taxonomy = FER2013, training: int = 0, seed: int = 0) -> Dataset:
+    """Noise pictures whose top left pixel is their label; the first `training` of them in Training."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % len(taxonomy)
+    images = random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
+    images[:, 0, 0] = labels
+    split = np.array(["Training"] * training + ["PrivateTest"] * (n - training))
+    return Dataset(
+        images, np.eye(len(taxonomy), dtype=np.float32)[labels], split, taxonomy, source="made.csv"
+    )
+
+
+def seer(classes: int, certainty: float = 0.9) -> Any:
+    """A predict function that reads the label off the picture, in the data set's own order."""
+
+    def predict(crops: np.ndarray) -> np.ndarray:
+        one_hot = np.eye(classes, dtype=np.float32)[crops[:, 0, 0] % classes]
+        return one_hot * certainty + (1 - one_hot) * (1 - certainty) / (classes - 1)
+
+    return predict
+
+
+def noisy(crops: np.ndarray) -> np.ndarray:
+    """A predict function that is right in part, and depends on nothing but the picture."""
+    random = np.random.default_rng(0).normal(size=(48 * 48, 7))
+    logits = crops.reshape(len(crops), -1) / 255 @ random / 10 + 1.5 * np.eye(7)[crops[:, 0, 0] % 7]
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_a_model_that_knows_all_scores_1() -> None:
+    result = evaluate(seer(7), make_dataset(), labels=FER2013.classes, model="seer")
+    assert (result.model, result.data, result.split, result.n) == ("seer", "made.csv", "PrivateTest", 70)
+    assert result.labels == FER2013.classes
+    assert result.accuracy == result.macro_f1 == result.balanced_accuracy == 1.0
+    assert result.accuracy_interval == (1.0, 1.0)
+    assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
+    assert result.ece == pytest.approx(0.1, rel=1e-6)
+    assert result.per_class["disgust"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 10}
+    np.testing.assert_array_equal(result.confusion, 10 * np.eye(7))
+
+
+def test_scores_equal_those_of_scikit_learn() -> None:
+    dataset = make_dataset(400)
+    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    probabilities = noisy(dataset.images)
+    true, predicted = dataset.labels, probabilities.argmax(axis=1)
+    assert 0.2 < result.accuracy < 0.95
+    assert result.accuracy == pytest.approx(reference.accuracy_score(true, predicted))
+    assert result.macro_f1 == pytest.approx(reference.f1_score(true, predicted, average="macro"))
+    assert result.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(true, predicted))
+    assert result.loss == pytest.approx(reference.log_loss(true, probabilities, labels=range(7)))
+    np.testing.assert_array_equal(result.confusion, reference.confusion_matrix(true, predicted))
+    np.testing.assert_allclose(result.probabilities, probabilities)
+    np.testing.assert_array_equal(result.predicted, predicted)
+    np.testing.assert_array_equal(result.true, true)
+    low, high = result.accuracy_interval
+    assert low < result.accuracy < high
+
+
+@settings(max_examples=20)
+@given(st.permutations(range(7)))
+def test_labels_are_matched_by_name_and_not_by_place(order: list[int]) -> None:
+    spellings = ["Anger", "disgusted", "fearful", "Joy", "sadness", "suprise", "CALM"]
+    dataset = make_dataset(28)
+    straight = evaluate(noisy, dataset, labels=FER2013.classes)
+    turned = evaluate(lambda crops: noisy(crops)[:, order], dataset, labels=[spellings[i] for i in order])
+    assert turned.to_dict() == straight.to_dict()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        FERPLUS.classes,
+        FER2013.classes[:-1],
+        (*FER2013.classes[:-1], "angry"),
+        (*FER2013.classes, "happy"),
+        (*FER2013.classes[:-1], "bored"),
+        (),
+    ],
+)
+def test_other_labels_than_the_data_has_are_refused(labels: tuple[str, ...]) -> None:
+    with pytest.raises(ModelError, match="the 7 labels of fer2013") as caught:
+        evaluate(seer(7), make_dataset(), labels=labels)
+    assert f"got {len(labels)} labels" in str(caught.value)
+    remedy = "in index order" if len(labels) == 7 else "mien.Taxonomy"
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (("Foo",), r", of which Foo is none of them\. Give"),
+        (("Foo", "contempt"), r", of which Foo, contempt are none of them\. Accuracy"),
+        (("Angry",), r"Angry\)\. Give"),
+    ],
+)
+def test_labels_that_the_data_does_not_have_are_named(last: tuple[str, ...], told: str) -> None:
+    labels = ("Angry", "Disgust", "Fear", "Joy", "Sad", "Surprised")
+    with pytest.raises(ModelError, match=told):
+        evaluate(seer(7), make_dataset(), labels=(*labels, *last))
+
+
+def broken(rows: Any) -> Any:
+    return lambda crops: np.tile(np.asarray(rows, np.float32), (len(crops), 1))
+
+
+@pytest.mark.parametrize(
+    ("predict", "words"),
+    [
+        (broken([0.5, 0.5]), r"shape \(70, 7\) .*got \(70, 2\)"),
+        (lambda _: np.ones((1, 7)) / 7, r"got \(1, 7\)"),
+        (lambda crops: np.ones(len(crops)), r"got \(70,\)"),
+        (broken([np.nan, 1, 0, 0, 0, 0, 0]), "NaN or infinity for 70 of 70 pictures.*earlier save"),
+        (broken([np.inf, 1, 0, 0, 0, 0, 0]), "NaN or infinity"),
+        (broken([3.1, -2, 0.5, 1, 0, 0, 0]), "sums from 2.6 to 2.6.*softmax"),
+        (broken([1.5, -0.5, 0, 0, 0, 0, 0]), "down to -0.5.*softmax"),
+        (broken([1.002, 0, 0, 0, 0, 0, 0]), "sum to 1"),
+        (lambda _: None, "probabilities"),
+        (lambda _: ["happy"], "array of probabilities from the model, got list"),
+    ],
+)
+def test_what_is_not_probabilities_is_refused(predict: Any, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        evaluate(predict, make_dataset(), labels=FER2013.classes)
+
+
+def test_the_rounding_of_half_precision_is_forgiven() -> None:
+    result = evaluate(lambda crops: noisy(crops).astype(np.float16), make_dataset(), labels=FER2013.classes)
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-12)
+
+
+def test_lists_are_as_good_as_arrays() -> None:
+    result = evaluate(lambda crops: seer(7)(crops).tolist(), make_dataset(), labels=FER2013.classes)
+    assert result.accuracy == 1.0
+
+
+def test_batches_and_progress() -> None:
+    sizes: list[int] = []
+    steps: list[tuple[int, int]] = []
+
+    def predict(crops: np.ndarray) -> np.ndarray:
+        assert crops.dtype == np.uint8
+        assert crops.shape[1:] == (48, 48)
+        sizes.append(len(crops))
+        return noisy(crops)
+
+    def progress(done: int, total: int) -> None:
+        steps.append((done, total))
+
+    dataset = make_dataset(70)
+    result = evaluate(predict, dataset, labels=FER2013.classes, batch_size=32, progress=progress)
+    assert sizes == [32, 32, 6]
+    assert steps == [(32, 70), (64, 70), (70, 70)]
+    whole = evaluate(noisy, dataset, labels=FER2013.classes)
+    np.testing.assert_array_equal(result.confusion, whole.confusion)
+    # The order in which a processor sums differs with the array's size, by a last digit.
+    np.testing.assert_allclose(result.probabilities, whole.probabilities, rtol=1e-6)
+    assert (result.loss, result.ece) == pytest.approx((whole.loss, whole.ece), rel=1e-6)
+    with pytest.raises(DataError, match="batch size of 1 or more, got 0"):
+        evaluate(noisy, dataset, labels=FER2013.classes, batch_size=0)
+
+
+def test_flip_tta_averages_with_the_mirror_image() -> None:
+    dataset = make_dataset(30)
+    result = evaluate(noisy, dataset, labels=FER2013.classes, flip_tta=True, batch_size=8)
+    mirrored = np.flip(dataset.images, axis=2)
+    np.testing.assert_allclose(result.probabilities, (noisy(dataset.images) + noisy(mirrored)) / 2)
+    assert result.to_dict()["flip_tta"] is True
+    assert evaluate(noisy, dataset, labels=FER2013.classes).to_dict()["flip_tta"] is False
+
+
+def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
+    dataset = make_dataset(70, training=14)
+    images = dataset.images.copy()
+    images[20:24] = images[6:10]  # 4 of the 56 test pictures stand in Training too
+    images[30] = images[37]  # a copy within the split stays
+    dataset = replace(dataset, images=images)
+    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    kept = np.r_[14:20, 24:70]
+    true, predicted = dataset.labels[kept], noisy(images[kept]).argmax(axis=1)
+    assert result.n == 56
+    assert result.duplicate_free["n"] == 52
+    assert result.duplicate_free["accuracy"] == pytest.approx(reference.accuracy_score(true, predicted))
+    macro = reference.f1_score(true, predicted, average="macro", zero_division=0)
+    assert result.duplicate_free["macro_f1"] == pytest.approx(macro)
+
+
+def test_a_split_that_is_all_copies_has_no_duplicate_free_score() -> None:
+    dataset = make_dataset(14, training=7)
+    dataset = replace(dataset, images=np.concatenate([dataset.images[7:], dataset.images[7:]]))
+    result = evaluate(noisy, dataset, labels=FER2013.classes)
+    assert result.duplicate_free == {"n": 0, "accuracy": None, "macro_f1": None}
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["duplicate_free"]["accuracy"] is None
+
+
+def test_votes_are_judged_by_their_majority() -> None:
+    dataset = make_dataset(16, FERPLUS)
+    targets = 0.6 * dataset.targets + 0.4 * np.roll(dataset.targets, 1, axis=1)
+    result = evaluate(seer(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
+    assert result.accuracy == 1.0
+    assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
+
+
+def test_the_other_splits_can_be_judged() -> None:
+    result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split="Training")
+    assert (result.split, result.n) == ("Training", 20)
+
+
+@pytest.mark.parametrize("split", ["training", "TRAINING", " Training", "train", "Train"])
+def test_a_split_is_found_however_it_is_written(split: str) -> None:
+    result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split=split)
+    assert (result.split, result.n) == ("Training", 20)
+
+
+@pytest.mark.parametrize(
+    ("meant", "names"),
+    [
+        ("PublicTest", ("validation", "Val", "valid", "public", "Public Test", "public_test", "DEV")),
+        ("PrivateTest", ("test", "TEST", "private", "private-test", "Private Test")),
+    ],
+)
+def test_other_names_of_a_split_stand_for_it(meant: str, names: tuple[str, ...]) -> None:
+    assert {find_split(name) for name in names} == {meant}
+
+
+@pytest.mark.parametrize("split", ["tests", "", "all", None, 3])
+def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
+    with pytest.raises(
+        DataError, match=r"one of Training, PublicTest, PrivateTest \(or train, validation, test\)"
+    ):
+        evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)  # type: ignore[arg-type]
+
+
+def test_a_model_of_other_classes_is_judged_on_data_of_its_own() -> None:
+    five = Taxonomy("five", ("angry", "happy", "sad", "surprise", "neutral"))
+    result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
+    assert (result.accuracy, result.labels) == (1.0, five.classes)
+
+
+def test_a_split_without_pictures_is_refused() -> None:
+    with pytest.raises(DataError, match=r"made\.csv: expected pictures of the split PublicTest"):
+        evaluate(noisy, make_dataset(), labels=FER2013.classes, split="PublicTest")
+
+
+def test_pictures_without_a_label_are_refused() -> None:
+    dataset = make_dataset(10)
+    targets = dataset.targets.copy()
+    targets[[4, 7]] = 0
+    with pytest.raises(
+        DataError, match=r"made\.csv: expected a label for every picture of PrivateTest, got 2 without"
+    ):
+        evaluate(noisy, replace(dataset, targets=targets), labels=FER2013.classes)
+
+
+def plain_only(value: object) -> bool:
+    """Whether a value is made of the very types that JSON has, no numpy scalar among them."""
+    if isinstance(value, dict):
+        return all(type(key) is str and plain_only(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(plain_only(item) for item in value)
+    return value is None or type(value) in {str, int, float, bool}
+
+
+@pytest.mark.parametrize("n", [1, 3, 70])
+def test_the_scores_are_clean_json(n: int) -> None:
+    result = evaluate(noisy, make_dataset(n), labels=FER2013.classes)
+    document = result.to_dict()
+    assert plain_only(document)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert list(document) == [
+        "model", "data", "split", "labels", "n", "accuracy", "accuracy_interval", "loss", "macro_f1",
+        "macro_f1_interval", "balanced_accuracy", "per_class", "confusion", "ece", "duplicate_free",
+        "flip_tta", "by_source",
+    ]  # fmt: skip
+    assert sum(map(sum, document["confusion"])) == n
+    assert sum(scores["support"] for scores in document["per_class"].values()) == n
+
+
+def test_the_dict_is_a_copy() -> None:
+    result: Evaluation = evaluate(noisy, make_dataset(), labels=FER2013.classes)
+    document = result.to_dict()
+    document["per_class"]["happy"]["f1"] = -1
+    document["confusion"][0][0] = -1
+    assert result.per_class["happy"]["f1"] >= 0
+    assert result.confusion.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"predict": None}, ModelError, "a function from crops to probabilities, got NoneType"),
+        ({"dataset": "fer2013.csv"}, DataError, r"a mien\.Dataset to judge on, got str"),
+        ({"labels": "angry"}, ModelError, "a list of class names"),
+        ({"labels": None}, ModelError, "a list of class names"),
+        ({"labels": [1, 2]}, ModelError, "a list of class names"),
+        ({"batch_size": 2.5}, DataError, "batch size of 1 or more, got 2.5"),
+        ({"batch_size": "8"}, DataError, "batch size of 1 or more, got '8'"),
+        ({"predict": lambda crops: np.full((len(crops), 7), 1j)}, ModelError, "array of probabilities"),
+        ({"predict": lambda _: {"happy": 1.0}}, ModelError, "array of probabilities"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_a_sentence(
+    change: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    given = {"predict": noisy, "dataset": make_dataset(), "labels": FER2013.classes, **change}
+    with pytest.raises(error, match=sentence):
+        evaluate(given.pop("predict"), given.pop("dataset"), **given)

@@ -1,0 +1,298 @@
+"""Odd objects handed to public functions: an error of mien's in one short line, or an answer, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import mien
+from mien.errors import MienError
+from mien.images import image_size, read_image, to_crop, to_gray, write_image
+from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
+from mien.recognition.alignment import crop_faces
+from mien.recognition.custom_models import checked_detections, checked_probabilities
+from mien.recognition.detection import CenterFace
+from mien.recognition.explain import explain
+from mien.recognition.export_rows import RowWriter
+from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
+from mien.recognition.image_batches import recognise_pictures
+
+LONG = 100_000
+
+
+class BadPath:
+    """A path that cannot say where it leads."""
+
+    def __fspath__(self) -> str:
+        raise RuntimeError("no")
+
+
+class NotText:
+    """A path whose answer is no text."""
+
+    def __fspath__(self) -> Any:
+        return 5
+
+
+class BadRepr:
+    """An object that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Reads:
+    """A file that gives something else than bytes."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.name = 7
+
+    def read(self) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+class ReadsLater:
+    """A file of an asynchronous program."""
+
+    async def read(self) -> bytes:
+        return b""
+
+
+def generator() -> Iterator[int]:
+    yield 1
+
+
+ODD: dict[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "ellipsis": lambda: ...,
+    "true": lambda: True,
+    "zero": lambda: 0,
+    "negative": lambda: -1,
+    "huge": lambda: 10**400,
+    "float": lambda: 1.5,
+    "nan": lambda: float("nan"),
+    "complex": lambda: 1j,
+    "decimal": lambda: Decimal("0.5"),
+    "object": object,
+    "class": lambda: dict,
+    "function": lambda: len,
+    "module": lambda: io,
+    "bad repr": BadRepr,
+    "empty text": lambda: "",
+    "nul": lambda: "a\0b",
+    "long text": lambda: "x" * LONG,
+    "surrogate": lambda: "\udce4.jpg",
+    "new line": lambda: "a\nb.jpg",
+    "url": lambda: "https://example.org/" + "a" * LONG,
+    "file url": lambda: "file:///nobody%20here.jpg",
+    "broken url": lambda: "file://[::1/a.jpg",
+    "data uri": lambda: "data:image/jpeg;base64," + "/9j/" * LONG,
+    "empty data uri": lambda: "data:,",
+    "base64": lambda: "/9j/" * LONG,
+    "empty bytes": lambda: b"",
+    "bytes": lambda: b"\0\1\2" * LONG,
+    "base64 bytes": lambda: b"/9j/" * LONG,
+    "bytearray": bytearray,
+    "memoryview": lambda: memoryview(np.zeros((2, 2))),
+    "path": lambda: Path("nobody"),
+    "folder": lambda: Path(tempfile.gettempdir()),
+    "bad path": BadPath,
+    "no text path": NotText,
+    "empty list": list,
+    "list": lambda: [1, 2, 3],
+    "nested list": lambda: [[1, 2], [3]],
+    "list of None": lambda: [None],
+    "empty tuple": tuple,
+    "capture read": lambda: (False, None),
+    "set": lambda: {1},
+    "dictionary": lambda: {"a": 1},
+    "generator": generator,
+    "range": lambda: range(3),
+    "text file": lambda: io.StringIO("text"),
+    "bytes file": lambda: io.BytesIO(b"nothing"),
+    "reads None": lambda: Reads(None),
+    "reads a tuple": lambda: Reads((True, 1)),
+    "reads no more": lambda: Reads(RuntimeError("no")),
+    "reads later": ReadsLater,
+    "capture": cv2.VideoCapture,
+    "response": lambda: SimpleNamespace(content=b"abc"),
+    "frame": lambda: SimpleNamespace(image=np.zeros((2, 2, 3), np.uint8)),
+    "scalar": lambda: np.float32(0.5),
+    "empty array": lambda: np.zeros(0),
+    "no dimension": lambda: np.array(3),
+    "row": lambda: np.arange(4),
+    "floats": lambda: np.zeros((4, 4, 3)),
+    "nan array": lambda: np.full((4, 4), np.nan),
+    "objects": lambda: np.array([None, "a"], object),
+    "texts": lambda: np.array(["a", "b"]),
+    "times": lambda: np.zeros((2, 2), "datetime64[s]"),
+    "records": lambda: np.zeros((2, 2), [("field", "i4")]),
+    "two channels": lambda: np.zeros((4, 4, 2), np.uint8),
+    "five dimensions": lambda: np.zeros((1, 1, 1, 1, 1), np.uint8),
+    "no pixels": lambda: np.zeros((0, 5, 3), np.uint8),
+    "masked": lambda: np.ma.masked_all((4, 4, 3), np.uint8),
+    "matrix of gray": lambda: np.zeros((4, 4), np.uint8).view(Subclass),
+    "read only": lambda: np.broadcast_to(np.uint8(9), (4, 4, 3)),
+}
+
+
+class Subclass(np.ndarray):
+    """An array of a type of somebody's own."""
+
+
+class Fake:
+    """A classifier or detector that answers whatever it is told to."""
+
+    labels = ("sad", "happy")
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+
+    def probabilities(self, crops: Any) -> Any:
+        return np.full((len(crops), 2), 0.5, np.float32)
+
+    def detect(self, _image: Any) -> Any:
+        return self.answer
+
+
+class Answers(Fake):
+    """A classifier whose answer is fixed."""
+
+    def probabilities(self, _crops: Any) -> Any:
+        return self.answer
+
+    def detect(self, _image: Any) -> list[Detection]:
+        return [Detection(Box(1, 1, 5, 5))]
+
+
+PICTURE = np.zeros((9, 9, 3), np.uint8)
+CLASSIFIER = mien.Classifier(threads=1)
+DETECTOR = CenterFace(threads=1)
+FACE = Face(Box(1, 1, 5, 5), Expression("sad", 0.6, {"sad": 0.6, "happy": 0.4}))
+
+
+def recognizer(**settings: Any) -> mien.Recognizer:
+    return mien.Recognizer(**{"model": Fake(), "detector": Fake([]), **settings})
+
+
+def write_row(value: Any, **also: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder, RowWriter(Path(folder) / "a.csv", Fake.labels) as rows:
+        rows.write(value, **{"faces": [], **also})
+
+
+PUBLIC: dict[str, Callable[[Any], Any]] = {
+    "read_image": read_image,
+    "read_image max_pixels": lambda odd: read_image(b"", max_pixels=odd),
+    "image_size": image_size,
+    "to_gray": to_gray,
+    "to_crop": to_crop,
+    "to_crop size": lambda odd: to_crop(PICTURE, odd),
+    "write_image path": lambda odd: write_image(odd, PICTURE),
+    "write_image": lambda odd: write_image("/nobody/here/a.png", odd),
+    "recognizer": recognizer(),
+    "many": lambda odd: recognizer().many(odd),
+    "many of one": lambda odd: recognizer().many([odd, PICTURE]),
+    "name_expressions": lambda odd: recognizer().name_expressions([odd], [[]]),
+    "name_expressions of": lambda odd: recognizer().name_expressions([PICTURE], [odd]),
+    "recognise_pictures": lambda odd: list(recognise_pictures(recognizer(), [("a", odd)])),
+    "recognise_pictures of": lambda odd: list(recognise_pictures(recognizer(), odd)),
+    "recognise_pictures pair": lambda odd: list(recognise_pictures(recognizer(), [odd])),
+    "recognise_pictures chunk": lambda odd: list(recognise_pictures(recognizer(), [], chunk=odd)),
+    "explain faces": lambda odd: explain(CLASSIFIER, PICTURE, odd),
+    "explain picture": lambda odd: explain(CLASSIFIER, odd, [FACE]),
+    "to_deepface": to_deepface,
+    "to_deepface size": lambda odd: to_deepface(FACE, odd),
+    "to_fer": to_fer,
+    "to_fer size": lambda odd: to_fer(FACE, odd),
+    "model": lambda odd: recognizer(model=odd),
+    "detector": lambda odd: mien.Recognizer(Fake(), detector=odd if odd is not None else 3)(PICTURE),
+    "max_faces": lambda odd: recognizer(max_faces=odd),
+    "min_confidence": lambda odd: recognizer(min_confidence=odd),
+    "threads": lambda odd: recognizer(threads=odd if type(odd) is not int else -1),
+    "taxonomy": lambda odd: recognizer(taxonomy=odd),
+    "found": lambda odd: recognizer(detector=Fake(odd))(PICTURE),
+    "found one": lambda odd: recognizer(detector=Fake([odd]))(PICTURE),
+    "probabilities": lambda odd: recognizer(model=Answers(odd), detector=Answers())(PICTURE),
+    "probabilities of one": lambda odd: recognizer(model=Answers([odd]), detector=Answers())(PICTURE),
+    "explain": lambda odd: recognizer().explain(odd, []),
+    "Classifier": mien.Classifier,
+    "Classifier taxonomy": lambda odd: mien.Classifier(taxonomy=odd) if odd is not None else None,
+    "crops": CLASSIFIER.probabilities,
+    "all crops": CLASSIFIER.all_probabilities,
+    "maps": CLASSIFIER.activation_maps,
+    "answering_in": CLASSIFIER.answering_in,
+    "detect": DETECTOR.detect,
+    "side": lambda odd: CenterFace(side=odd),
+    "confidence": lambda odd: CenterFace(confidence=odd),
+    "overlap": lambda odd: CenterFace(overlap=odd),
+    "crop_faces": lambda odd: crop_faces(odd, []),
+    "crop_faces of": lambda odd: crop_faces(PICTURE, odd),
+    "checked_detections": lambda odd: checked_detections(odd, "it"),
+    "checked_probabilities": lambda odd: checked_probabilities(odd, 1, ("a", "b"), "it"),
+    "Box": lambda odd: Box(odd, 1, 2, 3),
+    "Box width": lambda odd: Box(1, 1, odd, 3),
+    "Landmarks": lambda odd: Landmarks(odd, (1, 1), (1, 1), (1, 1), (1, 1)),
+    "Landmarks point": lambda odd: Landmarks((1, odd), (1, 1), (1, 1), (1, 1), (1, 1)),
+    "Detection": Detection,
+    "Detection confidence": lambda odd: Detection(Box(1, 1, 2, 2), odd),
+    "Detection landmarks": lambda odd: Detection(Box(1, 1, 2, 2), 0.5, odd),
+    "Expression label": lambda odd: Expression(odd, 0.5, {}),
+    "Expression score": lambda odd: Expression("sad", odd, {}),
+    "Expression probabilities": lambda odd: Expression("sad", 0.5, odd),
+    "Expression probability": lambda odd: Expression("sad", 0.5, {"sad": odd}),
+    "from_probabilities": lambda odd: Expression.from_probabilities(("a", "b"), odd),
+    "from_probabilities of one": lambda odd: Expression.from_probabilities(("a", "b"), [0.5, odd]),
+    "from_probabilities labels": lambda odd: Expression.from_probabilities(odd, [0.5, 0.5]),
+    "Face": lambda odd: Face(odd, FACE.expression),
+    "Face expression": lambda odd: Face(FACE.box, odd),
+    "Face track": lambda odd: Face(FACE.box, FACE.expression, track=odd),
+    "RowWriter path": lambda odd: RowWriter(odd, Fake.labels),
+    "RowWriter labels": lambda odd: RowWriter("/nobody/a.csv", odd),
+    "write": write_row,
+    "write faces": lambda odd: write_row("a", faces=odd),
+    "write seconds": lambda odd: write_row("a", seconds=odd),
+    "DeepFace": lambda odd: DeepFace.analyze(odd, enforce_detection=False),
+    "DeepFace batch": lambda odd: DeepFace.analyze([odd], enforce_detection=False),
+    "DeepFace actions": lambda odd: DeepFace.analyze(PICTURE, odd, False),
+    "DeepFace backend": lambda odd: DeepFace.analyze(PICTURE, detector_backend=odd, enforce_detection=False),
+    "DeepFace anti_spoofing": lambda odd: DeepFace.analyze(
+        PICTURE, anti_spoofing=odd, enforce_detection=False
+    ),
+    "FER": lambda odd: FER().detect_emotions(odd),
+    "FER top": lambda odd: FER().top_emotion(odd),
+    "FER rectangles": lambda odd: FER().detect_emotions(PICTURE, odd),
+    "FER rectangle": lambda odd: FER().detect_emotions(PICTURE, [odd]),
+    "FER min_face_size": lambda odd: FER(min_face_size=odd),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_odd_objects_meet_an_error_of_ours_or_an_answer(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    faults = []
+    for odd, make in ODD.items():
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            try:
+                PUBLIC[name](make())
+            except MienError as error:
+                sentence = str(error)
+                if "\n" in sentence or not 20 < len(sentence) < 600:
+                    faults.append(f"{odd}: {len(sentence)} characters: {sentence[:300]!r}")
+            except Exception as error:  # noqa: BLE001 - what this test looks for
+                faults.append(f"{odd}: {type(error).__name__}: {str(error)[:200]}")
+    assert faults == []

@@ -1,0 +1,219 @@
+"""Videos decoded in a process of its own: the same frames, and bounds that hold whatever the video does."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.errors import DataError, TooLargeError
+from mien.recognition import decoder_process
+from mien.recognition.decoder_process import DecodedFrames, DecoderError, DecoderLimits, DecoderPool
+from mien.recognition.video import VideoWriter, read_frames
+from tests.helpers.service_process import wait_until
+from tests.recognition.video.test_video import make_film
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+
+
+_INFO = b'{"info": {"width": 1, "height": 1, "fps": 25, "frames": null, "seconds": null}}\n'
+_READY = b'{"ready": true}\n'
+_NONSENSE = [
+    b"{}\n",
+    b"[" * 100_000,
+    b"[" * 60_000 + b"\n",
+    _READY + b'{"shape": [1, 1]}\n',
+    _READY + b"no JSON\n",
+    _READY + b'{"info": 3}\n',
+    _READY + _INFO + b'{"shape": [-1, "a"]}\n',
+    _READY + _INFO + b'{"shape": [4, 4], "index": 0, "seconds": 0}\nabc',
+]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return make_film(tmp_path_factory.mktemp("film") / "film.mp4").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def long_film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """More frames than fit into a pipe."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with VideoWriter(path, 25, (320, 240)) as writer:
+        for i in range(100):
+            writer.write(np.full((240, 320, 3), i, np.uint8))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def pool() -> Iterator[DecoderPool]:
+    opened = DecoderPool(0)
+    yield opened
+    opened.close()
+
+
+def pid_of(frames: DecodedFrames) -> int:
+    return frames._child.pid
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+class TestFrames:
+    @pytest.mark.parametrize("every", [1, 7])
+    def test_they_are_those_that_this_process_decodes(
+        self, pool: DecoderPool, film: bytes, every: int
+    ) -> None:
+        with (
+            pool.read_frames(film, every=every) as frames,
+            read_frames(io.BytesIO(film), every=every) as expected,
+        ):
+            assert frames.info == expected.info
+            for one, other in zip(frames, expected, strict=True):
+                assert (one.index, one.seconds) == (other.index, other.seconds)
+                np.testing.assert_array_equal(one.image, other.image)
+            assert frames.damage == expected.damage == ""
+
+    def test_damage_is_told_in_the_same_words(self, pool: DecoderPool, tmp_path: Path) -> None:
+        whole = make_film(tmp_path / "film.mkv").read_bytes()
+        cut = whole[: len(whole) * 3 // 4]
+        expected = read_frames(io.BytesIO(cut))
+        assert len(list(pool.read_frames(cut))) >= 0
+        count = sum(1 for _ in expected)
+        frames = pool.read_frames(cut)
+        assert sum(1 for _ in frames) == count
+        assert frames.damage == expected.damage
+        assert "cut off" in frames.damage
+
+    def test_what_is_no_video_is_refused_in_the_same_words(self, pool: DecoderPool) -> None:
+        for data in (b"", b"hello", b"\0" * 5000):
+            with pytest.raises(DataError) as expected:
+                read_frames(io.BytesIO(data))
+            with pytest.raises(DataError) as told:
+                pool.read_frames(data)
+            assert str(told.value) == str(expected.value)
+
+    def test_a_frame_that_is_larger_than_it_may_be_ends_the_video(self, film: bytes) -> None:
+        pool = DecoderPool(0, DecoderLimits(max_pixels=1000))
+        with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 96x64"):
+            list(pool.read_frames(film))
+        pool.close()
+
+
+class TestBounds:
+    def test_no_secret_no_file_and_few_descriptors(
+        self, pool: DecoderPool, film: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MIEN_API_KEY", "a long secret")
+        with pool.read_frames(film) as frames:
+            process = Path(f"/proc/{pid_of(frames)}")
+            assert b"secret" not in (process / "environ").read_bytes()
+            limits = (process / "limits").read_text()
+            for line in (
+                "Max file size             0",
+                "Max open files            64",
+                "Max cpu time              1200",
+            ):
+                assert line in limits
+            address = next(line for line in limits.splitlines() if line.startswith("Max address space"))
+            assert 2 << 30 < int(address.split()[3]) < 8 << 30
+            assert "NoNewPrivs:\t1" in (process / "status").read_text()
+            assert (process / "oom_score_adj").read_text() == "1000\n"
+
+    def test_it_has_no_network_where_the_system_lets_it_leave(self, pool: DecoderPool, film: bytes) -> None:
+        try_it = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x50000000) != 0)"
+        if subprocess.run([sys.executable, "-c", try_it], check=False).returncode:
+            pytest.skip("the system does not let a process leave its network")
+        with pool.read_frames(film) as frames:
+            lines = Path(f"/proc/{pid_of(frames)}/net/dev").read_text().splitlines()[2:]
+            assert [line.split(":")[0].strip() for line in lines] == ["lo"]
+
+    def test_memory_is_bounded_and_told(self, tmp_path: Path) -> None:
+        with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
+            for _ in range(3):
+                writer.write(np.zeros((2160, 3840, 3), np.uint8))
+        pool = DecoderPool(0, DecoderLimits(memory=20 << 20))
+        with pytest.raises(DecoderError, match="memory"):
+            list(pool.read_frames((tmp_path / "large.mp4").read_bytes()))
+        pool.close()
+
+    def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        monkeypatch.setattr(decoder_process, "_start", lambda: child)
+        began = time.monotonic()
+        with pytest.raises(DecoderError, match=r"the next frame within 0\.5 seconds, got none"):
+            DecoderPool(0, DecoderLimits(seconds=0.5)).read_frames(b"data")
+        assert time.monotonic() - began < 5
+        assert child.returncode == -signal.SIGKILL
+
+    def test_one_that_dies_is_told(self, pool: DecoderPool, long_film: bytes) -> None:
+        frames = pool.read_frames(long_film)
+        os.kill(pid_of(frames), signal.SIGKILL)
+        with pytest.raises(DecoderError, match="the process that decodes it ended"):
+            list(frames)
+
+    @pytest.mark.parametrize("said", _NONSENSE)
+    def test_one_that_was_taken_over_cannot_do_more_than_fail(
+        self, monkeypatch: pytest.MonkeyPatch, said: bytes
+    ) -> None:
+        code = f"import sys; sys.stdout.buffer.write({said!r})"
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        monkeypatch.setattr(decoder_process, "_start", lambda: child)
+        with pytest.raises(DecoderError, match="the process that decodes it ended"):
+            list(DecoderPool(0, DecoderLimits(seconds=5)).read_frames(b"data"))
+
+
+class TestEnds:
+    def test_processes_that_wait_and_those_at_work_end_with_the_pool(self, long_film: bytes) -> None:
+        pool = DecoderPool(2)
+        pool.prepare()
+        frames = pool.read_frames(long_film)
+        pids = [pid_of(frames), *(one.pid for one in pool._spares)]
+        assert len(pids) == 3
+        closing = threading.Thread(target=pool.close)
+        closing.start()
+        with pytest.raises(DecoderError):
+            list(frames)
+        closing.join()
+        wait_until(lambda: not any(map(running, pids)), 5)
+        with pytest.raises(DecoderError, match="got a closed one"):
+            pool.read_frames(long_film)
+
+    def test_no_process_and_no_descriptor_is_left_after_videos(self, pool: DecoderPool, film: bytes) -> None:
+        list(pool.read_frames(film))
+        before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        for _ in range(3):
+            list(pool.read_frames(film))
+            pool.read_frames(film).close()
+            with pytest.raises(DataError):
+                pool.read_frames(b"hello")
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+
+    def test_they_end_when_the_process_that_wants_the_frames_is_killed(self, tmp_path: Path) -> None:
+        code = (
+            "import sys, time; from mien.recognition.decoder_process import DecoderPool\n"
+            "pool = DecoderPool(1); frames = pool.read_frames(open(sys.argv[1], 'rb').read())\n"
+            "print(frames._child.pid, *(one.pid for one in pool._spares), flush=True); time.sleep(60)"
+        )
+        path = make_film(tmp_path / "film.mp4")
+        with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as parent:
+            assert parent.stdout
+            pids = [int(word) for word in parent.stdout.readline().split()]
+            assert len(pids) == 2
+            parent.kill()
+        wait_until(lambda: not any(map(running, pids)), 10)

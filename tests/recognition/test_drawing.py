@@ -1,0 +1,671 @@
+"""Drawings: what is drawn where, that it can be read, and that nothing else is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from mien.errors import DataError
+from mien.labels import FER2013, FERPLUS
+from mien.palette import PALETTE, PAPER, colour_of, contrast, ink_on
+from mien.recognition.drawing import annotation, draw_faces, draw_heat
+from mien.recognition.drawing import legend as legend_module
+from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
+from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
+from mien.recognition.drawing.sizes import LEAST_TYPE, Proportions, fit_proportions
+from mien.recognition.faces import Box, Expression, Face
+
+Image = NDArray[np.uint8]
+
+
+def make_expression(label: str = "happy", score: float = 0.7, labels: tuple[str, ...] = ()) -> Expression:
+    labels = labels or (FER2013 if label in FER2013.classes else FERPLUS).classes
+    rest = (1 - score) / max(len(labels) - 1, 1)
+    return Expression(label, score, {name: score if name == label else rest for name in labels})
+
+
+def make_face(box: Box, label: str = "happy", score: float = 0.7, track: int | None = None) -> Face:
+    return Face(box, make_expression(label, score), track=track)
+
+
+def flat(width: int, height: int, gray: int = 128) -> Image:
+    return np.full((height, width, 3), gray, np.uint8)
+
+
+def noise(width: int, height: int) -> Image:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def changed(before: Image, after: Image) -> NDArray[np.bool_]:
+    return np.asarray((before != after).any(axis=2))
+
+
+def overlap(one: Box, other: Box) -> bool:
+    return one.iou(other) > 0
+
+
+def inside(box: Box, width: int, height: int) -> bool:
+    return box.x >= 0 and box.y >= 0 and box.right <= width and box.bottom <= height
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    """Fills with what the layout of the last drawing gave."""
+    seen: list[Place] = []
+
+    def watched(*args: Any, **kwargs: Any) -> list[Place]:
+        seen[:] = lay_out(*args, **kwargs)
+        return seen
+
+    monkeypatch.setattr(annotation, "lay_out", watched)  # not in `fitting`, which tries some
+    return seen
+
+
+class TestPainting:
+    def test_paint_mixes_by_coverage(self) -> None:
+        canvas = flat(4, 1, 200)
+        paint(canvas, np.array([[0, 51, 255]], np.uint8), 1, 0, (0, 100, 255))
+        assert canvas[0].tolist() == [[200] * 3, [200] * 3, [160, 180, 211], [0, 100, 255]]
+
+    @given(
+        x=st.integers(-40, 40),
+        y=st.integers(-40, 40),
+        width=st.integers(1, 70),
+        height=st.integers(1, 70),
+        radius=st.integers(0, 20),
+        opacity=st.sampled_from([1.0, 0.5, 0.16]),
+    )
+    @example(x=-30, y=-30, width=70, height=70, radius=8, opacity=0.5)  # in pieces, cut on all sides
+    def test_pieces_make_what_one_mask_makes(
+        self, x: int, y: int, width: int, height: int, radius: int, opacity: float
+    ) -> None:
+        box, before = Box(x, y, width, height), noise(40, 30)
+        one, other = before.copy(), before.copy()
+        paint_rounded(one, box, radius, (250, 20, 100), opacity)
+        paint(other, rounded(width, height, radius), x, y, (250, 20, 100), opacity)
+        assert np.abs(one.astype(int) - other).max() <= 1  # rounding
+        within = np.zeros((30, 40), bool)
+        within[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = True
+        assert not (changed(before, one) & ~within).any()
+
+    def test_fill_is_arithmetic(self) -> None:
+        canvas = flat(6, 4, 100)
+        fill(canvas, Box(-2, 1, 4, 9), (200, 0, 100), 0.25)
+        assert canvas[1:, :2].tolist() == [[[125, 75, 100]] * 2] * 3
+        assert (canvas[0] == 100).all()
+        assert (canvas[:, 2:] == 100).all()
+
+    @pytest.mark.parametrize("size", [(60, 40), (7, 5), (2, 2), (1, 1), (1, 30)])
+    def test_a_frame_lies_inside_its_box_and_leaves_the_middle(self, size: tuple[int, int]) -> None:
+        canvas = flat(80, 60, 0)
+        paint_frame(canvas, Box(5, 6, *size), PAPER, thickness=2, radius=9)
+        drawn = changed(flat(80, 60, 0), canvas)
+        assert drawn.any()
+        ys, xs = np.nonzero(drawn)
+        assert xs.min() >= 5 and xs.max() < 5 + size[0]  # noqa: PT018 - one fact
+        assert ys.min() >= 6 and ys.max() < 6 + size[1]  # noqa: PT018
+        if min(size) > 20:
+            assert (canvas[6:8, 5 + size[0] // 2] == 255).all()
+            assert not drawn[8 + 9 : 6 + size[1] - 9 - 2, 7 : 5 + size[0] - 2].any()
+            assert not drawn[6, 5]  # a rounded corner
+
+    def test_a_circle_has_the_area_of_a_circle(self) -> None:
+        area = rounded(101, 101, 50).sum() / 255
+        assert area == pytest.approx(np.pi * 50.5**2, rel=0.02)
+
+    def test_dashes_are_even_and_corners_whole(self) -> None:
+        canvas = flat(120, 80, 0)
+        paint_frame(canvas, Box(0, 0, 120, 80), PAPER, thickness=1, radius=0, dash=8)
+        row = canvas[0, :, 0] > 0
+        starts = np.flatnonzero(np.diff(row.astype(int)) == 1)
+        assert len(starts) >= 5
+        assert np.ptp(np.diff(starts)) <= 2
+        assert row[0]
+        assert row[-1]
+        assert row.tolist() == row[::-1].tolist()
+
+    def test_the_middle_row_of_text_is_the_middle_of_its_capitals(self) -> None:
+        for size in (12, 20, 90):
+            mask = text_mask("HEH", size)
+            rows = np.flatnonzero(mask.any(axis=1))
+            assert len(mask) == 2 * size
+            assert (rows[0] + rows[-1] + 1) / 2 == pytest.approx(size, abs=1)
+
+
+def wishes_of(boxes: Sequence[Box], tag: tuple[int, int], *panels: tuple[int, int]) -> list[Wish]:
+    return [Wish(box, tag, panels) for box in boxes]
+
+
+class TestLayout:
+    def test_a_tag_stands_above_and_a_panel_to_the_right(self) -> None:
+        (place,) = lay_out((640, 480), wishes_of([Box(200, 150, 100, 100)], (80, 24), (150, 120)), gap=4)
+        assert place.tag == Box(200, 150 - 4 - 24, 80, 24)
+        assert place.panel == Box(304, 150, 150, 120)
+
+    @pytest.mark.parametrize(
+        ("box", "side"),
+        [
+            (Box(500, 150, 130, 130), "left"),
+            (Box(10, 20, 600, 200), "below"),
+            (Box(10, 240, 600, 230), "above"),
+        ],
+    )
+    def test_a_panel_goes_where_there_is_room(self, box: Box, side: str) -> None:
+        (place,) = lay_out((640, 480), wishes_of([box], (80, 24), (150, 120)), gap=4)
+        assert place.panel is not None
+        found = {
+            "left": place.panel.right <= box.x,
+            "below": place.panel.y >= box.bottom,
+            "above": place.panel.bottom <= box.y,
+        }
+        assert found[side]
+        assert sum(found.values()) == 1
+
+    def test_a_face_that_fills_the_picture_has_its_tag_and_its_panel_inside(self) -> None:
+        (place,) = lay_out((320, 320), wishes_of([Box(0, 0, 320, 320)], (80, 24), (120, 110)), gap=4)
+        assert inside(place.tag, 320, 320)
+        assert place.panel == Box(4, 320 - 4 - 110, 120, 110)
+        assert not overlap(place.tag, place.panel)
+
+    def test_a_panel_never_hides_most_of_a_face(self) -> None:
+        (place,) = lay_out((320, 320), wishes_of([Box(0, 0, 320, 320)], (80, 24), (300, 250)), gap=4)
+        assert place.panel is None
+
+    def test_all_panels_shrink_where_one_has_no_room(self) -> None:
+        boxes = [Box(10, 40, 150, 150), Box(170, 40, 150, 150)]  # the second has room at its right
+        tall, low = (140, 150), (140, 40)
+        found = lay_out((640, 240), wishes_of(boxes, (80, 20), tall, low), gap=4)
+        assert [(place.level, place.panel is not None) for place in found] == [(1, True), (1, True)]
+        (alone,) = lay_out((640, 240), wishes_of(boxes[1:], (80, 20), tall, low), gap=4)
+        assert alone.level == 0
+
+    def test_a_tag_keeps_off_another_face(self) -> None:
+        boxes = [Box(100, 60, 80, 80), Box(100, 150, 80, 80)]  # no room for a tag between them
+        upper, lower = lay_out((400, 300), wishes_of(boxes, (80, 24)), gap=4)
+        assert upper.tag.bottom <= 60
+        assert lower.tag.y >= 230
+
+    def test_a_panel_keeps_its_distance_from_another_face(self) -> None:
+        boxes = [Box(200, 100, 100, 100), Box(410, 100, 100, 100)]
+        first, _ = lay_out((640, 400), wishes_of(boxes, (80, 24), (100, 60)), gap=4)
+        assert first.panel == Box(
+            96, 100, 100, 60
+        )  # at the right it would stand 6 pixels from the other's box
+
+    @pytest.mark.parametrize("step", [70, 85, 120])
+    def test_a_row_of_faces_keeps_its_tags_apart(self, step: int) -> None:
+        boxes = [Box(20 + step * i, 200, 60, 60) for i in range(10)]
+        found = lay_out((1280, 480), wishes_of(boxes, (100, 20)), gap=4)
+        tags = [place.tag for place in found]
+        assert not any(overlap(one, other) for one, other in combinations(tags, 2))
+        assert not any(overlap(tag, box) for tag in tags for box in boxes)
+
+    def test_a_crowd_keeps_its_tags_apart(self) -> None:
+        boxes = [Box(110 * i + 10, 90 * j + 10, 70, 70) for i in range(10) for j in range(7)]
+        tags = [place.tag for place in lay_out((1120, 660), wishes_of(boxes, (90, 18)), gap=3)]
+        assert not any(overlap(one, other) for one, other in combinations(tags, 2))
+
+    @given(data=st.data(), width=st.integers(120, 2000), height=st.integers(60, 2000))
+    def test_what_it_promises(self, data: st.DataObject, width: int, height: int) -> None:
+        def box() -> Box:
+            x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+            return Box(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y)))
+
+        boxes = [box() for _ in range(data.draw(st.integers(1, 6)))]
+        wishes = wishes_of(boxes, (110, 24), (160, 130), (160, 60))
+        found = lay_out((width, height), wishes, gap=4)
+        panels = [(i, place.panel) for i, place in enumerate(found) if place.panel]
+        assert all((place.tag.width, place.tag.height) == (110, 24) for place in found)
+        assert all(inside(place.tag, width, height) for place in found)
+        assert len({place.level for place in found}) == 1
+        for i, panel in panels:
+            assert (panel.width, panel.height) == wishes[i].panels[found[i].level]
+            assert inside(panel, width, height)
+            assert not any(overlap(panel, place.tag) for place in found)
+            assert not any(overlap(panel, other) for j, other in enumerate(boxes) if i != j or len(found) > 1)
+            assert not any(overlap(panel, other) for j, other in panels if i != j)
+
+
+class TestProportions:
+    def test_type_grows_with_the_picture(self) -> None:
+        sizes = [
+            fit_proportions(
+                (width, 3 * width // 4), [Box(0, 0, width // 4, width // 4)], ["happy 93%"]
+            ).type_size
+            for width in (320, 640, 1280, 4000)
+        ]
+        assert sizes[0] == 12
+        assert sizes == sorted(sizes)
+        assert sizes[-1] == pytest.approx(4000 / 640 * sizes[1], rel=0.05)
+
+    def test_small_faces_have_small_tags(self) -> None:
+        large = fit_proportions((1280, 960), [Box(0, 0, 400, 400)], ["happy 93%"])
+        small = fit_proportions((1280, 960), [Box(0, 0, 400, 400), Box(500, 0, 60, 60)], ["happy 93%"] * 2)
+        assert 12 <= small.type_size < large.type_size
+
+    @given(width=st.integers(1, 300), height=st.integers(1, 300), label=st.text(max_size=40))
+    def test_tags_fit_or_are_not_drawn(self, width: int, height: int, label: str) -> None:
+        proportions = fit_proportions((width, height), [Box(0, 0, width, height)], [label])
+        if proportions.type_size >= LEAST_TYPE:
+            tag = proportions.tag(label)
+            assert tag[0] <= width
+            assert tag[1] <= height
+
+
+class TestDrawFaces:
+    def test_a_new_picture_of_the_same_shape_and_the_old_one_untouched(self) -> None:
+        image = noise(640, 480)
+        kept = image.copy()
+        drawn = draw_faces(image, [make_face(Box(200, 120, 150, 180))])
+        np.testing.assert_array_equal(image, kept)
+        assert drawn.shape == image.shape
+        assert drawn.dtype == np.uint8
+        assert drawn.flags.c_contiguous
+        assert changed(image, drawn).any()
+
+    def test_a_picture_that_may_not_be_written_to_is_drawn(self) -> None:
+        image = noise(640, 480)[:, ::-1]  # a view, as flipped frames are
+        image.flags.writeable = False
+        np.testing.assert_array_equal(
+            draw_faces(image, [make_face(Box(200, 120, 150, 180))]),
+            draw_faces(image.copy(), [make_face(Box(200, 120, 150, 180))]),
+        )
+
+    def test_no_faces_give_an_equal_copy(self) -> None:
+        image = noise(50, 40)
+        drawn = draw_faces(image, [])
+        np.testing.assert_array_equal(drawn, image)
+        assert not np.shares_memory(drawn, image)
+
+    def test_a_face_outside_of_the_picture_is_not_drawn(self) -> None:
+        image = noise(200, 150)
+        drawn = draw_faces(image, [make_face(Box(-90, 20, 80, 80)), make_face(Box(300, 20, 80, 80))])
+        np.testing.assert_array_equal(drawn, image)
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            np.zeros((4, 4), np.uint8),
+            np.zeros((4, 4, 4), np.uint8),
+            np.zeros((4, 4, 3)),
+            np.zeros((0, 4, 3), np.uint8),
+        ],
+        ids=["gray", "alpha", "float", "empty"],
+    )
+    def test_what_is_no_picture_is_refused(self, image: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected an RGB picture, uint8 \(H, W, 3\), got"):
+            draw_faces(image, [])
+        with pytest.raises(DataError, match=r"Expected an RGB picture, uint8 \(H, W, 3\), got"):
+            draw_heat(image, np.eye(2, 3), np.ones((6, 6)))
+
+    @pytest.mark.parametrize("gray", [0, 128, 255])
+    @pytest.mark.parametrize("label", FERPLUS.classes)
+    def test_box_tag_and_bar_are_where_they_should_be(
+        self, gray: int, label: str, places: list[Place]
+    ) -> None:
+        box = Box(300, 150, 160, 180)
+        drawn = draw_faces(flat(640, 480, gray), [make_face(box, label, 0.8)])
+        colour = np.array(PALETTE[label])
+        assert (drawn[240, 300:302] == colour).all()  # the line
+        assert (drawn[240, 299] != drawn[240, 200]).any() or gray == 0  # its rim
+        assert (drawn[170:310, 310:450] == gray).all()  # the face itself
+        (place,) = places
+        tag = drawn[place.tag.y : place.tag.bottom, place.tag.x : place.tag.right]
+        assert (tag == colour).all(axis=2).mean() > 0.5
+        assert (tag == ink_on(PALETTE[label])).all(axis=2).any()
+        assert place.panel is not None
+        panel = drawn[place.panel.y : place.panel.bottom, place.panel.x : place.panel.right]
+        bar = (panel == colour).all(axis=2).sum(axis=1).max()
+        assert bar == pytest.approx(0.8 * Proportions(14).bar[0], abs=2)
+
+    @pytest.mark.parametrize("gray", [0, 128, 255])
+    def test_panels_can_be_read_on_dark_and_on_light(self, gray: int, places: list[Place]) -> None:
+        drawn = draw_faces(flat(1600, 1200, gray), [make_face(Box(600, 300, 400, 400), "sadness", 0.6)])
+        (place,) = places
+        assert place.panel is not None
+        panel = drawn[place.panel.y : place.panel.bottom, place.panel.x : place.panel.right]
+        text = panel[20:-20, 22:120].reshape(-1, 3)  # the labels, most of them of rows that did not win
+        sheet: Any = tuple(np.median(text, axis=0))
+        levels, counts = np.unique(text[:, 0], return_counts=True)
+        muted = int(levels[np.argmax(np.where(levels > sheet[0] + 60, counts, 0))])
+        assert contrast((muted, muted, muted), sheet) >= 4.5
+        assert contrast(PAPER, sheet) >= 7
+
+    @pytest.mark.parametrize("label", FERPLUS.classes)
+    def test_boxes_stand_out_on_black_and_on_white(self, label: str) -> None:
+        """By line or rim, 3:1, what WCAG asks of graphics."""
+        for gray in (0, 255):
+            drawn = draw_faces(flat(640, 480, gray), [make_face(Box(300, 150, 160, 180), label)], bars=False)
+            across = [tuple(int(value) for value in pixel) for pixel in drawn[240, 297:305]]
+            assert max(contrast(pixel, (gray, gray, gray)) for pixel in across) >= 3  # type: ignore[arg-type]
+
+    def test_nothing_else_is_touched(self, places: list[Place]) -> None:
+        image = noise(1280, 720)
+        faces = [make_face(Box(100 + 400 * i, 200, 180, 200), score=0.3 + 0.3 * i) for i in range(3)]
+        drawn = draw_faces(image, faces)
+        assert all(place.panel for place in places)
+        may = np.zeros(image.shape[:2], bool)
+        for area in [part for place in places for part in (place.tag, place.panel) if part]:
+            may[area.y : area.bottom, area.x : area.right] = True
+        for box in (face.box for face in faces):
+            may[box.y - 3 : box.bottom + 3, box.x - 3 : box.right + 3] = True
+            may[box.y + 24 : box.bottom - 24, box.x + 8 : box.right - 8] = False
+        assert not (changed(image, drawn) & ~may).any()
+
+    def test_bars_are_left_out_on_demand_and_in_crowds(self, places: list[Place]) -> None:
+        def heights(n: int, *, bars: bool = True) -> set[int]:
+            boxes = [Box(50 + 480 * (i % 4), 60 + 340 * (i // 4), 120, 120) for i in range(n)]
+            draw_faces(flat(1920, 1080), [make_face(box) for box in boxes], bars=bars)
+            assert len(places) == n
+            return {place.panel.height if place.panel else 0 for place in places}
+
+        (whole,), (part,) = heights(4), heights(6)
+        assert whole > part > 0
+        assert heights(9) == {0}
+        assert heights(4, bars=False) == {0}
+
+    def test_a_guess_says_so(self) -> None:
+        sure, unsure = make_face(Box(0, 0, 9, 9), "neutral", 0.34), make_face(Box(0, 0, 9, 9), "neutral", 0.4)
+        assert annotation._tag_text(sure, 0.4) == "neutral? 34%"
+        assert annotation._tag_text(unsure, 0.4) == "neutral 40%"
+        assert annotation._tag_text(make_face(Box(0, 0, 9, 9), track=3), 0.4) == "#3 happy 70%"
+
+    def test_a_guess_has_a_dashed_box(self) -> None:
+        def line(score: float) -> NDArray[np.bool_]:
+            drawn = draw_faces(flat(640, 480), [make_face(Box(200, 200, 200, 200), score=score)], bars=False)
+            return np.asarray((drawn[201, 230:370] == colour_of("happy")).all(axis=1))
+
+        assert line(0.41).all()
+        assert 0.3 < line(0.39).mean() < 0.7
+
+    def test_tiny_pictures_are_enlarged_on_demand(self, places: list[Place]) -> None:
+        image = noise(48, 60)
+        drawn = draw_faces(image, [make_face(Box(12, 15, 24, 24))], min_side=480)
+        assert drawn.shape == (600, 480, 3)
+        assert (drawn[270, 120:122] == colour_of("happy")).all()  # the box is ten times as large
+        assert places[0].panel is not None
+        assert draw_faces(image, [], min_side=48).shape == image.shape
+        assert draw_faces(noise(700, 500), [], min_side=480).shape == (500, 700, 3)
+        assert max(draw_faces(noise(100, 2), [], min_side=320).shape) == 1280  # and not 16,000
+
+    def test_labels_from_anywhere(self) -> None:
+        labels = ("a\nb", "x" * 500, "", "😀 ünïcode", "happy")
+        for label in labels:
+            face = Face(Box(50, 60, 100, 100), make_expression(label, 0.5, labels))
+            assert draw_faces(flat(640, 480), [face]).shape == (480, 640, 3)
+        assert draw_faces(flat(640, 480), [Face(Box(50, 60, 100, 100), Expression("happy", 0.5, {}))]).any()
+
+    @settings(deadline=None)
+    @given(data=st.data(), width=st.integers(1, 2000), bars=st.booleans())
+    def test_never_fails_and_never_leaves_the_picture(
+        self, data: st.DataObject, width: int, bars: bool
+    ) -> None:
+        height = data.draw(st.integers(1, min(2000, 200_000 // width)))
+        coordinate, side = st.integers(-500, 2500), st.integers(1, 3000)
+        faces = [
+            make_face(Box(*box), data.draw(st.sampled_from(FERPLUS.classes)), data.draw(st.floats(0, 1)), 7)
+            for box in data.draw(st.lists(st.tuples(coordinate, coordinate, side, side), max_size=12))
+        ]
+        image = flat(width, height)
+        padded = flat(width + 20, height + 20)
+        padded[10:-10, 10:-10] = draw_faces(image, faces, bars=bars)  # same shape, or this fails
+        assert (image == 128).all()
+        visible = [f for f in faces if overlap(f.box, Box(0, 0, width, height))]
+        assert bool(visible) == changed(flat(width + 20, height + 20), padded).any()
+
+    @pytest.mark.parametrize("size", [(48, 48), (120, 90), (640, 480), (4000, 3000)])
+    def test_every_tag_is_in_the_picture(self, size: tuple[int, int], places: list[Place]) -> None:
+        width, height = size
+        for x, y in [(0, 0), (-20, -20), (width - 30, height - 30), (width // 2, -5)]:
+            draw_faces(flat(*size), [make_face(Box(x, y, width // 2, height // 2))])
+            assert inside(places[0].tag, width, height)
+            assert places[0].tag.height >= 8
+
+    def test_large_pictures_look_like_small_ones(self) -> None:
+        small = draw_faces(flat(640, 480), [make_face(Box(200, 150, 180, 200))])
+        large = draw_faces(flat(2560, 1920), [make_face(Box(800, 600, 720, 800))])
+        again = cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - again).mean() < 4
+        assert np.corrcoef(small.ravel(), again.ravel())[0, 1] > 0.8
+
+
+def crowd(width: int, height: int, columns: int, rows: int, share: float = 0.5) -> list[Face]:
+    """Faces in a grid with all expressions, their boxes a share of its cells."""
+    across, down = width / columns, height / rows
+    side = int(min(across, down) * share)
+    labels = FER2013.classes
+    return [
+        make_face(
+            Box(int((i + 0.5) * across - side / 2), int((j + 0.55) * down - side / 2), side, side),
+            labels[(i + j) % 7],
+            0.3 + 0.1 * ((i * j) % 7),
+        )
+        for j in range(rows)
+        for i in range(columns)
+    ]
+
+
+CROWDS = {
+    "112 faces": (1400, 900, 14, 8),
+    "112 faces, small": (640, 420, 14, 8),
+    "112 faces, large": (4000, 2600, 14, 8),
+    "30 faces": (1600, 1000, 6, 5),
+    "30 faces, small": (480, 320, 6, 5),
+    "9 faces": (1920, 1080, 3, 3),
+}
+
+
+class TestCrowds:
+    @pytest.mark.parametrize("legend", [True, False])
+    @pytest.mark.parametrize("size", CROWDS.values(), ids=CROWDS)
+    def test_no_tag_is_wider_than_its_face_or_hides_eyes_or_other_faces(
+        self, size: tuple[int, int, int, int], legend: bool, places: list[Place]
+    ) -> None:
+        faces = crowd(*size)
+        image = flat(size[0], size[1])
+        drawn = draw_faces(image, faces, legend=legend)
+        tags = [place.tag for place in places]
+        assert len(tags) == len(faces)
+        numbers = legend and drawn.shape[0] > size[1]
+        for i, (tag, face) in enumerate(zip(tags, faces, strict=True)):
+            assert inside(tag, size[0], size[1])
+            assert tag.width <= 1.15 * face.box.width or tag.width <= 34  # three digits
+            assert not any(overlap(tag, other.box) for j, other in enumerate(faces) if i != j)
+            eyes = eyes_of(face.box)
+            assert not overlap(tag, eyes)
+            assert (drawn[eyes.y + eyes.height // 2, face.box.x] != 128).any(), "its box is there"
+        assert not any(overlap(one, other) for one, other in combinations(tags, 2))
+        assert drawn.shape[1] == size[0]
+        assert numbers or drawn.shape == image.shape
+
+    def test_labels_shrink_before_they_become_numbers(self, places: list[Place]) -> None:
+        def height(side: int) -> tuple[int, bool]:
+            faces = [make_face(Box(100 + 160 * (i % 5), 60 + 160 * (i // 5), side, side)) for i in range(10)]
+            drawn = draw_faces(flat(1000, 480), faces, legend=True)
+            return max(place.tag.height for place in places), drawn.shape[0] > 480
+
+        (large, first), (small, second), (_, third) = height(100), height(60), height(24)
+        assert large > small
+        assert (first, second, third) == (False, False, True)
+
+    def test_numbers_are_places_in_the_result_or_tracks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str] = []
+
+        def noted(text: str, size: int) -> Image:
+            seen.append(text)
+            return text_mask(text, size)
+
+        monkeypatch.setattr(annotation, "text_mask", noted)
+        faces = crowd(300, 200, 10, 3)
+        draw_faces(flat(300, 200), faces)
+        assert seen == [str(number) for number in range(1, 31)]
+        seen.clear()
+        tracked = [replace(face, track=100 + i) for i, face in enumerate(faces)]
+        draw_faces(flat(300, 200), tracked)
+        assert seen == [f"#{100 + i}" for i in range(30)]
+
+    def test_the_legend_tells_every_number_and_moves_no_pixel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str] = []
+
+        def noted(text: str, size: int) -> Image:
+            seen.append(text)
+            return text_mask(text, size)
+
+        monkeypatch.setattr(legend_module, "text_mask", noted)
+        faces, image = crowd(400, 240, 10, 3), noise(400, 240)
+        with_legend, without = draw_faces(image, faces, legend=True), draw_faces(image, faces)
+        np.testing.assert_array_equal(with_legend[:240, :400], without)
+        texts = [annotation._tag_text(face, 0.4) for face in faces]
+        assert seen == [text for i, one in enumerate(texts, 1) for text in (str(i), one)]
+        below = with_legend[240:]
+        for label in {face.expression.label for face in faces}:
+            assert (below == colour_of(label)).all(axis=2).any()
+        assert (below == PAPER).all(axis=2).any()
+
+    def test_large_faces_keep_their_labels_beside_small_ones(self, places: list[Place]) -> None:
+        front = [make_face(Box(60 + 420 * i, 300, 260, 300)) for i in range(3)]
+        back = [make_face(Box(40 + 400 * i, 60, 22, 22), "sad") for i in range(2)]
+        drawn = draw_faces(flat(1280, 720), [*front, *back], legend=True)
+        widths = [place.tag.width for place in places]
+        assert min(widths[:3]) > 60
+        assert max(widths[3:]) < 40
+        assert drawn.shape[0] > 720
+
+    @pytest.mark.parametrize("side", [24, 48, 64])
+    def test_the_label_of_a_tiny_picture_is_legible_below_it(self, side: int) -> None:
+        image = noise(side, side)
+        box = Box(side // 6, side // 6, 2 * side // 3, 2 * side // 3)
+        drawn = draw_faces(image, [make_face(box)], legend=True)
+        height, width = drawn.shape[:2]
+        assert height >= side + 19
+        assert width >= 80
+        inner = slice(box.y + 5, box.bottom - 5), slice(box.x + 5, box.right - 5)
+        np.testing.assert_array_equal(drawn[inner], image[inner])  # nothing covers the face
+        assert (drawn[side:] == PAPER).all(axis=2).any()
+
+    def test_a_picture_with_room_has_no_legend(self) -> None:
+        image = noise(640, 480)
+        for faces in ([], [make_face(Box(200, 120, 150, 180))], crowd(640, 480, 3, 1)):
+            assert draw_faces(image, faces, legend=True).shape == image.shape
+
+    @given(data=st.data(), width=st.integers(1, 500), height=st.integers(1, 300))
+    def test_any_crowd(self, data: st.DataObject, width: int, height: int) -> None:
+        coordinate, side = st.integers(-50, 600), st.integers(1, 90)
+        boxes = data.draw(st.lists(st.tuples(coordinate, coordinate, side, side), max_size=20))
+        faces = [make_face(Box(*box)) for box in boxes]
+        assert draw_faces(flat(width, height), faces).shape == (height, width, 3)
+        drawn = draw_faces(flat(width, height), faces, legend=True)
+        assert drawn.shape[0] >= height
+        assert drawn.shape[1] >= width
+
+
+class TestDoubt:
+    def test_an_uncertain_expression_is_drawn_as_a_guess_of_its_best_label(self) -> None:
+        guess, uncertain = (
+            make_expression("sad", 0.39),
+            replace(make_expression("sad", 0.39), label="uncertain"),
+        )
+        box = Box(200, 150, 160, 180)
+        drawn = [draw_faces(flat(640, 480), [Face(box, one)]) for one in (guess, uncertain)]
+        np.testing.assert_array_equal(*drawn)
+        high = replace(make_expression("sad", 0.7), label="uncertain")  # a minimum of 0.8 was asked for
+        assert annotation._tag_text(Face(box, high), 0.4) == "sad? 70%"
+        line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
+        assert 0.3 < (line == colour_of("sad")).all(axis=1).mean() < 0.7
+
+    def test_a_class_of_that_name_is_no_doubt(self) -> None:
+        expression = make_expression("uncertain", 0.8, ("uncertain", "happy"))
+        assert annotation._tag_text(Face(Box(0, 0, 9, 9), expression), 0.4) == "uncertain 80%"
+
+
+class TestChecks:
+    @pytest.mark.parametrize("image", [None, "face.jpg", [[1, 2, 3]], PillowImage.new("RGB", (9, 9))])
+    def test_an_image_that_is_no_array_is_refused(self, image: Any) -> None:
+        with pytest.raises(DataError, match=f"got {type(image).__name__}"):
+            draw_faces(image, [])
+
+    @pytest.mark.parametrize("face", [None, {"label": "happy"}, Box(1, 1, 5, 5), (1, 2, 3, 4)])
+    def test_what_is_no_face_is_refused(self, face: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as a Recognizer gives them"):
+            draw_faces(flat(64, 48), [make_face(Box(1, 1, 9, 9)), face])
+
+
+class TestDrawHeat:
+    def test_the_map_lies_where_the_crop_was(self) -> None:
+        image = flat(400, 300, 90)
+        turned = cv2.getRotationMatrix2D((200.0, 150.0), 20, 0.25)  # (200, 150) stays where it is
+        turned[:, 2] += (23.5 - 200, 23.5 - 150)  # the middle of the crop
+        heat = np.zeros((12, 12))
+        heat[2, 9] = 1.0  # columns 36 to 40 and rows 8 to 12 of the crop: its middle is at 37.5, 9.5
+        kept = turned.copy()
+        drawn = draw_heat(image, turned, heat)
+        hottest = np.unravel_index(np.abs(drawn.astype(int) - 90).sum(axis=2).argmax(), (300, 400))
+        expected = np.linalg.solve(turned[:, :2], np.array((37.5, 9.5)) - turned[:, 2])
+        np.testing.assert_allclose(hottest[::-1], expected, atol=6)
+        np.testing.assert_array_equal(turned, kept)
+        assert (image == 90).all()
+
+    def test_colour_and_opacity(self) -> None:
+        image = flat(48, 48, 100)
+        drawn = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
+        hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), cv2.COLORMAP_INFERNO)[0, 0, ::-1]
+        np.testing.assert_array_equal(drawn[24, 24], hottest)
+        half = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0.5)
+        np.testing.assert_allclose(half[24, 24], (hottest.astype(int) + 100) / 2, atol=1)
+        np.testing.assert_array_equal(draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
+
+    def test_the_edge_is_soft_and_the_rest_untouched(self) -> None:
+        image = flat(300, 200, 100)
+        away = np.array([[0.5, 0, -50], [0, 0.5, -30]])  # columns 100 to 195, rows 60 to 155
+        drawn = draw_heat(image, away, np.ones((3, 3)), alpha=1.0)
+        touched = changed(image, drawn)
+        ys, xs = np.nonzero(touched)
+        assert 98 <= xs.min() <= 104
+        assert 58 <= ys.min() <= 64
+        assert xs.max() <= 196
+        assert ys.max() <= 156
+        profile = np.abs(drawn[108, 95:150].astype(int) - 100).sum(axis=1)
+        assert np.diff(profile).max() < profile.max() / 4
+
+    def test_a_crop_outside_of_the_picture_changes_nothing(self) -> None:
+        image = noise(60, 40)
+        far = np.array([[1.0, 0, 900], [0, 1, 900]])
+        np.testing.assert_array_equal(draw_heat(image, far, np.ones((6, 6))), image)
+
+    @pytest.mark.parametrize(
+        ("transform", "heat", "sentence"),
+        [
+            (np.eye(3), np.ones((6, 6)), r"Expected an affine of shape \(2, 3\)"),
+            (np.eye(2, 3), np.ones(6), r"a heat map \(h, w\)"),
+            (np.eye(2, 3), np.ones((0, 6)), r"a heat map \(h, w\)"),
+            (np.zeros((2, 3)), np.ones((6, 6)), "that can be inverted"),
+            (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "that can be inverted"),
+            (np.full((2, 3), np.inf), np.ones((6, 6)), "that can be inverted"),
+        ],
+    )
+    def test_what_cannot_be_drawn_is_refused(self, transform: Any, heat: Any, sentence: str) -> None:
+        with pytest.raises(DataError, match=sentence):
+            draw_heat(noise(60, 40), transform, heat)
+
+    @given(
+        numbers=st.lists(st.floats(-1e4, 1e4), min_size=6, max_size=6),
+        width=st.integers(1, 300),
+        height=st.integers(1, 300),
+    )
+    def test_any_transform(self, numbers: list[float], width: int, height: int) -> None:
+        image = flat(width, height)
+        try:
+            drawn = draw_heat(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))
+        except DataError:
+            return
+        assert drawn.shape == image.shape

@@ -1,0 +1,482 @@
+"""The recogniser: one shape of answer for no, one and many faces, one call of the network, safe to share."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import multiprocessing
+import pickle
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.errors import BatchError, DataError, ModelError
+from mien.images import read_image
+from mien.labels import FER2013
+from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
+from mien.recognition.image_batches import recognise_pictures
+from mien.recognition.recognizer import Recognizer
+from mien.recognition.video import Frame, watch
+from tests.helpers.browser import write_film
+
+PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+class Brightness:
+    """A classifier whose answer can be worked out by hand: the mean of a crop decides between two labels."""
+
+    labels = ("dark", "bright")
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def probabilities(self, crops: np.ndarray) -> np.ndarray:
+        self.batches.append(len(crops))
+        bright = crops.reshape(len(crops), -1).mean(axis=1) / 255
+        return np.stack([1 - bright, bright], axis=1).astype(np.float32)
+
+
+class Corners:
+    """A detector that finds as many faces as the picture's first pixel says."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [Detection(Box(10 * i, 0, 40 - i, 40), 0.9) for i in range(int(image[0, 0, 0]))]
+
+
+def picture(faces: int, tone: int) -> np.ndarray:
+    image = np.full((60, 90, 3), tone, np.uint8)
+    image[0, 0] = faces
+    return image
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return mien.Recognizer(threads=1)
+
+
+def test_no_one_and_many_faces_have_one_shape() -> None:
+    classifier = Brightness()
+    faces = Recognizer(classifier, detector=Corners()).many([picture(0, 9), picture(3, 200), picture(1, 50)])
+    assert [len(found) for found in faces] == [0, 3, 1]
+    assert classifier.batches == [4]
+    assert [face.expression.label for face in faces[1] + faces[2]] == ["bright"] * 3 + ["dark"]
+    score = faces[1][2].expression.score
+    assert score == pytest.approx(200 / 255, abs=0.02)
+    assert faces[1][2].box == Box(20, 0, 38, 40)
+
+
+def test_without_faces_the_network_is_not_asked() -> None:
+    classifier = Brightness()
+    assert Recognizer(classifier, detector=Corners())(picture(0, 9)) == []
+    assert classifier.batches == []
+
+
+def test_only_the_largest_faces_are_kept() -> None:
+    faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(picture(5, 9))
+    assert [face.box.width for face in faces] == [40, 39]
+    with pytest.raises(DataError, match="max_faces to be a whole number from 1 on, got 0"):
+        Recognizer(Brightness(), max_faces=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "got"),
+    [
+        (str(PORTRAIT), "one path"),
+        (PORTRAIT, "one path"),
+        (b"\xff\xd8\xff", "the bytes of one"),
+        (bytearray(3), "the bytes of one"),
+        (picture(1, 9), r"one array of shape \(60, 90, 3\)"),
+        (picture(1, 9)[..., 0], r"one array of shape \(60, 90\)"),
+        (Image.new("RGB", (9, 9)), "one Image"),
+        (io.BytesIO(b"\xff\xd8\n"), "one BytesIO"),
+        (None, "one NoneType"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_many_pictures_are_not_one(source: Any, got: str) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    with pytest.raises(
+        DataError, match=rf"^Expected a list of pictures, got {got}\. Put it into a list: many"
+    ):
+        recognizer.many(source)
+
+
+def test_many_pictures_may_come_as_whatever_gives_them() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    pictures = [picture(2, 9), picture(0, 9)]
+    objects = np.empty(2, object)
+    objects[:] = pictures
+    for several in (
+        pictures,
+        tuple(pictures),
+        iter(pictures),
+        np.stack(pictures),
+        np.stack(pictures)[..., 0],
+        objects,
+    ):
+        assert [len(faces) for faces in recognizer.many(several)] == [2, 0]
+    assert recognizer.many([]) == []
+
+
+def test_every_kind_of_picture_gives_the_same(recognizer: Recognizer) -> None:
+    pixels = read_image(PORTRAIT)
+    (expected,) = recognizer(PORTRAIT)
+    for source in (str(PORTRAIT), PORTRAIT.read_bytes(), pixels, Image.fromarray(pixels)):
+        assert recognizer(source) == [expected]
+    assert tuple(expected.expression.probabilities) == recognizer.labels == FER2013.classes
+    assert sum(expected.expression.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert expected.expression.score == max(expected.expression.probabilities.values())
+
+
+def test_dictionaries_are_native_and_strict_json(recognizer: Recognizer) -> None:
+    (face,) = recognizer(PORTRAIT)
+    data = json.loads(json.dumps(face.to_dict(), allow_nan=False))
+    assert data == face.to_dict()
+    assert isinstance(face.to_dict()["box"]["x"], int)
+    assert isinstance(face.to_dict()["score"], float)
+
+
+def test_threads_may_share_one(recognizer: Recognizer) -> None:
+    pictures = [read_image(PORTRAIT)[:, ::step] for step in (1, -1)] * 3
+    expected = [recognizer(image) for image in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(recognizer, pictures)) == expected
+
+
+def test_many_pictures_with_one_at_fault(tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
+    given = [("a", picture(2, 200)), ("b", tmp_path / "cut.jpg"), ("c", picture(1, 10)), ("d", picture(0, 1))]
+    for chunk in (1, 3, 8):
+        results = list(
+            recognise_pictures(Recognizer(Brightness(), detector=Corners()), iter(given), chunk=chunk)
+        )
+        assert [(one.source, len(one.faces)) for one in results] == [("a", 2), ("b", 0), ("c", 1), ("d", 0)]
+        assert [one.error is None for one in results] == [True, False, True, True]
+        assert "cut.jpg" in (results[1].error or "")
+        assert (results[0].to_dict()["width"], results[0].to_dict()["height"]) == (90, 60)
+
+
+def test_pictures_are_drawn_as_they_are_needed() -> None:
+    drawn: list[int] = []
+
+    def endless() -> object:
+        number = 0
+        while True:
+            drawn.append(number)
+            yield str(number), picture(0, 1)
+            number += 1
+
+    results = recognise_pictures(Recognizer(Brightness(), detector=Corners()), endless(), chunk=4)  # type: ignore[arg-type]
+    assert [next(results).source for _ in range(3)] == ["0", "1", "2"]
+    assert len(drawn) <= 2 + 4 + 4
+
+
+def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.recognition import model_files
+
+    monkeypatch.setattr(model_files, "checksums", lambda: {"large.onnx": "0" * 64})
+    with pytest.raises(ModelError, match=r"large\.onnx: expected the SHA-256 0+…, got .* damaged"):
+        mien.Classifier()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"model": 3}, ModelError, "classifier with labels and a method probabilities, got int"),
+        ({"model": ""}, ModelError, "Expected a model as the path of an ONNX file"),
+        (
+            {"model": Brightness(), "taxonomy": "ferplus"},
+            ModelError,
+            "to answer in 'ferplus', got Brightness",
+        ),
+        ({"model": Brightness(), "detector": 3}, DataError, "a detector with a method detect, got int"),
+        ({"model": Brightness(), "max_faces": 1.5}, DataError, "whole number from 1 on, got 1.5"),
+    ],
+)
+def test_what_cannot_recognise_is_refused_at_once(
+    settings: dict[str, Any], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        Recognizer(**settings)
+
+
+def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> None:
+    recognizer = Recognizer(mien.Classifier(threads=1), taxonomy="ferplus", detector=Corners())
+    assert "contempt" in recognizer.labels
+
+
+def test_a_result_cannot_be_changed_and_travels_whole() -> None:
+    (face,) = Recognizer(Brightness(), detector=Corners())(picture(1, 200))
+    for change in (
+        lambda found: found.update(dark=1.0),
+        lambda found: found.pop("dark"),
+        lambda found: found.__setitem__("dark", 1.0),
+    ):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change(face.expression.probabilities)
+    again = pickle.loads(pickle.dumps(face))  # noqa: S301 - our own bytes
+    assert again == face == copy.deepcopy(face)
+    assert len({again, face}) == 1
+    assert json.loads(json.dumps(face.expression.probabilities)) == face.expression.probabilities
+
+
+def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() -> None:
+    sure = Recognizer(Brightness(), detector=Corners())(picture(1, 200))[0].expression
+    (face,) = Recognizer(Brightness(), detector=Corners(), min_confidence=0.9)(picture(1, 200))
+    expression = face.expression
+    assert (sure.label, sure.best, sure.uncertain) == ("bright", "bright", False)
+    assert (expression.label, expression.best, expression.uncertain) == ("uncertain", "bright", True)
+    assert (expression.score, expression.probabilities) == (sure.score, sure.probabilities)
+    assert (face.to_dict()["label"], face.to_dict()["score"]) == ("uncertain", sure.score)
+    (kept,) = Recognizer(Brightness(), detector=Corners(), min_confidence=sure.score)(picture(1, 200))
+    assert kept.expression.label == "bright"
+    assert expression.with_min_confidence(0).label == "bright"
+    assert sure.with_min_confidence(0.9) == expression
+
+
+def test_min_confidence_holds_after_smoothing_too() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners(), min_confidence=0.7)
+    frames = [Frame(i, i / 10, picture(1, tone)) for i, tone in enumerate([240] + [150] * 11)]
+    labels = [faces[0].expression.label for _, faces in watch(recognizer, frames)]
+    assert labels[0] == "bright"
+    assert labels[-1] == "uncertain"
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, 50, float("nan"), None, "0.5", True])
+def test_min_confidence_is_a_share(wrong: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected the min_confidence (in \[0, 1\]|as a)"):
+        Recognizer(Brightness(), detector=Corners(), min_confidence=wrong)
+
+
+class Says:
+    """A detector or classifier of somebody's own that answers what it is told to."""
+
+    def __init__(self, answer: Any, labels: Any = ("dark", "bright")) -> None:
+        self.answer, self.labels = answer, labels
+
+    def detect(self, _image: np.ndarray) -> Any:
+        return self.answer() if callable(self.answer) else self.answer
+
+    def probabilities(self, _crops: np.ndarray) -> Any:
+        return self.answer() if callable(self.answer) else self.answer
+
+
+def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
+    return Detection(Box(*sides), confidence)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (None, r"Expected a list of \S*Detection\(.*\) from Says, got None\. Return \[\] where there is no face\."),
+        ([(1, 2, 30, 40)], r"from Says, got one with \(1, 2, 30, 40\)"),
+        ([None], "got one with None"),
+        ([Box(1, 2, 30, 40)], "got one with Box"),
+        (np.array([[1, 2, 30, 40, 0.9]]), r"got one with array\(\["),
+        ((1, np.zeros((0, 15))), "got one with 1"),  # as cv2.FaceDetectorYN answers
+        ({"faces": []}, "got {'faces': "),
+        ("face", "got 'face'"),
+        (box_of(1, 2, 30, 40), r"got Detection\("),
+        ([box_of(90, 0, 20, 20)], "picture of 90x60 pixels, got x=90, y=0, width=20, height=20, which lies beside it"),
+        ([box_of(0, 0, 20, 20), box_of(-20, 0, 20, 20)], "got x=-20"),
+        ([box_of(0, 60, 9, 9)], "got x=0, y=60"),
+        ([box_of(0, -10**9, 9, 9)], "which lies beside it"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_detector_returns_is_checked(found: Any, sentence: str) -> None:
+    recognizer = Recognizer(Brightness(), detector=Says(found))
+    with pytest.raises(DataError, match=sentence) as caught:
+        recognizer(picture(1, 9))
+    assert len(str(caught.value)) < 400
+    with pytest.raises(DataError, match=sentence):
+        recognizer.many([picture(1, 9)])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: box_of(1, 2, 0, 5), "box of a face to have pixels, got 0x5"),
+        (lambda: Box(1, 2, -3, 5), r"width -3 and height 5\. A box is \(x, y, width, height\), not two corners"),
+        (lambda: Box(float("nan"), 2, 3, 4), "x of a box as a finite number, got nan"),
+        (lambda: Box(-(10**30), 0, 10**31, 10), r"x of a box up to 2,147,483,647, got -10+"),
+        (lambda: Box(0, 0, 5, 1e308), r"height of a box up to 2,147,483,647, got 10+"),
+        (lambda: Box(0.25, 0.3, 0.1, 0.2), r"x of a box in whole pixels, got 0\.25\. Round it first"),
+        (lambda: Box("1", 2, 3, 4), "x of a box as a number, got '1'"),  # type: ignore[arg-type]
+        (lambda: Box(None, 2, 3, 4), "x of a box as a number, got None"),  # type: ignore[arg-type]
+        (lambda: box_of(1, 2, 3, 4, confidence=98.5), r"in \[0, 1\], got 98\.5\. Divide percentages by 100"),
+        (lambda: box_of(1, 2, 3, 4, confidence=float("nan")), "as a finite number, got nan"),
+        (lambda: Detection((1, 2, 3, 4)), r"Expected a Box\(x, y, width, height\), got \(1, 2, 3, 4\)"),  # type: ignore[arg-type]
+        (lambda: Detection(Box(1, 2, 3, 4), 1.0, [(1, 2)] * 5), "Expected Landmarks or None"),  # type: ignore[arg-type]
+        (lambda: Landmarks((1, 2), (3, 4), (5, 6), (7, 8), (9,)), "right_mouth as x and y in pixels"),  # type: ignore[arg-type]
+        (lambda: Expression("happy", 7.0, {"happy": 7.0, "sad": 3.0}), r"in \[0, 1\], got 7"),
+        (lambda: Expression("happy", 0.5, {"happy": float("nan")}), "probability of 'happy' as a finite number"),
+        (lambda: Expression("happy", -0.5, {}), r"score of an expression in \[0, 1\], got -0\.5"),
+        (lambda: Expression(3, 0.5, {}), "label of an expression as text, got 3"),  # type: ignore[arg-type]
+        (lambda: Expression("happy", 0.5, [0.5, 0.5]), "as a mapping from label to probability, got list"),  # type: ignore[arg-type]
+        (lambda: Face(Box(1, 2, 3, 4), "happy"), "expression of a face as an Expression, got 'happy'"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([[3.0, 7.0]], "0 or more and sum to 1, got values down to 3 and sums from 10 to 10"),
+        ([[0.9, 0.9]], r"sums from 1\.8 to 1\.8"),
+        ([[-0.5, 1.5]], r"values down to -0\.5"),
+        ([[float("nan"), 1.0]], "got NaN or infinity for 1 of 1"),
+        ([[float("inf"), 0.0]], "got NaN or infinity for 1 of 1"),
+        ([0.5, 0.5], r"float32 \(1, 2\) from Says, .*, got an array of shape \(2,\)"),
+        ([[0.2, 0.3, 0.5]], r"got an array of shape \(1, 3\)"),
+        ([[0.5, 0.5]] * 2, r"got an array of shape \(2, 2\)"),
+        ([], r"got an array of shape \(0,\)"),
+        ([[0.5, 0.5], [1.0]], "got list that NumPy makes no array of"),
+        (None, "got None"),
+        ([["0.5", "0.5"]], r"got \[\['0\.5'"),
+        ([[True, False]], r"got \[\[True"),
+        ([[0.5 + 0j, 0.5]], "got "),
+        ({"dark": 0.5, "bright": 0.5}, "got {'dark'"),
+        (lambda: (row for row in [[0.5, 0.5]]), "got <generator"),
+        ((np.array([[0.5, 0.5]]), 1), "got tuple that NumPy makes no array of"),
+    ],
+    ids=lambda value: "generator" if callable(value) else str(value),
+)
+def test_what_a_classifier_returns_is_checked(given: Any, sentence: str) -> None:
+    recognizer = Recognizer(Says(given), detector=Corners())
+    with pytest.raises(ModelError, match=sentence) as caught:
+        recognizer(picture(1, 9))
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "labels", [None, "happy", 7, ("one",), ("a", "a"), ("a", 3), ("a", " "), {"a", "b"}, {"a": 1}]
+)
+def test_labels_are_two_or_more_different_names(labels: Any) -> None:
+    with pytest.raises(ModelError, match="labels of Says"):
+        Recognizer(Says([[0.5, 0.5]], labels), detector=Corners())
+
+
+@pytest.mark.parametrize("wrong", [Says, Brightness])
+def test_a_class_is_not_taken_for_an_object(wrong: Any) -> None:
+    with pytest.raises(ModelError, match=f"got the class '{wrong.__name__}'. Pass an object of it"):
+        Recognizer(wrong)
+    with pytest.raises(DataError, match="Expected a detector with a method detect, got"):
+        Recognizer(Brightness(), detector=wrong)
+
+
+def test_good_answers_come_in_many_types() -> None:
+    expected = Expression("bright", 0.75, {"dark": 0.25, "bright": 0.75})
+    rows = np.array([[0.25, 0.75]])
+    for given in (rows, rows.astype(np.float16), rows.tolist(), tuple(map(tuple, rows))):
+        (face,) = Recognizer(Says(given, ["dark", "bright"]), detector=Corners())(picture(1, 9))
+        assert face.expression == expected
+        assert all(type(value) is float for value in face.expression.probabilities.values())
+    box = Box(np.int64(1), np.float32(2), 3.0, np.uint8(4))  # type: ignore[arg-type]
+    found = Detection(box, np.float32(0.5), Landmarks(*np.ones((5, 2))))  # type: ignore[arg-type]
+    for answer in ([found], (found,), lambda: iter([found]), np.array([found], object)):
+        (face,) = Recognizer(Brightness(), detector=Says(answer))(picture(0, 9))
+        json.dumps(face.to_dict(), allow_nan=False)
+        assert face.box == Box(1, 2, 3, 4)
+    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(picture(1, 9))  # of float16
+    assert face.expression.score == pytest.approx(0.9996)
+    (face,) = Recognizer(Says([[1.0004, -0.0004]]), detector=Corners())(picture(1, 9))
+    assert (face.expression.score, face.expression.probabilities["bright"]) == (1.0, 0.0)
+
+
+def test_the_largest_faces_are_kept_in_whatever_order_a_detector_gives_them() -> None:
+    found = [box_of(0, 0, 5, 5), box_of(0, 0, 50, 50), box_of(0, 0, 20, 20)]
+    faces = Recognizer(Brightness(), detector=Says(found), max_faces=2)(picture(0, 9))
+    assert [face.box.width for face in faces] == [50, 20]
+
+
+def test_faces_that_were_found_elsewhere_must_show_something() -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    with pytest.raises(DataError, match="which lies beside it"):
+        recognizer.name_expressions([picture(0, 9)], [[box_of(500, 0, 20, 20)]])
+    with pytest.raises(DataError, match="got 2 lists for 1 pictures"):
+        recognizer.name_expressions([picture(0, 9)], [[], []])
+    (partly,) = recognizer.name_expressions(
+        [picture(0, 9)], [[box_of(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9)]]
+    )[0]
+    assert partly.expression.label == "dark"
+
+
+def test_a_batch_says_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
+    batch = [picture(2, 9), tmp_path / "cut.jpg", b"text", picture(1, 200), None, "nobody.jpg"]
+    with pytest.raises(BatchError, match=r"^4 of 6 pictures failed; the attribute results") as caught:
+        recognizer.many(batch)  # type: ignore[arg-type]
+    error = caught.value
+    assert [None if faces is None else len(faces) for faces in error.results] == [
+        2,
+        None,
+        None,
+        1,
+        None,
+        None,
+    ]
+    assert sorted(error.errors) == [1, 2, 4, 5]
+    assert re.search(r"\[1\] \S*cut\.jpg: expected a whole JPEG", str(error))
+    assert re.search(
+        r"\[2\] the picture: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
+    )
+    assert len(str(error)) < 1000
+    assert isinstance(error, ValueError)
+
+
+def test_a_detector_at_fault_in_one_picture_does_not_stop_the_others() -> None:
+    class Faulty(Corners):
+        def detect(self, image: np.ndarray) -> Any:
+            return None if image[0, 0, 0] == 7 else super().detect(image)
+
+    given = [(str(n), picture(n, 9)) for n in (1, 7, 2)]
+    results = list(recognise_pictures(Recognizer(Brightness(), detector=Faulty()), given))  # type: ignore[arg-type]
+    assert [(one.source, len(one.faces), one.error is None) for one in results] == [
+        ("1", 1, True), ("7", 0, False), ("2", 2, True),
+    ]  # fmt: skip
+    assert (results[1].error or "").startswith("7: Expected a list of mien.recognition.faces.Detection")
+
+
+def test_videos_and_several_pictures_are_sent_where_they_belong(tmp_path: Path) -> None:
+    recognizer = Recognizer(Brightness(), detector=Corners())
+    film = write_film(tmp_path / "film.mp4")
+    with pytest.raises(
+        DataError, match=r"film\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
+    ):
+        recognizer(film)
+    for several in ([picture(1, 9)], (picture(1, 9),), np.stack([picture(1, 9)]), iter([picture(1, 9)])):
+        with pytest.raises(DataError, match=r"several go to recognizer\.many\(pictures\)"):
+            recognizer(several)  # type: ignore[arg-type]
+
+
+def test_a_recognizer_goes_to_another_process() -> None:
+    recognizer = Recognizer(threads=1, max_faces=3, min_confidence=0.2)
+    other = pickle.loads(pickle.dumps(recognizer))  # noqa: S301 - our own bytes
+    assert (other.max_faces, other.min_confidence, other.labels) == (3, 0.2, recognizer.labels)
+    assert other(PORTRAIT) == recognizer(PORTRAIT) == copy.deepcopy(recognizer)(PORTRAIT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_worker_processes_recognize(method: str) -> None:
+    recognizer = Recognizer(threads=1)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
+        with pytest.raises(DataError, match=r"nobody\.jpg: expected a picture"):
+            pool.submit(recognizer, "nobody.jpg").result()
+        with pytest.raises(BatchError, match="1 of 2 pictures failed"):
+            pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()

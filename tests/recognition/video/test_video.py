@@ -1,0 +1,672 @@
+"""Films made by PyAV and read by OpenCV, and the other way round; a recogniser that finds bright squares."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+import mien
+from mien.errors import DataError, MissingExtra
+from mien.recognition.faces import Box, Expression, Face
+from mien.recognition.video import Frame, VideoInfo, VideoWriter, probe, read_frames, timestamps, watch
+from mien.recognition.video import frames as frames_module
+from mien.recognition.video import info as video_info
+
+WIDTH, HEIGHT = 96, 64
+STEADY = [i / 25 for i in range(30)]
+VARYING = np.cumsum([0, *np.random.default_rng(0).choice([0.02, 0.04, 0.2, 0.5], 29)]).tolist()
+LABELS = ("happy", "neutral")
+
+
+def picture(i: int) -> np.ndarray:
+    """Gray with a red corner at the upper left, a white square that goes right, and the number as a shade."""
+    image = np.full((HEIGHT, WIDTH, 3), 70, np.uint8)
+    image[:20, :20] = (255, 0, 0)
+    image[24:40, 2 * i : 2 * i + 16] = 255
+    image[48:] = 6 * i
+    return image
+
+
+def shade(image: np.ndarray) -> int:
+    """The number of a picture, read off it."""
+    return round(float(image[52:60, 30:60].mean()) / 6)
+
+
+def make_film(
+    path: Path, times: Sequence[float] = STEADY, *, codec: str = "libx264", rotate: int = 0, gop: int = 10,
+    aspect: Fraction | None = None, options: dict[str, str] | None = None,
+) -> Path:  # fmt: skip
+    tick = Fraction(1, 25) if path.suffix == ".avi" else Fraction(1, 1000)
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base, stream.codec_context.gop_size = tick, gop
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        if rotate:
+            stream.set_display_rotation(rotate)
+        for i, seconds in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame.pts, frame.time_base = round(seconds / tick), tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def make_sound(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("aac", rate=44100)
+        for i in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 44100, 1024 * i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def with_sound(path: Path, seconds: float = 4) -> None:
+    """Put a silent sound that lasts longer beside the pictures of a film."""
+    aside = path.with_name(f"aside{path.suffix}")
+    with av.open(str(path)) as source, av.open(str(aside), "w") as target:
+        pictures: Any = target.add_stream_from_template(source.streams.video[0])
+        sound: Any = target.add_stream("aac", rate=44100)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                target.mux(packet)
+        for i in range(int(seconds * 44100 / 1024)):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 44100, 1024 * i
+            target.mux(sound.encode(frame))
+        target.mux(sound.encode())
+    aside.replace(path)
+
+
+class TestTimes:
+    @pytest.mark.parametrize("times", [STEADY, VARYING], ids=["steady", "varying"])
+    @pytest.mark.parametrize(
+        ("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9")]
+    )
+    def test_frames_come_in_order_with_their_times(
+        self, tmp_path: Path, times: list[float], suffix: str, codec: str
+    ) -> None:
+        frames = list(read_frames(make_film(tmp_path / f"film{suffix}", times, codec=codec)))
+        assert [frame.index for frame in frames] == list(range(30))
+        np.testing.assert_allclose([frame.seconds for frame in frames], times, atol=2e-3)
+        assert [shade(frame.image) for frame in frames] == list(range(30))
+        assert frames[3].image.dtype == np.uint8
+        assert frames[3].image.shape == (HEIGHT, WIDTH, 3)
+        red, green, blue = frames[3].image[8, 8].tolist()
+        assert red > 200
+        assert green < 60 > blue
+
+    def test_a_film_that_begins_late_begins_at_zero(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "late.mkv", [5 + seconds for seconds in STEADY])
+        np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=2e-3)
+
+    def test_without_time_stamps_the_rate_counts(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "raw.h264")
+        np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=1e-6)
+        assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0)
+
+    @pytest.mark.parametrize(
+        ("stamps", "expected"),
+        [
+            ([0, 0.04, 0.04, 0.12], [0, 0.04, 0.041, 0.12]),  # one is repeated
+            ([0, 0.04, 0.12, 0.08, 0.16], [0, 0.04, 0.12, 0.121, 0.16]),  # one is out of order
+            ([0, 50.0, 0.02, 0.06], [0, 50.0, 50.04, 50.08]),  # they begin anew
+            ([0, 0, 0.08], [0, 0.04, 0.08]),  # one is missing
+            ([-0.5, float("nan"), 0.08], [0, 0.04, 0.08]),
+        ],
+    )
+    def test_odd_time_stamps_are_mended(self, stamps: list[float], expected: list[float]) -> None:
+        capture: Any = FakeCapture()
+        clock = timestamps.FileClock(capture, 25.0)
+        got = []
+        for stamp in stamps:
+            capture.__init__(POS_MSEC=1000 * stamp)
+            got.append(clock())
+        assert got == pytest.approx(expected)
+
+    def test_every_nth_frame(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4", VARYING)
+        frames = list(read_frames(path, every=7))
+        assert [frame.index for frame in frames] == [0, 7, 14, 21, 28]
+        assert [shade(frame.image) for frame in frames] == [0, 7, 14, 21, 28]
+        np.testing.assert_allclose([frame.seconds for frame in frames], VARYING[::7], atol=2e-3)
+        with pytest.raises(DataError, match="every=0"):
+            read_frames(path, every=0)
+
+
+class TestPictures:
+    @pytest.mark.parametrize(
+        ("degrees", "row", "column"), [(0, 8, 8), (90, -8, 8), (180, -8, -8), (-90, 8, -8)]
+    )
+    def test_rotation_is_honoured(self, tmp_path: Path, degrees: int, row: int, column: int) -> None:
+        """Turned counter-clockwise, as PyAV counts, the red corner goes down the left side first."""
+        path = make_film(tmp_path / "turned.mp4", rotate=degrees)
+        image = next(read_frames(path)).image
+        info = probe(path)
+        assert image.shape[:2] == (info.height, info.width)
+        assert (info.width > info.height) == (degrees in {0, 180})
+        assert image[row, column, 0] > 200
+        assert image[row, column, 1] < 60
+
+    @pytest.mark.parametrize(
+        ("aspect", "size"), [(Fraction(64, 45), (137, HEIGHT)), (Fraction(1, 2), (WIDTH, 128))]
+    )
+    def test_pixels_are_made_square(self, tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -> None:
+        path = make_film(tmp_path / "dvd.mp4", aspect=aspect)
+        info = probe(path)
+        assert (info.width, info.height) == size
+        assert next(read_frames(path)).image.shape == (info.height, info.width, 3)
+
+
+class FakeCapture:
+    """A film that is not there, with properties that are given."""
+
+    def __init__(self, **properties: float) -> None:
+        self._properties = {getattr(cv2, f"CAP_PROP_{name}"): value for name, value in properties.items()}
+
+    def get(self, prop: int) -> float:
+        return self._properties.get(prop, 0.0)
+
+    def release(self) -> None:
+        self._properties = {}
+
+
+class TestProbe:
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+    def test_what_a_film_says(self, tmp_path: Path, suffix: str) -> None:
+        path = make_film(tmp_path / f"film{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
+        assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
+
+    def test_the_length_is_right_where_frames_are_not_counted(self, tmp_path: Path) -> None:
+        info = probe(make_film(tmp_path / "film.mkv", VARYING))
+        assert info.seconds == pytest.approx(VARYING[-1], abs=0.1)
+
+    def test_a_header_too_large_is_refused(self) -> None:
+        capture: Any = FakeCapture(FRAME_WIDTH=60000, FRAME_HEIGHT=9000)
+        with pytest.raises(DataError, match="big: expected a film of up to 8192x8192 pixels, got 60000x9000"):
+            video_info.describe(capture, "big", live=False)
+
+    @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 1000.0])
+    def test_a_rate_that_cannot_be_is_not_believed(self, fps: float) -> None:
+        capture: Any = FakeCapture(FRAME_WIDTH=64, FRAME_HEIGHT=48, FPS=fps, FRAME_COUNT=5000)
+        info = video_info.describe(capture, "odd", live=False)
+        assert (info.fps, info.frames, info.seconds) == (30.0, None, 5.0 if fps == 1000 else None)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
+    def test_bad_bytes_in_the_middle_cost_some_frames_only(self, tmp_path: Path, suffix: str) -> None:
+        codec = "mpeg4" if suffix == ".avi" else "libx264"
+        times = [i / 25 for i in range(40)]
+        path = make_film(tmp_path / f"film{suffix}", times, codec=codec, options=_front(suffix))
+        data = bytearray(path.read_bytes())
+        middle = int(0.55 * len(data))
+        data[middle : middle + 200] = np.random.default_rng(3).bytes(200)
+        path.write_bytes(data)
+        frames = list(read_frames(path))
+        assert 10 <= len(frames) <= 40
+        assert frames[-1].seconds > 1.4
+        assert (np.diff([frame.seconds for frame in frames]) > 0).all()
+        assert [frame.index for frame in frames] == list(range(len(frames)))
+
+    def test_lost_frames_are_counted(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+        whole = read_frames(path)
+        list(whole)
+        assert (whole.lost, whole.damage) == (0, "")
+        _spoil_packets(path, [7, 8, 19])
+        with read_frames(path) as frames:
+            numbers = [shade(frame.image) for frame in frames]
+        assert numbers == [i for i in range(30) if i not in {7, 8, 19}]
+        assert frames.lost == 3
+        assert frames.damage == f"{path}: 3 frames could not be decoded and were left out."
+
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+    def test_a_file_that_is_cut_off_gives_what_is_there(self, tmp_path: Path, suffix: str) -> None:
+        path = make_film(tmp_path / f"film{suffix}", options=_front(suffix))
+        path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
+        numbers = [shade(frame.image) for frame in read_frames(path)]
+        assert 5 <= len(numbers) < 30
+        assert numbers[:5] == [0, 1, 2, 3, 4]
+
+    def test_no_frame_that_can_be_decoded(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+        _spoil_packets(path, range(30))
+        frames = read_frames(path)
+        with pytest.raises(
+            DataError, match=r"film\.mp4: expected pictures, got none .*\(its coding is H264\).* ffmpeg -i"
+        ):
+            next(frames)
+
+
+class TestAv1:
+    """OpenCV has no decoder for it; PyAV has."""
+
+    @pytest.mark.parametrize("in_memory", [False, True])
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    def test_frames_come_in_order_with_their_times(
+        self, tmp_path: Path, suffix: str, in_memory: bool
+    ) -> None:
+        path = make_film(tmp_path / f"film{suffix}", VARYING, codec="libsvtav1")
+        with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
+            assert (frames.info.width, frames.info.height) == (WIDTH, HEIGHT)
+            seen = list(frames)
+        assert [shade(frame.image) for frame in seen] == list(range(30))
+        assert [frame.seconds for frame in seen] == pytest.approx(VARYING, abs=0.01)
+        red, _, blue = seen[0].image[5, 5]
+        assert red > 200
+        assert blue < 60
+        assert frames.lost == 0
+
+    def test_rotation_and_square_pixels(self, tmp_path: Path) -> None:
+        turned = make_film(tmp_path / "turned.mp4", codec="libsvtav1", rotate=90)
+        upright = make_film(tmp_path / "same.mp4", rotate=90)
+        pictures = [next(read_frames(path)).image for path in (turned, upright)]
+        assert pictures[0].shape == pictures[1].shape == (WIDTH, HEIGHT, 3)
+        assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 8
+        wide = make_film(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
+        assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
+        assert probe(wide).width == 2 * WIDTH
+
+    @pytest.mark.parametrize("in_memory", [False, True])
+    @pytest.mark.parametrize(
+        ("codec", "suffix"),
+        [("libx264", ".mp4"), ("libx265", ".mkv"), ("libvpx-vp9", ".webm"), ("libsvtav1", ".mp4")],
+    )
+    def test_frames_that_are_lost_at_the_end_are_counted(
+        self, tmp_path: Path, codec: str, suffix: str, in_memory: bool
+    ) -> None:
+        path = make_film(
+            tmp_path / f"film{suffix}",
+            codec=codec,
+            gop=1,
+            options={"movflags": "faststart"} if suffix == ".mp4" else {},
+        )
+        whole = len(list(read_frames(path)))
+        _spoil_packets(path, range(15, 30))
+        frames = read_frames(io.BytesIO(path.read_bytes()) if in_memory else path)
+        assert whole == 30
+        assert 28 <= len(list(frames)) + frames.lost <= 30  # reckoned from the length where none are counted
+        assert frames.lost >= 10, frames.lost
+        assert f"{frames.lost} frames could not be decoded" in frames.damage
+
+    def test_sound_that_outlasts_the_pictures_is_no_loss(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mkv")
+        with_sound(path)
+        frames = read_frames(path)
+        assert (len(list(frames)), frames.lost, frames.damage) == (30, 0, "")
+
+    def test_a_spoilt_film_without_pyav_names_its_coding(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = make_film(tmp_path / "film.mp4", codec="libsvtav1")
+        monkeypatch.setitem(sys.modules, "av", None)
+        with pytest.raises(DataError, match=r"can be decoded \(its coding is AV01\)\. Save it as H\.264"):
+            list(read_frames(path))
+
+
+def _front(suffix: str) -> dict[str, str]:
+    """The index in front, or parts small enough that a reader finds its place again."""
+    return {".mp4": {"movflags": "faststart"}, ".mkv": {"cluster_time_limit": "200"}}.get(suffix, {})
+
+
+def _spoil_packets(path: Path, which: Iterable[int]) -> None:
+    """Overwrite packets, each a picture of its own, with bytes that are no picture."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for i in which:
+        position, size = packets[i]
+        assert position is not None
+        data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("empty.mp4", b"", "got an empty file"),
+            ("page.mp4", b"\n<!DOCTYPE html><html>gone</html>", "got a web page"),
+            ("notes.mp4", "Käse\n".encode() * 40, "got a text file"),
+            ("list.mp4", b"#EXTM3U\n#EXTINF:10\n/etc/passwd\n", "got a text file"),
+            ("noise.mp4", bytes(range(256)) * 20, "FFmpeg finds no pictures"),
+        ],
+    )
+    def test_what_is_no_film(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+        path = tmp_path / name
+        path.write_bytes(content)
+        for open_film in (probe, read_frames):
+            with pytest.raises(DataError, match=rf"{name}: expected a film, .*{message}"):
+                open_film(path)
+
+    def test_missing_folder_sound_no_frames_and_no_index(self, tmp_path: Path) -> None:
+        empty = tmp_path / "none.mkv"
+        with av.open(str(empty), "w") as container:
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            container.start_encoding()
+        cut = make_film(tmp_path / "cut.mp4")
+        cut.write_bytes(cut.read_bytes()[:-600])
+        for path, message in [
+            (tmp_path / "gone.mp4", "No such file"),
+            (tmp_path, "a folder or a device"),
+            (make_sound(tmp_path / "sound.mp4"), r"no pictures that it can decode\. Is it sound only"),
+            (empty, "no pictures that it can decode"),
+            (cut, "without its index"),
+        ]:
+            with pytest.raises(DataError, match=message):
+                read_frames(path)
+
+    def test_a_name_that_is_no_text(self, tmp_path: Path) -> None:
+        name = b"caf\xe9.mp4".decode(errors="surrogateescape")
+        made = make_film(tmp_path / "made.mp4")
+        (tmp_path / name).write_bytes(made.read_bytes())
+        with pytest.raises(DataError, match=r"caf\\udce9\.mp4.*Rename it"):
+            read_frames(tmp_path / name)
+
+    def test_sizes_that_cannot_be_are_borne(self, tmp_path: Path) -> None:
+        path = tmp_path / "odd.mp4"
+        boxes = [b"\0\0\0\x10ftypisom\0\0\0\0", b"\0\0\0\x01mdat" + b"\xff" * 8, b"\0\0\0\0moov"]
+        path.write_bytes(b"".join(boxes))
+        with pytest.raises(DataError, match="without its index"):
+            read_frames(path)
+
+    def test_a_webcam_that_is_not_there(self) -> None:
+        for number in (-1, 77):
+            with pytest.raises(DataError, match=f"webcam {number}: expected a webcam, none answers"):
+                read_frames(number)
+
+    def test_standard_error_stays_clean(self, tmp_path: Path) -> None:
+        """In a process of its own, where FFmpeg writes past Python."""
+        damaged = make_film(tmp_path / "damaged.mp4", gop=1, options={"movflags": "faststart"})
+        _spoil_packets(damaged, [5])
+        noise = tmp_path / "noise.mp4"
+        noise.write_bytes(bytes(range(256)) * 20)
+        program = f"""
+import os
+from mien.errors import DataError
+from mien.recognition.video import read_frames
+for source in (77, {str(noise)!r}, {str(damaged)!r}):
+    try:
+        print(len(list(read_frames(source))))
+    except DataError:
+        print("refused")
+assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["refused", "refused", "29"]
+        assert done.stderr == ""
+
+    def test_names_with_a_colon_or_a_percent_sign(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        made = make_film(tmp_path / "made.mp4")
+        for name in ("a:b.mp4", "take %02d.mp4", "http:é嬉.mp4"):
+            Path(name).write_bytes(made.read_bytes())
+            assert len(list(read_frames(name))) == 30
+
+
+class TestClosing:
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_a_closed_film_is_let_go(self, tmp_path: Path, begun: bool) -> None:
+        frames = read_frames(make_film(tmp_path / "film.mp4"))
+        if begun:
+            next(frames)
+        frames.close()
+        assert not frames._capture.isOpened()
+        assert list(frames) == []
+
+    def test_the_end_and_the_with_block_let_go(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4")
+        ended = read_frames(path)
+        list(ended)
+        assert not ended._capture.isOpened()
+        with read_frames(path) as frames:
+            next(frames)
+        assert not frames._capture.isOpened()
+
+
+class SquareFinder:
+    """Takes the white square for a face, happy in the left half; notes how many pictures came at a time."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def many(self, images: Sequence[np.ndarray], /) -> list[list[Face]]:
+        self.calls.append(len(images))
+        return [self._find(image) for image in images]
+
+    def _find(self, image: np.ndarray) -> list[Face]:
+        lit = np.flatnonzero((image[30] > 200).all(axis=1))
+        if not len(lit):
+            return []
+        happy = 0.9 if lit[0] < 20 else 0.1
+        box = Box(int(lit[0]), 24, len(lit), 16)
+        return [Face(box, Expression.from_probabilities(LABELS, (happy, 1 - happy)))]
+
+
+class TestWatch:
+    def test_faces_are_followed_in_chunks(self, tmp_path: Path) -> None:
+        finder = SquareFinder()
+        frames = read_frames(make_film(tmp_path / "film.mp4"))
+        seen = list(watch(finder, frames, chunk=8, smoothing_seconds=0.2))
+        assert finder.calls == [8, 8, 8, 6]
+        assert [frame.index for frame, _ in seen] == list(range(30))
+        assert {face.track for _, faces in seen for face in faces} == {1}
+        happy = [faces[0].expression.probabilities["happy"] for _, faces in seen]
+        assert (np.diff(happy) <= 1e-9).all()
+        assert happy[12] == pytest.approx(
+            0.1 + 0.8 * np.exp(-0.12 / 0.2), abs=1e-3
+        )  # the third of the other half
+
+    def test_without_smoothing_the_numbers_are_raw(self, tmp_path: Path) -> None:
+        frames = read_frames(make_film(tmp_path / "film.mp4"))
+        seen = list(watch(SquareFinder(), frames, smoothing_seconds=0))
+        assert {faces[0].expression.probabilities["happy"] for _, faces in seen} == {0.9, 0.1}
+
+    def test_after_a_cut_faces_are_new(self) -> None:
+        bright = np.full((HEIGHT, WIDTH, 3), (30, 40, 120), np.uint8)
+        bright[40:] = (250, 220, 160)
+        bright[24:40, 10:26] = 255
+        images = [picture(5)] * 5 + [bright] * 5
+        frames = [Frame(i, i / 25, image) for i, image in enumerate(images)]
+        tracks = [faces[0].track for _, faces in watch(SquareFinder(), frames)]
+        assert tracks == [1] * 5 + [2] * 5
+
+    def test_a_path_is_opened_and_read(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "film.mp4")
+        seen = list(mien.watch(SquareFinder(), path))
+        assert [frame.index for frame, _ in seen] == list(range(30))
+        assert [faces for _, faces in seen] == [
+            faces for _, faces in watch(SquareFinder(), read_frames(path))
+        ]
+
+    @pytest.mark.parametrize(
+        ("frames", "message"),
+        [
+            ([np.zeros((9, 9, 3), np.uint8)], r"Frame\(index, seconds, image\), got ndarray\. Read a video"),
+            ([Frame(4, 0.0, np.zeros((9, 9), np.uint8))], r"frame 4 to be RGB.*got uint8 \(9, 9\)\. Convert"),
+            ([Frame(4, 0.0, np.zeros((9, 9, 3)))], r"frame 4 to be RGB.*got float64 \(9, 9, 3\)"),
+            ([Frame(4, 0.0, None)], "image of frame 4 as an RGB array.*got NoneType"),
+            ([Frame(4, None, np.zeros((9, 9, 3), np.uint8))], "time of frame 4 in seconds, got None"),
+            ([Frame(4, float("nan"), np.zeros((9, 9, 3), np.uint8))], "time of frame 4 in seconds, got nan"),
+            (cv2.VideoCapture(), "path of a video, the number of a webcam, or frames, got VideoCapture"),
+            (None, "got NoneType"),
+        ],
+    )
+    def test_what_are_no_frames_is_refused(self, frames: Any, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            list(watch(SquareFinder(), frames))
+
+    @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["film.mp4"], True])
+    def test_what_is_no_video_is_refused(self, source: Any) -> None:
+        with pytest.raises(DataError, match=f"as a path or an open file.* got {type(source).__name__}"):
+            read_frames(source)
+
+    @pytest.mark.parametrize("answer", [None, [], [[], []], [None], [[{"label": "happy"}]], [[None]], 3])
+    def test_what_a_recognizer_of_ones_own_gives_is_checked(self, answer: Any) -> None:
+        class Odd:
+            def many(self, _: Any, /) -> Any:
+                return answer
+
+        with pytest.raises(DataError, match="from the recognizer, got"):
+            list(watch(Odd(), [Frame(0, 0.0, picture(0))]))
+        with pytest.raises(DataError, match="Expected a recognizer first"):
+            list(watch("film.mp4", SquareFinder()))  # type: ignore[arg-type]
+
+    def test_large_frames_go_in_small_chunks(self) -> None:
+        finder = SquareFinder()
+        image = np.zeros((3000, 4000, 3), np.uint8)  # 36 MB
+        list(watch(finder, [Frame(i, i / 25, image) for i in range(7)]))
+        assert finder.calls == [3, 3, 1]
+
+    def test_a_webcam_does_not_wait_for_a_chunk(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = make_film(tmp_path / "film.mp4")
+        monkeypatch.setattr(frames_module, "open_capture", lambda _: cv2.VideoCapture(str(path)))
+        finder = SquareFinder()
+        with read_frames(0) as frames:
+            assert frames.info == VideoInfo(WIDTH, HEIGHT, 25.0, live=True)
+            seen = watch(finder, frames)
+            first, second = next(seen)[0], next(seen)[0]
+        assert finder.calls == [1, 1]
+        assert first.seconds == 0 < second.seconds < 5
+
+
+def decode(path: Path) -> tuple[list[float], list[np.ndarray], Any]:
+    """Times and pictures of a film by PyAV, and the stream."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+        length = float(stream.duration * stream.time_base) if stream.duration else container.duration / 1e6
+        about = (stream.codec_context.name, stream.codec_context.pix_fmt, length)
+    return [float(time or 0) for time, _ in frames], [image for _, image in frames], about
+
+
+class TestWriter:
+    @pytest.mark.parametrize(
+        ("suffix", "codec"), [(".mp4", "h264"), (".mov", "h264"), (".MKV", "h264"), (".webm", "vp9")]
+    )
+    def test_frames_times_and_colours_come_back(self, tmp_path: Path, suffix: str, codec: str) -> None:
+        path = tmp_path / "new" / f"copy{suffix}"
+        with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
+            for i, seconds in enumerate(VARYING):
+                writer.write(picture(i), seconds)
+            assert not path.exists()
+        assert list(path.parent.iterdir()) == [path]
+        times, images, (name, pixels, length) = decode(path)
+        assert (name, pixels) == (codec, "yuv420p")
+        np.testing.assert_allclose(times, VARYING, atol=1e-3)
+        assert length == pytest.approx(VARYING[-1] + 0.04, abs=2e-3)
+        assert [shade(image) for image in images] == list(range(30))
+        assert np.abs(images[9][5:15, 5:15].astype(int) - (255, 0, 0)).max() < 12
+        seen = list(read_frames(path))
+        assert [shade(frame.image) for frame in seen] == list(range(30))
+
+    def test_mp4_begins_with_its_index(self, tmp_path: Path) -> None:
+        path = tmp_path / "copy.mp4"
+        with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
+            writer.write(picture(0))
+        data = path.read_bytes()
+        assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+    def test_without_times_the_rate_counts(self, tmp_path: Path) -> None:
+        path = tmp_path / "copy.mp4"
+        with VideoWriter(path, 30000 / 1001, (WIDTH, HEIGHT)) as writer:
+            for i in range(20):
+                writer.write(picture(i))
+        times, _, (_, _, length) = decode(path)
+        np.testing.assert_allclose(times, np.arange(20) * 1001 / 30000, atol=1e-4)
+        assert length == pytest.approx(20 * 1001 / 30000, abs=1e-3)
+
+    def test_odd_sizes_are_filled_up(self, tmp_path: Path) -> None:
+        path = tmp_path / "odd.mp4"
+        image = np.full((31, 45, 3), (20, 90, 200), np.uint8)
+        with VideoWriter(path, 25, (45, 31)) as writer:
+            writer.write(image)
+        _, (back,), _ = decode(path)
+        assert back.shape == (32, 46, 3)
+        assert np.abs(back.astype(int) - (20, 90, 200)).max() < 8
+
+    def test_frames_of_another_size_are_scaled_and_times_always_grow(self, tmp_path: Path) -> None:
+        path = tmp_path / "odd.webm"
+        with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
+            for seconds, scale in [(0.0, 1), (0.0, 2), (1.0, 1), (0.5, 1)]:
+                writer.write(picture(7).repeat(scale, axis=0).repeat(scale, axis=1), seconds)
+        times, images, _ = decode(path)
+        assert times == pytest.approx([0, 0.001, 1.0, 1.001])
+        assert [shade(image) for image in images] == [7] * 4
+
+    def test_an_error_leaves_the_old_file_and_ctrl_c_a_film_that_plays(self, tmp_path: Path) -> None:
+        path = tmp_path / "copy.mp4"
+        path.write_bytes(b"old")
+        with pytest.raises(RuntimeError, match="stop"):
+            write_until(path, RuntimeError("stop"))
+        assert path.read_bytes() == b"old"
+        with pytest.raises(KeyboardInterrupt):
+            write_until(path, KeyboardInterrupt())
+        assert len(decode(path)[0]) == 12
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_no_frame_makes_no_file(self, tmp_path: Path) -> None:
+        with VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT)):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    def test_other_endings_are_refused_and_pyav_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(DataError, match=r"copy\.avi: expected a name that ends in \.mp4, \.m4v"):
+            VideoWriter(tmp_path / "copy.avi", 25, (WIDTH, HEIGHT))
+        monkeypatch.setitem(sys.modules, "av", None)
+        with pytest.raises(MissingExtra, match=r"pip install .*\[cli\]'"):
+            VideoWriter(tmp_path / "copy.mp4", 25, (WIDTH, HEIGHT))
+
+
+def write_until(path: Path, error: BaseException, sound_from: Path | None = None) -> None:
+    """Write twelve frames, then fail."""
+    with VideoWriter(path, 25, (WIDTH, HEIGHT), sound_from=sound_from) as writer:
+        for i in range(12):
+            writer.write(picture(i))
+        raise error
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    """In a process of its own: the peak over 500 frames is hardly more than that over the first 50."""
+    path = tmp_path / "long.mp4"
+    with VideoWriter(path, 25, (320, 240)) as writer:
+        for i in range(500):
+            writer.write(np.full((240, 320, 3), i % 256, np.uint8))
+    program = f"""
+import resource
+from mien.recognition.video import VideoWriter, read_frames, watch
+class Nobody:
+    def many(self, images): return [[] for _ in images]
+peaks = []
+with read_frames({str(path)!r}) as frames, VideoWriter({str(tmp_path / "copy.mp4")!r}, 25, (320, 240)) as writer:
+    for frame, _ in watch(Nobody(), frames):
+        writer.write(frame.image, frame.seconds)
+        if frame.index in (50, 499):
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*peaks)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    early, late = map(int, done.stdout.split())
+    assert late < early * 1.1

@@ -1,0 +1,155 @@
+"""Files made to harm, sent to the service: refused at once, and everybody else is served meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mien.errors import NotEnoughMemoryError
+from mien.images import read_image
+from mien.service.settings import Settings
+from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
+from tests.helpers.service_process import Running, portrait, running
+from tests.recognition.video.test_video import make_film
+from tests.recognition.video.test_video_attacks import open_files, own_sockets
+from tests.test_image_attacks import ATTACKS, progressive
+
+_VIDEO = "/v1/recognize/video"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running(Settings(threads=2)) as one:
+        assert one.send_raw(portrait()).status == 200
+        yield one
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    return {
+        int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()
+    }
+
+
+def udp_sockets() -> set[str]:
+    """The UDP sockets that the service and its children hold; those of other programs on the machine do not count."""
+    of_all = {
+        line.split()[9]
+        for table in ("udp", "udp6")
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]
+    }
+    held: set[str] = own_sockets()
+    for child in children():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            held |= own_sockets(child)
+    return of_all & held
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_an_open_udp_port_is_seen() -> None:
+    before = udp_sockets()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.bind(("127.0.0.1", 0))
+        assert len(udp_sockets() - before) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("name", REDIRECTIONS)
+def test_a_video_that_would_open_something_is_refused_at_once_and_the_next_is_read(
+    service: Running, tmp_path: Path, name: str
+) -> None:
+    before = udp_sockets()
+    began = time.monotonic()
+    reply = service.send_raw(REDIRECTIONS[name], kind="video/mp4", to=_VIDEO)
+    assert time.monotonic() - began < 3
+    assert reply.status in {415, 422}
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert udp_sockets() == before
+    film = make_film(tmp_path / "film.mp4").read_bytes()
+    assert service.send_raw(film, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_video_that_claims_too_much_is_refused_at_once(service: Running, name: str) -> None:
+    began = time.monotonic()
+    reply = service.send_raw(BOMBS[name], kind="video/mp4", to=_VIDEO)
+    assert time.monotonic() - began < 3
+    assert reply.status in {415, 422}  # the kinds that the service does not take are refused before
+    if reply.status == 422:
+        assert "header fits its content" in reply.json["expected"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_image_of_too_many_parts_is_refused_at_once(service: Running, name: str) -> None:
+    began = time.monotonic()
+    reply = service.send_raw(ATTACKS[name])
+    assert time.monotonic() - began < 2
+    assert reply.status == 422
+    assert "of usual parts" in reply.json["expected"]
+
+
+def test_no_process_and_no_descriptor_is_left(service: Running) -> None:
+    def send() -> None:
+        for data in (*REDIRECTIONS.values(), BOMBS["sizes"]):
+            service.send_raw(data, kind="video/mp4", to=_VIDEO)
+
+    send()
+    time.sleep(0.5)
+    processes = len(children())
+    files = open_files()
+    send()
+    time.sleep(0.5)
+    assert (len(children()), open_files()) == (processes, files)
+
+
+def test_others_are_served_while_the_attacks_run(service: Running) -> None:
+    ended = threading.Event()
+    hostile = [*ATTACKS.values(), progressive(150, (2000, 2000))]
+    videos = [*BOMBS.values(), *REDIRECTIONS.values()]
+
+    def attack(files: list[bytes], to: str) -> None:
+        while not ended.is_set():
+            for data in files:
+                if not ended.is_set():
+                    service.send_raw(data, to=to)
+
+    attacks = [
+        threading.Thread(target=attack, args=(hostile, "/v1/recognize")),
+        threading.Thread(target=attack, args=(videos, _VIDEO)),
+    ]
+    for one in attacks:
+        one.start()
+    slowest = 0.0
+    try:
+        for _ in range(15):
+            began = time.monotonic()
+            assert service.get("/health/live").status == 200
+            slowest = max(slowest, time.monotonic() - began)
+            assert service.send_raw(portrait()).status == 200
+    finally:
+        ended.set()
+        for one in attacks:
+            one.join()
+    assert slowest < 1
+
+
+def test_a_good_image_for_which_there_is_no_memory_is_not_called_damaged(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", full)
+    reply = service.send_raw(portrait())
+    assert (reply.status, reply.json["expected"]) == (503, "enough free memory")
+    assert reply.headers["retry-after"]
+    with pytest.raises(NotEnoughMemoryError, match="enough free memory to decode it, got less"):
+        read_image(portrait())

@@ -1,0 +1,348 @@
+"""The service under pressure: a full house, deadlines, callers that hang up, an end in the middle."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.recognition.classifier import Classifier
+from mien.recognition.faces import Box, Detection
+from mien.recognition.video import VideoWriter
+from mien.service import engine
+from mien.service.batching import Batching
+from mien.service.settings import Settings
+from tests.helpers.service_process import Reply, Running, portrait, running, wait_until
+
+
+class Gate:
+    """A detector that stands still until it is opened, and finds nothing."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.calls = 0
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        if image.any():  # the service warms up with black
+            self.calls += 1
+            assert self.opened.wait(20)
+        return []
+
+
+@contextmanager
+def gated(**settings: float) -> Iterator[tuple[Running, Gate, ThreadPoolExecutor]]:
+    gate = Gate()
+    options = {"threads": 1, "queue": 4, "max_pictures": 4, **settings}
+    with ThreadPoolExecutor(8) as callers:
+        try:
+            with running(Settings(**options), detector=gate) as service:  # type: ignore[arg-type]
+                try:
+                    yield service, gate, callers
+                finally:
+                    gate.opened.set()
+        finally:
+            gate.opened.set()
+
+
+def occupy(
+    service: Running, callers: ThreadPoolExecutor, places: int, *, of: int = 1, data: bytes = b""
+) -> list[Future[Reply]]:
+    """Requests that wait for the gate."""
+    before = service.metric("mien_queue")
+    files = [("a.jpg", data or portrait())] * of
+    asked = [callers.submit(service.send, *files) for _ in range(places // of)]
+    wait_until(lambda: service.metric("mien_queue") == before + places)
+    return asked
+
+
+def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
+    with gated() as (service, gate, callers):
+        asked = occupy(service, callers, 4)
+        reply = service.send_raw(portrait())
+        assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        assert reply.json["received"] == "a full queue"
+        assert service.get("/health/live").status == service.get("/v1/model").status == 200
+        gate.opened.set()
+        assert [one.result(20).status for one in asked] == [200] * 4
+        assert service.send_raw(portrait()).status == 200
+        assert service.metric('mien_refusals_total{reason="queue"}') == 1
+        assert service.metric("mien_queue") == 0
+
+
+def test_every_picture_takes_a_place() -> None:
+    with gated() as (service, gate, callers):
+        asked = occupy(service, callers, 3, of=3)
+        assert service.send(("a", portrait()), ("b", portrait())).status == 503
+        gate.opened.set()
+        assert len(asked[0].result(20).json["images"]) == 3
+
+
+def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
+    large = portrait() + bytes(60_000)
+    with gated(max_bytes=100_000, held_bytes=100_000, max_film_bytes=0) as (service, gate, callers):
+        (asked,) = occupy(service, callers, 1, data=large)
+        wait_until(lambda: gate.calls)
+        reply = service.send_raw(large)
+        assert (reply.status, reply.json["received"]) == (503, "more bytes")
+        assert service.metric("mien_held_bytes") > 60_000
+        gate.opened.set()
+        assert asked.result(20).status == 200
+        assert service.metric("mien_held_bytes") == 0
+
+
+def test_large_pictures_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_LARGE", 10_000)
+    with gated(threads=3) as (service, gate, callers):
+        asked = occupy(service, callers, 3)
+        wait_until(lambda: gate.calls)
+        time.sleep(0.1)
+        assert gate.calls == 1
+        small = callers.submit(service.send_raw, portrait(side=90))
+        wait_until(lambda: gate.calls == 2)
+        gate.opened.set()
+        assert [one.result(20).status for one in [*asked, small]] == [200] * 4
+
+
+def test_past_the_deadline_comes_504_and_the_place_is_free() -> None:
+    with gated(deadline=0.3) as (service, gate, _):
+        began = time.monotonic()
+        reply = service.send_raw(portrait())
+        assert (reply.status, reply.json["expected"]) == (504, "an answer within 0.3 seconds")
+        assert 0.25 < time.monotonic() - began < 5
+        assert service.metric("mien_queue") == 0
+        gate.opened.set()
+        wait_until(lambda: service.send_raw(portrait()).status == 200)
+
+
+@pytest.mark.parametrize("route", ["/v1/recognize", "/v1/recognize/video"])
+def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
+    with gated(deadline=0.2) as (service, _, _), socket.create_connection(("127.0.0.1", service.port)) as raw:
+        raw.sendall(f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
+        raw.settimeout(10)
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))  # to its end: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"The request did not arrive within 0.2 seconds." in answer
+        assert service.metric("mien_held_bytes") == 0
+        assert service.metric('mien_refusals_total{reason="slow"}') == 1
+
+
+def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
+    with gated() as (service, gate, callers):
+        asked = occupy(service, callers, 2)  # as many as there are threads
+        wait_until(lambda: gate.calls == 2)
+        gone = http.client.HTTPConnection("127.0.0.1", service.port)
+        gone.request("POST", "/v1/recognize", portrait(), {"Content-Type": "image/jpeg"})
+        wait_until(lambda: service.metric("mien_queue") == 3)
+        gone.close()
+        wait_until(lambda: service.metric("mien_queue") == 2)
+        gate.opened.set()
+        assert [one.result(20).status for one in asked] == [200, 200]
+        assert gate.calls == 2
+        assert service.metric('mien_requests_total{route="/v1/recognize",status="499"}') == 1
+
+
+def test_what_is_under_way_at_the_end_is_finished() -> None:
+    with ThreadPoolExecutor(1) as helper, gated() as (service, gate, callers):
+        asked = occupy(service, callers, 4)
+        helper.submit(lambda: (time.sleep(0.3), gate.opened.set()))
+        port = service.port
+        # Leaving the block ends the service while all four wait.
+    assert [one.result(0).status for one in asked] == [200] * 4
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port))
+
+
+class Slow:
+    """A detector that takes its time, in seconds."""
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+
+    def detect(self, image: np.ndarray) -> list[Detection]:  # noqa: ARG002
+        time.sleep(self.seconds)
+        return [Detection(Box(5, 5, 20, 20))]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two hundred frames."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with VideoWriter(path, 25, (64, 48)) as writer:
+        for i in range(200):
+            writer.write(np.full((48, 64, 3), i, np.uint8))
+    return path.read_bytes()
+
+
+def test_a_film_ends_when_its_caller_has_gone(film: bytes) -> None:
+    with running(Settings(threads=1), detector=Slow()) as service:
+        gone = http.client.HTTPConnection("127.0.0.1", service.port)
+        gone.request("POST", "/v1/recognize/video", film, {"Content-Type": "video/mp4"})
+        answer = gone.getresponse()
+        assert b'"frame": 0' in answer.readline()
+        busy = service.send_raw(film, kind="video/mp4", to="/v1/recognize/video")
+        assert (busy.status, busy.json["received"]) == (503, "one more")
+        assert busy.json["expected"] == "at most 1 video in progress"
+        assert busy.headers["retry-after"]
+        answer.close()
+        gone.close()
+        wait_until(lambda: service.metric("mien_queue") == 0)
+        assert service.metric("mien_frames_total") < 150
+        assert service.metric('mien_requests_total{route="/v1/recognize/video",status="499"}') == 1
+        assert service.metric('mien_requests_total{route="/v1/recognize/video",status="200"}') == 0
+        end = {"done": True, "frames": 2, "error": None}  # once the thread is done with the frame it was at
+        wait_until(lambda: service.send_raw(film, "every=100", to="/v1/recognize/video").lines[-1] == end)
+
+
+def test_a_film_whose_next_line_takes_too_long_ends_with_a_line(film: bytes) -> None:
+    with gated(deadline=0.3) as (service, gate, _):
+        (end,) = service.send_raw(film, kind="video/mp4", to="/v1/recognize/video").lines
+        assert (end["done"], end["frames"]) == (True, 0)
+        assert end["error"].startswith("Processing took longer than 0.3 seconds.")
+        assert service.metric('mien_refusals_total{reason="deadline"}') == 1
+        gate.opened.set()
+
+
+def test_a_film_at_the_end_of_the_service_ends_with_a_line(
+    film: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadPoolExecutor(1) as caller:
+        with running(Settings(threads=1, deadline=1), detector=Slow(0.1)) as service:
+            asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognize/video")
+            wait_until(lambda: service.metric("mien_frames_total"))
+            # Leaving the block ends the service, which waits for two seconds; the film would take twenty.
+        *rows, end = asked.result(20).lines
+    assert [row["frame"] for row in rows] == list(range(len(rows)))
+    assert 10 < len(rows) < 100
+    assert (end["done"], end["frames"]) == (True, len(rows))
+    assert end["error"] == "The service is shutting down. Retry later."
+    said = capfd.readouterr().err
+    assert re.search(r"POST /v1/recognize/video 200 .* a video \(stopped\)\n", said)
+    assert "Traceback" not in said
+
+
+# Faces of many requests in one call of the network
+
+
+class Counting:
+    """A classifier that answers with the first pixel, one call at a time, the first when it is let."""
+
+    labels = ("a", "b")
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.let = threading.Event()
+
+    def probabilities(self, crops: np.ndarray) -> np.ndarray:
+        self.calls.append(len(crops))
+        assert self.let.wait(20)
+        if crops[0, 0, 0] == 255:
+            raise ValueError("white")
+        return np.stack([crops[:, 0, 0], 255 - crops[:, 0, 0]], axis=1).astype(np.float32)
+
+
+def crops(*values: int) -> np.ndarray:
+    return np.array(values, np.uint8)[:, None, None] * np.ones((1, 48, 48), np.uint8)
+
+
+def test_what_gathers_while_the_network_is_busy_is_its_next_call() -> None:
+    classifier = Counting()
+    observed: list[int] = []
+    batching = Batching(classifier, observed.append)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batching.probabilities, crops(1))
+        wait_until(lambda: classifier.calls == [1])
+        rest = [pool.submit(batching.probabilities, crops(i, i + 1)) for i in range(10, 16)]
+        wait_until(lambda: len(batching._waiting) == 6)
+        classifier.let.set()
+        assert first.result(20)[0, 0] == 1
+        assert [one.result(20)[:, 0].tolist() for one in rest] == [[i, i + 1] for i in range(10, 16)]
+    assert classifier.calls == observed == [1, 12]
+
+
+def test_one_call_has_a_bound_and_an_error_reaches_those_who_asked() -> None:
+    classifier = Counting()
+    batching = Batching(classifier)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batching.probabilities, crops(1))
+        wait_until(lambda: classifier.calls == [1])
+        large = pool.submit(batching.probabilities, crops(*[255] * 60))
+        wait_until(lambda: len(batching._waiting) == 1)
+        small = pool.submit(batching.probabilities, crops(*[7] * 9))
+        wait_until(lambda: len(batching._waiting) == 2)
+        classifier.let.set()
+        with pytest.raises(ValueError, match="white"):
+            large.result(20)
+        assert first.result(20).tolist() == [[1, 254]]
+        assert small.result(20)[:, 0].tolist() == [7] * 9
+    assert classifier.calls == [1, 60, 9]
+
+
+def test_answers_are_those_of_the_classifier() -> None:
+    classifier = Classifier(threads=1)
+    batching = Batching(classifier)
+    faces = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
+    expected = classifier.probabilities(faces)
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda i: batching.probabilities(faces[i : i + 2]), range(0, 40, 2)))
+    assert np.concatenate(parts) == pytest.approx(expected, abs=1e-5)
+    assert batching.labels == classifier.labels
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queue": 3}, "a queue of at least max_pictures"),
+        ({"max_bytes": 0}, "max_bytes to be a whole number, 1 or more, got 0"),
+        ({"threads": -1}, "threads to be a whole number, from 0 to 256, got -1"),
+        ({"threads": 257}, "threads to be a whole number, from 0 to 256, got 257"),
+        ({"deadline": 0.0}, "deadline to be a number of seconds above 0"),
+        ({"deadline": float("nan")}, "deadline to be a number of seconds above 0"),
+        ({"held_bytes": 5}, "held_bytes of at least max_bytes and max_film_bytes"),
+        ({"api_key": "short"}, "API key of at least 8 printable"),
+        ({"api_key": " short \n    "}, "API key of at least 8 printable"),
+        ({"api_key": "long\tenough it is"}, "at least 8 printable ASCII"),
+        ({"api_key": "long enough\nit is"}, "at least 8 printable ASCII"),
+        ({"api_key": "long enough\x7fit is"}, "at least 8 printable ASCII"),
+        ({"api_key": "läng enough it is"}, "at least 8 printable ASCII"),
+        ({"api_key": ""}, "at least 8 printable ASCII"),
+        ({"api_key": 12345678}, "at least 8 printable ASCII"),
+        ({"max_bytes": "5"}, "max_bytes to be a whole number, 1 or more, got '5'"),
+        ({"max_bytes": 2.5}, "max_bytes to be a whole number, 1 or more, got 2.5"),
+        ({"max_bytes": True}, "max_bytes to be a whole number, 1 or more, got True"),
+        ({"queue": None}, "queue to be a whole number, 1 or more, got None"),
+        ({"deadline": "soon"}, "deadline to be a number of seconds above 0 and up to 86,400, got 'soon'"),
+        ({"deadline": None}, "deadline to be a number of seconds"),
+        ({"model": None}, "model to be the name of a bundled model"),
+        ({"model": ""}, "model to be the name of a bundled model"),
+        ({"allow_host": "mien.example"}, r'Write it as \("mien.example.org",\)'),
+        ({"allow_host": 5}, "allow_host to be a tuple of host names, got 5"),
+        ({"allow_host": (None,)}, "a host name such as mien.example.org, got None"),
+        ({"allow_host": ("",)}, "a host name such as mien.example.org, got ''"),
+    ],
+)
+def test_settings_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Settings(**options)
+
+
+def test_blanks_around_a_key_are_no_part_of_it() -> None:
+    with running(Settings(threads=1, api_key=" a long secret \r\n")) as service:
+        assert service.get("/v1/model").status == 401
+        assert service.get("/v1/model", **{"X-API-Key": "a long secret"}).status == 200
+        assert service.get("/v1/model", Authorization="Bearer a long secret").status == 200
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "secret" not in repr(Settings(api_key="a long secret"))

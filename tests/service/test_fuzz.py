@@ -1,0 +1,264 @@
+"""Uploads that are broken in every way a seed can think of: no 5xx, no hang, no growth, and none of it on a disk."""
+
+from __future__ import annotations
+
+import io
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.errors import DataError
+from mien.recognition.video import read_frames
+from mien.service.settings import Settings
+from tests.helpers.service_process import (
+    FORM,
+    Running,
+    encoded,
+    form,
+    no_file_can_be_written,
+    portrait,
+    running,
+    small_portrait,
+)
+from tests.service.test_serve import serving
+from tests.service.test_service import animated, png_bomb
+
+TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "application/octet-stream",
+    "image/x-nothing",
+    "video/mp4",
+    "",
+)
+OPTIONS = (
+    "",
+    "",
+    "",
+    "explain=true",
+    "max_faces=1",
+    "min_confidence=0.9",
+    "taxonomy=ferplus",
+    "max_faces=-1",
+    "a=b",
+)
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 7
+    return encoded(small_portrait(), "JPEG", exif=exif, comment=b"x" * 300)
+
+
+@cache
+def film(kind: str = "mp4", codec: str = "h264") -> bytes:
+    file, form = io.BytesIO(), "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    with av.open(file, "w", format=kind) as out:
+        stream = out.add_stream(codec, rate=10, width=96, height=64, pix_fmt=form)
+        for i in range(8):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 30 * i, np.uint8))
+            out.mux(stream.encode(picture.reformat(format=form)))
+        out.mux(stream.encode())
+    return file.getvalue()
+
+
+def films() -> list[bytes]:
+    """One of each kind of film."""
+    return [
+        film(),
+        film("webm", "vp8"),
+        film("avi", "mpeg4"),
+        film("mov", "mpeg4"),
+        film("matroska", "mjpeg"),
+    ]
+
+
+def gif_bomb() -> bytes:
+    """A screen of 65,535 x 65,535 in forty bytes."""
+    return (
+        b"GIF89a\xff\xff\xff\xff\x80\x00\x00"
+        + bytes(6)
+        + b",\x00\x00\x00\x00\xff\xff\xff\xff\x00\x02\x02D\x01\x00;"
+    )
+
+
+def zip_of_text() -> bytes:
+    """A PNG whose comment unpacks to twenty megabytes."""
+    data = io.BytesIO()
+    small_portrait(60).save(data, "PNG")
+    text = b"zTXt" + b"Comment\x00\x00" + zlib.compress(bytes(20 << 20))
+    chunk = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
+    return data.getvalue()[:33] + chunk + data.getvalue()[33:]
+
+
+def originals() -> list[bytes]:
+    """One of each kind of picture, whole, and the traps."""
+    small, image = small_portrait(120), small_portrait(160)
+    deep = Image.fromarray(np.asarray(small.convert("L")).astype(np.uint16) * 257)
+    return [
+        portrait(), encoded(image, "JPEG", progressive=True), encoded(image.convert("CMYK"), "JPEG"), turned(),
+        encoded(small, "PNG"), encoded(small.convert("RGBA"), "PNG"), encoded(small.quantize(16), "PNG"),
+        encoded(deep, "PNG"), animated("PNG", "RGBA"), encoded(image, "WEBP"), encoded(small, "WEBP", lossless=True),
+        animated("WEBP"), encoded(image, "GIF"), animated("GIF"), encoded(small, "BMP"),
+        encoded(small.convert("1"), "BMP"), encoded(small.quantize(200), "BMP"), encoded(small, "TIFF"),
+        encoded(small, "AVIF"), png_bomb(60_000), png_bomb(1_900), gif_bomb(), zip_of_text(),
+        b"", b"\xff\xd8\xff", b"BM" + bytes(60), b"RIFF\xff\xff\xff\xffWEBPVP8X" + bytes(20),
+    ]  # fmt: skip
+
+
+def cut(data: bytes, r: random.Random) -> bytes:
+    return data[: r.randrange(len(data) + 1)]
+
+
+def flip(data: bytes, r: random.Random) -> bytes:
+    changed = bytearray(data)
+    near = r.choice((40, 400, len(changed)))  # headers are where the harm is done
+    for _ in range(r.choice((1, 2, 8, 64))):
+        if changed:
+            changed[r.randrange(min(near, len(changed)))] = r.choice(
+                (0, 1, 0x7F, 0x80, 0xFF, r.randrange(256))
+            )
+    return bytes(changed)
+
+
+def grow(data: bytes, r: random.Random) -> bytes:
+    at, more = r.randrange(len(data) + 1), r.choice((b"\x00", b"\xff", data[:200] or b"x", r.randbytes(50)))
+    return data[:at] + more * r.choice((1, 10, 200)) + data[at:]
+
+
+def swap(data: bytes, r: random.Random) -> bytes:
+    a, b = sorted((r.randrange(len(data) + 1), r.randrange(len(data) + 1)))
+    return data[:a] + data[b:] + data[a:b]
+
+
+def widen(data: bytes, r: random.Random) -> bytes:
+    """A number of four bytes, such as a size, becomes another."""
+    at = r.randrange(max(len(data) - 4, 0) + 1)
+    at = at % 64 if r.random() < 0.7 else at
+    number = r.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, 70_000))
+    return data[:at] + number.to_bytes(4, r.choice(("little", "big"))) + data[at + 4 :]
+
+
+def whole(data: bytes, r: random.Random) -> bytes:
+    return data
+
+
+CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (whole, cut, flip, flip, grow, swap, widen)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A request."""
+
+    path: str
+    body: bytes
+    kind: str
+
+
+def mutants(seed: int) -> Iterator[Mutant]:
+    """Requests without end; the same for the same seed."""
+    r, pictures, moving = random.Random(seed), originals(), films()  # noqa: S311 - the same each time
+    while True:
+        is_film = r.random() < 0.15
+        files = moving if is_film else pictures
+        data = r.choice(files)
+        if r.random() < 0.03:
+            data = r.choice(files)[:100] + r.choice(files)
+        for _ in range(r.choice((1, 1, 2))):
+            data = r.choice(CHANGES)(data, r)
+        body, kind = data, r.choice(TYPES)
+        if r.random() < 0.5:
+            names = ("a.jpg", "b.png", "../../x", "é\x00.gif", "a" * 300)
+            parts = [(r.choice(names), data)] + [(r.choice(names), r.choice(files))] * r.choice(
+                (0, 0, 0, 1, 5)
+            )
+            body, kind = form(*parts, name="video" if is_film else "image"), FORM
+            if r.random() < 0.3:
+                body = r.choice(CHANGES)(body, r)
+        path = "/v1/recognize/video" if is_film else "/v1/recognize"
+        yield Mutant(f"{path}?{r.choice(OPTIONS)}", body, kind)
+
+
+def throw(service: Running, some: Iterator[Mutant], threads: int = 1) -> Counter[int]:
+    """Send them; the statuses that came."""
+
+    def send(one: Mutant) -> int:
+        reply = service.ask("POST", one.path, one.body, {"Content-Type": one.kind})
+        if "ndjson" not in reply.headers.get("content-type", ""):
+            _ = reply.json
+        elif reply.lines[-1]["done"] is not True:
+            raise AssertionError("a film without an end")
+        assert reply.status in {200, 413, 415, 422, 503}, (reply, one.path, one.kind, one.body[:200])
+        return reply.status
+
+    with ThreadPoolExecutor(threads) as pool:
+        return Counter(pool.map(send, some))
+
+
+def test_broken_uploads_are_answered() -> None:
+    settings = Settings(threads=1, max_pixels=4_000_000, max_bytes=2_000_000, max_pictures=4, deadline=20)
+    with running(settings) as service:
+        expected = service.send_raw(portrait()).json
+        found = throw(service, islice(mutants(1), 150))
+        assert service.send_raw(portrait()).json == expected
+        assert service.metric("mien_held_bytes") == 0
+    assert set(found) == {200, 413, 415, 422}
+    assert all(found[status] >= 5 for status in (200, 413, 415, 422)), found
+
+
+def test_a_film_that_leads_before_its_own_beginning_does_not_end_the_process() -> None:
+    data = film()
+    at = data.index(b"stco") + 12  # where the first pictures are; OpenCV takes it for -2,147,483,648
+    with pytest.raises(DataError, match="expected pictures, got none that can be decoded"):
+        list(read_frames(io.BytesIO(data[:at] + b"\x80\0\0\0" + data[at + 4 :])))
+
+
+def memory(process: int) -> int:
+    """Resident bytes."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmRSS")))
+
+
+@pytest.mark.slow
+def test_thousands_of_broken_uploads() -> None:
+    limits = (
+        "--films",
+        "4",
+        "--max-pixels",
+        "4000000",
+        "--max-bytes",
+        "2000000",
+        "--max-pictures",
+        "4",
+        "--deadline",
+        "20",
+    )
+    with ExitStack() as stack:
+        with no_file_can_be_written():  # nor can the service, which inherits the limit
+            service = stack.enter_context(serving("--threads", "2", *limits))
+        expected = service.send_raw(portrait()).json
+        some = mutants(5)
+        found = throw(service, islice(some, 2000), threads=4)
+        settled = memory(service.process.pid)
+        found += throw(service, islice(some, 3000), threads=4)
+        grown = memory(service.process.pid) - settled
+        assert service.process.poll() is None
+        assert service.send_raw(portrait()).json == expected
+        assert service.metric("mien_held_bytes") == service.metric("mien_queue") == 0
+    assert grown < 64 << 20
+    assert found.total() == 5000
+    assert found[200] > 500
+    assert not any("Traceback" in line for line in service.said)

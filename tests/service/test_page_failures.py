@@ -1,0 +1,128 @@
+"""What goes wrong is told: what, with which file, and where the focus is then. In a real Chromium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers.browser import Visit, visit
+from tests.helpers.service_process import Running
+from tests.service.test_page import PORTRAIT, done
+
+pytestmark = pytest.mark.slow
+
+NONE = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"<!DOCTYPE html><html></html>"}
+SENTENCE = "Expected a film with frames that can be decoded, got none."
+
+
+@pytest.fixture
+def guest(chrome: Any, service: Running) -> Iterator[Visit]:
+    with visit(chrome, service.port) as guest:
+        guest.known += ["415", "422"]
+        guest.page.get_by_text("Evaluated on").wait_for()
+        yield guest
+
+
+def rows(*rows: dict[str, Any]) -> dict[str, Any]:
+    """An answer of these lines."""
+    return {"content_type": "application/x-ndjson", "body": "".join(json.dumps(row) + "\n" for row in rows)}
+
+
+def answer_films(guest: Visit, **answer: Any) -> None:
+    guest.page.route("**/v1/recognize/video*", lambda route: route.fulfill(**answer))
+
+
+def expect_failed(guest: Visit, name: str, sentence: str) -> None:
+    """The failure is told in the panel, in the strip and by ear; nothing looks as if it had gone well."""
+    guest.expect_heading("Processing failed")
+    assert sentence in guest.page.locator(".problem").inner_text()
+    assert guest.page.locator(".culprit").inner_text() == name
+    tile = guest.page.locator("#strip .thumb")
+    assert tile.get_attribute("data-status") == "failed"
+    assert sentence in tile.get_attribute("title")
+    assert tile.get_attribute("aria-label").startswith(f"{name}: failed. ")
+    assert guest.page.get_by_role("status").inner_text().startswith(f"{name}: {sentence}")
+    assert not guest.page.locator("#timeline").is_visible()
+    assert not guest.page.locator("#player").is_visible()
+
+
+class TestFilmWithoutFrames:
+    def test_the_service_refuses_it(self, guest: Visit, film: Path) -> None:
+        problem = {"title": "Unprocessable", "status": 422, "detail": SENTENCE}
+        answer_films(guest, status=422, content_type="application/problem+json", body=json.dumps(problem))
+        guest.give(film)
+        expect_failed(guest, "film.mp4", SENTENCE)
+
+    @pytest.mark.parametrize("error", [SENTENCE, None])
+    def test_none_comes(self, guest: Visit, film: Path, error: str | None) -> None:
+        answer_films(guest, **rows({"done": True, "frames": 0, "error": error}))
+        guest.give(film)
+        expect_failed(guest, "film.mp4", error or "No frame of the video can be decoded.")
+
+    def test_its_pictures_are_noise(self, guest: Visit, film: Path) -> None:
+        data = bytearray(film.read_bytes())
+        begin = data.index(b"mdat") + 4
+        data[begin:-2000] = np.random.default_rng(0).bytes(len(data) - 2000 - begin)
+        guest.give({"name": "noise.mp4", "mimeType": "video/mp4", "buffer": bytes(data)})
+        expect_failed(guest, "noise.mp4", "")
+
+    def test_what_came_before_the_end_stays_and_the_end_is_told(self, guest: Visit, film: Path) -> None:
+        row = {"frame": 0, "seconds": 0, "width": 640, "height": 360, "faces": []}
+        answer_films(guest, **rows(row, {"done": True, "frames": 1, "error": "The rest was left out."}))
+        guest.give(film)
+        done(guest)
+        guest.page.locator("#panel").get_by_text("The rest was left out.").wait_for()
+        assert guest.page.get_by_role("status").inner_text() == "film.mp4: The rest was left out."
+        assert guest.page.locator("#timeline").is_visible()
+
+
+class TestNames:
+    def test_each_failed_file_is_named_with_its_reason(self, guest: Visit) -> None:
+        empty = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
+        guest.give(NONE, empty)
+        strip = guest.page.get_by_role("list", name="Your files")
+        for name, reason in (("notes.jpg", "got a web page"), ("empty.jpg", "The file is empty.")):
+            tile = strip.get_by_role("button", name=f"{name}: failed. ").first
+            tile.wait_for()
+            assert reason in tile.get_attribute("title")
+            assert name in tile.inner_text()
+            tile.click()
+            guest.page.locator(".culprit").get_by_text(name, exact=True).wait_for()
+            assert reason in guest.page.locator(".problem").inner_text()
+
+
+class TestFocus:
+    """Where a button vanishes under the fingers, the focus goes on to what came in its place."""
+
+    def on(self, guest: Visit) -> str:
+        return str(guest.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+
+    def test_try_again(self, guest: Visit) -> None:
+        guest.give(NONE)
+        guest.expect_heading("Processing failed")
+        for _ in range(2):
+            guest.page.get_by_role("button", name="Try again").press("Enter")
+            guest.until("document.activeElement.id === 'panel-title'")
+            guest.expect_heading("Processing failed")
+            assert self.on(guest) == "panel-title"
+
+    def test_remove_with_another_beside_it(self, guest: Visit) -> None:
+        guest.give(PORTRAIT)
+        guest.expect_heading("1 face")
+        guest.give(NONE)
+        guest.expect_heading("Processing failed")
+        guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
+        guest.expect_heading("1 face")
+        assert self.on(guest) == "panel-title"
+
+    def test_remove_the_last(self, guest: Visit) -> None:
+        guest.give(NONE)
+        guest.expect_heading("Processing failed")
+        guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
+        guest.expect_heading("Recognize facial expressions")
+        assert self.on(guest) == "main"

@@ -1,0 +1,299 @@
+"""`mien serve` as a process: its start, its sentences, its log, its end, several workers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.cli import run
+from mien.recognition.video import VideoWriter
+from tests.helpers.service_process import FORM, Running, portrait, wait_until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Running):
+    """A service in a process of its own; what it says is kept."""
+
+    process: subprocess.Popen[str]
+    said: list[str]
+
+
+@contextmanager
+def serving(*options: str, **variables: str) -> Iterator[Process]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mien", "serve", "--port", "0", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **variables},
+    )
+    assert process.stderr
+    said = [process.stderr.readline()]
+    reader = threading.Thread(target=lambda: said.extend(process.stderr or ()))
+    reader.start()
+    try:
+        found = re.fullmatch(r"Serving on http://\S+?:(\d+) - Ctrl-C ends it\.\n", said[0])
+        assert found, said
+        service = Process(int(found[1]), process=process, said=said)
+        wait_until(lambda: service.get("/health/ready").status == 200)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(30)
+        reader.join(10)
+        process.stderr.close()
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def command(pid: str) -> str:
+    """What started a process; nothing for one that has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What the command says where it does not start: one line, exit code 2."""
+    assert run(["serve", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mien: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused(capsys, "--port", port)
+    assert f"Expected a free port of this machine, got 127.0.0.1:{port} (address already in use)." in said
+
+
+def test_a_host_of_another_machine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "got 192.0.2.1:0 (cannot assign" in refused(capsys, "--host", "192.0.2.1", "--port", "0")
+    assert "Expected a host of this machine, got 'not a host'" in refused(capsys, "--host", "not a host")
+
+
+def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "found none" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
+    (tmp_path / "text.onnx").write_text("hello")
+    for workers in ("1", "2"):
+        said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)
+        assert "expected an ONNX model" in said
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name in ("config.json", "metadata.json", "model.weights.h5"):
+            archive.writestr(name, b"{}")
+    assert "got a Keras file" in refused(capsys, "--model", str(tmp_path / "m.keras"), "--port", "0")
+
+
+def test_a_setting_at_fault_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Expected a queue of at least max_pictures (16) places, got 2." in refused(capsys, "--queue", "2")
+    monkeypatch.setenv("MIEN_API_KEY", "short")
+    assert "API key of at least 8" in refused(capsys)
+    monkeypatch.setenv("MIEN_API_KEY", "long enough\x01 it is")
+    assert "API key of at least 8" in refused(capsys)
+    monkeypatch.delenv("MIEN_API_KEY")
+    assert "API key of at least 8" in refused(capsys, "--api-key", "short")
+    for option in ("--api-key", "--allow-host"):
+        assert f"{option}: expected a value, got an empty one." in refused(capsys, option, "")
+    assert "Expected a host name such as" in refused(capsys, "--allow-host", "a/b")
+    assert "Expected threads to be a whole number, from 0 to 256, got 100000000." in refused(
+        capsys, "--threads", "100000000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("max-bytes", "many", "a whole number of 1 or more"),
+        ("queue", "abc", "a whole number of 1 or more"),
+        ("queue", "0", "a whole number of 1 or more"),
+        ("max-film-bytes", "-1", "a whole number of 0 or more"),
+        ("workers", "1.5", "a whole number of 1 or more"),
+        ("port", "70000", "a whole number from 0 to 65,535"),
+        ("deadline", "soon", "a number"),
+    ],
+)
+def test_a_number_that_is_none_is_told_in_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    expected: str,
+) -> None:
+    variable = f"MIEN_{option.upper().replace('-', '_')}"
+    told = (
+        f"mien: Expected --{option} (or {variable}) as {expected}, got '{value}'. "
+        "Change it, or leave it out for its default.\n"
+    )
+    assert refused(capsys, f"--{option}", value) == told
+    monkeypatch.setenv(variable, value)
+    assert refused(capsys) == told
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n"])
+@pytest.mark.parametrize("name", ["API_KEY", "ALLOW_HOST", "MAX_BYTES", "PORT", "HOST", "MODEL", "DEADLINE"])
+def test_an_empty_variable_is_not_taken_for_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """As `MIEN_API_KEY=$SECRET` leaves it where SECRET is not set: the service must not open without a key."""
+    monkeypatch.setenv(f"MIEN_{name}", value)
+    said = refused(capsys, "--port", "0") if name != "PORT" else refused(capsys)
+    if value and name in {"MAX_BYTES", "PORT", "DEADLINE"}:
+        assert f"(or MIEN_{name}) as a" in said
+    else:
+        assert said == f"mien: MIEN_{name} is set but empty. Give it a value, or unset it for the default.\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("APIKEY", "API_KEY"), ("ALLOWED_HOSTS", "ALLOW_HOST"), ("MAX_BYTE", "MAX_BYTES")]
+)
+def test_a_misspelled_variable_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
+) -> None:
+    monkeypatch.setenv(f"MIEN_{wrong}", "12345678")
+    assert f"Unknown variable MIEN_{wrong}. Did you mean MIEN_{right}?" in refused(capsys, "--port", "0")
+
+
+HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "site-packages/av/")
+
+
+def test_start_log_and_end() -> None:
+    with serving("--threads", "1", MIEN_API_KEY="a long secret", MIEN_MAX_BYTES="300000") as service:
+        assert (
+            processor_seconds(service.process.pid) < 2.5
+        )  # which is about its start on a machine that is free
+        loaded = Path(f"/proc/{service.process.pid}/maps").read_text()
+        assert "onnxruntime" in loaded
+        assert [name for name in HEAVY if name in loaded] == []
+        key = {"X-API-Key": "a long secret"}
+        assert service.get("/v1/model", **key).json["limits"]["max_bytes"] == 300_000
+        reply = service.ask(
+            "POST",
+            "/v1/recognize?max_faces=3",
+            portrait(),
+            {"Content-Type": "image/jpeg", **key, "User-Agent": "private agent"},
+        )
+        assert reply.status == 200
+        assert service.get("/secret-place", **key).status == 404
+        reply = service.ask("POST", "/v1/recognize", b"garbage", {"Content-Type": FORM, **key})
+        assert reply.status == 422
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+    said = "".join(service.said)
+    assert re.search(rf"POST /v1/recognize 200 \d+ ms {len(portrait()):,} bytes 1 image, 1 face\n", said)
+    assert re.search(r"GET other 404 \d+ ms \(address\)\n", said)
+    for private in ("secret", "max_faces", "agent", "127.0.0.1:" + "x", "health"):
+        assert private not in said.replace("--", "")
+    assert re.search(r"POST /v1/recognize 422 \d+ ms 7 bytes \(form\)\n", said)
+    assert all(re.match(r"\d{4}-\d\d-\d\d \S+ INFO (GET|POST) ", line) for line in service.said[1:])
+    assert "Warning" not in said
+
+
+def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None:
+    with serving("--host", "0.0.0.0", "--threads", "1") as service:  # noqa: S104
+        assert service.get("/v1/model", Host="whatever.example").status == 200
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(20) == 130
+    _, warning, *_, end = service.said
+    assert "everyone who can reach this machine can use it. Set MIEN_API_KEY" in warning
+    assert end == "Stopped.\n"
+
+
+@pytest.mark.slow
+def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 25, (320, 240)) as writer:
+        for i in range(1500):
+            writer.write(np.full((240, 320, 3), i % 256, np.uint8))
+    film = (tmp_path / "film.mp4").read_bytes()
+    with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
+        asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognize/video")
+        wait_until(lambda: service.metric("mien_frames_total"))
+        service.process.send_signal(signal.SIGTERM)
+        *rows, end = asked.result(20).lines
+        assert service.process.wait(20) == 0
+    assert (end["done"], end["frames"]) == (True, len(rows))
+    assert "The service is shutting down" in end["error"]
+    assert not [line for line in service.said if "Traceback" in line or "Error" in line]
+
+
+def test_it_goes_by_the_names_that_it_is_given() -> None:
+    with serving("--threads", "1") as service:
+        assert service.get("/v1/model").status == 200
+        assert service.get("/v1/model", Host="mien.example").status == 421
+    with serving("--threads", "1", MIEN_ALLOW_HOST="Mien.example other.example") as service:
+        for host, status in [("mien.example", 200), ("other.example:1", 200), ("third.example", 421)]:
+            assert service.get("/v1/model", Host=host).status == status
+
+
+def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None:
+    """As in the container."""
+    variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost"}  # noqa: S104
+    with serving("--threads", "1", **variables) as service:
+        for host, status in [("localhost:8000", 200), ("127.0.0.1", 200), ("evil.example", 421)]:
+            assert service.get("/v1/model", Host=host).status == status
+        assert service.get("/health/ready", Host="10.0.0.7:8000").status == 200
+
+
+@pytest.mark.slow
+def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
+    with serving("--workers", "2", "--threads", "1") as service:
+        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+
+        def workers() -> set[int]:
+            return {int(pid) for pid in children.read_text().split() if "spawn_main" in command(pid)}
+
+        wait_until(lambda: len(workers()) == 2)
+        for _ in range(20):
+            assert service.send_raw(portrait()).status == 200
+        assert service.metric("mien_pictures_total") == 20
+        victim = min(workers())
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(1.5)  # the keeper asks it whether it lives, and waits
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in workers() and len(workers()) == 2, seconds=30)
+        answered = 0
+        for _ in range(40):
+            try:
+                answered += service.send_raw(portrait()).status == 200
+            except OSError:  # it was taken by the one that died
+                time.sleep(0.1)
+        assert answered >= 38
+        assert service.metric("mien_pictures_total") == 20 + answered
+        assert service.metric("mien_queue") == 0
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_keeper() -> None:
+    with serving("--workers", "2", "--threads", "1") as service:
+        service.process.kill()
+        service.process.wait(10)
+
+        def closed() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", service.port)) != 0
+
+        wait_until(closed)

@@ -1,0 +1,240 @@
+"""Prepared views: made once, shared, shown in turn and mirrored, with the teachers' answers beside them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from mien.data.dataset import Dataset
+from mien.training.augmentation import NO_AUGMENTATION, Augmentation
+from mien.training.augmentation_cache import Views, in_parts, mean_answers
+from mien.training.batches import TrainingBatches
+from mien.training.checkpoint import read_state
+from mien.training.recipe import Recipe
+from mien.training.recipes import get_recipe
+from mien.training.trainer import train
+from tests.helpers.service_process import wait_until
+from tests.training.test_trainer import scores, tiny_recipe
+
+SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
+
+
+class Teacher:
+    """Says how bright the left half of a picture is; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        self.asked += 1
+        bright = crops[:, :, :24].mean(axis=(1, 2)) / 255
+        seven = np.zeros((len(crops), 7), np.float32)
+        seven[:, 0], seven[:, 1] = bright, 1 - bright
+        return {"fer2013": seven, "ferplus": np.full((len(crops), 8), 1 / 8, np.float32)}
+
+
+def prepared(
+    folder: Path,
+    dataset: Dataset,
+    augmentation: Augmentation = SHIFTED,
+    *,
+    processes: int = 1,
+    **options: Any,
+) -> Views:
+    views = Views(folder, dataset, augmentation, 2, **options)
+    views.prepare(processes=processes)
+    return views
+
+
+def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, dataset: Dataset) -> None:
+    views = prepared(tmp_path, dataset, processes=2)
+    for view in range(2):
+        expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
+        np.testing.assert_array_equal(views.pictures(view), expected)
+        np.testing.assert_array_equal(views.pictures(view + 2), expected)
+    assert (views.pictures(0) != views.pictures(1)).any()
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
+    told: list[tuple[str, int, int]] = []
+    Views(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
+    assert told == [("views", 1, 2), ("views", 2, 2)]
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
+    again = Views(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
+    again.prepare(lambda *now: told.append(now))
+    assert len(told) == 2
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == before
+    next(tmp_path.glob("view-*-001.npy")).unlink()
+    again.prepare(lambda *now: told.append(now), processes=1)
+    assert told[2:] == [("views", 1, 1)]
+    prepared(tmp_path, dataset, replace(SHIFTED, turn=20))
+    assert len(list(tmp_path.glob("view-*.npy"))) == 4
+
+
+def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    teacher, other = Teacher(), Teacher()
+    views = prepared(tmp_path, dataset, teachers={"one": teacher}, joint=True)
+    assert teacher.asked == 4
+    seven, eight = views.answers(3)
+    pictures = views.pictures(1)
+    bright = (pictures[:, :, :24].mean(axis=(1, 2)) + pictures[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
+    np.testing.assert_allclose(seven[:, 0], bright, atol=1e-3)  # kept as float16
+    np.testing.assert_allclose(eight, 1 / 8)
+    prepared(tmp_path, dataset, teachers={"one": other}, joint=True)
+    assert other.asked == 0
+    prepared(tmp_path, dataset, teachers={"two": other}, joint=True)
+    assert other.asked == 4
+    (alone,) = prepared(tmp_path, dataset, teachers={"one": teacher}).answers(0)
+    assert alone.shape == (len(dataset), 7)
+
+
+def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
+    augmentation = replace(SHIFTED, flip=True)
+    recipe = replace(get_recipe("classic"), batch_size=16, distil=0.25, augmentation=augmentation)
+    teacher = Teacher()
+    views = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
+    batches = TrainingBatches(dataset, recipe, (teacher,), views)
+    asked = teacher.asked
+    for epoch in (1, 3):
+        batches.start_epoch(epoch)
+        parts = [batches[i] for i in range(len(batches))]
+        images = np.concatenate([part[0] for part in parts])[..., 0]
+        targets = np.concatenate([part[1] for part in parts])
+        view = views.pictures(epoch)
+        sides = [
+            np.flatnonzero((side == image).all(axis=(1, 2)))
+            for image in images
+            for side in (view, view[..., ::-1])
+        ]
+        plain, mirrored = sides[::2], sides[1::2]
+        order = [int((a if len(a) else b)[0]) for a, b in zip(plain, mirrored, strict=True)]
+        assert sorted(order) == list(range(len(dataset)))
+        assert 0.2 < np.mean([not len(a) for a in plain]) < 0.8
+        expected = 0.75 * dataset.targets[order] + 0.25 * views.answers(epoch)[0][order]
+        np.testing.assert_allclose(targets, expected, rtol=1e-6)
+    assert teacher.asked == asked
+
+
+def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) -> None:
+    teacher = Teacher()
+    whole, parts = teacher(dataset.images), in_parts(teacher, 16)(dataset.images)
+    assert teacher.asked == 1 + -(-len(dataset) // 16)
+    for name in ("fer2013", "ferplus"):
+        np.testing.assert_array_equal(parts[name], whole[name])
+    (mean,) = mean_answers([teacher, teacher], dataset.images, ["fer2013"])
+    np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
+    views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
+    whole = [views.pictures(i) for i in range(2)], views.answers(0)
+    first, second = sorted(tmp_path.glob("view-*.npy"))
+    first.write_bytes(first.read_bytes()[:1000])
+    np.save(second, np.zeros(whole[0][1].shape, np.float32))
+    next(tmp_path.glob("answers-*-000.npy")).write_bytes(b"")
+    prepared(tmp_path, dataset, teachers={"one": Teacher()})
+    for i in range(2):
+        np.testing.assert_array_equal(views.pictures(i), whole[0][i])
+    np.testing.assert_array_equal(views.answers(0), whole[1])
+
+
+def test_what_lies_beside_the_views_stays(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    views = prepared(tmp_path, dataset)
+    views.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "mine.txt").unlink()
+    prepared(tmp_path, dataset).remove()
+    assert not tmp_path.exists()
+
+
+def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, dataset: Dataset) -> None:
+    def stop(*now: Any) -> None:
+        raise KeyboardInterrupt
+
+    views = Views(tmp_path, dataset, SHIFTED, 40)
+    with pytest.raises(KeyboardInterrupt):
+        views.prepare(stop, processes=1)
+    assert len(list(tmp_path.glob("view-*.npy"))) < 20
+
+
+def test_one_waits_for_another_that_prepares_the_same(tmp_path: Path, dataset: Dataset) -> None:
+    told: list[str] = []
+    views = prepared(tmp_path, dataset)
+    lock = FileLock(next(tmp_path.glob(".views-*.lock")))
+    lock.acquire()
+    waiting = threading.Thread(target=views.prepare, args=(lambda what, *_: told.append(what),))
+    waiting.start()
+    wait_until(lambda: told == ["waiting"])
+    lock.release()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def of_views(**options: Any) -> Recipe:
+    return replace(tiny_recipe(**options), views=2, augmentation=replace(SHIFTED, flip=True))
+
+
+@pytest.mark.slow
+def test_a_training_on_views_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
+    from tests.conftest import make_dataset
+    from tests.training.test_trainer import Killed, cut_after
+
+    dataset = make_dataset()
+    whole = train(dataset, of_views(), tmp_path / "whole", views=tmp_path / "views")
+    assert len(list((tmp_path / "views").glob("view-*.npy"))) == 2
+    with pytest.raises(Killed):
+        train(dataset, of_views(), tmp_path / "cut", on_epoch=cut_after(3))
+    assert (tmp_path / "cut" / "views").is_dir()
+    again = train(dataset, of_views(), tmp_path / "cut", resume=True)
+    np.testing.assert_allclose(scores(again.history), scores(whole.history), rtol=1e-5)
+    assert not (tmp_path / "cut" / "views").exists()
+    train(dataset, of_views(), tmp_path / "cut", resume=True, on_preparing=lambda *now: pytest.fail(str(now)))
+
+
+@pytest.mark.slow
+def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+    def stop(now: Any) -> None:
+        if now.epoch == 3:
+            raise KeyboardInterrupt
+
+    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), sides=((24, 2),))
+    run = train(dataset, recipe, tmp_path / "run", on_batch=stop, save_every=1e6)
+    assert len(run.history) == 2
+    assert len(read_state(tmp_path / "run" / "last.keras").history) == 2
+
+
+@pytest.mark.slow
+def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dataset) -> None:
+    saved: list[int] = []
+
+    def look(state: Any) -> None:
+        history = (tmp_path / "run" / "history.csv").read_text().splitlines()
+        saved.append(len(history) - 1)
+        assert state.epoch == len(saved)
+
+    recipe = tiny_recipe(select="last", epochs=4)
+    train(dataset, recipe, tmp_path / "run", on_epoch=look, save_every=1e6)
+    assert saved == [1, 1, 1, 4]
+
+
+@pytest.mark.slow
+def test_ctrl_c_between_two_savings_keeps_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+    def stop(state: Any) -> None:
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    recipe = tiny_recipe(select="last", epochs=4)
+    run = train(dataset, recipe, tmp_path / "run", on_epoch=stop, save_every=1e6)
+    assert run.interrupted
+    assert len(run.history) == 1
+    went_on = train(dataset, recipe, tmp_path / "run", resume=True)
+    assert len(went_on.history) == 4

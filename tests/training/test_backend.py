@@ -1,0 +1,147 @@
+"""Which back end trains: the one that is asked for, else the one that is there; without one, what to type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from mien.errors import MissingExtra, ModelError
+from mien.training import backend as room
+from mien.training.backend import choose_backend, preferred_backend
+
+
+@pytest.fixture(autouse=True)
+def _a_home_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "")
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, names: Iterable[str]) -> None:
+    there = set(names)
+    monkeypatch.setattr(room, "find_spec", lambda name: object() if name in there else None)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["keras", "tensorflow", "jax", "torch"], "tensorflow"),
+        (["keras", "jax", "torch"], "jax"),
+        (["keras", "torch"], "torch"),
+    ],
+)
+def test_the_back_end_that_is_there_is_taken(
+    names: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, names)
+    assert choose_backend() == chosen
+    assert os.environ["KERAS_BACKEND"] in {chosen, "" if chosen == "tensorflow" else chosen}
+
+
+def test_keras_json_counts_where_that_back_end_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
+    installed(monkeypatch, ["keras", "tensorflow", "jax"])
+    assert preferred_backend() == "jax"
+    installed(monkeypatch, ["keras", "torch"])
+    assert preferred_backend() == "torch"
+    (tmp_path / "keras.json").write_text("cut {")
+    assert preferred_backend() == "torch"
+
+
+def test_what_is_asked_for_is_not_changed_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, ["keras", "tensorflow"])
+    with pytest.raises(MissingExtra, match=r"PyTorch, which is not installed.*\[train,torch\]"):
+        choose_backend("torch")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(MissingExtra, match=r"JAX, which is not installed.*\[train,jax\]"):
+        choose_backend()
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    with pytest.raises(ModelError, match="KERAS_BACKEND to be one of tensorflow, jax, torch, got 'theano'"):
+        choose_backend()
+    with pytest.raises(ModelError, match="one of tensorflow, jax, torch, got 'mxnet'"):
+        choose_backend("mxnet")
+
+
+def test_keras_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, ["tensorflow"])
+    with pytest.raises(MissingExtra, match=r"needs Keras, .*\[train\]"):
+        choose_backend()
+
+
+def without(*names: str) -> str:
+    return f"import sys\nfor name in {names!r}: sys.modules[name] = None\nfrom mien.cli import run\n"
+
+
+def test_train_without_any_back_end_says_in_one_sentence_what_to_type(tmp_path: Path) -> None:
+    program = (
+        without("tensorflow", "jax", "torch") + "raise SystemExit(run(['train', '--data', 'no-such.csv']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "mien: This needs a back end for Keras (TensorFlow, JAX, PyTorch), which is not"
+    )
+    assert "[train-cpu]" in done.stderr
+    assert "train-gpu" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_modules_of_training_load_where_there_is_another_back_end_than_tensorflow() -> None:
+    pytest.importorskip("jax")
+    program = "import sys; sys.modules['tensorflow'] = None\nimport mien.training.trainer, keras\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program + "print(keras.backend.backend())"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "jax\n", done.stderr
+
+
+def test_a_network_is_not_converted_without_tensorflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.training import onnx_export
+    from tests.conftest import CARD
+
+    monkeypatch.setattr(onnx_export, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"TensorFlow, by which .* converted to ONNX.*\[train-cpu\]"):
+        onnx_export.export_onnx(tmp_path / "a.keras", tmp_path / "a.onnx", CARD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_without_onnx_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from mien.training import onnx_export
+
+    monkeypatch.setattr(onnx_export, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"needs onnx, .*\[train\]"):
+        onnx_export.quantize(tmp_path / "a.onnx", tmp_path / "b.onnx", np.zeros((1, 48, 48), np.uint8))
+
+
+@pytest.mark.slow
+def test_a_back_end_that_is_there_but_does_not_load_is_not_called_missing(tmp_path: Path) -> None:
+    from tests.helpers.packages import broken, environment
+
+    place = environment(broken(tmp_path, "tensorflow", "raise TypeError('descriptors cannot be created')"))
+    program = "from mien.cli import run\nraise SystemExit(run(['train', '--data', 'synthetic:70']))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**place, "KERAS_BACKEND": "tensorflow"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "mien: TensorFlow is installed, but it does not load (descriptors cannot be created). "
+        "See what is wrong with: mien doctor\n"
+    )

@@ -1,0 +1,79 @@
+"""A training writes and removes files of its own only, whatever lies in its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mien.data.dataset import Dataset
+from mien.errors import ModelError
+from mien.training.recipes import get_recipe
+from mien.training.run_folder import OWN_FILES, Origin, foreign_files, remove_run
+from mien.training.trainer import LOCK, train
+from tests.training.test_trainer import tiny_recipe
+
+
+def write_recipe(folder: Path) -> None:
+    """Begin a training as `train` does: the recipe of an epoch that is not there yet."""
+    origin = Origin(get_recipe("classic"), "fer2013.csv", "fer2013")
+    (folder / "recipe.json").write_text(json.dumps({**origin.recipe.to_dict(), "data": origin.data()}))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "recipe.json", "samples.png", "model.onnx"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_a_file_that_would_be_overwritten_is_refused(
+    dataset: Dataset, tmp_path: Path, name: str, resume: bool
+) -> None:
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine too")
+    before = contents(tmp_path)
+    with pytest.raises(ModelError, match=rf"would overwrite {name} there.*--out"):
+        train(dataset, tiny_recipe(epochs=1), tmp_path, resume=resume)
+    assert contents(tmp_path) == before
+
+
+def test_a_link_is_a_file_that_would_be_overwritten(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "best.keras").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"would overwrite best\.keras there"):
+        train(dataset, tiny_recipe(epochs=1), tmp_path)
+    assert (tmp_path / "best.keras").is_symlink()
+
+
+def test_files_of_somebody_else_survive_a_training_in_their_folder(dataset: Dataset, tmp_path: Path) -> None:
+    planted = (".vault-password", ".best-a1b2c3d4.keras", ".lock", "notes.txt", "views")
+    for name in planted:
+        (tmp_path / name).write_text("mine")
+    train(dataset, tiny_recipe(epochs=1), tmp_path)
+    assert (tmp_path / "best.keras").is_file()
+    assert all((tmp_path / name).read_text() == "mine" for name in planted)
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    (tmp_path / LOCK).symlink_to(tmp_path / "letter.txt")
+    with pytest.raises(ModelError, match="is a link"):
+        train(dataset, tiny_recipe(epochs=1), tmp_path)
+    assert contents(tmp_path)["letter.txt"] == "mine"
+
+
+def test_a_training_that_was_killed_in_its_first_epoch_may_begin_again(tmp_path: Path) -> None:
+    write_recipe(tmp_path)
+    (tmp_path / "curves.png").write_text("half a curve")
+    assert foreign_files(tmp_path) == []
+
+
+def test_removing_a_run_leaves_what_else_is_in_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected the run folder of a training"):
+        remove_run(tmp_path)
+    write_recipe(tmp_path)
+    for name in (*OWN_FILES[1:], "notes.txt", ".vault-password"):
+        (tmp_path / name).write_text("x")
+    remove_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", ".vault-password"}
