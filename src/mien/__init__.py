@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.bulk.job import batch
     from mien.card import ModelCard
     from mien.data import Dataset, load
     from mien.errors import DataError, MienError, MissingExtra, ModelError
@@ -39,6 +40,7 @@ __all__ = [
     "ModelError",
     "Recognizer",
     "Taxonomy",
+    "batch",
     "load",
     "watch",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "ModelError": "errors",
     "Recognizer": "recognition.recognizer",
     "Taxonomy": "labels",
+    "batch": "bulk.job",
     "load": "data",
     "watch": "recognition.video",
 }

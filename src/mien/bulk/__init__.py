@@ -14,7 +14,7 @@
 """
 
 from mien.bulk.job import batch
-from mien.bulk.settings import BatchOptions
+from mien.bulk.batch_options import BatchOptions
 from mien.bulk.summary import BatchSummary
 
 __all__ = ["BatchOptions", "BatchSummary", "batch"]

@@ -11,6 +11,8 @@ finds a newer one stops.
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -65,7 +67,8 @@ class Parts:
     storage: Storage
     part_bytes: int
     run: Run
-    _numbers: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _part_numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
     def begin(cls, storage: Storage, part_bytes: int, about: dict[str, Any]) -> Parts:
@@ -125,16 +128,17 @@ class Parts:
             self._merge(group)
 
     def drop(self, ids: NDArray[np.int64]) -> int:
-        """Remove the rows of some inputs, so that these are done again; gives back how many rows that were."""
+        """Remove the rows of some inputs, so that these are done again; gives back of how many there were any."""
         if not len(ids):
             return 0
         ids, dropped = np.sort(ids), 0
         files = [*(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)), *(f"{PENDING}/{n}" for n in self._pending())]
         for name in files:
-            found = is_among(self.storage.read_table(name, ["id"]).column(0).to_numpy(), ids)
+            here = self.storage.read_table(name, ["id"]).column(0).to_numpy()
+            found = is_among(here, ids)
             if found.any():
                 self.storage.write(name, encode_table(self.storage.read_table(name).filter(~found)))
-                dropped += int(found.sum())
+                dropped += len(np.unique(here[found]))
         return dropped
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -161,18 +165,33 @@ class Parts:
 
     def _merge(self, names: list[str]) -> None:
         self.require_latest()
-        tables = [self.storage.read_table(f"{PENDING}/{name}") for name in names]
-        self.storage.write(f"{ROWS}/part-{self.run.name}-{names[0][-16:-8]}.parquet", _encode_part(tables, names))
+        tables = (self.storage.read_table(f"{PENDING}/{name}") for name in names)
+        part = f"{ROWS}/part-{self.run.name}-{next(self._part_numbers):05d}.parquet"
+        self.storage.write(part, _encode_part(tables, names))
         for name in names:
             self.storage.remove(f"{PENDING}/{name}")
 
 
-def _encode_part(tables: Iterable[pa.Table], names: list[str]) -> bytes:
+def _encode_part(tables: Iterator[pa.Table], names: list[str]) -> bytes:
+    """The bytes of a part; no more than a row group is held as rows."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    table = pa.concat_tables(tables).combine_chunks()
-    metadata = {**(table.schema.metadata or {}), _MERGED: json.dumps(names).encode()}
-    return encode_table(table.replace_schema_metadata(metadata))
+    first = next(tables)
+    schema = first.schema.with_metadata({**(first.schema.metadata or {}), _MERGED: json.dumps(names).encode()})
+    buffer, held = io.BytesIO(), [first]
+    with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.concat_tables(held).combine_chunks().replace_schema_metadata(schema.metadata))
+            held.clear()
+
+        for table in tables:
+            if sum(one.num_rows for one in held) + table.num_rows > _GROUP:
+                flush()
+            held.append(table)
+        flush()
+    return buffer.getvalue()
 
 
 def _merged_by(storage: Storage, part: str) -> list[str]:

@@ -165,7 +165,8 @@ class Storage:
             return pq.ParquetFile(self._source(name))
 
     def _source(self, name: str) -> Any:
-        return self._at(name).path if self.is_local else io.BytesIO(self.read(name))
+        place = self._at(name)
+        return place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")
 
     def _at(self, name: str) -> Location:
         filesystem, path = self._place

@@ -17,7 +17,7 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, model, predict, serve, train
+from mien.cli import batch, data, demo, doctor, evaluate, export, model, predict, serve, train
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
 from mien.errors import MienError
@@ -36,6 +36,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("model")(model.model)
+app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("serve")(serve.serve)
 app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
 app.add_typer(data.app, name="data")

@@ -112,7 +112,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
     from mien import __version__
     from mien.bulk.recognizing import ModelSpec
     from mien.recognition.classifier import Classifier
-    from mien.recognition.models import BUNDLED, read_model
+    from mien.recognition.model_files import BUNDLED, read_model
 
     data = read_model(options.model)[1]
     bundled = options.model in BUNDLED
