@@ -13,8 +13,24 @@
     summary               what came of it, as JSON and as a page
 """
 
-from mien.bulk.job import batch
-from mien.bulk.batch_options import BatchOptions
-from mien.bulk.summary import BatchSummary
+from __future__ import annotations
 
-__all__ = ["BatchOptions", "BatchSummary", "batch"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.bulk.batch_options import BatchOptions
+    from mien.bulk.job import batch
+    from mien.bulk.summary import BatchSummary
+    from mien.bulk.tally import Progress
+
+__all__ = ["BatchOptions", "BatchSummary", "Progress", "batch"]
+
+_HOMES = {"BatchOptions": "batch_options", "BatchSummary": "summary", "Progress": "tally", "batch": "job"}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name; what it needs is loaded when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien.bulk' has no attribute {name!r}")
+    return getattr(import_module(f"mien.bulk.{_HOMES[name]}"), name)

@@ -12,7 +12,7 @@ from mien.errors import DataError
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
-    from mien.bulk.recognizing import ModelSpec
+    from mien.bulk.model_spec import ModelSpec
 
 Engine = Literal["local", "ray"]
 
@@ -66,23 +66,34 @@ class BatchOptions:
         checks = {
             "engine": (self.engine in get_args(Engine), "local or ray"),
             "workers": (_whole(self.workers) and 0 <= self.workers <= 4096, "a whole number from 0 to 4096"),
-            "max_attempts": (_whole(self.max_attempts) and self.max_attempts >= 1, "a whole number from 1 on"),
+            "max_attempts": (
+                _whole(self.max_attempts) and self.max_attempts >= 1,
+                "a whole number from 1 on",
+            ),
             "max_faces": (
                 self.max_faces is None or (_whole(self.max_faces) and self.max_faces >= 1),
                 "a whole number from 1 on",
             ),
-            "min_confidence": (_real(self.min_confidence) and 0 <= self.min_confidence <= 1, "a number from 0 to 1"),
+            "min_confidence": (
+                _real(self.min_confidence) and 0 <= self.min_confidence <= 1,
+                "a number from 0 to 1",
+            ),
             "fps": (_real(self.fps) and 0 < self.fps <= 1000, "frames per second above 0 and up to 1000"),
             "timeout": (_real(self.timeout) and 1 <= self.timeout <= 86400, "1 to 86,400 seconds"),
             "part_mb": (_real(self.part_mb) and 0.01 <= self.part_mb <= 4096, "0.01 to 4096 megabytes"),
-            "commit_seconds": (_real(self.commit_seconds) and 0.05 <= self.commit_seconds <= 3600, "0.05 to 3600 seconds"),
+            "commit_seconds": (
+                _real(self.commit_seconds) and 0.05 <= self.commit_seconds <= 3600,
+                "0.05 to 3600 seconds",
+            ),
             "storage_options": (isinstance(self.storage_options, dict), "a dictionary"),
         }
         for name, (good, expected) in checks.items():
             if not good:
                 raise DataError(f"Expected {name} as {expected}, got {quoted(getattr(self, name))}.")
         if self.address is not None and self.engine != "ray":
-            raise DataError("An address is that of a Ray cluster: choose the engine ray with it, or leave it out.")
+            raise DataError(
+                "An address is that of a Ray cluster: choose the engine ray with it, or leave it out."
+            )
 
     @property
     def processes(self) -> int:
@@ -110,7 +121,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
         ModelError: the model is missing or is none.
     """
     from mien import __version__
-    from mien.bulk.recognizing import ModelSpec
+    from mien.bulk.model_spec import ModelSpec
     from mien.recognition.classifier import Classifier
     from mien.recognition.model_files import BUNDLED, read_model
 

@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 PLAIN_TAR = frozenset({".tar"})
 PARQUET = ".parquet"
 _PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
-_COLUMN_NAMES = ("uri", "url", "path", "image", "bytes", "file", "filename", "image_path", "image_url", "img", "source")
+_COLUMN_NAMES = (
+    "uri",
+    "url",
+    "path",
+    "image",
+    "bytes",
+    "file",
+    "filename",
+    "image_path",
+    "image_url",
+    "img",
+    "source",
+)
 """Names of columns that are taken for the inputs where none is named, the first that is there."""
 
 _BLOCK = 256 * 1024
@@ -52,12 +64,12 @@ def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) ->
     place = locate(uri, storage_options)
     if place.filesystem is None:
         return Path(place.path).open("rb")
-    return with_retries(lambda: place.filesystem.open(place.path, "rb", block_size=block, cache_type="readahead"))
+    return with_retries(
+        lambda: place.filesystem.open(place.path, "rb", block_size=block, cache_type="readahead")
+    )
 
 
-def entries_of_tar(
-    tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]
-) -> Iterator[Entry]:
+def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
     """The images and videos in a tar, each with its place there; a damaged tar ends in an input that fails."""
     count = 0
     try:
@@ -104,7 +116,9 @@ def entries_of_parquet(
         try:
             opened = pq.ParquetFile(file)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DataError(f"{quoted_path(table.uri)}: expected a Parquet file, got a damaged or other file.") from error
+            raise DataError(
+                f"{quoted_path(table.uri)}: expected a Parquet file, got a damaged or other file."
+            ) from error
         name = find_column(opened.schema_arrow, column, table.uri)
         if not is_text(opened.schema_arrow.field(name).type):
             for row in range(opened.metadata.num_rows):
@@ -137,7 +151,10 @@ def entries_of_list(
     Raises:
         DataError: it is no text, or the table has no such column.
     """
-    with open_file(listed.uri, storage_options) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+    with (
+        open_file(listed.uri, storage_options) as file,
+        io.TextIOWrapper(file, "utf-8-sig", newline="") as text,
+    ):
         try:
             if listed.uri.lower().endswith((".csv", ".tsv")):
                 separator = "\t" if listed.uri.lower().endswith(".tsv") else ","
@@ -207,7 +224,9 @@ def is_bytes(kind: Any) -> bool:
 
     if pa.types.is_struct(kind):
         return any(one.name == "bytes" and is_bytes(one.type) for one in kind)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    return bool(
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    )
 
 
 def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> bytes | None:

@@ -12,7 +12,6 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.bulk.locations import kind_of_error, locate, why
-from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +44,9 @@ class Fetched:
     seconds: float = 0.0
 
 
-def with_retries(work: Callable[[], _T], *, tries: int = TRIES, sleep: Callable[[float], object] = time.sleep) -> _T:
+def with_retries(
+    work: Callable[[], _T], *, tries: int = TRIES, sleep: Callable[[float], object] = time.sleep
+) -> _T:
     """What a function gives, called again after errors that pass: 5xx, timeouts, connections that break.
 
     A file that is not there, or that may not be read, is not asked for again.
@@ -110,7 +111,11 @@ class Fetcher:
                 content = file.read(MOST_BYTES + 1 if whole else entry.length)
         else:
             end = MOST_BYTES + 1 if entry.size < 0 else None
-            limits = {} if whole and end is None else {"start": entry.offset, "end": end or entry.offset + entry.length}
+            limits = (
+                {}
+                if whole and end is None
+                else {"start": entry.offset, "end": end or entry.offset + entry.length}
+            )
             content = bytes(place.filesystem.cat_file(place.path, **limits))
         wanted = entry.length if not whole else entry.size if place.filesystem is not None else -1
         if wanted >= 0 and len(content) != wanted:
@@ -167,9 +172,3 @@ class Fetcher:
 
 def _too_large(size: int) -> str:
     return f"expected a file of up to {MOST_BYTES // 2**20} MiB, got {size / 2**20:,.0f} MiB."
-
-
-def named(entry: Entry, reason: str) -> str:
-    """A reason that begins with the name of its input."""
-    name = quoted_path(entry.name)
-    return reason if reason.startswith(name) else f"{name}: {reason}"

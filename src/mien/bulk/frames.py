@@ -49,4 +49,6 @@ def _to_table(frame: Any) -> pa.Table:
             return pa.table(frame)
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"Expected a data frame of URIs or image bytes, got one Arrow cannot take ({str(error)[:80]}).") from error
+        raise DataError(
+            f"Expected a data frame of URIs or image bytes, got one Arrow cannot take ({str(error)[:80]})."
+        ) from error

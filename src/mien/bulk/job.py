@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,12 @@ from mien.errors import DataError, MissingExtra
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.bulk.recognizing import ModelSpec
+    from mien.bulk.model_spec import ModelSpec
 
 JOB_FORMAT = 1
 JOB = "_mien/job.json"
@@ -133,7 +133,9 @@ class _Job:
         where = quoted_path(self.storage.root)
         wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
         if not self.storage.exists(JOB):
-            self.storage.write_json(JOB, {"format": JOB_FORMAT, "manifest": None, **wanted, "mien": self.spec.version})
+            self.storage.write_json(
+                JOB, {"format": JOB_FORMAT, "manifest": None, **wanted, "mien": self.spec.version}
+            )
             return None
         job = self.storage.read_json(JOB)
         if job.get("format") != JOB_FORMAT:
@@ -216,7 +218,9 @@ class _Job:
 class _Teller:
     """Tells how far a job is, and notes it in the output folder, neither too often."""
 
-    def __init__(self, storage: Storage, parts: Parts, tally: Tally, tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, storage: Storage, parts: Parts, tally: Tally, tell: Callable[[Progress], None]
+    ) -> None:
         self._storage, self._name, self._tally, self._tell = storage, parts.run.name, tally, tell
         self._every = _LOCAL_STATS_SECONDS if storage.is_local else _REMOTE_STATS_SECONDS
         self._told = self._noted = time.monotonic()
@@ -299,7 +303,7 @@ def _absolute(text: str) -> str:
 
 def _require_packages() -> None:
     try:
-        import pyarrow  # noqa: F401
+        import_module("pyarrow")
     except ImportError as error:
         raise MissingExtra("pyarrow", "batch") from error
 
@@ -322,7 +326,9 @@ def _locked(storage: Storage) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(f"{quoted_path(storage.root)}: expected a folder for the output, got a file.") from error
+        raise DataError(
+            f"{quoted_path(storage.root)}: expected a folder for the output, got a file."
+        ) from error
     with Path(folder, "lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.bulk.containers import PARQUET, PLAIN_TAR, entries_of_list, entries_of_parquet, entries_of_tar, is_packed_tar, kind_of_name
+from mien.bulk.containers import (
+    PARQUET,
+    PLAIN_TAR,
+    entries_of_list,
+    entries_of_parquet,
+    entries_of_tar,
+    is_packed_tar,
+    kind_of_name,
+)
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import with_retries
 from mien.bulk.locations import Location, kind_of_error, local_path, locate, scheme_of, uri_of_path, why
@@ -62,12 +70,16 @@ class Lister:
             except (OSError, ValueError) as error:
                 if isinstance(error, DataError):
                     raise
-                raise DataError(f"{quoted_path(uri)}: cannot be listed: {why(error)}.{_hint(error)}") from error
+                raise DataError(
+                    f"{quoted_path(uri)}: cannot be listed: {why(error)}.{_hint(error)}"
+                ) from error
             if not count:
                 raise DataError(f"{quoted_path(uri)}: expected images or videos, found none.{self._others()}")
 
     def _others(self) -> str:
-        named = ", ".join(f"{n:,} {suffix or 'without an ending'}" for suffix, n in self.passed_over.most_common(3))
+        named = ", ".join(
+            f"{n:,} {suffix or 'without an ending'}" for suffix, n in self.passed_over.most_common(3)
+        )
         return f" There are files of other kinds ({named})." if named else " Is the name right?"
 
     def _local(self, path: str) -> Iterator[Entry]:
@@ -81,7 +93,9 @@ class Lister:
                 if os.path.isfile(name) and self._is_input(name):  # noqa: PTH113
                     yield from self._named(uri_of_path(name), os.stat(name))  # noqa: PTH116
         else:
-            raise DataError(f"{quoted_path(path)}: expected a file, a folder, a glob or a URL, found none of that name.")
+            raise DataError(
+                f"{quoted_path(path)}: expected a file, a folder, a glob or a URL, found none of that name."
+            )
 
     def _folder(self, folder: str) -> Iterator[Entry]:
         held: list[Entry] = []
@@ -181,7 +195,9 @@ class Lister:
         prefix = literal.rpartition("/")[0]
         for name, item in _remote_files(Location(place.filesystem, prefix), literal):
             if wanted.match(name) and self._is_input(name):
-                yield from self._opened(_remote_entry(f"{scheme}://{name}", kind_of_name(name) or "image", item))
+                yield from self._opened(
+                    _remote_entry(f"{scheme}://{name}", kind_of_name(name) or "image", item)
+                )
 
 
 def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Entry]:
@@ -189,13 +205,15 @@ def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Ent
     try:
         found = sorted(os.scandir(folder), key=lambda one: one.name)
     except OSError as error:
-        yield Entry(uri_of_path(folder), error=f"{quoted_path(folder)}: this folder cannot be opened: {why(error)}.")
+        yield Entry(
+            uri_of_path(folder), error=f"{quoted_path(folder)}: this folder cannot be opened: {why(error)}."
+        )
         return
     for one in found:
         if one.name.startswith("."):
             continue
         if one.is_dir(follow_symlinks=False):
-            if leave_out is None or os.path.realpath(one.path) != leave_out:  # noqa: PTH116
+            if leave_out is None or os.path.realpath(one.path) != leave_out:
                 yield from _walk(one.path, leave_out)
         elif one.is_file():
             yield one
@@ -206,7 +224,9 @@ def _file_entry(uri: str, kind: Literal["image", "video"], stat: os.stat_result)
 
 
 def _remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any]) -> Entry:
-    etag = next((str(info[key]) for key in ("ETag", "etag", "md5Hash", "mtime", "blob_id") if info.get(key)), "")
+    etag = next(
+        (str(info[key]) for key in ("ETag", "etag", "md5Hash", "mtime", "blob_id") if info.get(key)), ""
+    )
     size = info.get("size")
     return Entry(uri, kind, size=-1 if size is None else int(size), etag=etag.strip('"'))
 

@@ -15,12 +15,12 @@ from mien.bulk.supervisor import Attempts, Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mien.bulk.batch_options import BatchOptions
     from mien.bulk.entries import Entry
     from mien.bulk.fetching import Fetcher
+    from mien.bulk.model_spec import ModelSpec, Seconds
     from mien.bulk.parts import Parts
     from mien.bulk.tally import Tally
-    from mien.bulk.recognizing import ModelSpec, Seconds
-    from mien.bulk.batch_options import BatchOptions
 
 _HELD_ROWS = 5000
 _QUEUE = 256  # rows that wait for the one who writes them

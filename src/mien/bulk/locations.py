@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from functools import lru_cache
@@ -20,6 +19,12 @@ _PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "ad
 
 _S3_SETTINGS = {"connect_timeout": 10, "read_timeout": 15, "retries": {"max_attempts": 1}}
 """Retries are counted by `fetching`, so botocore makes none; a server that stalls is given up after 15 seconds."""
+
+
+_MISSING_NAMES = frozenset({"NoSuchKey", "NoSuchBucket"})
+_MISSING = re.compile(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist")
+_FORBIDDEN_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+_FORBIDDEN = re.compile(r"\b(AccessDenied|Forbidden|403|401|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
 
 
 class Location(NamedTuple):
@@ -108,9 +113,7 @@ def _open(scheme: str, options: _Options) -> Any:
             raise MissingExtra("s3fs", "s3") from error
         package = _PACKAGES.get(scheme, "a package that fsspec names for it")
         remedy = f" Get it with: {install_line(package)}" if scheme in _PACKAGES else f" ({error})"
-        raise DataError(
-            f"Reading {scheme}:// needs {package}, which is not installed.{remedy}"
-        ) from error
+        raise DataError(f"Reading {scheme}:// needs {package}, which is not installed.{remedy}") from error
     except ValueError as error:
         raise DataError(
             f"Expected a path or a URL such as s3://, gs:// or hf://, got {scheme}://, which fsspec does not know."
@@ -120,25 +123,20 @@ def _open(scheme: str, options: _Options) -> Any:
 def kind_of_error(error: BaseException) -> str:
     """What kind of failure an error of a file system is: `missing`, `forbidden`, `unreachable` or `unreadable`."""
     name, text = type(error).__name__, str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or name in {"NoSuchKey", "NoSuchBucket"}:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError) or name in _MISSING_NAMES
+    if missing or _MISSING.search(text):
         return "missing"
-    if isinstance(error, PermissionError) or name in {"NoCredentialsError", "PartialCredentialsError"}:
+    if isinstance(error, PermissionError) or name in _FORBIDDEN_NAMES or _FORBIDDEN.search(text):
         return "forbidden"
-    if isinstance(error, OSError) and error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return "missing"
-    if re.search(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist", text):
-        return "missing"
-    if re.search(r"\b(AccessDenied|Forbidden|403|401|InvalidAccessKeyId|SignatureDoesNotMatch)\b", text):
-        return "forbidden"
-    if isinstance(error, IsADirectoryError | ValueError):
-        return "unreadable"
-    return "unreachable"
+    return "unreadable" if isinstance(error, IsADirectoryError | ValueError) else "unreachable"
 
 
 def why(error: BaseException) -> str:
     """An error of a file system in a few words."""
     if type(error).__name__ == "NoCredentialsError":
-        return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass the storage option anon=true"
+        return (
+            "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the storage option anon=true"
+        )
     kind = kind_of_error(error)
     text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:80]
     if kind == "missing":

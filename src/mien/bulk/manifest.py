@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
@@ -179,7 +179,9 @@ def compare(old: Manifest, new: Manifest) -> Changes:
     gone = {(one.uri, one.member): one.id for one in old.entries(without=new_ids)}
     fresh = {(one.uri, one.member) for one in new.entries(without=old_ids)}
     stale = sorted(number for key, number in gone.items() if key in fresh)
-    removed = [uri if member is None else f"{uri}::{member}" for uri, member in gone if (uri, member) not in fresh]
+    removed = [
+        uri if member is None else f"{uri}::{member}" for uri, member in gone if (uri, member) not in fresh
+    ]
     return Changes(
         len(fresh) - len(stale), len(stale), len(removed), np.array(stale, np.int64), tuple(removed[:5])
     )

@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mien.quoting import quoted_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -124,9 +126,25 @@ def input_row(entry: Entry, **found: Any) -> dict[str, Any]:
     return row | found
 
 
+def failed_row(entry: Entry, reason: str, kind: str | None) -> dict[str, Any]:
+    """The row of an input that failed; the reason begins with its name."""
+    name = quoted_path(entry.name)
+    error = reason if reason.startswith(name) else f"{name}: {reason}"
+    return input_row(entry, error=error, error_kind=kind)
+
+
+def set_aside(entry: Entry, attempts: int, reason: str) -> dict[str, Any]:
+    """The row of an input that ended its worker as often as it may."""
+    kind = "timeout" if reason.startswith("no answer") else "worker"
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return failed_row(entry, f"it ended its worker {times} ({reason}) and was set aside.", kind)
+
+
 def flatten(row: dict[str, Any], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A row for each face of an input's row."""
-    common = {name: row[name] for name in ("id", "uri", "member", "kind", "bytes", "frames", "error", "error_kind")}
+    common = {
+        name: row[name] for name in ("id", "uri", "member", "kind", "bytes", "frames", "error", "error_kind")
+    }
     common |= {"image_width": row["width"], "image_height": row["height"]}
     for number, face in enumerate(row["faces"]):
         marks = face["landmarks"] or {name: {"x": None, "y": None} for name in POINTS}
@@ -148,4 +166,6 @@ def rows_to_table(rows: Iterable[dict[str, Any]], classes: Sequence[str], *, fla
 
     if not flat:
         return pa.Table.from_pylist(list(rows), schema=nested_schema(classes))
-    return pa.Table.from_pylist([one for row in rows for one in flatten(row, classes)], schema=flat_schema(classes))
+    return pa.Table.from_pylist(
+        [one for row in rows for one in flatten(row, classes)], schema=flat_schema(classes)
+    )

@@ -1,12 +1,12 @@
 """Rows on disk: every input's row is there once, whatever is killed and when.
 
-Rows are first committed in small files, `_mien/pending/<run>-<number>.parquet`; when there are enough, they are merged
-into a part of the output, `rows/part-….parquet`. Which inputs are done is read from these files and nowhere else.
+Rows are first committed in small files, `_mien/pending/<run>-<number>.parquet`; when there are enough, they are
+merged into a part of the output, `rows/part-….parquet`. Which inputs are done is read from these files and nowhere else.
 
-Four rules keep it true. A file appears whole or not at all (`Storage.write`). A part names in its metadata the pending files
-that it holds, so that those which a kill has left over are known and removed. When a run begins, it writes down which
-pending files of earlier runs it counts; one that a process of an earlier run writes later counts for nothing. A run that
-finds a newer one stops.
+Four rules keep it true. A file appears whole or not at all (`Storage.write`). A part names in its metadata the pending
+files that it holds, so that those which a kill has left over are known and removed. When a run begins, it writes down
+which pending files of earlier runs count; one that a process of an earlier run writes later does not. A run that finds a
+newer one stops.
 """
 
 from __future__ import annotations
@@ -98,7 +98,10 @@ class Parts:
 
     def done_ids(self) -> NDArray[np.int64]:
         """The sorted ids of the inputs whose rows are committed."""
-        files = [*(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)), *(f"{PENDING}/{n}" for n in self._pending())]
+        files = [
+            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
+            *(f"{PENDING}/{n}" for n in self._pending()),
+        ]
         columns = [self.storage.read_table(name, ["id"]).column(0).to_numpy() for name in files]
         return np.unique(np.concatenate(columns)) if columns else np.empty(0, np.int64)
 
@@ -132,7 +135,10 @@ class Parts:
         if not len(ids):
             return 0
         ids, dropped = np.sort(ids), 0
-        files = [*(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)), *(f"{PENDING}/{n}" for n in self._pending())]
+        files = [
+            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
+            *(f"{PENDING}/{n}" for n in self._pending()),
+        ]
         for name in files:
             here = self.storage.read_table(name, ["id"]).column(0).to_numpy()
             found = is_among(here, ids)
@@ -143,7 +149,10 @@ class Parts:
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows that are committed, in batches."""
-        files = [*(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)), *(f"{PENDING}/{n}" for n in self._pending())]
+        files = [
+            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
+            *(f"{PENDING}/{n}" for n in self._pending()),
+        ]
         for name in files:
             yield from self.storage.parquet(name).iter_batches(batch_size=4096, columns=columns)
 
@@ -178,12 +187,16 @@ def _encode_part(tables: Iterator[pa.Table], names: list[str]) -> bytes:
     import pyarrow.parquet as pq
 
     first = next(tables)
-    schema = first.schema.with_metadata({**(first.schema.metadata or {}), _MERGED: json.dumps(names).encode()})
+    schema = first.schema.with_metadata(
+        {**(first.schema.metadata or {}), _MERGED: json.dumps(names).encode()}
+    )
     buffer, held = io.BytesIO(), [first]
     with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
 
         def flush() -> None:
-            writer.write_table(pa.concat_tables(held).combine_chunks().replace_schema_metadata(schema.metadata))
+            writer.write_table(
+                pa.concat_tables(held).combine_chunks().replace_schema_metadata(schema.metadata)
+            )
             held.clear()
 
         for table in tables:

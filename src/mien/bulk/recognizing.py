@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.fetching import Fetched, Fetcher, named
 from mien.bulk.locations import kind_of_error, why
-from mien.bulk.output import face_row, input_row
+from mien.bulk.model_spec import STAGES, ModelSpec, Seconds
+from mien.bulk.output import face_row, failed_row, input_row
 from mien.content import kind_of_bytes
 from mien.errors import MienError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
@@ -30,54 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.bulk.entries import Entry
+    from mien.bulk.fetching import Fetched, Fetcher
     from mien.recognition.faces import Detection
     from mien.recognition.video import Frame
-
-STAGES = ("fetch", "decode", "detect", "classify")
-Seconds = dict[str, float]
-"""Seconds of each of `STAGES`."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a worker needs to recognize as the one who started it does.
-
-    Args:
-        model: the name of a bundled model, or of the file.
-        sha256: of the file.
-        data: the file's bytes, where it is not bundled; workers may be on other machines.
-        label_set: the label set to answer in; the model's own by default.
-        max_faces: keep only so many faces per image, the largest.
-        min_confidence: below this probability the label is "uncertain".
-        fps: frames per second of a video that are looked at.
-        version: the version of mien.
-    """
-
-    model: str
-    sha256: str
-    data: bytes | None
-    label_set: str | None
-    max_faces: int | None
-    min_confidence: float
-    fps: float
-    version: str
-
-    def open(self) -> tuple[Recognizer, TimedDetector]:
-        """The recognizer, on one processor thread."""
-        detector = TimedDetector(CenterFace(threads=1))
-        settings: dict[str, Any] = {
-            "taxonomy": self.label_set,
-            "detector": detector,
-            "max_faces": self.max_faces,
-            "min_confidence": self.min_confidence,
-            "threads": 1,
-        }
-        if self.data is None:
-            return Recognizer(self.model, **settings), detector
-        with TemporaryDirectory(prefix="mien-") as folder:
-            path = Path(folder, "model.onnx")
-            path.write_bytes(self.data)
-            return Recognizer(path, **settings), detector
 
 
 class TimedDetector:
@@ -96,6 +50,24 @@ class TimedDetector:
             self.seconds += time.perf_counter() - started
 
 
+def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
+    """The recognizer of a model, on one processor thread, and its detector."""
+    detector = TimedDetector(CenterFace(threads=1))
+    settings: dict[str, Any] = {
+        "taxonomy": spec.label_set,
+        "detector": detector,
+        "max_faces": spec.max_faces,
+        "min_confidence": spec.min_confidence,
+        "threads": 1,
+    }
+    if spec.data is None:
+        return Recognizer(spec.model, **settings), detector
+    with TemporaryDirectory(prefix="mien-") as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(spec.data)
+        return Recognizer(path, **settings), detector
+
+
 class InputRecognizer:
     """Makes a row of an input.
 
@@ -107,24 +79,28 @@ class InputRecognizer:
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
         self._spec, self._fetcher, self._beat = spec, fetcher, beat
-        self._recognizer, self._detector = spec.open()
+        self._recognizer, self._detector = open_recognizer(spec)
 
     def __call__(self, entry: Entry, fetched: Fetched) -> tuple[dict[str, Any], Seconds]:
         """The row of an input, and the seconds of each stage; whatever is wrong with it stands in its row."""
         seconds = dict.fromkeys(STAGES, 0.0) | {"fetch": fetched.seconds}
         if entry.error or fetched.error:
             kind = fetched.kind_of_error if fetched.error else "unreadable"
-            return _failed(entry, entry.error or fetched.error or "", kind), seconds
+            return failed_row(entry, entry.error or fetched.error or "", kind), seconds
         try:
-            video = entry.kind == "video" if fetched.content is None else kind_of_bytes(fetched.content) == "video"
+            video = (
+                entry.kind == "video"
+                if fetched.content is None
+                else kind_of_bytes(fetched.content) == "video"
+            )
             work = self._video if video else self._image
             return work(entry, fetched.content, seconds), seconds
         except MienError as error:
-            return _failed(entry, str(error), _kind_of(error)), seconds
+            return failed_row(entry, str(error), _kind_of(error)), seconds
         except MemoryError:
-            return _failed(entry, "there is not enough memory to decode it.", "memory"), seconds
+            return failed_row(entry, "there is not enough memory to decode it.", "memory"), seconds
         except OSError as error:
-            return _failed(entry, f"{why(error)}.", kind_of_error(error)), seconds
+            return failed_row(entry, f"{why(error)}.", kind_of_error(error)), seconds
 
     def _image(self, entry: Entry, content: bytes | None, seconds: Seconds) -> dict[str, Any]:
         started = time.perf_counter()
@@ -173,18 +149,7 @@ def _sampled(path: str, fps: float) -> Iterator[Frame]:
                 due = (math.floor(frame.seconds * fps + 1e-3) + 1) / fps
 
 
-def _failed(entry: Entry, reason: str, kind: str | None) -> dict[str, Any]:
-    return input_row(entry, error=named(entry, reason), error_kind=kind)
-
-
 def _kind_of(error: MienError) -> str:
     if isinstance(error, TooLargeError):
         return "too large"
     return "memory" if isinstance(error, NotEnoughMemoryError) else "unreadable"
-
-
-def set_aside(entry: Entry, attempts: int, reason: str) -> dict[str, Any]:
-    """The row of an input that ended its worker as often as it may."""
-    kind = "timeout" if reason.startswith("no answer") else "worker"
-    times = "once" if attempts == 1 else f"{attempts} times"
-    return _failed(entry, f"it ended its worker {times} ({reason}) and was set aside.", kind)

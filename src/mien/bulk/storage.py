@@ -164,6 +164,10 @@ class Storage:
         with _telling(self.path(name)):
             return pq.ParquetFile(self._source(name))
 
+    def filesystem_paths(self, names: list[str]) -> tuple[list[str], Any]:
+        """The paths of files and the file system of fsspec that they are on; `None` for this machine's."""
+        return [self._at(name).path for name in names], self._place.filesystem
+
     def _source(self, name: str) -> Any:
         place = self._at(name)
         return place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.recognizing import STAGES
+from mien.bulk.model_spec import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +144,8 @@ def summarize(
         faces=count.faces,
         expressions=dict(count.expressions.most_common()),
         faces_per_image={
-            f"{n}+" if n == _MANY_FACES else str(n): count.faces_per_image[n] for n in sorted(count.faces_per_image)
+            f"{n}+" if n == _MANY_FACES else str(n): count.faces_per_image[n]
+            for n in sorted(count.faces_per_image)
         },
         seconds=round(seconds, 3),
         rate=round(tally.rows / seconds, 2) if tally.rows and seconds > 0 else 0.0,
@@ -168,7 +169,9 @@ def summarize(
 
 def _of_all_runs(storage: Storage) -> tuple[int, int, int]:
     """How many runs there were, the rows they computed, and how many of these were dropped on purpose."""
-    about = [storage.read_json(f"{_STATS}/{name}") for name in storage.names(_STATS) if name.endswith(".json")]
+    about = [
+        storage.read_json(f"{_STATS}/{name}") for name in storage.names(_STATS) if name.endswith(".json")
+    ]
     runs = len([name for name in storage.names("_mien/runs") if name.endswith(".json")])
     return runs, sum(int(one["rows"]) for one in about), sum(int(one.get("dropped", 0)) for one in about)
 
@@ -178,7 +181,12 @@ def _count_nested(parts: Parts, count: _Count) -> None:
 
     for batch in parts.tables(["kind", "faces", "error", "error_kind"]):
         faces = batch.column("faces")
-        columns = (batch.column("kind"), pc.list_value_length(faces), batch.column("error"), batch.column("error_kind"))
+        columns = (
+            batch.column("kind"),
+            pc.list_value_length(faces),
+            batch.column("error"),
+            batch.column("error_kind"),
+        )
         for row in zip(*(column.to_pylist() for column in columns), strict=True):
             count.add_input(*row)
         for label in faces.flatten().field("label").value_counts().to_pylist():

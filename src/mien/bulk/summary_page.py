@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--back:#fff;--bar:#3b6ea8}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4ae;--line:#30363d;--back:#0d1117;--bar:#6ea8e6}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:54rem;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back)}
+body{max-width:54rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{color:var(--soft);margin:.3rem 0}
 dl{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1.5rem 0}dt{color:var(--soft);font-size:.85rem}
 dd{margin:0;font-size:1.5rem;font-variant-numeric:tabular-nums}
@@ -33,14 +34,18 @@ def to_html(summary: BatchSummary) -> str:
         "Done": f"{summary.done:,}",
         "Failed": failed,
         "Faces": f"{summary.faces:,}",
-        "Inputs per second": f"{summary.rate:,.1f}" if summary.rate else "–",
+        "Inputs per second": f"{summary.rate:,.1f}" if summary.rate else "none",
         "Seconds": f"{summary.seconds:,.0f}",
     }
     blocks = [
         _bars("Expressions", summary.expressions, "faces"),
         _bars("Faces per image", summary.faces_per_image, "images"),
         _bars("Failures by reason", summary.failures, "inputs"),
-        _bars("Processor seconds by stage, this run", {k: round(v, 1) for k, v in summary.stages.items()}, "seconds"),
+        _bars(
+            "Processor seconds by stage, this run",
+            {k: round(v, 1) for k, v in summary.stages.items()},
+            "seconds",
+        ),
         _workers(summary),
         _listed("Some failures", summary.examples),
         _notes(summary),
@@ -94,8 +99,12 @@ def _notes(summary: BatchSummary) -> str:
         f"Started {summary.runs:,} times; at least {summary.again:,} inputs were computed again after a kill."
         if summary.runs > 1
         else "",
-        f"{summary.repeated:,} inputs were named more than once; each was done once." if summary.repeated else "",
+        f"{summary.repeated:,} inputs were named more than once; each was done once."
+        if summary.repeated
+        else "",
         f"{summary.changed:,} changed inputs were done again." if summary.changed else "",
-        f"{summary.removed:,} inputs are gone since the listing before; their rows stay." if summary.removed else "",
+        f"{summary.removed:,} inputs are gone since the listing before; their rows stay."
+        if summary.removed
+        else "",
     ]
     return _listed("Notes", [one for one in notes if one])

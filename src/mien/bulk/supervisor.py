@@ -10,21 +10,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from mien.bulk.fetching import Fetched, Fetcher
-from mien.bulk.recognizing import ModelSpec, Seconds, set_aside
+from mien.bulk.output import set_aside
 from mien.errors import MienError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mien.bulk.entries import Entry
+    from mien.bulk.fetching import Fetched, Fetcher
+    from mien.bulk.model_spec import ModelSpec, Seconds
 
 Input = tuple["Entry", "Fetched | None"]
 """An input, and what was read of it; with `None` the worker reads it."""
+
+COMMAND = [sys.executable, "-m", "mien.bulk.worker"]
+"""What is started as a worker."""
 
 _AHEAD = 16  # inputs that a worker has or reads at a time
 _AHEAD_BYTES = 48 * 2**20
@@ -33,11 +38,8 @@ _STARTS = 3  # times in a row that a worker may die before it is ready
 _IDLE_DEATHS = 5  # deaths in a row with no input in hand, after which the first one waiting is blamed
 
 
-class Takes(Protocol):
-    """Takes a row that is done."""
-
-    def __call__(self, row: dict[str, Any], seconds: Seconds, worker: int) -> None:
-        """One row, its seconds by stage, and the number of the process that made it."""
+Take = Callable[[dict[str, Any], "Seconds", int], None]
+"""Takes a row that is done, its seconds by stage, and the process id of the worker that made it."""
 
 
 @dataclass
@@ -72,8 +74,7 @@ class WorkerProcess:
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher) -> None:
-        command = [sys.executable, "-m", "mien.bulk.worker"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)  # noqa: S603
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)  # noqa: S603
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self.send((spec, fetcher))
@@ -144,7 +145,7 @@ class Supervisor:
         self._idle_deaths = 0
         self.stopped = False
 
-    def run(self, inputs: Iterator[Input], take: Takes) -> None:
+    def run(self, inputs: Iterator[Input], take: Take) -> None:
         """Have all inputs recognized.
 
         Args:
@@ -186,7 +187,7 @@ class Supervisor:
             self._begun = None
         return self._worker
 
-    def _answer(self, take: Takes) -> None:
+    def _answer(self, take: Take) -> None:
         """Deal with the next answer, or with its absence."""
         worker = self._ready()
         try:
@@ -203,7 +204,7 @@ class Supervisor:
             if self._waiting.pop(message["number"], None) is not None:
                 take(message["row"], message["seconds"], worker.pid)
 
-    def _died(self, reason: str, take: Takes) -> None:
+    def _died(self, reason: str, take: Take) -> None:
         """Start another worker with all that was waiting, but for an input that has ended too many."""
         if self._worker is None or self.stopped:
             return
@@ -246,4 +247,6 @@ def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:
         if message and "fatal" in message:
             raise ModelError(message["fatal"])
         time.sleep(0.2 * 2**number)
-    raise MienError(f"A worker process cannot be started ({how}). Is there enough memory? Try fewer with --workers.")
+    raise MienError(
+        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer with --workers."
+    )

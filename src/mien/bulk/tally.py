@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.recognizing import STAGES
+from mien.bulk.model_spec import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,9 @@ class Tally:
         now = time.time()
         self.rows += rows
         self.failures.update(failures)
-        one = self.workers.setdefault(worker, {"rows": 0, "first": now, "last": now} | dict.fromkeys(STAGES, 0.0))
+        one = self.workers.setdefault(
+            worker, {"rows": 0, "first": now, "last": now} | dict.fromkeys(STAGES, 0.0)
+        )
         one["rows"] += rows
         one["last"] = now
         for stage, value in seconds.items():

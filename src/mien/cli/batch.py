@@ -36,13 +36,17 @@ def batch(
     *,
     output: Annotated[
         str,
-        typer.Option("--out", metavar="DIR", help="Output folder or URL: new or empty, or with --resume that of the job."),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Output folder or URL: new or empty, or with --resume that of the job.",
+        ),
     ],
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Continue the job in --out: finished inputs stay, changed ones are done again. Begins it if there is none.",
+            help="Continue the job in --out, or begin it: finished inputs stay, changed ones are done again.",
         ),
     ] = False,
     retry_failed: Annotated[
@@ -50,39 +54,55 @@ def batch(
     ] = False,
     engine: Annotated[
         str,
-        typer.Option(metavar="local|ray", help="Processes on this machine, or a Ray cluster. Default: local."),
+        typer.Option(
+            metavar="local|ray", help="Processes on this machine, or a Ray cluster. Default: local."
+        ),
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option(help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here."),
+        typer.Option(
+            help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here."
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Worker processes. Default: 0, one for each processor core.")
     ] = 0,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="A bundled model, an ONNX file or a run folder. Default: default.")
+        str,
+        typer.Option(
+            metavar="MODEL", help="A bundled model, an ONNX file or a run folder. Default: default."
+        ),
     ] = "default",
     labels: LabelsOption = None,
     max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept. Default: all.")
+        int | None,
+        typer.Option(min=1, help="Maximum number of faces per image; the largest are kept. Default: all."),
     ] = None,
     min_confidence: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Label a face 'uncertain' if no expression is at least this probable (0 to 1). Default: 0."
+            min=0,
+            max=1,
+            help="Label a face 'uncertain' if no expression is at least this probable (0 to 1). Default: 0.",
         ),
     ] = 0.0,
     fps: Annotated[float, typer.Option(help="Frames per second of a video to process. Default: 1.")] = 1.0,
-    flat: Annotated[bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")] = False,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")
+    ] = False,
     column: Annotated[
         str | None,
-        typer.Option(help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri."),
+        typer.Option(
+            help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri."
+        ),
     ] = None,
     max_attempts: Annotated[
-        int, typer.Option(min=1, help="Set an input aside after it ended its worker this many times. Default: 3.")
+        int,
+        typer.Option(min=1, help="Set an input aside after it ended its worker this many times. Default: 3."),
     ] = 3,
     timeout: Annotated[
-        float, typer.Option(help="Seconds a worker may be silent on one input before it is killed. Default: 300.")
+        float,
+        typer.Option(help="Seconds a worker may be silent on one input before it is killed. Default: 300."),
     ] = 300.0,
     part_mb: Annotated[
         float, typer.Option("--part-mb", help="Size of a finished Parquet file in megabytes. Default: 128.")
@@ -91,10 +111,12 @@ def batch(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Setting of the file system of URLs, such as endpoint_url=http://localhost:9000 or anon=true; repeatable.",
+            help="Setting of the file system of URLs, such as endpoint_url=http://localhost:9000; repeatable.",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON document and nothing else.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON document and nothing else.")
+    ] = False,
 ) -> None:
     """Recognize the faces of many images and videos into Parquet, resumable at any point.
 
@@ -170,7 +192,9 @@ def _print(summary: BatchSummary) -> None:
         if count:
             out.print(f"{count:,} {'input was' if count == 1 else 'inputs were'} {what}")
     if summary.passed_over:
-        kinds = ", ".join(f"{n:,} {kind or 'without an ending'}" for kind, n in list(summary.passed_over.items())[:5])
+        kinds = ", ".join(
+            f"{n:,} {kind or 'without an ending'}" for kind, n in list(summary.passed_over.items())[:5]
+        )
         out.print(f"Skipped files of other kinds: {kinds}")
     out.print(f"Rows: {shown(summary.rows)}   Summary: {shown(summary.out)}/summary.html")
 
@@ -218,5 +242,7 @@ def _storage_options(pairs: list[str]) -> dict[str, Any]:
         try:
             found[key] = value if plain else loads(value)
         except ValueError as error:
-            raise DataError(f"Expected JSON for the storage option {key[:40]}, got {value[:80]!r}.") from error
+            raise DataError(
+                f"Expected JSON for the storage option {key[:40]}, got {value[:80]!r}."
+            ) from error
     return found
