@@ -3,19 +3,25 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null)
 DATA ?=
 
-.PHONY: demo test slow check format clean help
+.PHONY: demo test slow check docs lock format clean help
 
-help:             ## say what there is
+help:             ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
+# The versions of uv.lock, which constraints.txt repeats for pip.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+ifdef UV
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+else
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+endif
 	@touch $@
 
-demo: $(STAMP)    ## the main job once, offline, about a minute of work; DATA=fer2013.csv for the real file
+demo: $(STAMP)    ## run the pipeline once, offline, in about a minute; DATA=fer2013.csv for the real file
 	$(BIN)/mien demo $(if $(DATA),--data $(DATA))
 
 test: $(STAMP)    ## the default tests, under two minutes on two cores
@@ -30,9 +36,17 @@ check: $(STAMP)   ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: $(STAMP)  ## put the code into its usual shape
+docs: $(STAMP)    ## build the documentation site into site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+lock:             ## update uv.lock and constraints.txt to the newest versions that fit (needs uv)
+	uv lock --upgrade
+	echo "# The versions of uv.lock that the tests run with, for pip; written by \`make lock\`." > constraints.txt
+	uv export --quiet --frozen --no-hashes --no-emit-project --extra dev --no-header --no-annotate >> constraints.txt
+
+format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:            ## remove what was installed and made here
-	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:            ## remove everything that was installed and built here
+	rm -rf $(VENV) demo runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

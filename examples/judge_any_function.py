@@ -21,7 +21,7 @@ RIDGE = 1000.0  # keeps 2304 weights a class from learning 1700 faces by heart
 
 
 def standardise(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Pixels (n, 2304) of mean 0 and deviation 1 in each picture, whatever its light."""
+    """Pixels (n, 2304) of mean 0 and deviation 1 in each image, whatever its light."""
     pixels = crops.reshape(len(crops), -1).astype(np.float64)
     return np.asarray((pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True))
 

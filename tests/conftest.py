@@ -42,7 +42,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def make_dataset(
     training: int = 42, validation: int = 14, test: int = 14, *, taxonomy: Taxonomy = FER2013, seed: int = 0
 ) -> Dataset:
-    """Random pictures in which a class shows as a bright row, so that a network has something to learn."""
+    """Random images in which a class shows as a bright row, so that a network has something to learn."""
     rng = np.random.default_rng(seed)
     n = training + validation + test
     labels = np.arange(n) % len(taxonomy)
@@ -111,19 +111,19 @@ def make_onnx(
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film of drawn faces, for the page."""
-    from tests.helpers.browser import write_film
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of drawn faces, for the page."""
+    from tests.helpers.browser import write_video
 
-    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
+    return write_video(tmp_path_factory.mktemp("video") / "video.mp4")
 
 
 @pytest.fixture(scope="module")
-def chrome(film: Path) -> Iterator[Any]:
+def chrome(video: Path) -> Iterator[Any]:
     """A real Chromium whose webcam shows drawn faces."""
-    from tests.helpers.browser import browser, write_film
+    from tests.helpers.browser import browser, write_video
 
-    with browser(write_film(film.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
+    with browser(write_video(video.with_name("webcam.mjpeg"), codec="mjpeg", pixels="yuvj420p")) as chromium:
         yield chromium
 
 

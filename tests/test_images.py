@@ -30,7 +30,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from mien.errors import DataError
-from mien.images import PICTURE_SUFFIXES, image_size, read_image, to_crop, to_gray, write_image
+from mien.images import IMAGE_SUFFIXES, image_size, read_image, to_crop, to_gray, write_image
 from mien.installation import install_command
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIC")
@@ -59,14 +59,14 @@ def by_opencv(suffix: str, bgr: NDArray[Any]) -> bytes:
 
 
 def draw(height: int = 24, width: int = 40) -> NDArray[np.uint8]:
-    """Soft colours without any symmetry."""
+    """Soft colors without any symmetry."""
     coarse = np.random.default_rng(7).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height)), np.uint8)
 
 
-def palette_image(*colours: tuple[int, int, int], index: int) -> Image.Image:
+def palette_image(*colors: tuple[int, int, int], index: int) -> Image.Image:
     image = Image.new("P", (9, 7), index)
-    image.putpalette([value for colour in colours for value in colour])
+    image.putpalette([value for color in colors for value in color])
     return image
 
 
@@ -82,18 +82,18 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
 
 
-# ---------------------------------------------------------------------------------------------- colour
+# ---------------------------------------------------------------------------------------------- color
 
 
 def cmyk_to_rgb(*ink: int) -> list[float]:
-    *colours, black = ink
-    return [(255 - colour) * (255 - black) / 255 for colour in colours]
+    *colors, black = ink
+    return [(255 - color) * (255 - black) / 255 for color in colors]
 
 
 def ycck_jpeg(*ink: int) -> bytes:
     """A JPEG as Photoshop writes it: inks as YCbCr, black inverted, marked with Adobe's transform 2."""
-    *colours, black = ink
-    ycc = Image.new("RGB", (16, 16), tuple(colours)).convert("YCbCr").getpixel((0, 0))
+    *colors, black = ink
+    ycc = Image.new("RGB", (16, 16), tuple(colors)).convert("YCbCr").getpixel((0, 0))
     stored = (*ycc, 255 - black)  # type: ignore[misc]  # Pillow inverts on the way out
     data = encode(Image.new("CMYK", (16, 16), tuple(255 - v for v in stored)), "JPEG", quality=100)
     place = data.index(b"Adobe") + 11
@@ -121,7 +121,7 @@ BGR_16 = np.full((7, 9, 3), (0x1180, 0x22FF, 0xFE99), np.uint16)
 BGRA_8 = np.full((7, 9, 4), (0, 0, 200, 128), np.uint8)
 INK = (200, 30, 60, 40)
 
-COLOURS: dict[str, tuple[Callable[[], bytes], Any]] = {
+COLORS: dict[str, tuple[Callable[[], bytes], Any]] = {
     "png": (lambda: by_opencv(".png", np.full((7, 9, 3), (30, 20, 10), np.uint8)), (10, 20, 30)),
     "bmp": (lambda: by_opencv(".bmp", np.full((7, 9, 3), (30, 20, 10), np.uint8)), (10, 20, 30)),
     "tiff": (lambda: by_opencv(".tiff", np.full((7, 9, 3), (30, 20, 10), np.uint8)), (10, 20, 30)),
@@ -144,7 +144,7 @@ COLOURS: dict[str, tuple[Callable[[], bytes], Any]] = {
     "png palette half": (
         lambda: encode(palette_image((0, 0, 0), (10, 20, 30), index=1), "PNG", transparency=b"\0\x80"),
         [255 + (v - 255) * 128 / 255 for v in (10, 20, 30)]),
-    "png key colour": (lambda: encode(Image.new("RGB", (9, 7), (1, 2, 3)), "PNG", transparency=(1, 2, 3)), 255),
+    "png key color": (lambda: encode(Image.new("RGB", (9, 7), (1, 2, 3)), "PNG", transparency=(1, 2, 3)), 255),
     "png alpha": (lambda: by_opencv(".png", BGRA_8), [255 + (v - 255) * 128 / 255 for v in (200, 0, 0)]),
     "webp alpha": (lambda: encode(Image.new("RGBA", (9, 7), (200, 0, 0, 0)), "WEBP", lossless=True), 255),
     "tiff alpha": (lambda: by_opencv(".tiff", BGRA_8), [255 + (v - 255) * 128 / 255 for v in (200, 0, 0)]),
@@ -161,9 +161,9 @@ COLOURS: dict[str, tuple[Callable[[], bytes], Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", COLOURS)
-def test_colours_are_what_they_were_made_of(name: str) -> None:
-    make, expected = COLOURS[name]
+@pytest.mark.parametrize("name", COLORS)
+def test_colors_are_what_they_were_made_of(name: str) -> None:
+    make, expected = COLORS[name]
     image = read_image(make())
     assert image.dtype == np.uint8
     assert image.flags.c_contiguous
@@ -176,16 +176,14 @@ def test_colours_are_what_they_were_made_of(name: str) -> None:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300_000), (300_000, 1), (700, 650), (513, 512)])
-def test_pixels_keep_their_places_however_the_picture_is_cut_into_strips(
+def test_pixels_keep_their_places_however_the_image_is_cut_into_strips(
     kind: str, shape: tuple[int, int]
 ) -> None:
     if kind == "WEBP" and max(shape) > 16383:
         shape = (16383 if shape[0] > 1 else 1, 16383 if shape[1] > 1 else 1)
     rows = (np.arange(shape[0] * shape[1] * 3, dtype=np.uint32) * 2654435761 >> 11).astype(np.uint8)
-    picture = rows.reshape(*shape, 3)
-    np.testing.assert_array_equal(
-        read_image(encode(Image.fromarray(picture), kind, **LOSSLESS[kind])), picture
-    )
+    image = rows.reshape(*shape, 3)
+    np.testing.assert_array_equal(read_image(encode(Image.fromarray(image), kind, **LOSSLESS[kind])), image)
 
 
 def test_a_jpeg_is_as_opencv_decodes_it() -> None:
@@ -213,7 +211,7 @@ UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_pictures_are_turned_upright(kind: str, order: str, orientation: int) -> None:
+def test_images_are_turned_upright(kind: str, order: str, orientation: int) -> None:
     options: dict[str, Any] = {"JPEG": {"quality": 95}, "AVIF": {"quality": 95}} | LOSSLESS
     data = encode(
         Image.fromarray(draw()),
@@ -230,7 +228,7 @@ def test_pictures_are_turned_upright(kind: str, order: str, orientation: int) ->
     np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data))), image)
 
 
-def test_a_heic_picture_is_turned_once() -> None:
+def test_a_heic_image_is_turned_once() -> None:
     upright = read_image(encode(Image.fromarray(draw(64, 96)), "HEIC", quality=95, exif=exif(6)))
     assert upright.shape == (96, 64, 3)
     assert np.abs(upright.astype(int) - np.rot90(draw(64, 96), -1)).mean() < 6
@@ -248,7 +246,7 @@ def test_a_png_may_tell_its_orientation_behind_the_pixels() -> None:
 @given(data=st.one_of(st.binary(max_size=60), st.integers(0, 57).map(lambda cut: exif(6)[:cut])))
 @example(exif(0))
 @example(exif(9))
-def test_nonsense_in_exif_leaves_a_picture_as_it_is(data: bytes) -> None:
+def test_nonsense_in_exif_leaves_a_image_as_it_is(data: bytes) -> None:
     plain = read_image(encode(Image.fromarray(draw()), "JPEG"))
     np.testing.assert_array_equal(read_image(encode(Image.fromarray(draw()), "JPEG", exif=data)), plain)
 
@@ -256,8 +254,8 @@ def test_nonsense_in_exif_leaves_a_picture_as_it_is(data: bytes) -> None:
 # ---------------------------------------------------------------------------------------------- sources
 
 
-def test_a_picture_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> None:
-    path = tmp_path / "a picture.that lies about itself.gif"
+def test_a_image_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> None:
+    path = tmp_path / "a image.that lies about itself.gif"
     data = by_opencv(".png", draw()[..., ::-1])
     path.write_bytes(data)
     unbuffered = io.BytesIO(b"head" + data)
@@ -280,7 +278,7 @@ def test_a_picture_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
 def test_of_several_frames_the_first_is_read(kind: str) -> None:
-    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "lime", "blue")]
+    frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
     with Image.open(io.BytesIO(data)) as animation:
         assert animation.n_frames == 3  # type: ignore[attr-defined]
@@ -356,7 +354,7 @@ def test_an_array_that_is_just_so_is_not_copied() -> None:
         (np.zeros((3, 40, 40), np.uint8), "(3, 40, 40). Put the channels last: array.transpose(1, 2, 0)."),
         (
             np.zeros((1, 4, 4, 3), np.uint8),
-            "(1, 4, 4, 3). Give one picture at a time; several go to recognizer.many(pictures).",
+            "(1, 4, 4, 3). Give one image at a time; several go to recognizer.many(images).",
         ),
         (np.zeros(9, np.uint8), "(9,). Bring it into one of these shapes."),
         (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3), which has no pixels. Was it cut out"),
@@ -451,7 +449,7 @@ def test_importing_is_light_and_a_missing_package_is_named() -> None:
     ("content", "sentence"),
     [
         (b"", "got an empty file"),
-        (b"not a picture", "got text"),
+        (b"not a image", "got text"),
         ("kein Bild, große Güte".encode(), "got text"),
         (b"BMW is a make of motor cars, not a bitmap", "got text"),
         (b"\n<!DOCTYPE html>\n<html><svg></svg></html>", "got a web page"),
@@ -467,48 +465,48 @@ def test_importing_is_light_and_a_missing_package_is_named() -> None:
         (b"PK\x03\x04\x14\0", "got a packed archive"),
         (b"\xff\x0a\x01\0", "JPEG XL"),
         (b"\x00\x01\x02\x03\x04\x05\x06\x07\x08", "begin with 00 01 02 03 04 05 06 07,"),
-        (b"\x89PNG\r\n\x1a\n1234", "expected a whole PNG picture"),
-        (b"\xff\xd8\xff\xe0", "expected a whole JPEG picture"),
-        (b"GIF89a", "expected a whole GIF picture"),
-        (b"II*\0", "expected a whole TIFF picture"),
+        (b"\x89PNG\r\n\x1a\n1234", "expected a whole PNG image"),
+        (b"\xff\xd8\xff\xe0", "expected a whole JPEG image"),
+        (b"GIF89a", "expected a whole GIF image"),
+        (b"II*\0", "expected a whole TIFF image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "got text"),
     ],
 )  # fmt: skip
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "face.jpg"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"face\.jpg: expected a ") as caught:
         read_image(path)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="the picture: expected a "):
+    with pytest.raises(DataError, match="the image: expected a "):
         image_size(content)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_cut_picture_is_refused(kind: str) -> None:
+def test_a_cut_image_is_refused(kind: str) -> None:
     data = encode(Image.fromarray(RNG.integers(0, 256, (60, 60, 3), dtype=np.uint8)), kind)
-    with pytest.raises(DataError, match=r"expected a whole .* picture, got one cut short.* Get it anew"):
+    with pytest.raises(DataError, match=r"expected a whole .* image, got one cut short.* Get it anew"):
         read_image(data[: len(data) * 2 // 3])
 
 
 def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nobody\.jpg: expected a picture, found no such file\. Is the path"):
+    with pytest.raises(DataError, match=r"nobody\.jpg: expected a image, found no such file\. Is the path"):
         read_image(tmp_path / "nobody.jpg")
     with pytest.raises(DataError, match=r"https://example\.org/a\.jpg: .* Download it first"):
         read_image("https://example.org/a.jpg")
-    with pytest.raises(DataError, match="expected a picture, found a folder"):
+    with pytest.raises(DataError, match="expected a image, found a folder"):
         read_image(tmp_path)
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "a.jpg", tmp_path / ("long" * 100), "nul\0byte"):
-        with pytest.raises(DataError, match=r"expected a picture, but it cannot be opened \(.+\)"):
+        with pytest.raises(DataError, match=r"expected a image, but it cannot be opened \(.+\)"):
             read_image(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(DataError, match=r"pipe\.jpg: expected a picture, found a pipe"):
+    with pytest.raises(DataError, match=r"pipe\.jpg: expected a image, found a pipe"):
         read_image(tmp_path / "pipe.jpg")
 
 
@@ -521,7 +519,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     for source in (None, 7, [[1, 2]]):
-        with pytest.raises(DataError, match=r"expected a picture as a path, .* got (NoneType|int|list)\."):
+        with pytest.raises(DataError, match=r"expected a image as a path, .* got (NoneType|int|list)\."):
             read_image(source)  # type: ignore[arg-type]
     path = tmp_path / "a.txt"
     path.write_text("text")
@@ -583,26 +581,26 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 @cache
 def samples() -> tuple[bytes, ...]:
     """One small file of every kind that takes another way through the decoders."""
-    picture = Image.fromarray(draw())
-    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "lime")]
+    image = Image.fromarray(draw())
+    frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime")]
     return (
-        encode(picture, "JPEG", exif=exif(6)),
-        encode(picture, "JPEG", progressive=True),
-        encode(picture.convert("CMYK"), "JPEG"),
-        encode(picture, "PNG"),
-        encode(picture.convert("P"), "PNG", transparency=b"\0\x80"),
+        encode(image, "JPEG", exif=exif(6)),
+        encode(image, "JPEG", progressive=True),
+        encode(image.convert("CMYK"), "JPEG"),
+        encode(image, "PNG"),
+        encode(image.convert("P"), "PNG", transparency=b"\0\x80"),
         encode(frames[0], "PNG", save_all=True, append_images=frames[1:]),
         encode(Image.fromarray(GRAY_16), "PNG"),
-        encode(picture, "WEBP", exif=exif(3)),
+        encode(image, "WEBP", exif=exif(3)),
         encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
-        encode(picture, "BMP"),
-        encode(picture.convert("P"), "BMP"),
-        encode(picture, "TIFF"),
-        encode(picture, "TIFF", compression="tiff_lzw", exif=exif(8, before=0)),
-        encode(picture, "TIFF", compression="jpeg"),
-        encode(picture.convert("P"), "GIF", transparency=3),
+        encode(image, "BMP"),
+        encode(image.convert("P"), "BMP"),
+        encode(image, "TIFF"),
+        encode(image, "TIFF", compression="tiff_lzw", exif=exif(8, before=0)),
+        encode(image, "TIFF", compression="jpeg"),
+        encode(image.convert("P"), "GIF", transparency=3),
         encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
-        encode(picture, "AVIF", exif=exif(6)),
+        encode(image, "AVIF", exif=exif(6)),
     )
 
 
@@ -661,7 +659,7 @@ def test_noise_is_refused_in_a_sentence(start: bytes, rest: bytes) -> None:
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def test_pictures_are_written_and_read_again(tmp_path: Path) -> None:
+def test_images_are_written_and_read_again(tmp_path: Path) -> None:
     for name in ("a.png", "deep/er/b.PNG"):
         np.testing.assert_array_equal(read_image(write_image(tmp_path / name, draw())), draw())
     for name in ("c.jpg", "d.JPEG", "e.webp"):
@@ -679,9 +677,9 @@ def test_pictures_are_written_and_read_again(tmp_path: Path) -> None:
 
 
 def test_thin_red_lines_stay_red_in_a_jpeg(tmp_path: Path) -> None:
-    picture = np.full((64, 64, 3), 128, np.uint8)
-    picture[:, 31] = (255, 0, 0)
-    line = read_image(write_image(tmp_path / "line.jpg", picture))[:, 31]
+    image = np.full((64, 64, 3), 128, np.uint8)
+    image[:, 31] = (255, 0, 0)
+    line = read_image(write_image(tmp_path / "line.jpg", image))[:, 31]
     assert np.abs(line.astype(int) - (255, 0, 0)).mean() < 15
 
 
@@ -708,12 +706,12 @@ def test_luma_is_that_of_bt_601() -> None:
     red = np.zeros((5, 4, 3), np.uint8)
     red[..., 0] = 255
     assert to_gray(red)[0, 0] == round(0.299 * 255)
-    assert all(suffix == suffix.lower() for suffix in PICTURE_SUFFIXES)
+    assert all(suffix == suffix.lower() for suffix in IMAGE_SUFFIXES)
 
 
-@given(gray=st.integers(0, 255), height=st.integers(1, 130), width=st.integers(1, 130), colour=st.booleans())
-def test_a_crop_of_one_gray_is_that_gray(gray: int, height: int, width: int, colour: bool) -> None:
-    image = np.full((height, width, 3) if colour else (height, width), gray, np.uint8)
+@given(gray=st.integers(0, 255), height=st.integers(1, 130), width=st.integers(1, 130), color=st.booleans())
+def test_a_crop_of_one_gray_is_that_gray(gray: int, height: int, width: int, color: bool) -> None:
+    image = np.full((height, width, 3) if color else (height, width), gray, np.uint8)
     crop = to_crop(image)
     assert crop.shape == (48, 48)
     assert (crop == gray).all()
@@ -730,7 +728,7 @@ def test_a_crop_of_the_right_size_is_unchanged_and_a_wide_one_keeps_its_middle()
 
 
 def marked(orientation: int, kind: str, **size: int) -> bytes:
-    """A drawn picture, stored so that the orientation turns it upright, with the tag written by Pillow."""
+    """A drawn image, stored so that the orientation turns it upright, with the tag written by Pillow."""
     stored = {3: 2, 6: 1, 8: 3}.get(orientation, 0)
     tags = Image.Exif()
     tags[0x0112] = orientation
@@ -919,10 +917,10 @@ TEXT = base64.b64encode(by_opencv(".jpg", RNG.integers(0, 256, (300, 300, 3), dt
         (b"photo.jpg", "got text"),
         (None, r"cv2\.imread gives None"),
         ((True, draw()), r"pass the second item in RGB: frame\[\.\.\., ::-1\]"),
-        ([draw()], r"several go to recognizer\.many\(pictures\)"),
-        (["a.jpg"], r"several go to recognizer\.many\(pictures\)"),
-        (iter([draw()]), r"several go to recognizer\.many\(pictures\)"),
-        ({"image": draw()}, "Pass the picture that it holds"),
+        ([draw()], r"several go to recognizer\.many\(images\)"),
+        (["a.jpg"], r"several go to recognizer\.many\(images\)"),
+        (iter([draw()]), r"several go to recognizer\.many\(images\)"),
+        ({"image": draw()}, "Pass the image that it holds"),
         ([[1, 2], [3, 4]], r"numpy\.array\(rows, 'uint8'\)"),
         (0, r"mien\.watch\(recognizer, number\)"),
         (cv2.VideoCapture(), r"ok, frame = capture\.read\(\)"),

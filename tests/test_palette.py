@@ -1,4 +1,4 @@
-"""Colours of the expressions: told apart by all eyes, and text on them readable."""
+"""Colors of the expressions: told apart by all eyes, and text on them readable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.labels import FER2013, FERPLUS
-from mien.palette import PALETTE, Colour, colour_of, contrast, ink_on
+from mien.palette import PALETTE, Color, color_of, contrast, ink_on
 
 
 def test_contrast_is_that_of_wcag() -> None:
@@ -20,18 +20,18 @@ def test_contrast_is_that_of_wcag() -> None:
     assert contrast((255, 255, 255), (0x77, 0x77, 0x77)) == pytest.approx(4.48, abs=0.005)
 
 
-@pytest.mark.parametrize("colour", PALETTE.values(), ids=PALETTE)
-def test_text_can_be_read_on_every_tag(colour: Colour) -> None:
-    assert contrast(ink_on(colour), colour) >= 4.5
+@pytest.mark.parametrize("color", PALETTE.values(), ids=PALETTE)
+def test_text_can_be_read_on_every_tag(color: Color) -> None:
+    assert contrast(ink_on(color), color) >= 4.5
 
 
-def test_both_label_sets_share_their_colours() -> None:
-    assert len({colour_of(label) for label in FERPLUS.classes}) == 8
+def test_both_label_sets_share_their_colors() -> None:
+    assert len({color_of(label) for label in FERPLUS.classes}) == 8
     for label, index in zip(FER2013.classes, FER2013.map_to(FERPLUS), strict=True):
         assert index is not None
-        assert colour_of(label) == colour_of(FERPLUS.classes[index])
-    assert colour_of("Happy") == colour_of("happiness")
-    assert colour_of("bewildered") == colour_of("neutral")
+        assert color_of(label) == color_of(FERPLUS.classes[index])
+    assert color_of("Happy") == color_of("happiness")
+    assert color_of("bewildered") == color_of("neutral")
 
 
 # Machado, Oliveira & Fernandes 2009, severity 1.0, for linear RGB:
@@ -53,7 +53,7 @@ def test_both_label_sets_share_their_colours() -> None:
     ],
     ids=["usual", "protanopia", "deuteranopia"],
 )
-def test_told_apart_by_the_colour_blind(simulation: list[list[float]]) -> None:
+def test_told_apart_by_the_color_blind(simulation: list[list[float]]) -> None:
     shares = np.array(list(PALETTE.values())) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(simulation).T, 0, 1)

@@ -1,4 +1,4 @@
-"""Train, judge and use a facial expression recogniser.
+"""Train, judge and use a facial expression recognizer.
 
 Importing this does nothing but define names; what a name needs is loaded when the name is first used.
 

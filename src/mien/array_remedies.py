@@ -23,7 +23,7 @@ def form_of(array: NDArray[Any]) -> str:
 def remedy_for(array: NDArray[Any], fits: bool) -> str:
     """The end of the sentence on an array that is not taken: what is odd about it, and what to do."""
     if not array.size:
-        return ", which has no pixels. Was it cut out beyond the edge of its picture?"
+        return ", which has no pixels. Was it cut out beyond the edge of its image?"
     if fits:
         return _remedy_of_values(array)
     if array.ndim == 1 and array.dtype == np.uint8 and is_image(array[:1024].tobytes()):
@@ -31,7 +31,7 @@ def remedy_for(array: NDArray[Any], fits: bool) -> str:
     if array.ndim == 3 and array.shape[0] in {1, 3, 4}:
         return ". Put the channels last: array.transpose(1, 2, 0)."
     return (
-        ". Give one picture at a time; several go to recognizer.many(pictures)."
+        ". Give one image at a time; several go to recognizer.many(images)."
         if array.ndim > 3
         else ". Bring it into one of these shapes."
     )

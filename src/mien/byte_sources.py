@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 1024
 """What is looked at to tell what a file is."""
 
-_EXPECTED = "expected a picture as a path, bytes, a file opened with 'rb', an array or a PIL image"
+_EXPECTED = "expected a image as a path, bytes, a file opened with 'rb', an array or a PIL image"
 
 
 @contextmanager
@@ -44,13 +44,13 @@ def open_bytes(source: Any, is_image: Callable[[bytes], bool]) -> Iterator[tuple
         DataError: it is none of these, or cannot be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        yield "the picture", io.BytesIO(bytes(source))
+        yield "the image", io.BytesIO(bytes(source))
     elif isinstance(source, str | os.PathLike):
         with _open_file(_path_of(source), is_image) as (name, file):
             yield name, file
     elif callable(getattr(source, "read", None)) and not _is_capture(source):
         said = getattr(source, "name", None)
-        name = quoted_path(said) if isinstance(said, str) and said else "the picture"
+        name = quoted_path(said) if isinstance(said, str) and said else "the image"
         yield name, io.BytesIO(_read_all(name, source, is_image))
     else:
         raise DataError(f"{_EXPECTED}, got {_what_it_is(source)}")
@@ -93,14 +93,14 @@ def _open_file(path: str, is_image: Callable[[bytes], bool]) -> Iterator[tuple[s
         except (OSError, ValueError) as error:
             raise DataError(_unopened(path, error, is_image)) from error
         if file is None:
-            raise DataError(f"{name or repr(path)}: expected a picture, found {_found(path, mode)}.")
+            raise DataError(f"{name or repr(path)}: expected a image, found {_found(path, mode)}.")
         yield name, file
 
 
 def _found(path: str, mode: int) -> str:
     if not path:
-        return "an empty path. Name a picture"
-    return "a folder. Name a picture in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
+        return "an empty path. Name a image"
+    return "a folder. Name a image in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
 
 
 def _unopened(path: str, error: Exception, is_image: Callable[[bytes], bool]) -> str:
@@ -118,8 +118,8 @@ def _unopened(path: str, error: Exception, is_image: Callable[[bytes], bool]) ->
         )
     name = quoted_path(path)
     if not isinstance(error, FileNotFoundError) and "://" not in path:
-        return f"{name}: expected a picture, but it cannot be opened ({reason(error)})."
-    return f"{name}: expected a picture, found no such file. {_advice(path)}"
+        return f"{name}: expected a image, but it cannot be opened ({reason(error)})."
+    return f"{name}: expected a image, found no such file. {_advice(path)}"
 
 
 def _advice(path: str) -> str:
@@ -199,12 +199,12 @@ _OTHERS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (lambda it: it is None, "cv2.imread gives None for a file that it cannot read: pass the path itself."),
     (_is_capture, "Pass a frame of it in RGB: frame[..., ::-1] of ok, frame = capture.read()."),
     (is_capture_read, "Of what capture.read() gives, pass the second item in RGB: frame[..., ::-1]."),
-    (lambda it: isinstance(it, Mapping), "Pass the picture that it holds."),
-    (_is_several, "Give one picture at a time; several go to recognizer.many(pictures)."),
+    (lambda it: isinstance(it, Mapping), "Pass the image that it holds."),
+    (_is_several, "Give one image at a time; several go to recognizer.many(images)."),
     (lambda it: isinstance(it, list | tuple), "Make an array of it: numpy.array(rows, 'uint8')."),
     (lambda it: type(it) is int, "Watch a webcam with mien.watch(recognizer, number)."),
     (lambda it: type(getattr(it, "image", None)).__name__ == "ndarray", "Pass its attribute image."),
     (lambda it: isinstance(getattr(it, "content", None), bytes), "Pass its attribute content."),
-    (lambda it: hasattr(it, "__array__"), "Make an array of it: numpy.asarray(picture)."),
+    (lambda it: hasattr(it, "__array__"), "Make an array of it: numpy.asarray(image)."),
 )
 """Objects that are taken for images -> what to pass instead."""

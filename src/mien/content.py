@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mien.decoding import is_image, open_picture
+from mien.decoding import is_image, open_image
 
 if TYPE_CHECKING:
     from mien.images import ImageSource
@@ -59,7 +59,7 @@ def count_frames(source: ImageSource) -> int:
     Raises:
         DataError: it is no image.
     """
-    with open_picture(source, _MANY_PIXELS) as (_, image):
+    with open_image(source, _MANY_PIXELS) as (_, image):
         if image.format not in _OF_SEVERAL:
             return 1
         try:

@@ -1,4 +1,4 @@
-"""Which picture a source is, and the one reader that takes it; nothing is decoded or converted here.
+"""Which image a source is, and the one reader that takes it; nothing is decoded or converted here.
 
 What a file is, is told by its first bytes and never by its name; then the one Pillow reader of that format is
 loaded and nothing else is tried. `PIL.Image.open` is passed by: it loads many readers, and its guard against
@@ -43,7 +43,7 @@ _READERS = {
 _STRANGERS = {
     rb"\Z": "an empty file. Get it anew",
     rb"version https://git-lfs": "a Git LFS pointer. Run: git lfs pull",
-    rb"(?i)\s*<(?:!doctype html|html|head|body)": "a web page. Download the picture itself",
+    rb"(?i)\s*<(?:!doctype html|html|head|body)": "a web page. Download the image itself",
     rb"(?i)\s*<(?:[^\0]*<)?svg": "an SVG drawing. Save it as PNG",
     rb"%PDF": "a PDF document. Save its page as PNG",
     rb"8BPS": "a Photoshop document. Save it as PNG",
@@ -54,7 +54,7 @@ _STRANGERS = {
         "a DDS, SGI, Sun raster or PCX image. Save it as PNG"
     ),
     rb".{128}DICM|SIMPLE  =": "a DICOM or FITS image. Save it as PNG",
-    rb"FUJIFILMCCD-RAW|.{4}ftypcrx|FOVb": "a camera's raw file. Export it as JPEG",
+    rb"FUJIVIDEOCCD-RAW|.{4}ftypcrx|FOVb": "a camera's raw file. Export it as JPEG",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51|\0\0\0\x0cJXL |\xff\x0a": "JPEG 2000 or JPEG XL. Save it as JPEG or PNG",
     rb".{4}(?:ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01\xba|FLV|G.{187}G|0&\xb2u|OggS": (
         "a video. Watch it with mien.watch(recognizer, path)"
@@ -70,8 +70,8 @@ _warnings_lock = threading.RLock()
 
 
 @contextmanager
-def open_picture(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
-    """What to call a picture, and the picture as a PIL image of good size, not decoded yet.
+def open_image(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
+    """What to call a image, and the image as a PIL image of good size, not decoded yet.
 
     Whatever fails inside is told as a DataError.
     """
@@ -87,7 +87,7 @@ def open_picture(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
         head = _head_of(name, stream)
         kind = _format_of(head)
         if kind is None:
-            raise DataError(f"{name}: expected a picture ({', '.join(_READERS)}), got {_describe(head)}.")
+            raise DataError(f"{name}: expected a image ({', '.join(_READERS)}), got {_describe(head)}.")
         _check_parts(kind, name, stream)
         reader = _reader(kind, name)
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
@@ -100,7 +100,7 @@ def _head_of(name: str, stream: BinaryIO) -> bytes:
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
     except OSError as error:  # a dying disk, a share that is gone
-        raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
+        raise DataError(f"{name}: expected a image, but it cannot be read ({reason(error)}).") from error
     return head
 
 
@@ -109,10 +109,10 @@ def _check_parts(kind: str, name: str, stream: BinaryIO) -> None:
         check_parts(kind, stream)
     except PartsError as error:
         raise DataError(
-            f"{name}: expected a {kind} picture of usual parts, got one of {error}. Save it anew as PNG."
+            f"{name}: expected a {kind} image of usual parts, got one of {error}. Save it anew as PNG."
         ) from error
     except OSError as error:
-        raise DataError(f"{name}: expected a picture, but it cannot be read ({reason(error)}).") from error
+        raise DataError(f"{name}: expected a image, but it cannot be read ({reason(error)}).") from error
 
 
 def is_image(head: bytes) -> bool:
@@ -196,7 +196,7 @@ def _told(name: str, kind: str, max_pixels: int) -> Iterator[None]:
                 f"({reason(error)}). Make it smaller."
             ) from error
         raise DataError(
-            f"{name}: expected a whole {kind} picture, got one cut short, damaged or of a rare kind "
+            f"{name}: expected a whole {kind} image, got one cut short, damaged or of a rare kind "
             f"({reason(error)}). Get it anew or save it as PNG."
         ) from error
 
@@ -212,7 +212,7 @@ def no_warnings() -> Iterator[None]:
 def _checked(image: Image, name: str, max_pixels: int) -> Image:
     width, height = image.size
     if not width or not height:
-        raise DataError(f"{name}: expected a picture with pixels, got one of {width}x{height}.")
+        raise DataError(f"{name}: expected a image with pixels, got one of {width}x{height}.")
     if width * height > max_pixels:
         raise TooLargeError(
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "

@@ -1,10 +1,10 @@
 """Every error that mien raises on purpose.
 
     MienError                  anything below; catch this one to catch them all
-    ├── DataError (ValueError)      a file, a row or a picture is not what it should be
+    ├── DataError (ValueError)      a file, a row or a image is not what it should be
     │   ├── NotEnoughMemoryError        this machine has not enough memory to decode it; another time it may
-    │   ├── TooLargeError               a picture has more pixels than are decoded
-    │   └── BatchError                  some of several pictures failed; it holds the results of the others
+    │   ├── TooLargeError               a image has more pixels than are decoded
+    │   └── BatchError                  some of several images failed; it holds the results of the others
     ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
     └── MissingExtra (ImportError)  an optional package is not installed; the message says how to get it
 
@@ -24,11 +24,11 @@ class MienError(Exception):
 
 
 class DataError(MienError, ValueError):
-    """A file, a row or a picture is not what it should be."""
+    """A file, a row or a image is not what it should be."""
 
 
 class TooLargeError(DataError):
-    """A picture has more pixels than are decoded."""
+    """A image has more pixels than are decoded."""
 
 
 class NotEnoughMemoryError(DataError):
@@ -36,7 +36,7 @@ class NotEnoughMemoryError(DataError):
 
 
 class BatchError(DataError):
-    """Some of several pictures failed; the others are not lost.
+    """Some of several images failed; the others are not lost.
 
     Args:
         message: which failed, and why.

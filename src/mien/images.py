@@ -1,8 +1,8 @@
-"""The only place that decodes pictures, converts their colour, resizes and writes them.
+"""The only place that decodes images, converts their color, resizes and writes them.
 
-Two forms exist in mien: an RGB picture, uint8 (height, width, 3), and a gray crop, uint8 (48, 48).
+Two forms exist in mien: an RGB image, uint8 (height, width, 3), and a gray crop, uint8 (48, 48).
 
-Embedded colour profiles are not applied.
+Embedded color profiles are not applied.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from mien.array_remedies import form_of, remedy_for
 from mien.bit_depth import bits_of_gray, deep_color_file, require_deep_color, require_full_range
 from mien.byte_sources import reason
-from mien.decoding import open_picture
+from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
 from mien.files import replacing
@@ -36,13 +36,13 @@ ImageSource: TypeAlias = (
 CROP_SIZE = 48
 """Side of a gray crop in pixels: what FER2013 has and the networks take."""
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
         ".tiff", ".gif", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".pbm", ".pgm", ".pnm", ".ppm",
     }
 )  # fmt: skip
-"""How the names of pictures end; only for finding them in a folder."""
+"""How the names of images end; only for finding them in a folder."""
 
 MAX_PIXELS = 120_000_000
 """More than the 108 million of a phone's largest camera; decoding this many takes about 0.8 GB."""
@@ -50,7 +50,7 @@ MAX_PIXELS = 120_000_000
 _STRIP_PIXELS = 1 << 18
 _MOST_SIDE = 1 << 14
 _ENCODINGS: dict[str, dict[str, Any]] = {
-    ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin coloured lines stay crisp
+    ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin colored lines stay crisp
     ".jpeg": {"format": "JPEG", "quality": 92, "subsampling": 0},
     ".png": {"format": "PNG"},
     ".webp": {"format": "WEBP", "quality": 92},
@@ -58,7 +58,7 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a picture, whatever it comes as.
+    """Decode a image, whatever it comes as.
 
     Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM or, with the extra `heif`, HEIC; of several frames
     the first is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is
@@ -77,14 +77,14 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
         already comes back itself.
 
     Raises:
-        DataError: there is no such file, or it is no picture, too large, or damaged; or it is cut short, for
+        DataError: there is no such file, or it is no image, too large, or damaged; or it is cut short, for
             what is missing could be the face; or the array has another form. Floats are refused, for they do
             not say what white is.
-        MissingExtra: the picture is HEIC and pillow-heif is not installed.
+        MissingExtra: the image is HEIC and pillow-heif is not installed.
     """
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source)
-    with open_picture(source, max_pixels) as (name, image):
+    with open_image(source, max_pixels) as (name, image):
         deep = deep_color_file(image)
         image.load()
         if deep is not None:
@@ -101,7 +101,7 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
     if isinstance(source, np.ndarray):
         height, width = _array_to_rgb(source).shape[:2]
         return width, height
-    with open_picture(source, max_pixels) as (_, image):
+    with open_image(source, max_pixels) as (_, image):
         if image.format == "PNG" and "exif" not in image.info:
             image.load()
         width, height = image.size
@@ -109,7 +109,7 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
-    """Write a picture as JPEG, PNG or WebP, told by the suffix; the file is whole or absent.
+    """Write a image as JPEG, PNG or WebP, told by the suffix; the file is whole or absent.
 
     Args:
         path: ends in .jpg, .jpeg, .png or .webp; its folder is made if need be.
@@ -119,7 +119,7 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
         The path.
 
     Raises:
-        DataError: the suffix is another, the picture does not fit the format (WebP ends at 16,383 pixels a
+        DataError: the suffix is another, the image does not fit the format (WebP ends at 16,383 pixels a
             side), or the file cannot be written.
     """
     from PIL.Image import fromarray
@@ -166,25 +166,25 @@ def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def require_rgb(image: Any) -> NDArray[np.uint8]:
-    """The same picture, made sure to be RGB uint8 (h, w, 3) with pixels, as `read_image` gives it.
+    """The same image, made sure to be RGB uint8 (h, w, 3) with pixels, as `read_image` gives it.
 
     Raises:
         DataError: it has another form.
     """
     if not isinstance(image, np.ndarray):
         raise DataError(
-            f"Expected an RGB picture as uint8 (h, w, 3), got {type(image).__name__}. "
+            f"Expected an RGB image as uint8 (h, w, 3), got {type(image).__name__}. "
             "Get one with mien.images.read_image."
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(f"Expected an RGB picture as uint8 (h, w, 3), got {form_of(image)}.")
+        raise DataError(f"Expected an RGB image as uint8 (h, w, 3), got {form_of(image)}.")
     return image
 
 
 def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8]:
-    """A whole picture that shows one face, as the gray crop that networks take.
+    """A whole image that shows one face, as the gray crop that networks take.
 
-    The picture is scaled as a whole (area averaging down, bilinear up); one that is not square keeps its
+    The image is scaled as a whole (area averaging down, bilinear up); one that is not square keeps its
     middle, for squeezing a face changes its expression.
 
     Args:
@@ -195,7 +195,7 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
         Gray uint8 (size, size).
 
     Raises:
-        DataError: the picture has another form, or the size is no whole number in reason.
+        DataError: the image has another form, or the size is no whole number in reason.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MOST_SIDE:
         raise DataError(f"Expected the side of a crop in pixels, from 1 to {_MOST_SIDE}, got {quoted(size)}.")

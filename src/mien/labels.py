@@ -1,7 +1,7 @@
 """The two label sets of the field, in index order, and the map between them.
 
 FER2013 has seven classes (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414); FER+ votes on the same
-pictures in eight, contempt being the eighth (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
+images in eight, contempt being the eighth (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A colour for each expression, the same in every drawing, and the ink that can be read on it."""
+"""A color for each expression, the same in every drawing, and the ink that can be read on it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import cache
 from mien.errors import DataError
 from mien.labels import FERPLUS
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 """Red, green and blue, each from 0 to 255."""
 
-INK: Colour = (13, 15, 18)
-PAPER: Colour = (255, 255, 255)
+INK: Color = (13, 15, 18)
+PAPER: Color = (255, 255, 255)
 
 # Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): told apart by all eyes. Their
-# black would be lost in a dark picture; a light gray stands for it.
-PALETTE: dict[str, Colour] = {
+# black would be lost in a dark image; a light gray stands for it.
+PALETTE: dict[str, Color] = {
     "neutral": (216, 220, 226),
     "happiness": (240, 228, 66),
     "surprise": (86, 180, 233),
@@ -25,34 +25,34 @@ PALETTE: dict[str, Colour] = {
     "fear": (204, 121, 167),
     "contempt": (230, 159, 0),
 }
-"""A colour for each expression, by FER+'s names."""
+"""A color for each expression, by FER+'s names."""
 
 UNSURE_BELOW = 0.4
 """Score under which an expression is drawn as a guess."""
 
 
 @cache
-def colour_of(label: str) -> Colour:
-    """The colour of an expression in any usual spelling of its label; light gray where the label is unknown."""
+def color_of(label: str) -> Color:
+    """The color of an expression in any usual spelling of its label; light gray where the label is unknown."""
     try:
         return PALETTE[FERPLUS.classes[FERPLUS.index(label)]]
     except DataError:
         return PALETTE["neutral"]
 
 
-def contrast(one: Colour, other: Colour) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+def contrast(one: Color, other: Color) -> float:
+    """Contrast ratio of two colors, 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 
 @cache
-def ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever reads better on a colour; the contrast is 4.5 or more on all of `PALETTE`."""
-    return max(INK, PAPER, key=lambda ink: contrast(ink, colour))
+def ink_on(color: Color) -> Color:
+    """Black or white, whichever reads better on a color; the contrast is 4.5 or more on all of `PALETTE`."""
+    return max(INK, PAPER, key=lambda ink: contrast(ink, color))
 
 
-def _luminance(colour: Colour) -> float:
-    shares = [value / 255 for value in colour]
+def _luminance(color: Color) -> float:
+    shares = [value / 255 for value in color]
     linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

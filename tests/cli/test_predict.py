@@ -34,8 +34,8 @@ def visible(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of a picture."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of a image."""
+    folder = tmp_path_factory.mktemp("images")
     portrait = read_image(PORTRAIT)
     write_image(folder / "one.jpg", portrait)
     write_image(folder / "deep" / "two.png", np.hstack([portrait, portrait]))
@@ -68,7 +68,7 @@ def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
     done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
     assert "1 of 4 inputs failed:" in done.stderr
-    assert "page.jpg: expected a picture" in done.stderr
+    assert "page.jpg: expected a image" in done.stderr
     assert "got a web page" in done.stderr
     assert "Traceback" not in done.stderr
     assert "no face" in done.stdout
@@ -110,15 +110,15 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "one-2.jpg").exists()
 
 
-def test_no_copy_or_chart_overwrites_a_picture_that_was_named(folder: Path, tmp_path: Path) -> None:
-    """Two pictures of one name, and one that is called as the chart of a film would be."""
+def test_no_copy_or_chart_overwrites_a_image_that_was_named(folder: Path, tmp_path: Path) -> None:
+    """Two images of one name, and one that is called as the chart of a video would be."""
     content = (folder / "one.jpg").read_bytes()
-    make_film(tmp_path / "film.mp4")
+    make_film(tmp_path / "video.mp4")
     originals = [
         tmp_path / "deep" / "a.jpg",
         tmp_path / "a.jpg",
-        tmp_path / "film.png",
-        tmp_path / "film.mp4",
+        tmp_path / "video.png",
+        tmp_path / "video.mp4",
     ]
     (tmp_path / "deep").mkdir()
     for path in originals[:3]:
@@ -128,14 +128,14 @@ def test_no_copy_or_chart_overwrites_a_picture_that_was_named(folder: Path, tmp_
     assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in originals] == before
     copies = set(visible(tmp_path)) - {path.relative_to(tmp_path).as_posix() for path in originals}
-    assert copies == {"a-2.jpg", "a-3.jpg", "film-2.png", "film-2.mp4"}
+    assert copies == {"a-2.jpg", "a-3.jpg", "video-2.png", "video-2.mp4"}
 
 
 def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
     names = ["two\nlines.png", "red\x1b[31m.png", "嬉.png", "[bold]x.png", "page\n.jpg"]
     for name in names[:4]:
         (tmp_path / name).write_bytes((folder / "none.png").read_bytes())
-    (tmp_path / names[4]).write_text("no picture")
+    (tmp_path / names[4]).write_text("no image")
     done = mien("predict", *names, "--save", "out", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert [image["source"] for image in json.loads(done.stdout)["images"]] == names
@@ -147,7 +147,7 @@ def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
         r"嬉.png           no face",
         r"[bold]x.png      no face",
     ]
-    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a picture")
+    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a image")
 
 
 def test_no_more_faces_than_wanted(folder: Path) -> None:
@@ -155,12 +155,12 @@ def test_no_more_faces_than_wanted(folder: Path) -> None:
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
 
 
-def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path) -> None:
+def test_a_video_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path) -> None:
     portrait = read_image(PORTRAIT)
-    with VideoWriter(tmp_path / "film.mp4", 10, (512, 480)) as film:
+    with VideoWriter(tmp_path / "video.mp4", 10, (512, 480)) as video:
         for i in range(12):
-            film.write(np.roll(portrait[60:540], 4 * i, axis=1), i / 10)
-    done = mien_process("predict", tmp_path / "film.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
+            video.write(np.roll(portrait[60:540], 4 * i, axis=1), i / 10)
+    done = mien_process("predict", tmp_path / "video.mp4", folder / "one.jpg", "--json", "--save", tmp_path / "out",
                 "--csv", tmp_path / "rows.jsonl")  # fmt: skip
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -171,27 +171,27 @@ def test_a_film_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path)
     assert [track["frames"] for track in video["tracks"]] == [12]
     assert all(frame["faces"][0]["track"] == video["tracks"][0]["track"] for frame in video["frames"])
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 13
-    copy = list(read_frames(tmp_path / "out" / "film.mp4"))
+    copy = list(read_frames(tmp_path / "out" / "video.mp4"))
     assert (len(copy), copy[0].image.shape) == (12, (480, 512, 3))
-    assert (tmp_path / "out" / "film.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "video.png").stat().st_size > 10_000
 
 
-def test_with_frames_left_out_the_copy_plays_as_long_as_the_film(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "film.mp4", 10, (320, 240)) as film:
+def test_with_frames_left_out_the_copy_plays_as_long_as_the_video(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "video.mp4", 10, (320, 240)) as video:
         for i in range(40):
-            film.write(np.full((240, 320, 3), 4 * i, np.uint8))
-    done = mien("predict", tmp_path / "film.mp4", "--every", "4", "--save", tmp_path / "out")
+            video.write(np.full((240, 320, 3), 4 * i, np.uint8))
+    done = mien("predict", tmp_path / "video.mp4", "--every", "4", "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    copy = probe(tmp_path / "out" / "film.mp4")
+    copy = probe(tmp_path / "out" / "video.mp4")
     assert (copy.frames, copy.fps) == (10, 2.5)
     assert copy.seconds == pytest.approx(4, abs=0.1)
-    assert [frame.seconds for frame in read_frames(tmp_path / "out" / "film.mp4")] == pytest.approx(
+    assert [frame.seconds for frame in read_frames(tmp_path / "out" / "video.mp4")] == pytest.approx(
         np.arange(10) * 0.4, abs=0.01
     )
 
 
 def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+    path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     _spoil_packets(path, [7, 8, 19])
     done = mien("predict", path, "--json")
     assert done.returncode == 0, done.stderr
@@ -203,9 +203,9 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["page.jpg"], "page.jpg: expected a picture"),
+        (["page.jpg"], "page.jpg: expected a image"),
         (["missing.jpg"], "missing.jpg"),
-        (["film.mp4"], "film.mp4"),
+        (["video.mp4"], "video.mp4"),
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
         (
             ["none.png", "--model", "nothing"],
@@ -218,7 +218,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
-        (["-"], "standard input: expected a picture"),
+        (["-"], "standard input: expected a image"),
         ([""], "got an empty name"),
         (["9"], "webcam"),
         (["99999999999999999999"], "webcam"),
@@ -320,7 +320,7 @@ def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> Non
         "echo ${PIPESTATUS[0]}"
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no picture, as without the pipe
+    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no image, as without the pipe
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
     assert len(visible(tmp_path / "out")) == 12
 
@@ -341,10 +341,10 @@ def test_a_closed_standard_input_is_told() -> None:
     assert "it is closed" in done.stderr
 
 
-def test_a_film_of_one_frame_in_many_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
-    make_film(tmp_path / "film.mp4")
-    done = mien("predict", tmp_path / "film.mp4", "--every", 100_000, "--save", tmp_path / "out")
+def test_a_video_of_one_frame_in_many_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
+    make_film(tmp_path / "video.mp4")
+    done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert probe(tmp_path / "out" / "film.mp4").width
+    assert probe(tmp_path / "out" / "video.mp4").width
     with pytest.raises(DataError, match="above 0, got nan"):
         VideoWriter(tmp_path / "x.mp4", float("nan"), (64, 64))

@@ -74,10 +74,10 @@ def test_a_copy_that_was_changed_by_hand_is_kept(predict: Run) -> None:
 
 def test_videos_that_differ_in_their_endings_have_copies_of_their_own(predict: Run) -> None:
     for i, ending in enumerate(("mp4", "webm", "avi", "mkv")):
-        video(f"film.{ending}", 40 + 40 * i)
-        code, _, err = predict(f"film.{ending}", "--save", "out")
+        video(f"video.{ending}", 40 + 40 * i)
+        code, _, err = predict(f"video.{ending}", "--save", "out")
         assert code == 0, err
-    assert visible(Path("out")) == ["film.avi.mp4", "film.mkv.mp4", "film.mp4", "film.webm.mp4"]
+    assert visible(Path("out")) == ["video.avi.mp4", "video.mkv.mp4", "video.mp4", "video.webm.mp4"]
 
 
 def test_images_in_other_formats_keep_their_ending_in_the_name_of_the_copy(predict: Run) -> None:

@@ -100,7 +100,7 @@ def test_a_folder_without_images_says_what_it_holds(predict: Run) -> None:
 
 
 def test_a_video_is_told_by_its_content(predict: Run) -> None:
-    make_film(Path("film.mp4")).rename("clip")
+    make_film(Path("video.mp4")).rename("clip")
     _, out, _ = predict("clip", "--json")
     (video,) = json.loads(out)["videos"]
     assert (video["source"], video["error"], len(video["frames"])) == ("clip", None, 30)
@@ -139,9 +139,9 @@ def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_video_on_standard_input_has_a_remedy_of_the_command(tmp_path: Path, ending: str) -> None:
-    film = make_film(tmp_path / f"film{ending}")
+    video = make_film(tmp_path / f"video{ending}")
     command = [sys.executable, "-m", "mien", "predict", "-"]
-    with film.open("rb") as file:
+    with video.open("rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "it is a video: write it to a file, and give the name of that" in done.stderr
@@ -183,7 +183,7 @@ def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
         (b"P7\nWIDTH 2\n", "PAM"),
         (bytes(128) + b"DICM", "DICOM"),
         (b"\0\0\1\0\1\0" + bytes(40), "icon"),
-        (b"FUJIFILMCCD-RAW" + bytes(40), "raw file"),
+        (b"FUJIVIDEOCCD-RAW" + bytes(40), "raw file"),
         (b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18\0" + bytes(40), "TGA"),
         (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x40\0\x40\0\x08\0" + bytes(40), "TGA"),
         (b"\0\0\2\0\1\0\x20\x20\0\0\4\0\4\0\x30\1\0\0" + bytes(40), "cursor"),

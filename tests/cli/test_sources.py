@@ -19,13 +19,13 @@ def touch(*paths: Path) -> None:
 
 
 def test_a_folder_is_searched_to_its_depth_by_name(tmp_path: Path) -> None:
-    touch(tmp_path / "b.JPG", tmp_path / "a" / "z.png", tmp_path / "a" / "film.MOV", tmp_path / "notes.txt")
+    touch(tmp_path / "b.JPG", tmp_path / "a" / "z.png", tmp_path / "a" / "video.MOV", tmp_path / "notes.txt")
     touch(tmp_path / ".hidden.png", tmp_path / ".git" / "x.png")
     found = find_sources([str(tmp_path)])
     assert [(str(one.below), one.kind) for one in found] == [
-        ("b.JPG", "picture"),
+        ("b.JPG", "image"),
         ("a/film.MOV", "video"),
-        ("a/z.png", "picture"),
+        ("a/z.png", "image"),
     ]
 
 
@@ -36,15 +36,15 @@ def test_patterns_files_webcam_and_standard_input(tmp_path: Path, monkeypatch: p
         ["[12].png", "**/3.png", "[odd].png", "0", "-", "missing.jpg", "1.png", "²", "a.MXF"]
     )
     assert [(one.name, one.kind) for one in found] == [
-        ("1.png", "picture"), ("2.png", "picture"), ("deep/er/3.png", "picture"), ("[odd].png", "picture"),
-        ("0", "webcam"), ("-", "picture"), ("missing.jpg", "picture"), ("²", "picture"), ("a.MXF", "video"),
+        ("1.png", "image"), ("2.png", "image"), ("deep/er/3.png", "image"), ("[odd].png", "image"),
+        ("0", "webcam"), ("-", "image"), ("missing.jpg", "image"), ("²", "image"), ("a.MXF", "video"),
     ]  # fmt: skip
 
 
 def test_a_file_named_as_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(Path("0"))
-    assert [one.kind for one in find_sources(["0"])] == ["picture"]
+    assert [one.kind for one in find_sources(["0"])] == ["image"]
 
 
 def test_linked_folders_are_not_followed(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def sampled(
     return softmax(logits, axis=1), true
 
 
-def error_by_picture(probabilities: np.ndarray, true: np.ndarray, bins: int) -> float:
-    """The calibration error, one picture and one bin at a time, bins open below and closed above."""
+def error_by_image(probabilities: np.ndarray, true: np.ndarray, bins: int) -> float:
+    """The calibration error, one image and one bin at a time, bins open below and closed above."""
     error = 0.0
     for b in range(bins):
         confidences, rights = [], []
@@ -43,10 +43,10 @@ def error_by_picture(probabilities: np.ndarray, true: np.ndarray, bins: int) -> 
 
 @settings(max_examples=30)
 @given(st.integers(1, 80), st.integers(2, 8), st.integers(1, 20), st.integers(0, 99))
-def test_calibration_error_equals_one_reckoned_by_picture(n: int, classes: int, bins: int, seed: int) -> None:
+def test_calibration_error_equals_one_reckoned_by_image(n: int, classes: int, bins: int, seed: int) -> None:
     probabilities, true = sampled(n, classes, 1.7, seed)
     ours = calibration.expected_calibration_error(probabilities, true, bins)
-    assert ours == pytest.approx(error_by_picture(probabilities, true, bins))
+    assert ours == pytest.approx(error_by_image(probabilities, true, bins))
 
 
 def test_bins_hold_their_upper_edge() -> None:
@@ -129,7 +129,7 @@ def test_a_temperature_must_be_a_number_above_0(temperature: float) -> None:
 def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     probabilities, true = np.zeros(shapes[0]), np.zeros(shapes[1], np.int64)
     for function in (calibration.expected_calibration_error, calibration.fit_temperature):
-        with pytest.raises(DataError, match="one picture or more"):
+        with pytest.raises(DataError, match="one image or more"):
             function(probabilities, true)
 
 
@@ -171,7 +171,7 @@ def test_biases_of_extreme_probabilities_are_numbers() -> None:
     sure = np.eye(3)[[0, 1, 2, 0]]
     for true in ([0, 1, 2, 0], [1, 2, 0, 1], [0, 0, 0, 0]):
         assert np.isfinite(calibration.fit_biases(sure, np.array(true))).all()
-    with pytest.raises(DataError, match="one picture or more"):
+    with pytest.raises(DataError, match="one image or more"):
         calibration.fit_biases(sure, np.array([0]))
     with pytest.raises(DataError, match=r"biases \(classes,\)"):
         calibration.apply_biases(sure, np.zeros(1))
@@ -195,7 +195,7 @@ def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
         ([[0.5, 0.5]], [0.0], "labels as whole numbers"),
         ([[0.5, 0.5]], None, "labels as whole numbers"),
         ("ab", [0], "probabilities as numbers"),
-        ([], [], "one picture or more"),
+        ([], [], "one image or more"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
@@ -243,7 +243,7 @@ def test_cross_validation_tells_what_a_temperature_is_worth_elsewhere() -> None:
     assert apart.loss > metrics.log_loss(labels, own)  # what it was fitted on flatters it
 
 
-def test_each_picture_is_changed_by_what_others_fitted() -> None:
+def test_each_image_is_changed_by_what_others_fitted() -> None:
     p, true = sampled(53)
     seen = []
 

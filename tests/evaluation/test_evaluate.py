@@ -20,7 +20,7 @@ from mien.labels import FER2013, FERPLUS, Taxonomy
 
 
 def make_dataset(n: int = 70, taxonomy: Taxonomy = FER2013, training: int = 0, seed: int = 0) -> Dataset:
-    """Noise pictures whose top left pixel is their label; the first `training` of them in Training."""
+    """Noise images whose top left pixel is their label; the first `training` of them in Training."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % len(taxonomy)
     images = random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
@@ -32,7 +32,7 @@ def make_dataset(n: int = 70, taxonomy: Taxonomy = FER2013, training: int = 0, s
 
 
 def seer(classes: int, certainty: float = 0.9) -> Any:
-    """A predict function that reads the label off the picture, in the data set's own order."""
+    """A predict function that reads the label off the image, in the data set's own order."""
 
     def predict(crops: np.ndarray) -> np.ndarray:
         one_hot = np.eye(classes, dtype=np.float32)[crops[:, 0, 0] % classes]
@@ -42,7 +42,7 @@ def seer(classes: int, certainty: float = 0.9) -> Any:
 
 
 def noisy(crops: np.ndarray) -> np.ndarray:
-    """A predict function that is right in part, and depends on nothing but the picture."""
+    """A predict function that is right in part, and depends on nothing but the image."""
     random = np.random.default_rng(0).normal(size=(48 * 48, 7))
     logits = crops.reshape(len(crops), -1) / 255 @ random / 10 + 1.5 * np.eye(7)[crops[:, 0, 0] % 7]
     powers = np.exp(logits)
@@ -132,7 +132,7 @@ def broken(rows: Any) -> Any:
         (broken([0.5, 0.5]), r"shape \(70, 7\) .*got \(70, 2\)"),
         (lambda _: np.ones((1, 7)) / 7, r"got \(1, 7\)"),
         (lambda crops: np.ones(len(crops)), r"got \(70,\)"),
-        (broken([np.nan, 1, 0, 0, 0, 0, 0]), "NaN or infinity for 70 of 70 pictures.*earlier save"),
+        (broken([np.nan, 1, 0, 0, 0, 0, 0]), "NaN or infinity for 70 of 70 images.*earlier save"),
         (broken([np.inf, 1, 0, 0, 0, 0, 0]), "NaN or infinity"),
         (broken([3.1, -2, 0.5, 1, 0, 0, 0]), "sums from 2.6 to 2.6.*softmax"),
         (broken([1.5, -0.5, 0, 0, 0, 0, 0]), "down to -0.5.*softmax"),
@@ -194,7 +194,7 @@ def test_flip_tta_averages_with_the_mirror_image() -> None:
 def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
     dataset = make_dataset(70, training=14)
     images = dataset.images.copy()
-    images[20:24] = images[6:10]  # 4 of the 56 test pictures stand in Training too
+    images[20:24] = images[6:10]  # 4 of the 56 test images stand in Training too
     images[30] = images[37]  # a copy within the split stays
     dataset = replace(dataset, images=images)
     result = evaluate(noisy, dataset, labels=FER2013.classes)
@@ -259,17 +259,17 @@ def test_a_model_of_other_classes_is_judged_on_data_of_its_own() -> None:
     assert (result.accuracy, result.labels) == (1.0, five.classes)
 
 
-def test_a_split_without_pictures_is_refused() -> None:
-    with pytest.raises(DataError, match=r"made\.csv: expected pictures of the split PublicTest"):
+def test_a_split_without_images_is_refused() -> None:
+    with pytest.raises(DataError, match=r"made\.csv: expected images of the split PublicTest"):
         evaluate(noisy, make_dataset(), labels=FER2013.classes, split="PublicTest")
 
 
-def test_pictures_without_a_label_are_refused() -> None:
+def test_images_without_a_label_are_refused() -> None:
     dataset = make_dataset(10)
     targets = dataset.targets.copy()
     targets[[4, 7]] = 0
     with pytest.raises(
-        DataError, match=r"made\.csv: expected a label for every picture of PrivateTest, got 2 without"
+        DataError, match=r"made\.csv: expected a label for every image of PrivateTest, got 2 without"
     ):
         evaluate(noisy, replace(dataset, targets=targets), labels=FER2013.classes)
 

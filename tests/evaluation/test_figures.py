@@ -1,4 +1,4 @@
-"""Figures looked at as objects (what is drawn, where, in which colour) and as files; and the report."""
+"""Figures looked at as objects (what is drawn, where, in which color) and as files; and the report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def assert_png(path: Path, at_least: int = 300) -> None:
 
 
 def assert_nothing_is_cut(figure: Any) -> None:
-    """All that is drawn, words and all, lies within the picture."""
+    """All that is drawn, words and all, lies within the image."""
     figure.draw_without_rendering()
     drawn = figure.get_tightbbox()
     width, height = figure.get_size_inches()
@@ -169,7 +169,7 @@ class TestConfusion:
         cells = [text.get_text() for text in axes.texts]
         assert cells[:5] == ["75%", "30", "25%", "10", "0"]
         assert cells[5:10] == ["33%", "1,000", "67%", "2,000", "0"]
-        assert cells[10:13] == ["-", "-", "-"]  # no pictures of that class
+        assert cells[10:13] == ["-", "-", "-"]  # no images of that class
         assert "66.8% right (2,030 of 3,040); each row adds up to 100%" in words(axes)
         assert [text.get_text() for text in axes.get_yticklabels()] == ["a  (40)", "b  (3,000)", "c  (0)"]
 
@@ -189,16 +189,16 @@ class TestConfusion:
 
 
 def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours by WCAG 2 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    """Contrast ratio of two colors by WCAG 2 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     lights = []
-    for colour in (one, other):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    for color in (one, other):
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
 
-def make_pictures(n: int) -> np.ndarray:
+def make_images(n: int) -> np.ndarray:
     random = np.random.default_rng(0)
     return random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
 
@@ -206,7 +206,7 @@ def make_pictures(n: int) -> np.ndarray:
 class TestSamples:
     def test_right_and_wrong_differ_in_frame_and_mark(self) -> None:
         probabilities = np.array([[0.7, 0.3], [0.05, 0.95]])
-        figure = figures.samples_figure(make_pictures(2), np.array([0, 0]), probabilities, ("sad", "happy"))
+        figure = figures.samples_figure(make_images(2), np.array([0, 0]), probabilities, ("sad", "happy"))
         right, wrong = figure.axes
         assert words(right) == ["✓ sad", "70%", "true: sad"]
         assert words(wrong) == ["✗ happy", "95%", "true: sad"]
@@ -214,8 +214,8 @@ class TestSamples:
         assert to_hex(wrong.spines["left"].get_edgecolor()) == style.VERMILION.lower()
 
     @pytest.mark.parametrize("n", [1, 6, 8])
-    def test_every_picture_is_shown_once(self, n: int, tmp_path: Path) -> None:
-        images = make_pictures(n)
+    def test_every_image_is_shown_once(self, n: int, tmp_path: Path) -> None:
+        images = make_images(n)
         probabilities = np.random.default_rng(1).dirichlet(np.ones(7), n)
         true = np.arange(n) % 7
         figure = figures.samples_figure(images, true, probabilities, LABELS, title="Sample predictions")
@@ -228,26 +228,26 @@ class TestSamples:
 
     def test_long_names_do_not_run_into_each_other(self) -> None:
         labels = ("contemptuous smirk", "a very long label name")
-        figure = figures.samples_figure(make_pictures(2), np.array([0, 1]), np.eye(2), labels)
+        figure = figures.samples_figure(make_images(2), np.array([0, 1]), np.eye(2), labels)
         assert_nothing_is_cut(figure)
         for axes in figure.axes:
             name, score, _ = axes.texts
             assert name.get_window_extent().x1 < score.get_window_extent().x0
 
-    def test_lengths_that_differ_and_no_picture_are_refused(self) -> None:
+    def test_lengths_that_differ_and_no_image_are_refused(self) -> None:
         for n, true, probabilities in [(0, 0, 0), (2, 1, 2), (2, 2, 3)]:
-            with pytest.raises(DataError, match="one picture or more"):
+            with pytest.raises(DataError, match="one image or more"):
                 figures.samples_figure(
-                    make_pictures(n), np.zeros(true, int), np.ones((probabilities, 7)), LABELS
+                    make_images(n), np.zeros(true, int), np.ones((probabilities, 7)), LABELS
                 )
 
 
 def make_evaluation(n: int = 140, right: float = 0.6, seed: int = 0) -> Evaluation:
-    """A model that names about the given part of n noise pictures rightly."""
+    """A model that names about the given part of n noise images rightly."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % 7
     taken = np.where(random.random(n) < right, labels, (labels + 1) % 7)
-    images = make_pictures(n)
+    images = make_images(n)
     dataset = Dataset(
         images, np.eye(7, dtype=np.float32)[labels], np.full(n, "PrivateTest"), FER2013, source="made"
     )
@@ -343,7 +343,7 @@ class TestOtherCharts:
         first, second = figure.axes
         assert [bar.get_width() for bar in first.patches] == [3995, 436, 4097, 7215, 4830, 3171, 4965, 0]
         assert "7,215  (25.1%)" in words(first)
-        assert "28,709 pictures" in words(first)
+        assert "28,709 images" in words(first)
         assert "none" in words(second)
         assert "55  (1.5%)" in words(second)
         assert_nothing_is_cut(figure)
@@ -352,7 +352,7 @@ class TestOtherCharts:
             figures.counts_figure({})
 
     def test_contact_sheet(self, tmp_path: Path) -> None:
-        images = make_pictures(23)
+        images = make_images(23)
         names = [LABELS[i % 7] for i in range(23)]
         figure = figures.faces_figure(images, names, title="Drawn faces")
         assert [words(axes) for axes in figure.axes] == [[name] for name in names]
@@ -449,7 +449,7 @@ class TestReport:
         low, high = (f"{100 * end:.1f}" for end in evaluation.accuracy_interval)
         for expected in (
             f"{100 * evaluation.accuracy:.1f}%", f"{low} to {high}", f"{100 * evaluation.macro_f1:.1f}%",
-            f"{evaluation.loss:.3f}", "duplicate-free", "140 pictures", "Confusion matrix", "Training",
+            f"{evaluation.loss:.3f}", "duplicate-free", "140 images", "Confusion matrix", "Training",
             "Sample predictions", "Reliability", "1.25", *LABELS,
         ):  # fmt: skip
             assert expected in text, expected
@@ -463,7 +463,7 @@ class TestReport:
         bad = '<script>alert("1")</script>&'
         nothing = {"n": 0, "accuracy": None, "macro_f1": None}
         evaluation = replace(make_evaluation(14), model=bad, data=bad, duplicate_free=nothing)
-        path = write_report(evaluation, tmp_path, card={bad: [bad], "licence": bad}, samples=0)
+        path = write_report(evaluation, tmp_path, card={bad: [bad], "license": bad}, samples=0)
         page = read_page(path)
         assert "script" not in page.tags
         assert " ".join(page.text).count("<script>") >= 4

@@ -1,4 +1,4 @@
-"""The scores against scikit-learn, and the bootstrap against resampling picture by picture."""
+"""The scores against scikit-learn, and the bootstrap against resampling image by image."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
     assert metrics.balanced_accuracy(confusion) == pytest.approx((3 / 4 + 1) / 2)
 
 
-def resample_pictures(true: np.ndarray, predicted: np.ndarray, resamples: int) -> dict[str, np.ndarray]:
+def resample_images(true: np.ndarray, predicted: np.ndarray, resamples: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(1)
     rows = random.integers(0, len(true), (resamples, len(true)))
     drawn = [(true[chosen], predicted[chosen]) for chosen in rows]
@@ -104,12 +104,12 @@ def resample_pictures(true: np.ndarray, predicted: np.ndarray, resamples: int) -
     }
 
 
-def test_intervals_are_those_of_resampling_pictures() -> None:
+def test_intervals_are_those_of_resampling_images() -> None:
     random = np.random.default_rng(0)
     true = random.choice(4, 400, p=[0.4, 0.3, 0.2, 0.1])
     predicted = np.where(random.random(400) < 0.65, true, random.integers(0, 4, 400))
     confusion = metrics.confusion_matrix(true, predicted, 4)
-    for score, samples in resample_pictures(true, predicted, 300).items():
+    for score, samples in resample_images(true, predicted, 300).items():
         ours = metrics.bootstrap_interval(confusion, score, resamples=4000)  # type: ignore[arg-type]
         np.testing.assert_allclose(ours, np.quantile(samples, [0.025, 0.975]), atol=0.015)
 
@@ -154,11 +154,11 @@ def test_labels_that_do_not_fit_are_refused(true: list[int], predicted: list[int
 def test_nothing_to_judge_is_refused() -> None:
     nothing = np.zeros((3, 3), np.int64)
     for score in (metrics.accuracy, metrics.macro_f1, metrics.balanced_accuracy, metrics.bootstrap_interval):
-        with pytest.raises(DataError, match="one judged picture or more, got none"):
+        with pytest.raises(DataError, match="one judged image or more, got none"):
             score(nothing)
     with pytest.raises(DataError, match="one or more"):
         metrics.log_loss(np.zeros(0, np.int64), np.zeros((0, 3)))
-    with pytest.raises(DataError, match="same pictures"):
+    with pytest.raises(DataError, match="same images"):
         metrics.log_loss(np.zeros(2, np.int64), np.ones((1, 3)) / 3)
 
 
@@ -179,13 +179,13 @@ def test_the_examples_of_the_docstring_hold() -> None:
         (lambda: metrics.accuracy(np.ones((2, 3), int)), r"shape \(classes, classes\), got \(2, 3\)"),
         (lambda: metrics.accuracy([[1, -1], [0, 1]]), "counts of 0 or more"),
         (lambda: metrics.macro_f1([[0.5, 0.5], [0, 1]]), "as whole numbers"),
-        (lambda: metrics.balanced_accuracy(np.zeros((0, 0), int)), "one judged picture or more"),
+        (lambda: metrics.balanced_accuracy(np.zeros((0, 0), int)), "one judged image or more"),
         (lambda: metrics.class_scores([]), r"shape \(classes, classes\)"),
         (lambda: metrics.log_loss([0], [[np.nan, 1]]), "NaN or infinity in 1 of 1"),
         (lambda: metrics.log_loss([0], [[3.0, -2.0]]), "sum to 1"),
         (lambda: metrics.log_loss([2], [[0.5, 0.5]]), "targets from 0 to 1, got 2"),
         (lambda: metrics.log_loss([-1], [[0.5, 0.5]]), "targets from 0 to 1, got -1"),
-        (lambda: metrics.log_loss([0], [0.5, 0.5]), "of the same pictures"),
+        (lambda: metrics.log_loss([0], [0.5, 0.5]), "of the same images"),
         (lambda: metrics.log_loss([0, 1], [[0.5, 0.5], [1]]), "probabilities as an array"),
         (lambda: metrics.log_loss([[1.0, 1.0]], [[0.5, 0.5]]), "sum to 1"),
         (lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), "f2"), "one of accuracy, macro_f1, bal"),

@@ -1,4 +1,4 @@
-"""The chart of a film: what is gathered held against plain averages, what is drawn looked at as objects."""
+"""The chart of a video: what is gathered held against plain averages, what is drawn looked at as objects."""
 
 from __future__ import annotations
 
@@ -160,16 +160,16 @@ class TestGathering:
 
 class TestFigure:
     @pytest.mark.parametrize("seconds", [0.04, 5, 40, 7200])
-    def test_films_of_any_length(self, seconds: float, tmp_path: Path) -> None:
+    def test_videos_of_any_length(self, seconds: float, tmp_path: Path) -> None:
         timeline = make_timeline(
             seconds, min(25, 500 / seconds), {1: (0, seconds), 2: (seconds / 4, seconds / 2)}
         )
-        figure = figures.timeline_figure(timeline, "Expressions in film.mp4")
+        figure = figures.timeline_figure(timeline, "Expressions in video.mp4")
         ticks = [text.get_text() for text in figure.axes[-1].get_xticklabels()]
         assert 1 <= len(ticks) <= 11
         assert len(set(ticks)) == len(ticks)
         assert_nothing_is_cut(figure)
-        assert_png(timeline.plot(tmp_path / "chart.png", "Expressions in film.mp4"))
+        assert_png(timeline.plot(tmp_path / "chart.png", "Expressions in video.mp4"))
 
     @pytest.mark.parametrize("faces", [1, 4, 9])
     def test_up_to_four_faces_are_drawn_and_the_rest_are_told(self, faces: int) -> None:
@@ -181,7 +181,7 @@ class TestFigure:
         assert told == (faces > 4)
         assert_nothing_is_cut(figure)
 
-    def test_areas_stack_up_to_one_in_the_right_colours(self) -> None:
+    def test_areas_stack_up_to_one_in_the_right_colors(self) -> None:
         timeline = Timeline()
         for i in range(100):
             timeline.add(i / 10, [make_face(1, 0.6 * certain("happy") + 0.4 * certain("neutral"))])
@@ -197,12 +197,12 @@ class TestFigure:
         assert "9.9 s in view, 60% happy" in names
         assert "sad" not in names
 
-    def test_labels_of_other_models_get_colours_of_their_own(self) -> None:
-        colours = timeline_module._colours(("bored", "Happy", "awake", "neutral"))
-        assert len(set(colours)) == 4
-        assert colours[1] == PALETTE["happiness"]
-        assert set(timeline_module._colours(FERPLUS.classes)) == set(PALETTE.values())
-        assert len(timeline_module._colours((*FERPLUS.classes, "bored", "awake"))) == 10
+    def test_labels_of_other_models_get_colors_of_their_own(self) -> None:
+        colors = timeline_module._colors(("bored", "Happy", "awake", "neutral"))
+        assert len(set(colors)) == 4
+        assert colors[1] == PALETTE["happiness"]
+        assert set(timeline_module._colors(FERPLUS.classes)) == set(PALETTE.values())
+        assert len(timeline_module._colors((*FERPLUS.classes, "bored", "awake"))) == 10
 
     def test_the_key_names_every_label_once(self) -> None:
         figure = figures.timeline_figure(make_timeline(5, 25, {1: (0, 5)}))

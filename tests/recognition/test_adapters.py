@@ -42,7 +42,7 @@ def test_deepface_has_percentages_region_and_confidence(expected: Face) -> None:
     assert answer["dominant_emotion"] == expected.expression.label
     box, region = expected.box, answer["region"]
     assert (region["x"], region["y"], region["w"], region["h"]) == (box.x, box.y, box.width, box.height)
-    # theirs is the person's left eye, on the right of the picture
+    # theirs is the person's left eye, on the right of the image
     assert region["left_eye"][0] > region["right_eye"][0]
 
 
@@ -69,7 +69,7 @@ def test_base64_as_a_data_uri(expected: Face) -> None:
         DeepFace.analyze("data:image/jpeg;base64,%%%")
 
 
-def test_without_a_face_it_is_an_error_or_the_whole_picture() -> None:
+def test_without_a_face_it_is_an_error_or_the_whole_image() -> None:
     empty = np.full((200, 300, 3), 90, np.uint8)
     with pytest.raises(ValueError, match="Face could not be detected"):
         DeepFace.analyze(empty)
@@ -78,7 +78,7 @@ def test_without_a_face_it_is_an_error_or_the_whole_picture() -> None:
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (200, 300, 3), (90, 40, 3)])
-def test_skip_takes_the_picture_for_a_face_as_data_folders_do(shape: tuple[int, ...]) -> None:
+def test_skip_takes_the_image_for_a_face_as_data_folders_do(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
     (answer,) = DeepFace.analyze(pixels, actions=["emotion"], detector_backend="skip")
     height, width = shape[:2]
@@ -145,18 +145,18 @@ def test_a_face_of_contempt_alone_is_none_of_the_seven() -> None:
     assert sum(to_deepface(face)["emotion"].values()) == pytest.approx(100)
 
 
-def test_a_batch_tells_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
+def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     mien.images.write_image(empty, np.full((90, 120, 3), 90, np.uint8))
     batch = [str(PORTRAIT), str(empty), np.zeros((99, 99, 3), np.uint8), str(tmp_path / "nobody.jpg")]
-    with pytest.raises(ValueError, match=r"^3 of 4 pictures failed") as caught:
+    with pytest.raises(ValueError, match=r"^3 of 4 images failed") as caught:
         DeepFace.analyze(batch)
     error = caught.value
     assert isinstance(error, BatchError)
     sentence = str(error)
     assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
-    assert "[2] Face could not be detected in the picture" in sentence
-    assert re.search(r"\[3\] \S*nobody\.jpg: expected a picture, found no such file", sentence)
+    assert "[2] Face could not be detected in the image" in sentence
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected a image, found no such file", sentence)
     assert [answer is not None for answer in error.results] == [True, False, False, False]
     assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
     assert sorted(error.errors) == [1, 2, 3]
@@ -180,7 +180,7 @@ def test_an_open_file_is_read_from_its_beginning(expected: Face) -> None:
         assert DeepFace.analyze(buffer)[0]["dominant_emotion"] == expected.expression.label
 
 
-def test_fer_leaves_out_rectangles_beside_the_picture_and_small_faces() -> None:
+def test_fer_leaves_out_rectangles_beside_the_image_and_small_faces() -> None:
     beside = [(2000, 2000, 100, 100), (-200, 0, 100, 100), (0, -90, 90, 90)]
     assert FER().detect_emotions(str(PORTRAIT), beside) == []
     (answer,) = FER().detect_emotions(str(PORTRAIT), [*beside, (184, 120, 178, 218)])
@@ -190,13 +190,13 @@ def test_fer_leaves_out_rectangles_beside_the_picture_and_small_faces() -> None:
     assert FER(min_face_size=300).detect_emotions(str(PORTRAIT)) == []
 
 
-def test_a_region_cuts_a_face_out_of_the_picture(expected: Face) -> None:
+def test_a_region_cuts_a_face_out_of_the_image(expected: Face) -> None:
     box = expected.box
-    picture = mien.images.read_image(PORTRAIT)[
+    image = mien.images.read_image(PORTRAIT)[
         box.y + 20 : box.y + box.height - 8, box.x : box.x + box.width - 20
     ]
-    blue_first = np.ascontiguousarray(picture[..., ::-1])
-    height, width = picture.shape[:2]
+    blue_first = np.ascontiguousarray(image[..., ::-1])
+    height, width = image.shape[:2]
     (region,) = (answer["region"] for answer in DeepFace.analyze(blue_first))
     for x, y, w, h in (
         (region["x"], region["y"], region["w"], region["h"]),

@@ -46,7 +46,7 @@ def face(box: Box, lean: float = 0.0) -> Detection:
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """A smooth coloured picture, so that a shift by half a pixel does not matter much."""
+    """A smooth colored image, so that a shift by half a pixel does not matter much."""
     rough = np.random.default_rng(seed).integers(
         0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8
     )
@@ -58,7 +58,7 @@ def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 def test_points_come_back_from_the_crop(box: Box, lean: float, points: list[tuple[float, float]]) -> None:
     alignment = align(face(box, lean))
     there = alignment.to_crop(np.array(points))
-    np.testing.assert_allclose(alignment.to_picture(there), points, atol=1e-6)
+    np.testing.assert_allclose(alignment.to_image(there), points, atol=1e-6)
 
 
 @given(box=boxes, lean=st.floats(-44, 44))
@@ -99,7 +99,7 @@ def test_without_landmarks_nothing_is_turned() -> None:
 
 @given(box=boxes, lean=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
 @settings(deadline=None)
-def test_a_larger_picture_of_the_face_gives_the_same_crop(
+def test_a_larger_image_of_the_face_gives_the_same_crop(
     box: Box, lean: float, factor: int, shift: tuple[int, int]
 ) -> None:
     larger = Box(
@@ -131,7 +131,7 @@ def test_any_box_gives_a_crop(box: Box, lean: float, height: int, width: int, n:
 
 
 @pytest.mark.parametrize("where", [(-500, -500), (900, 900), (-500, 10), (10, 900)])
-def test_beyond_the_picture_its_edge_goes_on(where: tuple[int, int]) -> None:
+def test_beyond_the_image_its_edge_goes_on(where: tuple[int, int]) -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[:, :40] = 255
     crop = crop_faces(image, [Detection(Box(*where, 20, 20))])[0]
@@ -140,7 +140,7 @@ def test_beyond_the_picture_its_edge_goes_on(where: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [10**4, 10**9])
-def test_a_box_far_larger_than_the_picture_shows_all_of_it(size: int) -> None:
+def test_a_box_far_larger_than_the_image_shows_all_of_it(size: int) -> None:
     image = np.full((60, 80, 3), 200, np.uint8)
     crop = crop_faces(image, [Detection(Box(-size, -size, 2 * size, 2 * size))])[0]
     assert (crop == 200).all()
@@ -154,7 +154,7 @@ def test_what_are_no_detections_is_refused(wrong: Any) -> None:
 
 @given(x=st.integers(-40, 160), y=st.integers(-40, 160), side=st.integers(20, 120), lean=st.floats(-40, 40))
 @settings(deadline=None, max_examples=40)
-def test_a_mirrored_picture_gives_the_mirrored_crop(x: int, y: int, side: int, lean: float) -> None:
+def test_a_mirrored_image_gives_the_mirrored_crop(x: int, y: int, side: int, lean: float) -> None:
     image = textured(200, 220)
     detection = face(Box(x, y, side, side), lean)
     assert detection.landmarks is not None
@@ -179,7 +179,7 @@ def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bo
     image = np.repeat(np.rint(ramp.T if down else ramp).astype(np.uint8)[..., None], 3, axis=2)
     alignment = align(face(Box(200 - side // 2, 200 - side // 2, side, side), lean))
     inner = np.stack(np.meshgrid(np.arange(48), np.arange(48)), axis=-1)
-    there = alignment.to_picture(inner + 0.5)
+    there = alignment.to_image(inner + 0.5)
     inside = ((there > 8) & (there < 392)).all(axis=-1)
     along, across = there[..., int(down)] - 0.5, there[..., 1 - int(down)] - 0.5
     error = (warp(image, alignment) - 0.52 * along - 0.107 * across)[inside]
@@ -187,7 +187,7 @@ def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bo
     assert np.abs(error).max() < 1.5
 
 
-def test_a_picture_that_is_a_crop_comes_out_as_it_is() -> None:
+def test_a_image_that_is_a_crop_comes_out_as_it_is() -> None:
     gray = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     image = np.repeat(gray[..., None], 3, axis=2)
     crop = warp(image, Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))))
@@ -227,6 +227,6 @@ def test_the_framing_is_data() -> None:
     "image",
     [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
 )
-def test_what_is_no_rgb_picture_is_refused(image: NDArray[np.uint8]) -> None:
-    with pytest.raises(DataError, match="Expected an RGB picture"):
+def test_what_is_no_rgb_image_is_refused(image: NDArray[np.uint8]) -> None:
+    with pytest.raises(DataError, match="Expected an RGB image"):
         crop_faces(image, [])

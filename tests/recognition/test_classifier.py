@@ -94,7 +94,7 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
         ),
         (lambda path: make_onnx(path, replace(CARD, input=InputSpec(colour="rgb"))), "model of gray pixels"),
     ],
-    ids=["missing", "junk", "no-card", "shape", "classes", "damaged-card", "batch", "double", "colour"],
+    ids=["missing", "junk", "no-card", "shape", "classes", "damaged-card", "batch", "double", "color"],
 )
 def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
     with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):

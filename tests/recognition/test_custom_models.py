@@ -25,7 +25,7 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.explain import explain
 from mien.recognition.export_rows import RowWriter
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
-from mien.recognition.image_batches import recognise_pictures
+from mien.recognition.image_batches import recognize_images
 
 LONG = 100_000
 
@@ -178,7 +178,7 @@ class Answers(Fake):
         return [Detection(Box(1, 1, 5, 5))]
 
 
-PICTURE = np.zeros((9, 9, 3), np.uint8)
+IMAGE = np.zeros((9, 9, 3), np.uint8)
 CLASSIFIER = mien.Classifier(threads=1)
 DETECTOR = CenterFace(threads=1)
 FACE = Face(Box(1, 1, 5, 5), Expression("sad", 0.6, {"sad": 0.6, "happy": 0.4}))
@@ -199,34 +199,34 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "image_size": image_size,
     "to_gray": to_gray,
     "to_crop": to_crop,
-    "to_crop size": lambda odd: to_crop(PICTURE, odd),
-    "write_image path": lambda odd: write_image(odd, PICTURE),
+    "to_crop size": lambda odd: to_crop(IMAGE, odd),
+    "write_image path": lambda odd: write_image(odd, IMAGE),
     "write_image": lambda odd: write_image("/nobody/here/a.png", odd),
     "recognizer": recognizer(),
     "many": lambda odd: recognizer().many(odd),
-    "many of one": lambda odd: recognizer().many([odd, PICTURE]),
+    "many of one": lambda odd: recognizer().many([odd, IMAGE]),
     "name_expressions": lambda odd: recognizer().name_expressions([odd], [[]]),
-    "name_expressions of": lambda odd: recognizer().name_expressions([PICTURE], [odd]),
-    "recognise_pictures": lambda odd: list(recognise_pictures(recognizer(), [("a", odd)])),
-    "recognise_pictures of": lambda odd: list(recognise_pictures(recognizer(), odd)),
-    "recognise_pictures pair": lambda odd: list(recognise_pictures(recognizer(), [odd])),
-    "recognise_pictures chunk": lambda odd: list(recognise_pictures(recognizer(), [], chunk=odd)),
-    "explain faces": lambda odd: explain(CLASSIFIER, PICTURE, odd),
-    "explain picture": lambda odd: explain(CLASSIFIER, odd, [FACE]),
+    "name_expressions of": lambda odd: recognizer().name_expressions([IMAGE], [odd]),
+    "recognize_images": lambda odd: list(recognize_images(recognizer(), [("a", odd)])),
+    "recognize_images of": lambda odd: list(recognize_images(recognizer(), odd)),
+    "recognize_images pair": lambda odd: list(recognize_images(recognizer(), [odd])),
+    "recognize_images chunk": lambda odd: list(recognize_images(recognizer(), [], chunk=odd)),
+    "explain faces": lambda odd: explain(CLASSIFIER, IMAGE, odd),
+    "explain image": lambda odd: explain(CLASSIFIER, odd, [FACE]),
     "to_deepface": to_deepface,
     "to_deepface size": lambda odd: to_deepface(FACE, odd),
     "to_fer": to_fer,
     "to_fer size": lambda odd: to_fer(FACE, odd),
     "model": lambda odd: recognizer(model=odd),
-    "detector": lambda odd: mien.Recognizer(Fake(), detector=odd if odd is not None else 3)(PICTURE),
+    "detector": lambda odd: mien.Recognizer(Fake(), detector=odd if odd is not None else 3)(IMAGE),
     "max_faces": lambda odd: recognizer(max_faces=odd),
     "min_confidence": lambda odd: recognizer(min_confidence=odd),
     "threads": lambda odd: recognizer(threads=odd if type(odd) is not int else -1),
     "taxonomy": lambda odd: recognizer(taxonomy=odd),
-    "found": lambda odd: recognizer(detector=Fake(odd))(PICTURE),
-    "found one": lambda odd: recognizer(detector=Fake([odd]))(PICTURE),
-    "probabilities": lambda odd: recognizer(model=Answers(odd), detector=Answers())(PICTURE),
-    "probabilities of one": lambda odd: recognizer(model=Answers([odd]), detector=Answers())(PICTURE),
+    "found": lambda odd: recognizer(detector=Fake(odd))(IMAGE),
+    "found one": lambda odd: recognizer(detector=Fake([odd]))(IMAGE),
+    "probabilities": lambda odd: recognizer(model=Answers(odd), detector=Answers())(IMAGE),
+    "probabilities of one": lambda odd: recognizer(model=Answers([odd]), detector=Answers())(IMAGE),
     "explain": lambda odd: recognizer().explain(odd, []),
     "Classifier": mien.Classifier,
     "Classifier taxonomy": lambda odd: mien.Classifier(taxonomy=odd) if odd is not None else None,
@@ -239,7 +239,7 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "confidence": lambda odd: CenterFace(confidence=odd),
     "overlap": lambda odd: CenterFace(overlap=odd),
     "crop_faces": lambda odd: crop_faces(odd, []),
-    "crop_faces of": lambda odd: crop_faces(PICTURE, odd),
+    "crop_faces of": lambda odd: crop_faces(IMAGE, odd),
     "checked_detections": lambda odd: checked_detections(odd, "it"),
     "checked_probabilities": lambda odd: checked_probabilities(odd, 1, ("a", "b"), "it"),
     "Box": lambda odd: Box(odd, 1, 2, 3),
@@ -266,15 +266,13 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "write seconds": lambda odd: write_row("a", seconds=odd),
     "DeepFace": lambda odd: DeepFace.analyze(odd, enforce_detection=False),
     "DeepFace batch": lambda odd: DeepFace.analyze([odd], enforce_detection=False),
-    "DeepFace actions": lambda odd: DeepFace.analyze(PICTURE, odd, False),
-    "DeepFace backend": lambda odd: DeepFace.analyze(PICTURE, detector_backend=odd, enforce_detection=False),
-    "DeepFace anti_spoofing": lambda odd: DeepFace.analyze(
-        PICTURE, anti_spoofing=odd, enforce_detection=False
-    ),
+    "DeepFace actions": lambda odd: DeepFace.analyze(IMAGE, odd, False),
+    "DeepFace backend": lambda odd: DeepFace.analyze(IMAGE, detector_backend=odd, enforce_detection=False),
+    "DeepFace anti_spoofing": lambda odd: DeepFace.analyze(IMAGE, anti_spoofing=odd, enforce_detection=False),
     "FER": lambda odd: FER().detect_emotions(odd),
     "FER top": lambda odd: FER().top_emotion(odd),
-    "FER rectangles": lambda odd: FER().detect_emotions(PICTURE, odd),
-    "FER rectangle": lambda odd: FER().detect_emotions(PICTURE, [odd]),
+    "FER rectangles": lambda odd: FER().detect_emotions(IMAGE, odd),
+    "FER rectangle": lambda odd: FER().detect_emotions(IMAGE, [odd]),
     "FER min_face_size": lambda odd: FER(min_face_size=odd),
 }
 

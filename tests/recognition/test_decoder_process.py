@@ -40,14 +40,14 @@ _NONSENSE = [
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return make_film(tmp_path_factory.mktemp("film") / "film.mp4").read_bytes()
+def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return make_film(tmp_path_factory.mktemp("video") / "video.mp4").read_bytes()
 
 
 @pytest.fixture(scope="module")
-def long_film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """More frames than fit into a pipe."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
     with VideoWriter(path, 25, (320, 240)) as writer:
         for i in range(100):
             writer.write(np.full((240, 320, 3), i, np.uint8))
@@ -76,11 +76,11 @@ def running(pid: int) -> bool:
 class TestFrames:
     @pytest.mark.parametrize("every", [1, 7])
     def test_they_are_those_that_this_process_decodes(
-        self, pool: DecoderPool, film: bytes, every: int
+        self, pool: DecoderPool, video: bytes, every: int
     ) -> None:
         with (
-            pool.read_frames(film, every=every) as frames,
-            read_frames(io.BytesIO(film), every=every) as expected,
+            pool.read_frames(video, every=every) as frames,
+            read_frames(io.BytesIO(video), every=every) as expected,
         ):
             assert frames.info == expected.info
             for one, other in zip(frames, expected, strict=True):
@@ -89,7 +89,7 @@ class TestFrames:
             assert frames.damage == expected.damage == ""
 
     def test_damage_is_told_in_the_same_words(self, pool: DecoderPool, tmp_path: Path) -> None:
-        whole = make_film(tmp_path / "film.mkv").read_bytes()
+        whole = make_film(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
         expected = read_frames(io.BytesIO(cut))
         assert len(list(pool.read_frames(cut))) >= 0
@@ -107,19 +107,19 @@ class TestFrames:
                 pool.read_frames(data)
             assert str(told.value) == str(expected.value)
 
-    def test_a_frame_that_is_larger_than_it_may_be_ends_the_video(self, film: bytes) -> None:
+    def test_a_frame_that_is_larger_than_it_may_be_ends_the_video(self, video: bytes) -> None:
         pool = DecoderPool(0, DecoderLimits(max_pixels=1000))
         with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 96x64"):
-            list(pool.read_frames(film))
+            list(pool.read_frames(video))
         pool.close()
 
 
 class TestBounds:
     def test_no_secret_no_file_and_few_descriptors(
-        self, pool: DecoderPool, film: bytes, monkeypatch: pytest.MonkeyPatch
+        self, pool: DecoderPool, video: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MIEN_API_KEY", "a long secret")
-        with pool.read_frames(film) as frames:
+        with pool.read_frames(video) as frames:
             process = Path(f"/proc/{pid_of(frames)}")
             assert b"secret" not in (process / "environ").read_bytes()
             limits = (process / "limits").read_text()
@@ -134,11 +134,11 @@ class TestBounds:
             assert "NoNewPrivs:\t1" in (process / "status").read_text()
             assert (process / "oom_score_adj").read_text() == "1000\n"
 
-    def test_it_has_no_network_where_the_system_lets_it_leave(self, pool: DecoderPool, film: bytes) -> None:
+    def test_it_has_no_network_where_the_system_lets_it_leave(self, pool: DecoderPool, video: bytes) -> None:
         try_it = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x50000000) != 0)"
         if subprocess.run([sys.executable, "-c", try_it], check=False).returncode:
             pytest.skip("the system does not let a process leave its network")
-        with pool.read_frames(film) as frames:
+        with pool.read_frames(video) as frames:
             lines = Path(f"/proc/{pid_of(frames)}/net/dev").read_text().splitlines()[2:]
             assert [line.split(":")[0].strip() for line in lines] == ["lo"]
 
@@ -161,8 +161,8 @@ class TestBounds:
         assert time.monotonic() - began < 5
         assert child.returncode == -signal.SIGKILL
 
-    def test_one_that_dies_is_told(self, pool: DecoderPool, long_film: bytes) -> None:
-        frames = pool.read_frames(long_film)
+    def test_one_that_dies_is_told(self, pool: DecoderPool, long_video: bytes) -> None:
+        frames = pool.read_frames(long_video)
         os.kill(pid_of(frames), signal.SIGKILL)
         with pytest.raises(DecoderError, match="the process that decodes it ended"):
             list(frames)
@@ -179,10 +179,10 @@ class TestBounds:
 
 
 class TestEnds:
-    def test_processes_that_wait_and_those_at_work_end_with_the_pool(self, long_film: bytes) -> None:
+    def test_processes_that_wait_and_those_at_work_end_with_the_pool(self, long_video: bytes) -> None:
         pool = DecoderPool(2)
         pool.prepare()
-        frames = pool.read_frames(long_film)
+        frames = pool.read_frames(long_video)
         pids = [pid_of(frames), *(one.pid for one in pool._spares)]
         assert len(pids) == 3
         closing = threading.Thread(target=pool.close)
@@ -192,14 +192,14 @@ class TestEnds:
         closing.join()
         wait_until(lambda: not any(map(running, pids)), 5)
         with pytest.raises(DecoderError, match="got a closed one"):
-            pool.read_frames(long_film)
+            pool.read_frames(long_video)
 
-    def test_no_process_and_no_descriptor_is_left_after_videos(self, pool: DecoderPool, film: bytes) -> None:
-        list(pool.read_frames(film))
+    def test_no_process_and_no_descriptor_is_left_after_videos(self, pool: DecoderPool, video: bytes) -> None:
+        list(pool.read_frames(video))
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())
         for _ in range(3):
-            list(pool.read_frames(film))
-            pool.read_frames(film).close()
+            list(pool.read_frames(video))
+            pool.read_frames(video).close()
             with pytest.raises(DataError):
                 pool.read_frames(b"hello")
         assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
@@ -210,7 +210,7 @@ class TestEnds:
             "pool = DecoderPool(1); frames = pool.read_frames(open(sys.argv[1], 'rb').read())\n"
             "print(frames._child.pid, *(one.pid for one in pool._spares), flush=True); time.sleep(60)"
         )
-        path = make_film(tmp_path / "film.mp4")
+        path = make_film(tmp_path / "video.mp4")
         with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as parent:
             assert parent.stdout
             pids = [int(word) for word in parent.stdout.readline().split()]

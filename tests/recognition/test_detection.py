@@ -22,18 +22,18 @@ from mien.images import read_image
 from mien.recognition import detection
 from mien.recognition.alignment import align
 from mien.recognition.centerface import Candidates, decode, to_input
-from mien.recognition.detection import CenterFace, FaceDetector, to_detections, whole_picture_face
+from mien.recognition.detection import CenterFace, FaceDetector, to_detections, whole_image_face
 from mien.recognition.faces import Box, Detection, Landmarks
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "photos"
 HOPPER = Box(172, 125, 195, 210)
 """Forehead to chin and ear to ear in the portrait of 512 x 600, read off by eye."""
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 @cache
-def portrait() -> Picture:
+def portrait() -> Image:
     path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     return read_image(str(path))
 
@@ -43,7 +43,7 @@ def detector() -> CenterFace:
     return CenterFace(threads=1)
 
 
-def resized(image: Picture, width: int, height: int) -> Picture:
+def resized(image: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -63,7 +63,7 @@ def test_the_portrait_has_one_face_where_it_is(detector: CenterFace) -> None:
     assert 0.5 < face.confidence <= 1
 
 
-def test_left_is_the_left_of_the_picture(detector: CenterFace) -> None:
+def test_left_is_the_left_of_the_image(detector: CenterFace) -> None:
     face = only(detector.detect(portrait()))
     left_eye, right_eye, nose, left_mouth, right_mouth = marks(face)
     assert left_eye[0] < nose[0] < right_eye[0]
@@ -90,7 +90,7 @@ def test_two_copies_are_two_faces_the_larger_first(detector: CenterFace) -> None
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 90), (77, 90), (2048, 2400)])
-def test_the_box_is_in_the_pixels_of_the_picture(detector: CenterFace, width: int, height: int) -> None:
+def test_the_box_is_in_the_pixels_of_the_image(detector: CenterFace, width: int, height: int) -> None:
     face = only(detector.detect(resized(portrait(), width, height)))
     x, y = width / 512, height / 600
     expected = Box(
@@ -121,9 +121,9 @@ def test_dark_bright_and_gray_do_not_hide_it(detector: CenterFace, gamma: float)
     assert face.box.iou(HOPPER) > 0.6
 
 
-def test_small_faces_in_a_large_picture_need_the_closer_look(detector: CenterFace) -> None:
+def test_small_faces_in_a_large_image_need_the_closer_look(detector: CenterFace) -> None:
     scene = np.full((2000, 2600, 3), 90, np.uint8)
-    small = resized(portrait(), 170, 200)  # a face of 68 pixels, 8 in the working picture
+    small = resized(portrait(), 170, 200)  # a face of 68 pixels, 8 in the working image
     places = [(x, y) for x in (100, 900, 1700) for y in (100, 1100)]
     for x, y in places:
         scene[y : y + 200, x : x + 170] = small
@@ -132,16 +132,16 @@ def test_small_faces_in_a_large_picture_need_the_closer_look(detector: CenterFac
 
 
 @pytest.mark.parametrize("side", [48, 300])
-def test_a_picture_that_is_all_face_has_one(detector: CenterFace, side: int) -> None:
+def test_a_image_that_is_all_face_has_one(detector: CenterFace, side: int) -> None:
     crop = portrait()[120:340, 160:380]
     face = only(detector.detect(resized(crop, side, side)))
     assert face.box.iou(Box(0, 0, side, side)) > 0.5
 
 
-def test_the_crop_of_a_whole_picture_is_the_picture() -> None:
+def test_the_crop_of_a_whole_image_is_the_image() -> None:
     for side in (24, 48, 64):
         image = np.zeros((side, side, 3), np.uint8)
-        corners = align(whole_picture_face(image, 0.2)).corners()
+        corners = align(whole_image_face(image, 0.2)).corners()
         np.testing.assert_allclose(corners, [[0, 0], [side, 0], [side, side], [0, side]], atol=0.75)
 
 
@@ -152,7 +152,7 @@ def test_a_weak_crop_is_taken_for_a_face_only_where_it_is_small_and_square(
         np.array([[1, 1, 9, 9]], np.float32), np.array([0.2], np.float32), np.zeros((1, 5, 2), np.float32)
     )
 
-    def look(self: CenterFace, image: Picture, side: int, confidence: float) -> Candidates:
+    def look(self: CenterFace, image: Image, side: int, confidence: float) -> Candidates:
         return weak.pick(weak.scores >= confidence)
 
     monkeypatch.setattr(CenterFace, "look", look)
@@ -163,15 +163,15 @@ def test_a_weak_crop_is_taken_for_a_face_only_where_it_is_small_and_square(
         assert detector.detect(np.zeros((*shape, 3), np.uint8)) == []
 
 
-def blank(rng: np.random.Generator, height: int, width: int) -> Picture:
+def blank(rng: np.random.Generator, height: int, width: int) -> Image:
     return np.full((height, width, 3), rng.integers(256), np.uint8)
 
 
-def noise(rng: np.random.Generator, height: int, width: int) -> Picture:
+def noise(rng: np.random.Generator, height: int, width: int) -> Image:
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def shade(rng: np.random.Generator, height: int, width: int) -> Picture:
+def shade(rng: np.random.Generator, height: int, width: int) -> Image:
     return np.repeat(np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))[..., None], 3, axis=2)
 
 
@@ -180,13 +180,13 @@ def shade(rng: np.random.Generator, height: int, width: int) -> Picture:
     "size", [(1, 1), (1, 900), (8000, 20), (20, 8000), (2, 3), (48, 48), (64, 64), (200, 300)]
 )
 def test_where_no_face_is_none_is_found(
-    detector: CenterFace, make: Callable[..., Picture], size: tuple[int, int]
+    detector: CenterFace, make: Callable[..., Image], size: tuple[int, int]
 ) -> None:
     assert detector.detect(make(np.random.default_rng(0), *size)) == []
 
 
 @pytest.mark.slow
-def test_a_very_large_picture_is_looked_at_small(detector: CenterFace) -> None:
+def test_a_very_large_image_is_looked_at_small(detector: CenterFace) -> None:
     scene = np.zeros((9000, 9000, 3), np.uint8)
     scene[1000:7000, 2000:7120] = cv2.resize(portrait(), (5120, 6000))
     face = only(detector.detect(scene))
@@ -196,8 +196,8 @@ def test_a_very_large_picture_is_looked_at_small(detector: CenterFace) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)]
 )
-def test_what_is_no_rgb_picture_is_refused(detector: CenterFace, image: Picture) -> None:
-    with pytest.raises(DataError, match="Expected an RGB picture"):
+def test_what_is_no_rgb_image_is_refused(detector: CenterFace, image: Image) -> None:
+    with pytest.raises(DataError, match="Expected an RGB image"):
         detector.detect(image)
 
 
@@ -211,7 +211,7 @@ def test_settings_out_of_range_are_refused(settings_: dict[str, float]) -> None:
 
 def test_it_is_a_face_detector_and_so_is_anything_with_the_method(detector: CenterFace) -> None:
     class Nobody:
-        def detect(self, image: Picture) -> list[Detection]:  # noqa: ARG002 - only its shape matters
+        def detect(self, image: Image) -> list[Detection]:  # noqa: ARG002 - only its shape matters
             return []
 
     assert isinstance(detector, FaceDetector)

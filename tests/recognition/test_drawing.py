@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
-from mien.palette import PALETTE, PAPER, colour_of, contrast, ink_on
+from mien.palette import PALETTE, PAPER, color_of, contrast, ink_on
 from mien.recognition.drawing import annotation, draw_faces, draw_heat
 from mien.recognition.drawing import legend as legend_module
 from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
@@ -171,7 +171,7 @@ class TestLayout:
         assert found[side]
         assert sum(found.values()) == 1
 
-    def test_a_face_that_fills_the_picture_has_its_tag_and_its_panel_inside(self) -> None:
+    def test_a_face_that_fills_the_image_has_its_tag_and_its_panel_inside(self) -> None:
         (place,) = lay_out((320, 320), wishes_of([Box(0, 0, 320, 320)], (80, 24), (120, 110)), gap=4)
         assert inside(place.tag, 320, 320)
         assert place.panel == Box(4, 320 - 4 - 110, 120, 110)
@@ -237,7 +237,7 @@ class TestLayout:
 
 
 class TestProportions:
-    def test_type_grows_with_the_picture(self) -> None:
+    def test_type_grows_with_the_image(self) -> None:
         sizes = [
             fit_proportions(
                 (width, 3 * width // 4), [Box(0, 0, width // 4, width // 4)], ["happy 93%"]
@@ -263,7 +263,7 @@ class TestProportions:
 
 
 class TestDrawFaces:
-    def test_a_new_picture_of_the_same_shape_and_the_old_one_untouched(self) -> None:
+    def test_a_new_image_of_the_same_shape_and_the_old_one_untouched(self) -> None:
         image = noise(640, 480)
         kept = image.copy()
         drawn = draw_faces(image, [make_face(Box(200, 120, 150, 180))])
@@ -273,7 +273,7 @@ class TestDrawFaces:
         assert drawn.flags.c_contiguous
         assert changed(image, drawn).any()
 
-    def test_a_picture_that_may_not_be_written_to_is_drawn(self) -> None:
+    def test_a_image_that_may_not_be_written_to_is_drawn(self) -> None:
         image = noise(640, 480)[:, ::-1]  # a view, as flipped frames are
         image.flags.writeable = False
         np.testing.assert_array_equal(
@@ -287,7 +287,7 @@ class TestDrawFaces:
         np.testing.assert_array_equal(drawn, image)
         assert not np.shares_memory(drawn, image)
 
-    def test_a_face_outside_of_the_picture_is_not_drawn(self) -> None:
+    def test_a_face_outside_of_the_image_is_not_drawn(self) -> None:
         image = noise(200, 150)
         drawn = draw_faces(image, [make_face(Box(-90, 20, 80, 80)), make_face(Box(300, 20, 80, 80))])
         np.testing.assert_array_equal(drawn, image)
@@ -302,10 +302,10 @@ class TestDrawFaces:
         ],
         ids=["gray", "alpha", "float", "empty"],
     )
-    def test_what_is_no_picture_is_refused(self, image: Any) -> None:
-        with pytest.raises(DataError, match=r"Expected an RGB picture, uint8 \(H, W, 3\), got"):
+    def test_what_is_no_image_is_refused(self, image: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
             draw_faces(image, [])
-        with pytest.raises(DataError, match=r"Expected an RGB picture, uint8 \(H, W, 3\), got"):
+        with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
             draw_heat(image, np.eye(2, 3), np.ones((6, 6)))
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
@@ -315,17 +315,17 @@ class TestDrawFaces:
     ) -> None:
         box = Box(300, 150, 160, 180)
         drawn = draw_faces(flat(640, 480, gray), [make_face(box, label, 0.8)])
-        colour = np.array(PALETTE[label])
-        assert (drawn[240, 300:302] == colour).all()  # the line
+        color = np.array(PALETTE[label])
+        assert (drawn[240, 300:302] == color).all()  # the line
         assert (drawn[240, 299] != drawn[240, 200]).any() or gray == 0  # its rim
         assert (drawn[170:310, 310:450] == gray).all()  # the face itself
         (place,) = places
         tag = drawn[place.tag.y : place.tag.bottom, place.tag.x : place.tag.right]
-        assert (tag == colour).all(axis=2).mean() > 0.5
+        assert (tag == color).all(axis=2).mean() > 0.5
         assert (tag == ink_on(PALETTE[label])).all(axis=2).any()
         assert place.panel is not None
         panel = drawn[place.panel.y : place.panel.bottom, place.panel.x : place.panel.right]
-        bar = (panel == colour).all(axis=2).sum(axis=1).max()
+        bar = (panel == color).all(axis=2).sum(axis=1).max()
         assert bar == pytest.approx(0.8 * Proportions(14).bar[0], abs=2)
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
@@ -383,16 +383,16 @@ class TestDrawFaces:
     def test_a_guess_has_a_dashed_box(self) -> None:
         def line(score: float) -> NDArray[np.bool_]:
             drawn = draw_faces(flat(640, 480), [make_face(Box(200, 200, 200, 200), score=score)], bars=False)
-            return np.asarray((drawn[201, 230:370] == colour_of("happy")).all(axis=1))
+            return np.asarray((drawn[201, 230:370] == color_of("happy")).all(axis=1))
 
         assert line(0.41).all()
         assert 0.3 < line(0.39).mean() < 0.7
 
-    def test_tiny_pictures_are_enlarged_on_demand(self, places: list[Place]) -> None:
+    def test_tiny_images_are_enlarged_on_demand(self, places: list[Place]) -> None:
         image = noise(48, 60)
         drawn = draw_faces(image, [make_face(Box(12, 15, 24, 24))], min_side=480)
         assert drawn.shape == (600, 480, 3)
-        assert (drawn[270, 120:122] == colour_of("happy")).all()  # the box is ten times as large
+        assert (drawn[270, 120:122] == color_of("happy")).all()  # the box is ten times as large
         assert places[0].panel is not None
         assert draw_faces(image, [], min_side=48).shape == image.shape
         assert draw_faces(noise(700, 500), [], min_side=480).shape == (500, 700, 3)
@@ -407,7 +407,7 @@ class TestDrawFaces:
 
     @settings(deadline=None)
     @given(data=st.data(), width=st.integers(1, 2000), bars=st.booleans())
-    def test_never_fails_and_never_leaves_the_picture(
+    def test_never_fails_and_never_leaves_the_image(
         self, data: st.DataObject, width: int, bars: bool
     ) -> None:
         height = data.draw(st.integers(1, min(2000, 200_000 // width)))
@@ -424,14 +424,14 @@ class TestDrawFaces:
         assert bool(visible) == changed(flat(width + 20, height + 20), padded).any()
 
     @pytest.mark.parametrize("size", [(48, 48), (120, 90), (640, 480), (4000, 3000)])
-    def test_every_tag_is_in_the_picture(self, size: tuple[int, int], places: list[Place]) -> None:
+    def test_every_tag_is_in_the_image(self, size: tuple[int, int], places: list[Place]) -> None:
         width, height = size
         for x, y in [(0, 0), (-20, -20), (width - 30, height - 30), (width // 2, -5)]:
             draw_faces(flat(*size), [make_face(Box(x, y, width // 2, height // 2))])
             assert inside(places[0].tag, width, height)
             assert places[0].tag.height >= 8
 
-    def test_large_pictures_look_like_small_ones(self) -> None:
+    def test_large_images_look_like_small_ones(self) -> None:
         small = draw_faces(flat(640, 480), [make_face(Box(200, 150, 180, 200))])
         large = draw_faces(flat(2560, 1920), [make_face(Box(800, 600, 720, 800))])
         again = cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA)
@@ -529,7 +529,7 @@ class TestCrowds:
         assert seen == [text for i, one in enumerate(texts, 1) for text in (str(i), one)]
         below = with_legend[240:]
         for label in {face.expression.label for face in faces}:
-            assert (below == colour_of(label)).all(axis=2).any()
+            assert (below == color_of(label)).all(axis=2).any()
         assert (below == PAPER).all(axis=2).any()
 
     def test_large_faces_keep_their_labels_beside_small_ones(self, places: list[Place]) -> None:
@@ -542,7 +542,7 @@ class TestCrowds:
         assert drawn.shape[0] > 720
 
     @pytest.mark.parametrize("side", [24, 48, 64])
-    def test_the_label_of_a_tiny_picture_is_legible_below_it(self, side: int) -> None:
+    def test_the_label_of_a_tiny_image_is_legible_below_it(self, side: int) -> None:
         image = noise(side, side)
         box = Box(side // 6, side // 6, 2 * side // 3, 2 * side // 3)
         drawn = draw_faces(image, [make_face(box)], legend=True)
@@ -553,7 +553,7 @@ class TestCrowds:
         np.testing.assert_array_equal(drawn[inner], image[inner])  # nothing covers the face
         assert (drawn[side:] == PAPER).all(axis=2).any()
 
-    def test_a_picture_with_room_has_no_legend(self) -> None:
+    def test_a_image_with_room_has_no_legend(self) -> None:
         image = noise(640, 480)
         for faces in ([], [make_face(Box(200, 120, 150, 180))], crowd(640, 480, 3, 1)):
             assert draw_faces(image, faces, legend=True).shape == image.shape
@@ -581,7 +581,7 @@ class TestDoubt:
         high = replace(make_expression("sad", 0.7), label="uncertain")  # a minimum of 0.8 was asked for
         assert annotation._tag_text(Face(box, high), 0.4) == "sad? 70%"
         line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
-        assert 0.3 < (line == colour_of("sad")).all(axis=1).mean() < 0.7
+        assert 0.3 < (line == color_of("sad")).all(axis=1).mean() < 0.7
 
     def test_a_class_of_that_name_is_no_doubt(self) -> None:
         expression = make_expression("uncertain", 0.8, ("uncertain", "happy"))
@@ -615,7 +615,7 @@ class TestDrawHeat:
         np.testing.assert_array_equal(turned, kept)
         assert (image == 90).all()
 
-    def test_colour_and_opacity(self) -> None:
+    def test_color_and_opacity(self) -> None:
         image = flat(48, 48, 100)
         drawn = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), cv2.COLORMAP_INFERNO)[0, 0, ::-1]
@@ -637,7 +637,7 @@ class TestDrawHeat:
         profile = np.abs(drawn[108, 95:150].astype(int) - 100).sum(axis=1)
         assert np.diff(profile).max() < profile.max() / 4
 
-    def test_a_crop_outside_of_the_picture_changes_nothing(self) -> None:
+    def test_a_crop_outside_of_the_image_changes_nothing(self) -> None:
         image = noise(60, 40)
         far = np.array([[1.0, 0, 900], [0, 1, 900]])
         np.testing.assert_array_equal(draw_heat(image, far, np.ones((6, 6))), image)

@@ -1,4 +1,4 @@
-"""Heat maps: where the network says it is, in the crop and back in the picture."""
+"""Heat maps: where the network says it is, in the crop and back in the image."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ class OneFace:
         return [Detection(self.box, 1.0, marks)]
 
 
-def test_the_map_is_hot_where_the_picture_is_bright(model: Path) -> None:
-    picture = np.zeros((240, 320, 3), np.uint8)
-    picture[120:132, 120:132] = 255
+def test_the_map_is_hot_where_the_image_is_bright(model: Path) -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[120:132, 120:132] = 255
     recognizer = Recognizer(model, detector=OneFace())
-    faces = recognizer(picture)
-    (heat,) = recognizer.explain(picture, faces)
+    faces = recognizer(image)
+    (heat,) = recognizer.explain(image, faces)
     assert heat.label == faces[0].expression.label == "bright"
     assert heat.heat.shape == (6, 6)
     assert heat.heat.max() == 1
     assert heat.heat.min() == 0
     x, y = heat.transform @ (125.5, 125.5, 1)
     assert heat.heat[int((y + 0.5) // 8), int((x + 0.5) // 8)] == 1
-    drawn = draw_heat(picture, heat.transform, heat.heat).astype(int) - picture
+    drawn = draw_heat(image, heat.transform, heat.heat).astype(int) - image
     rows, columns = np.nonzero(np.abs(drawn).sum(axis=2) > 60)
     assert abs(rows.mean() - 125.5) < 12
     assert abs(columns.mean() - 125.5) < 12
@@ -118,15 +118,15 @@ def test_a_network_without_maps_says_so(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"))
     assert explain(classifier, np.zeros((9, 9, 3), np.uint8), []) == []
     recognizer = Recognizer(classifier, detector=OneFace())
-    picture = np.zeros((240, 320, 3), np.uint8)
+    image = np.zeros((240, 320, 3), np.uint8)
     with pytest.raises(ModelError, match="expected a network with class activation maps"):
-        recognizer.explain(picture, recognizer(picture))
+        recognizer.explain(image, recognizer(image))
 
 
 def test_even_light_gives_a_map_without_heat(model: Path) -> None:
     recognizer = Recognizer(model, detector=OneFace())
-    picture = np.zeros((240, 320, 3), np.uint8)
-    (heat,) = recognizer.explain(picture, recognizer(picture))
+    image = np.zeros((240, 320, 3), np.uint8)
+    (heat,) = recognizer.explain(image, recognizer(image))
     assert not heat.heat.any()
 
 

@@ -62,17 +62,17 @@ def write_until(path: Path, error: BaseException) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 class TestEveryFormat:
-    def test_films_and_pictures_come_back_as_they_went(self, suffix: str, tmp_path: Path) -> None:
+    def test_videos_and_images_come_back_as_they_went(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / "new" / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             writer.write("holiday.jpg", [make_face(1), make_face(200, row=(0.6, 0.3, 0.1))])
             writer.write("empty.jpg", [])
-            writer.write("film.mp4", [make_face(5, track=3)], frame=12, seconds=0.48)
+            writer.write("video.mp4", [make_face(5, track=3)], frame=12, seconds=0.48)
             assert not path.exists()
         assert list(path.parent.iterdir()) == [path]
         rows = read(path)
         assert list(rows[0]) == [*COLUMNS, *LABELS]
-        assert [row["source"] for row in rows] == ["holiday.jpg", "holiday.jpg", "film.mp4"]
+        assert [row["source"] for row in rows] == ["holiday.jpg", "holiday.jpg", "video.mp4"]
         assert [row["x"] for row in rows] == [1, 200, 5]
         assert [row["label"] for row in rows] == ["happy", "angry", "happy"]
         assert [(row["frame"], row["seconds"], row["track"]) for row in rows] == [
@@ -90,8 +90,8 @@ class TestEveryFormat:
     def test_times_have_no_digits_of_rounding_errors(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
-            writer.write("film.mp4", [make_face()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
-            writer.write("film.mp4", [make_face()], frame=1, seconds=1001 / 30000)
+            writer.write("video.mp4", [make_face()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
+            writer.write("video.mp4", [make_face()], frame=1, seconds=1001 / 30000)
         assert [row["seconds"] for row in read(path)] == [1.88, 0.033367]
 
     def test_odd_names_come_back(self, suffix: str, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ class TestEveryFormat:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for i in range(10_000):
-                writer.write("film.mp4", [make_face(i, track=1)], frame=i, seconds=i / 25)
+                writer.write("video.mp4", [make_face(i, track=1)], frame=i, seconds=i / 25)
             (aside,) = tmp_path.iterdir()
             assert aside.stat().st_size > 50_000
         rows = read(path)

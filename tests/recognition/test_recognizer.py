@@ -1,4 +1,4 @@
-"""The recogniser: one shape of answer for no, one and many faces, one call of the network, safe to share."""
+"""The recognizer: one shape of answer for no, one and many faces, one call of the network, safe to share."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from mien.errors import BatchError, DataError, ModelError
 from mien.images import read_image
 from mien.labels import FER2013
 from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
-from mien.recognition.image_batches import recognise_pictures
+from mien.recognition.image_batches import recognize_images
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
-from tests.helpers.browser import write_film
+from tests.helpers.browser import write_video
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
@@ -46,13 +46,13 @@ class Brightness:
 
 
 class Corners:
-    """A detector that finds as many faces as the picture's first pixel says."""
+    """A detector that finds as many faces as the image's first pixel says."""
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         return [Detection(Box(10 * i, 0, 40 - i, 40), 0.9) for i in range(int(image[0, 0, 0]))]
 
 
-def picture(faces: int, tone: int) -> np.ndarray:
+def image(faces: int, tone: int) -> np.ndarray:
     image = np.full((60, 90, 3), tone, np.uint8)
     image[0, 0] = faces
     return image
@@ -65,7 +65,7 @@ def recognizer() -> Recognizer:
 
 def test_no_one_and_many_faces_have_one_shape() -> None:
     classifier = Brightness()
-    faces = Recognizer(classifier, detector=Corners()).many([picture(0, 9), picture(3, 200), picture(1, 50)])
+    faces = Recognizer(classifier, detector=Corners()).many([image(0, 9), image(3, 200), image(1, 50)])
     assert [len(found) for found in faces] == [0, 3, 1]
     assert classifier.batches == [4]
     assert [face.expression.label for face in faces[1] + faces[2]] == ["bright"] * 3 + ["dark"]
@@ -76,12 +76,12 @@ def test_no_one_and_many_faces_have_one_shape() -> None:
 
 def test_without_faces_the_network_is_not_asked() -> None:
     classifier = Brightness()
-    assert Recognizer(classifier, detector=Corners())(picture(0, 9)) == []
+    assert Recognizer(classifier, detector=Corners())(image(0, 9)) == []
     assert classifier.batches == []
 
 
 def test_only_the_largest_faces_are_kept() -> None:
-    faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(picture(5, 9))
+    faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(image(5, 9))
     assert [face.box.width for face in faces] == [40, 39]
     with pytest.raises(DataError, match="max_faces to be a whole number from 1 on, got 0"):
         Recognizer(Brightness(), max_faces=0)
@@ -94,40 +94,38 @@ def test_only_the_largest_faces_are_kept() -> None:
         (PORTRAIT, "one path"),
         (b"\xff\xd8\xff", "the bytes of one"),
         (bytearray(3), "the bytes of one"),
-        (picture(1, 9), r"one array of shape \(60, 90, 3\)"),
-        (picture(1, 9)[..., 0], r"one array of shape \(60, 90\)"),
+        (image(1, 9), r"one array of shape \(60, 90, 3\)"),
+        (image(1, 9)[..., 0], r"one array of shape \(60, 90\)"),
         (Image.new("RGB", (9, 9)), "one Image"),
         (io.BytesIO(b"\xff\xd8\n"), "one BytesIO"),
         (None, "one NoneType"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_many_pictures_are_not_one(source: Any, got: str) -> None:
+def test_many_images_are_not_one(source: Any, got: str) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    with pytest.raises(
-        DataError, match=rf"^Expected a list of pictures, got {got}\. Put it into a list: many"
-    ):
+    with pytest.raises(DataError, match=rf"^Expected a list of images, got {got}\. Put it into a list: many"):
         recognizer.many(source)
 
 
-def test_many_pictures_may_come_as_whatever_gives_them() -> None:
+def test_many_images_may_come_as_whatever_gives_them() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    pictures = [picture(2, 9), picture(0, 9)]
+    images = [image(2, 9), image(0, 9)]
     objects = np.empty(2, object)
-    objects[:] = pictures
+    objects[:] = images
     for several in (
-        pictures,
-        tuple(pictures),
-        iter(pictures),
-        np.stack(pictures),
-        np.stack(pictures)[..., 0],
+        images,
+        tuple(images),
+        iter(images),
+        np.stack(images),
+        np.stack(images)[..., 0],
         objects,
     ):
         assert [len(faces) for faces in recognizer.many(several)] == [2, 0]
     assert recognizer.many([]) == []
 
 
-def test_every_kind_of_picture_gives_the_same(recognizer: Recognizer) -> None:
+def test_every_kind_of_image_gives_the_same(recognizer: Recognizer) -> None:
     pixels = read_image(PORTRAIT)
     (expected,) = recognizer(PORTRAIT)
     for source in (str(PORTRAIT), PORTRAIT.read_bytes(), pixels, Image.fromarray(pixels)):
@@ -146,18 +144,18 @@ def test_dictionaries_are_native_and_strict_json(recognizer: Recognizer) -> None
 
 
 def test_threads_may_share_one(recognizer: Recognizer) -> None:
-    pictures = [read_image(PORTRAIT)[:, ::step] for step in (1, -1)] * 3
-    expected = [recognizer(image) for image in pictures]
+    images = [read_image(PORTRAIT)[:, ::step] for step in (1, -1)] * 3
+    expected = [recognizer(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(recognizer, pictures)) == expected
+        assert list(pool.map(recognizer, images)) == expected
 
 
-def test_many_pictures_with_one_at_fault(tmp_path: Path) -> None:
+def test_many_images_with_one_at_fault(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
-    given = [("a", picture(2, 200)), ("b", tmp_path / "cut.jpg"), ("c", picture(1, 10)), ("d", picture(0, 1))]
+    given = [("a", image(2, 200)), ("b", tmp_path / "cut.jpg"), ("c", image(1, 10)), ("d", image(0, 1))]
     for chunk in (1, 3, 8):
         results = list(
-            recognise_pictures(Recognizer(Brightness(), detector=Corners()), iter(given), chunk=chunk)
+            recognize_images(Recognizer(Brightness(), detector=Corners()), iter(given), chunk=chunk)
         )
         assert [(one.source, len(one.faces)) for one in results] == [("a", 2), ("b", 0), ("c", 1), ("d", 0)]
         assert [one.error is None for one in results] == [True, False, True, True]
@@ -165,17 +163,17 @@ def test_many_pictures_with_one_at_fault(tmp_path: Path) -> None:
         assert (results[0].to_dict()["width"], results[0].to_dict()["height"]) == (90, 60)
 
 
-def test_pictures_are_drawn_as_they_are_needed() -> None:
+def test_images_are_drawn_as_they_are_needed() -> None:
     drawn: list[int] = []
 
     def endless() -> object:
         number = 0
         while True:
             drawn.append(number)
-            yield str(number), picture(0, 1)
+            yield str(number), image(0, 1)
             number += 1
 
-    results = recognise_pictures(Recognizer(Brightness(), detector=Corners()), endless(), chunk=4)  # type: ignore[arg-type]
+    results = recognize_images(Recognizer(Brightness(), detector=Corners()), endless(), chunk=4)  # type: ignore[arg-type]
     assert [next(results).source for _ in range(3)] == ["0", "1", "2"]
     assert len(drawn) <= 2 + 4 + 4
 
@@ -202,7 +200,7 @@ def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         ({"model": Brightness(), "max_faces": 1.5}, DataError, "whole number from 1 on, got 1.5"),
     ],
 )
-def test_what_cannot_recognise_is_refused_at_once(
+def test_what_cannot_recognize_is_refused_at_once(
     settings: dict[str, Any], error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error, match=sentence):
@@ -215,7 +213,7 @@ def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> No
 
 
 def test_a_result_cannot_be_changed_and_travels_whole() -> None:
-    (face,) = Recognizer(Brightness(), detector=Corners())(picture(1, 200))
+    (face,) = Recognizer(Brightness(), detector=Corners())(image(1, 200))
     for change in (
         lambda found: found.update(dark=1.0),
         lambda found: found.pop("dark"),
@@ -230,14 +228,14 @@ def test_a_result_cannot_be_changed_and_travels_whole() -> None:
 
 
 def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() -> None:
-    sure = Recognizer(Brightness(), detector=Corners())(picture(1, 200))[0].expression
-    (face,) = Recognizer(Brightness(), detector=Corners(), min_confidence=0.9)(picture(1, 200))
+    sure = Recognizer(Brightness(), detector=Corners())(image(1, 200))[0].expression
+    (face,) = Recognizer(Brightness(), detector=Corners(), min_confidence=0.9)(image(1, 200))
     expression = face.expression
     assert (sure.label, sure.best, sure.uncertain) == ("bright", "bright", False)
     assert (expression.label, expression.best, expression.uncertain) == ("uncertain", "bright", True)
     assert (expression.score, expression.probabilities) == (sure.score, sure.probabilities)
     assert (face.to_dict()["label"], face.to_dict()["score"]) == ("uncertain", sure.score)
-    (kept,) = Recognizer(Brightness(), detector=Corners(), min_confidence=sure.score)(picture(1, 200))
+    (kept,) = Recognizer(Brightness(), detector=Corners(), min_confidence=sure.score)(image(1, 200))
     assert kept.expression.label == "bright"
     assert expression.with_min_confidence(0).label == "bright"
     assert sure.with_min_confidence(0.9) == expression
@@ -245,7 +243,7 @@ def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() 
 
 def test_min_confidence_holds_after_smoothing_too() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners(), min_confidence=0.7)
-    frames = [Frame(i, i / 10, picture(1, tone)) for i, tone in enumerate([240] + [150] * 11)]
+    frames = [Frame(i, i / 10, image(1, tone)) for i, tone in enumerate([240] + [150] * 11)]
     labels = [faces[0].expression.label for _, faces in watch(recognizer, frames)]
     assert labels[0] == "bright"
     assert labels[-1] == "uncertain"
@@ -286,7 +284,7 @@ def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
         ({"faces": []}, "got {'faces': "),
         ("face", "got 'face'"),
         (box_of(1, 2, 30, 40), r"got Detection\("),
-        ([box_of(90, 0, 20, 20)], "picture of 90x60 pixels, got x=90, y=0, width=20, height=20, which lies beside it"),
+        ([box_of(90, 0, 20, 20)], "image of 90x60 pixels, got x=90, y=0, width=20, height=20, which lies beside it"),
         ([box_of(0, 0, 20, 20), box_of(-20, 0, 20, 20)], "got x=-20"),
         ([box_of(0, 60, 9, 9)], "got x=0, y=60"),
         ([box_of(0, -10**9, 9, 9)], "which lies beside it"),
@@ -296,10 +294,10 @@ def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
 def test_what_a_detector_returns_is_checked(found: Any, sentence: str) -> None:
     recognizer = Recognizer(Brightness(), detector=Says(found))
     with pytest.raises(DataError, match=sentence) as caught:
-        recognizer(picture(1, 9))
+        recognizer(image(1, 9))
     assert len(str(caught.value)) < 400
     with pytest.raises(DataError, match=sentence):
-        recognizer.many([picture(1, 9)])
+        recognizer.many([image(1, 9)])
 
 
 @pytest.mark.parametrize(
@@ -357,7 +355,7 @@ def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) ->
 def test_what_a_classifier_returns_is_checked(given: Any, sentence: str) -> None:
     recognizer = Recognizer(Says(given), detector=Corners())
     with pytest.raises(ModelError, match=sentence) as caught:
-        recognizer(picture(1, 9))
+        recognizer(image(1, 9))
     assert len(str(caught.value)) < 400
 
 
@@ -381,44 +379,44 @@ def test_good_answers_come_in_many_types() -> None:
     expected = Expression("bright", 0.75, {"dark": 0.25, "bright": 0.75})
     rows = np.array([[0.25, 0.75]])
     for given in (rows, rows.astype(np.float16), rows.tolist(), tuple(map(tuple, rows))):
-        (face,) = Recognizer(Says(given, ["dark", "bright"]), detector=Corners())(picture(1, 9))
+        (face,) = Recognizer(Says(given, ["dark", "bright"]), detector=Corners())(image(1, 9))
         assert face.expression == expected
         assert all(type(value) is float for value in face.expression.probabilities.values())
     box = Box(np.int64(1), np.float32(2), 3.0, np.uint8(4))  # type: ignore[arg-type]
     found = Detection(box, np.float32(0.5), Landmarks(*np.ones((5, 2))))  # type: ignore[arg-type]
     for answer in ([found], (found,), lambda: iter([found]), np.array([found], object)):
-        (face,) = Recognizer(Brightness(), detector=Says(answer))(picture(0, 9))
+        (face,) = Recognizer(Brightness(), detector=Says(answer))(image(0, 9))
         json.dumps(face.to_dict(), allow_nan=False)
         assert face.box == Box(1, 2, 3, 4)
-    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(picture(1, 9))  # of float16
+    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(image(1, 9))  # of float16
     assert face.expression.score == pytest.approx(0.9996)
-    (face,) = Recognizer(Says([[1.0004, -0.0004]]), detector=Corners())(picture(1, 9))
+    (face,) = Recognizer(Says([[1.0004, -0.0004]]), detector=Corners())(image(1, 9))
     assert (face.expression.score, face.expression.probabilities["bright"]) == (1.0, 0.0)
 
 
 def test_the_largest_faces_are_kept_in_whatever_order_a_detector_gives_them() -> None:
     found = [box_of(0, 0, 5, 5), box_of(0, 0, 50, 50), box_of(0, 0, 20, 20)]
-    faces = Recognizer(Brightness(), detector=Says(found), max_faces=2)(picture(0, 9))
+    faces = Recognizer(Brightness(), detector=Says(found), max_faces=2)(image(0, 9))
     assert [face.box.width for face in faces] == [50, 20]
 
 
 def test_faces_that_were_found_elsewhere_must_show_something() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     with pytest.raises(DataError, match="which lies beside it"):
-        recognizer.name_expressions([picture(0, 9)], [[box_of(500, 0, 20, 20)]])
-    with pytest.raises(DataError, match="got 2 lists for 1 pictures"):
-        recognizer.name_expressions([picture(0, 9)], [[], []])
+        recognizer.name_expressions([image(0, 9)], [[box_of(500, 0, 20, 20)]])
+    with pytest.raises(DataError, match="got 2 lists for 1 images"):
+        recognizer.name_expressions([image(0, 9)], [[], []])
     (partly,) = recognizer.name_expressions(
-        [picture(0, 9)], [[box_of(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9)]]
+        [image(0, 9)], [[box_of(-(10**9), -(10**9), 2 * 10**9, 2 * 10**9)]]
     )[0]
     assert partly.expression.label == "dark"
 
 
-def test_a_batch_says_which_pictures_failed_and_keeps_the_others(tmp_path: Path) -> None:
+def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
-    batch = [picture(2, 9), tmp_path / "cut.jpg", b"text", picture(1, 200), None, "nobody.jpg"]
-    with pytest.raises(BatchError, match=r"^4 of 6 pictures failed; the attribute results") as caught:
+    batch = [image(2, 9), tmp_path / "cut.jpg", b"text", image(1, 200), None, "nobody.jpg"]
+    with pytest.raises(BatchError, match=r"^4 of 6 images failed; the attribute results") as caught:
         recognizer.many(batch)  # type: ignore[arg-type]
     error = caught.value
     assert [None if faces is None else len(faces) for faces in error.results] == [
@@ -432,34 +430,34 @@ def test_a_batch_says_which_pictures_failed_and_keeps_the_others(tmp_path: Path)
     assert sorted(error.errors) == [1, 2, 4, 5]
     assert re.search(r"\[1\] \S*cut\.jpg: expected a whole JPEG", str(error))
     assert re.search(
-        r"\[2\] the picture: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
+        r"\[2\] the image: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
     )
     assert len(str(error)) < 1000
     assert isinstance(error, ValueError)
 
 
-def test_a_detector_at_fault_in_one_picture_does_not_stop_the_others() -> None:
+def test_a_detector_at_fault_in_one_image_does_not_stop_the_others() -> None:
     class Faulty(Corners):
         def detect(self, image: np.ndarray) -> Any:
             return None if image[0, 0, 0] == 7 else super().detect(image)
 
-    given = [(str(n), picture(n, 9)) for n in (1, 7, 2)]
-    results = list(recognise_pictures(Recognizer(Brightness(), detector=Faulty()), given))  # type: ignore[arg-type]
+    given = [(str(n), image(n, 9)) for n in (1, 7, 2)]
+    results = list(recognize_images(Recognizer(Brightness(), detector=Faulty()), given))  # type: ignore[arg-type]
     assert [(one.source, len(one.faces), one.error is None) for one in results] == [
         ("1", 1, True), ("7", 0, False), ("2", 2, True),
     ]  # fmt: skip
     assert (results[1].error or "").startswith("7: Expected a list of mien.recognition.faces.Detection")
 
 
-def test_videos_and_several_pictures_are_sent_where_they_belong(tmp_path: Path) -> None:
+def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    film = write_film(tmp_path / "film.mp4")
+    video = write_video(tmp_path / "video.mp4")
     with pytest.raises(
-        DataError, match=r"film\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
+        DataError, match=r"video\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
     ):
-        recognizer(film)
-    for several in ([picture(1, 9)], (picture(1, 9),), np.stack([picture(1, 9)]), iter([picture(1, 9)])):
-        with pytest.raises(DataError, match=r"several go to recognizer\.many\(pictures\)"):
+        recognizer(video)
+    for several in ([image(1, 9)], (image(1, 9),), np.stack([image(1, 9)]), iter([image(1, 9)])):
+        with pytest.raises(DataError, match=r"several go to recognizer\.many\(images\)"):
             recognizer(several)  # type: ignore[arg-type]
 
 
@@ -476,7 +474,7 @@ def test_worker_processes_recognize(method: str) -> None:
     recognizer = Recognizer(threads=1)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
-        with pytest.raises(DataError, match=r"nobody\.jpg: expected a picture"):
+        with pytest.raises(DataError, match=r"nobody\.jpg: expected a image"):
             pool.submit(recognizer, "nobody.jpg").result()
-        with pytest.raises(BatchError, match="1 of 2 pictures failed"):
+        with pytest.raises(BatchError, match="1 of 2 images failed"):
             pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()

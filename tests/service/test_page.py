@@ -19,7 +19,7 @@ from starlette.routing import Mount
 
 from mien.cli import run
 from mien.labels import FER2013, FERPLUS
-from mien.palette import colour_of
+from mien.palette import color_of
 from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 from mien.service.settings import Settings
@@ -221,7 +221,7 @@ class TestWhatLeaves:
         face = copied(guest)["images"][0]["faces"][0]
         picture, before = np.asarray(downloaded(guest)), np.asarray(Image.open(PORTRAIT).convert("RGB"))
         assert picture.shape == before.shape == (600, 512, 3)
-        box, colour = face["box"], colour_of(face["label"])
+        box, colour = face["box"], color_of(face["label"])
         middle = box["y"] + box["height"] // 2
         edge = picture[middle - 5 : middle + 5, box["x"] - 2 : box["x"] + 3].reshape(-1, 3)
         assert np.abs(edge - np.array(colour)).max(axis=1).min() <= 8
@@ -347,7 +347,7 @@ class TestFilm:
             f"""[...document.querySelector('.chart canvas').getContext('2d')
                 .getImageData(92 * devicePixelRatio, {26 * lane + 22} * devicePixelRatio, 1, 1).data]"""
         )
-        assert pixel == [*colour_of(first["label"]), 255]
+        assert pixel == [*color_of(first["label"]), 255]
 
     def test_a_film_that_the_browser_cannot_play_is_looked_at_all_the_same(
         self, guest: Visit, films: Path

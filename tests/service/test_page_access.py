@@ -59,7 +59,7 @@ def pixels(locator: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"), int)
 
 
-def colour_of(pixel: np.ndarray) -> Colour:
+def color_of(pixel: np.ndarray) -> Colour:
     red, green, blue = map(int, pixel)
     return (red, green, blue)
 
@@ -191,4 +191,4 @@ class TestRoomForFingers:
             assert counts.max() / counts.sum() > 0.75  # one colour behind the letters
             ground = colours[counts.argmax()]
             ink = seen[np.abs(seen - ground).sum(axis=1).argmax()]
-            assert contrast(colour_of(ink), colour_of(ground)) >= 4.5
+            assert contrast(color_of(ink), color_of(ground)) >= 4.5

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mien.labels import TAXONOMIES
-from mien.palette import colour_of
+from mien.palette import color_of
 from mien.recognition.alignment import align
 from mien.recognition.faces import Box, Detection, Landmarks
 from tests.helpers.browser import Visit, visit
@@ -171,7 +171,7 @@ class TestColours:
             }""",
             labels,
         )
-        assert [tuple(colour) for colour in seen] == [colour_of(label) for label in labels]
+        assert [tuple(colour) for colour in seen] == [color_of(label) for label in labels]
 
 
 class TestRoom:

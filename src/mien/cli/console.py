@@ -226,8 +226,8 @@ def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
 
 
 def counts_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
-    """Pictures by class and split, with sums."""
-    table = Table(title="Pictures by class and split", title_justify="left", show_footer=True)
+    """Images by class and split, with sums."""
+    table = Table(title="Images by class and split", title_justify="left", show_footer=True)
     table.add_column("class", footer="all")
     for split, counts in splits.items():
         table.add_column(split, justify="right", footer=f"{sum(counts.values()):,}")
@@ -247,13 +247,13 @@ def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
         ("calibration error", f"{evaluation.ece:.4f}"),
     ]
     if free["accuracy"] is not None and free["n"] != evaluation.n:
-        text = f"{free['accuracy']:.2%}   macro-F1 {free['macro_f1']:.4f}   ({free['n']:,} pictures without a copy)"
+        text = f"{free['accuracy']:.2%}   macro-F1 {free['macro_f1']:.4f}   ({free['n']:,} images without a copy)"
         rows.append(("duplicate-free", text))
-    out.print(f"\n{model.name} on {evaluation.data}, {evaluation.split}: {evaluation.n:,} pictures")
+    out.print(f"\n{model.name} on {evaluation.data}, {evaluation.split}: {evaluation.n:,} images")
     for name, text in rows:
         out.print(f"  {name:<18} {text}")
     table = Table()
-    for name in ("class", "precision", "recall", "F1", "pictures"):
+    for name in ("class", "precision", "recall", "F1", "images"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for label, scores in evaluation.per_class.items():
         numbers = (f"{scores[key]:.3f}" for key in ("precision", "recall", "f1"))

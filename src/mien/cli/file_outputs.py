@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mien.cli.sources import Source
-    from mien.cli.video_output import Film
+    from mien.cli.video_output import Video
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
-    from mien.recognition.image_batches import PictureResult
+    from mien.recognition.image_batches import ImageResult
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video.watching import Frame, VideoWriter
 
 _KEPT_SUFFIXES = {".png": frozenset({".jpg", ".jpeg", ".png", ".webp"}), ".mp4": frozenset({".mp4"})}
-"""Formats that a copy keeps, by the format of other copies; these have its ending after their own: `film.webm.mp4`."""
+"""Formats that a copy keeps, by the format of other copies; these have its ending after their own: `video.webm.mp4`."""
 
 
 class CopiesOutput(Output):
-    """Pictures and films with boxes, labels and bars drawn in, and for a film a chart of it over time.
+    """Images and videos with boxes, labels and bars drawn in, and for a video a chart of it over time.
 
     Args:
         folder: where they go, made if need be; files below a folder that was named keep their place in it. A copy
             replaces only an earlier copy of the same source; where another file has its name, it takes a number.
         sources: all that will be looked at; no copy overwrites one of them.
-        explainer: where it is given, the copies of pictures show where in each face its expression was seen.
+        explainer: where it is given, the copies of images show where in each face its expression was seen.
 
     Raises:
         DataError: there is a file where the folder should be, or nothing can be written there.
@@ -54,7 +54,7 @@ class CopiesOutput(Output):
         self._writer: VideoWriter | None = None
         self._timeline: Timeline | None = None
 
-    def picture(self, source: Source, result: PictureResult) -> None:
+    def image(self, source: Source, result: ImageResult) -> None:
         """Write its copy, in its own format where that is a common one."""
         from mien.images import write_image
         from mien.recognition.drawing import draw_faces, draw_heat
@@ -67,31 +67,31 @@ class CopiesOutput(Output):
         with self._copying(source, ".png") as path:
             write_image(path, draw_faces(image, result.faces, legend=True))
 
-    def begin_film(self, film: Film) -> None:
+    def begin_video(self, video: Video) -> None:
         """Open its copy."""
         from mien.recognition.video.watching import VideoWriter
 
-        if film.info is None:
+        if video.info is None:
             return
-        size = film.info.width, film.info.height
-        sound = None if film.source.kind == "webcam" else film.source.name
-        with self._copying(film.source, ".mp4") as path:
+        size = video.info.width, video.info.height
+        sound = None if video.source.kind == "webcam" else video.source.name
+        with self._copying(video.source, ".mp4") as path:
             try:
-                self._writer = VideoWriter(path, film.info.fps / film.every, size, sound_from=sound)
+                self._writer = VideoWriter(path, video.info.fps / video.every, size, sound_from=sound)
             except MissingExtra as error:
                 raise DataError(
-                    f"{film.source.name}: no annotated copy of the video was made. {error}"
+                    f"{video.source.name}: no annotated copy of the video was made. {error}"
                 ) from error
         self._writer.__enter__()
         self._timeline = _new_timeline()
 
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
         """Write the frame with its faces."""
         from mien.recognition.drawing import draw_faces
 
         if self._writer:
             try:
-                with made_of(self._origin(film.source)):
+                with made_of(self._origin(video.source)):
                     self._writer.write(draw_faces(frame.image, faces), frame.seconds)
             except Exception as error:
                 self.close(error)
@@ -99,18 +99,18 @@ class CopiesOutput(Output):
         if self._timeline:
             self._timeline.add(frame.seconds, faces)
 
-    def end_film(self, film: Film) -> None:
+    def end_video(self, video: Video) -> None:
         """Finish its copy and draw the chart."""
         timeline, writer = self._timeline, self._writer
-        if writer and film.whole:
+        if writer and video.whole:
             writer.finish_sound()
         self.close()
         if writer and writer.sound_problem:
             problem = f"sound was left out of its annotated copy: {writer.sound_problem}."
-            err.print(shown(f"{film.source.name}: {problem}"))
+            err.print(shown(f"{video.source.name}: {problem}"))
         if timeline and timeline.faces:  # none where Ctrl-C came first, too
-            with self._copying(film.source, ".png", chart=True) as path:
-                _draw_chart(timeline, path, shown(film.source.below.name))
+            with self._copying(video.source, ".png", chart=True) as path:
+                _draw_chart(timeline, path, shown(video.source.below.name))
 
     def close(self, error: BaseException | None = None) -> None:
         """Finish a copy that was under way, or after an error leave none."""
@@ -165,13 +165,13 @@ class RowsOutput(Output):
         with guarding("Give another name to --csv, or replace the file with --force.", force=force):
             self._writer.__enter__()
 
-    def picture(self, source: Source, result: PictureResult) -> None:
+    def image(self, source: Source, result: ImageResult) -> None:
         """A row for each face."""
         self._writer.write(source.name, result.faces)
 
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
         """A row for each face of the frame."""
-        self._writer.write(film.source.name, faces, frame=frame.index, seconds=frame.seconds)
+        self._writer.write(video.source.name, faces, frame=frame.index, seconds=frame.seconds)
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - rows that are there are worth keeping
         """Finish the file."""
@@ -222,7 +222,7 @@ def _new_timeline() -> Timeline:
 
 
 def _draw_chart(timeline: Timeline, path: Path, name: str) -> None:
-    """The chart of a film; the copy itself does not need what draws it."""
+    """The chart of a video; the copy itself does not need what draws it."""
     try:
         timeline.plot(path, f"Expressions in {name}")
     except MissingExtra as error:

@@ -18,7 +18,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="A FER2013 table (.csv, also packed), a folder of pictures, or 'synthetic[:N[:SEED]]' for drawn faces.",
+        help="A FER2013 table (.csv, also packed), a folder of images, or 'synthetic[:N[:SEED]]' for drawn faces.",
     ),
 ]
 LabelsOption = Annotated[

@@ -15,7 +15,7 @@ from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption  
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
-from mien.cli.video_output import Film
+from mien.cli.video_output import Video
 from mien.errors import DataError, MienError
 from mien.ownership import guarding
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mien.recognition.video.watching import Frame, Frames
 
 _STDIN_BYTES = 2**30
-"""The most that is read from standard input: no picture is larger."""
+"""The most that is read from standard input: no image is larger."""
 
 
 def predict(
@@ -36,7 +36,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SOURCE…",
-            help="Pictures, videos, folders, patterns, - for standard input, 0 for the webcam.",
+            help="Images, videos, folders, patterns, - for standard input, 0 for the webcam.",
         ),
     ],
     *,
@@ -63,7 +63,7 @@ def predict(
         bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show in the copies of pictures where each expression was seen.")
+        bool, typer.Option("--explain", help="Show in the copies of images where each expression was seen.")
     ] = False,
     labels: LabelsOption = None,
     every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
@@ -83,9 +83,9 @@ def predict(
     ] = 0.0,
     threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
 ) -> None:
-    """Find the faces in pictures and videos, and name what they show.
+    """Find the faces in images and videos, and name what they show.
 
-    The expression a face shows is not what a person feels. Pictures stay on this machine.
+    The expression a face shows is not what a person feels. Images stay on this machine.
     """
     if explain and save is None:
         raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
@@ -93,17 +93,17 @@ def predict(
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
     recognizer = _open(model, labels, max_faces, threads, min_confidence, own)
-    films = [one for one in sources if one.kind != "picture"]
-    pictures = [one for one in sources if one.kind == "picture"]
+    films = [one for one in sources if one.kind != "image"]
+    images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
     with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
             stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
         )
-        _predict_pictures(pictures, recognizer, outputs, failures)
-        for film in films:
-            watched = Film(film, every=every, min_confidence=min_confidence)
-            _predict_film(watched, recognizer, outputs, failures, smoothing=smoothing)
+        _predict_images(images, recognizer, outputs, failures)
+        for video in films:
+            watched = Video(video, every=every, min_confidence=min_confidence)
+            _predict_video(watched, recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
     failures.end(len(sources), passed_over.sentences())
@@ -159,7 +159,7 @@ def _open_outputs(
     explain: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
-    films = any(source.kind != "picture" for source in sources)
+    films = any(source.kind != "image" for source in sources)
 
     def take(output: Output) -> None:
         stack.push(lambda _kind, error, _trace: output.close(error))
@@ -177,23 +177,23 @@ def _open_outputs(
     return outputs
 
 
-def _predict_pictures(
+def _predict_images(
     sources: Sequence[Source], recognizer: Recognizer, outputs: Sequence[Output], failures: Failures
 ) -> None:
-    from mien.recognition.image_batches import PictureResult, recognise_pictures
+    from mien.recognition.image_batches import ImageResult, recognize_images
 
     good = [source for source in sources if not source.error]
     with _counting(len(sources)) as count:
-        results = recognise_pictures(recognizer, ((one.name, _content(one)) for one in good))
+        results = recognize_images(recognizer, ((one.name, _content(one)) for one in good))
         for source in sources:
-            result = PictureResult(source.name, [], error=source.error) if source.error else next(results)
+            result = ImageResult(source.name, [], error=source.error) if source.error else next(results)
             if result.error:
                 failures.add_input(result.error)
             if result.note:
                 failures.add_note(result.note)
             for output in outputs:
                 with failures.of_output(source.name):
-                    output.picture(source, result)
+                    output.image(source, result)
             count()
 
 
@@ -204,7 +204,7 @@ def _content(source: Source) -> ImageSource:
 
 
 class _StandardInput:
-    """Standard input as a picture: read when its turn comes, and no further than a picture may go."""
+    """Standard input as a image: read when its turn comes, and no further than a image may go."""
 
     name = "standard input"  # what a message calls it
     _content: bytes | None = None
@@ -219,7 +219,7 @@ class _StandardInput:
         if kind_of_bytes(self._content) == "video":
             raise DataError("it is a video: write it to a file, and give the name of that")
         if len(self._content) > _STDIN_BYTES:
-            raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no picture does")
+            raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no image does")
         return self._content
 
 
@@ -229,7 +229,7 @@ def _counting(total: int) -> Iterator[Callable[[], None]]:
     if total < 3:
         yield lambda: None
         return
-    with progress("Looking at pictures") as report:
+    with progress("Looking at images") as report:
         done = 0
 
         def count() -> None:
@@ -240,8 +240,8 @@ def _counting(total: int) -> Iterator[Callable[[], None]]:
         yield count
 
 
-def _predict_film(
-    film: Film,
+def _predict_video(
+    video: Video,
     recognizer: Recognizer,
     outputs: Sequence[Output],
     failures: Failures,
@@ -249,59 +249,59 @@ def _predict_film(
     smoothing: float,
 ) -> None:
     def tell(what: Callable[[Output], None], whom: Sequence[Output]) -> list[Output]:
-        """Those that took it; one that cannot write is told nothing more of this film."""
+        """Those that took it; one that cannot write is told nothing more of this video."""
         able = []
         for output in whom:
-            with failures.of_output(film.source.name):
+            with failures.of_output(video.source.name):
                 what(output)
                 able.append(output)
         return able
 
     with ExitStack() as stack:
-        frames = _open_film(film, stack)
-        writing = tell(lambda output: output.begin_film(film), outputs)
+        frames = _open_video(video, stack)
+        writing = tell(lambda output: output.begin_video(video), outputs)
         try:
-            for frame, faces in _watch_film(film, frames, recognizer, smoothing) if frames else ():
-                writing = tell(lambda output: output.frame(film, frame, faces), writing)  # noqa: B023 - called at once
+            for frame, faces in _watch_video(video, frames, recognizer, smoothing) if frames else ():
+                writing = tell(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
         except MienError as error:
-            film.error = str(error)
+            video.error = str(error)
         except KeyboardInterrupt:
-            if film.source.kind != "webcam":
+            if video.source.kind != "webcam":
                 raise  # a webcam has no other end
         finally:
-            if film.error:
-                failures.add_input(film.error)
-            tell(lambda output: output.end_film(film), writing)
+            if video.error:
+                failures.add_input(video.error)
+            tell(lambda output: output.end_video(video), writing)
 
 
-def _open_film(film: Film, stack: ExitStack) -> Frames | None:
-    """Its frames, closed with the stack; where it cannot be opened, the film is told why."""
+def _open_video(video: Video, stack: ExitStack) -> Frames | None:
+    """Its frames, closed with the stack; where it cannot be opened, the video is told why."""
     from mien.recognition.video.watching import read_frames
 
-    name = film.source.name
+    name = video.source.name
     try:
-        frames = read_frames(int(name) if film.source.kind == "webcam" else name, every=film.every)
+        frames = read_frames(int(name) if video.source.kind == "webcam" else name, every=video.every)
     except MienError as error:
-        film.error = str(error)
+        video.error = str(error)
         return None
-    film.info = frames.info
+    video.info = frames.info
     return stack.enter_context(frames)
 
 
-def _watch_film(
-    film: Film, frames: Frames, recognizer: Recognizer, smoothing: float
+def _watch_video(
+    video: Video, frames: Frames, recognizer: Recognizer, smoothing: float
 ) -> Iterator[tuple[Frame, list[Face]]]:
     from mien.recognition.video.watching import watch
 
     with (
-        progress(f"Watching {shown(film.source.name)}") as report,
+        progress(f"Watching {shown(video.source.name)}") as report,
         closing(watch(recognizer, frames, smoothing_seconds=smoothing)) as watched,
     ):
         for frame, faces in watched:
-            film.add(frame, faces)
+            video.add(frame, faces)
             yield frame, faces
             if seconds := frames.info.seconds:
                 report(round(1000 * min(frame.seconds, seconds)), round(1000 * seconds))
-        film.whole = True
+        video.whole = True
     if frames.damage:
         err.print(shown(frames.damage))

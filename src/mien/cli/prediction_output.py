@@ -1,7 +1,7 @@
 """What `mien predict` prints of its results: a table or a JSON document; what it writes is in `copies`.
 
 Each is an `Output`; all of them are fed the same things in the same order, and none keeps what it was given, so
-that memory stays flat however long a film or a folder is.
+that memory stays flat however long a video or a folder is.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.cli.sources import Source
-    from mien.cli.video_output import Film
+    from mien.cli.video_output import Video
     from mien.recognition.faces import Face
-    from mien.recognition.image_batches import PictureResult
+    from mien.recognition.image_batches import ImageResult
     from mien.recognition.video.watching import Frame
 
 _NAME_WIDTH = 40
@@ -31,16 +31,16 @@ _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, odd bytes, line and 
 class Output:
     """Takes results as they come. Does nothing by itself."""
 
-    def picture(self, source: Source, result: PictureResult) -> None:
-        """A picture is done, or failed."""
+    def image(self, source: Source, result: ImageResult) -> None:
+        """A image is done, or failed."""
 
-    def begin_film(self, film: Film) -> None:
-        """A film begins."""
+    def begin_video(self, video: Video) -> None:
+        """A video begins."""
 
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
         """A frame of it is done."""
 
-    def end_film(self, film: Film) -> None:
+    def end_video(self, video: Video) -> None:
         """It is done, or failed."""
 
     def close(self, error: BaseException | None = None) -> None:
@@ -48,7 +48,7 @@ class Output:
 
 
 class TextOutput(Output):
-    """A line for each face, and for each face of a film."""
+    """A line for each face, and for each face of a video."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         longest = max((cell_len(shown(source.name)) for source in sources), default=0)
@@ -56,7 +56,7 @@ class TextOutput(Output):
         self._begun = False
         self._alone = len(sources) == 1
 
-    def picture(self, source: Source, result: PictureResult) -> None:
+    def image(self, source: Source, result: ImageResult) -> None:
         """Its faces, a line each."""
         if result.error and self._alone:
             return  # its reason is all there is to say
@@ -77,33 +77,33 @@ class TextOutput(Output):
                 f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
             )
 
-    def begin_film(self, film: Film) -> None:
+    def begin_video(self, video: Video) -> None:
         """Its name and size."""
-        info = film.info
+        info = video.info
         if info is None:
             return
         length = f", {clock(info.seconds)}" if info.seconds else ""
         out.print(
-            f"{shown(film.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}"
+            f"{shown(video.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}"
         )
 
-    def end_film(self, film: Film) -> None:
+    def end_video(self, video: Video) -> None:
         """Its faces, a line each, those seen longest first."""
-        if film.error and film.info is None:
+        if video.error and video.info is None:
             return
-        faces = "1 face" if len(film.tracks) == 1 else f"{len(film.tracks)} faces"
-        frames = "1 frame" if film.frames == 1 else f"{film.frames:,} frames"
+        faces = "1 face" if len(video.tracks) == 1 else f"{len(video.tracks)} faces"
+        frames = "1 frame" if video.frames == 1 else f"{video.frames:,} frames"
         out.print(f"  {frames} looked at, {faces}")
-        for track in sorted(film.tracks.values(), key=lambda one: -one.frames)[:20]:
+        for track in sorted(video.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             doubt = "" if track.label in track.shares else f"{track.label}: "
             out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
-        if len(film.tracks) > 20:
-            out.print(f"  … and {len(film.tracks) - 20} more, seen for less long")
+        if len(video.tracks) > 20:
+            out.print(f"  … and {len(video.tracks) - 20} more, seen for less long")
 
     def _head(self) -> None:
         if not self._begun:
-            out.print(f"{'picture':<{self._width}}  {'expression':<10} {'':>4}  {'then':<28}  face in pixels")
+            out.print(f"{'image':<{self._width}}  {'expression':<10} {'':>4}  {'then':<28}  face in pixels")
         self._begun = True
 
     def _name(self, name: str) -> str:
@@ -119,26 +119,26 @@ class JsonOutput(Output):
 
     Args:
         model: name of the model.
-        films: whether there will be films; without any the document has no `videos`.
+        videos: whether there will be videos; without any the document has no `videos`.
     """
 
     def __init__(self, model: str, *, films: bool) -> None:
-        self._films = films
+        self._videos = films
         self._count = 0
-        self._in_films = False
+        self._in_videos = False
         self._open = False
         write_out(f'{{"model": {json.dumps(model)}, "images": [')
 
-    def picture(self, source: Source, result: PictureResult) -> None:  # noqa: ARG002
-        """The picture, its size and faces."""
+    def image(self, source: Source, result: ImageResult) -> None:  # noqa: ARG002
+        """The image, its size and faces."""
         self._item(_dump({**result.to_dict(), "source": speakable(result.source)}))
 
-    def begin_film(self, film: Film) -> None:
-        """The film's size."""
+    def begin_video(self, video: Video) -> None:
+        """The video's size."""
         self._switch()
-        info = film.info
+        info = video.info
         known = {
-            "source": speakable(film.source.name),
+            "source": speakable(video.source.name),
             "width": info.width if info else None,
             "height": info.height if info else None,
             "fps": info.fps if info else None,
@@ -146,7 +146,7 @@ class JsonOutput(Output):
         self._item(_dump(known)[:-1] + ', "frames": [')
         self._open, self._count = True, 0
 
-    def frame(self, film: Film, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
         """The frame with its faces."""
         row = {
             "frame": frame.index,
@@ -155,9 +155,9 @@ class JsonOutput(Output):
         }
         self._item(_dump(row))
 
-    def end_film(self, film: Film) -> None:
+    def end_video(self, video: Video) -> None:
         """The summary of its faces."""
-        rest = {"error": film.error, "tracks": [track.to_dict() for track in film.tracks.values()]}
+        rest = {"error": video.error, "tracks": [track.to_dict() for track in video.tracks.values()]}
         write_out("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 
@@ -165,14 +165,14 @@ class JsonOutput(Output):
         """Close what is open."""
         if self._open:
             write_out("]}")
-        if self._films:
+        if self._videos:
             self._switch()
         write_out("]}\n")
 
     def _switch(self) -> None:
-        if not self._in_films:
+        if not self._in_videos:
             write_out('], "videos": [')
-            self._in_films, self._count = True, 0
+            self._in_videos, self._count = True, 0
 
     def _item(self, text: str) -> None:
         write_out((",\n" if self._count else "\n") + text)
@@ -199,7 +199,7 @@ def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time in a film: `0:07`, `1:02:03`."""
+    """A time in a video: `0:07`, `1:02:03`."""
     whole = int(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

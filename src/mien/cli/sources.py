@@ -51,7 +51,7 @@ class Source:
     """
 
     name: str
-    kind: Literal["picture", "video", "webcam"]
+    kind: Literal["image", "video", "webcam"]
     below: Path
     error: str | None = None
 
@@ -76,13 +76,13 @@ def find_sources(
             for source in _expand(argument, leave_out, passed_over):
                 found.setdefault(source.name, source)
         except DataError as error:
-            found.setdefault(argument, Source(argument, "picture", Path(argument), str(error)))
+            found.setdefault(argument, Source(argument, "image", Path(argument), str(error)))
         except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
             reason = (
                 f"{quoted_path(argument)}: expected an image, a video or a folder, but it cannot be opened "
                 f"({_why(error)})."
             )
-            found.setdefault(argument, Source(argument, "picture", Path(argument), reason))
+            found.setdefault(argument, Source(argument, "image", Path(argument), reason))
     return list(found.values())
 
 
@@ -94,7 +94,7 @@ def _expand(argument: str, leave_out: Path | None, passed_over: PassedOver) -> I
     _refuse_other_than_paths(argument)
     path = Path(argument)
     if argument == STDIN:
-        yield Source(STDIN, "picture", Path("stdin"))
+        yield Source(STDIN, "image", Path("stdin"))
     elif path.is_dir():
         yield from _in_folder(path, leave_out, passed_over)
     elif path.exists() or not (argument.isdecimal() or glob.has_magic(argument)):
@@ -193,7 +193,7 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
     for error in closed:
         path = Path(error.filename)
         reason = f"{path}: expected a folder with images, but it cannot be opened ({_why(error)})."
-        yield Source(str(path), "picture", path.relative_to(folder), reason)
+        yield Source(str(path), "image", path.relative_to(folder), reason)
     if not count and not closed:
         held = (
             f", found {counted(here.other.total(), 'file')} of other kinds ({here.kinds()})"
@@ -233,19 +233,19 @@ def _count_others(folder: Path) -> int:
 
 
 def _file(path: Path, below: Path) -> Source:
-    return Source(str(path), _kind(path) or "picture", below)
+    return Source(str(path), _kind(path) or "image", below)
 
 
-def _kind(path: Path) -> Literal["picture", "video"] | None:
+def _kind(path: Path) -> Literal["image", "video"] | None:
     """An image or a video, by its content or else by its ending; `None` for others."""
     from mien.content import kind_of_content
-    from mien.images import PICTURE_SUFFIXES  # brings OpenCV
+    from mien.images import IMAGE_SUFFIXES  # brings OpenCV
     from mien.recognition.video.watching import VIDEO_SUFFIXES
 
     suffix = path.suffix.lower()
     content = kind_of_content(path)
     if content is None and suffix == ".ts" and path.is_file():  # TypeScript
         return None
-    if content == "image" or (content is None and suffix in PICTURE_SUFFIXES):
-        return "picture"
+    if content == "image" or (content is None and suffix in IMAGE_SUFFIXES):
+        return "image"
     return "video" if content == "video" or suffix in VIDEO_SUFFIXES else None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class TrackSummary:
-    """What one face of a film showed.
+    """What one face of a video showed.
 
     Args:
         track: its number.
@@ -65,7 +65,7 @@ class TrackSummary:
 
 
 @dataclass
-class Film:
+class Video:
     """A video or a webcam while it is looked at.
 
     Args:

@@ -21,7 +21,7 @@ from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
 from mien.decoding import is_image
 from mien.errors import DataError, MienError
-from mien.images import CROP_SIZE, PICTURE_SUFFIXES, read_image, to_crop
+from mien.images import CROP_SIZE, IMAGE_SUFFIXES, read_image, to_crop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -249,7 +249,7 @@ def _is_hidden(name: str) -> bool:
 
 def _is_image(file: Path) -> bool:
     """Whether a file is an image by its ending, or by its content where the ending tells nothing."""
-    return file.suffix.lower() in PICTURE_SUFFIXES or _begins_as_image(file)
+    return file.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(file)
 
 
 def _begins_as_image(file: Path) -> bool:

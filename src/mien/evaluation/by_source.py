@@ -1,6 +1,6 @@
-"""Scores by the source that a face came from, with intervals over groups: people, films, whatever must not be split.
+"""Scores by the source that a face came from, with intervals over groups: people, videos, whatever must not be split.
 
-Faces of one person, or frames of one film, are right or wrong together. Resampling single faces as if they were
+Faces of one person, or frames of one video, are right or wrong together. Resampling single faces as if they were
 independent gives intervals that are too narrow; here whole groups are drawn (the cluster bootstrap; Cameron, Gelbach and
 Miller 2008, https://doi.org/10.1162/rest.90.3.414).
 """

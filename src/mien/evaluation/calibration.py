@@ -59,9 +59,9 @@ class ReliabilityBins:
 
     Args:
         edges: float64 (bins + 1,) from 0 to 1; bin b holds the confidences in (edges[b], edges[b + 1]].
-        count: int64 (bins,), pictures in the bin.
+        count: int64 (bins,), images in the bin.
         confidence: float64 (bins,), mean probability of the likeliest class; NaN where the bin is empty.
-        accuracy: float64 (bins,), part of the bin's pictures named rightly; NaN where the bin is empty.
+        accuracy: float64 (bins,), part of the bin's images named rightly; NaN where the bin is empty.
     """
 
     edges: NDArray[np.float64]
@@ -80,7 +80,7 @@ class ReliabilityBins:
 def reliability_bins(
     probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]], bins: int = BINS
 ) -> ReliabilityBins:
-    """Sort pictures into bins of equal width by the probability of their likeliest class.
+    """Sort images into bins of equal width by the probability of their likeliest class.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
@@ -88,7 +88,7 @@ def reliability_bins(
         bins: how many bins.
 
     Raises:
-        DataError: shapes do not fit or there is no picture.
+        DataError: shapes do not fit or there is no image.
     """
     probabilities, true = check_scored(probabilities, true)
     check_count("bins", bins)
@@ -127,7 +127,7 @@ def fit_temperature(probabilities: NDArray[np.floating[Any]], true: NDArray[np.i
         T in [0.05, 20]; above 1 where the model was too sure of itself.
 
     Raises:
-        DataError: shapes do not fit or there is no picture.
+        DataError: shapes do not fit or there is no image.
     """
     probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)
@@ -177,7 +177,7 @@ def fit_biases(
         float64 (classes,), to be added to the logits; their sum is 0.
 
     Raises:
-        DataError: shapes do not fit or there is no picture.
+        DataError: shapes do not fit or there is no image.
     """
     probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)

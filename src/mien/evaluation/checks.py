@@ -70,13 +70,13 @@ def check_labels(given: Any, classes: int, name: str = "labels") -> NDArray[np.i
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise DataError(
             f"Expected {name} from 0 to {classes - 1}, got {labels.min()} to {labels.max()}. "
-            "Leave out the pictures without a label."
+            "Leave out the images without a label."
         )
     return labels if labels.size else labels.astype(np.int64)
 
 
 def check_scored(probabilities: Any, true: Any) -> tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]]]:
-    """Probabilities (n, classes) and class indices (n,) of the same pictures, one or more.
+    """Probabilities (n, classes) and class indices (n,) of the same images, one or more.
 
     Raises:
         DataError: they are none.
@@ -84,7 +84,7 @@ def check_scored(probabilities: Any, true: Any) -> tuple[NDArray[np.floating[Any
     p, labels = as_array(probabilities, "probabilities", "fiu"), as_array(true, "labels", "iu")
     if p.ndim != 2 or labels.shape != p.shape[:1] or not len(labels):
         raise DataError(
-            "Expected probabilities (n, classes) and labels (n,) of one picture or more, "
+            "Expected probabilities (n, classes) and labels (n,) of one image or more, "
             f"got shapes {p.shape} and {labels.shape}."
         )
     return check_probabilities(p), check_labels(labels, p.shape[1])
@@ -101,7 +101,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_confusion(given: Any) -> NDArray[np.int64]:
-    """A confusion matrix: counts (classes, classes) of one picture or more.
+    """A confusion matrix: counts (classes, classes) of one image or more.
 
     Raises:
         DataError: it is none.
@@ -112,5 +112,5 @@ def check_confusion(given: Any) -> NDArray[np.int64]:
     if counts.size and counts.min() < 0:
         raise DataError(f"Expected counts of 0 or more in the confusion matrix, got {counts.min()}.")
     if not counts.sum():
-        raise DataError("Expected one judged picture or more, got none.")
+        raise DataError("Expected one judged image or more, got none.")
     return counts.astype(np.int64)

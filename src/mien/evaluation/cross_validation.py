@@ -1,4 +1,4 @@
-"""What is fitted on some pictures, judged on others: temperatures and biases by cross-validation."""
+"""What is fitted on some images, judged on others: temperatures and biases by cross-validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 FEW = 300
-"""With fewer pictures than this, what is fitted on them follows their chance more than the model."""
+"""With fewer images than this, what is fitted on them follows their chance more than the model."""
 
 
 def out_of_fold(
@@ -36,21 +36,21 @@ def out_of_fold(
     folds: int = FOLDS,
     seed: int = 0,
 ) -> NDArray[np.float64] | None:
-    """Probabilities of each picture, changed by what was fitted on the other folds.
+    """Probabilities of each image, changed by what was fitted on the other folds.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
         true: class indices (n,).
         fit: probabilities and labels to what is fitted.
         apply: probabilities and what was fitted to probabilities (n, classes).
-        folds: into how many parts the pictures are drawn.
+        folds: into how many parts the images are drawn.
         seed: fixes the draw.
 
     Returns:
-        float64 (n, classes), or `None` where there are fewer pictures than folds.
+        float64 (n, classes), or `None` where there are fewer images than folds.
 
     Raises:
-        DataError: they are no probabilities and labels of the same pictures.
+        DataError: they are no probabilities and labels of the same images.
     """
     p, labels = check_scored(probabilities, true)
     if len(labels) < folds:
@@ -65,14 +65,14 @@ def out_of_fold(
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A temperature, and what it is worth on pictures that it was not fitted on.
+    """A temperature, and what it is worth on images that it was not fitted on.
 
     Args:
         temperature: the temperature to use: that with the least log loss, or 1 where the search ended at its lower
-            bound, for a model that is always right on a few pictures is not therefore sure of others.
-        n: pictures it was fitted on.
+            bound, for a model that is always right on a few images is not therefore sure of others.
+        n: images it was fitted on.
         at_bound: whether the search ended at a bound: the model is always right on them, or no better than chance.
-        loss: cross-entropy by cross-validation, in nats; `None` with fewer pictures than folds.
+        loss: cross-entropy by cross-validation, in nats; `None` with fewer images than folds.
         ece: expected calibration error by cross-validation, likewise.
     """
 
@@ -84,7 +84,7 @@ class TemperatureFit:
 
     @property
     def few(self) -> bool:
-        """Whether there were too few pictures to trust it."""
+        """Whether there were too few images to trust it."""
         return self.n < FEW
 
 
@@ -98,7 +98,7 @@ def judge_temperature(
         true: class indices (n,).
 
     Raises:
-        DataError: they are no probabilities and labels of the same pictures.
+        DataError: they are no probabilities and labels of the same images.
     """
     fitted = fit_temperature(probabilities, true)
     at_bound = not COLDEST * 1.001 < fitted < HOTTEST / 1.001

@@ -29,24 +29,24 @@ Predict = Callable[[Any], Any]
 """Gray crops, uint8 (n, 48, 48), to probabilities, float (n, classes)."""
 
 Progress = Callable[[int, int], None]
-"""Called after each batch with the pictures done and the pictures in all."""
+"""Called after each batch with the images done and the images in all."""
 
-_BY_PICTURE = ("probabilities", "true", "images")
+_BY_IMAGE = ("probabilities", "true", "images")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a model scored on a split.
 
-    Where targets are vote distributions (FER+), a picture's true class is its likeliest one, and accuracy and
+    Where targets are vote distributions (FER+), a image's true class is its likeliest one, and accuracy and
     loss alike are measured against that class alone.
 
     Args:
         model: name of the model.
-        data: where the pictures came from.
+        data: where the images came from.
         split: the split that was judged.
         labels: class names, in the order of every array here (the data set's order).
-        n: pictures judged.
+        n: images judged.
         accuracy: in [0, 1].
         accuracy_interval: its 95% bootstrap interval; over groups where the data name them.
         loss: categorical cross-entropy in nats.
@@ -56,12 +56,12 @@ class Evaluation:
         per_class: `{label: {"precision":, "recall":, "f1":, "support":}}`.
         confusion: int64 (classes, classes), rows true, columns predicted.
         ece: expected calibration error in 15 bins, in [0, 1].
-        duplicate_free: `n`, `accuracy` and `macro_f1` over the pictures that have no exact copy in another
-            split; the scores are `None` where no such picture is left.
-        flip_tta: whether each picture's mirror image was judged with it and the two averaged.
+        duplicate_free: `n`, `accuracy` and `macro_f1` over the images that have no exact copy in another
+            split; the scores are `None` where no such image is left.
+        flip_tta: whether each image's mirror image was judged with it and the two averaged.
         probabilities: float64 (n, classes).
         true: int64 (n,), class indices.
-        images: uint8 (n, 48, 48), the pictures judged.
+        images: uint8 (n, 48, 48), the images judged.
         by_source: the scores by the collection that a face came from, where the data say it
             (`mien.evaluation.by_source.score_sources`); `None` where they do not.
     """
@@ -89,12 +89,12 @@ class Evaluation:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """The likeliest class of each picture, int64 (n,)."""
+        """The likeliest class of each image, int64 (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by picture stay behind."""
-        kept = [field.name for field in fields(self) if field.name not in _BY_PICTURE]
+        """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by image stay behind."""
+        kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]
         return {name: _plain(getattr(self, name)) for name in kept}
 
 
@@ -113,16 +113,16 @@ def evaluate(
 
     Args:
         predict: gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
-        dataset: all splits there are: the other ones tell which pictures of this one are copies.
+        dataset: all splits there are: the other ones tell which images of this one are copies.
         labels: the model's class names in its index order, in any usual spelling.
         split: the split to judge, in upper or lower case.
         model: what to call the model in the result.
-        batch_size: pictures in a call of `predict`.
-        flip_tta: judge the mirror image of each picture too, and average.
-        progress: called after each batch with the pictures done and the pictures in all.
+        batch_size: images in a call of `predict`.
+        flip_tta: judge the mirror image of each image too, and average.
+        progress: called after each batch with the images done and the images in all.
 
     Raises:
-        DataError: there is no such split, it has no pictures, or some of them no label.
+        DataError: there is no such split, it has no images, or some of them no label.
         ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
     """
     if not callable(predict):
@@ -190,7 +190,7 @@ def _predict_all(
     flip_tta: bool,
     progress: Progress | None,
 ) -> NDArray[np.float64]:
-    """Probabilities of all pictures, float64 (n, classes), in the model's own column order."""
+    """Probabilities of all images, float64 (n, classes), in the model's own column order."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise DataError(f"Expected a batch size of 1 or more, got {repr(batch_size)[:80]}.")
     parts = []
@@ -229,7 +229,7 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
         raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error
     if given.shape != (n, classes):
         raise ModelError(
-            f"Expected probabilities of shape {(n, classes)} (pictures, labels) from the model, "
+            f"Expected probabilities of shape {(n, classes)} (images, labels) from the model, "
             f"got {given.shape}. Does it have as many outputs as labels?"
         )
     require_probabilities(given)

@@ -1,7 +1,7 @@
 """Scores of a classifier, in plain numpy.
 
 `confusion_matrix` counts; every other score is read off those counts, so that one definition serves the
-official number, the class table and the bootstrap alike. With $C_{ij}$ the pictures of true class $i$ that
+official number, the class table and the bootstrap alike. With $C_{ij}$ the images of true class $i$ that
 were taken for class $j$:
 
     accuracy            sum_i C_ii / sum_ij C_ij
@@ -47,10 +47,10 @@ class ClassScores:
     """Scores of each class, arrays of shape (classes,).
 
     Args:
-        precision: of the pictures taken for the class, the part that is of it, in [0, 1].
-        recall: of the pictures of the class, the part that was taken for it, in [0, 1].
+        precision: of the images taken for the class, the part that is of it, in [0, 1].
+        recall: of the images of the class, the part that was taken for it, in [0, 1].
         f1: the harmonic mean of the two.
-        support: int64, pictures of the class.
+        support: int64, images of the class.
     """
 
     precision: NDArray[np.float64]
@@ -62,7 +62,7 @@ class ClassScores:
 def confusion_matrix(
     true: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], classes: int
 ) -> NDArray[np.int64]:
-    """Count the pictures of each true class (rows) by the class they were taken for (columns).
+    """Count the images of each true class (rows) by the class they were taken for (columns).
 
     Args:
         true: class indices (n,), each in [0, classes).
@@ -87,13 +87,13 @@ def confusion_matrix(
 
 
 def accuracy(confusion: NDArray[np.int64]) -> float:
-    """The part of all pictures that was named rightly, in [0, 1].
+    """The part of all images that was named rightly, in [0, 1].
 
     Args:
         confusion: counts (classes, classes), rows true.
 
     Raises:
-        DataError: it counts no picture (so do all scores of this module).
+        DataError: it counts no image (so do all scores of this module).
     """
     return float(_accuracy(check_confusion(confusion)))
 
@@ -139,7 +139,7 @@ def log_loss(
     probabilities: NDArray[np.floating[Any]],
     epsilon: float = EPSILON,
 ) -> float:
-    """Categorical cross-entropy, the mean over the pictures of `-sum_j t_j log p_j`, in nats.
+    """Categorical cross-entropy, the mean over the images of `-sum_j t_j log p_j`, in nats.
 
     Args:
         targets: class indices (n,), or distributions (n, classes) that sum to 1.
@@ -147,14 +147,14 @@ def log_loss(
         epsilon: probabilities below this count as this, so that one sure mistake costs 16.1 and not infinity.
 
     Raises:
-        DataError: shapes do not fit or there is no picture.
+        DataError: shapes do not fit or there is no image.
     """
     probabilities = as_array(probabilities, "probabilities", "fiu")
     targets = as_array(targets, "targets", "fiu")
     n, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     if n == 0 or targets.shape not in {(n,), (n, classes)}:
         raise DataError(
-            "Expected targets and probabilities of the same pictures, one or more, "
+            "Expected targets and probabilities of the same images, one or more, "
             f"got shapes {targets.shape} and {probabilities.shape}."
         )
     probabilities = check_probabilities(probabilities)
@@ -179,8 +179,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a score.
 
-    To draw n pictures with replacement and count them again is to draw the cells of the confusion matrix from
-    a multinomial, so that is what is drawn: the same law, without touching a picture. An accuracy of 0 or 1
+    To draw n images with replacement and count them again is to draw the cells of the confusion matrix from
+    a multinomial, so that is what is drawn: the same law, without touching a image. An accuracy of 0 or 1
     gets an interval without width: resampling cannot show what never happened.
 
     Args:
@@ -194,7 +194,7 @@ def bootstrap_interval(
         The lower and the upper end.
 
     Raises:
-        DataError: the matrix counts no picture, or there is no such score, level or number.
+        DataError: the matrix counts no image, or there is no such score, level or number.
     """
     if score not in _SCORES:
         raise DataError(f"Expected the score to be one of {', '.join(_SCORES)}, got {repr(score)[:80]}.")
@@ -214,7 +214,7 @@ def bootstrap_interval(
 
 
 def _margins(confusion: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Pictures named rightly, pictures of each class, pictures taken for each class."""
+    """Images named rightly, images of each class, images taken for each class."""
     return np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1), confusion.sum(axis=-2)
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.html"
 
-_NOTES = """Accuracy is the part of the pictures whose likeliest class is the true one; where the data give
+_NOTES = """Accuracy is the part of the images whose likeliest class is the true one; where the data give
 votes, the true class is the one with most votes. The interval holds 95% of 2,000 bootstrap resamples.
-Duplicate-free leaves out the pictures that have an exact copy in another split. Macro-F1 is the mean F1 over
+Duplicate-free leaves out the images that have an exact copy in another split. Macro-F1 is the mean F1 over
 the classes, balanced accuracy the mean recall. The loss is the categorical cross-entropy in nats. The
 calibration error is the mean gap between confidence and accuracy in 15 bins."""
 
@@ -75,21 +75,21 @@ def write_report(
 ) -> Path:
     """Write an evaluation as one self-contained HTML page, `report.html`.
 
-    The page shows pictures of the data set; where those may not be passed on, `samples=0` leaves them out.
+    The page shows images of the data set; where those may not be passed on, `samples=0` leaves them out.
 
     Args:
         evaluation: what was judged.
         folder: where to write it; made if need be.
         history: the course of the training, as `figures.curves_figure` takes it.
         card: what is known of the model, as plain values by name.
-        samples: how many pictures to show.
+        samples: how many images to show.
         seed: fixes which.
 
     Returns:
         The path of the page.
     """
     body = [_heading(evaluation), _tiles(evaluation), _class_table(evaluation)]
-    body += [_picture(title, figure) for title, figure in _figures(evaluation, history, samples, seed)]
+    body += [_image(title, figure) for title, figure in _figures(evaluation, history, samples, seed)]
     if card:
         body.append(_card_table(card))
     body.append(f'<h2>How to read the scores</h2>\n<p class="muted">{escape(_NOTES)}</p>')
@@ -111,7 +111,7 @@ def _heading(evaluation: Evaluation) -> str:
     return (
         f"<h1>{escape(evaluation.model)}</h1>\n"
         f'<p class="muted">judged on {escape(evaluation.split)} of {escape(evaluation.data)}: '
-        f"{evaluation.n:,} pictures{mirrored}</p>"
+        f"{evaluation.n:,} images{mirrored}</p>"
     )
 
 
@@ -120,9 +120,9 @@ def _tiles(evaluation: Evaluation) -> str:
     alone = evaluation.duplicate_free
     scores = [
         ("accuracy", _percent(evaluation.accuracy), _range(evaluation.accuracy_interval)),
-        ("accuracy, duplicate-free", _percent(alone["accuracy"]), f"{alone['n']:,} pictures"),
+        ("accuracy, duplicate-free", _percent(alone["accuracy"]), f"{alone['n']:,} images"),
         ("macro-F1", _percent(evaluation.macro_f1), _range(evaluation.macro_f1_interval)),
-        ("macro-F1, duplicate-free", _percent(alone["macro_f1"]), f"{alone['n']:,} pictures"),
+        ("macro-F1, duplicate-free", _percent(alone["macro_f1"]), f"{alone['n']:,} images"),
         ("balanced accuracy", _percent(evaluation.balanced_accuracy), "mean recall of the classes"),
         ("loss", f"{evaluation.loss:.3f}", "cross-entropy, nats"),
         ("calibration error", _percent(evaluation.ece), "15 bins"),
@@ -139,7 +139,7 @@ def _class_table(evaluation: Evaluation) -> str:
         [label, *(_percent(scores[name]) for name in ("precision", "recall", "f1")), f"{scores['support']:,}"]
         for label, scores in evaluation.per_class.items()
     ]
-    head = ["class", "precision", "recall", "F1", "pictures"]
+    head = ["class", "precision", "recall", "F1", "images"]
     return f'<h2>Each class</h2>\n<div class="scroll">\n{_table(rows, head)}\n</div>'
 
 
@@ -214,7 +214,7 @@ def _figures(
     yield "Reliability", figures.reliability_figure(bins, subject)
 
 
-def _picture(title: str, figure: Figure) -> str:
+def _image(title: str, figure: Figure) -> str:
     """A section with one figure, shown at half its pixels so that it is sharp on fine screens."""
     data = base64.b64encode(png(figure)).decode()
     width = round(figure.get_figwidth() * 80)

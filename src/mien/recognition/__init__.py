@@ -1,4 +1,4 @@
-"""Use a recogniser: the light wing, without Keras."""
+"""Use a recognizer: the light wing, without Keras."""
 
 from mien.recognition.runtime import refuse_faulty_runtime
 

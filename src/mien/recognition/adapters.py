@@ -44,8 +44,8 @@ def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, An
     """A face as `DeepFace.analyze(…, actions=["emotion"])` gives it: percentages, region, confidence.
 
     Args:
-        face: what a recogniser found.
-        size: width and height of the picture, for a region that ends where the picture ends; without it the region
+        face: what a recognizer found.
+        size: width and height of the image, for a region that ends where the image ends; without it the region
             still never begins outside.
     """
     seven = _seven(face)
@@ -54,7 +54,7 @@ def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, An
     return {
         "emotion": {label: 100 * value for label, value in seven.items()},
         "dominant_emotion": _strongest(seven)[0],
-        # deepface means the person's left, which is the picture's right.
+        # deepface means the person's left, which is the image's right.
         "region": {
             "x": x, "y": y, "w": width, "h": height,
             "left_eye": _rounded(right), "right_eye": _rounded(left),
@@ -67,8 +67,8 @@ def to_fer(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
     """A face as `FER().detect_emotions(…)` gives it: box and probabilities rounded to two places.
 
     Args:
-        face: what a recogniser found.
-        size: width and height of the picture, as for `to_deepface`.
+        face: what a recognizer found.
+        size: width and height of the image, as for `to_deepface`.
     """
     emotions = {label: round(value, 2) for label, value in _seven(face).items()}
     return {"box": list(_inside(face.box, size)), "emotions": emotions}
@@ -89,15 +89,15 @@ class DeepFace:
         anti_spoofing: bool = False,
         **others: Any,
     ) -> list[Any]:
-        """The faces of a picture, or a list of them for each of several pictures.
+        """The faces of a image, or a list of them for each of several images.
 
         Args:
             img_path: a path, a data URI with base64, an open file, a BGR array (h, w, 3), or a list of these.
             actions: `emotion`; `age`, `gender` and `race` are left out with a warning.
-            enforce_detection: whether a picture without a face is an error; if not, the whole picture is
+            enforce_detection: whether a image without a face is an error; if not, the whole image is
                 taken, as with `skip`.
-            detector_backend: `skip` takes the whole picture for one face without looking for any, as theirs does:
-                the region is the picture, the face's confidence 0. The names of their detectors are passed over.
+            detector_backend: `skip` takes the whole image for one face without looking for any, as theirs does:
+                the region is the image, the face's confidence 0. The names of their detectors are passed over.
             align: faces are always aligned; a warning says so for `False`.
             expand_percentage: has no effect; a warning says so where it is not 0.
             silent: nothing is printed anyway.
@@ -105,9 +105,9 @@ class DeepFace:
             others: `models` and `prog_bar` of older versions, which have no effect.
 
         Raises:
-            DataError: no action that is known is asked for, it is no picture, it shows no face, or a setting is not
+            DataError: no action that is known is asked for, it is no image, it shows no face, or a setting is not
                 known or not supported. It is a `ValueError`.
-            BatchError: some of several pictures failed; its `results` hold what came of the others.
+            BatchError: some of several images failed; its `results` hold what came of the others.
         """
         del silent
         if flag(anti_spoofing, "anti_spoofing"):
@@ -124,8 +124,8 @@ class DeepFace:
             reason="Faces are always aligned.",
         )
 
-        def analyze_one(picture: Any) -> list[dict[str, Any]]:
-            return _analyze(picture, enforced, detector_backend)
+        def analyze_one(image: Any) -> list[dict[str, Any]]:
+            return _analyze(image, enforced, detector_backend)
 
         batch = isinstance(img_path, list) or (isinstance(img_path, tuple) and not is_capture_read(img_path))
         if batch or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
@@ -171,25 +171,25 @@ class FER:
         self._least = whole(least, "min_face_size", "pixels")
 
     def detect_emotions(self, img: Any, face_rectangles: Any = None) -> list[dict[str, Any]]:
-        """The faces of a picture.
+        """The faces of a image.
 
         Args:
             img: a path or a BGR array (h, w, 3).
-            face_rectangles: boxes `(x, y, w, h)` to use instead of finding faces. One that lies beside the picture is
+            face_rectangles: boxes `(x, y, w, h)` to use instead of finding faces. One that lies beside the image is
                 left out, as theirs leaves it out.
 
         Raises:
-            DataError: it is no picture, or a rectangle is none.
+            DataError: it is no image, or a rectangle is none.
         """
-        picture = _rgb(img)
-        height, width = picture.shape[:2]
+        image = _rgb(img)
+        height, width = image.shape[:2]
         if face_rectangles is None:
             found = [
-                face for face in _recognizer()(picture) if min(face.box.width, face.box.height) >= self._least
+                face for face in _recognizer()(image) if min(face.box.width, face.box.height) >= self._least
             ]
         else:
             boxes = [box for box in boxes_of(face_rectangles) if box.overlaps(width, height)]
-            found = _recognizer().name_expressions([picture], [[Detection(box) for box in boxes]])[0]
+            found = _recognizer().name_expressions([image], [[Detection(box) for box in boxes]])[0]
         return [to_fer(face, (width, height)) for face in found]
 
     def top_emotion(self, img: Any) -> tuple[str | None, float | None]:
@@ -202,40 +202,40 @@ class FER:
 
 @cache
 def _recognizer() -> Recognizer:
-    """Theirs are functions and cheap objects; the model is loaded once, at the first picture."""
+    """Theirs are functions and cheap objects; the model is loaded once, at the first image."""
     return Recognizer()
 
 
 def _analyze(img: Any, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
-    picture = _rgb(img)
+    image = _rgb(img)
     skip = detector_backend == "skip"
-    faces = [] if skip else _recognizer()(picture)
+    faces = [] if skip else _recognizer()(image)
     if not faces and enforce_detection and not skip:
         raise DataError(
-            f"Face could not be detected in {name_of(img) or 'the picture'}: expected one face at least. "
-            "Set enforce_detection=False to take the whole picture for a face."
+            f"Face could not be detected in {name_of(img) or 'the image'}: expected one face at least. "
+            "Set enforce_detection=False to take the whole image for a face."
         )
-    height, width = picture.shape[:2]
-    return [to_deepface(face, (width, height)) for face in faces or [_whole(picture)]]
+    height, width = image.shape[:2]
+    return [to_deepface(face, (width, height)) for face in faces or [_whole(image)]]
 
 
-def _whole(picture: NDArray[np.uint8]) -> Face:
-    """A picture that is itself a face, cropped as the pictures of a data folder are."""
+def _whole(image: NDArray[np.uint8]) -> Face:
+    """A image that is itself a face, cropped as the images of a data folder are."""
     recognizer = _recognizer()
-    (row,) = recognizer.classifier.probabilities(to_crop(picture)[None])
-    height, width = picture.shape[:2]
+    (row,) = recognizer.classifier.probabilities(to_crop(image)[None])
+    height, width = image.shape[:2]
     return Face(
         Box(0, 0, width, height), Expression.from_probabilities(recognizer.labels, row), confidence=0.0
     )
 
 
 def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    """x, y, width and height of what of a box lies in the picture: theirs are used to cut pictures with."""
+    """x, y, width and height of what of a box lies in the image: theirs are used to cut images with."""
     right, bottom = box.right, box.bottom
     if size is not None:
-        sides = [whole(side, "size of a picture", "pixels") for side in items_of(size) or ()]
+        sides = [whole(side, "size of a image", "pixels") for side in items_of(size) or ()]
         if len(sides) != 2:
-            raise DataError(f"Expected the size of a picture as width and height, got {quoted(size)}.")
+            raise DataError(f"Expected the size of a image as width and height, got {quoted(size)}.")
         right, bottom = min(right, sides[0]), min(bottom, sides[1])
     x, y = max(box.x, 0), max(box.y, 0)
     return x, y, max(right - x, 0), max(bottom - y, 0)

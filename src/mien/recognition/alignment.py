@@ -1,8 +1,8 @@
-"""From faces in a picture to the gray crops that the networks know, and back.
+"""From faces in a image to the gray crops that the networks know, and back.
 
 A network judges faces well that lie in the square as those lay that it was trained on. `FER2013_FRAMING` says how
 FER2013's lie; `align` finds the turn, scale and shift that lay a detected face like that; `crop_faces` carries them
-out. What is found in a crop goes back to the picture by `Alignment.to_picture`. The choice between this and other
+out. What is found in a crop goes back to the image by `Alignment.to_image`. The choice between this and other
 ways is measured in `benchmarks/framing.py`.
 """
 
@@ -34,7 +34,7 @@ class Framing:
     """How a face lies in a crop; lengths are shares of the crop's side.
 
     Args:
-        centre: where the middle of the face's box lies, x and y.
+        center: where the middle of the face's box lies, x and y.
         width: of the face's box.
         height: of the face's box.
         most_turn: degrees up to which a face that leans is turned upright; one that leans more keeps the rest.
@@ -51,7 +51,7 @@ class Framing:
         return math.sqrt(self.width * self.height)
 
     def box_in(self, width: int, height: int) -> Box:
-        """Where the face lies in a picture of this size that is itself such a crop, in its pixels."""
+        """Where the face lies in a image of this size that is itself such a crop, in its pixels."""
         wide, high = max(1, round(self.width * width)), max(1, round(self.height * height))
         return Box(
             round(self.centre[0] * width - wide / 2), round(self.centre[1] * height - high / 2), wide, high
@@ -59,18 +59,18 @@ class Framing:
 
 
 FER2013_FRAMING = Framing(centre=(0.5, 0.513), width=0.812, height=0.955, most_turn=45.0)
-"""Medians of the built-in detector's boxes on FER2013's Training pictures (`benchmarks/framing.py`); mirrored
+"""Medians of the built-in detector's boxes on FER2013's Training images (`benchmarks/framing.py`); mirrored
 faces are as likely, so the middle is at a half."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The way from a picture to a crop: turn, scale and shift, never mirror or squeeze.
+    """The way from a image to a crop: turn, scale and shift, never mirror or squeeze.
 
     Points are continuous: pixel (0, 0) covers the square from (0, 0) to (1, 1), as a `Box` counts.
 
     Args:
-        matrix: the two rows of the affine map from picture to crop.
+        matrix: the two rows of the affine map from image to crop.
         size: side of the crop in pixels.
     """
 
@@ -79,27 +79,27 @@ class Alignment:
 
     @property
     def scale(self) -> float:
-        """Pixels of the crop to one of the picture."""
+        """Pixels of the crop to one of the image."""
         return math.hypot(self.matrix[0][0], self.matrix[1][0])
 
     def to_crop(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Points (..., 2) of the picture as points of the crop."""
+        """Points (..., 2) of the image as points of the crop."""
         linear, shift = self._parts()
         return np.asarray(points @ linear.T + shift, np.float64)
 
-    def to_picture(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Points (..., 2) of the crop as points of the picture."""
+    def to_image(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Points (..., 2) of the crop as points of the image."""
         linear, shift = self._parts()
         return np.asarray((points - shift) @ np.linalg.inv(linear).T, np.float64)
 
     def corners(self) -> NDArray[np.float64]:
-        """The crop's corners in the picture (4, 2): upper left, upper right, lower right, lower left."""
-        return self.to_picture(self.size * np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64))
+        """The crop's corners in the image (4, 2): upper left, upper right, lower right, lower left."""
+        return self.to_image(self.size * np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64))
 
     def inverse(self) -> NDArray[np.float64]:
-        """The affine map (2, 3) from crop to picture, as `cv2.warpAffine` takes it to lay a heat map there."""
+        """The affine map (2, 3) from crop to image, as `cv2.warpAffine` takes it to lay a heat map there."""
         linear = np.linalg.inv(self._parts()[0])
-        origin = self.to_picture(np.full(2, _HALF)) - _HALF
+        origin = self.to_image(np.full(2, _HALF)) - _HALF
         return np.column_stack([linear, origin])
 
     def _parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -108,7 +108,7 @@ class Alignment:
 
 
 def align(detection: Detection, framing: Framing = FER2013_FRAMING, size: int = CROP_SIZE) -> Alignment:
-    """The way from the picture to the crop of one face.
+    """The way from the image to the crop of one face.
 
     Place and size come from the box, the turn from the landmarks; without landmarks the face is not turned.
 
@@ -146,21 +146,21 @@ def lean_of(landmarks: Landmarks) -> float:
 def crop_faces(
     image: NDArray[np.uint8], detections: Sequence[Detection], framing: Framing = FER2013_FRAMING
 ) -> NDArray[np.uint8]:
-    """The faces of a picture as the networks take them.
+    """The faces of a image as the networks take them.
 
-    Only the part of the picture that a crop shows is read, so that the cost does not depend on the picture's size.
-    What lies outside the picture is filled with its edge.
+    Only the part of the image that a crop shows is read, so that the cost does not depend on the image's size.
+    What lies outside the image is filled with its edge.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        detections: the faces; their boxes may reach beyond the picture.
+        detections: the faces; their boxes may reach beyond the image.
         framing: how a face shall lie in the crop.
 
     Returns:
         Gray uint8 (n, 48, 48), in the order of the detections; n may be 0.
 
     Raises:
-        DataError: the picture has another form, or what should be faces are none.
+        DataError: the image has another form, or what should be faces are none.
     """
     require_rgb(image)
     detections = checked_detections(detections, "a detector")
@@ -171,11 +171,11 @@ def crop_faces(
 
 
 def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
-    """One crop, gray uint8 (size, size), of an RGB picture uint8 (h, w, 3).
+    """One crop, gray uint8 (size, size), of an RGB image uint8 (h, w, 3).
 
     Interpolation looks at a few pixels only and would turn fine texture into noise. So a face larger than the crop is
     averaged down to less than a factor of two above twice the crop's size, laid straight at twice that size, and
-    averaged again: the crop hardly depends on how large the same face is in the picture.
+    averaged again: the crop hardly depends on how large the same face is in the image.
     """
     left, top, right, bottom = _extent(alignment, image.shape[0], image.shape[1])
     part = to_gray(image[top:bottom, left:right])
@@ -185,7 +185,7 @@ def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
     small = (max(1, round(wide / shrink)), max(1, round(high / shrink)))
     if shrink > 1:
         part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
-    first = alignment.to_picture(np.full(2, _HALF / finer)) - (left, top)  # the middle of the first pixel
+    first = alignment.to_image(np.full(2, _HALF / finer)) - (left, top)  # the middle of the first pixel
     linear = np.column_stack([alignment.inverse()[:, :2] / finer, first])
     linear *= np.array([[part.shape[1] / wide], [part.shape[0] / high]])
     linear[:, 2] -= _HALF

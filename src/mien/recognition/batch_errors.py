@@ -1,4 +1,4 @@
-"""What is said when some pictures of a batch fail: which, and why."""
+"""What is said when some images of a batch fail: which, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 3
 
 
 def name_of(image: Any) -> str:
-    """What to call a picture of a batch beside its place: its path, "" where it has none."""
+    """What to call a image of a batch beside its place: its path, "" where it has none."""
     said = image if isinstance(image, str | os.PathLike) else getattr(image, "name", None)
     try:
         return quoted_path(os.fsdecode(said)) if said else ""
@@ -25,16 +25,16 @@ def name_of(image: Any) -> str:
 
 
 def batch_error(failed: Mapping[int, tuple[str, MienError]], results: Sequence[Any]) -> BatchError:
-    """The error of a batch in which some pictures failed.
+    """The error of a batch in which some images failed.
 
     Args:
         failed: the name and the error of each that failed, by its place from 0.
-        results: what came of each picture, `None` where it failed.
+        results: what came of each image, `None` where it failed.
     """
     told = [_told(place, name, str(error)) for place, (name, error) in list(failed.items())[:_MOST]]
     more = f" And {len(failed) - _MOST:,} more: see the attribute errors." if len(failed) > _MOST else ""
     return BatchError(
-        f"{len(failed):,} of {len(results):,} pictures failed; the attribute results holds what came of the others. "
+        f"{len(failed):,} of {len(results):,} images failed; the attribute results holds what came of the others. "
         f"{' '.join(told)}{more}",
         {place: error for place, (_, error) in failed.items()},
         results,
@@ -42,7 +42,7 @@ def batch_error(failed: Mapping[int, tuple[str, MienError]], results: Sequence[A
 
 
 def for_each(work: Callable[[Any], Any], images: Iterable[Any]) -> list[Any]:
-    """What a function gives for each picture of a batch; those that fail do not stop the others.
+    """What a function gives for each image of a batch; those that fail do not stop the others.
 
     Args:
         work: the function.

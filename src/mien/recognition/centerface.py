@@ -1,6 +1,6 @@
-"""What the maps of CenterFace mean: from a picture to its input, from its output to faces.
+"""What the maps of CenterFace mean: from a image to its input, from its output to faces.
 
-The network (Xu and others, arXiv:1911.03599) looks at an RGB picture, values 0 to 255, and gives maps of a quarter of
+The network (Xu and others, arXiv:1911.03599) looks at an RGB image, values 0 to 255, and gives maps of a quarter of
 its size. A cell of `heatmap` says how surely the middle of a face lies in it; `offset` says where in the cell,
 `log_size` how large the face is, `landmarks` where eyes, nose and corners of the mouth are, as shares of the box.
 In `offset`, `log_size` and `landmarks`, y comes before x.
@@ -50,7 +50,7 @@ class Candidates:
         return Candidates(self.corners[which], self.scores[which], self.points[which])
 
     def scaled(self, x: float, y: float) -> Candidates:
-        """The same faces in a picture stretched by these factors."""
+        """The same faces in a image stretched by these factors."""
         factor = np.array([x, y], np.float32)
         return Candidates(self.corners * np.tile(factor, 2), self.scores, self.points * factor)
 
@@ -82,15 +82,15 @@ def _iou(one: NDArray[np.float32], many: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def to_input(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """A picture as the network takes it.
+    """A image as the network takes it.
 
     Args:
         image: RGB uint8 (h, w, 3).
         side: pixels that the longer side is scaled to.
 
     Returns:
-        float32 (1, 3, H, W), its sides multiples of `STEP`, black at the right and below where the picture
-        ends; and the factors from its pixels to those of the picture, in x and in y.
+        float32 (1, 3, H, W), its sides multiples of `STEP`, black at the right and below where the image
+        ends; and the factors from its pixels to those of the image, in x and in y.
     """
     height, width = image.shape[:2]
     scale = side / max(height, width)
@@ -102,7 +102,7 @@ def to_input(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], 
 
 
 def decode(maps: Sequence[NDArray[np.float32]], threshold: float) -> Candidates:
-    """The faces in the maps of one picture.
+    """The faces in the maps of one image.
 
     Args:
         maps: `OUTPUTS`, float32 (1, 1 | 2 | 2 | 10, rows, columns).

@@ -83,10 +83,10 @@ def checked_detections(found: Any, name: str, size: tuple[int, int] | None = Non
     Args:
         found: what it returned: detections in a list or in anything else that gives one after another.
         name: what to call the detector in an error.
-        size: width and height of the picture, of which each face must show a part; not checked without it.
+        size: width and height of the image, of which each face must show a part; not checked without it.
 
     Raises:
-        DataError: it is none, or holds something else, or a box with no pixel in the picture.
+        DataError: it is none, or holds something else, or a box with no pixel in the image.
     """
     detections = items_of(found)
     if detections is None:
@@ -101,21 +101,21 @@ def checked_detections(found: Any, name: str, size: tuple[int, int] | None = Non
 
 
 def require_inside(detection: Detection, size: tuple[int, int]) -> None:
-    """Refuse a face that shows no pixel of its picture.
+    """Refuse a face that shows no pixel of its image.
 
     Args:
         detection: the face.
-        size: width and height of the picture.
+        size: width and height of the image.
 
     Raises:
-        DataError: its box lies beside the picture.
+        DataError: its box lies beside the image.
     """
     box = detection.box
     if not box.overlaps(*size):
         raise DataError(
-            f"Expected boxes that show a part of the picture of {size[0]}x{size[1]} pixels, got x={box.x}, y={box.y}, "
+            f"Expected boxes that show a part of the image of {size[0]}x{size[1]} pixels, got x={box.x}, y={box.y}, "
             f"width={box.width}, height={box.height}, which lies beside it. Leave it out; are its numbers corners, "
-            "or pixels of another size of the picture?"
+            "or pixels of another size of the image?"
         )
 
 

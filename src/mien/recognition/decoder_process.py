@@ -133,7 +133,7 @@ class DecodedFrames(Iterator[Frame]):
         head: dict[str, Any] = json.loads(self._read_line())
         if head.get("memory"):
             raise DecoderError(
-                f"the film: expected one that is decoded with at most {self._limits.memory / 2**20:,.0f} MB of memory, "
+                f"the video: expected one that is decoded with at most {self._limits.memory / 2**20:,.0f} MB of memory, "
                 "got one that takes more. Scale it down."
             )
         if "error" in head:
@@ -187,7 +187,7 @@ class DecodedFrames(Iterator[Frame]):
         if some is None:
             self._child.kill()
             raise DecoderError(
-                f"the film: expected the next frame within {self._limits.seconds:g} seconds, got none. Convert it to "
+                f"the video: expected the next frame within {self._limits.seconds:g} seconds, got none. Convert it to "
                 "H.264, or scale it down."
             )
         if not some:
@@ -196,7 +196,7 @@ class DecodedFrames(Iterator[Frame]):
 
     def _gone(self) -> DecoderError:
         return DecoderError(
-            "the film: expected frames, but the process that decodes it ended. It is damaged, or takes too much memory "
+            "the video: expected frames, but the process that decodes it ended. It is damaged, or takes too much memory "
             "or time. Convert it to H.264, or scale it down."
         )
 
@@ -240,7 +240,7 @@ class DecoderPool:
         """
         with self._lock:
             if self._closed:
-                raise DecoderError("the film: expected a pool that is open, got a closed one. Make another.")
+                raise DecoderError("the video: expected a pool that is open, got a closed one. Make another.")
             alive = [one for one in self._spares if one.poll() is None]
             child = alive[0] if alive else _start()
             self._spares = alive[1:]
@@ -301,5 +301,5 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _too_large(width: int, height: int, most: int) -> TooLargeError:
     return TooLargeError(
-        f"the film: expected frames of at most {most / 1e6:g} million pixels, got {width}x{height}. Scale it down."
+        f"the video: expected frames of at most {most / 1e6:g} million pixels, got {width}x{height}. Scale it down."
     )

@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 WEIGHTS = "centerface.onnx"
 """The bundled network; how it was made stands beside it."""
 
-_SMALL = (
-    40  # pixels of height in the working picture; where a face is smaller, still smaller ones may be near
-)
+_SMALL = 40  # pixels of height in the working image; where a face is smaller, still smaller ones may be near
 _WORTH_IT = 1.25  # a closer look must show at least so many times more
-_CROP_SIDE = 64  # pixels; a picture up to this size may be a crop of one face
+_CROP_SIDE = 64  # pixels; a image up to this size may be a crop of one face
 _CROP_ASPECT = 1.25
 _CROP_CONFIDENCE = (
     0.15  # 0.11 is the most that blank, noisy and shaded squares reach: benchmarks/detection.py
@@ -42,26 +40,26 @@ class FaceDetector(Protocol):
     """What finds faces; pass any object with this method in place of the built-in one."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of an RGB picture, uint8 (h, w, 3), the largest first, in its own pixels."""
+        """The faces of an RGB image, uint8 (h, w, 3), the largest first, in its own pixels."""
         ...
 
 
 class CenterFace:
     """The built-in detector: CenterFace through ONNX Runtime, with five landmarks for each face.
 
-    A picture is looked at in up to three sizes. First with its longer side at `side`; if that shows nothing, at half
-    of it, for a face that fills the picture or is larger. (A picture smaller than that half is looked at the other way
-    round.) If there are no faces then or only small ones, and the picture has more to show, at `fine_side` too.
+    A image is looked at in up to three sizes. First with its longer side at `side`; if that shows nothing, at half
+    of it, for a face that fills the image or is larger. (A image smaller than that half is looked at the other way
+    round.) If there are no faces then or only small ones, and the image has more to show, at `fine_side` too.
 
-    A small square picture in which this finds nothing may be a crop, all face: see `whole_picture_face`.
+    A small square image in which this finds nothing may be a crop, all face: see `whole_image_face`.
 
-    Boxes go round the face, forehead to chin and ear to ear, and may reach beyond the picture where a face is cut
+    Boxes go round the face, forehead to chin and ear to ear, and may reach beyond the image where a face is cut
     off; their middle is always inside. One detector may serve several threads at once.
 
     Args:
         threads: processor threads to use; 0 lets ONNX Runtime choose.
-        side: working size: pixels of the picture's longer side. A face under a twentieth of it is missed.
-        fine_side: working size of the closer look, at most the picture's own; 0 for none, as suits a video.
+        side: working size: pixels of the image's longer side. A face under a twentieth of it is missed.
+        fine_side: working size of the closer look, at most the image's own; 0 for none, as suits a video.
         confidence: the least score of a face, in (0, 1].
         overlap: of two faces that share more of their area (IoU), in [0, 1], the surer is kept.
 
@@ -107,16 +105,16 @@ class CenterFace:
         self._session = _open_session(self.threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of a picture.
+        """The faces of a image.
 
         Args:
             image: RGB uint8 (h, w, 3), of any size.
 
         Returns:
-            The faces, the largest first, in the picture's own pixels; an empty list where there is none.
+            The faces, the largest first, in the image's own pixels; an empty list where there is none.
 
         Raises:
-            DataError: the picture has another form.
+            DataError: the image has another form.
         """
         require_rgb(image)
         weak = min(self.confidence, _CROP_CONFIDENCE) if _may_be_crop(image) else self.confidence
@@ -124,7 +122,7 @@ class CenterFace:
         faces = seen.pick(seen.scores >= self.confidence)
         if len(faces) or not len(seen):
             return to_detections(faces)
-        return [whole_picture_face(image, float(seen.scores.max()))]
+        return [whole_image_face(image, float(seen.scores.max()))]
 
     def _look_all(self, image: NDArray[np.uint8], confidence: float) -> Candidates:
         longer = max(image.shape[:2])
@@ -139,7 +137,7 @@ class CenterFace:
         return found.joined(self.look(image, fine, confidence)).apart(self.overlap)
 
     def look(self, image: NDArray[np.uint8], side: int, confidence: float) -> Candidates:
-        """One look at a picture.
+        """One look at a image.
 
         Args:
             image: RGB uint8 (h, w, 3).
@@ -147,20 +145,20 @@ class CenterFace:
             confidence: the least score, in (0, 1].
 
         Returns:
-            The faces, the surest first, in the picture's own pixels.
+            The faces, the surest first, in the image's own pixels.
         """
         pixels, back = to_input(image, side)
         maps = self._session.run(OUTPUTS, {"pixels": pixels})
         return decode(maps, confidence).apart(self.overlap).scaled(*back)
 
 
-def whole_picture_face(image: NDArray[np.uint8], confidence: float) -> Detection:
-    """The face of a picture that is itself a crop, as data sets hold them.
+def whole_image_face(image: NDArray[np.uint8], confidence: float) -> Detection:
+    """The face of a image that is itself a crop, as data sets hold them.
 
-    In such a picture a face has no outline that a detector could go by. `CenterFace` takes a picture for one when all
+    In such a image a face has no outline that a detector could go by. `CenterFace` takes a image for one when all
     of these hold: it has at most 64 pixels a side and is nearly square (the sides differ by a quarter at most); no face
     is found in it; but some place reaches a score of 0.15, which blank, noisy and shaded squares do not. The
-    face is then said to lie as faces lie in FER2013, so that its crop is the whole picture.
+    face is then said to lie as faces lie in FER2013, so that its crop is the whole image.
 
     Args:
         image: RGB uint8 (h, w, 3).
@@ -191,13 +189,13 @@ def _may_be_crop(image: NDArray[np.uint8]) -> bool:
 
 
 def _maybe_smaller(found: Candidates, shrink: float) -> bool:
-    """Whether the smallest face, if there is any, is small in a picture that many times smaller."""
+    """Whether the smallest face, if there is any, is small in a image that many times smaller."""
     heights = (found.corners[:, 3] - found.corners[:, 1]) / shrink
     return not len(found) or bool(heights.min() < _SMALL)
 
 
 def _inside(faces: Candidates, image: NDArray[np.uint8]) -> Candidates:
-    """Those whose middle is in the picture, and not in the black beside it."""
+    """Those whose middle is in the image, and not in the black beside it."""
     middle = (faces.corners[:, :2] + faces.corners[:, 2:]) / 2
     inside = (middle >= 0) & (middle < image.shape[1::-1])
     return faces.pick(inside[:, 0] & inside[:, 1])
@@ -207,7 +205,7 @@ def _open_session(threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.enable_mem_pattern = False  # pictures come in many sizes, and a pattern is kept for each
+    options.enable_mem_pattern = False  # images come in many sizes, and a pattern is kept for each
     # Threads that wait in a loop keep a core from other work for no gain here.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(read_bundled(WEIGHTS), options, providers=["CPUExecutionProvider"])

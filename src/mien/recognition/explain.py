@@ -1,4 +1,4 @@
-"""Where in a face its expression was seen: class activation maps, with the way back to the picture."""
+"""Where in a face its expression was seen: class activation maps, with the way back to the image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class HeatMap:
     Args:
         label: the expression, the most probable one where the face's label is `"uncertain"`.
         heat: float32 (h, w) over the whole crop, from 0 (nothing, or against it) to 1 (most).
-        transform: affine float64 (2, 3) from pixels of the picture to pixels of the crop of 48x48, both counted
+        transform: affine float64 (2, 3) from pixels of the image to pixels of the crop of 48x48, both counted
             from the middle of the first pixel, as `cv2.warpAffine` and `draw_heat` take it.
     """
 
@@ -46,7 +46,7 @@ class HeatMap:
         }
 
 
-def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[Face]) -> list[HeatMap]:
+def explain(classifier: Classifier, image: NDArray[np.uint8], faces: Sequence[Face]) -> list[HeatMap]:
     """A heat map for each face's most probable expression, by one more call of the network.
 
     A map is the class's activation map less the mean over all classes: what spoke for this expression rather than
@@ -54,8 +54,8 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
 
     Args:
         classifier: the classifier that named the faces.
-        picture: RGB uint8 (height, width, 3).
-        faces: faces of the picture.
+        image: RGB uint8 (height, width, 3).
+        faces: faces of the image.
 
     Raises:
         ModelError: the network has no class activation maps.
@@ -73,7 +73,7 @@ def explain(classifier: Classifier, picture: NDArray[np.uint8], faces: Sequence[
             f"{', '.join(strange)}. Explain with the classifier that named them."
         )
     found = [Detection(face.box, face.confidence, face.landmarks) for face in faces]
-    maps = classifier.activation_maps(crop_faces(picture, found))  # (n, h, w, classes)
+    maps = classifier.activation_maps(crop_faces(image, found))  # (n, h, w, classes)
     apart = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)
     return [
         HeatMap(

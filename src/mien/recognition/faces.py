@@ -1,7 +1,7 @@
-"""What is found in a picture, frozen: boxes, landmarks, expressions, faces.
+"""What is found in a image, frozen: boxes, landmarks, expressions, faces.
 
-Coordinates are pixels of the picture as it was given, x to the right and y down, the origin at the upper left
-corner. *Left* and *right* are those of the picture, not of the person. Probabilities lie in [0, 1]. What they are
+Coordinates are pixels of the image as it was given, x to the right and y down, the origin at the upper left
+corner. *Left* and *right* are those of the image, not of the person. Probabilities lie in [0, 1]. What they are
 made of is checked at birth, so that whoever receives one may trust it.
 """
 
@@ -30,7 +30,7 @@ UNCERTAIN = "uncertain"
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in a picture.
+    """A rectangle in a image.
 
     Args:
         x: left edge in pixels; may be negative where a face is cut off.
@@ -91,7 +91,7 @@ class Box:
         return common / (self.area + other.area - common)
 
     def overlaps(self, width: int, height: int) -> bool:
-        """Whether any of its pixels lies in a picture of this size."""
+        """Whether any of its pixels lies in a image of this size."""
         return self.x < width and self.y < height and self.right > 0 and self.bottom > 0
 
     def to_dict(self) -> dict[str, int]:
@@ -101,14 +101,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """Five points of a face; left and right are the picture's.
+    """Five points of a face; left and right are the image's.
 
     Args:
-        left_eye: middle of the eye on the picture's left.
-        right_eye: middle of the eye on the picture's right.
+        left_eye: middle of the eye on the image's left.
+        right_eye: middle of the eye on the image's right.
         nose: its tip.
-        left_mouth: the corner of the mouth on the picture's left.
-        right_mouth: the corner of the mouth on the picture's right.
+        left_mouth: the corner of the mouth on the image's left.
+        right_mouth: the corner of the mouth on the image's right.
 
     Raises:
         DataError: one of them is not a pair of finite numbers.
@@ -237,7 +237,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in a picture with its expression.
+    """A face in a image with its expression.
 
     Args:
         box: where it is.

@@ -1,4 +1,4 @@
-"""Many pictures, one result each, whatever is wrong with some of them."""
+"""Many images, one result each, whatever is wrong with some of them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _HELD_BYTES = 192 * 2**20
 """Decoded pixels that a chunk may hold; the next one is decoded beside it."""
 
 _FIRST = 2
-"""Pictures in the first chunk, when nothing is known of their size."""
+"""Images in the first chunk, when nothing is known of their size."""
 
 
 @dataclass(frozen=True, eq=False)
-class PictureResult:
-    """What came of one picture.
+class ImageResult:
+    """What came of one image.
 
     Args:
         source: what to call it.
@@ -71,69 +71,69 @@ class PictureResult:
         }
 
 
-def recognise_pictures(
-    recognizer: Recognizer, pictures: Iterable[tuple[str, ImageSource]], *, chunk: int = 8
-) -> Iterator[PictureResult]:
-    """Recognise pictures one chunk at a time; the next chunk is decoded meanwhile.
+def recognize_images(
+    recognizer: Recognizer, images: Iterable[tuple[str, ImageSource]], *, chunk: int = 8
+) -> Iterator[ImageResult]:
+    """Recognize images one chunk at a time; the next chunk is decoded meanwhile.
 
     Args:
         recognizer: what does it.
-        pictures: name and picture of each, drawn from as they are needed; memory stays flat however many, for of
+        images: name and image of each, drawn from as they are needed; memory stays flat however many, for of
             large ones fewer are held at a time.
-        chunk: the most pictures whose faces go through the network in one call.
+        chunk: the most images whose faces go through the network in one call.
 
     Yields:
-        One result for each picture, in order; a picture that cannot be read gives its reason and stops nothing.
+        One result for each image, in order; a image that cannot be read gives its reason and stops nothing.
 
     Raises:
-        DataError: the pictures are no pairs of a name and a picture, or the chunk is less than 1.
+        DataError: the images are no pairs of a name and a image, or the chunk is less than 1.
     """
-    if whole(chunk, "chunk", "pictures") < 1:
-        raise DataError(f"Expected a chunk of 1 picture or more, got {chunk}.")
-    names = _pairs(pictures)
+    if whole(chunk, "chunk", "images") < 1:
+        raise DataError(f"Expected a chunk of 1 image or more, got {chunk}.")
+    names = _pairs(images)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        waiting = [pool.submit(_read, name, picture) for name, picture in islice(names, min(_FIRST, chunk))]
+        waiting = [pool.submit(_read, name, image) for name, image in islice(names, min(_FIRST, chunk))]
         while waiting:
             results = [future.result() for future in waiting]
             waiting = [
-                pool.submit(_read, name, picture) for name, picture in islice(names, _room(results, chunk))
+                pool.submit(_read, name, image) for name, image in islice(names, _room(results, chunk))
             ]
-            yield from _recognise(recognizer, results)
+            yield from _recognize(recognizer, results)
 
 
-def _pairs(pictures: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(pictures, str | bytes | memoryview) or not is_iterable(pictures):
-        raise DataError(f"Expected pairs of a name and a picture, got {quoted(pictures)}.")
-    for pair in pictures:
+def _pairs(images: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(images, str | bytes | memoryview) or not is_iterable(images):
+        raise DataError(f"Expected pairs of a name and a image, got {quoted(images)}.")
+    for pair in images:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str | os.PathLike):
-            raise DataError(f"Expected pairs of a name and a picture, got {quoted(pair)}.")
+            raise DataError(f"Expected pairs of a name and a image, got {quoted(pair)}.")
         yield str(pair[0]), pair[1]
 
 
-def _room(results: list[PictureResult], chunk: int) -> int:
-    """How many of the next pictures to hold, if they are as large as the largest of these."""
+def _room(results: list[ImageResult], chunk: int) -> int:
+    """How many of the next images to hold, if they are as large as the largest of these."""
     largest = max(result.image.nbytes if result.image is not None else 0 for result in results)
     return max(1, min(chunk, _HELD_BYTES // max(largest, 1)))
 
 
-def _read(name: str, picture: ImageSource) -> PictureResult:
+def _read(name: str, image: ImageSource) -> ImageResult:
     try:
-        result = PictureResult(name, [], read_image(picture))
+        result = ImageResult(name, [], read_image(image))
     except MienError as error:
-        return PictureResult(name, [], error=_named(name, picture, str(error)))
-    if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        return ImageResult(name, [], error=_named(name, image, str(error)))
+    if isinstance(image, str | os.PathLike) or hasattr(image, "read"):
         with suppress(MienError):  # an open file that cannot be read twice
-            return replace(result, frames=count_frames(picture))
+            return replace(result, frames=count_frames(image))
     return result
 
 
-def _named(name: str, picture: ImageSource, reason: str) -> str:
+def _named(name: str, image: ImageSource, reason: str) -> str:
     """A reason that says which image it is about."""
-    known = (name, quoted_path(name), str(getattr(picture, "name", name)))
+    known = (name, quoted_path(name), str(getattr(image, "name", name)))
     return reason if reason.startswith(known) else f"{quoted_path(name)}: {reason}"
 
 
-def _recognise(recognizer: Recognizer, results: list[PictureResult]) -> Iterator[PictureResult]:
+def _recognize(recognizer: Recognizer, results: list[ImageResult]) -> Iterator[ImageResult]:
     images = [result.image for result in results if result.image is not None]
     errors: dict[int, MienError] = {}
     try:

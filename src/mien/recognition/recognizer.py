@@ -1,4 +1,4 @@
-"""`Recognizer`: a detector, the alignment and a classifier as one thing; a picture in, its faces out."""
+"""`Recognizer`: a detector, the alignment and a classifier as one thing; a image in, its faces out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class ExpressionClassifier(Protocol):
-    """What a recogniser needs of a classifier; `mien.Classifier` is one, a Keras network can be another."""
+    """What a recognizer needs of a classifier; `mien.Classifier` is one, a Keras network can be another."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class ExpressionClassifier(Protocol):
 
 
 class Recognizer:
-    """Finds the faces of a picture and names what they show. One may serve many threads at once.
+    """Finds the faces of a image and names what they show. One may serve many threads at once.
 
     It can be pickled, so that worker processes get it: they open the model anew. A detector and a classifier of your
     own must be fit for that themselves.
@@ -60,7 +60,7 @@ class Recognizer:
         model: the classifier, or what `mien.Classifier` takes: a file, a run folder or a bundled name.
         taxonomy: the label set to answer in, of those that the model knows; its own by default.
         detector: what finds the faces; the bundled detector by default.
-        max_faces: keep only so many faces of a picture, the largest; all of them by default.
+        max_faces: keep only so many faces of a image, the largest; all of them by default.
         min_confidence: a face whose most probable expression has a lower probability, in [0, 1], gets the label
             `"uncertain"`; its score and probabilities stay as they are, and `face.expression.best` names the
             most probable expression. 0, the default, never does.
@@ -90,7 +90,7 @@ class Recognizer:
                 "Leave it out to keep all faces."
             )
         check_threads(threads)
-        with ThreadPoolExecutor(1) as beside:  # opening a network takes as long as looking at a picture
+        with ThreadPoolExecutor(1) as beside:  # opening a network takes as long as looking at a image
             opened = beside.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
             self.classifier = _classifier_of(model, taxonomy, threads)
         self.detector = opened.result()
@@ -104,33 +104,33 @@ class Recognizer:
         return labels_of(self.classifier)
 
     def __call__(self, image: ImageSource) -> list[Face]:
-        """The faces of a picture, the largest first.
+        """The faces of a image, the largest first.
 
         Args:
             image: a path, the bytes of a file, a file opened with "rb", RGB uint8 (height, width, 3), gray uint8
-                (height, width) or a picture of Pillow. OpenCV reads BGR: pass `array[..., ::-1]`. Videos go to
-                `mien.watch`, several pictures to `many`.
+                (height, width) or a image of Pillow. OpenCV reads BGR: pass `array[..., ::-1]`. Videos go to
+                `mien.watch`, several images to `many`.
 
         Returns:
             The faces; an empty list where there is none.
 
         Raises:
-            DataError: it is no picture, or what the detector returns are no faces in it.
+            DataError: it is no image, or what the detector returns are no faces in it.
             ModelError: what the classifier returns are no probabilities.
         """
-        picture = read_image(image)
-        return self.name_expressions([picture], [self._detect(picture)])[0]
+        rgb = read_image(image)
+        return self.name_expressions([rgb], [self._detect(rgb)])[0]
 
     def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
-        """The faces of several pictures, in order; all of them go through the network in one call.
+        """The faces of several images, in order; all of them go through the network in one call.
 
         Args:
-            images: a list of what a call takes, or anything else that gives one picture after another.
+            images: a list of what a call takes, or anything else that gives one image after another.
 
         Raises:
-            BatchError: some of them are no pictures, or the detector is at fault in them. It says which, and its
+            BatchError: some of them are no images, or the detector is at fault in them. It says which, and its
                 `results` hold the faces of the others.
-            DataError: it is one picture and no list.
+            DataError: it is one image and no list.
             ModelError: what the classifier returns are no probabilities.
         """
         _check_several(images)
@@ -138,44 +138,44 @@ class Recognizer:
         failed: dict[int, tuple[str, MienError]] = {}
         for place, image in enumerate(images):
             try:
-                picture = read_image(image)
-                good[place] = picture, self._detect(picture)
+                rgb = read_image(image)
+                good[place] = rgb, self._detect(rgb)
             except MienError as error:
                 failed[place] = name_of(image), error
-        pictures, found = [one for one, _ in good.values()], [faces for _, faces in good.values()]
-        answers = self.name_expressions(pictures, found)
+        decoded, found = [one for one, _ in good.values()], [faces for _, faces in good.values()]
+        answers = self.name_expressions(decoded, found)
         if failed:
             by_place = dict(zip(good, answers, strict=True))
             raise batch_error(failed, [by_place.get(place) for place in range(len(good) + len(failed))])
         return answers
 
     def name_expressions(
-        self, pictures: Sequence[NDArray[np.uint8]], found: Sequence[Sequence[Detection]]
+        self, images: Sequence[NDArray[np.uint8]], found: Sequence[Sequence[Detection]]
     ) -> list[list[Face]]:
         """The expressions of faces that were found already.
 
         Args:
-            pictures: RGB uint8 (height, width, 3) each.
-            found: the faces of each picture.
+            images: RGB uint8 (height, width, 3) each.
+            found: the faces of each image.
 
         Returns:
-            For each picture its faces, in the order given.
+            For each image its faces, in the order given.
 
         Raises:
-            DataError: a picture has another form, or a face shows no pixel of its picture, or there are not as many
-                lists of faces as pictures.
+            DataError: a image has another form, or a face shows no pixel of its image, or there are not as many
+                lists of faces as images.
             ModelError: what the classifier gives are no probabilities.
         """
-        pictures, found = [require_rgb(picture) for picture in pictures], list(found)
-        if len(pictures) != len(found):
+        images, found = [require_rgb(image) for image in images], list(found)
+        if len(images) != len(found):
             raise DataError(
-                f"Expected a list of faces for each picture, got {len(found)} lists for {len(pictures)} pictures."
+                f"Expected a list of faces for each image, got {len(found)} lists for {len(images)} images."
             )
         found = [
-            checked_detections(faces, "a detector", picture.shape[1::-1])
-            for picture, faces in zip(pictures, found, strict=True)
+            checked_detections(faces, "a detector", image.shape[1::-1])
+            for image, faces in zip(images, found, strict=True)
         ]
-        crops = [crop_faces(picture, faces) for picture, faces in zip(pictures, found, strict=True) if faces]
+        crops = [crop_faces(image, faces) for image, faces in zip(images, found, strict=True) if faces]
         rows = iter(self._probabilities(np.concatenate(crops)) if crops else ())
         labels = self.labels
         return [[self._face(detection, labels, next(rows)) for detection in faces] for faces in found]
@@ -184,11 +184,11 @@ class Recognizer:
         """Where in each face its expression was seen.
 
         Args:
-            image: the picture that they were found in.
-            faces: what this recogniser found there.
+            image: the image that they were found in.
+            faces: what this recognizer found there.
 
         Returns:
-            A heat map for each face, in order; `mien.recognition.drawing.draw_heat` lays one over the picture.
+            A heat map for each face, in order; `mien.recognition.drawing.draw_heat` lays one over the image.
 
         Raises:
             ModelError: the classifier gives no class activation maps.
@@ -202,10 +202,10 @@ class Recognizer:
             )
         return explain(self.classifier, read_image(image), faces)
 
-    def _detect(self, picture: NDArray[np.uint8]) -> list[Detection]:
-        height, width = picture.shape[:2]
+    def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        height, width = image.shape[:2]
         name = type(self.detector).__name__
-        found = checked_detections(self.detector.detect(picture), name, (width, height))
+        found = checked_detections(self.detector.detect(image), name, (width, height))
         return sorted(found, key=lambda face: face.box.area, reverse=True)[: self.max_faces]
 
     def _probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -218,22 +218,22 @@ class Recognizer:
 
 
 def _check_several(images: Any) -> None:
-    """Refuse one picture where several are expected: its letters, bytes or rows would be taken for them."""
+    """Refuse one image where several are expected: its letters, bytes or rows would be taken for them."""
     if isinstance(images, str | os.PathLike):
         got = "one path"
     elif isinstance(images, bytes | bytearray | memoryview):
         got = "the bytes of one"
-    elif isinstance(images, np.ndarray) and _is_one_picture(images):
+    elif isinstance(images, np.ndarray) and _is_one_image(images):
         got = f"one array of shape {images.shape}"
     elif hasattr(images, "read") or isinstance(images, Mapping) or not is_iterable(images):
         got = f"one {type(images).__name__}"
     else:
         return
-    raise DataError(f"Expected a list of pictures, got {got}. Put it into a list: many([picture]).")
+    raise DataError(f"Expected a list of images, got {got}. Put it into a list: many([image]).")
 
 
-def _is_one_picture(array: NDArray[Any]) -> bool:
-    """Whether it is neither a stack of pictures nor an array of paths or of pictures."""
+def _is_one_image(array: NDArray[Any]) -> bool:
+    """Whether it is neither a stack of images nor an array of paths or of images."""
     if array.dtype.kind in "OSU":
         return False
     return array.ndim < 3 or (array.ndim == 3 and array.shape[2] < 5)

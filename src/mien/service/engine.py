@@ -13,7 +13,7 @@ from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeErr
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
-from mien.recognition.image_batches import PictureResult
+from mien.recognition.image_batches import ImageResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
 from mien.service.problems import Refusal, from_error, shown
@@ -183,8 +183,8 @@ class Engine:
             (faces,) = self.find([picture], options)
             heat = self.explain(picture, faces, options) if options.explain else []
         except Refusal as refusal:
-            return Answer(PictureResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
-        data = PictureResult(upload.name, faces, picture).to_dict()
+            return Answer(ImageResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
+        data = ImageResult(upload.name, faces, picture).to_dict()
         data["faces"] = face_rows(faces, heat, options)
         if is_animated(upload.data):
             data["note"] = FIRST_FRAME

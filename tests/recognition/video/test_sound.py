@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mien.cli import app
 from mien.recognition.video import VideoWriter
-from tests.recognition.video.test_video import HEIGHT, WIDTH, decode, make_film, picture, write_until
+from tests.recognition.video.test_video import HEIGHT, WIDTH, decode, image, make_film, write_until
 
 TIMES = [*(i / 5 for i in range(10)), *(2 + i / 25 for i in range(20))]
 """Two seconds at 5 frames a second, then 0.8 at 25."""
@@ -57,7 +57,7 @@ def sound_of(path: Path) -> tuple[list[float], list[bytes]]:
 def write_copy(source: Path, target: Path, every: int = 1, *, whole: bool = True) -> str:
     with VideoWriter(target, 25 / every, (WIDTH, HEIGHT), sound_from=source) as writer:
         for i in range(0, len(TIMES), every):
-            writer.write(picture(i), TIMES[i])
+            writer.write(image(i), TIMES[i])
         if whole:
             writer.finish_sound()
     return writer.sound_problem
@@ -66,11 +66,11 @@ def write_copy(source: Path, target: Path, every: int = 1, *, whole: bool = True
 @pytest.mark.parametrize(
     ("codec", "source", "target"),
     [
-        ("aac", "film.mp4", "copy.mp4"),
-        ("libopus", "film.mkv", "copy.mp4"),
-        ("pcm_s16le", "film.mkv", "copy.mp4"),
-        ("flac", "film.mkv", "copy.mkv"),
-        ("mp2", "film.mkv", "copy.mov"),
+        ("aac", "video.mp4", "copy.mp4"),
+        ("libopus", "video.mkv", "copy.mp4"),
+        ("pcm_s16le", "video.mkv", "copy.mp4"),
+        ("flac", "video.mkv", "copy.mkv"),
+        ("mp2", "video.mkv", "copy.mov"),
     ],
 )
 @pytest.mark.parametrize("every", [1, 7])
@@ -92,7 +92,7 @@ def test_sound_is_copied_packet_by_packet(
 
 def test_sound_keeps_step_with_frames_that_begin_late(tmp_path: Path) -> None:
     """The frames of a Matroska file begin after two seconds of sound; those two are left out."""
-    plain, late = make_sounding(tmp_path / "film.mkv"), tmp_path / "late.mkv"
+    plain, late = make_sounding(tmp_path / "video.mkv"), tmp_path / "late.mkv"
     with av.open(str(plain)) as source, av.open(str(late), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
@@ -112,14 +112,14 @@ def test_sound_keeps_step_with_frames_that_begin_late(tmp_path: Path) -> None:
 
 
 def test_sound_goes_no_further_than_frames_that_were_broken_off(tmp_path: Path) -> None:
-    original = make_sounding(tmp_path / "film.mp4")
+    original = make_sounding(tmp_path / "video.mp4")
     write_copy(original, tmp_path / "part.mp4", whole=False)
     assert sound_of(tmp_path / "part.mp4")[0][-1] == pytest.approx(TIMES[-1], abs=0.1)
     assert sound_of(original)[0][-1] > 3.3
 
 
 def test_sound_that_the_format_cannot_hold_is_left_out_and_named(tmp_path: Path) -> None:
-    original = make_sounding(tmp_path / "film.mov", "pcm_mulaw", rate=8000)
+    original = make_sounding(tmp_path / "video.mov", "pcm_mulaw", rate=8000)
     problem = write_copy(original, tmp_path / "copy.mp4")
     assert problem == "its codec (pcm_mulaw) cannot be stored in MP4"
     assert sound_of(tmp_path / "copy.mp4") == ([], [])
@@ -138,28 +138,28 @@ def test_a_video_without_sound_and_one_that_cannot_be_read(tmp_path: Path) -> No
 def test_a_writer_with_sound_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "copy.mp4"
     with pytest.raises(RuntimeError, match="stop"):
-        write_until(path, RuntimeError("stop"), sound_from=make_sounding(tmp_path / "film.mp4"))
+        write_until(path, RuntimeError("stop"), sound_from=make_sounding(tmp_path / "video.mp4"))
     assert not path.exists()
 
 
 class TestCommand:
     @pytest.mark.parametrize("every", [1, 5])
     def test_the_copy_keeps_times_and_sound(self, tmp_path: Path, every: int) -> None:
-        film = make_sounding(tmp_path / "film.mp4")
-        arguments = ["predict", str(film), "--save", str(tmp_path / "out"), "--every", str(every), "--json"]
+        video = make_sounding(tmp_path / "video.mp4")
+        arguments = ["predict", str(video), "--save", str(tmp_path / "out"), "--every", str(every), "--json"]
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0
         (copy,) = (tmp_path / "out").glob("*.mp4")
         times, _, _ = decode(copy)
         np.testing.assert_allclose(times, TIMES[::every], atol=2e-3)
         assert sum(time < 2 for time in times) == len([t for t in TIMES[::every] if t < 2])
-        assert sound_of(copy)[1] == sound_of(film)[1]
+        assert sound_of(copy)[1] == sound_of(video)[1]
         (video,) = json.loads(done.stdout)["videos"]
         assert [frame["seconds"] for frame in video["frames"]] == pytest.approx(TIMES[::every], abs=2e-3)
 
     def test_sound_that_was_left_out_is_told(self, tmp_path: Path) -> None:
-        film = make_sounding(tmp_path / "film.mov", "pcm_mulaw", rate=8000)
-        done = CliRunner().invoke(app, ["predict", str(film), "--save", str(tmp_path / "out")])
+        video = make_sounding(tmp_path / "video.mov", "pcm_mulaw", rate=8000)
+        done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out")])
         assert done.exit_code == 0
         told = " ".join(done.stderr.split())
         assert "sound was left out of its annotated copy" in told
@@ -168,9 +168,9 @@ class TestCommand:
     def test_without_pyav_the_command_says_that_no_copy_was_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        film = make_sounding(tmp_path / "film.mp4")
+        video = make_sounding(tmp_path / "video.mp4")
         monkeypatch.setitem(__import__("sys").modules, "av", None)
-        done = CliRunner().invoke(app, ["predict", str(film), "--save", str(tmp_path / "out"), "--json"])
+        done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out"), "--json"])
         assert done.exit_code == 1
         told = " ".join(done.stderr.split())
         assert "no annotated copy of the video was made" in told

@@ -1,4 +1,4 @@
-"""Tracks held against films whose faces are known, smoothing against its formula, cuts against drawn scenes."""
+"""Tracks held against videos whose faces are known, smoothing against its formula, cuts against drawn scenes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class TestTracker:
     @settings(max_examples=60, deadline=None)
     @given(films)
     def test_numbers_are_unique_in_a_frame_and_never_used_again(
-        self, film: list[tuple[float, list[Face]]]
+        self, video: list[tuple[float, list[Face]]]
     ) -> None:
         tracker, seconds, alive, dead = FaceTracker(0.5), 0.0, set[int](), set[int]()
-        for step, faces in film:
+        for step, faces in video:
             seconds += step
             found = tracker.update(seconds, faces)
             assert [replace(face, track=None) for face in found] == faces
@@ -63,10 +63,10 @@ class TestTracker:
     @settings(max_examples=60, deadline=None)
     @given(films, st.randoms(use_true_random=False))
     def test_the_order_of_the_faces_does_not_matter(
-        self, film: list[tuple[float, list[Face]]], random: object
+        self, video: list[tuple[float, list[Face]]], random: object
     ) -> None:
         one, other, seconds = FaceTracker(), FaceTracker(), 0.0
-        for step, faces in film:
+        for step, faces in video:
             seconds += step
             mixed = list(faces)
             random.shuffle(mixed)  # type: ignore[attr-defined]
@@ -173,11 +173,11 @@ class TestSmoother:
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 3), rows, st.integers(1, 3)), max_size=30), st.floats(0, 2))
     def test_they_still_sum_to_one_and_lie_between_what_was_seen(
-        self, film: list[tuple[float, list[float], int]], constant: float
+        self, video: list[tuple[float, list[float], int]], constant: float
     ) -> None:
         smoother, seconds = Smoother(constant), 0.0
         seen: dict[int, list[list[float]]] = {}
-        for step, row, track in film:
+        for step, row, track in video:
             seconds += step
             seen.setdefault(track, []).append(row)
             (face,) = smoother.update(seconds, [numbered(tuple(row), track)])
@@ -219,7 +219,7 @@ class TestSmoother:
 
 
 def scene(seed: int) -> np.ndarray:
-    """A wide made picture of soft blobs in a few colours of its own."""
+    """A wide made image of soft blobs in a few colors of its own."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:60, :120]
     image = np.ones((60, 120, 3)) * random.integers(0, 256, 3)
@@ -250,7 +250,7 @@ class TestCuts:
         assert not detector.update(still)
         assert not detector.update(np.clip(still * 1.5 + 30.0, 0, 255).astype(np.uint8))
 
-    def test_flat_and_tiny_pictures_are_taken(self) -> None:
+    def test_flat_and_tiny_images_are_taken(self) -> None:
         detector = CutDetector()
         black, white = np.zeros((1, 1, 3), np.uint8), np.full((2, 3, 3), 255, np.uint8)
         assert [detector.update(image) for image in (black, black, white)] == [False, False, True]

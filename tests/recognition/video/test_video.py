@@ -1,4 +1,4 @@
-"""Films made by PyAV and read by OpenCV, and the other way round; a recogniser that finds bright squares."""
+"""Videos made by PyAV and read by OpenCV, and the other way round; a recognizer that finds bright squares."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARYING = np.cumsum([0, *np.random.default_rng(0).choice([0.02, 0.04, 0.2, 0.5],
 LABELS = ("happy", "neutral")
 
 
-def picture(i: int) -> np.ndarray:
+def image(i: int) -> np.ndarray:
     """Gray with a red corner at the upper left, a white square that goes right, and the number as a shade."""
     image = np.full((HEIGHT, WIDTH, 3), 70, np.uint8)
     image[:20, :20] = (255, 0, 0)
@@ -38,7 +38,7 @@ def picture(i: int) -> np.ndarray:
 
 
 def shade(image: np.ndarray) -> int:
-    """The number of a picture, read off it."""
+    """The number of a image, read off it."""
     return round(float(image[52:60, 30:60].mean()) / 6)
 
 
@@ -56,7 +56,7 @@ def make_film(
         if rotate:
             stream.set_display_rotation(rotate)
         for i, seconds in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(image(i), format="rgb24")
             frame.pts, frame.time_base = round(seconds / tick), tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -75,14 +75,14 @@ def make_sound(path: Path) -> Path:
 
 
 def with_sound(path: Path, seconds: float = 4) -> None:
-    """Put a silent sound that lasts longer beside the pictures of a film."""
+    """Put a silent sound that lasts longer beside the images of a video."""
     aside = path.with_name(f"aside{path.suffix}")
     with av.open(str(path)) as source, av.open(str(aside), "w") as target:
-        pictures: Any = target.add_stream_from_template(source.streams.video[0])
+        images: Any = target.add_stream_from_template(source.streams.video[0])
         sound: Any = target.add_stream("aac", rate=44100)
         for packet in source.demux(video=0):
             if packet.size:
-                packet.stream = pictures
+                packet.stream = images
                 target.mux(packet)
         for i in range(int(seconds * 44100 / 1024)):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
@@ -100,7 +100,7 @@ class TestTimes:
     def test_frames_come_in_order_with_their_times(
         self, tmp_path: Path, times: list[float], suffix: str, codec: str
     ) -> None:
-        frames = list(read_frames(make_film(tmp_path / f"film{suffix}", times, codec=codec)))
+        frames = list(read_frames(make_film(tmp_path / f"video{suffix}", times, codec=codec)))
         assert [frame.index for frame in frames] == list(range(30))
         np.testing.assert_allclose([frame.seconds for frame in frames], times, atol=2e-3)
         assert [shade(frame.image) for frame in frames] == list(range(30))
@@ -110,7 +110,7 @@ class TestTimes:
         assert red > 200
         assert green < 60 > blue
 
-    def test_a_film_that_begins_late_begins_at_zero(self, tmp_path: Path) -> None:
+    def test_a_video_that_begins_late_begins_at_zero(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "late.mkv", [5 + seconds for seconds in STEADY])
         np.testing.assert_allclose([frame.seconds for frame in read_frames(path)], STEADY, atol=2e-3)
 
@@ -139,7 +139,7 @@ class TestTimes:
         assert got == pytest.approx(expected)
 
     def test_every_nth_frame(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4", VARYING)
+        path = make_film(tmp_path / "video.mp4", VARYING)
         frames = list(read_frames(path, every=7))
         assert [frame.index for frame in frames] == [0, 7, 14, 21, 28]
         assert [shade(frame.image) for frame in frames] == [0, 7, 14, 21, 28]
@@ -148,7 +148,7 @@ class TestTimes:
             read_frames(path, every=0)
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize(
         ("degrees", "row", "column"), [(0, 8, 8), (90, -8, 8), (180, -8, -8), (-90, 8, -8)]
     )
@@ -173,7 +173,7 @@ class TestPictures:
 
 
 class FakeCapture:
-    """A film that is not there, with properties that are given."""
+    """A video that is not there, with properties that are given."""
 
     def __init__(self, **properties: float) -> None:
         self._properties = {getattr(cv2, f"CAP_PROP_{name}"): value for name, value in properties.items()}
@@ -187,17 +187,19 @@ class FakeCapture:
 
 class TestProbe:
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-    def test_what_a_film_says(self, tmp_path: Path, suffix: str) -> None:
-        path = make_film(tmp_path / f"film{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
+    def test_what_a_video_says(self, tmp_path: Path, suffix: str) -> None:
+        path = make_film(tmp_path / f"video{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
         assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
 
     def test_the_length_is_right_where_frames_are_not_counted(self, tmp_path: Path) -> None:
-        info = probe(make_film(tmp_path / "film.mkv", VARYING))
+        info = probe(make_film(tmp_path / "video.mkv", VARYING))
         assert info.seconds == pytest.approx(VARYING[-1], abs=0.1)
 
     def test_a_header_too_large_is_refused(self) -> None:
         capture: Any = FakeCapture(FRAME_WIDTH=60000, FRAME_HEIGHT=9000)
-        with pytest.raises(DataError, match="big: expected a film of up to 8192x8192 pixels, got 60000x9000"):
+        with pytest.raises(
+            DataError, match="big: expected a video of up to 8192x8192 pixels, got 60000x9000"
+        ):
             video_info.describe(capture, "big", live=False)
 
     @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), 1000.0])
@@ -212,7 +214,7 @@ class TestDamage:
     def test_bad_bytes_in_the_middle_cost_some_frames_only(self, tmp_path: Path, suffix: str) -> None:
         codec = "mpeg4" if suffix == ".avi" else "libx264"
         times = [i / 25 for i in range(40)]
-        path = make_film(tmp_path / f"film{suffix}", times, codec=codec, options=_front(suffix))
+        path = make_film(tmp_path / f"video{suffix}", times, codec=codec, options=_front(suffix))
         data = bytearray(path.read_bytes())
         middle = int(0.55 * len(data))
         data[middle : middle + 200] = np.random.default_rng(3).bytes(200)
@@ -224,7 +226,7 @@ class TestDamage:
         assert [frame.index for frame in frames] == list(range(len(frames)))
 
     def test_lost_frames_are_counted(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+        path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
         whole = read_frames(path)
         list(whole)
         assert (whole.lost, whole.damage) == (0, "")
@@ -237,18 +239,18 @@ class TestDamage:
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
     def test_a_file_that_is_cut_off_gives_what_is_there(self, tmp_path: Path, suffix: str) -> None:
-        path = make_film(tmp_path / f"film{suffix}", options=_front(suffix))
+        path = make_film(tmp_path / f"video{suffix}", options=_front(suffix))
         path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
         numbers = [shade(frame.image) for frame in read_frames(path)]
         assert 5 <= len(numbers) < 30
         assert numbers[:5] == [0, 1, 2, 3, 4]
 
     def test_no_frame_that_can_be_decoded(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4", gop=1, options={"movflags": "faststart"})
+        path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
         _spoil_packets(path, range(30))
         frames = read_frames(path)
         with pytest.raises(
-            DataError, match=r"film\.mp4: expected pictures, got none .*\(its coding is H264\).* ffmpeg -i"
+            DataError, match=r"video\.mp4: expected images, got none .*\(its coding is H264\).* ffmpeg -i"
         ):
             next(frames)
 
@@ -261,7 +263,7 @@ class TestAv1:
     def test_frames_come_in_order_with_their_times(
         self, tmp_path: Path, suffix: str, in_memory: bool
     ) -> None:
-        path = make_film(tmp_path / f"film{suffix}", VARYING, codec="libsvtav1")
+        path = make_film(tmp_path / f"video{suffix}", VARYING, codec="libsvtav1")
         with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
             assert (frames.info.width, frames.info.height) == (WIDTH, HEIGHT)
             seen = list(frames)
@@ -275,9 +277,9 @@ class TestAv1:
     def test_rotation_and_square_pixels(self, tmp_path: Path) -> None:
         turned = make_film(tmp_path / "turned.mp4", codec="libsvtav1", rotate=90)
         upright = make_film(tmp_path / "same.mp4", rotate=90)
-        pictures = [next(read_frames(path)).image for path in (turned, upright)]
-        assert pictures[0].shape == pictures[1].shape == (WIDTH, HEIGHT, 3)
-        assert np.abs(pictures[0].astype(int) - pictures[1]).mean() < 8
+        images = [next(read_frames(path)).image for path in (turned, upright)]
+        assert images[0].shape == images[1].shape == (WIDTH, HEIGHT, 3)
+        assert np.abs(images[0].astype(int) - images[1]).mean() < 8
         wide = make_film(tmp_path / "wide.mp4", codec="libsvtav1", aspect=Fraction(2, 1))
         assert next(read_frames(wide)).image.shape == (HEIGHT, 2 * WIDTH, 3)
         assert probe(wide).width == 2 * WIDTH
@@ -291,7 +293,7 @@ class TestAv1:
         self, tmp_path: Path, codec: str, suffix: str, in_memory: bool
     ) -> None:
         path = make_film(
-            tmp_path / f"film{suffix}",
+            tmp_path / f"video{suffix}",
             codec=codec,
             gop=1,
             options={"movflags": "faststart"} if suffix == ".mp4" else {},
@@ -304,16 +306,16 @@ class TestAv1:
         assert frames.lost >= 10, frames.lost
         assert f"{frames.lost} frames could not be decoded" in frames.damage
 
-    def test_sound_that_outlasts_the_pictures_is_no_loss(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mkv")
+    def test_sound_that_outlasts_the_images_is_no_loss(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "video.mkv")
         with_sound(path)
         frames = read_frames(path)
         assert (len(list(frames)), frames.lost, frames.damage) == (30, 0, "")
 
-    def test_a_spoilt_film_without_pyav_names_its_coding(
+    def test_a_spoilt_video_without_pyav_names_its_coding(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = make_film(tmp_path / "film.mp4", codec="libsvtav1")
+        path = make_film(tmp_path / "video.mp4", codec="libsvtav1")
         monkeypatch.setitem(sys.modules, "av", None)
         with pytest.raises(DataError, match=r"can be decoded \(its coding is AV01\)\. Save it as H\.264"):
             list(read_frames(path))
@@ -325,7 +327,7 @@ def _front(suffix: str) -> dict[str, str]:
 
 
 def _spoil_packets(path: Path, which: Iterable[int]) -> None:
-    """Overwrite packets, each a picture of its own, with bytes that are no picture."""
+    """Overwrite packets, each a image of its own, with bytes that are no image."""
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
@@ -344,15 +346,15 @@ class TestRefusals:
             ("page.mp4", b"\n<!DOCTYPE html><html>gone</html>", "got a web page"),
             ("notes.mp4", "Käse\n".encode() * 40, "got a text file"),
             ("list.mp4", b"#EXTM3U\n#EXTINF:10\n/etc/passwd\n", "got a text file"),
-            ("noise.mp4", bytes(range(256)) * 20, "FFmpeg finds no pictures"),
+            ("noise.mp4", bytes(range(256)) * 20, "FFmpeg finds no images"),
         ],
     )
-    def test_what_is_no_film(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    def test_what_is_no_video(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
         path = tmp_path / name
         path.write_bytes(content)
-        for open_film in (probe, read_frames):
-            with pytest.raises(DataError, match=rf"{name}: expected a film, .*{message}"):
-                open_film(path)
+        for open_video in (probe, read_frames):
+            with pytest.raises(DataError, match=rf"{name}: expected a video, .*{message}"):
+                open_video(path)
 
     def test_missing_folder_sound_no_frames_and_no_index(self, tmp_path: Path) -> None:
         empty = tmp_path / "none.mkv"
@@ -365,8 +367,8 @@ class TestRefusals:
         for path, message in [
             (tmp_path / "gone.mp4", "No such file"),
             (tmp_path, "a folder or a device"),
-            (make_sound(tmp_path / "sound.mp4"), r"no pictures that it can decode\. Is it sound only"),
-            (empty, "no pictures that it can decode"),
+            (make_sound(tmp_path / "sound.mp4"), r"no images that it can decode\. Is it sound only"),
+            (empty, "no images that it can decode"),
             (cut, "without its index"),
         ]:
             with pytest.raises(DataError, match=message):
@@ -424,8 +426,8 @@ assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
 
 class TestClosing:
     @pytest.mark.parametrize("begun", [False, True])
-    def test_a_closed_film_is_let_go(self, tmp_path: Path, begun: bool) -> None:
-        frames = read_frames(make_film(tmp_path / "film.mp4"))
+    def test_a_closed_video_is_let_go(self, tmp_path: Path, begun: bool) -> None:
+        frames = read_frames(make_film(tmp_path / "video.mp4"))
         if begun:
             next(frames)
         frames.close()
@@ -433,7 +435,7 @@ class TestClosing:
         assert list(frames) == []
 
     def test_the_end_and_the_with_block_let_go(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4")
+        path = make_film(tmp_path / "video.mp4")
         ended = read_frames(path)
         list(ended)
         assert not ended._capture.isOpened()
@@ -443,7 +445,7 @@ class TestClosing:
 
 
 class SquareFinder:
-    """Takes the white square for a face, happy in the left half; notes how many pictures came at a time."""
+    """Takes the white square for a face, happy in the left half; notes how many images came at a time."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -464,7 +466,7 @@ class SquareFinder:
 class TestWatch:
     def test_faces_are_followed_in_chunks(self, tmp_path: Path) -> None:
         finder = SquareFinder()
-        frames = read_frames(make_film(tmp_path / "film.mp4"))
+        frames = read_frames(make_film(tmp_path / "video.mp4"))
         seen = list(watch(finder, frames, chunk=8, smoothing_seconds=0.2))
         assert finder.calls == [8, 8, 8, 6]
         assert [frame.index for frame, _ in seen] == list(range(30))
@@ -476,7 +478,7 @@ class TestWatch:
         )  # the third of the other half
 
     def test_without_smoothing_the_numbers_are_raw(self, tmp_path: Path) -> None:
-        frames = read_frames(make_film(tmp_path / "film.mp4"))
+        frames = read_frames(make_film(tmp_path / "video.mp4"))
         seen = list(watch(SquareFinder(), frames, smoothing_seconds=0))
         assert {faces[0].expression.probabilities["happy"] for _, faces in seen} == {0.9, 0.1}
 
@@ -484,13 +486,13 @@ class TestWatch:
         bright = np.full((HEIGHT, WIDTH, 3), (30, 40, 120), np.uint8)
         bright[40:] = (250, 220, 160)
         bright[24:40, 10:26] = 255
-        images = [picture(5)] * 5 + [bright] * 5
+        images = [image(5)] * 5 + [bright] * 5
         frames = [Frame(i, i / 25, image) for i, image in enumerate(images)]
         tracks = [faces[0].track for _, faces in watch(SquareFinder(), frames)]
         assert tracks == [1] * 5 + [2] * 5
 
     def test_a_path_is_opened_and_read(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4")
+        path = make_film(tmp_path / "video.mp4")
         seen = list(mien.watch(SquareFinder(), path))
         assert [frame.index for frame, _ in seen] == list(range(30))
         assert [faces for _, faces in seen] == [
@@ -514,7 +516,7 @@ class TestWatch:
         with pytest.raises(DataError, match=message):
             list(watch(SquareFinder(), frames))
 
-    @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["film.mp4"], True])
+    @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["video.mp4"], True])
     def test_what_is_no_video_is_refused(self, source: Any) -> None:
         with pytest.raises(DataError, match=f"as a path or an open file.* got {type(source).__name__}"):
             read_frames(source)
@@ -526,9 +528,9 @@ class TestWatch:
                 return answer
 
         with pytest.raises(DataError, match="from the recognizer, got"):
-            list(watch(Odd(), [Frame(0, 0.0, picture(0))]))
+            list(watch(Odd(), [Frame(0, 0.0, image(0))]))
         with pytest.raises(DataError, match="Expected a recognizer first"):
-            list(watch("film.mp4", SquareFinder()))  # type: ignore[arg-type]
+            list(watch("video.mp4", SquareFinder()))  # type: ignore[arg-type]
 
     def test_large_frames_go_in_small_chunks(self) -> None:
         finder = SquareFinder()
@@ -539,7 +541,7 @@ class TestWatch:
     def test_a_webcam_does_not_wait_for_a_chunk(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = make_film(tmp_path / "film.mp4")
+        path = make_film(tmp_path / "video.mp4")
         monkeypatch.setattr(frames_module, "open_capture", lambda _: cv2.VideoCapture(str(path)))
         finder = SquareFinder()
         with read_frames(0) as frames:
@@ -551,7 +553,7 @@ class TestWatch:
 
 
 def decode(path: Path) -> tuple[list[float], list[np.ndarray], Any]:
-    """Times and pictures of a film by PyAV, and the stream."""
+    """Times and images of a video by PyAV, and the stream."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
@@ -564,11 +566,11 @@ class TestWriter:
     @pytest.mark.parametrize(
         ("suffix", "codec"), [(".mp4", "h264"), (".mov", "h264"), (".MKV", "h264"), (".webm", "vp9")]
     )
-    def test_frames_times_and_colours_come_back(self, tmp_path: Path, suffix: str, codec: str) -> None:
+    def test_frames_times_and_colors_come_back(self, tmp_path: Path, suffix: str, codec: str) -> None:
         path = tmp_path / "new" / f"copy{suffix}"
         with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
             for i, seconds in enumerate(VARYING):
-                writer.write(picture(i), seconds)
+                writer.write(image(i), seconds)
             assert not path.exists()
         assert list(path.parent.iterdir()) == [path]
         times, images, (name, pixels, length) = decode(path)
@@ -583,7 +585,7 @@ class TestWriter:
     def test_mp4_begins_with_its_index(self, tmp_path: Path) -> None:
         path = tmp_path / "copy.mp4"
         with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
-            writer.write(picture(0))
+            writer.write(image(0))
         data = path.read_bytes()
         assert 0 < data.index(b"moov") < data.index(b"mdat")
 
@@ -591,7 +593,7 @@ class TestWriter:
         path = tmp_path / "copy.mp4"
         with VideoWriter(path, 30000 / 1001, (WIDTH, HEIGHT)) as writer:
             for i in range(20):
-                writer.write(picture(i))
+                writer.write(image(i))
         times, _, (_, _, length) = decode(path)
         np.testing.assert_allclose(times, np.arange(20) * 1001 / 30000, atol=1e-4)
         assert length == pytest.approx(20 * 1001 / 30000, abs=1e-3)
@@ -609,12 +611,12 @@ class TestWriter:
         path = tmp_path / "odd.webm"
         with VideoWriter(path, 25, (WIDTH, HEIGHT)) as writer:
             for seconds, scale in [(0.0, 1), (0.0, 2), (1.0, 1), (0.5, 1)]:
-                writer.write(picture(7).repeat(scale, axis=0).repeat(scale, axis=1), seconds)
+                writer.write(image(7).repeat(scale, axis=0).repeat(scale, axis=1), seconds)
         times, images, _ = decode(path)
         assert times == pytest.approx([0, 0.001, 1.0, 1.001])
         assert [shade(image) for image in images] == [7] * 4
 
-    def test_an_error_leaves_the_old_file_and_ctrl_c_a_film_that_plays(self, tmp_path: Path) -> None:
+    def test_an_error_leaves_the_old_file_and_ctrl_c_a_video_that_plays(self, tmp_path: Path) -> None:
         path = tmp_path / "copy.mp4"
         path.write_bytes(b"old")
         with pytest.raises(RuntimeError, match="stop"):
@@ -644,11 +646,11 @@ def write_until(path: Path, error: BaseException, sound_from: Path | None = None
     """Write twelve frames, then fail."""
     with VideoWriter(path, 25, (WIDTH, HEIGHT), sound_from=sound_from) as writer:
         for i in range(12):
-            writer.write(picture(i))
+            writer.write(image(i))
         raise error
 
 
-def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     """In a process of its own: the peak over 500 frames is hardly more than that over the first 50."""
     path = tmp_path / "long.mp4"
     with VideoWriter(path, 25, (320, 240)) as writer:

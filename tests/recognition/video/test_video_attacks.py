@@ -72,8 +72,8 @@ def nothing_is_opened(seconds: float = 2.0) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a film that others would name."""
-    folder = tmp_path_factory.mktemp("films")
+    """A folder with a video that others would name."""
+    folder = tmp_path_factory.mktemp("videos")
     make_film(folder / "good.mp4")
     return folder
 
@@ -83,21 +83,21 @@ class TestRedirections:
     @pytest.mark.parametrize("name", REDIRECTIONS)
     def test_it_is_refused_at_once_and_opens_nothing(self, good: Path, name: str) -> None:
         data = REDIRECTIONS[name]
-        path = good / "film.mp4"
+        path = good / "video.mp4"
         path.write_bytes(data)
         read_frames(good / "good.mp4").close()  # what OpenCV opens at first stays open
         with nothing_is_opened():
             for source in (path, io.BytesIO(data)):
-                with pytest.raises(DataError, match="expected a film"):
+                with pytest.raises(DataError, match="expected a video"):
                     list(read_frames(source))
-                with pytest.raises(DataError, match="expected a film"):
+                with pytest.raises(DataError, match="expected a video"):
                     list(mien.watch(_Finder(), source if isinstance(source, Path) else path))
-            with pytest.raises(DataError, match="expected a film"):
+            with pytest.raises(DataError, match="expected a video"):
                 probe(path)
 
     @pytest.mark.parametrize("name", REDIRECTIONS)
     def test_pyav_refuses_it_likewise(self, good: Path, name: str) -> None:
-        path = good / "film.mp4"
+        path = good / "video.mp4"
         path.write_bytes(REDIRECTIONS[name])
         with nothing_is_opened():
             for source in (str(path), io.BytesIO(REDIRECTIONS[name])):
@@ -106,13 +106,13 @@ class TestRedirections:
                     assert not container.streams.video
 
     def test_the_command_refuses_it_and_ends(self, good: Path) -> None:
-        path = good / "film.mp4"
+        path = good / "video.mp4"
         path.write_bytes(REDIRECTIONS["SDP after the beginning of Matroska"])
         done = subprocess.run(
             [sys.executable, "-m", "mien", "predict", str(path)], capture_output=True, timeout=30, check=False
         )
         assert done.returncode == 2, done.stderr
-        assert b"expected a film" in b" ".join(done.stderr.split())
+        assert b"expected a video" in b" ".join(done.stderr.split())
 
     def test_many_refusals_leave_no_file_open(self) -> None:
         read = [data for name, data in REDIRECTIONS.items() if "SDP" in name]
@@ -122,7 +122,7 @@ class TestRedirections:
                 read_frames(io.BytesIO(data))
         assert open_files() == before
 
-    def test_two_threads_open_films_and_the_variables_of_the_process_stay(
+    def test_two_threads_open_videos_and_the_variables_of_the_process_stay(
         self, good: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "threads;1")
@@ -155,7 +155,7 @@ class TestBombs:
     @pytest.mark.parametrize("name", BOMBS)
     def test_it_is_refused_before_memory_is_reserved(self, tmp_path: Path, name: str) -> None:
         data = BOMBS[name]
-        path = tmp_path / "film.mp4"
+        path = tmp_path / "video.mp4"
         path.write_bytes(data)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for source in (path, SteadyFile(io.BytesIO(data))):
@@ -168,13 +168,13 @@ class TestBombs:
         sound = mp4(
             table(b"stts", 1, (8_000_000).to_bytes(4) + (1).to_bytes(4)), sizes(8_000_000), handler=b"soun"
         ) + bytes(8_000_000)
-        film = mp4(times(3000), table(b"stsz", 3000, entries, before=bytes(4)))
-        for data in (film, sound):
-            assert check_container("film", io.BytesIO(data)).demuxers == ("mov",)
+        video = mp4(times(3000), table(b"stsz", 3000, entries, before=bytes(4)))
+        for data in (video, sound):
+            assert check_container("video", io.BytesIO(data)).demuxers == ("mov",)
 
-    def test_a_film_that_is_cut_off_in_a_table_is_not_taken_for_an_attack(self) -> None:
-        film = mp4(times(3000), table(b"stsz", 3000, bytes(100), before=bytes(4)))
-        check_container("film", io.BytesIO(film[:-200]))
+    def test_a_video_that_is_cut_off_in_a_table_is_not_taken_for_an_attack(self) -> None:
+        video = mp4(times(3000), table(b"stsz", 3000, bytes(100), before=bytes(4)))
+        check_container("video", io.BytesIO(video[:-200]))
 
     def test_boxes_that_never_end_and_nests_of_boxes_are_soon_done_with(self) -> None:
         nest = b""
@@ -182,7 +182,7 @@ class TestBombs:
             nest = box(b"moov", nest)
         began = time.monotonic()
         for data in (nest, box(b"ftyp", b"isom") + b"\0\0\0\0moov" * 50, box(b"free", b"") * 100_000):
-            check_container("film", io.BytesIO(data))
+            check_container("video", io.BytesIO(data))
         assert time.monotonic() - began < 2
 
 
@@ -217,7 +217,7 @@ class TestBombs:
 def test_good_videos_of_every_container_are_read(
     tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
 ) -> None:
-    path = tmp_path / f"film{suffix}"
+    path = tmp_path / f"video{suffix}"
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height = 64, 48

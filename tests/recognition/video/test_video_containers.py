@@ -19,7 +19,7 @@ from mien.errors import DataError
 from mien.recognition.video import probe, read_frames
 from mien.recognition.video.headers import NO_HEADER, find_fault, read_header
 from mien.recognition.video.orientation import Orientation, product
-from tests.recognition.video.test_video import HEIGHT, STEADY, WIDTH, make_film, picture, shade
+from tests.recognition.video.test_video import HEIGHT, STEADY, WIDTH, image, make_film, shade
 
 ORIENTATIONS = [Orientation(*flags) for flags in itertools.product((False, True), repeat=3)]
 _UNIT = 1 << 16
@@ -38,7 +38,7 @@ def make_oriented(
     aspect: Fraction | None = None,
     image: np.ndarray | None = None,
 ) -> Path:
-    """Three frames of a picture that looks different in all eight orientations."""
+    """Three frames of a image that looks different in all eight orientations."""
     stored = quarters() if image is None else image
     a, b, c, d = (value * _UNIT for value in matrix_of(orientation))
     with av.open(str(path), "w") as container:
@@ -216,7 +216,7 @@ class TestEditLists:
     def test_hidden_frames_are_no_damage(
         self, tmp_path: Path, edits: list[tuple[float, float]], codec: str, in_memory: bool
     ) -> None:
-        path = with_edits(make_film(tmp_path / "film.mp4", codec=codec, gop=30), edits)
+        path = with_edits(make_film(tmp_path / "video.mp4", codec=codec, gop=30), edits)
         truth = shown_by_pyav(path)
         with read_frames(io.BytesIO(path.read_bytes()) if in_memory else path) as frames:
             seen = list(frames)
@@ -230,7 +230,7 @@ class TestEditLists:
             assert frames.info.frames in {None, len(seen)}
 
     def test_damage_in_a_video_with_hidden_frames_is_still_reported(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4", gop=1)
+        path = make_film(tmp_path / "video.mp4", gop=1)
         with av.open(str(path)) as container:
             packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
         with_edits(path, [(0.8, 0.4)])
@@ -265,7 +265,7 @@ class TestCutOff:
         pyav: bool,
     ) -> None:
         codec = "mpeg4" if suffix == ".avi" else "libx264"
-        path = make_film(tmp_path / f"film{suffix}", options=options, codec=codec, gop=1)
+        path = make_film(tmp_path / f"video{suffix}", options=options, codec=codec, gop=1)
         whole = read_frames(path)
         assert len(list(whole)) == 30
         assert (whole.cut_off, whole.lost, whole.damage) == (False, 0, "")
@@ -281,7 +281,7 @@ class TestCutOff:
             assert count + frames.lost == 30
 
     def test_av1_that_is_cut_off_says_so(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4", codec="libsvtav1", options={"movflags": "faststart"})
+        path = make_film(tmp_path / "video.mp4", codec="libsvtav1", options={"movflags": "faststart"})
         path.write_bytes(path.read_bytes()[: int(0.8 * path.stat().st_size)])
         frames = read_frames(path)
         assert 1 <= len(list(frames)) < 30
@@ -299,12 +299,12 @@ class TestCutOff:
         data = path.read_bytes()
         path.write_bytes(data[: data.index(b"mdat") + 500])
         with pytest.raises(
-            DataError, match=r"recording\.mp4: expected pictures, got a file that is cut off before"
+            DataError, match=r"recording\.mp4: expected images, got a file that is cut off before"
         ):
             list(read_frames(path))
 
     def test_what_a_camera_appends_is_no_cut(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mp4")
+        path = make_film(tmp_path / "video.mp4")
         path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT and what a maker keeps for itself")
         frames = read_frames(path)
         assert len(list(frames)) == 30
@@ -314,7 +314,7 @@ class TestCutOff:
 class TestCounts:
     @pytest.mark.parametrize("count", [0, 7, 3000])
     def test_a_count_in_a_header_that_is_wrong_is_no_damage(self, tmp_path: Path, count: int) -> None:
-        path = make_film(tmp_path / "film.avi", codec="mpeg4")
+        path = make_film(tmp_path / "video.avi", codec="mpeg4")
         data = bytearray(path.read_bytes())
         total, length = data.index(b"avih") + 8 + 16, data.index(b"strh") + 8 + 32
         for place in (total, length):
@@ -325,7 +325,7 @@ class TestCounts:
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_a_length_in_a_whole_matroska_file_that_is_wrong_is_no_damage(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.mkv")
+        path = make_film(tmp_path / "video.mkv")
         data = path.read_bytes()
         assert data.count(b"00:00:01.200000000") == 1
         data = data.replace(b"00:00:01.200000000", b"00:01:01.200000000")
@@ -337,14 +337,14 @@ class TestCounts:
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_a_browser_recording_without_lengths_is_no_damage(self, tmp_path: Path) -> None:
-        path = make_film(tmp_path / "film.webm", codec="libvpx-vp9", options={"live": "1"})
+        path = make_film(tmp_path / "video.webm", codec="libvpx-vp9", options={"live": "1"})
         frames = read_frames(path)
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
     def test_frames_that_a_camera_repeated_at_the_end_are_no_damage(self, tmp_path: Path) -> None:
         """An AVI file marks a repeated frame by an empty chunk."""
-        path = make_film(tmp_path / "film.avi", codec="mpeg4", gop=1)
+        path = make_film(tmp_path / "video.avi", codec="mpeg4", gop=1)
         data = path.read_bytes()
         index = data.index(b"idx1")
         empty = b"00dc\0\0\0\0" * 10
@@ -364,7 +364,7 @@ class TestHeaders:
         rng = np.random.default_rng(0)
         for suffix in (".mp4", ".mkv", ".avi"):
             codec = "mpeg4" if suffix == ".avi" else "libx264"
-            data = make_film(tmp_path / f"film{suffix}", STEADY[:5], codec=codec).read_bytes()
+            data = make_film(tmp_path / f"video{suffix}", STEADY[:5], codec=codec).read_bytes()
             for _ in range(200):
                 spoilt = bytearray(data[: rng.integers(1, len(data))])
                 for place in rng.integers(0, len(spoilt), 30):
@@ -377,7 +377,7 @@ class TestHeaders:
 
     def test_a_sphere_is_not_turned(self, tmp_path: Path) -> None:
         """A Matroska track that says it is a panorama has a pose, but no turn."""
-        path = make_oriented(tmp_path / "film.mkv", Orientation(True, True, False))
+        path = make_oriented(tmp_path / "video.mkv", Orientation(True, True, False))
         data = path.read_bytes()
         assert read_header(io.BytesIO(data)).matrix is not None
         pose = b"\x76\x70\x8b\x76\x75\x88"  # the projection, 11 bytes, all of them its roll as a double
@@ -389,6 +389,6 @@ class TestHeaders:
             assert (header.matrix is None) == (kind == 1)
 
 
-def test_the_picture_of_the_tests_is_asymmetric() -> None:
-    shown = [one.apply(picture(3)) for one in ORIENTATIONS]
+def test_the_image_of_the_tests_is_asymmetric() -> None:
+    shown = [one.apply(image(3)) for one in ORIENTATIONS]
     assert not any(np.array_equal(one, other) for one, other in itertools.combinations(shown, 2))

@@ -1,4 +1,4 @@
-"""Figures worth putting in a slide: drawn from plain numbers, saved as PNG, read by colour-blind eyes too.
+"""Figures worth putting in a slide: drawn from plain numbers, saved as PNG, read by color-blind eyes too.
 
 Each figure comes twice: `..._figure` gives the matplotlib figure, `plot_...` saves it and gives the path.
 """

@@ -1,4 +1,4 @@
-"""Charts of counts and scores: confusion matrix, reliability, pictures by split and class."""
+"""Charts of counts and scores: confusion matrix, reliability, images by split and class."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def confusion_figure(
             labels if fits else [fold(label, cells / k) for label in labels], rotation=0, color=INK
         )
         axes.set_xlabel("predicted", labelpad=8)
-        axes.set_ylabel("true  (pictures)", labelpad=8)
+        axes.set_ylabel("true  (images)", labelpad=8)
         axes.tick_params(length=0)
         head(axes, fold(title, cells), _right_in_all(matrix))
     return figure
@@ -111,7 +111,7 @@ def _draw_cells(axes: Axes, matrix: NDArray[np.integer[Any]]) -> None:
 def _right_in_all(matrix: NDArray[np.integer[Any]]) -> str:
     n, right = int(matrix.sum()), int(np.trace(matrix))
     return (
-        f"{100 * right / n:.1f}% right ({right:,} of {n:,}); each row adds up to 100%" if n else "no pictures"
+        f"{100 * right / n:.1f}% right ({right:,} of {n:,}); each row adds up to 100%" if n else "no images"
     )
 
 
@@ -127,7 +127,7 @@ def plot_reliability(bins: ReliabilityBins, path: str | Path, title: str = "Reli
 
 
 def reliability_figure(bins: ReliabilityBins, title: str = "Reliability") -> Figure:
-    """How often the model is right, by how sure it says it is; under it, how many pictures each bin holds.
+    """How often the model is right, by how sure it says it is; under it, how many images each bin holds.
 
     Args:
         bins: what `calibration.reliability_bins` gives.
@@ -146,7 +146,7 @@ def reliability_figure(bins: ReliabilityBins, title: str = "Reliability") -> Fig
             axes.xaxis.set_major_formatter(PercentFormatter(1))
         gaps.yaxis.set_major_formatter(PercentFormatter(1))
         gaps.set_ylabel("accuracy")
-        counts.set_ylabel("pictures")
+        counts.set_ylabel("images")
         counts.set_xlabel("confidence (probability of the likeliest class)")
         head(gaps, fold(title, 5.5), f"expected calibration error {100 * bins.error:.1f}%")
     return figure
@@ -180,7 +180,7 @@ def plot_counts(counts: Mapping[str, Mapping[str, int]], path: str | Path, title
     """Save `counts_figure` as a PNG file.
 
     Args:
-        counts: `{split: {label: pictures}}`, as `Dataset.counts()` gives.
+        counts: `{split: {label: images}}`, as `Dataset.counts()` gives.
         path: where to write it.
         title: what stands over it.
     """
@@ -188,10 +188,10 @@ def plot_counts(counts: Mapping[str, Mapping[str, int]], path: str | Path, title
 
 
 def counts_figure(counts: Mapping[str, Mapping[str, int]], title: str = "") -> Figure:
-    """How many pictures each split has of each class, a panel for each split.
+    """How many images each split has of each class, a panel for each split.
 
     Args:
-        counts: `{split: {label: pictures}}`, as `Dataset.counts()` gives.
+        counts: `{split: {label: images}}`, as `Dataset.counts()` gives.
         title: what stands over it.
 
     Raises:
@@ -205,7 +205,7 @@ def counts_figure(counts: Mapping[str, Mapping[str, int]], title: str = "") -> F
         panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
         for axes, (split, table) in zip(panels, counts.items(), strict=True):
             _draw_counts(axes, labels, [table.get(label, 0) for label in labels])
-            head(axes, split, f"{sum(table.values()):,} pictures")
+            head(axes, split, f"{sum(table.values()):,} images")
         panels[0].invert_yaxis()
         if title:
             figure.suptitle(

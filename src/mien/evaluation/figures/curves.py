@@ -139,8 +139,8 @@ def _panel(
     """One of the two panels: lines, their names at the right end, and the marks."""
     marker = "o" if len(course.epoch) < 3 else ""
     lines = [("training", training, BLUE), ("validation", validation, VERMILION)]
-    for name, values, colour in lines:
-        axes.plot(course.epoch, values, color=colour, marker=marker, label=name)
+    for name, values, color in lines:
+        axes.plot(course.epoch, values, color=color, marker=marker, label=name)
     _set_scales(axes, course.epoch, percent=percent)
     if not _is_smooth(course.learning_rate):
         _mark_drops(axes, course, at_top=not percent)
@@ -228,16 +228,16 @@ def _drops(rate: NDArray[np.float64]) -> list[int]:
 def _name_lines(axes: Axes, lines: list[tuple[str, NDArray[np.float64], str]], *, percent: bool) -> None:
     """The name and last value of each line at its right end, moved apart where they would touch."""
     ends = [
-        (name, float(values[~np.isnan(values)][-1]), colour)
-        for name, values, colour in lines
+        (name, float(values[~np.isnan(values)][-1]), color)
+        for name, values, color in lines
         if not np.isnan(values).all()
     ]
     low, high = axes.get_ylim()
     heights = _spread([value for _, value, _ in ends], _LABEL_GAP * (high - low))
-    for (name, value, colour), height in zip(ends, heights, strict=True):
+    for (name, value, color), height in zip(ends, heights, strict=True):
         axes.annotate(
             f"{name} {_value(value, percent=percent)}", (axes.get_xlim()[1], height), (4, 0),
-            textcoords="offset points", va="center", color=colour, fontweight="bold", annotation_clip=False,
+            textcoords="offset points", va="center", color=color, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Sheets of pictures: sample predictions, and a contact sheet of a data set."""
+"""Sheets of images: sample predictions, and a contact sheet of a data set."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SHEETS = ("samples", "mistakes", "confident")
 def choose_samples(
     evaluation: Evaluation, n: int = 12, seed: int = 0, *, kind: str = "samples"
 ) -> NDArray[np.int64]:
-    """Pick pictures to show.
+    """Pick images to show.
 
     Args:
         evaluation: what was judged.
         n: how many to pick; all there are where there are fewer.
         seed: fixes the choice.
-        kind: `samples`, a random sample of all pictures, each as likely as the other, in which mistakes are as frequent
+        kind: `samples`, a random sample of all images, each as likely as the other, in which mistakes are as frequent
             as they are; `mistakes`, a random sample of those that were named wrongly; or `confident`, the hits with the
             highest probabilities.
 
@@ -56,7 +56,7 @@ def choose_samples(
     if kind not in SHEETS:
         raise DataError(f"Expected the kind to be one of {', '.join(SHEETS)}, got {str(kind)[:80]!r}.")
     if n < 0:
-        raise DataError(f"Expected to pick 0 pictures or more, got {n}.")
+        raise DataError(f"Expected to pick 0 images or more, got {n}.")
     is_wrong = evaluation.predicted != evaluation.true
     if kind == "confident":
         right = np.flatnonzero(~is_wrong)
@@ -67,11 +67,11 @@ def choose_samples(
 
 
 def sheet_title(evaluation: Evaluation, shown: NDArray[np.integer[Any]], kind: str, model: str = "") -> str:
-    """What stands over a sheet: how its pictures were chosen, and what share of all is named rightly.
+    """What stands over a sheet: how its images were chosen, and what share of all is named rightly.
 
     Args:
         evaluation: what was judged.
-        shown: indices of the pictures on the sheet.
+        shown: indices of the images on the sheet.
         kind: one of `SHEETS`.
         model: what to call the model; as the evaluation calls it when not given.
     """
@@ -96,7 +96,7 @@ def plot_sheets(evaluation: Evaluation, folder: str | Path, model: str = "", *, 
         evaluation: what was judged.
         folder: where to write them.
         model: what to call the model in their titles.
-        n: pictures on each.
+        n: images on each.
 
     Returns:
         The paths of those that were written.
@@ -145,7 +145,7 @@ def samples_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """Pictures with the predicted label, its probability and the true label.
+    """Images with the predicted label, its probability and the true label.
 
     A right one has a blue frame and a tick, a wrong one a vermilion frame and a cross.
 
@@ -157,12 +157,12 @@ def samples_figure(
         title: what stands over it.
 
     Raises:
-        DataError: there is no picture, or the lengths differ.
+        DataError: there is no image, or the lengths differ.
     """
     n = len(images)
     if n == 0 or true.shape != (n,) or probabilities.shape != (n, len(labels)):
         raise DataError(
-            f"Expected one picture or more, each with a label and {len(labels)} probabilities, got shapes "
+            f"Expected one image or more, each with a label and {len(labels)} probabilities, got shapes "
             f"{images.shape}, {true.shape} and {probabilities.shape}."
         )
     with house_style():
@@ -176,11 +176,11 @@ def samples_figure(
 
 def _caption(axes: Axes, predicted: str, true: str, score: float) -> None:
     right = predicted == true
-    colour, mark = (BLUE, "✓") if right else (VERMILION, "✗")
+    color, mark = (BLUE, "✓") if right else (VERMILION, "✗")
     for side in axes.spines.values():
-        side.set(visible=True, color=colour, linewidth=3.5)
+        side.set(visible=True, color=color, linewidth=3.5)
     under: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline"}
-    bold: dict[str, Any] = {"color": colour, "fontweight": "bold"}
+    bold: dict[str, Any] = {"color": color, "fontweight": "bold"}
     axes.annotate(f"{mark} {predicted}", (0, 0), (-2, -17), fontsize=_size(predicted, 11), **bold, **under)
     axes.annotate(f"{100 * score:.0f}%", (1, 0), (2, -17), ha="right", fontsize=11, **bold, **under)
     truth, ink = f"true: {true}", MUTED if right else INK
@@ -188,7 +188,7 @@ def _caption(axes: Axes, predicted: str, true: str, score: float) -> None:
 
 
 def _size(name: str, points: float, fits: int = 11) -> float:
-    """Type small enough for a name longer than `fits` characters to stay under its picture."""
+    """Type small enough for a name longer than `fits` characters to stay under its image."""
     return points * min(1.0, fits / max(len(name), 1))
 
 
@@ -199,10 +199,10 @@ def plot_faces(
 
     Args:
         images: uint8 (n, height, width).
-        labels: what to write under each picture.
+        labels: what to write under each image.
         path: where to write it.
         title: what stands over it.
-        columns: pictures in a row.
+        columns: images in a row.
     """
     return save(faces_figure(images, labels, title=title, columns=columns), path)
 
@@ -210,20 +210,20 @@ def plot_faces(
 def faces_figure(
     images: NDArray[np.uint8], labels: Sequence[str], *, title: str = "", columns: int = 10
 ) -> Figure:
-    """A contact sheet: pictures in rows, a word under each.
+    """A contact sheet: images in rows, a word under each.
 
     Args:
         images: uint8 (n, height, width).
-        labels: what to write under each picture.
+        labels: what to write under each image.
         title: what stands over it.
-        columns: pictures in a row.
+        columns: images in a row.
 
     Raises:
-        DataError: there is no picture, or not a label for each.
+        DataError: there is no image, or not a label for each.
     """
     if not len(images) or len(images) != len(labels):
         raise DataError(
-            f"Expected a label for each of one picture or more, got {len(labels)} for {len(images)}."
+            f"Expected a label for each of one image or more, got {len(labels)} for {len(images)}."
         )
     with house_style():
         figure, tiles = _grid(len(images), columns=columns, side=1.0, gap=0.14, below=0.32, title=title)

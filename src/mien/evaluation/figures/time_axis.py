@@ -23,7 +23,7 @@ def set_times(axes: Axes, span: float) -> None:
 
 
 def _clock(seconds: float) -> str:
-    """A time in a film: 0:07, 1:02:03."""
+    """A time in a video: 0:07, 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 

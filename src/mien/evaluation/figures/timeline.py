@@ -1,4 +1,4 @@
-"""Expressions over time: a chart of a film, whose memory does not grow with the film."""
+"""Expressions over time: a chart of a video, whose memory does not grow with the video."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mien.palette import Colour
+    from mien.palette import Color
 
 _FINEST = 1 / 32  # seconds of a bin at first
 _FACES = 64  # courses that are kept
 _SHOWN = 4  # panels
 _BRIDGED = 1.0  # seconds out of view that are drawn through; more where frames are farther apart
-_OTHER: Colour = (195, 200, 207)
+_OTHER: Color = (195, 200, 207)
 _TITLE = "Expressions over time"
 
 
@@ -50,7 +50,7 @@ class TrackedFace(Protocol):
 
 
 class Timeline:
-    """The course of each face of a film, gathered frame by frame in bins that widen as the film goes on.
+    """The course of each face of a video, gathered frame by frame in bins that widen as the video goes on.
 
     Never more than 512 bins are held of a face, nor more than 64 faces; of more, those that are out of view and
     were seen least are dropped.
@@ -189,7 +189,7 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
     more than a second.
 
     Args:
-        timeline: what was gathered of the film.
+        timeline: what was gathered of the video.
         title: what stands over it.
 
     Raises:
@@ -197,7 +197,7 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
     """
     courses = timeline.courses()
     if not courses:
-        raise DataError("Expected a film with a face or more for a chart over time, got none.")
+        raise DataError("Expected a video with a face or more for a chart over time, got none.")
     with house_style():
         figure = new_figure(12, 1.35 + 1.75 * len(courses))
         panels = figure.subplots(len(courses), 1, sharex=True, squeeze=False)[:, 0]
@@ -210,9 +210,9 @@ def timeline_figure(timeline: Timeline, title: str = _TITLE) -> Figure:
 
 def _draw_course(axes: Axes, course: Course, timeline: Timeline) -> None:
     order = _stacked(timeline.labels)
-    colours = _colours(timeline.labels)
+    colors = _colors(timeline.labels)
     for at, means in course.pieces:
-        axes.stackplot(at, means[:, order].T, colors=[_hex(colours[i]) for i in order], linewidth=0)
+        axes.stackplot(at, means[:, order].T, colors=[_hex(colors[i]) for i in order], linewidth=0)
     axes.set(xlim=(0, timeline.seconds + _FINEST), ylim=(0, 1))
     axes.set_yticks([0.5, 1], ["50%", "100%"])
     axes.tick_params(length=0)
@@ -225,11 +225,11 @@ def _draw_course(axes: Axes, course: Course, timeline: Timeline) -> None:
         xycoords="axes fraction", textcoords="offset points", ha="right", color=MUTED,
     )  # fmt: skip
     for place, i in enumerate(order):
-        _name_area(axes, course, means_in=order, place=place, name=timeline.labels[i], colour=colours[i])
+        _name_area(axes, course, means_in=order, place=place, name=timeline.labels[i], color=colors[i])
 
 
 def _name_area(
-    axes: Axes, course: Course, *, means_in: Sequence[int], place: int, name: str, colour: Colour
+    axes: Axes, course: Course, *, means_in: Sequence[int], place: int, name: str, color: Color
 ) -> None:
     """The name of an expression inside its area where it is thickest, if it is thick enough."""
     width, height = 10.6, 1.05  # inches of a panel, about
@@ -237,7 +237,7 @@ def _name_area(
     spots = [_thickest(at, means[:, means_in], place, room) for at, means in course.pieces]
     thickness, x, y = max(spots)
     if thickness * height >= 0.2:
-        axes.text(x, y, name, ha="center", va="center", fontsize=10, color=_hex(ink_on(colour)))
+        axes.text(x, y, name, ha="center", va="center", fontsize=10, color=_hex(ink_on(color)))
 
 
 def _thickest(
@@ -259,19 +259,19 @@ def _thickest(
 
 
 def _draw_heading(figure: Figure, timeline: Timeline, drawn: int, title: str) -> None:
-    """Title, what was left out, and the key of the colours."""
+    """Title, what was left out, and the key of the colors."""
     from matplotlib.patches import Patch
 
     panels = figure.axes
     left_out = f", the {drawn} seen most of {timeline.faces:,} faces" if timeline.faces > drawn else ""
-    colours, order = _colours(timeline.labels), _stacked(timeline.labels)
-    key = [Patch(color=_hex(colours[i]), label=timeline.labels[i]) for i in order]
+    colors, order = _colors(timeline.labels), _stacked(timeline.labels)
+    key = [Patch(color=_hex(colors[i]), label=timeline.labels[i]) for i in order]
     figure.suptitle(fold(title, 10.5), x=0.012, ha="left", fontsize=16, fontweight="bold")
     figure.legend(
         handles=key, loc="outside lower left", ncols=len(key), frameon=False, handlelength=1, handleheight=1,
         columnspacing=1.4, handletextpad=0.5, fontsize=10.5,
     )  # fmt: skip
-    panels[-1].set_xlabel(f"time in the film{left_out}")
+    panels[-1].set_xlabel(f"time in the video{left_out}")
 
 
 def _stacked(labels: Sequence[str]) -> list[int]:
@@ -279,15 +279,15 @@ def _stacked(labels: Sequence[str]) -> list[int]:
     return sorted(range(len(labels)), key=lambda i: (_meaning(labels[i]) == "neutral", i))
 
 
-def _colours(labels: Sequence[str]) -> list[Colour]:
-    """A colour for each label, by its meaning; labels of other meanings get those that are left over."""
+def _colors(labels: Sequence[str]) -> list[Color]:
+    """A color for each label, by its meaning; labels of other meanings get those that are left over."""
     meanings = [_meaning(label) for label in labels]
-    rest = itertools.cycle([colour for name, colour in PALETTE.items() if name not in meanings] or [_OTHER])
+    rest = itertools.cycle([color for name, color in PALETTE.items() if name not in meanings] or [_OTHER])
     return [PALETTE[meaning] if meaning else next(rest) for meaning in meanings]
 
 
-def _hex(colour: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: Color) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _meaning(label: str) -> str | None:

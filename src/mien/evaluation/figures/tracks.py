@@ -1,4 +1,4 @@
-"""The course of one face through a film: gathered in bins, given as pieces that can be drawn."""
+"""The course of one face through a video: gathered in bins, given as pieces that can be drawn."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Draw what was recognised on a picture: boxes, tags, probability bars and heat maps.
+"""Draw what was recognized on a image: boxes, tags, probability bars and heat maps.
 
-Pictures are RGB uint8 (H, W, 3); the one that is given is never changed. `annotation` draws faces, with the help
+Images are RGB uint8 (H, W, 3); the one that is given is never changed. `annotation` draws faces, with the help
 of `panels` and `legend`; `layout` finds room, `fitting` makes numbers of tags that have none, `proportions` tells
-all sizes, `doubt` what is a guess, `painting` puts colour on the picture; `heat` lays a heat map over a face.
+all sizes, `doubt` what is a guess, `painting` puts color on the image; `heat` lays a heat map over a face.
 """
 
 from mien.palette import UNSURE_BELOW

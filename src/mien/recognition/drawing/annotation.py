@@ -1,4 +1,4 @@
-"""Draw faces on a picture: boxes, tags and panels, the same look on a thumbnail and on 12 megapixels."""
+"""Draw faces on a image: boxes, tags and panels, the same look on a thumbnail and on 12 megapixels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError
-from mien.palette import INK, UNSURE_BELOW, colour_of, ink_on
+from mien.palette import INK, UNSURE_BELOW, color_of, ink_on
 from mien.recognition.drawing.fitting import fit_labels
 from mien.recognition.drawing.layout import Wish, lay_out
 from mien.recognition.drawing.legend import Entry, add_legend
 from mien.recognition.drawing.low_confidence import best_label, is_guess
-from mien.recognition.drawing.painting import check_picture, paint, paint_frame, paint_rounded, text_mask
+from mien.recognition.drawing.painting import check_image, paint, paint_frame, paint_rounded, text_mask
 from mien.recognition.drawing.panels import draw_panel
 from mien.recognition.drawing.sizes import LEAST_TYPE, fit_proportions, plain
 from mien.recognition.faces import Box, Face
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.palette import Colour
+    from mien.palette import Color
     from mien.recognition.drawing.layout import Size
     from mien.recognition.drawing.sizes import Proportions
     from mien.recognition.faces import Expression
@@ -58,18 +58,18 @@ def draw_faces(
         faces: what was found in it, the largest first; boxes may reach over its edge.
         bars: whether to draw them.
         unsure_below: an expression with a lower score is a guess, in [0, 1].
-        min_side: a picture whose shorter side has fewer pixels is enlarged to so many before anything is
+        min_side: a image whose shorter side has fewer pixels is enlarged to so many before anything is
             drawn (and its longer side to at most four times as many), so that there is room for text that can
             be read; 0 keeps the size.
-        legend: whether a legend below the picture tells what numbers stand for. It makes the picture higher, and a
-            very small one wider, but moves none of its pixels. Also the tags of a picture that is too small for
+        legend: whether a legend below the image tells what numbers stand for. It makes the image higher, and a
+            very small one wider, but moves none of its pixels. Also the tags of a image that is too small for
             type that can be read go there.
 
     Returns:
-        A new picture, RGB uint8, of the same size where it was not enlarged and has no legend.
+        A new image, RGB uint8, of the same size where it was not enlarged and has no legend.
 
     Raises:
-        DataError: the picture has another shape or type, or what was given are no faces.
+        DataError: the image has another shape or type, or what was given are no faces.
     """
     canvas, scale = _enlarged(image, min_side)
     size = canvas.shape[1], canvas.shape[0]
@@ -96,7 +96,7 @@ def draw_faces(
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is drawn of one face: its box within the picture, its expression, the text of its tag, its number."""
+    """What is drawn of one face: its box within the image, its expression, the text of its tag, its number."""
 
     box: Box
     expression: Expression
@@ -105,9 +105,9 @@ class _Mark:
     number: str
 
     @property
-    def colour(self) -> Colour:
+    def color(self) -> Color:
         """That of its most probable expression."""
-        return colour_of(best_label(self.expression))
+        return color_of(best_label(self.expression))
 
 
 def _numbers(faces: Sequence[Face]) -> list[str]:
@@ -126,7 +126,7 @@ def _fitted(size: Size, marks: list[_Mark], *, legend: bool) -> tuple[Proportion
     fit = fit_labels(size, boxes, texts, [mark.number for mark in marks], wanted)
     alone = len(marks) == 1
     entries = [
-        Entry("" if alone else mark.number, mark.text, mark.colour)
+        Entry("" if alone else mark.number, mark.text, mark.color)
         for mark, numbered in zip(marks, fit.numbered, strict=True)
         if numbered
     ]
@@ -138,8 +138,8 @@ def _fitted(size: Size, marks: list[_Mark], *, legend: bool) -> tuple[Proportion
 
 
 def _enlarged(image: NDArray[np.uint8], min_side: int) -> tuple[NDArray[np.uint8], float]:
-    """A copy of the picture, enlarged where it is too small; and how many times."""
-    check_picture(image)
+    """A copy of the image, enlarged where it is too small; and how many times."""
+    check_image(image)
     height, width = image.shape[:2]
     scale = min(min_side / min(height, width), 4 * min_side / max(height, width))
     if scale <= 1:
@@ -149,7 +149,7 @@ def _enlarged(image: NDArray[np.uint8], min_side: int) -> tuple[NDArray[np.uint8
 
 
 def _visible(box: Box, scale: float, size: Size) -> Box | None:
-    """The part of a box that lies in the picture, in pixels of the enlarged one; `None` where there is none."""
+    """The part of a box that lies in the image, in pixels of the enlarged one; `None` where there is none."""
     left, top = max(round(box.x * scale), 0), max(round(box.y * scale), 0)
     right, bottom = min(round(box.right * scale), size[0]), min(round(box.bottom * scale), size[1])
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
@@ -162,13 +162,13 @@ def _tag_text(face: Face, unsure_below: float) -> str:
 
 
 def _draw_box(canvas: NDArray[np.uint8], mark: _Mark, proportions: Proportions) -> None:
-    """A line in the expression's colour on a wider dark one, so that it shows on dark and on light."""
+    """A line in the expression's color on a wider dark one, so that it shows on dark and on light."""
     box, rim, line = mark.box, proportions.rim, proportions.line
     radius = min(round(0.8 * proportions.type_size), box.width // 5, box.height // 5)
     dash = round(0.7 * proportions.type_size) if mark.unsure else 0
     around = Box(box.x - rim, box.y - rim, box.width + 2 * rim, box.height + 2 * rim)
     paint_frame(canvas, around, INK, thickness=line + 2 * rim, radius=radius + rim, opacity=0.45)
-    paint_frame(canvas, box, mark.colour, thickness=line, radius=radius, dash=dash)
+    paint_frame(canvas, box, mark.color, thickness=line, radius=radius, dash=dash)
 
 
 def _draw_words(
@@ -204,8 +204,8 @@ def _row_choices(marks: Sequence[_Mark]) -> tuple[int, ...]:
 
 
 def _draw_tag(canvas: NDArray[np.uint8], place: Box, mark: _Mark, proportions: Proportions) -> None:
-    colour = mark.colour
-    paint_rounded(canvas, place, proportions.radius, colour)
+    color = mark.color
+    paint_rounded(canvas, place, proportions.radius, color)
     text = text_mask(mark.text, proportions.type_size)
     top = place.y + place.height // 2 - proportions.type_size
-    paint(canvas, text, place.x + proportions.pad, top, ink_on(colour))
+    paint(canvas, text, place.x + proportions.pad, top, ink_on(color))

@@ -1,4 +1,4 @@
-"""Lay a heat map over a face in a picture."""
+"""Lay a heat map over a face in a image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.recognition.drawing.painting import check_picture
+from mien.recognition.drawing.painting import check_image
 from mien.recognition.faces import Box
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ def draw_heat(
 
     Args:
         image: RGB uint8 (H, W, 3).
-        transform: affine (2, 3) from pixels of the picture to pixels of the face's crop of 48x48.
+        transform: affine (2, 3) from pixels of the image to pixels of the face's crop of 48x48.
         heat: (h, w) over the whole crop, from 0 (cold) to 1 (hot); any h and w.
         alpha: opacity where it is hottest; it fades with the heat and towards the crop's edge. In [0, 1].
 
     Returns:
-        A new picture, RGB uint8 (H, W, 3).
+        A new image, RGB uint8 (H, W, 3).
 
     Raises:
-        DataError: the picture, the transform or the map has another shape or type.
+        DataError: the image, the transform or the map has another shape or type.
     """
-    check_picture(image)
+    check_image(image)
     to_crop = _checked(transform, heat)
     canvas = image.copy()
     area = _crop_area(to_crop, canvas.shape)
@@ -72,7 +72,7 @@ def _checked(transform: NDArray[np.floating], heat: NDArray[np.floating]) -> NDA
 
 
 def _crop_area(to_crop: NDArray[np.float64], shape: tuple[int, ...]) -> Box:
-    """The rectangle of the picture that holds all of a crop, cut at the picture's edge; may be empty."""
+    """The rectangle of the image that holds all of a crop, cut at the image's edge; may be empty."""
     back = cv2.invertAffineTransform(to_crop)
     edge = CROP_SIZE - 0.5
     corners = np.array([(-0.5, -0.5, 1), (edge, -0.5, 1), (edge, edge, 1), (-0.5, edge, 1)]) @ back.T

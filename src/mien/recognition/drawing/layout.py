@@ -1,4 +1,4 @@
-"""Where tags and panels stand in a picture, so that they hide neither faces nor one another.
+"""Where tags and panels stand in a image, so that they hide neither faces nor one another.
 
 Pure geometry: rectangles in, rectangles out, nothing is drawn. Each tag or panel has a few places around its
 face; the cheapest is taken, face by face, where covering a tag costs more than covering another face, and that
@@ -46,7 +46,7 @@ class Wish:
     """What one face needs room for.
 
     Args:
-        box: the face, all of it within the picture.
+        box: the face, all of it within the image.
         tag: size of its tag.
         panels: sizes of its panel, from the one wanted most to the smallest that will do; may be empty.
     """
@@ -75,12 +75,12 @@ def lay_out(size: Size, wishes: Sequence[Wish], *, gap: int) -> list[Place]:
     """Find a place for each tag and, where there is room, for each panel.
 
     Args:
-        size: of the picture.
-        wishes: the faces, the most important first; tags are not larger than the picture.
+        size: of the image.
+        wishes: the faces, the most important first; tags are not larger than the image.
         gap: pixels to leave between a box and what stands beside it.
 
     Returns:
-        A place for each wish. Tags and panels lie within the picture. Panels cover no tag, no panel and no
+        A place for each wish. Tags and panels lie within the image. Panels cover no tag, no panel and no
         other face; only that of a single face may cover a part of its own. All panels are of one level: the
         first at which each face has room, or else the last.
     """
@@ -188,7 +188,7 @@ def _first_free(
 
 
 def _least_hiding(size: Size, box: Box, panel: Size, tags: Sequence[Box], gap: int) -> Box | None:
-    """The corner of the picture where a panel hides least of the face; `None` where that is too much."""
+    """The corner of the image where a panel hides least of the face; `None` where that is too much."""
     right, bottom = size[0] - gap - panel[0], size[1] - gap - panel[1]
     places = _within(size, [(gap, bottom), (right, bottom), (right, gap), (gap, gap)], panel, margin=gap)
     hidden = _covered(places, _array([box])) * panel[0] * panel[1] / box.area
@@ -198,7 +198,7 @@ def _least_hiding(size: Size, box: Box, panel: Size, tags: Sequence[Box], gap: i
 
 
 def _within(size: Size, corners: Sequence[Corner], own: Size, *, margin: int) -> NDArray[np.int64]:
-    """Rectangles (n, 4) of a size `own` at these upper left corners, moved into the picture, off its edge."""
+    """Rectangles (n, 4) of a size `own` at these upper left corners, moved into the image, off its edge."""
     spare = np.subtract(size, own)
     least = np.minimum(margin, spare // 2)
     start = np.clip(np.array(corners), least, spare - least)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.palette import Colour
+    from mien.palette import Color
 
 _LEAST_TYPE, _MOST_TYPE = 12, 40
 _TYPE_OF_IMAGE = 0.018
@@ -30,12 +30,12 @@ class Entry:
     Args:
         number: what stands at the face; "" for the only face of an image.
         text: what it stands for.
-        colour: of its expression.
+        color: of its expression.
     """
 
     number: str
     text: str
-    colour: Colour
+    color: Color
 
 
 def add_legend(image: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
@@ -66,6 +66,6 @@ def add_legend(image: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np
         if number:
             paint(canvas, text_mask(entry.number, size), x + numbers - number, middle - size, PAPER)
         mark = Box(x + left, middle - swatch // 2, swatch, swatch)
-        paint_rounded(canvas, mark, max(swatch // 5, 1), entry.colour)
+        paint_rounded(canvas, mark, max(swatch // 5, 1), entry.color)
         paint(canvas, text_mask(entry.text, size), x + left + swatch + gap, middle - size, PAPER)
     return canvas

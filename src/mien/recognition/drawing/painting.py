@@ -1,7 +1,7 @@
-"""Paint on a picture: text, rectangles with rounded corners and frames, all antialiased.
+"""Paint on a image: text, rectangles with rounded corners and frames, all antialiased.
 
-A shape is a mask of coverage, uint8 (h, w), 255 being whole. Painting mixes one colour into the pixels under it
-and touches no others, so that the cost is that of the shape and not of the picture. Canvases are RGB uint8
+A shape is a mask of coverage, uint8 (h, w), 255 being whole. Painting mixes one color into the pixels under it
+and touches no others, so that the cost is that of the shape and not of the image. Canvases are RGB uint8
 (H, W, 3) and are changed in place; what lies outside of one is left out.
 """
 
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.palette import Colour
+    from mien.palette import Color
 
 _SMALL_AREA = 4096
 """Pixels; up to here one mask is quicker than five pieces."""
 
 
-def check_picture(image: NDArray[np.uint8]) -> None:
-    """Refuse what is no RGB picture.
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Refuse what is no RGB image.
 
     Raises:
         DataError: it is not uint8 (H, W, 3), or has no pixels.
     """
     if not isinstance(image, np.ndarray):
         raise DataError(
-            f"Expected an RGB picture, uint8 (H, W, 3), got {type(image).__name__}. "
+            f"Expected an RGB image, uint8 (H, W, 3), got {type(image).__name__}. "
             "Read it with mien.images.read_image."
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise DataError(
-            f"Expected an RGB picture, uint8 (H, W, 3), got {image.dtype} {image.shape}. "
+            f"Expected an RGB image, uint8 (H, W, 3), got {image.dtype} {image.shape}. "
             "Read it with mien.images.read_image."
         )
 
 
 def paint(
-    canvas: NDArray[np.uint8], mask: NDArray[np.uint8], x: int, y: int, colour: Colour, opacity: float = 1.0
+    canvas: NDArray[np.uint8], mask: NDArray[np.uint8], x: int, y: int, color: Color, opacity: float = 1.0
 ) -> None:
-    """Mix a colour into the canvas where a mask covers it.
+    """Mix a color into the canvas where a mask covers it.
 
     Args:
         canvas: changed in place.
         mask: coverage uint8 (h, w).
         x: column of the canvas under the mask's left column; may be negative.
         y: row of the canvas under the mask's top row.
-        colour: what is mixed in.
+        color: what is mixed in.
         opacity: of the whole mask, in [0, 1].
     """
     left, top = max(-x, 0), max(-y, 0)
@@ -66,26 +66,26 @@ def paint(
         return
     cover = mask[top : top + region.shape[0], left : left + region.shape[1]]
     cover = np.asarray(cv2.merge([cover] * 3), np.uint8)
-    added = cv2.LUT(cover, _mixing(colour, opacity)[0])
+    added = cv2.LUT(cover, _mixing(color, opacity)[0])
     kept = cv2.LUT(cover, _mixing((255, 255, 255), opacity)[1])
     region[:] = cv2.add(cv2.multiply(region, kept, scale=1 / 255), added)
 
 
-def fill(canvas: NDArray[np.uint8], box: Box, colour: Colour, opacity: float = 1.0) -> None:
-    """Mix a colour into a rectangle of the canvas."""
+def fill(canvas: NDArray[np.uint8], box: Box, color: Color, opacity: float = 1.0) -> None:
+    """Mix a color into a rectangle of the canvas."""
     region = canvas[max(box.y, 0) : max(box.bottom, 0), max(box.x, 0) : max(box.right, 0)]
     if opacity == 1:
-        region[:] = colour
+        region[:] = color
     elif region.size:
-        region[:] = cv2.LUT(region, _mixing(colour, opacity)[2])
+        region[:] = cv2.LUT(region, _mixing(color, opacity)[2])
 
 
 @lru_cache(maxsize=64)
-def _mixing(colour: Colour, opacity: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+def _mixing(color: Color, opacity: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Tables (1, 256, 3): what a coverage adds, what it keeps of 255; what a value becomes under all of it."""
     values = np.arange(256)[np.newaxis, :, np.newaxis]
     cover = np.rint(values * opacity)
-    ink = np.array(colour)
+    ink = np.array(color)
     tables = (cover * ink / 255, 255 - cover + 0 * ink, values * (1 - opacity) + ink * opacity)
     added, kept, mixed = (np.rint(table).astype(np.uint8) for table in tables)
     return added, kept, mixed
@@ -101,24 +101,24 @@ def rounded(width: int, height: int, radius: int) -> NDArray[np.uint8]:
 
 
 def paint_rounded(
-    canvas: NDArray[np.uint8], box: Box, radius: int, colour: Colour, opacity: float = 1.0
+    canvas: NDArray[np.uint8], box: Box, radius: int, color: Color, opacity: float = 1.0
 ) -> None:
     """Fill a rectangle with rounded corners."""
     if box.area <= _SMALL_AREA:
-        paint(canvas, rounded(box.width, box.height, radius), box.x, box.y, colour, opacity)
+        paint(canvas, rounded(box.width, box.height, radius), box.x, box.y, color, opacity)
         return
     k = min(radius, box.width // 2, box.height // 2)
-    fill(canvas, Box(box.x + k, box.y, box.width - 2 * k, box.height), colour, opacity)
+    fill(canvas, Box(box.x + k, box.y, box.width - 2 * k, box.height), color, opacity)
     for x in (box.x, box.right - k):
-        fill(canvas, Box(x, box.y + k, k, box.height - 2 * k), colour, opacity)
+        fill(canvas, Box(x, box.y + k, k, box.height - 2 * k), color, opacity)
     for tile, (x, y) in zip(*_corners(box, k, k, k), strict=True):
-        paint(canvas, tile, x, y, colour, opacity)
+        paint(canvas, tile, x, y, color, opacity)
 
 
 def paint_frame(
     canvas: NDArray[np.uint8],
     box: Box,
-    colour: Colour,
+    color: Color,
     *,
     thickness: int,
     radius: int,
@@ -130,7 +130,7 @@ def paint_frame(
     Args:
         canvas: changed in place.
         box: the outer edge.
-        colour: of the line.
+        color: of the line.
         thickness: of the line in pixels, 1 or more.
         radius: of the outer corners in pixels.
         opacity: of the line.
@@ -141,12 +141,12 @@ def paint_frame(
     thickness = min(thickness, max(k, 1))
     for start, length in _dashes(box.width - 2 * k, dash):
         for y in (box.y, box.bottom - thickness):
-            fill(canvas, Box(box.x + k + start, y, length, thickness), colour, opacity)
+            fill(canvas, Box(box.x + k + start, y, length, thickness), color, opacity)
     for start, length in _dashes(box.height - 2 * k, dash):
         for x in (box.x, box.right - thickness):
-            fill(canvas, Box(x, box.y + k + start, thickness, length), colour, opacity)
+            fill(canvas, Box(x, box.y + k + start, thickness, length), color, opacity)
     for tile, (x, y) in zip(*_corners(box, k, min(radius, k), thickness), strict=True):
-        paint(canvas, tile, x, y, colour, opacity)
+        paint(canvas, tile, x, y, color, opacity)
 
 
 def _dashes(length: int, dash: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.palette import INK, PAPER, colour_of
+from mien.palette import INK, PAPER, color_of
 from mien.recognition.drawing.low_confidence import best_label
 from mien.recognition.drawing.painting import paint, paint_rounded, rounded, text_mask, text_width
 from mien.recognition.drawing.sizes import plain
@@ -55,7 +55,7 @@ def draw_panel(
     for i, (label, share) in enumerate(shares):
         x, y = grid.bar_corner(i)
         bar = Box(place.x + x, place.y + y, round(proportions.bar[0] * share), proportions.bar[1])
-        paint_rounded(canvas, bar, bar.height // 2, colour_of(label))
+        paint_rounded(canvas, bar, bar.height // 2, color_of(label))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""All sizes of a drawing, told by that of its type; and the type that goes with a picture."""
+"""All sizes of a drawing, told by that of its type; and the type that goes with a image."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LEAST_LEGIBLE = 9
 """Pixels; type that is smaller can only be guessed at."""
 
 SMALLEST_TYPE = 12
-"""Pixels; smaller type is hard to read, and taken only where the picture has no room for this."""
+"""Pixels; smaller type is hard to read, and taken only where the image has no room for this."""
 
-_TYPE_OF_PICTURE = 0.026
-"""Of the square root of the picture's area: 14 pixels at 640x480, 90 at 4000x3000."""
+_TYPE_OF_IMAGE = 0.026
+"""Of the square root of the image's area: 14 pixels at 640x480, 90 at 4000x3000."""
 
 _TYPE_OF_FACE = 0.2
 """Of the width of the smallest face, so that tags do not dwarf it; but never less than half of the above."""
@@ -59,7 +59,7 @@ class Proportions:
 
     @property
     def rim(self) -> int:
-        """Width of the dark rim that sets a line off from a light picture."""
+        """Width of the dark rim that sets a line off from a light image."""
         return max(round(0.06 * self.type_size), 1)
 
     @property
@@ -102,17 +102,17 @@ class Proportions:
 
 
 def fit_proportions(size: Size, boxes: Sequence[Box], tags: Sequence[str]) -> Proportions:
-    """Proportions that go with a picture and its faces.
+    """Proportions that go with a image and its faces.
 
     Args:
-        size: of the picture.
+        size: of the image.
         boxes: its faces, one or more.
         tags: the text of each face's tag.
 
     Returns:
-        The picture has room for each tag, unless the type is smaller than `LEAST_TYPE`.
+        The image has room for each tag, unless the type is smaller than `LEAST_TYPE`.
     """
-    wanted = _TYPE_OF_PICTURE * (size[0] * size[1]) ** 0.5
+    wanted = _TYPE_OF_IMAGE * (size[0] * size[1]) ** 0.5
     of_face = _TYPE_OF_FACE * min(box.width for box in boxes)
     type_size = max(round(min(wanted, max(of_face, wanted / 2))), SMALLEST_TYPE)
     while type_size >= LEAST_TYPE and not _fits(size, Proportions(type_size), tags):

@@ -1,4 +1,4 @@
-"""Films that OpenCV opens but cannot decode, AV1 above all, decoded by PyAV behind OpenCV's calls."""
+"""Videos that OpenCV opens but cannot decode, AV1 above all, decoded by PyAV behind OpenCV's calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DISCARDED = 2  # AVINDEX_DISCARD_FRAME: in the index, and not to be shown
 
 
 def coding_of(capture: cv2.VideoCapture | AvCapture) -> str:
-    """The four letters that name the coding of a film, "" where it has none."""
+    """The four letters that name the coding of a video, "" where it has none."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
     name = code.to_bytes(4, "little").decode("ascii", "replace").strip()
     return name if name.isalnum() else ""
@@ -158,7 +158,7 @@ def _kind_of(source: str | BinaryIO) -> ContainerKind:
 
 
 def _length_of(stream: Any) -> float | None:
-    """Seconds that the pictures last, without the sound: Matroska has it as a tag."""
+    """Seconds that the images last, without the sound: Matroska has it as a tag."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")
@@ -169,10 +169,10 @@ def _length_of(stream: Any) -> float | None:
 
 
 class AvCapture:
-    """The part of `cv2.VideoCapture` that reading a film needs, by PyAV.
+    """The part of `cv2.VideoCapture` that reading a video needs, by PyAV.
 
     Args:
-        source: path of a film, or one opened with "rb".
+        source: path of a video, or one opened with "rb".
 
     Attributes:
         ended: whether all of it was read; until then a `grab` that gives `False` is one packet that is damaged.
@@ -180,7 +180,7 @@ class AvCapture:
 
     Raises:
         ImportError: PyAV is not installed.
-        OSError, ValueError: it cannot open the film, or there are no pictures in it.
+        OSError, ValueError: it cannot open the video, or there are no images in it.
     """
 
     def __init__(self, source: str | BinaryIO) -> None:
@@ -190,7 +190,7 @@ class AvCapture:
         self._container = open_container(source)
         if not self._container.streams.video:
             self._container.close()
-            raise ValueError("no pictures")
+            raise ValueError("no images")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._packets = iter(self._container.demux(self._stream))
@@ -247,5 +247,5 @@ class AvCapture:
         return float(time - (self._stream.start_time or 0) * self._stream.time_base)
 
     def release(self) -> None:
-        """Let the film go."""
+        """Let the video go."""
         self._container.close()

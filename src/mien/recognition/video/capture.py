@@ -1,4 +1,4 @@
-"""Opening a film or a webcam with OpenCV, quietly, and saying in a sentence why one cannot be opened."""
+"""Opening a video or a webcam with OpenCV, quietly, and saying in a sentence why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Capture = cv2.VideoCapture | AvCapture
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _QUIET = threading.Lock()
-_BEGINNING = 512  # bytes by which text is told from a film
+_BEGINNING = 512  # bytes by which text is told from a video
 _LAST_WEBCAM = 99  # OpenCV takes the hundreds of a number for the driver to use
 _ORIENTED_CODINGS = frozenset(
     {"h264", "avc1", "avc3", "hevc", "hev1", "hvc1"}
@@ -38,9 +38,9 @@ _NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 
 
 class SteadyFile(io.BufferedIOBase):
-    """A film in memory as OpenCV can read it, which ends the process where a file raises an error.
+    """A video in memory as OpenCV can read it, which ends the process where a file raises an error.
 
-    A damaged film asks for places before its beginning, at which `io.BytesIO` raises.
+    A damaged video asks for places before its beginning, at which `io.BytesIO` raises.
 
     Args:
         file: opened with "rb", or `io.BytesIO`.
@@ -73,19 +73,19 @@ class SteadyFile(io.BufferedIOBase):
 
 
 def source_name(source: str | Path | int | SteadyFile) -> str:
-    """What a message calls a film or a webcam."""
+    """What a message calls a video or a webcam."""
     if isinstance(source, int):
         return f"webcam {source}"
-    return str(source) if isinstance(source, str | Path) else "the film"
+    return str(source) if isinstance(source, str | Path) else "the video"
 
 
 def open_capture(source: str | Path | int | SteadyFile) -> Capture:
-    """Open a film by its path or in memory, or a webcam by its number.
+    """Open a video by its path or in memory, or a webcam by its number.
 
-    OpenCV does not hold on to a film in memory: it must be kept for as long as the capture.
+    OpenCV does not hold on to a video in memory: it must be kept for as long as the capture.
 
     Raises:
-        DataError: there is no such film or webcam, or it cannot be decoded.
+        DataError: there is no such video or webcam, or it cannot be decoded.
     """
     if isinstance(source, int):
         return _open_webcam(source)
@@ -103,7 +103,7 @@ def _open_file(path: Path) -> Capture:
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         with path.open("rb") as file:
-            raise DataError(f"{path}: expected a film, {_why_unreadable(file)}")
+            raise DataError(f"{path}: expected a video, {_why_unreadable(file)}")
     return _with_decoder(capture, str(path.absolute()))
 
 
@@ -114,12 +114,12 @@ def _open_stream(file: SteadyFile) -> Capture:
         # OpenCV's types name a class of its own; any file will do.
         capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
     if not capture.isOpened():
-        raise DataError(f"{source_name(file)}: expected a film, {_why_unreadable(file)}")
+        raise DataError(f"{source_name(file)}: expected a video, {_why_unreadable(file)}")
     return _with_decoder(capture, file)
 
 
 def _with_decoder(capture: cv2.VideoCapture, source: str | SteadyFile) -> Capture:
-    """The capture itself, or one by PyAV where that is installed and OpenCV has no decoder for the film."""
+    """The capture itself, or one by PyAV where that is installed and OpenCV has no decoder for the video."""
     if coding_of(capture) in CODINGS:
         if isinstance(source, SteadyFile):
             source.seek(0)
@@ -139,7 +139,7 @@ def _open_webcam(number: int) -> cv2.VideoCapture:
             f"webcam {number}: expected a webcam, none answers. Is it plugged in, free of other programs, and "
             "may this one use it? The first is number 0."
         )
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one that waited
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest image, not one that waited
     return capture
 
 
@@ -179,34 +179,34 @@ def _opened(path: Path) -> Generator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise DataError(f"{path}: expected a film, but it cannot be read ({error.strerror}).") from error
+        raise DataError(f"{path}: expected a video, but it cannot be read ({error.strerror}).") from error
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse what is no film before FFmpeg sees it: it makes films of text, and playlists reach other files."""
+    """Refuse what is no video before FFmpeg sees it: it makes videos of text, and playlists reach other files."""
     if not _is_text(str(path)):  # OpenCV would end the process
-        raise DataError(f"{path!a}: expected a film whose name is valid text, got other bytes. Rename it.")
+        raise DataError(f"{path!a}: expected a video whose name is valid text, got other bytes. Rename it.")
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path}: expected a film, got a folder or a device.")
+            raise DataError(f"{path}: expected a video, got a folder or a device.")
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{path}: expected a film, but there is none ({error.strerror}). Is the path right?"
+            f"{path}: expected a video, but there is none ({error.strerror}). Is the path right?"
         ) from error
     except OSError as error:
-        raise DataError(f"{path}: expected a film, but it cannot be read ({error.strerror}).") from error
+        raise DataError(f"{path}: expected a video, but it cannot be read ({error.strerror}).") from error
     _refuse_other_content(str(path), beginning)
 
 
 def _refuse_other_content(name: str, beginning: bytes) -> None:
     if not beginning:
-        raise DataError(f"{name}: expected a film, got an empty file.")
+        raise DataError(f"{name}: expected a video, got an empty file.")
     if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise DataError(f"{name}: expected a film, got a web page. Was it saved in place of the film?")
+        raise DataError(f"{name}: expected a video, got a web page. Was it saved in place of the video?")
     if not set(beginning) & _NOT_IN_TEXT:
-        raise DataError(f"{name}: expected a film, got a text file.")
+        raise DataError(f"{name}: expected a video, got a text file.")
 
 
 def _is_text(name: str) -> bool:
@@ -218,13 +218,13 @@ def _is_text(name: str) -> bool:
 
 
 def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
-    """What came in place of a film that FFmpeg opens."""
+    """What came in place of a video that FFmpeg opens."""
     boxes = whole_boxes(file)
     if b"ftyp" in boxes and b"moov" not in boxes:
         return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
     if find_fault(file) == "cut off":
         return "got one that is cut off, as when a recording or a copy was interrupted; it cannot be played."
-    return "got a file in which FFmpeg finds no pictures that it can decode. Is it sound only, or damaged?"
+    return "got a file in which FFmpeg finds no images that it can decode. Is it sound only, or damaged?"
 
 
 @contextmanager

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 _LEAST_GAP = 3  # frames between the last one and the end that make one ask whether some were lost
-_FAILURES = 1000  # packets in a row that cannot be decoded before a film counts as ended, which takes 30 ms
+_FAILURES = 1000  # packets in a row that cannot be decoded before a video counts as ended, which takes 30 ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a film.
+    """One image of a video.
 
     Args:
         index: its number among those that can be decoded, from 0.
-        seconds: when it is shown, counted from the film's beginning; grows from frame to frame.
+        seconds: when it is shown, counted from the video's beginning; grows from frame to frame.
         image: RGB uint8 (height, width, 3), upright.
     """
 
@@ -47,7 +47,7 @@ class Frames(Iterator[Frame]):
     """What `read_frames` gives: an iterator that can be closed.
 
     Attributes:
-        info: what the film says of itself.
+        info: what the video says of itself.
         lost: frames that could not be decoded, of those passed so far; what the decoder mends is not counted, and
             neither are frames that an edit list hides. After the end, also those that the file ends before.
         cut_off: whether the file ends before its header says it does; known after the last frame.
@@ -59,7 +59,7 @@ class Frames(Iterator[Frame]):
             raise DataError(f"Expected every first, second, … frame (1 or more), got every={every!r}.")
         if isinstance(source, bool) or not (isinstance(source, str | Path | int) or _is_file(source)):
             raise DataError(
-                "Expected a film as a path or an open file, or the number of a webcam, "
+                "Expected a video as a path or an open file, or the number of a webcam, "
                 f"got {type(source).__name__}.{_remedy(source)}"
             )
         self._source = (
@@ -82,7 +82,7 @@ class Frames(Iterator[Frame]):
         self.close()
 
     def close(self) -> None:
-        """Let the film or webcam go; no more frames come."""
+        """Let the video or webcam go; no more frames come."""
         self._frames.close()
         self._capture.release()  # a generator that was never begun does not come to its `finally`
 
@@ -102,7 +102,7 @@ class Frames(Iterator[Frame]):
         try:
             while self._grab():
                 self.seconds = clock()
-                if index % every == 0 and (image := self._picture()) is not None:
+                if index % every == 0 and (image := self._image()) is not None:
                     yield Frame(index, self.seconds, image)
                 index += 1
                 stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -117,13 +117,13 @@ class Frames(Iterator[Frame]):
     def _why_nothing(self, coding: str) -> str:
         if self.cut_off:
             return (
-                f"{self._name}: expected pictures, got a file that is cut off before the first one ends, as when a "
+                f"{self._name}: expected images, got a file that is cut off before the first one ends, as when a "
                 "recording or a copy was interrupted. Copy it again from where it came."
             )
         named = f" (its coding is {coding.upper()})" if coding else ""
         return (
-            f"{self._name}: expected pictures, got none that can be decoded{named}. Save it as H.264; "
-            "FFmpeg does that with: ffmpeg -i FILM -c:v libx264 COPY.mp4"
+            f"{self._name}: expected images, got none that can be decoded{named}. Save it as H.264; "
+            "FFmpeg does that with: ffmpeg -i VIDEO -c:v libx264 COPY.mp4"
         )
 
     def _grab(self) -> bool:
@@ -155,7 +155,7 @@ class Frames(Iterator[Frame]):
         if lost >= _LEAST_GAP or self.cut_off:  # one or two may be empty, and lengths are rounded
             self.lost += lost
 
-    def _picture(self) -> NDArray[np.uint8] | None:
+    def _image(self) -> NDArray[np.uint8] | None:
         good, bgr = self._capture.retrieve()
         if not good:
             self.lost += 1
@@ -181,31 +181,31 @@ def _remedy(source: object) -> str:
 
 
 def read_frames(source: str | Path | int | BinaryIO, *, every: int = 1) -> Frames:
-    """Open a film and give its frames one by one.
+    """Open a video and give its frames one by one.
 
     Frames are turned and mirrored as the file's display matrix says, and pixels that are not square (old
     camcorders, DVDs) are made so. Frames that an edit list hides are left out. Damaged stretches are passed over
     and counted; a file that is cut off gives what is there.
 
     Args:
-        source: path of a film, a film opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
+        source: path of a video, a video opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
         every: give each first, second, … frame; the others are decoded but not converted.
 
     Returns:
-        An iterator that lets the film go at its end or when it is closed; also a context manager.
+        An iterator that lets the video go at its end or when it is closed; also a context manager.
 
     Raises:
-        DataError: there is no such film or webcam, or it cannot be decoded; while iterating, when no frame at
+        DataError: there is no such video or webcam, or it cannot be decoded; while iterating, when no frame at
             all can be decoded.
     """
     return Frames(source, every)
 
 
 def probe(source: str | Path | int) -> VideoInfo:
-    """What a film says of itself, for progress bars and for writing a copy.
+    """What a video says of itself, for progress bars and for writing a copy.
 
     Raises:
-        DataError: there is no such film or webcam, or it cannot be decoded.
+        DataError: there is no such video or webcam, or it cannot be decoded.
     """
     capture = open_capture(source)
     try:

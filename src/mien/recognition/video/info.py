@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from mien.recognition.video.capture import Capture
     from mien.recognition.video.headers import VideoHeader
 
-_MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K film; more is a damaged header or a trap
+_MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K video; more is a damaged header or a trap
 _USUAL_FPS = 30.0
 _PLAUSIBLE_FPS = 480.0  # a file that a browser recorded says 1,000 and means "I do not know"
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a film says of itself.
+    """What a video says of itself.
 
     Args:
-        width: of its pictures as they are shown, upright, in pixels.
+        width: of its images as they are shown, upright, in pixels.
         height: likewise.
         fps: frames a second, on average; 30 where that is not known.
         frames: how many there are, `None` where that is not known. Some formats (Matroska, WebM) do not count
@@ -58,7 +58,7 @@ def describe(capture: Capture, name: str, *, live: bool, header: VideoHeader = N
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > _MAX_PIXELS:
         capture.release()
-        raise DataError(f"{name}: expected a film of up to 8192x8192 pixels, got {width}x{height}.")
+        raise DataError(f"{name}: expected a video of up to 8192x8192 pixels, got {width}x{height}.")
     orientation = Orientation.from_matrix(header.matrix or IDENTITY)
     width, height = orientation.size(*square_size(capture, width, height))
     fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)

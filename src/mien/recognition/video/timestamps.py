@@ -1,4 +1,4 @@
-"""The times of a film's frames, mended so that they grow."""
+"""The times of a video's frames, mended so that they grow."""
 
 from __future__ import annotations
 

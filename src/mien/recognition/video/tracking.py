@@ -1,7 +1,7 @@
 """Faces over time: the same number from frame to frame, and probabilities that do not flicker.
 
 A face is taken for the one whose motion leads nearest to where it lies. Faces are not compared by their looks, so
-a person who leaves the film and comes back gets a new number.
+a person who leaves the video and comes back gets a new number.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _COAST = 0.5  # seconds that a face which is not seen is thought to go on moving
 
 # Chosen on 33 photographs: of the 528 cuts between two of them 96% are found, and no pan by up to 30% of the
 # width, zoom by a fifth or sudden light is taken for one.
-_CUT_LAYOUT = 0.4  # correlation of two small gray pictures
-_CUT_COLOURS = 0.7  # share of their colours that two small pictures have in common
+_CUT_LAYOUT = 0.4  # correlation of two small gray images
+_CUT_COLORS = 0.7  # share of their colors that two small images have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Smoother:
         """
         if not self._constant:
             return list(faces)
-        # What counts for less than a millionth is forgotten, or a long film's memory would grow.
+        # What counts for less than a millionth is forgotten, or a long video's memory would grow.
         self._means = {n: m for n, m in self._means.items() if seconds - m[0] < 14 * self._constant}
         return [face if face.track is None else self._smooth(seconds, face.track, face) for face in faces]
 
@@ -196,7 +196,7 @@ class Smoother:
 
 
 class CutDetector:
-    """Tells where another scene begins: both the layout and the colours of the picture are others.
+    """Tells where another scene begins: both the layout and the colors of the image are others.
 
     It rather misses a cut than sees one in a moving camera, for a cut that is none costs all faces their numbers.
     """
@@ -206,16 +206,16 @@ class CutDetector:
 
     def update(self, image: NDArray[np.uint8]) -> bool:
         """Whether a cut lies between this frame, RGB uint8 (height, width, 3), and the one before."""
-        step = max(min(image.shape[:2]) // 120, 1)  # a large picture is thinned out first, which is quicker
+        step = max(min(image.shape[:2]) // 120, 1)  # a large image is thinned out first, which is quicker
         thin = np.ascontiguousarray(image[::step, ::step])
         small = np.asarray(cv2.resize(thin, (32, 24), interpolation=cv2.INTER_AREA), np.uint8)
-        steps = small // 64 @ np.array([16, 4, 1])  # each pixel as one of 4 x 4 x 4 colours
+        steps = small // 64 @ np.array([16, 4, 1])  # each pixel as one of 4 x 4 x 4 colors
         now = _normal(small), np.bincount(steps.ravel(), minlength=64) / steps.size
         before, self._before = self._before, now
         if before is None:
             return False
-        layout, colours = float((before[0] * now[0]).sum()), np.minimum(before[1], now[1]).sum()
-        return bool(layout < _CUT_LAYOUT and colours < _CUT_COLOURS)
+        layout, colors = float((before[0] * now[0]).sum()), np.minimum(before[1], now[1]).sum()
+        return bool(layout < _CUT_LAYOUT and colors < _CUT_COLORS)
 
 
 def _normal(small: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
-"""Films: frame by frame from a file or a webcam, with the faces in them followed over time.
+"""Videos: frame by frame from a file or a webcam, with the faces in them followed over time.
 
 `read_frames` gives the frames with their times, `watch` finds the faces and follows them from frame to frame,
-`VideoWriter` writes a film. OpenCV reads (FFmpeg inside). Only a few frames are held, however long the film.
+`VideoWriter` writes a video. OpenCV reads (FFmpeg inside). Only a few frames are held, however long the video.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv", ".ts", ".vob", ".webm", ".wmv",
     }
 )  # fmt: skip
-"""Endings of names that say a file is a film."""
+"""Endings of names that say a file is a video."""
 
-_CHUNK_BYTES = 1 << 27  # of frames that wait for the recogniser: five of a 4K film
+_CHUNK_BYTES = 1 << 27  # of frames that wait for the recognizer: five of a 4K video
 
 
 class FindsFaces(Protocol):
-    """What `watch` needs of a recogniser; `mien.Recognizer` is one."""
+    """What `watch` needs of a recognizer; `mien.Recognizer` is one."""
 
     def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
-        """The faces of each of some pictures, RGB uint8 (height, width, 3)."""
+        """The faces of each of some images, RGB uint8 (height, width, 3)."""
 
 
 def watch(
@@ -52,7 +52,7 @@ def watch(
     tracker: FaceTracker | None = None,
     smoothing_seconds: float = 0.5,
 ) -> Generator[tuple[Frame, list[Face]]]:
-    """Find the faces of a film and follow them: each keeps its `track`, and its probabilities are smoothed.
+    """Find the faces of a video and follow them: each keeps its `track`, and its probabilities are smoothed.
 
     For the raw probabilities set the smoothing to 0. After a cut all faces count as new ones.
 
@@ -60,7 +60,7 @@ def watch(
         recognizer: what finds the faces and names their expressions.
         frames: what `read_frames` gives, or frames of your own; or the path of a video or the number of a webcam,
             which is then opened and closed here. Those of a webcam go through one by one, so that nothing waits.
-        chunk: frames that go to the recogniser in one call; fewer where they are large.
+        chunk: frames that go to the recognizer in one call; fewer where they are large.
         tracker: what numbers the faces; a new `FaceTracker` by default.
         smoothing_seconds: time constant of the smoothing; 0 turns it off.
 
@@ -68,7 +68,7 @@ def watch(
         Each frame with its faces.
 
     Raises:
-        DataError: the film is at fault, a frame is no `Frame` with an RGB image, the recognizer does not give a
+        DataError: the video is at fault, a frame is no `Frame` with an RGB image, the recognizer does not give a
             list of faces for each image, or a setting is negative.
     """
     _check_arguments(recognizer, frames)

@@ -1,4 +1,4 @@
-"""`VideoWriter`: a film written frame by frame, as browsers and QuickTime play it."""
+"""`VideoWriter`: a video written frame by frame, as browsers and QuickTime play it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _LIMITED = 1  # FFmpeg's number for luma from 16 to 235
 
 
 class VideoWriter:
-    """Writes a film: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm. A context manager.
+    """Writes a video: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm. A context manager.
 
     Frames keep their times, so that a video with a varying rate stays in step, also with its sound. The file
-    takes its name when the block ends well or is ended by Ctrl-C, for the part of a long film that was done is
+    takes its name when the block ends well or is ended by Ctrl-C, for the part of a long video that was done is
     worth keeping and plays; any other error leaves nothing, and so does a block that wrote no frame.
 
     Args:
@@ -59,7 +59,9 @@ class VideoWriter:
         self._path = Path(path)
         self._suffix = self._path.suffix.lower()
         if self._suffix not in _CODECS:
-            raise DataError(f"{path}: expected a name that ends in {', '.join(_CODECS)} for a film to write.")
+            raise DataError(
+                f"{path}: expected a name that ends in {', '.join(_CODECS)} for a video to write."
+            )
         try:
             import av
         except ImportError as error:
@@ -99,7 +101,7 @@ class VideoWriter:
         """Add a frame.
 
         Args:
-            image: RGB uint8 (height, width, 3). One of another size is scaled, as players do with a film that
+            image: RGB uint8 (height, width, 3). One of another size is scaled, as players do with a video that
                 changes its size.
             seconds: when it is shown; one frame after the other by default. A time that is not later than the
                 one before is made so by the shortest step of the format.
@@ -133,7 +135,7 @@ class VideoWriter:
         context = self._stream.codec_context
         context.width, context.height = self._width + self._width % 2, self._height + self._height % 2
         context.pix_fmt, context.time_base = "yuv420p", self._tick
-        # Said in the file, for players guess the matrix by the size and then colours shift.
+        # Said in the file, for players guess the matrix by the size and then colors shift.
         context.colorspace, context.color_range = _BT601, _LIMITED
         context.color_primaries = context.color_trc = _BT709
         if self._sound_from is not None:
