@@ -14,7 +14,7 @@ from mien.bulk.entries import Entry
 from mien.bulk.fetching import with_retries
 from mien.bulk.locations import locate, why
 from mien.errors import DataError, MissingExtra
-from mien.images import PICTURE_SUFFIXES
+from mien.images import IMAGE_SUFFIXES
 from mien.quoting import quoted, quoted_path
 from mien.recognition.video import VIDEO_SUFFIXES
 
@@ -49,7 +49,7 @@ _BLOCK = 256 * 1024
 def kind_of_name(name: str) -> Literal["image", "video"] | None:
     """What a file is by the ending of its name; `None` for other files."""
     suffix = os.path.splitext(name.partition("?")[0])[1].lower()  # noqa: PTH122
-    if suffix in PICTURE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return "image"
     return "video" if suffix in VIDEO_SUFFIXES else None
 
@@ -79,7 +79,7 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
                 if not member.isreg() or os.path.basename(member.name).startswith("."):  # noqa: PTH119
                     continue
                 kind = kind_of_name(member.name)
-                if kind is None or member.sparse is not None:  # type: ignore[attr-defined]
+                if kind is None or member.sparse is not None:
                     passed_over[Path(member.name).suffix.lower()] += 1
                     continue
                 count += 1
@@ -87,6 +87,10 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
                 yield Entry(
                     tar.uri, kind, "tar", member.offset_data, member.size, tar.size, tar.etag, member=name
                 )
+            file.seek(members.offset)
+            end = file.read(tarfile.BLOCKSIZE)
+            if end.strip(b"\0") or len(end) not in {0, tarfile.BLOCKSIZE}:  # where tarfile ends without a word
+                raise tarfile.ReadError("what follows is no member")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         reason = why(error) if isinstance(error, OSError) else f"it is damaged or no tar ({str(error)[:80]})"
         yield Entry(
@@ -250,4 +254,5 @@ def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> byte
             return None
         held.update(group=group, start=start, values=opened.read_row_group(group, columns=[column]))
     value = held["values"].column(0)[row - start].as_py()
-    return value["bytes"] if isinstance(value, dict) else value
+    found: bytes | None = value["bytes"] if isinstance(value, dict) else value
+    return found

@@ -76,7 +76,8 @@ class Fetcher:
     """
 
     storage_options: dict[str, Any] = field(default_factory=dict)
-    _tables: threading.local = field(default_factory=threading.local)
+    _held: dict[str, Any] = field(default_factory=dict, repr=False)
+    _holding: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.storage_options,)
@@ -124,16 +125,24 @@ class Fetcher:
         return content
 
     def _read_value(self, entry: Entry) -> bytes | None:
-        from mien.bulk.containers import open_file, read_value
+        """A value of a Parquet file; the file and the latest row group are kept, for the next is likely there."""
+        import pyarrow.parquet as pq
 
-        held: dict[str, Any] = getattr(self._tables, "held", {})
-        if held.get("uri") != entry.uri:
-            import pyarrow.parquet as pq
+        from mien.bulk.containers import read_value
 
-            file = open_file(entry.uri, self.storage_options, 4 * 2**20)
-            held = {"uri": entry.uri, "opened": pq.ParquetFile(file)}
-            self._tables.held = held
-        return read_value(held["opened"], str(entry.column), entry.offset, held)
+        place = locate(entry.uri, self.storage_options)
+        with self._holding:
+            if self._held.get("uri") != entry.uri:
+                if "opened" in self._held:
+                    self._held["opened"].close(force=True)
+                self._held.clear()
+                file = place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")
+                self._held.update(uri=entry.uri, opened=pq.ParquetFile(file))
+            try:
+                return read_value(self._held["opened"], str(entry.column), entry.offset, self._held)
+            except Exception:
+                self._held.pop("uri")  # so that another try opens it anew
+                raise
 
     @contextmanager
     def on_disk(self, entry: Entry, content: bytes | None) -> Iterator[str]:

@@ -134,9 +134,7 @@ def kind_of_error(error: BaseException) -> str:
 def why(error: BaseException) -> str:
     """An error of a file system in a few words."""
     if type(error).__name__ == "NoCredentialsError":
-        return (
-            "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the storage option anon=true"
-        )
+        return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
     kind = kind_of_error(error)
     text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:80]
     if kind == "missing":

@@ -191,10 +191,9 @@ def _execute(ray: Any, work: Work, files: list[str], workers: int, reports: Any)
         cause = getattr(error, "cause", None) or error.__cause__ or error
         if isinstance(cause, MienError):
             raise cause from error
-        lines = [line for line in str(cause).splitlines() if line.strip()]
+        told = ([line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__])[-1]
         raise MienError(
-            f"The job failed on the Ray cluster ({(lines or [type(cause).__name__])[-1].strip()[:80]}). What is committed "
-            "stays; continue with --resume."
+            f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with --resume."
         ) from error
 
 
