@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.fetching import with_retries
 from mien.bulk.locations import Location, join, kind_of_error, locate, why
 from mien.errors import DataError, MienError
 from mien.files import remove_leftovers, replacing
@@ -57,7 +58,7 @@ class Storage:
         if place.filesystem is None:
             return os.path.exists(place.path)  # noqa: PTH110
         with _telling(self.path(name)):
-            return bool(place.filesystem.exists(place.path))
+            return bool(with_retries(lambda: place.filesystem.exists(place.path)))
 
     def names(self, folder: str = "") -> list[str]:
         """The names of the files and folders in a folder, sorted; none where there is no such folder."""
@@ -65,7 +66,7 @@ class Storage:
         try:
             if place.filesystem is None:
                 return sorted(os.listdir(place.path))  # noqa: PTH208
-            found = place.filesystem.ls(place.path, detail=False)
+            found = with_retries(lambda: place.filesystem.ls(place.path, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except Exception as error:
@@ -81,7 +82,7 @@ class Storage:
             found = {one.name: one.stat().st_size for one in root.glob("*.parquet")} if root.is_dir() else {}
         else:
             try:
-                listed = place.filesystem.ls(place.path, detail=True)
+                listed = with_retries(lambda: place.filesystem.ls(place.path, detail=True))
             except FileNotFoundError:
                 listed = []
             except Exception as error:
@@ -99,7 +100,7 @@ class Storage:
         with _telling(self.path(name)):
             if place.filesystem is None:
                 return Path(place.path).read_bytes()
-            return bytes(place.filesystem.cat_file(place.path))
+            return bytes(with_retries(lambda: place.filesystem.cat_file(place.path)))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON object.
@@ -124,7 +125,7 @@ class Storage:
         place = self._at(name)
         if place.filesystem is not None:
             with _telling(self.path(name)):
-                place.filesystem.pipe_file(place.path, data)
+                with_retries(lambda: place.filesystem.pipe_file(place.path, data))
             return
         path = Path(place.path)
         with replacing(path) as aside:
@@ -138,11 +139,11 @@ class Storage:
     def remove(self, name: str) -> None:
         """Remove a file; it is no error where there is none."""
         place = self._at(name)
-        with suppress(FileNotFoundError), _telling(self.path(name)):
+        with _telling(self.path(name)), suppress(FileNotFoundError):
             if place.filesystem is None:
                 Path(place.path).unlink(missing_ok=True)
             else:
-                place.filesystem.rm_file(place.path)
+                with_retries(lambda: place.filesystem.rm_file(place.path))
 
     def remove_leftovers(self, folder: str) -> None:
         """Remove what a process that was killed left half written."""
@@ -155,14 +156,16 @@ class Storage:
         import pyarrow.parquet as pq
 
         with _telling(self.path(name)):
-            return pq.read_table(self._source(name), columns=columns, partitioning=None)
+            return with_retries(
+                lambda: pq.read_table(self._source(name), columns=columns, partitioning=None)
+            )
 
     def parquet(self, name: str) -> Any:
         """A Parquet file that is opened (`pyarrow.parquet.ParquetFile`)."""
         import pyarrow.parquet as pq
 
         with _telling(self.path(name)):
-            return pq.ParquetFile(self._source(name))
+            return with_retries(lambda: pq.ParquetFile(self._source(name)))
 
     def filesystem_paths(self, names: list[str]) -> tuple[list[str], Any]:
         """The paths of files and the file system of fsspec that they are on; `None` for this machine's."""
@@ -196,7 +199,7 @@ class _telling:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FileNotFoundError | MienError) or not isinstance(error, Exception):
+        if isinstance(error, MienError) or not isinstance(error, Exception):
             return
         raise _error(self._name, error) from error
 
