@@ -13,15 +13,18 @@ import argparse
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from matplotlib.cbook import get_sample_data
-from numpy.typing import NDArray
 
 from mien.data.synthetic import draw_face
 from mien.files import write_bytes
 from mien.labels import FER2013
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SIZES = ((640, 480), (1024, 768), (1280, 960), (1920, 1280), (2560, 1920), (4000, 3000))
 SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
@@ -36,7 +39,7 @@ def _ground(seed: int) -> NDArray[np.uint8]:
     for octave in range(2, 11):
         shape = (max(2, 3000 >> (10 - octave)), max(2, 4000 >> (10 - octave)), 3)
         noise = rng.normal(0, 1, shape).astype(np.float32)
-        total += cv2.resize(noise, (4000, 3000), interpolation=cv2.INTER_LINEAR) * 45 * 0.62 ** (octave - 2)
+        total += cv2.resize(noise, (4000, 3000), interpolation=cv2.INTER_LINEAR) * 45 * 0.8 ** (octave - 2)
     return np.clip(total + 120, 0, 255).astype(np.uint8)
 
 

@@ -139,8 +139,7 @@ def test_a_source_that_stands_for_nothing_is_refused(
 
 
 def test_a_file_whose_name_is_no_text_is_listed_and_can_be_read(tmp_path: Path) -> None:
-    path = os.path.join(os.fsencode(tmp_path), b"\xff.jpg")
-    Path(os.fsdecode(path)).write_bytes(b"content")
+    (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"content")
     (entry,) = Lister().entries([str(tmp_path)])
     from mien.bulk.fetching import Fetcher
 
@@ -151,7 +150,11 @@ def test_a_file_whose_name_is_no_text_is_listed_and_can_be_read(tmp_path: Path) 
 def test_an_id_changes_with_size_and_etag_and_with_nothing_else() -> None:
     entry = Entry("/a.jpg", size=1, etag="x")
     assert entry.id == Entry("/a.jpg", size=1, etag="x").id
-    others = {Entry("/a.jpg", size=2, etag="x").id, Entry("/a.jpg", size=1, etag="y").id, Entry("/b.jpg", size=1).id}
+    others = {
+        Entry("/a.jpg", size=2, etag="x").id,
+        Entry("/a.jpg", size=1, etag="y").id,
+        Entry("/b.jpg", size=1).id,
+    }
     assert entry.id not in others
     assert all(-(2**63) <= one < 2**63 for one in others)
 
@@ -168,8 +171,12 @@ def test_an_input_that_is_named_twice_is_in_the_manifest_once(tmp_path: Path) ->
 
 def test_two_manifests_tell_what_was_added_changed_and_removed(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    old = write_manifest(storage, "a", [Entry("/1", size=1), Entry("/2", size=1), Entry("/3", size=1)], Counter())
-    new = write_manifest(storage, "b", [Entry("/1", size=1), Entry("/2", size=9), Entry("/4", size=1)], Counter())
+    old = write_manifest(
+        storage, "a", [Entry("/1", size=1), Entry("/2", size=1), Entry("/3", size=1)], Counter()
+    )
+    new = write_manifest(
+        storage, "b", [Entry("/1", size=1), Entry("/2", size=9), Entry("/4", size=1)], Counter()
+    )
     changes = compare(old, new)
     assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
     assert changes.stale.tolist() == [Entry("/2", size=1).id]

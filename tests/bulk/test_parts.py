@@ -112,7 +112,10 @@ def test_parts_have_about_the_size_that_was_asked_for(tmp_path: Path) -> None:
     assert len(sizes) > 2
     assert max(sizes) < 60_000
     assert len(set(merged_uris(tmp_path))) == 2000
-    assert pq.ParquetFile(next((tmp_path / ROWS).iterdir())).metadata.row_group(0).column(0).compression == "ZSTD"
+    assert (
+        pq.ParquetFile(next((tmp_path / ROWS).iterdir())).metadata.row_group(0).column(0).compression
+        == "ZSTD"
+    )
 
 
 def test_dropped_inputs_are_done_again(tmp_path: Path) -> None:

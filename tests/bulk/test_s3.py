@@ -90,7 +90,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         boto3 = pytest.importorskip("boto3")
         moto = pytest.importorskip("moto.server")
         from werkzeug.serving import make_server
-    for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_DEFAULT_REGION", "us-east-1")):
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
     store = moto.DomainDispatcherApplication(moto.create_backend_app)
@@ -164,7 +168,9 @@ def test_members_of_a_tar_in_s3_are_read_by_their_range(server: Server, tmp_path
     tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": bytes([n]) * 3000 for n in range(5)})
     server.client.upload_file(str(tar), "photos", "a.tar")
     entries = list(Lister(storage_options=server.options).entries(["s3://photos/a.tar"]))
-    assert [Fetcher(server.options).fetch(one).content for one in entries] == [bytes([n]) * 3000 for n in range(5)]
+    assert [Fetcher(server.options).fetch(one).content for one in entries] == [
+        bytes([n]) * 3000 for n in range(5)
+    ]
 
 
 @pytest.mark.slow

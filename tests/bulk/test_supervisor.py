@@ -74,7 +74,9 @@ def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest
 
     shooter = threading.Thread(target=shoot)
     shooter.start()
-    one.run(iter([(Entry(name), None) for name in names]), lambda row, _seconds, _pid: rows.append(row["uri"]))
+    one.run(
+        iter([(Entry(name), None) for name in names]), lambda row, _seconds, _pid: rows.append(row["uri"])
+    )
     one.close()
     shooter.join()
     assert sorted(rows) == sorted(names)

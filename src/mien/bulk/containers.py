@@ -89,7 +89,10 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
                 )
             file.seek(members.offset)
             end = file.read(tarfile.BLOCKSIZE)
-            if end.strip(b"\0") or len(end) not in {0, tarfile.BLOCKSIZE}:  # where tarfile ends without a word
+            if end.strip(b"\0") or len(end) not in {
+                0,
+                tarfile.BLOCKSIZE,
+            }:  # where tarfile ends without a word
                 raise tarfile.ReadError("what follows is no member")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         reason = why(error) if isinstance(error, OSError) else f"it is damaged or no tar ({str(error)[:80]})"

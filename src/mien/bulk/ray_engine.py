@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ def _start(ray: Any, work: Work) -> None:
         workers = work.options.processes
         quiet |= {"num_cpus": workers + 1, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
     else:
+        _require_listening(work.options.address)
         quiet["address"] = work.options.address
     try:
         ray.init(**quiet)
@@ -98,6 +100,24 @@ def _start(ray: Any, work: Work) -> None:
         else:
             remedy = "Is it running? Start one with: ray start --head"
         raise MienError(f"Expected a Ray cluster {where}, got none ({told[:80]}). {remedy}") from error
+
+
+def _require_listening(address: str) -> None:
+    """Refuse an address where nothing listens; Ray would wait for it a minute and more.
+
+    Raises:
+        MienError: nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise MienError(
+            f"Expected a Ray cluster at {quoted(address)}, got none ({getattr(error, 'strerror', None) or error}). Is it "
+            "running? Start one with: ray start --head"
+        ) from error
 
 
 def _default_workers(ray: Any) -> int:
@@ -191,7 +211,9 @@ def _execute(ray: Any, work: Work, files: list[str], workers: int, reports: Any)
         cause = getattr(error, "cause", None) or error.__cause__ or error
         if isinstance(cause, MienError):
             raise cause from error
-        told = ([line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__])[-1]
+        told = ([line.strip() for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__])[
+            -1
+        ]
         raise MienError(
             f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with --resume."
         ) from error

@@ -156,9 +156,7 @@ class Storage:
         import pyarrow.parquet as pq
 
         with _telling(self.path(name)):
-            return with_retries(
-                lambda: pq.read_table(self._source(name), columns=columns, partitioning=None)
-            )
+            return with_retries(lambda: pq.read_table(self._source(name), columns=columns, partitioning=None))
 
     def parquet(self, name: str) -> Any:
         """A Parquet file that is opened (`pyarrow.parquet.ParquetFile`)."""
