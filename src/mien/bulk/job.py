@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.batch_options import BatchOptions, model_spec
 from mien.bulk.fetching import Fetcher
 from mien.bulk.frames import is_frame, store_frame
+from mien.bulk.job_folder import JOB, locked, open_job, require_own_folder
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, uri_of_path
@@ -24,18 +23,16 @@ from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
 from mien.bulk.tally import Progress, Tally
 from mien.errors import DataError, MissingExtra
-from mien.quoting import quoted, quoted_path
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from mien.bulk.model_spec import ModelSpec
 
-JOB_FORMAT = 1
-JOB = "_mien/job.json"
 _ATTEMPTS = "_mien/attempts.json"
 _STATS = "_mien/stats"
 _TELL_SECONDS = 0.2
@@ -86,8 +83,8 @@ def batch(
     storage = Storage(_absolute(os.fspath(out)), options.storage_options)
     spec, classes = model_spec(options)
     tell = progress or (lambda _progress: None)
-    _require_own_folder(storage)
-    with _locked(storage):
+    require_own_folder(storage)
+    with locked(storage):
         job = _Job(storage, options, spec, tuple(classes), tell)
         return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)
 
@@ -104,58 +101,24 @@ class _Job:
 
     def run(self, sources: Sequence[str], *, resume: bool, retry_failed: bool) -> BatchSummary:
         """List, recognize, sum up."""
-        before = self._open(sources, resume=resume)
+        wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
+        before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
         parts = self._begin()
         dropped = parts.drop(changes.stale) if changes else 0
-        done = parts.done_ids()
+        # Only now: a kill before this line has the two listings compared again.
+        self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
         if retry_failed:
-            again = failed_ids(parts)
-            dropped += parts.drop(again)
-            done = parts.done_ids()
-        ids = manifest.ids()
-        finished = int(is_among(ids, done).sum())
-        tally = Tally(manifest.inputs, finished)
+            dropped += parts.drop(failed_ids(parts))
+        done = parts.done_ids()
+        finished = int(is_among(manifest.ids(), done).sum())
+        tally = Tally(manifest.inputs, finished, dropped=dropped)
         if finished < manifest.inputs:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))
         parts.merge(all_of_them=True)
-        about = {"dropped": dropped, "changes": changes.to_dict() if changes else None}
-        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict() | about)
+        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
         return summarize(parts, manifest, tally, changes, flat=self.options.flat)
-
-    def _open(self, sources: Sequence[str], *, resume: bool) -> dict[str, Any] | None:
-        """What is noted of the job in the output folder, `None` where it begins.
-
-        Raises:
-            DataError: the folder is that of another job or holds other files.
-        """
-        where = quoted_path(self.storage.root)
-        wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
-        if not self.storage.exists(JOB):
-            self.storage.write_json(
-                JOB, {"format": JOB_FORMAT, "manifest": None, **wanted, "mien": self.spec.version}
-            )
-            return None
-        job = self.storage.read_json(JOB)
-        if job.get("format") != JOB_FORMAT:
-            raise DataError(
-                f"{where}: expected a batch job of version {JOB_FORMAT}, got version {quoted(job.get('format'))}. "
-                "Continue it with the version of mien that began it, or name another folder."
-            )
-        if job["manifest"] is None:  # it ended before its inputs were listed
-            self.storage.write_json(JOB, {**job, **wanted, "mien": self.spec.version})
-            return None
-        if differences := _differences(job, wanted):
-            raise DataError(
-                f"{where}: this folder is that of another job ({differences}). Name another folder, or "
-                "continue that job with its own sources and options."
-            )
-        if not resume:
-            raise DataError(
-                f"{where}: this job was begun before. Continue it with resume (--resume), or name another folder."
-            )
-        return job
 
     def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
         """List all inputs, and how they differ from those of the listing before."""
@@ -173,10 +136,7 @@ class _Job:
             lister.passed_over,
             lambda count: self.tell(Progress("listing", count, 0)),
         )
-        changes = compare(old, manifest) if old else None
-        job = self.storage.read_json(JOB)
-        self.storage.write_json(JOB, job | {"manifest": folder})
-        return manifest, changes
+        return manifest, compare(old, manifest) if old else None
 
     def _begin(self) -> Parts:
         about = {
@@ -246,36 +206,6 @@ def failed_ids(parts: Parts) -> NDArray[np.int64]:
     return np.unique(np.array(found, np.int64))
 
 
-def _require_own_folder(storage: Storage) -> None:
-    """Refuse a folder with files of somebody else.
-
-    Raises:
-        DataError: there are some.
-    """
-    names = [name for name in storage.names() if not name.startswith(".")]
-    if names and "_mien" not in names:
-        raise DataError(
-            f"{quoted_path(storage.root)}: expected a new or empty folder for the output, or that of a batch job, found "
-            f"other files ({quoted(names[0], 40)}). Name another folder."
-        )
-
-
-def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """What differs between a job that is there and one that is wanted, in a few words."""
-    old, new = job.get("options", {}), wanted["options"]
-    told = [
-        f"its {name} is {quoted(old.get(name), 30)}, not {quoted(new[name], 30)}"
-        for name in new
-        if old.get(name) != new[name] and name != "model_sha256"
-    ]
-    if old.get("model_sha256") != new["model_sha256"]:
-        told.append("its model is another one")
-    if job.get("sources") != wanted["sources"]:
-        first = (job.get("sources") or ["nothing"])[0]
-        told.append(f"its sources are others, such as {quoted_path(str(first), 60)}")
-    return "; ".join(told[:3])
-
-
 def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:
     if options is not None and settings:
         raise DataError(f"Expected options or single settings, got both ({', '.join(settings)[:80]}).")
@@ -306,34 +236,3 @@ def _require_packages() -> None:
         import_module("pyarrow")
     except ImportError as error:
         raise MissingExtra("pyarrow", "batch") from error
-
-
-@contextmanager
-def _locked(storage: Storage) -> Iterator[None]:
-    """Keep other processes of this machine out of the output folder.
-
-    Raises:
-        DataError: one is at work there.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        fcntl = None  # type: ignore[assignment]
-    if not storage.is_local or fcntl is None:
-        yield
-        return
-    folder = Path(storage.root, "_mien")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(
-            f"{quoted_path(storage.root)}: expected a folder for the output, got a file."
-        ) from error
-    with Path(folder, "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataError(
-                f"{quoted_path(storage.root)}: another process works on this job. Wait for its end."
-            ) from error
-        yield

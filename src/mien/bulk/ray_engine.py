@@ -115,8 +115,8 @@ def _require_listening(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise MienError(
-            f"Expected a Ray cluster at {quoted(address)}, got none ({getattr(error, 'strerror', None) or error}). Is it "
-            "running? Start one with: ray start --head"
+            f"Expected a Ray cluster at {quoted(address)}, got none ({getattr(error, 'strerror', None) or error}). "
+            "Is it running? Start one with: ray start --head"
         ) from error
 
 

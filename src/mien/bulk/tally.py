@@ -46,10 +46,12 @@ class Tally:
     Args:
         total: all inputs of the job.
         before: those that earlier runs have done.
+        dropped: inputs whose rows were removed at the beginning of the run, to be done again.
     """
 
     total: int
     before: int
+    dropped: int = 0
     rows: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -93,6 +95,7 @@ class Tally:
         """JSON-clean data."""
         return {
             "rows": self.rows,
+            "dropped": self.dropped,
             "seconds": time.time() - self.started,
             "stages": self.seconds,
             "workers": {
