@@ -19,7 +19,7 @@ from mien.images import write_image
 STUB = """
 import json, os, pickle, signal, sys, time
 from mien.bulk.output import input_row
-pickle.load(sys.stdin.buffer)
+spec, fetcher = pickle.load(sys.stdin.buffer)
 print(json.dumps({"ready": True}), flush=True)
 number = 0
 while True:
@@ -42,6 +42,27 @@ while True:
 """
 """A worker that recognizes nothing, and dies of inputs that are named for it."""
 
+SLEEPER = """
+import os, sys, time, types
+from mien.bulk import worker
+from mien.bulk.output import input_row
+
+class Sleeper:
+    def __init__(self, *_):
+        self.seconds = float(os.environ["STUB_SECONDS"])
+    def __call__(self, entry, fetched):
+        time.sleep(self.seconds)
+        return input_row(entry, width=1, height=1, frames=1, error=fetched.error), {"fetch": fetched.seconds}
+
+recognizing = types.ModuleType("mien.bulk.recognizing")
+recognizing.InputRecognizer = Sleeper
+sys.modules["mien.bulk.recognizing"] = recognizing
+worker.main()
+os._exit(0)
+"""
+"""A worker that reads its inputs as a real one does, and sleeps in place of recognizing."""
+
+SLEEPER_COMMAND = [sys.executable, "-c", SLEEPER]
 STUB_COMMAND = [sys.executable, "-c", STUB]
 SPEC = ModelSpec("default", "0" * 64, None, None, None, 0.0, 1.0, "0")
 FETCHER = Fetcher()

@@ -13,8 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.entries import entries_to_table
@@ -72,13 +74,28 @@ def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
 
 
 def _import_ray() -> Any:
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it writes about itself to standard error
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach the driver as exceptions
     try:
-        import ray
-        import ray.data
+        with _quiet():
+            import ray
+            import ray.data
     except ImportError as error:
         raise MissingExtra("Ray Data", "ray") from error
     return ray
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep off standard error what Ray's native code writes about itself."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _start(ray: Any, work: Work) -> None:
@@ -91,7 +108,8 @@ def _start(ray: Any, work: Work) -> None:
         _require_listening(work.options.address)
         quiet["address"] = work.options.address
     try:
-        ray.init(**quiet)
+        with _quiet():
+            ray.init(**quiet)
     except Exception as error:
         where = f"at {quoted(work.options.address)}" if work.options.address else "on this machine"
         told = " ".join(str(error).split())
