@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +77,10 @@ def main() -> None:
     faces = mien.load(options.faces)
     found: dict[str, Any] = {}
     for name in options.models:
-        classifier = mien.Classifier(name)
-        for label_set in classifier.taxonomies:
-            answer = classifier.answering_in(label_set)
+        plain = mien.Classifier(name)
+        averaged = mien.Classifier(name, flip_tta=True)
+        for label_set, flip_tta in product(plain.taxonomies, (False, True)):
+            answer = (averaged if flip_tta else plain).answering_in(label_set)
             given = answer.probabilities(faces.images).astype(np.float64)
             columns = [
                 answer.labels.index(label) for label in faces.taxonomy.classes if label in answer.labels
@@ -90,7 +92,7 @@ def main() -> None:
                 ]
                 given = given[:, order]
                 given /= given.sum(axis=1, keepdims=True)
-            found[f"{name}, {label_set}"] = judge(given, faces)
+            found[f"{name}, {label_set}{', flip TTA' if flip_tta else ''}"] = judge(given, faces)
     if options.fer:
         found["fer"] = judge(ask_fer(options.fer, faces.images), faces)
     print(table(found))

@@ -1,4 +1,4 @@
-"""Find the faces of a image, print what they show, and write a copy with boxes, labels and bars.
+"""Find the faces of an image, print what they show, and write a copy with boxes, labels and bars.
 
     python examples/draw_faces.py IMAGE [COPY]
 

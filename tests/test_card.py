@@ -53,7 +53,7 @@ def test_what_is_no_card_is_refused(text: str) -> None:
         ({"labels": "angry"}, "labels must be a list"),
         ({"labels": {"a": 1, "b": 2}}, "labels must be a list"),
         ({"name": 3}, "another name than 3"),
-        ({"license": None}, "another license than None"),
+        ({"licence": None}, "another licence than None"),
         ({"scores": [1]}, r"another scores than \[1\]"),
         ({"recipe": "x" * 5000}, "another recipe than"),
         ({"input": {"height": "48"}}, "another height than '48'"),
@@ -80,7 +80,7 @@ def test_a_card_that_json_cannot_hold_is_not_written(scores: dict[str, object]) 
 def test_the_licence_of_a_model_is_not_stated_until_its_maker_gives_one() -> None:
     assert CARD.licence == "not stated"
     old = json.loads(CARD.to_json())
-    del old["license"]
+    del old["licence"]
     assert ModelCard.from_json(json.dumps(old)).licence == "not stated"
 
 

@@ -34,8 +34,8 @@ def test_all_is_sorted_and_every_name_loads() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Recognizer'"):
-        mien.Recognizer  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
+        mien.Recogniser  # noqa: B018
 
 
 def test_import_is_light() -> None:

@@ -255,7 +255,7 @@ def test_nonsense_in_exif_leaves_a_image_as_it_is(data: bytes) -> None:
 
 
 def test_a_image_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> None:
-    path = tmp_path / "a image.that lies about itself.gif"
+    path = tmp_path / "an image.that lies about itself.gif"
     data = by_opencv(".png", draw()[..., ::-1])
     path.write_bytes(data)
     unbuffered = io.BytesIO(b"head" + data)
@@ -449,7 +449,7 @@ def test_importing_is_light_and_a_missing_package_is_named() -> None:
     ("content", "sentence"),
     [
         (b"", "got an empty file"),
-        (b"not a image", "got text"),
+        (b"not an image", "got text"),
         ("kein Bild, große Güte".encode(), "got text"),
         (b"BMW is a make of motor cars, not a bitmap", "got text"),
         (b"\n<!DOCTYPE html>\n<html><svg></svg></html>", "got a web page"),
@@ -491,22 +491,22 @@ def test_a_cut_image_is_refused(kind: str) -> None:
 
 
 def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nobody\.jpg: expected a image, found no such file\. Is the path"):
+    with pytest.raises(DataError, match=r"nobody\.jpg: expected an image, found no such file\. Is the path"):
         read_image(tmp_path / "nobody.jpg")
     with pytest.raises(DataError, match=r"https://example\.org/a\.jpg: .* Download it first"):
         read_image("https://example.org/a.jpg")
-    with pytest.raises(DataError, match="expected a image, found a folder"):
+    with pytest.raises(DataError, match="expected an image, found a folder"):
         read_image(tmp_path)
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "a.jpg", tmp_path / ("long" * 100), "nul\0byte"):
-        with pytest.raises(DataError, match=r"expected a image, but it cannot be opened \(.+\)"):
+        with pytest.raises(DataError, match=r"expected an image, but it cannot be opened \(.+\)"):
             read_image(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(DataError, match=r"pipe\.jpg: expected a image, found a pipe"):
+    with pytest.raises(DataError, match=r"pipe\.jpg: expected an image, found a pipe"):
         read_image(tmp_path / "pipe.jpg")
 
 
@@ -519,7 +519,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     for source in (None, 7, [[1, 2]]):
-        with pytest.raises(DataError, match=r"expected a image as a path, .* got (NoneType|int|list)\."):
+        with pytest.raises(DataError, match=r"expected an image as a path, .* got (NoneType|int|list)\."):
             read_image(source)  # type: ignore[arg-type]
     path = tmp_path / "a.txt"
     path.write_text("text")

@@ -67,7 +67,7 @@ FAST = {
         r"^Box\(x=\d+, y=\d+, width=\d+, height=\d+\) (neutral|happy) \d+%$"
     ),
     "mien data fetch --to .": Claim("from Kaggle", run="mien data fetch --help"),
-    "mien data check fer2013.csv": Claim(r"images +210\b", leaves="fer2013-counts.png"),
+    "mien data check fer2013.csv": Claim(r"(?:images|pictures) +210\b", leaves="fer2013-counts.png"),
     "mien data draw drawn.csv --n 4200": Claim(
         "Wrote 210 drawn faces", run="mien data draw drawn.csv --n 210", leaves="drawn.csv"
     ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LEAST = 1 << 12
-"""A image of which no value reaches this has 12 bits or fewer."""
+"""An image of which no value reaches this has 12 bits or fewer."""
 
 _COLOR = frozenset({"RGB", "RGBA", "RGBX", "LA"})  # in which more is lighter
 _BITS_PER_SAMPLE = 258  # a TIFF tag

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 1024
 """What is looked at to tell what a file is."""
 
-_EXPECTED = "expected a image as a path, bytes, a file opened with 'rb', an array or a PIL image"
+_EXPECTED = "expected an image as a path, bytes, a file opened with 'rb', an array or a PIL image"
 
 
 @contextmanager
@@ -93,14 +93,14 @@ def _open_file(path: str, is_image: Callable[[bytes], bool]) -> Iterator[tuple[s
         except (OSError, ValueError) as error:
             raise DataError(_unopened(path, error, is_image)) from error
         if file is None:
-            raise DataError(f"{name or repr(path)}: expected a image, found {_found(path, mode)}.")
+            raise DataError(f"{name or repr(path)}: expected an image, found {_found(path, mode)}.")
         yield name, file
 
 
 def _found(path: str, mode: int) -> str:
     if not path:
-        return "an empty path. Name a image"
-    return "a folder. Name a image in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
+        return "an empty path. Name an image"
+    return "a folder. Name an image in it" if stat.S_ISDIR(mode) else "a pipe or a device. Name a file"
 
 
 def _unopened(path: str, error: Exception, is_image: Callable[[bytes], bool]) -> str:
@@ -118,8 +118,8 @@ def _unopened(path: str, error: Exception, is_image: Callable[[bytes], bool]) ->
         )
     name = quoted_path(path)
     if not isinstance(error, FileNotFoundError) and "://" not in path:
-        return f"{name}: expected a image, but it cannot be opened ({reason(error)})."
-    return f"{name}: expected a image, found no such file. {_advice(path)}"
+        return f"{name}: expected an image, but it cannot be opened ({reason(error)})."
+    return f"{name}: expected an image, found no such file. {_advice(path)}"
 
 
 def _advice(path: str) -> str:

@@ -112,7 +112,7 @@ class ModelCard:
     scores: dict[str, Any] = field(default_factory=dict)
     licence: str = NOT_STATED
     limits: str = (
-        "Names the expression a face shows in a still picture, not what a person feels. "
+        "Names the expression a face shows in a still image, not what a person feels. "
         "Not for decisions about people. Accuracy differs between groups of people and was not measured by group."
     )
     made_with: str = ""
@@ -249,7 +249,7 @@ def require_probabilities(given: NDArray[np.floating[Any]], *, name: str = "") -
         return
     if bad := int((~np.isfinite(given)).any(axis=1).sum()):
         raise ModelError(
-            f"{expected} finite probabilities from the model, got NaN or infinity for {bad} of {len(given)} pictures. "
+            f"{expected} finite probabilities from the model, got NaN or infinity for {bad} of {len(given)} images. "
             "Its weights may be broken: use an earlier save."
         )
     raise ModelError(

@@ -71,7 +71,7 @@ _warnings_lock = threading.RLock()
 
 @contextmanager
 def open_image(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
-    """What to call a image, and the image as a PIL image of good size, not decoded yet.
+    """What to call an image, and the image as a PIL image of good size, not decoded yet.
 
     Whatever fails inside is told as a DataError.
     """
@@ -87,7 +87,7 @@ def open_image(source: Any, max_pixels: int) -> Iterator[tuple[str, Image]]:
         head = _head_of(name, stream)
         kind = _format_of(head)
         if kind is None:
-            raise DataError(f"{name}: expected a image ({', '.join(_READERS)}), got {_describe(head)}.")
+            raise DataError(f"{name}: expected an image ({', '.join(_READERS)}), got {_describe(head)}.")
         _check_parts(kind, name, stream)
         reader = _reader(kind, name)
         noisy = kind in {"TIFF", "GIF", "AVIF"} or (kind == "PNG" and b"acTL" in head)
@@ -100,7 +100,7 @@ def _head_of(name: str, stream: BinaryIO) -> bytes:
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
     except OSError as error:  # a dying disk, a share that is gone
-        raise DataError(f"{name}: expected a image, but it cannot be read ({reason(error)}).") from error
+        raise DataError(f"{name}: expected an image, but it cannot be read ({reason(error)}).") from error
     return head
 
 
@@ -112,7 +112,7 @@ def _check_parts(kind: str, name: str, stream: BinaryIO) -> None:
             f"{name}: expected a {kind} image of usual parts, got one of {error}. Save it anew as PNG."
         ) from error
     except OSError as error:
-        raise DataError(f"{name}: expected a image, but it cannot be read ({reason(error)}).") from error
+        raise DataError(f"{name}: expected an image, but it cannot be read ({reason(error)}).") from error
 
 
 def is_image(head: bytes) -> bool:
@@ -212,7 +212,7 @@ def no_warnings() -> Iterator[None]:
 def _checked(image: Image, name: str, max_pixels: int) -> Image:
     width, height = image.size
     if not width or not height:
-        raise DataError(f"{name}: expected a image with pixels, got one of {width}x{height}.")
+        raise DataError(f"{name}: expected an image with pixels, got one of {width}x{height}.")
     if width * height > max_pixels:
         raise TooLargeError(
             f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {width}x{height}. "

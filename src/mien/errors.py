@@ -1,9 +1,9 @@
 """Every error that mien raises on purpose.
 
     MienError                  anything below; catch this one to catch them all
-    ├── DataError (ValueError)      a file, a row or a image is not what it should be
+    ├── DataError (ValueError)      a file, a row or an image is not what it should be
     │   ├── NotEnoughMemoryError        this machine has not enough memory to decode it; another time it may
-    │   ├── TooLargeError               a image has more pixels than are decoded
+    │   ├── TooLargeError               an image has more pixels than are decoded
     │   └── BatchError                  some of several images failed; it holds the results of the others
     ├── ModelError (ValueError)     a model file, a run folder or a training is at fault
     └── MissingExtra (ImportError)  an optional package is not installed; the message says how to get it
@@ -24,11 +24,11 @@ class MienError(Exception):
 
 
 class DataError(MienError, ValueError):
-    """A file, a row or a image is not what it should be."""
+    """A file, a row or an image is not what it should be."""
 
 
 class TooLargeError(DataError):
-    """A image has more pixels than are decoded."""
+    """An image has more pixels than are decoded."""
 
 
 class NotEnoughMemoryError(DataError):

@@ -58,7 +58,7 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a image, whatever it comes as.
+    """Decode an image, whatever it comes as.
 
     Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM or, with the extra `heif`, HEIC; of several frames
     the first is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is
@@ -109,7 +109,7 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
-    """Write a image as JPEG, PNG or WebP, told by the suffix; the file is whole or absent.
+    """Write an image as JPEG, PNG or WebP, told by the suffix; the file is whole or absent.
 
     Args:
         path: ends in .jpg, .jpeg, .png or .webp; its folder is made if need be.

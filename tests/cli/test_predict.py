@@ -34,7 +34,7 @@ def visible(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of a image."""
+    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of an image."""
     folder = tmp_path_factory.mktemp("images")
     portrait = read_image(PORTRAIT)
     write_image(folder / "one.jpg", portrait)
@@ -68,7 +68,7 @@ def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
     done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
     assert "1 of 4 inputs failed:" in done.stderr
-    assert "page.jpg: expected a image" in done.stderr
+    assert "page.jpg: expected an image" in done.stderr
     assert "got a web page" in done.stderr
     assert "Traceback" not in done.stderr
     assert "no face" in done.stdout
@@ -147,7 +147,7 @@ def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
         r"嬉.png           no face",
         r"[bold]x.png      no face",
     ]
-    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected a image")
+    assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected an image")
 
 
 def test_no_more_faces_than_wanted(folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["page.jpg"], "page.jpg: expected a image"),
+        (["page.jpg"], "page.jpg: expected an image"),
         (["missing.jpg"], "missing.jpg"),
         (["video.mp4"], "video.mp4"),
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
@@ -218,7 +218,7 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
         (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
         (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
-        (["-"], "standard input: expected a image"),
+        (["-"], "standard input: expected an image"),
         ([""], "got an empty name"),
         (["9"], "webcam"),
         (["99999999999999999999"], "webcam"),

@@ -24,7 +24,7 @@ def test_a_folder_is_searched_to_its_depth_by_name(tmp_path: Path) -> None:
     found = find_sources([str(tmp_path)])
     assert [(str(one.below), one.kind) for one in found] == [
         ("b.JPG", "image"),
-        ("a/film.MOV", "video"),
+        ("a/video.MOV", "video"),
         ("a/z.png", "image"),
     ]
 

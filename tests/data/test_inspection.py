@@ -225,7 +225,7 @@ def test_what_training_needs() -> None:
     whole = make_dataset([*classes, 7], [*classes, 0], [*[TRAINING] * 7, PUBLIC_TEST])
     require_trainable(whole)
     with pytest.raises(
-        DataError, match=r"faces\.csv: expected pictures of the split PublicTest, found only .*Training"
+        DataError, match=r"faces\.csv: expected images of the split PublicTest, found only .*Training"
     ):
         require_trainable(whole.subset(TRAINING))
     with pytest.raises(DataError, match=r"split Training, found only those of PublicTest"):
@@ -234,7 +234,7 @@ def test_what_training_needs() -> None:
         DataError, match=r"faces\.csv: .* every class in Training, found none of fear, sad\. "
     ):
         require_trainable(whole.select((whole.labels != 2) & (whole.labels != 4)))
-    with pytest.raises(DataError, match=r"a label for every picture of PrivateTest, got 2 without"):
+    with pytest.raises(DataError, match=r"a label for every image of PrivateTest, got 2 without"):
         require_splits(make_dataset([0, 1, 2], [-1, -1, 0], [PRIVATE_TEST] * 3), (PRIVATE_TEST,))
 
 

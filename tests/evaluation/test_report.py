@@ -35,7 +35,7 @@ def test_the_card_is_rows_of_words_with_the_recipe_folded(tmp_path: Path) -> Non
     shown = page[page.index("Model card") : page.index("How to read")]
     for row in (
         "<td>labels</td><td>angry, disgust, fear, happy, sad, surprise, neutral</td>",
-        "<td>input</td><td>height 48 · width 48 · color gray · low 0 · high 255</td>",
+        "<td>input</td><td>height 48 · width 48 · colour gray · low 0 · high 255</td>",
         "<td>temperature</td><td>1.235</td>",
         "<td>recipe</td><td><details><summary>quick</summary>",
         "<td>sides</td><td>24, 10; 36, 10</td>",

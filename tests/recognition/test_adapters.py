@@ -86,7 +86,7 @@ def test_skip_takes_the_image_for_a_face_as_data_folders_do(shape: tuple[int, ..
     assert (answer["region"], answer["face_confidence"]) == (region, 0)
     rgb = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     crop = mien.images.to_crop(np.ascontiguousarray(rgb))
-    (row,) = mien.Classifier().probabilities(crop[None])
+    (row,) = mien.Classifier(flip_tta=True).probabilities(crop[None])
     assert list(answer["emotion"].values()) == pytest.approx(list(100 * row), abs=1e-3)
     assert DeepFace.analyze([pixels] * 2, detector_backend="skip") == [[answer]] * 2
     assert DeepFace.analyze(pixels, ["emotion"], True, "skip") == [answer]
@@ -156,7 +156,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     sentence = str(error)
     assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
     assert "[2] Face could not be detected in the image" in sentence
-    assert re.search(r"\[3\] \S*nobody\.jpg: expected a image, found no such file", sentence)
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, found no such file", sentence)
     assert [answer is not None for answer in error.results] == [True, False, False, False]
     assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
     assert sorted(error.errors) == [1, 2, 3]

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+import mien
 from mien.card import InputSpec, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
@@ -209,3 +210,39 @@ def test_a_file_that_changed_is_not_sent_to_another_process(tmp_path: Path) -> N
     path.unlink()
     with pytest.raises(ModelError, match="found none"):
         pickle.dumps(classifier)
+
+
+class TestFlipTta:
+    """Probabilities averaged over each crop and its mirror image."""
+
+    CROPS = np.random.default_rng(0).integers(0, 256, (300, 48, 48)).astype(np.uint8)
+
+    def test_it_is_the_mean_over_the_crop_and_its_mirror_image(self) -> None:
+        plain, averaged = mien.Classifier("tiny"), mien.Classifier("tiny", flip_tta=True)
+        expected = (plain.probabilities(self.CROPS) + plain.probabilities(self.CROPS[:, :, ::-1])) / 2
+        assert np.allclose(averaged.probabilities(self.CROPS), expected, atol=1e-6)
+
+    def test_a_mirrored_crop_gets_the_same_answer_in_every_label_set(self) -> None:
+        averaged = mien.Classifier("tiny", flip_tta=True)
+        given, mirrored = (
+            averaged.all_probabilities(crops) for crops in (self.CROPS[:5], self.CROPS[:5, :, ::-1])
+        )
+        assert set(given) == {"fused", "fer2013", "ferplus"}
+        for name, rows in given.items():
+            assert np.allclose(rows, mirrored[name], atol=1e-6)
+            assert np.allclose(rows.sum(axis=1), 1, atol=1e-5)
+
+    def test_the_maps_are_mirrored_with_the_crop(self) -> None:
+        averaged = mien.Classifier("tiny", flip_tta=True)
+        maps = averaged.activation_maps(self.CROPS[:2])
+        mirrored = averaged.activation_maps(self.CROPS[:2, :, ::-1])
+        assert np.allclose(maps, mirrored[:, :, ::-1], atol=1e-4)
+
+    def test_no_crops_have_no_probabilities(self) -> None:
+        assert mien.Classifier("tiny", flip_tta=True).probabilities(self.CROPS[:0]).shape == (0, 7)
+
+    def test_a_recognizer_averages_unless_told_otherwise(self) -> None:
+        assert mien.Recognizer("tiny").classifier.flip_tta
+        assert not mien.Recognizer("tiny", flip_tta=False).classifier.flip_tta
+        with pytest.raises(DataError, match="flip_tta as True or False, got 'no'"):
+            mien.Classifier("tiny", flip_tta="no")  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ def test_a_file_without_a_card_is_judged_used_and_given_one(tmp_path: Path) -> N
     made = mien("export", path, *LABELS, "--license", "CC-BY-4.0", "--out", carded)
     assert made.returncode == 0, made.stderr
     card = json.loads(mien("model", carded, "--json").stdout)["card"]
-    assert (card["labels"], card["license"]) == (list(NAMES), "CC-BY-4.0")
+    assert (card["labels"], card["licence"]) == (list(NAMES), "CC-BY-4.0")
     again = json.loads(mien("evaluate", carded, "--data", "synthetic:70", "--json").stdout)
     assert again["confusion"] == json.loads(judged.stdout)["confusion"]
     np.testing.assert_allclose(Classifier(carded).probabilities(crops()), expected(1 / 255), atol=1e-5)

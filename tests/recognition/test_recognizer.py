@@ -26,7 +26,7 @@ from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.image_batches import recognize_images
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
-from tests.helpers.browser import write_video
+from tests.helpers.browser import write_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
@@ -451,7 +451,7 @@ def test_a_detector_at_fault_in_one_image_does_not_stop_the_others() -> None:
 
 def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    video = write_video(tmp_path / "video.mp4")
+    video = write_film(tmp_path / "video.mp4")
     with pytest.raises(
         DataError, match=r"video\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
     ):
@@ -474,7 +474,7 @@ def test_worker_processes_recognize(method: str) -> None:
     recognizer = Recognizer(threads=1)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
-        with pytest.raises(DataError, match=r"nobody\.jpg: expected a image"):
+        with pytest.raises(DataError, match=r"nobody\.jpg: expected an image"):
             pool.submit(recognizer, "nobody.jpg").result()
         with pytest.raises(BatchError, match="1 of 2 images failed"):
             pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.palette import Colour, contrast
+from mien.palette import Color, contrast
 from tests.helpers.browser import Visit, visit
 from tests.helpers.service_process import Running
 from tests.service.test_page import SAMPLE, done, downloaded, with_model
@@ -59,7 +59,7 @@ def pixels(locator: Any) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"), int)
 
 
-def color_of(pixel: np.ndarray) -> Colour:
+def color_of(pixel: np.ndarray) -> Color:
     red, green, blue = map(int, pixel)
     return (red, green, blue)
 
@@ -87,7 +87,7 @@ class TestRules:
             assert all('button "Face' in name for name in names), overlay
 
 
-class TestForcedColours:
+class TestForcedColors:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_bars_are_seen(self, chrome: Any, service: Running, scheme: str) -> None:
         with visit(chrome, service.port, forced_colors="active", color_scheme=scheme) as guest:

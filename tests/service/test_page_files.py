@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.palette import PALETTE, Colour, contrast, ink_on
+from mien.palette import PALETTE, Color, contrast, ink_on
 from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 
@@ -24,7 +24,7 @@ WEIGHT = 160_000
 """Bytes of the whole page, uncompressed; about a tenth of what one photo has."""
 
 
-def colour(name: str, scheme: str) -> Colour:
+def colour(name: str, scheme: str) -> Color:
     """A colour of tokens.css in one scheme."""
     values = re.findall(r"#([0-9a-f]{6})\b", TOKENS[name])
     value = values[SCHEMES.index(scheme) if len(values) == 2 else 0]

@@ -93,7 +93,7 @@ def predict(
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
     recognizer = _open(model, labels, max_faces, threads, min_confidence, own)
-    films = [one for one in sources if one.kind != "image"]
+    videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
     with guarding(), ExitStack() as stack:
@@ -101,7 +101,7 @@ def predict(
             stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
         )
         _predict_images(images, recognizer, outputs, failures)
-        for video in films:
+        for video in videos:
             watched = Video(video, every=every, min_confidence=min_confidence)
             _predict_video(watched, recognizer, outputs, failures, smoothing=smoothing)
     if save and failures.any_left(len(sources)):
@@ -159,7 +159,7 @@ def _open_outputs(
     explain: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
-    films = any(source.kind != "image" for source in sources)
+    videos = any(source.kind != "image" for source in sources)
 
     def take(output: Output) -> None:
         stack.push(lambda _kind, error, _trace: output.close(error))
@@ -173,7 +173,7 @@ def _open_outputs(
         from mien.cli.file_outputs import CopiesOutput
 
         take(CopiesOutput(save, sources, recognizer if explain else None))
-    take(JsonOutput(model, films=films) if json else TextOutput(sources))
+    take(JsonOutput(model, videos=videos) if json else TextOutput(sources))
     return outputs
 
 
@@ -204,7 +204,7 @@ def _content(source: Source) -> ImageSource:
 
 
 class _StandardInput:
-    """Standard input as a image: read when its turn comes, and no further than a image may go."""
+    """Standard input as an image: read when its turn comes, and no further than an image may go."""
 
     name = "standard input"  # what a message calls it
     _content: bytes | None = None

@@ -32,7 +32,7 @@ class Output:
     """Takes results as they come. Does nothing by itself."""
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """A image is done, or failed."""
+        """An image is done, or failed."""
 
     def begin_video(self, video: Video) -> None:
         """A video begins."""
@@ -122,8 +122,8 @@ class JsonOutput(Output):
         videos: whether there will be videos; without any the document has no `videos`.
     """
 
-    def __init__(self, model: str, *, films: bool) -> None:
-        self._videos = films
+    def __init__(self, model: str, *, videos: bool) -> None:
+        self._videos = videos
         self._count = 0
         self._in_videos = False
         self._open = False

@@ -21,27 +21,27 @@ _WHERE_SPLITS_STAND = (
 
 
 def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
-    """Check that each of the needed splits has pictures, all with labels.
+    """Check that each of the needed splits has images, all with labels.
 
     Raises:
-        DataError: the first split that has none, or that has pictures without a label.
+        DataError: the first split that has none, or that has images without a label.
     """
     counts = dataset.counts()
     for split in needed:
         if split not in counts:
             raise DataError(
-                f"{dataset.source}: expected pictures of the split {split}, found only those of "
+                f"{dataset.source}: expected images of the split {split}, found only those of "
                 f"{', '.join(counts) or 'none'}. {_WHERE_SPLITS_STAND}"
             )
         if unlabelled := counts[split].get("unlabelled"):
             raise DataError(
-                f"{dataset.source}: expected a label for every picture of {split}, got {unlabelled} "
+                f"{dataset.source}: expected a label for every image of {split}, got {unlabelled} "
                 "without one. Is this a table without the column emotion?"
             )
 
 
 def require_classes(dataset: Dataset) -> None:
-    """Check that Training has pictures of every class.
+    """Check that Training has images of every class.
 
     Raises:
         DataError: the classes that it has none of.
@@ -50,7 +50,7 @@ def require_classes(dataset: Dataset) -> None:
     counts = dataset.counts()[TRAINING]
     if missing := [name for name in dataset.taxonomy.classes if not counts[name]]:
         raise DataError(
-            f"{dataset.source}: expected pictures of every class in {TRAINING}, found none of "
+            f"{dataset.source}: expected images of every class in {TRAINING}, found none of "
             f"{', '.join(missing)}. Add some{_other_label_set(counts, dataset.taxonomy)}."
         )
 
@@ -62,7 +62,7 @@ def _other_label_set(counts: Mapping[str, int], taxonomy: Taxonomy) -> str:
 
 
 def require_trainable(dataset: Dataset) -> None:
-    """Check that a data set can be trained on: pictures to learn and to select by, and no class left out.
+    """Check that a data set can be trained on: images to learn and to select by, and no class left out.
 
     Call `hold_out` first where a data set without PublicTest shall do.
 

@@ -38,7 +38,7 @@ _BY_IMAGE = ("probabilities", "true", "images")
 class Evaluation:
     """What a model scored on a split.
 
-    Where targets are vote distributions (FER+), a image's true class is its likeliest one, and accuracy and
+    Where targets are vote distributions (FER+), an image's true class is its likeliest one, and accuracy and
     loss alike are measured against that class alone.
 
     Args:

@@ -180,7 +180,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a score.
 
     To draw n images with replacement and count them again is to draw the cells of the confusion matrix from
-    a multinomial, so that is what is drawn: the same law, without touching a image. An accuracy of 0 or 1
+    a multinomial, so that is what is drawn: the same law, without touching an image. An accuracy of 0 or 1
     gets an interval without width: resampling cannot show what never happened.
 
     Args:

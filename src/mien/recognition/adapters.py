@@ -89,12 +89,12 @@ class DeepFace:
         anti_spoofing: bool = False,
         **others: Any,
     ) -> list[Any]:
-        """The faces of a image, or a list of them for each of several images.
+        """The faces of an image, or a list of them for each of several images.
 
         Args:
             img_path: a path, a data URI with base64, an open file, a BGR array (h, w, 3), or a list of these.
             actions: `emotion`; `age`, `gender` and `race` are left out with a warning.
-            enforce_detection: whether a image without a face is an error; if not, the whole image is
+            enforce_detection: whether an image without a face is an error; if not, the whole image is
                 taken, as with `skip`.
             detector_backend: `skip` takes the whole image for one face without looking for any, as theirs does:
                 the region is the image, the face's confidence 0. The names of their detectors are passed over.
@@ -171,7 +171,7 @@ class FER:
         self._least = whole(least, "min_face_size", "pixels")
 
     def detect_emotions(self, img: Any, face_rectangles: Any = None) -> list[dict[str, Any]]:
-        """The faces of a image.
+        """The faces of an image.
 
         Args:
             img: a path or a BGR array (h, w, 3).
@@ -220,7 +220,7 @@ def _analyze(img: Any, enforce_detection: bool, detector_backend: str) -> list[d
 
 
 def _whole(image: NDArray[np.uint8]) -> Face:
-    """A image that is itself a face, cropped as the images of a data folder are."""
+    """An image that is itself a face, cropped as the images of a data folder are."""
     recognizer = _recognizer()
     (row,) = recognizer.classifier.probabilities(to_crop(image)[None])
     height, width = image.shape[:2]
@@ -233,9 +233,9 @@ def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]
     """x, y, width and height of what of a box lies in the image: theirs are used to cut images with."""
     right, bottom = box.right, box.bottom
     if size is not None:
-        sides = [whole(side, "size of a image", "pixels") for side in items_of(size) or ()]
+        sides = [whole(side, "size of an image", "pixels") for side in items_of(size) or ()]
         if len(sides) != 2:
-            raise DataError(f"Expected the size of a image as width and height, got {quoted(size)}.")
+            raise DataError(f"Expected the size of an image as width and height, got {quoted(size)}.")
         right, bottom = min(right, sides[0]), min(bottom, sides[1])
     x, y = max(box.x, 0), max(box.y, 0)
     return x, y, max(right - x, 0), max(bottom - y, 0)

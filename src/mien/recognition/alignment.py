@@ -1,4 +1,4 @@
-"""From faces in a image to the gray crops that the networks know, and back.
+"""From faces in an image to the gray crops that the networks know, and back.
 
 A network judges faces well that lie in the square as those lay that it was trained on. `FER2013_FRAMING` says how
 FER2013's lie; `align` finds the turn, scale and shift that lay a detected face like that; `crop_faces` carries them
@@ -51,7 +51,7 @@ class Framing:
         return math.sqrt(self.width * self.height)
 
     def box_in(self, width: int, height: int) -> Box:
-        """Where the face lies in a image of this size that is itself such a crop, in its pixels."""
+        """Where the face lies in an image of this size that is itself such a crop, in its pixels."""
         wide, high = max(1, round(self.width * width)), max(1, round(self.height * height))
         return Box(
             round(self.centre[0] * width - wide / 2), round(self.centre[1] * height - high / 2), wide, high
@@ -65,7 +65,7 @@ faces are as likely, so the middle is at a half."""
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The way from a image to a crop: turn, scale and shift, never mirror or squeeze.
+    """The way from an image to a crop: turn, scale and shift, never mirror or squeeze.
 
     Points are continuous: pixel (0, 0) covers the square from (0, 0) to (1, 1), as a `Box` counts.
 
@@ -146,7 +146,7 @@ def lean_of(landmarks: Landmarks) -> float:
 def crop_faces(
     image: NDArray[np.uint8], detections: Sequence[Detection], framing: Framing = FER2013_FRAMING
 ) -> NDArray[np.uint8]:
-    """The faces of a image as the networks take them.
+    """The faces of an image as the networks take them.
 
     Only the part of the image that a crop shows is read, so that the cost does not depend on the image's size.
     What lies outside the image is filled with its edge.

@@ -16,7 +16,7 @@ _MOST = 3
 
 
 def name_of(image: Any) -> str:
-    """What to call a image of a batch beside its place: its path, "" where it has none."""
+    """What to call an image of a batch beside its place: its path, "" where it has none."""
     said = image if isinstance(image, str | os.PathLike) else getattr(image, "name", None)
     try:
         return quoted_path(os.fsdecode(said)) if said else ""

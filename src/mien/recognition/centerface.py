@@ -1,4 +1,4 @@
-"""What the maps of CenterFace mean: from a image to its input, from its output to faces.
+"""What the maps of CenterFace mean: from an image to its input, from its output to faces.
 
 The network (Xu and others, arXiv:1911.03599) looks at an RGB image, values 0 to 255, and gives maps of a quarter of
 its size. A cell of `heatmap` says how surely the middle of a face lies in it; `offset` says where in the cell,
@@ -50,7 +50,7 @@ class Candidates:
         return Candidates(self.corners[which], self.scores[which], self.points[which])
 
     def scaled(self, x: float, y: float) -> Candidates:
-        """The same faces in a image stretched by these factors."""
+        """The same faces in an image stretched by these factors."""
         factor = np.array([x, y], np.float32)
         return Candidates(self.corners * np.tile(factor, 2), self.scores, self.points * factor)
 
@@ -82,7 +82,7 @@ def _iou(one: NDArray[np.float32], many: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def to_input(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """A image as the network takes it.
+    """An image as the network takes it.
 
     Args:
         image: RGB uint8 (h, w, 3).

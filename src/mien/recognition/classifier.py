@@ -16,12 +16,15 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
+from mien.recognition.values import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mien.card import ModelCard
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
 """Name of the output with the class activation maps that belong to an output with probabilities."""
@@ -45,6 +48,8 @@ class Classifier:
         class_names: in the order of the probabilities, for an ONNX file of another program, which has no card.
         pixel_scale: what pixels from 0 to 255 are multiplied by, for such a file; 1 where it rescales by itself, else
             1/255, when not given.
+        flip_tta: average the probabilities of each crop with those of its mirror image (horizontal-flip test-time
+            augmentation). It takes twice the time and makes the answer the same for a mirrored face.
 
     Raises:
         ModelError: the file is missing, is no ONNX file, keeps data in other files, does not take what its card says,
@@ -63,8 +68,10 @@ class Classifier:
         threads: int = 0,
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
+        flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
+        self.flip_tta = flag(flip_tta, "flip_tta")
         self.name, data = read_model(model)
         foreign = (class_names is not None or pixel_scale is not None) and not has_card(self.name, data)
         card = None if foreign and class_names else read_card(self.name, data)
@@ -137,13 +144,8 @@ class Classifier:
         """
         if not len(self._checked(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
-        parts = [
-            self._run(crops[i : i + _MOST_AT_ONCE], self.card.output)
-            for i in range(0, len(crops), _MOST_AT_ONCE)
-        ]
-        given = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        require_probabilities(given, name=self.name)
-        return self.card.calibrated(given)
+        (probabilities,) = self._in_parts(crops, [self.card])
+        return probabilities
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The probabilities in every label set that the model knows, by its name, from one call of the network.
@@ -155,13 +157,29 @@ class Classifier:
             DataError: the crops have another shape or type.
             ModelError: what the network gives are no probabilities.
         """
-        answers = self.card.answers
-        pixels = self._pixels(self._checked(crops))
-        given = self._session.run([answer.output for answer in answers], {self._input: pixels})
-        cards = (self.card.answering_in(answer.taxonomy) for answer in answers)
+        self._checked(crops)
+        cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
+        given = self._in_parts(crops, cards)
+        return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
+
+    def _in_parts(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """The calibrated probabilities of any number of crops, by card."""
+        step = _MOST_AT_ONCE // 2 if self.flip_tta else _MOST_AT_ONCE
+        parts = [self._answer(crops[i : i + step], cards) for i in range(0, max(1, len(crops)), step)]
+        return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
+
+    def _answer(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """The same of a part of them, from one call of the network."""
+        n = len(crops)
+        if self.flip_tta:
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
+        given = self._session.run([card.output for card in cards], {self._input: self._pixels(crops)})
         for rows in given:
             require_probabilities(rows, name=self.name)
-        return {card.taxonomy: card.calibrated(rows) for card, rows in zip(cards, given, strict=True)}
+        answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
+        if not self.flip_tta:
+            return answers
+        return [np.asarray((rows[:n] + rows[n:]) / 2, np.float32) for rows in answers]
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
@@ -182,7 +200,10 @@ class Classifier:
                 f"{self.name}: expected a network with class activation maps, which those that end in global "
                 "average pooling give (recipes compact and small)."
             )
-        return self._run(self._checked(crops), name)
+        maps = self._run(self._checked(crops), name)
+        if not self.flip_tta:
+            return maps
+        return np.asarray((maps + self._run(crops[:, :, ::-1], name)[:, :, ::-1]) / 2, np.float32)
 
     def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         spec = self.card.input

@@ -28,7 +28,7 @@ WEIGHTS = "centerface.onnx"
 
 _SMALL = 40  # pixels of height in the working image; where a face is smaller, still smaller ones may be near
 _WORTH_IT = 1.25  # a closer look must show at least so many times more
-_CROP_SIDE = 64  # pixels; a image up to this size may be a crop of one face
+_CROP_SIDE = 64  # pixels; an image up to this size may be a crop of one face
 _CROP_ASPECT = 1.25
 _CROP_CONFIDENCE = (
     0.15  # 0.11 is the most that blank, noisy and shaded squares reach: benchmarks/detection.py
@@ -47,8 +47,8 @@ class FaceDetector(Protocol):
 class CenterFace:
     """The built-in detector: CenterFace through ONNX Runtime, with five landmarks for each face.
 
-    A image is looked at in up to three sizes. First with its longer side at `side`; if that shows nothing, at half
-    of it, for a face that fills the image or is larger. (A image smaller than that half is looked at the other way
+    An image is looked at in up to three sizes. First with its longer side at `side`; if that shows nothing, at half
+    of it, for a face that fills the image or is larger. (An image smaller than that half is looked at the other way
     round.) If there are no faces then or only small ones, and the image has more to show, at `fine_side` too.
 
     A small square image in which this finds nothing may be a crop, all face: see `whole_image_face`.
@@ -105,7 +105,7 @@ class CenterFace:
         self._session = _open_session(self.threads)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of a image.
+        """The faces of an image.
 
         Args:
             image: RGB uint8 (h, w, 3), of any size.
@@ -137,7 +137,7 @@ class CenterFace:
         return found.joined(self.look(image, fine, confidence)).apart(self.overlap)
 
     def look(self, image: NDArray[np.uint8], side: int, confidence: float) -> Candidates:
-        """One look at a image.
+        """One look at an image.
 
         Args:
             image: RGB uint8 (h, w, 3).
@@ -153,9 +153,9 @@ class CenterFace:
 
 
 def whole_image_face(image: NDArray[np.uint8], confidence: float) -> Detection:
-    """The face of a image that is itself a crop, as data sets hold them.
+    """The face of an image that is itself a crop, as data sets hold them.
 
-    In such a image a face has no outline that a detector could go by. `CenterFace` takes a image for one when all
+    In such an image a face has no outline that a detector could go by. `CenterFace` takes an image for one when all
     of these hold: it has at most 64 pixels a side and is nearly square (the sides differ by a quarter at most); no face
     is found in it; but some place reaches a score of 0.15, which blank, noisy and shaded squares do not. The
     face is then said to lie as faces lie in FER2013, so that its crop is the whole image.
@@ -189,7 +189,7 @@ def _may_be_crop(image: NDArray[np.uint8]) -> bool:
 
 
 def _maybe_smaller(found: Candidates, shrink: float) -> bool:
-    """Whether the smallest face, if there is any, is small in a image that many times smaller."""
+    """Whether the smallest face, if there is any, is small in an image that many times smaller."""
     heights = (found.corners[:, 3] - found.corners[:, 1]) / shrink
     return not len(found) or bool(heights.min() < _SMALL)
 

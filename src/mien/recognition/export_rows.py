@@ -1,4 +1,4 @@
-"""`RowWriter`: a row for each face of a image or frame, as CSV, JSON, JSON Lines or Parquet."""
+"""`RowWriter`: a row for each face of an image or frame, as CSV, JSON, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class RowWriter:
     """Writes a row for each face as it comes, to .csv, .json, .jsonl or .parquet. A context manager.
 
     The columns are `COLUMNS`, then one for each label with its probability; a label that is called like one of
-    `COLUMNS` has its column called `probability_…`. Frame and seconds are empty for a image, the track where
-    there is none. A image or frame without a face leaves no row. Times are rounded to
+    `COLUMNS` has its column called `probability_…`. Frame and seconds are empty for an image, the track where
+    there is none. An image or frame without a face leaves no row. Times are rounded to
     microseconds (1.88, not 1.8800000000000003), and in CSV all other numbers to six digits after the point.
 
     The file takes its name when the block ends well or is ended by Ctrl-C, then with the rows so far; any other
@@ -87,7 +87,7 @@ class RowWriter:
     def write(
         self, source: str, faces: Sequence[Face], *, frame: int | None = None, seconds: float | None = None
     ) -> None:
-        """Add a row for each face of a image or frame.
+        """Add a row for each face of an image or frame.
 
         Args:
             source: the image or video.
@@ -101,7 +101,7 @@ class RowWriter:
         if isinstance(source, PathLike):
             source = str(source)
         if not isinstance(source, str):
-            raise DataError(f"Expected the name of a image or video, got {quoted(source)}.")
+            raise DataError(f"Expected the name of an image or video, got {quoted(source)}.")
         if seconds is not None:
             finite(seconds, "time of a frame")
         faces = _checked_faces(faces, self._labels)

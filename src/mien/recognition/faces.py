@@ -1,4 +1,4 @@
-"""What is found in a image, frozen: boxes, landmarks, expressions, faces.
+"""What is found in an image, frozen: boxes, landmarks, expressions, faces.
 
 Coordinates are pixels of the image as it was given, x to the right and y down, the origin at the upper left
 corner. *Left* and *right* are those of the image, not of the person. Probabilities lie in [0, 1]. What they are
@@ -30,7 +30,7 @@ UNCERTAIN = "uncertain"
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in a image.
+    """A rectangle in an image.
 
     Args:
         x: left edge in pixels; may be negative where a face is cut off.
@@ -91,7 +91,7 @@ class Box:
         return common / (self.area + other.area - common)
 
     def overlaps(self, width: int, height: int) -> bool:
-        """Whether any of its pixels lies in a image of this size."""
+        """Whether any of its pixels lies in an image of this size."""
         return self.x < width and self.y < height and self.right > 0 and self.bottom > 0
 
     def to_dict(self) -> dict[str, int]:
@@ -237,7 +237,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in a image with its expression.
+    """A face in an image with its expression.
 
     Args:
         box: where it is.

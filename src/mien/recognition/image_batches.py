@@ -83,10 +83,10 @@ def recognize_images(
         chunk: the most images whose faces go through the network in one call.
 
     Yields:
-        One result for each image, in order; a image that cannot be read gives its reason and stops nothing.
+        One result for each image, in order; an image that cannot be read gives its reason and stops nothing.
 
     Raises:
-        DataError: the images are no pairs of a name and a image, or the chunk is less than 1.
+        DataError: the images are no pairs of a name and an image, or the chunk is less than 1.
     """
     if whole(chunk, "chunk", "images") < 1:
         raise DataError(f"Expected a chunk of 1 image or more, got {chunk}.")
@@ -103,10 +103,10 @@ def recognize_images(
 
 def _pairs(images: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(images, str | bytes | memoryview) or not is_iterable(images):
-        raise DataError(f"Expected pairs of a name and a image, got {quoted(images)}.")
+        raise DataError(f"Expected pairs of a name and an image, got {quoted(images)}.")
     for pair in images:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str | os.PathLike):
-            raise DataError(f"Expected pairs of a name and a image, got {quoted(pair)}.")
+            raise DataError(f"Expected pairs of a name and an image, got {quoted(pair)}.")
         yield str(pair[0]), pair[1]
 
 

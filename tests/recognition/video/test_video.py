@@ -38,7 +38,7 @@ def image(i: int) -> np.ndarray:
 
 
 def shade(image: np.ndarray) -> int:
-    """The number of a image, read off it."""
+    """The number of an image, read off it."""
     return round(float(image[52:60, 30:60].mean()) / 6)
 
 
@@ -327,7 +327,7 @@ def _front(suffix: str) -> dict[str, str]:
 
 
 def _spoil_packets(path: Path, which: Iterable[int]) -> None:
-    """Overwrite packets, each a image of its own, with bytes that are no image."""
+    """Overwrite packets, each an image of its own, with bytes that are no image."""
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())

@@ -38,7 +38,7 @@ def make_oriented(
     aspect: Fraction | None = None,
     image: np.ndarray | None = None,
 ) -> Path:
-    """Three frames of a image that looks different in all eight orientations."""
+    """Three frames of an image that looks different in all eight orientations."""
     stored = quarters() if image is None else image
     a, b, c, d = (value * _UNIT for value in matrix_of(orientation))
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""Draw what was recognized on a image: boxes, tags, probability bars and heat maps.
+"""Draw what was recognized on an image: boxes, tags, probability bars and heat maps.
 
 Images are RGB uint8 (H, W, 3); the one that is given is never changed. `annotation` draws faces, with the help
 of `panels` and `legend`; `layout` finds room, `fitting` makes numbers of tags that have none, `proportions` tells

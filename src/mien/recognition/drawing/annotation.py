@@ -1,4 +1,4 @@
-"""Draw faces on a image: boxes, tags and panels, the same look on a thumbnail and on 12 megapixels."""
+"""Draw faces on an image: boxes, tags and panels, the same look on a thumbnail and on 12 megapixels."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def draw_faces(
         faces: what was found in it, the largest first; boxes may reach over its edge.
         bars: whether to draw them.
         unsure_below: an expression with a lower score is a guess, in [0, 1].
-        min_side: a image whose shorter side has fewer pixels is enlarged to so many before anything is
+        min_side: an image whose shorter side has fewer pixels is enlarged to so many before anything is
             drawn (and its longer side to at most four times as many), so that there is room for text that can
             be read; 0 keeps the size.
         legend: whether a legend below the image tells what numbers stand for. It makes the image higher, and a
-            very small one wider, but moves none of its pixels. Also the tags of a image that is too small for
+            very small one wider, but moves none of its pixels. Also the tags of an image that is too small for
             type that can be read go there.
 
     Returns:

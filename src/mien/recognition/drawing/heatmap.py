@@ -1,4 +1,4 @@
-"""Lay a heat map over a face in a image."""
+"""Lay a heat map over a face in an image."""
 
 from __future__ import annotations
 

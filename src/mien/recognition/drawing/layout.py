@@ -1,4 +1,4 @@
-"""Where tags and panels stand in a image, so that they hide neither faces nor one another.
+"""Where tags and panels stand in an image, so that they hide neither faces nor one another.
 
 Pure geometry: rectangles in, rectangles out, nothing is drawn. Each tag or panel has a few places around its
 face; the cheapest is taken, face by face, where covering a tag costs more than covering another face, and that

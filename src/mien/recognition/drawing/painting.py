@@ -1,4 +1,4 @@
-"""Paint on a image: text, rectangles with rounded corners and frames, all antialiased.
+"""Paint on an image: text, rectangles with rounded corners and frames, all antialiased.
 
 A shape is a mask of coverage, uint8 (h, w), 255 being whole. Painting mixes one color into the pixels under it
 and touches no others, so that the cost is that of the shape and not of the image. Canvases are RGB uint8

@@ -1,4 +1,4 @@
-"""All sizes of a drawing, told by that of its type; and the type that goes with a image."""
+"""All sizes of a drawing, told by that of its type; and the type that goes with an image."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Proportions:
 
 
 def fit_proportions(size: Size, boxes: Sequence[Box], tags: Sequence[str]) -> Proportions:
-    """Proportions that go with a image and its faces.
+    """Proportions that go with an image and its faces.
 
     Args:
         size: of the image.
