@@ -106,7 +106,14 @@ def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, A
         hours = images / rate / 3600
         dollars = hours * workers * site.core_hour + images / 1000 * site.thousand_reads
         rows.append(
-            {"images": images, "workers": workers, "rate": rate, "hours": hours, "dollars": dollars, "bottleneck": name}
+            {
+                "images": images,
+                "workers": workers,
+                "rate": rate,
+                "hours": hours,
+                "dollars": dollars,
+                "bottleneck": name,
+            }
         )
     return rows
 
@@ -138,7 +145,9 @@ def check() -> None:
         listed.write_text(
             "".join(f"http://127.0.0.1:{server.server_port}/{number}.jpg\n" for number in range(600))
         )
-        print(f"{'workers':>8}{'compute s':>11}{'latency s':>11}{'simulated':>11}{'measured':>10}{'ratio':>7}")
+        print(
+            f"{'workers':>8}{'compute s':>11}{'latency s':>11}{'simulated':>11}{'measured':>10}{'ratio':>7}"
+        )
         for number, (workers, seconds, latency) in enumerate(
             ((1, 0.05, 0.05), (2, 0.05, 0.05), (2, 0.05, 0.8), (2, 0.02, 0.4), (2, 0.1, 0.8))
         ):
@@ -160,7 +169,9 @@ def check() -> None:
 
 def main() -> None:
     """Print the table, or the check."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("results", type=Path, nargs="?", help="what benchmarks/batch.py wrote")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--size", type=float, default=409e3, help="bytes per image")

@@ -64,7 +64,7 @@ os._exit(0)
 
 SLEEPER_COMMAND = [sys.executable, "-c", SLEEPER]
 STUB_COMMAND = [sys.executable, "-c", STUB]
-SPEC = ModelSpec("default", "0" * 64, None, None, None, 0.0, 1.0, "0")
+SPEC = ModelSpec("default", "0" * 64, None, None, True, None, 0.0, 1.0, "0")
 FETCHER = Fetcher()
 
 

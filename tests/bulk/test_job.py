@@ -86,6 +86,9 @@ def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: 
     with pytest.raises(DataError, match=r"found other files \('thesis.txt'\)"):
         mien.batch(tmp_path / "in", tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="another folder for the output than the source"):
+        mien.batch([tmp_path / "empty"], tmp_path / "empty")
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="expected a folder for the output, got a file"):
         mien.batch(tmp_path / "in", tmp_path / "file")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Engine = Literal["local", "ray"]
 
-_OF_THE_ROWS = ("label_set", "max_faces", "min_confidence", "fps", "flat")
+_OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat")
 """Options that change what the rows say; a job that is resumed must have the same."""
 
 
@@ -27,6 +27,7 @@ class BatchOptions:
     Args:
         model: a bundled model, an ONNX file or a run folder.
         label_set: the label set to answer in; the model's own by default.
+        flip_tta: average each face with its mirror image.
         max_faces: maximum number of faces per image; the largest are kept.
         min_confidence: label a face "uncertain" if no expression is at least this probable, in [0, 1].
         fps: frames per second of a video that are looked at.
@@ -47,6 +48,7 @@ class BatchOptions:
 
     model: str = "default"
     label_set: str | None = None
+    flip_tta: bool = True
     max_faces: int | None = None
     min_confidence: float = 0.0
     fps: float = 1.0
@@ -133,6 +135,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
         sha256=hashlib.sha256(data).hexdigest(),
         data=None if bundled else data,
         label_set=options.label_set,
+        flip_tta=options.flip_tta,
         max_faces=options.max_faces,
         min_confidence=options.min_confidence,
         fps=options.fps,

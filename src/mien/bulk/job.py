@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from mien.bulk.batch_options import BatchOptions, model_spec
 from mien.bulk.fetching import Fetcher
 from mien.bulk.frames import is_frame, store_frame
-from mien.bulk.job_folder import JOB, locked, open_job, require_own_folder
+from mien.bulk.job_folder import (
+    JOB,
+    locked,
+    open_job,
+    require_other_than_sources,
+    require_own_folder,
+)
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, uri_of_path
@@ -84,6 +90,7 @@ def batch(
     spec, classes = model_spec(options)
     tell = progress or (lambda _progress: None)
     require_own_folder(storage)
+    require_other_than_sources(storage, sources)
     with locked(storage):
         job = _Job(storage, options, spec, tuple(classes), tell)
         return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,28 @@ def require_own_folder(storage: Storage) -> None:
         raise DataError(
             f"{quoted_path(storage.root)}: expected a new or empty folder for the output, or that of a batch job, found "
             f"other files ({quoted(names[0], 40)}). Name another folder."
+        )
+
+
+def require_other_than_sources(storage: Storage, sources: Any) -> None:
+    """Refuse a folder that is a source itself.
+
+    Raises:
+        DataError: it is.
+    """
+    some = (
+        [sources]
+        if isinstance(sources, str | os.PathLike)
+        else sources
+        if isinstance(sources, list | tuple)
+        else []
+    )
+    if storage.is_local and any(
+        isinstance(one, str | os.PathLike) and os.path.realpath(one) == os.path.realpath(storage.root)
+        for one in some
+    ):
+        raise DataError(
+            f"{quoted_path(storage.root)}: expected another folder for the output than the source itself."
         )
 
 

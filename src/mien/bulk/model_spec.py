@@ -18,6 +18,7 @@ class ModelSpec:
         sha256: of the file.
         data: the file's bytes, where it is not bundled; workers may be on other machines.
         label_set: the label set to answer in; the model's own by default.
+        flip_tta: average each face with its mirror image.
         max_faces: keep only so many faces per image, the largest.
         min_confidence: below this probability the label is "uncertain".
         fps: frames per second of a video that are looked at.
@@ -28,6 +29,7 @@ class ModelSpec:
     sha256: str
     data: bytes | None
     label_set: str | None
+    flip_tta: bool
     max_faces: int | None
     min_confidence: float
     fps: float

@@ -61,6 +61,7 @@ def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
     settings: dict[str, Any] = {
         "taxonomy": spec.label_set,
         "detector": detector,
+        "flip_tta": spec.flip_tta,
         "max_faces": spec.max_faces,
         "min_confidence": spec.min_confidence,
         "threads": 1,

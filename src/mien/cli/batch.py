@@ -74,6 +74,12 @@ def batch(
         ),
     ] = "default",
     labels: LabelsOption = None,
+    flip_tta: Annotated[
+        bool,
+        typer.Option(
+            "--flip-tta/--no-flip-tta", help="Average each face with its mirror image. Default: on."
+        ),
+    ] = True,
     max_faces: Annotated[
         int | None,
         typer.Option(min=1, help="Maximum number of faces per image; the largest are kept. Default: all."),
@@ -138,6 +144,7 @@ def batch(
                 workers=workers,
                 model=model,
                 label_set=labels,
+                flip_tta=flip_tta,
                 max_faces=max_faces,
                 min_confidence=min_confidence,
                 fps=fps,
