@@ -120,9 +120,10 @@ def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, A
 
 def check() -> None:
     """Real jobs with workers and a store that sleep, beside what the simulation says of them."""
+    from tests.bulk.builders import SLEEPER_COMMAND
+
     import mien
     from mien.bulk import supervisor
-    from tests.bulk.builders import SLEEPER_COMMAND
 
     class Slow(SimpleHTTPRequestHandler):
         latency = 0.0

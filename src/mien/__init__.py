@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from mien.recognition.classifier import Classifier
     from mien.recognition.faces import Box, Expression, Face
     from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video import watch
+    from mien.workflows.annotate import draw_faces, watch
+    from mien.workflows.evaluate import evaluate
+    from mien.workflows.export import export
+    from mien.workflows.keras_start import load_keras
+    from mien.workflows.run import Run
+    from mien.workflows.train import train
 
 __version__ = "0.1.0"
 
@@ -39,9 +44,15 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "Recognizer",
+    "Run",
     "Taxonomy",
     "batch",
+    "draw_faces",
+    "evaluate",
+    "export",
     "load",
+    "load_keras",
+    "train",
     "watch",
 ]
 
@@ -59,10 +70,16 @@ _HOMES = {
     "ModelCard": "card",
     "ModelError": "errors",
     "Recognizer": "recognition.recognizer",
+    "Run": "workflows.run",
     "Taxonomy": "labels",
     "batch": "bulk.job",
+    "draw_faces": "workflows.annotate",
+    "evaluate": "workflows.evaluate",
+    "export": "workflows.export",
     "load": "data",
-    "watch": "recognition.video",
+    "load_keras": "workflows.keras_start",
+    "train": "workflows.train",
+    "watch": "workflows.annotate",
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import ModelError
+from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.quoting import quoted
 
@@ -82,7 +83,7 @@ class Head:
         _check_answer(self.output, self.labels, self.temperature)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelCard:
     """What a model is, takes, gives and is worth.
 
@@ -160,6 +161,27 @@ class ModelCard:
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float64(self.temperature)
         scaled = np.exp(logits - logits.max(axis=1, keepdims=True))  # the highest is 1, so that none is lost
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
+
+    def __repr__(self) -> str:
+        return f"<ModelCard {_short(self.name)}: {', '.join(self.taxonomies)}; {', '.join(self.labels)[:80]}>"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, str]] = []
+        for answer in self.answers:
+            rows.append((f"predicts {answer.taxonomy}", ", ".join(answer.labels)))
+            rows += [
+                (f"accuracy on {split}", f"{scores['accuracy']:.2%}")
+                for split, scores in answer.scores.items()
+                if isinstance(scores, dict) and isinstance(scores.get("accuracy"), float)
+            ]
+            rows.append(("temperature", f"{answer.temperature:.3f}"))
+        rows += [
+            ("trained on", self.training_data or NOT_STATED),
+            ("made with", self.made_with or NOT_STATED),
+            ("license", self.licence),
+            ("limits", self.limits),
+        ]
+        return html_table(rows, title=self.name, align="left")
 
     def to_json(self) -> str:
         """The card as JSON text; `from_json` reads it back.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, quote
+from mien.labels import AFFECTNET8, FER2013, FERPLUS, RAFDB, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,15 +60,14 @@ def _count(names: Sequence[str], start: int = 0) -> dict[int, str]:
     return dict(enumerate(names, start))
 
 
-_AFFECTNET = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
-_RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+_CKPLUS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 CLASS_ORDERS = {
-    "rafdb": ClassOrder(_count(_RAFDB, 1)),  # http://www.whdeld.cn/var/RAF/model1.html
-    "affectnet7": ClassOrder(_count(_AFFECTNET[:7])),
-    "affectnet8": ClassOrder(
-        _count(_AFFECTNET)
-    ),  # Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985
+    "rafdb": ClassOrder(_count(RAFDB.classes, 1)),  # http://www.whdeld.cn/var/RAF/model1.html
+    "affectnet7": ClassOrder(_count(AFFECTNET8.classes[:7])),
+    # Mollahosseini et al. 2017, https://arxiv.org/abs/1708.03985
+    "affectnet8": ClassOrder(_count(AFFECTNET8.classes)),
+    "ckplus": ClassOrder(_count(_CKPLUS)),  # Lucey et al. 2010, https://doi.org/10.1109/CVPRW.2010.5543262
     FER2013.name: ClassOrder(_count(FER2013.classes)),
     FERPLUS.name: ClassOrder(_count(FERPLUS.classes)),
 }

@@ -1,4 +1,4 @@
-"""The two label sets of the field, in index order, and the map between them.
+"""Label sets: named, ordered sets of classes, those of known data sets and anybody's, and the map between them.
 
 FER2013 has seven classes (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414); FER+ votes on the same
 images in eight, contempt being the eighth (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
@@ -28,11 +28,11 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True)
-class Taxonomy:
-    """A named, ordered set of expression classes.
+class LabelSet:
+    """A named, ordered set of classes.
 
     Args:
-        name: what `--labels` calls it.
+        name: what `--label-set` calls it; `CUSTOM` for the classes of somebody's own data.
         classes: the class names in index order, unique.
     """
 
@@ -42,10 +42,10 @@ class Taxonomy:
     def __post_init__(self) -> None:
         names = self.classes
         if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-            raise DataError(f"A taxonomy needs class names as a tuple of texts, got {quote(names)}.")
+            raise DataError(f"A label set needs class names as a tuple of texts, got {quote(names)}.")
         object.__setattr__(self, "classes", tuple(names))
         if len(set(names)) != len(names) or not names:
-            raise DataError(f"A taxonomy needs unique class names, got {quote(names)}.")
+            raise DataError(f"A label set needs unique class names, got {quote(names)}.")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -65,7 +65,7 @@ class Taxonomy:
                 return i
         raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {quote(label)}.")
 
-    def map_to(self, other: Taxonomy) -> tuple[int | None, ...]:
+    def map_to(self, other: LabelSet) -> tuple[int | None, ...]:
         """For each class of this taxonomy, its index in `other`, or `None` where `other` has no such class.
 
         >>> FERPLUS.map_to(FER2013)
@@ -75,15 +75,35 @@ class Taxonomy:
         return tuple(theirs.get(_SPELLINGS.get(name, name)) for name in self.classes)
 
 
-FER2013 = Taxonomy("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
-FERPLUS = Taxonomy(
+Taxonomy = LabelSet
+"""The earlier name of `LabelSet`."""
+
+FER2013 = LabelSet("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
+FERPLUS = LabelSet(
     "ferplus", ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 )
 FUSED = "fused"
 """Name of the label set of the default answer: FER2013's seven names, learned from FER2013's labels and FER+'s votes."""
 
-TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FER2013, FERPLUS)}
+CUSTOM = "custom"
+"""Name of the label set of data whose classes are those of no known data set."""
 
+AFFECTNET8 = LabelSet(
+    "affectnet8", ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+)
+AFFECTNET7 = LabelSet("affectnet7", AFFECTNET8.classes[:7])
+RAFDB = LabelSet("rafdb", ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"))
+CKPLUS = LabelSet("ckplus", ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"))
+JAFFE = LabelSet("jaffe", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
+
+TAXONOMIES = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
+"""The label sets that bundled models answer in."""
+
+LABEL_SETS = {
+    label_set.name: label_set
+    for label_set in (FER2013, FERPLUS, AFFECTNET7, AFFECTNET8, RAFDB, CKPLUS, JAFFE)
+}
+"""All label sets that have a name of their own."""
 
 MEANINGS = FERPLUS.classes
 """One name for each expression that `meaning` knows, whatever a data set calls it."""
@@ -100,26 +120,38 @@ def meaning(label: str) -> str | None:
     return _SPELLINGS.get(label.strip().lower())
 
 
-def find_taxonomy(labels: Iterable[str]) -> Taxonomy | None:
-    """The taxonomy that has just these classes, in any order and usual spelling; `None` where none has."""
+def find_label_set(labels: Iterable[str]) -> LabelSet | None:
+    """The first known label set that has just these classes, in any order and usual spelling, or `None`.
+
+    >>> find_label_set(["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"]).name
+    'ckplus'
+    """
     meanings = {_SPELLINGS.get(label.strip().lower(), label) for label in labels}
-    for taxonomy in TAXONOMIES.values():
-        if meanings == {_SPELLINGS[name] for name in taxonomy.classes}:
-            return taxonomy
+    for label_set in LABEL_SETS.values():
+        if meanings == {_SPELLINGS[name] for name in label_set.classes}:
+            return label_set
     return None
 
 
-def get_taxonomy(name: str | Taxonomy) -> Taxonomy:
-    """The taxonomy of that name, or a known taxonomy itself.
+find_taxonomy = find_label_set
+"""The earlier name of `find_label_set`."""
+
+
+def get_label_set(name: str | LabelSet) -> LabelSet:
+    """The known label set of that name, or a label set itself.
 
     Raises:
         DataError: there is none.
     """
-    if isinstance(name, Taxonomy) and name in TAXONOMIES.values():
+    if isinstance(name, LabelSet):
         return name
-    if not isinstance(name, str) or name not in TAXONOMIES:
-        raise DataError(f"Expected the labels to be one of {', '.join(TAXONOMIES)}, got {quote(name)}.")
-    return TAXONOMIES[name]
+    if not isinstance(name, str) or name not in LABEL_SETS:
+        raise DataError(f"Expected the label set to be one of {', '.join(LABEL_SETS)}, got {quote(name)}.")
+    return LABEL_SETS[name]
+
+
+get_taxonomy = get_label_set
+"""The earlier name of `get_label_set`."""
 
 
 def quote(value: object) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import cycle
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError
 from mien.labels import FERPLUS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Color = tuple[int, int, int]
 """Red, green and blue, each from 0 to 255."""
@@ -31,13 +36,36 @@ UNSURE_BELOW = 0.4
 """Score under which an expression is drawn as a guess."""
 
 
+def color_of(label: str, classes: Sequence[str] = ()) -> Color:
+    """The color of a class.
+
+    Args:
+        label: an expression in any usual spelling, or a class of one's own.
+        classes: all classes of the label set. A class that is no expression gets one of the colors that the
+            expressions among them leave free, in their order; without them it is light gray.
+    """
+    token = _token_of(label)
+    if token is not None:
+        return PALETTE[token]
+    return class_colors(tuple(classes)).get(label, PALETTE["neutral"])
+
+
 @cache
-def color_of(label: str) -> Color:
-    """The color of an expression in any usual spelling of its label; light gray where the label is unknown."""
+def class_colors(classes: tuple[str, ...]) -> dict[str, Color]:
+    """A color for each class of a label set, told apart by all eyes as far as there are eight or fewer."""
+    tokens = {name: _token_of(name) for name in classes}
+    free = [color for name, color in PALETTE.items() if name not in tokens.values()] or list(PALETTE.values())
+    own = [name for name, token in tokens.items() if token is None]
+    colors = dict(zip(own, cycle(free), strict=False))
+    return {name: colors[name] if token is None else PALETTE[token] for name, token in tokens.items()}
+
+
+@cache
+def _token_of(label: str) -> str | None:
     try:
-        return PALETTE[FERPLUS.classes[FERPLUS.index(label)]]
+        return FERPLUS.classes[FERPLUS.index(label)]
     except DataError:
-        return PALETTE["neutral"]
+        return None
 
 
 def contrast(one: Color, other: Color) -> float:

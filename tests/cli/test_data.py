@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mien.cli import run
-from mien.cli.train import _with_a_name
 from mien.images import write_image
 from mien.labels import FER2013, FERPLUS
+from mien.workflows.run_plan import with_name
 from tests.helpers.command import is_one_sentence, mien
 
 if TYPE_CHECKING:
@@ -142,13 +142,13 @@ def test_class_names_of_a_model_are_read_as_they_are_printed(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_a_run_folder_remembers_the_class_names_of_its_data(tmp_path: Path) -> None:
     from mien.training.recipes import get_recipe
-    from mien.training.run_folder import Origin, read_origin
+    from mien.training.run_config import RunConfig, read_config
 
     recipe = get_recipe("classic-short")
     for class_names in (None, "affectnet7"):
-        origin = Origin(recipe, "data", "fer2013", class_names=class_names)
+        origin = RunConfig(recipe, "data", "fer2013", class_names=class_names)
         (tmp_path / "recipe.json").write_text(json.dumps({**recipe.to_dict(), "data": origin.data()}))
-        assert read_origin(tmp_path) == origin
+        assert read_config(tmp_path) == origin
 
 
 @pytest.mark.parametrize("name", [".", "..", "inner/..", "run"])
@@ -158,7 +158,7 @@ def test_a_run_folder_has_a_name_however_it_is_given(
     place = tmp_path / "outer" / "here"
     (place / "inner").mkdir(parents=True)
     monkeypatch.chdir(place)
-    folder = _with_a_name(Path(name))
+    folder = with_name(Path(name))
     assert folder is not None
     assert folder.name == {"..": "outer", "run": "run"}.get(name, "here")
     assert folder.resolve() == Path(name).resolve()
@@ -166,10 +166,11 @@ def test_a_run_folder_has_a_name_however_it_is_given(
 
 @pytest.mark.slow
 def test_the_demo_hands_its_run_the_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.cli import demo, running
+    from mien.cli import demo
     from mien.data.synthetic import synthetic_dataset
+    from mien.workflows.train import RunTrainer
 
     given: list[Any] = []
-    monkeypatch.setattr(running, "run_training", lambda *arguments, **_: given.extend(arguments))
+    monkeypatch.setattr(RunTrainer, "train", lambda *arguments, **_: given.extend(arguments[1:]))
     demo._train(synthetic_dataset(70), "faces", "rafdb", tmp_path / "run", 1, small=False)
     assert (given[1].path, given[1].class_names) == ("faces", "rafdb")

@@ -170,22 +170,22 @@ def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path,
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(whole_run / "best.keras", run)
-    assert "licence        not stated" in mien("model", run).stdout
+    assert "license        not stated" in mien("model", run).stdout
     assert mien("predict", PORTRAIT, "--model", run).returncode == 0
     is_one_sentence(mien("serve", "--model", run), f"mien export {run} --format onnx")
     made = mien("export", run, "--format", "onnx", "--license", "CC0-1.0")
     assert made.returncode == 0, made.stderr
-    assert "licence        CC0-1.0" in mien("model", run).stdout
+    assert "license        CC0-1.0" in mien("model", run).stdout
     (run / "best.keras").unlink()
     assert mien("evaluate", run, "--data", "synthetic:70").returncode == 0
 
 
 def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> None:
     faces = synthetic_dataset(140)
-    for i, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+    for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         place = tmp_path / "faces" / faces.taxonomy.classes[label] / f"{i}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_image(place, np.repeat(picture[..., None], 3, axis=2))
+        write_image(place, np.repeat(image[..., None], 3, axis=2))
     run = tmp_path / "run"
     trained = mien(
         "train", "--data", tmp_path / "faces", "--recipe", "compact", "--epochs", 1, "--out", run,
@@ -418,7 +418,7 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     both = ("--teacher", run / "model.onnx", "--teacher", run)
     taught = mien("train", *shared, *both, *views, "--precision", "bfloat16")
     assert taught.returncode == 0, taught.stderr
-    assert "1 views of the pictures prepared" in taught.stdout
+    assert "1 views of the images prepared" in taught.stdout
     assert "1 views shown to the teachers" in taught.stdout
     teachers = json.loads((student / "recipe.json").read_text())["data"]["teachers"]
     assert teachers == [str(run / "model.onnx"), str(run)]
@@ -430,14 +430,14 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
 
 def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pictures = ("--data", table, "--votes", votes)
+    images = ("--data", table, "--votes", votes)
     options = ("--recipe", "large", "--teacher", "small", "--epochs", 1, "--views", 1, "--batch-size", 32)
-    done = mien("train", *pictures, *options, "--out", run)
+    done = mien("train", *images, *options, "--out", run)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in run.iterdir()} - SHEETS == {*RUN_FILES, "release.onnx"}
     assert (run / "release.onnx").stat().st_size < (run / "model.onnx").stat().st_size / 3
     told = json.loads(mien("model", run / "release.onnx", "--json").stdout)["card"]
-    assert told["training_data"].endswith("none of them a copy of a test picture; taught by other models")
+    assert told["training_data"].endswith("none of them a copy of a test image; taught by other models")
     assert told["taxonomy"] == "fused"
     answers = {"fused": told["scores"], **{head["taxonomy"]: head["scores"] for head in told["heads"]}}
     assert list(answers) == ["fused", "fer2013", "ferplus"]
@@ -448,7 +448,7 @@ def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, t
         again = mien(
             "evaluate",
             run / "release.onnx",
-            *pictures,
+            *images,
             "--labels",
             taxonomy,
             "--split",
@@ -541,10 +541,10 @@ def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_
 
 def test_the_bundled_model_learns_another_label_set(tmp_path: Path) -> None:
     faces = synthetic_dataset(80, taxonomy=FERPLUS)
-    for i, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+    for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         place = tmp_path / "faces" / FERPLUS.classes[label] / f"{i}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_image(place, np.repeat(picture[..., None], 3, axis=2))
+        write_image(place, np.repeat(image[..., None], 3, axis=2))
     recipe = (
         "--recipe",
         "small-alone",

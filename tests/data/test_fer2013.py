@@ -444,7 +444,7 @@ def test_load_asks_for_the_votes(tmp_path):
     path = write_csv(tmp_path / "fer2013.csv", write_lines(*draw_rows(2)))
     with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* --votes PATH"):
         mien.data.load(path, "ferplus")
-    with pytest.raises(DataError, match="Expected the labels to be one of fer2013, ferplus"):
+    with pytest.raises(DataError, match="Expected the label set to be one of fer2013, ferplus"):
         mien.data.load(path, "ekman")
 
 

@@ -76,9 +76,9 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"labels": None}, "one of fer2013, ferplus, got None"),
-        ({"labels": ["fer2013"]}, "one of fer2013, ferplus, got"),
-        ({"labels": "x" * 500}, "one of fer2013, ferplus, got"),
+        ({"labels": 3}, "one of fer2013, ferplus, .* got 3"),
+        ({"labels": ["fer2013"]}, "one of fer2013, ferplus, .* got"),
+        ({"labels": "x" * 500}, "one of fer2013, ferplus, .* got"),
         ({"class_names": 3}, "class names separated by commas, .* got int"),
         ({"class_names": "x" * 5000}, "class_names to be one of rafdb"),
         ({"votes": "votes.csv"}, "Leave votes out"),

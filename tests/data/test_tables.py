@@ -193,7 +193,8 @@ def test_words_in_a_label_set_with_contempt_need_no_votes(tmp_path: Path) -> Non
     with pytest.raises(
         DataError, match=r"1 row with the label contempt, which is none .*--labels ferplus\)\.$"
     ):
-        mien.load(tmp_path / "x.csv")
+        mien.load(tmp_path / "x.csv", "fer2013")
+    assert mien.load(tmp_path / "x.csv").label_set is mien.FERPLUS
 
 
 @pytest.mark.parametrize("column", ["label", "Expression", "class", "labels"])
@@ -221,7 +222,8 @@ def test_a_table_with_an_order_of_its_own_is_read_in_it(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"found 1 row with the label 7, contempt, which .*ferplus.*or leave its"
     ):
-        mien.load(path, class_names=order)
+        mien.load(path, "fer2013", class_names=order)
+    assert mien.load(path, class_names=order).label_set is mien.FERPLUS
     dataset = mien.load(path, class_names=order.replace("contempt", "-"))
     assert dataset.labels.tolist() == list(range(7))
     assert dataset.left_out.chosen == 1
@@ -247,7 +249,7 @@ def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
     path.write_text(rows(labels=FER2013.classes))
     with pytest.raises(DataError, match=r"labels that are numbers, .* found none\. Leave class_names out"):
         mien.load(path, class_names="rafdb")
-    with pytest.raises(DataError, match="Leave class_names out"):
+    with pytest.raises(DataError, match="Leave class_names and merge out"):
         mien.load("synthetic:7", class_names="rafdb")
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mien.errors import ModelError
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 
-SHARES = ("coarse", "blur", "noise", "jpeg", "erase")
+SHARES = ("downscale", "blur", "noise", "jpeg", "random_erasing")
 
 
-def pictures(n: int = 64, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures, so that interpolation changes them little."""
+def make_images(n: int = 64, seed: int = 0) -> np.ndarray:
+    """Smooth random images, so that interpolation changes them little."""
     coarse = np.random.default_rng(seed).integers(0, 256, (n, 8, 8), dtype=np.uint8)
     return np.stack([cv2.resize(image, (48, 48), interpolation=cv2.INTER_CUBIC) for image in coarse])
 
@@ -27,7 +27,7 @@ def changed(augmentation: Augmentation, images: np.ndarray, seed: int = 0) -> np
 
 
 def test_nothing_wanted_is_nothing_changed() -> None:
-    images = pictures()
+    images = make_images()
     np.testing.assert_array_equal(changed(NO_AUGMENTATION, images), images)
 
 
@@ -36,10 +36,10 @@ def test_nothing_wanted_is_nothing_changed() -> None:
         Augmentation,
         flip=st.booleans(),
         shift=st.floats(0, 1),
-        turn=st.floats(0, 180),
+        rotation=st.floats(0, 180),
         zoom=st.floats(0, 0.9),
         shear=st.floats(0, 1),
-        light=st.floats(0, 1),
+        brightness=st.floats(0, 1),
         contrast=st.floats(0, 1),
         gamma=st.floats(0, 3),
         **{name: st.floats(0, 1) for name in SHARES},
@@ -48,7 +48,7 @@ def test_nothing_wanted_is_nothing_changed() -> None:
     st.integers(0, 2**31 - 1),
 )
 def test_shape_and_type_stay_and_the_generator_decides(augmentation: Augmentation, n: int, seed: int) -> None:
-    images = pictures(5)[:n]
+    images = make_images(5)[:n]
     before = images.copy()
     first = changed(augmentation, images, seed)
     assert first.shape == (n, 48, 48)
@@ -57,8 +57,8 @@ def test_shape_and_type_stay_and_the_generator_decides(augmentation: Augmentatio
     np.testing.assert_array_equal(images, before)
 
 
-def test_half_of_the_pictures_are_mirrored_exactly() -> None:
-    images = pictures(200)
+def test_half_of_the_images_are_mirrored_exactly() -> None:
+    images = make_images(200)
     flipped = changed(replace(NO_AUGMENTATION, flip=True), images)
     same = (flipped == images).all(axis=(1, 2))
     mirrored = (flipped == images[:, :, ::-1]).all(axis=(1, 2))
@@ -76,7 +76,7 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
     cv2.circle(spot[0], (34, 24), 2, 255, -1)  # 10.5 pixels right of the middle
     images = np.repeat(spot, 300, axis=0)
     middle = np.array([23.5, 23.5])
-    turned = changed(replace(NO_AUGMENTATION, turn=20.0), images)
+    turned = changed(replace(NO_AUGMENTATION, rotation=20.0), images)
     arms = np.array([centre_of_light(image) - middle for image in turned])
     degrees = np.degrees(np.arctan2(arms[:, 1] - 0.5 / 10.5, arms[:, 0]))
     assert 18 < np.abs(degrees).max() < 23
@@ -92,14 +92,16 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
 
 def test_light_is_a_curve_of_the_gray_levels() -> None:
     ramp = np.repeat(np.arange(48, dtype=np.uint8)[None] * 5, 48, axis=0)[None]
-    lit = changed(Augmentation(flip=False, shift=0, turn=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0))
+    lit = changed(
+        Augmentation(flip=False, shift=0, rotation=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0)
+    )
     assert (np.diff(lit.astype(int), axis=2) >= 0).all()
     assert (lit == lit[:, :1]).all()
     assert len({image.tobytes() for image in lit}) > 40
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_a_share_of_the_pictures_is_changed(name: str) -> None:
+def test_a_share_of_the_images_is_changed(name: str) -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (400, 48, 48), dtype=np.uint8)
     for share in (0.0, 0.3, 1.0):
         result = changed(replace(NO_AUGMENTATION, **{name: share}), noisy)
@@ -109,7 +111,7 @@ def test_a_share_of_the_pictures_is_changed(name: str) -> None:
 
 def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
     images = np.full((300, 48, 48), 7, np.uint8)
-    for image in changed(replace(NO_AUGMENTATION, erase=1.0), images):
+    for image in changed(replace(NO_AUGMENTATION, random_erasing=1.0), images):
         rows, columns = np.nonzero(image != 7)
         if len(rows):
             area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / 48**2
@@ -118,7 +120,7 @@ def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
 
 def test_blur_and_coarsening_take_detail_away() -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (50, 48, 48), dtype=np.uint8)
-    for name in ("blur", "coarse"):
+    for name in ("blur", "downscale"):
         assert changed(replace(NO_AUGMENTATION, **{name: 1.0}), noisy).std() < 0.9 * noisy.std()
 
 
@@ -126,7 +128,7 @@ def test_blur_and_coarsening_take_detail_away() -> None:
     ("options", "sentence"),
     [
         ({"shift": -0.1}, "shift from 0 to 1"),
-        ({"turn": 181}, "turn from 0 to 180"),
+        ({"rotation": 181}, "rotation from 0 to 180"),
         ({"jpeg": 2}, "jpeg from 0 to 1"),
     ],
 )

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
-from mien.training.augmentation_cache import Views, in_parts, mean_answers
+from mien.training.augmentation_cache import AugmentationCache, in_parts, mean_answers
 from mien.training.batches import TrainingBatches
 from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
@@ -26,7 +26,7 @@ SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
 
 
 class Teacher:
-    """Says how bright the left half of a picture is; counts how often it was asked."""
+    """Says how bright the left half of a image is; counts how often it was asked."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -46,8 +46,8 @@ def prepared(
     *,
     processes: int = 1,
     **options: Any,
-) -> Views:
-    views = Views(folder, dataset, augmentation, 2, **options)
+) -> AugmentationCache:
+    views = AugmentationCache(folder, dataset, augmentation, 2, **options)
     views.prepare(processes=processes)
     return views
 
@@ -56,24 +56,24 @@ def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, 
     views = prepared(tmp_path, dataset, processes=2)
     for view in range(2):
         expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
-        np.testing.assert_array_equal(views.pictures(view), expected)
-        np.testing.assert_array_equal(views.pictures(view + 2), expected)
-    assert (views.pictures(0) != views.pictures(1)).any()
+        np.testing.assert_array_equal(views.images(view), expected)
+        np.testing.assert_array_equal(views.images(view + 2), expected)
+    assert (views.images(0) != views.images(1)).any()
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
     told: list[tuple[str, int, int]] = []
-    Views(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
+    AugmentationCache(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
     assert told == [("views", 1, 2), ("views", 2, 2)]
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
-    again = Views(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
+    again = AugmentationCache(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
     again.prepare(lambda *now: told.append(now))
     assert len(told) == 2
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == before
     next(tmp_path.glob("view-*-001.npy")).unlink()
     again.prepare(lambda *now: told.append(now), processes=1)
     assert told[2:] == [("views", 1, 1)]
-    prepared(tmp_path, dataset, replace(SHIFTED, turn=20))
+    prepared(tmp_path, dataset, replace(SHIFTED, rotation=20))
     assert len(list(tmp_path.glob("view-*.npy"))) == 4
 
 
@@ -84,8 +84,8 @@ def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
     views = prepared(tmp_path, dataset, teachers={"one": teacher}, joint=True)
     assert teacher.asked == 4
     seven, eight = views.answers(3)
-    pictures = views.pictures(1)
-    bright = (pictures[:, :, :24].mean(axis=(1, 2)) + pictures[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
+    images = views.images(1)
+    bright = (images[:, :, :24].mean(axis=(1, 2)) + images[:, :, 24:].mean(axis=(1, 2))) / 2 / 255
     np.testing.assert_allclose(seven[:, 0], bright, atol=1e-3)  # kept as float16
     np.testing.assert_allclose(eight, 1 / 8)
     prepared(tmp_path, dataset, teachers={"one": other}, joint=True)
@@ -98,7 +98,9 @@ def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
 
 def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
     augmentation = replace(SHIFTED, flip=True)
-    recipe = replace(get_recipe("classic"), batch_size=16, distil=0.25, augmentation=augmentation)
+    recipe = replace(
+        get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation
+    )
     teacher = Teacher()
     views = prepared(tmp_path, dataset, augmentation, teachers={"one": teacher})
     batches = TrainingBatches(dataset, recipe, (teacher,), views)
@@ -108,7 +110,7 @@ def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, da
         parts = [batches[i] for i in range(len(batches))]
         images = np.concatenate([part[0] for part in parts])[..., 0]
         targets = np.concatenate([part[1] for part in parts])
-        view = views.pictures(epoch)
+        view = views.images(epoch)
         sides = [
             np.flatnonzero((side == image).all(axis=(1, 2)))
             for image in images
@@ -135,14 +137,14 @@ def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) 
 
 def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
-    whole = [views.pictures(i) for i in range(2)], views.answers(0)
+    whole = [views.images(i) for i in range(2)], views.answers(0)
     first, second = sorted(tmp_path.glob("view-*.npy"))
     first.write_bytes(first.read_bytes()[:1000])
     np.save(second, np.zeros(whole[0][1].shape, np.float32))
     next(tmp_path.glob("answers-*-000.npy")).write_bytes(b"")
     prepared(tmp_path, dataset, teachers={"one": Teacher()})
     for i in range(2):
-        np.testing.assert_array_equal(views.pictures(i), whole[0][i])
+        np.testing.assert_array_equal(views.images(i), whole[0][i])
     np.testing.assert_array_equal(views.answers(0), whole[1])
 
 
@@ -160,7 +162,7 @@ def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, 
     def stop(*now: Any) -> None:
         raise KeyboardInterrupt
 
-    views = Views(tmp_path, dataset, SHIFTED, 40)
+    views = AugmentationCache(tmp_path, dataset, SHIFTED, 40)
     with pytest.raises(KeyboardInterrupt):
         views.prepare(stop, processes=1)
     assert len(list(tmp_path.glob("view-*.npy"))) < 20
@@ -206,7 +208,7 @@ def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset:
         if now.epoch == 3:
             raise KeyboardInterrupt
 
-    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), sides=((24, 2),))
+    recipe = replace(tiny_recipe(select="last", epochs=4, schedule="cosine"), progressive_sizes=((24, 2),))
     run = train(dataset, recipe, tmp_path / "run", on_batch=stop, save_every=1e6)
     assert len(run.history) == 2
     assert len(read_state(tmp_path / "run" / "last.keras").history) == 2

@@ -1,4 +1,4 @@
-"""Batches: every picture once, in an order that seed and epoch alone decide; weights and mixing."""
+"""Batches: every image once, in an order that seed and epoch alone decide; weights and mixing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def all_images(batches: TrainingBatches) -> np.ndarray:
     return np.concatenate([batches[i][0] for i in range(len(batches))])
 
 
-def test_every_picture_comes_once_with_its_target(dataset: Dataset) -> None:
+def test_every_image_comes_once_with_its_target(dataset: Dataset) -> None:
     batches = TrainingBatches(dataset, small_recipe())
     images = all_images(batches)[..., 0]
     targets = np.concatenate([batches[i][1] for i in range(len(batches))])
@@ -54,13 +54,13 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose((targets @ class_weights(targets)).mean(), 1, rtol=1e-6)
 
 
-def test_a_class_without_pictures_weighs_nothing() -> None:
+def test_a_class_without_images_weighs_nothing() -> None:
     targets = np.eye(7, dtype=np.float32)[[0, 0, 1]]
     assert class_weights(targets).tolist() == [0.75, 1.5, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_mixup_mixes_pictures_and_targets_alike(epoch: int) -> None:
+def test_mixup_mixes_images_and_targets_alike(epoch: int) -> None:
     dataset = make_dataset(16, 0, 0)
     recipe = small_recipe()
     recipe = replace(recipe, augmentation=replace(recipe.augmentation, mixup=0.4))
@@ -68,7 +68,7 @@ def test_mixup_mixes_pictures_and_targets_alike(epoch: int) -> None:
     batches.start_epoch(epoch)
     images, targets, _ = batches[0]
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
-    # Mean picture and mean target of a mixed batch are those of the batch itself.
+    # Mean image and mean target of a mixed batch are those of the batch itself.
     np.testing.assert_allclose(images.mean(axis=0)[..., 0], dataset.images.mean(axis=0), atol=1e-3)
     np.testing.assert_allclose(targets.mean(axis=0), dataset.targets.mean(axis=0), atol=1e-6)
     assert not np.isin(targets, [0, 1]).all()
@@ -98,11 +98,11 @@ def test_joint_targets_stand_side_by_side(dataset: Dataset) -> None:
     np.testing.assert_array_equal(targets[:, :7], dataset.targets)
     np.testing.assert_allclose(targets[0, 7:], [0.3, 0, 0.2, 0, 0, 0, 0, 0], rtol=1e-6)
     assert not targets[1:, 7:].any()
-    with pytest.raises(DataError, match=r"learns the FER\+ votes too, and found none.*--votes"):
+    with pytest.raises(DataError, match=r"learns the FER\+ votes too, and found none.*`votes"):
         TrainingBatches(dataset, recipe)
 
 
-def test_teachers_see_the_changed_pictures_and_share_the_targets(dataset: Dataset) -> None:
+def test_teachers_see_the_changed_images_and_share_the_targets(dataset: Dataset) -> None:
     seen: list[np.ndarray] = []
 
     def sure_of(label: int) -> object:
@@ -112,14 +112,14 @@ def test_teachers_see_the_changed_pictures_and_share_the_targets(dataset: Datase
 
         return teacher
 
-    recipe = small_recipe(joint=0.5, distil=0.6)
+    recipe = small_recipe(joint=0.5, distillation_weight=0.6)
     recipe = replace(recipe, augmentation=replace(NO_AUGMENTATION, flip=True))
     voted = replace(dataset, votes=np.zeros((len(dataset), 10), np.int64))
     batches = TrainingBatches(voted, recipe, (sure_of(1), sure_of(2)))  # type: ignore[arg-type]
     images, targets, _ = batches[0]
-    plain = TrainingBatches(voted, replace(recipe, distil=0.0))[0]
+    plain = TrainingBatches(voted, replace(recipe, distillation_weight=0.0))[0]
     np.testing.assert_array_equal(images, plain[0])
-    assert len(seen) == 4  # two teachers, each for the pictures and for their mirror images
+    assert len(seen) == 4  # two teachers, each for the images and for their mirror images
     for crops, expected_crops in zip(seen, 2 * [images[..., 0], images[..., ::-1, 0]], strict=True):
         np.testing.assert_array_equal(crops, expected_crops)
     expected = 0.4 * plain[1][:, :7] + 0.6 * np.array([0, 0.5, 0.5, 0, 0, 0, 0])

@@ -32,7 +32,7 @@ def crops(n: int = 32) -> np.ndarray:
 
 
 def trained_like(spec: NetworkSpec, side: int = 48) -> keras.Model:
-    """A network whose batch normalisation has seen something, so that folding it would show."""
+    """A network whose batch normalization has seen something, so that folding it would show."""
     keras.utils.set_random_seed(0)
     network = build_network(spec, 7, side=side)
     rng = np.random.default_rng(1)
@@ -92,7 +92,7 @@ def test_the_pixels_enter_int8_as_they_are(tmp_path: Path) -> None:
         "Mul",
         "Add",
     }  # no pass to rescale
-    dim = crops(64) // 2  # the range of these is not that of all pictures
+    dim = crops(64) // 2  # the range of these is not that of all images
     model = onnx.load(quantize(target, tmp_path / "m.int8.onnx", dim))
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
@@ -159,7 +159,7 @@ def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Pat
 
 def test_labels_are_not_taken_over_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
-    with pytest.raises(ModelError, match="leave --model-labels and --pixel-scale out"):
+    with pytest.raises(ModelError, match="leave `model_class_names` and `pixel_scale` out"):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
 

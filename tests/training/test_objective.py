@@ -67,7 +67,7 @@ def test_weight_decay_shrinks_by_rate_and_share(optimizer: str) -> None:
 
 
 def test_the_running_average_is_that_of_the_weights() -> None:
-    recipe = get_recipe("classic").with_options(optimizer="sgd", learning_rate=0.5, average=0.75)
+    recipe = get_recipe("classic").with_options(optimizer="sgd", learning_rate=0.5, ema_momentum=0.75)
     model = line(recipe)
     weight = model.trainable_variables[0]
     _, first = fit_a_step(model)

@@ -29,7 +29,7 @@ def test_what_a_recipe_builds_on_is_there_and_never_itself() -> None:
         return named.union(*(below(each) for each in named))
 
     for name, recipe in RECIPES.items():
-        assert bool(recipe.distil) == bool(recipe.teachers)
+        assert bool(recipe.distillation_weight) == bool(recipe.teachers)
         assert name not in below(name)
     assert below("small") == below("large") == {"teacher", "teacher-fine", "teacher-deep"}
 
@@ -43,15 +43,15 @@ def test_options_that_are_none_change_nothing() -> None:
     recipe = get_recipe("classic-short")
     assert recipe.with_options(epochs=None, seed=None) == recipe
     changed = recipe.with_options(epochs=1, seed=5, warmup_epochs=None)
-    assert sorted(changed.differences(recipe)) == ["epochs", "seed", "sides", "warmup_epochs"]
+    assert sorted(changed.differences(recipe)) == ["epochs", "progressive_sizes", "seed", "warmup_epochs"]
 
 
 def test_a_shorter_training_keeps_the_shares_of_its_stages() -> None:
     recipe = get_recipe("classic-short")  # 8 of 22 epochs at 24 pixels, 6 at 36
-    assert recipe.with_options(epochs=11).sides == ((24, 4), (36, 3))
+    assert recipe.with_options(epochs=11).progressive_sizes == ((24, 4), (36, 3))
     for epochs in range(2, 60):
         short = recipe.with_options(epochs=epochs)
-        assert short.side_of(epochs - 1)[0] == 48  # it always ends on whole pictures
+        assert short.size_of(epochs - 1)[0] == 48  # it always ends on whole images
 
 
 def test_a_shorter_training_keeps_the_share_of_its_warm_up() -> None:
@@ -104,8 +104,8 @@ def test_impossible_settings_are_refused(options: dict[str, object], sentence: s
         ({"seed": True}, "expected seed to be a whole number, got True"),
         ({"learning_rate": [0.1]}, "expected learning_rate to be a number"),
         ({"schedule": ["cosine"]}, "expected schedule to be one of plateau, cosine, got"),
-        ({"sides": [(24, 2)]}, "expected sides to be pairs"),
-        ({"sides": ((24, 0),)}, "expected sides to be pairs"),
+        ({"progressive_sizes": [(24, 2)]}, "expected progressive_sizes to be pairs"),
+        ({"progressive_sizes": ((24, 0),)}, "expected progressive_sizes to be pairs"),
         ({"network": "classic"}, "expected network to be a Classic or a Compact, got 'classic'"),
         ({"augmentation": 3}, "expected augmentation to be an Augmentation, got 3"),
         ({"teachers": "small"}, "expected teachers to be a tuple of names"),
@@ -127,9 +127,9 @@ def test_random_changes_of_another_type_are_refused() -> None:
 
 
 def test_sides_end_where_they_should() -> None:
-    recipe = replace(get_recipe("classic-short"), sides=((24, 2), (36, 1)), epochs=5)
-    assert [recipe.side_of(epoch) for epoch in range(5)] == [(24, 2), (24, 2), (36, 3), (48, 5), (48, 5)]
-    assert replace(recipe, epochs=1).side_of(0) == (24, 1)
+    recipe = replace(get_recipe("classic-short"), progressive_sizes=((24, 2), (36, 1)), epochs=5)
+    assert [recipe.size_of(epoch) for epoch in range(5)] == [(24, 2), (24, 2), (36, 3), (48, 5), (48, 5)]
+    assert replace(recipe, epochs=1).size_of(0) == (24, 1)
 
 
 def test_what_is_no_recipe_is_refused() -> None:
@@ -139,7 +139,13 @@ def test_what_is_no_recipe_is_refused() -> None:
         with pytest.raises(ModelError, match="Expected a recipe as a dict"):
             Recipe.from_dict(data)  # type: ignore[arg-type]
     whole = get_recipe("classic").to_dict()
-    for change in ({"network": 3}, {"network": {}}, {"sides": 3}, {"sides": [1]}, {"augmentation": {"x": 1}}):
+    for change in (
+        {"network": 3},
+        {"network": {}},
+        {"progressive_sizes": 3},
+        {"progressive_sizes": [1]},
+        {"augmentation": {"x": 1}},
+    ):
         with pytest.raises(ModelError):
             Recipe.from_dict({**whole, **change})
     with pytest.raises(ModelError, match="got 'resnet'"):

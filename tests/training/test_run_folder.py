@@ -10,14 +10,15 @@ import pytest
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
 from mien.training.recipes import get_recipe
-from mien.training.run_folder import OWN_FILES, Origin, foreign_files, remove_run
+from mien.training.run_config import RunConfig
+from mien.training.run_folder import OWN_FILES, foreign_files, remove_run
 from mien.training.trainer import LOCK, train
 from tests.training.test_trainer import tiny_recipe
 
 
 def write_recipe(folder: Path) -> None:
     """Begin a training as `train` does: the recipe of an epoch that is not there yet."""
-    origin = Origin(get_recipe("classic"), "fer2013.csv", "fer2013")
+    origin = RunConfig(get_recipe("classic"), "fer2013.csv", "fer2013")
     (folder / "recipe.json").write_text(json.dumps({**origin.recipe.to_dict(), "data": origin.data()}))
 
 
@@ -33,7 +34,7 @@ def test_a_folder_with_a_file_that_would_be_overwritten_is_refused(
     (tmp_path / name).write_text("mine")
     (tmp_path / "notes.txt").write_text("mine too")
     before = contents(tmp_path)
-    with pytest.raises(ModelError, match=rf"would overwrite {name} there.*--out"):
+    with pytest.raises(ModelError, match=rf"would overwrite {name} there.*`out`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path, resume=resume)
     assert contents(tmp_path) == before
 

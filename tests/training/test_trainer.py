@@ -66,27 +66,27 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
         pytest.param(
             {
                 "schedule": "cosine",
-                "sides": ((24, 2),),
+                "progressive_sizes": ((24, 2),),
                 "class_weights": "balanced",
                 "label_smoothing": 0.1,
-                "augmentation": Augmentation(erase=0.3, mixup=0.2),
+                "augmentation": Augmentation(random_erasing=0.3, mixup=0.2),
             },
             id="cosine-sides",
         ),
         pytest.param(
             {
                 "schedule": "cosine",
-                "sides": ((24, 2),),
+                "progressive_sizes": ((24, 2),),
                 "optimizer": "sgd",
                 "weight_decay": 1e-3,
-                "average": 0.9,
+                "ema_momentum": 0.9,
                 "joint": 1.0,
                 "drop_copies": True,
             },
             id="joint-averaged",
         ),
         pytest.param(
-            {"precision": "bfloat16", "schedule": "cosine", "sides": ((24, 2),)},
+            {"precision": "bfloat16", "schedule": "cosine", "progressive_sizes": ((24, 2),)},
             id="bfloat16",
         ),
     ],
@@ -155,7 +155,13 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
     copy[0] = copy[dataset.split == "PrivateTest"][0]
     dataset = replace(dataset, votes=votes, images=copy)
     recipe = tiny_recipe(
-        joint=1.0, average=0.9, drop_copies=True, epochs=3, optimizer="sgd", select="last", learning_rate=0.5
+        joint=1.0,
+        ema_momentum=0.9,
+        drop_copies=True,
+        epochs=3,
+        optimizer="sgd",
+        select="last",
+        learning_rate=0.5,
     )
     run = train(dataset, recipe, tmp_path / "run")
     assert run.best is run.history[-1]
@@ -261,7 +267,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 
     monkeypatch.setattr("mien.training.model_builder.build_network", poisoned)
     with pytest.raises(
-        ModelError, match=r"became nan in epoch 1, batch 1: .*lower --learning-rate \(it was 0.001\)"
+        ModelError, match=r"became nan in epoch 1, batch 1: .*lower `learning_rate` \(it was 0.001\)"
     ):
         train(dataset, tiny_recipe(), tmp_path / "run")
     assert not (tmp_path / "run" / "last.keras").exists()
@@ -270,7 +276,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 @pytest.mark.slow
 def test_another_training_is_not_overwritten_nor_mixed(tmp_path: Path, dataset: Dataset) -> None:
     train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
-    with pytest.raises(ModelError, match=r"holds a training already\. Go on with it by --resume"):
+    with pytest.raises(ModelError, match=r"holds a training already\. Resume it with `resume=True`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     with pytest.raises(ModelError, match=r"begun with another batch_size \(16, not 8\), seed \(0, not 3\)"):
         train(dataset, tiny_recipe(epochs=2, batch_size=8, seed=3), tmp_path / "run", resume=True)
@@ -335,7 +341,7 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
 
 def test_votes_beside_the_labels_of_ferplus_are_refused(tmp_path: Path) -> None:
     dataset = make_dataset(taxonomy=FERPLUS)
-    with pytest.raises(ModelError, match=r"got FER\+'s labels already.*--joint 0"):
+    with pytest.raises(ModelError, match=r"got FER\+'s labels already.*`joint=0`"):
         train(dataset, tiny_recipe(joint=1.0), tmp_path / "run")
 
 

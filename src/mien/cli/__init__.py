@@ -17,9 +17,25 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import batch, data, demo, doctor, evaluate, export, model, predict, serve, train
+from mien.cli import (
+    batch,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    hub,
+    model,
+    predict,
+    recipes,
+    runs,
+    serve,
+    train,
+)
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
+from mien.cli.help_text import unwrapped
+from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
 app = typer.Typer(
@@ -30,15 +46,23 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("predict")(predict.predict)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("export")(export.export)
-app.command("model")(model.model)
-app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
-app.command("serve")(serve.serve)
-app.command("doctor", epilog="Examples: mien doctor, mien doctor --quick --json")(doctor.doctor)
+_COMMANDS: dict[str, tuple[Any, str | None]] = {
+    "demo": (demo.demo, demo.EXAMPLES),
+    "predict": (predict.predict, predict.EXAMPLES),
+    "train": (train.train, train.EXAMPLES),
+    "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
+    "export": (export.export, export.EXAMPLES),
+    "model": (model.model, model.EXAMPLES),
+    "batch": (batch.batch, batch.EXAMPLES),
+    "recipes": (recipes.recipes, recipes.EXAMPLES),
+    "runs": (runs.runs, runs.EXAMPLES),
+    "push": (hub.push, hub.PUSH_EXAMPLES),
+    "pull": (hub.pull, hub.PULL_EXAMPLES),
+    "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
+}
+for _name, (_function, _examples) in _COMMANDS.items():
+    app.command(_name, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.
@@ -121,7 +145,7 @@ def run(arguments: list[str] | None = None) -> int:
     Args:
         arguments: what follows `mien`; by default what the process was given.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = with_current_names(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = ["--debug", *(a for a in arguments if a != "--debug")] if debug else arguments
     _spell_out_what_cannot_be_shown()
@@ -141,7 +165,7 @@ def run(arguments: list[str] | None = None) -> int:
     except MienError as error:
         if debug:
             raise
-        _tell(f"mien: {bounded(str(error), arguments)}")
+        _tell(f"mien: {bounded(with_options(str(error)), arguments)}")
         return 2
     except OSError as error:
         if debug:

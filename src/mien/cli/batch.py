@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.console import Stopped, err, live_line, out, print_json
-from mien.cli.options import LabelsOption  # noqa: TC001 - Typer reads it
+from mien.cli.options import LabelsOption
 from mien.cli.prediction_output import shown
 from mien.errors import DataError
 

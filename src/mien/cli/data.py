@@ -1,4 +1,4 @@
-"""`mien data`: look at a data set, draw one, fetch the published one."""
+"""`mien data`: inspect a data set, draw one, download FER2013."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.console import counts_table, err, out, print_json
-from mien.cli.options import CacheOption, ClassNamesOption, LabelsOption, VotesOption, load_data
+from mien.cli.help_text import examples
+from mien.cli.options import (
+    CacheOption,
+    ClassNamesOption,
+    GroupOption,
+    LabelsOption,
+    MergeOption,
+    SharesOption,
+    SplitSeedOption,
+    VotesOption,
+    load_data,
+)
 from mien.ownership import free_name, guarding
 
 if TYPE_CHECKING:
@@ -18,10 +29,14 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.data.inspection import Inspection
 
-app = typer.Typer(help="Look at a data set, draw one, fetch the published one.", no_args_is_help=True)
+app = typer.Typer(help="Inspect a data set, draw one, download FER2013.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "mien data check fer2013.csv", "mien data check faces/ --json", "mien data check synthetic:700"
+    )
+)
 def check(
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="A FER2013 table, a folder, or synthetic[:N[:SEED]].")
@@ -30,6 +45,10 @@ def check(
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
+    merge: MergeOption = None,
+    group: GroupOption = None,
+    shares: SharesOption = None,
+    split_seed: SplitSeedOption = None,
     out_folder: Annotated[
         Path | None,
         typer.Option(
@@ -47,10 +66,11 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     cache: CacheOption = True,
 ) -> None:
-    """Say and plot what a data set holds: counts, duplicates, copies across splits, conflicts, blanks."""
+    """Inspect a data set: counts, duplicates, copies across splits, conflicting labels, blank images."""
     from mien.data.inspection import inspect
     from mien.errors import DataError
     from mien.labels import FERPLUS
+    from mien.workflows.options import DataOptions
 
     if votes and labels != FERPLUS.name:
         raise DataError(
@@ -62,16 +82,30 @@ def check(
     with guarding(folder=folder, force=force) as guard:
         if figure and not force:
             figure = free_name(figure, guard.allows)
-        dataset = load_data(path, labels or "fer2013", votes, class_names=class_names, cache=cache)
+        options = DataOptions(
+            labels,
+            class_names,
+            votes,
+            cache,
+            merge=merge or None,
+            group=group,
+            shares=shares,
+            split_seed=split_seed,
+        )
+        dataset = load_data(path, options)
         found = inspect(dataset)
         if json:
-            print_json({**found.to_dict(), "left_out": dataclasses.asdict(dataset.left_out)})
+            label_set = {"name": dataset.label_set.name, "classes": list(dataset.label_set.classes)}
+            print_json(
+                {**found.to_dict(), "label_set": label_set, "left_out": dataclasses.asdict(dataset.left_out)}
+            )
         else:
+            out.print(f"Label set {dataset.label_set.name}: {', '.join(dataset.label_set.classes)}")
             _print_inspection(found)
         if figure:
             from mien.evaluation.figures import plot_counts
 
-            plot_counts(found.splits, figure, f"Pictures in {name}")
+            plot_counts(found.splits, figure, f"Images in {name}")
     if figure:
         (err if json else out).print(f"The plot is in {figure}")
     _note_gaps(dataset, found, err if json else out)
@@ -88,7 +122,12 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
     from mien.data.dataset import SPLITS, TRAINING
     from mien.data.inspection import require_classes, require_splits
 
-    for split in SPLITS:
+    if not dataset.divided:
+        console.print(
+            "Note: the data have no splits. mien train divides them into 70% training, 15% validation and 15% test "
+            "images of each class; --split-shares sets other shares."
+        )
+    for split in SPLITS if dataset.divided else ():
         if split not in found.splits:
             console.print(f"Note: there are no images of the split {split}.")
     if TRAINING in found.splits:
@@ -98,15 +137,15 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
         require_splits(dataset, (TRAINING,))
 
 
-@app.command()
+@app.command(epilog=examples("mien data draw drawn.csv", "mien data draw drawn.csv --n 700 --seed 1"))
 def draw(
     target: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
     *,
-    n: Annotated[int, typer.Option(help="How many faces.")] = 4200,
-    seed: Annotated[int, typer.Option(help="Fixes every face.")] = 0,
+    n: Annotated[int, typer.Option(metavar="N", help="Number of faces.")] = 4200,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed; equal seeds give equal faces.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
-    """Draw faces and write them in the form of FER2013."""
+    """Draw faces with known expressions and write them as a table like FER2013."""
     from mien.data.synthetic.dataset import synthetic_dataset, write_csv
     from mien.errors import DataError
 
@@ -119,11 +158,16 @@ def draw(
     out.print(f"Wrote {n:,} drawn faces to {target}. Look at them with: mien data check {target}")
 
 
-@app.command()
+@app.command(epilog=examples("mien data fetch", "mien data fetch --to data/"))
 def fetch(
-    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to put it.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="DIR", help="The folder to put it in. Default: where kagglehub keeps it."
+        ),
+    ] = None,
 ) -> None:
-    """Get the published FER2013 from Kaggle through kagglehub, and check it."""
+    """Download FER2013 from Kaggle with kagglehub, and check it."""
     from mien.data.kaggle import fetch as get
 
     path = get(to, say=out.print)
@@ -133,14 +177,14 @@ def fetch(
 def _print_inspection(found: Inspection) -> None:
     out.print(counts_table(found.splits))
     rows = [
-        ("pictures", found.n),
+        ("images", found.n),
         ("groups of exact duplicates", found.duplicate_groups),
         ("surplus copies in them", found.surplus_copies),
         ("groups whose labels conflict", found.conflicting_groups),
-        ("PrivateTest pictures also in Training", found.test_in_training),
-        ("PrivateTest pictures also in Training or PublicTest", found.test_in_training_or_validation),
-        ("PublicTest pictures also in Training", found.validation_in_training),
-        ("blank pictures", found.blank),
+        ("PrivateTest images also in Training", found.test_in_training),
+        ("PrivateTest images also in Training or PublicTest", found.test_in_training_or_validation),
+        ("PublicTest images also in Training", found.validation_in_training),
+        ("blank images", found.blank),
     ]
     for name, number in rows:
         out.print(f"  {name:<52} {number:>7,}")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import Stopped, out
-from mien.cli.models import open_model, prepare_keras
+from mien.cli.console import Stopped, files_count, out
+from mien.cli.help_text import examples
 from mien.cli.options import ClassNamesOption, load_data
 from mien.errors import ModelError
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mien.training.trainer import Run
 
 TABLE = "drawn.csv"
+EXAMPLES = examples("mien demo", "mien demo --out my-demo --epochs 4", "mien demo --data fer2013.csv")
+
 DEMO_FACES = 2100
 DEMO_EPOCHS = 8
 # The classic network at a fourth of its widths learns drawn faces in a minute on two cores.
@@ -34,38 +36,47 @@ def demo(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", metavar="PATH", help="Train the full classic network on this instead of drawn faces."
+            "--data",
+            metavar="PATH",
+            help="Train the classic-short recipe on these data instead of a small network on drawn faces.",
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where everything goes.")] = Path(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(
         "demo"
     ),
-    epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: 8, with --data 22.")
+    ] = None,
     class_names: ClassNamesOption = None,
 ) -> None:
     """Do the main job once: data, training, figures, scores, sample predictions, saved and reloaded models.
 
-    Without --data it draws its own faces and takes about a minute; with a FER2013 table it trains the
-    classic-short recipe, for hours on two cores, and goes on where it was if it was stopped.
+    Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
+    hours on two cores, and resumes if it was stopped.
     """
+    from mien.workflows.options import DataOptions
+
     began = time.monotonic()
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     # A run of hours must not stand where the next small demo begins anew.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
     _require_own(folder)
     _say(1, "Data")
-    dataset = load_data(data, "fer2013", None, class_names=class_names) if data else _draw(folder)
+    dataset = load_data(data, DataOptions("fer2013", class_names)) if data else _draw(folder)
     _require_test(dataset)
     _say(2, "Training")
     path = data or str(folder / TABLE)
-    if _train(dataset, path, class_names, run_folder, epochs, small=data is None).interrupted:
+    run = _train(dataset, path, class_names, run_folder, epochs, small=data is None)
+    if run.interrupted:
         raise Stopped(f"\nStopped. What is done is in {run_folder}; the same command takes it up again.")
     _say(3, "The test split, read once, at the end")
     _judge(dataset, run_folder)
     _say(4, "The saved models, read back")
     compare_models(run_folder, dataset)
     _say(5, "A photo, with the bundled model")
-    _recognise(folder)
+    _recognize(folder)
     out.print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is in {folder}:")
     _list(folder, run_folder)
     _say_next(run_folder, path)
@@ -102,10 +113,12 @@ def _train(
 ) -> Run:
     from dataclasses import replace
 
-    from mien.cli.running import run_training
-    from mien.training.networks import Classic
+    from mien.cli.reporter import ConsoleReporter
+    from mien.training.network_specs import Classic
     from mien.training.recipes import get_recipe
-    from mien.training.run_folder import Origin, read_origin, remove_run
+    from mien.training.run_config import RunConfig, read_config
+    from mien.training.run_folder import remove_run
+    from mien.workflows.train import RunTrainer
 
     recipe = get_recipe("classic-short")
     if small:
@@ -113,17 +126,17 @@ def _train(
         network = Classic(widths=DEMO_WIDTHS, dropout=(0.1, 0.1, 0.2), dense_dropout=0.4)
         recipe = replace(recipe, network=network, batch_size=32, learning_rate=2e-3)
     recipe = recipe.with_options(epochs=epochs)
-    origin = read_origin(run_folder)
-    if small and origin is not None:
-        if origin.path != path:
-            raise ModelError(f"{run_folder} holds another training. Give the demo another folder with --out.")
+    begun = read_config(run_folder)
+    if small and begun is not None:
+        if begun.path != path:
+            raise ModelError(
+                f"{run_folder} holds another training. Choose another folder for the demo with --out."
+            )
         remove_run(run_folder)
-    return run_training(
-        dataset,
-        Origin(recipe, path, "fer2013", class_names=class_names),
-        run_folder,
-        resume=origin is not None and not small,
-    )
+    config = RunConfig(recipe, path, class_names=class_names)
+    with files_count():
+        trainer = RunTrainer(ConsoleReporter())
+        return trainer.train(dataset, config, run_folder, begun is not None and not small)
 
 
 def _require_test(dataset: Dataset) -> None:
@@ -133,15 +146,16 @@ def _require_test(dataset: Dataset) -> None:
     test = dataset.labels[dataset.split == PRIVATE_TEST]
     if not test.size or (test == UNLABELLED).any():
         raise DataError(
-            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest pictures. "
+            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest images. "
             "Train without one by: mien train --data PATH"
         )
 
 
 def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
-    from mien.cli.evaluate import write_evaluation
     from mien.evaluation.evaluate import evaluate
+    from mien.workflows.evaluation_files import write_evaluation
+    from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))
     evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
@@ -158,6 +172,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
     import numpy as np
 
     from mien.training.run_folder import BEST, LEGACY, ONNX
+    from mien.workflows.load_model import open_model
 
     crops = dataset.images[:256]
     expected = open_model(str(run_folder / BEST)).probabilities(crops)
@@ -172,7 +187,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
         out.print(f"{name:<28} agrees with {BEST} on {len(crops)} faces; largest difference {difference:.1e}")
 
 
-def _recognise(folder: Path) -> None:
+def _recognize(folder: Path) -> None:
     """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
     from matplotlib.cbook import get_sample_data
 
@@ -214,7 +229,7 @@ def _say_next(run_folder: Path, path: str) -> None:
     out.print("\nWhat to type next:")
     command = _own_name()
     for rest, told in (
-        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on a picture of yours"),
+        ("predict YOUR-PHOTO.jpg --save annotated", "the bundled model on your photo"),
         (f"evaluate {run_folder} --data {path}", ""),
         ("data fetch", "the real FER2013, from Kaggle"),
         ("train --data fer2013.csv", "the classic network on it"),

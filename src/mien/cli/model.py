@@ -1,4 +1,4 @@
-"""`mien model`: what a model says of itself."""
+"""`mien model`: show a model card."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli import completion
 from mien.cli.console import out, print_json
-from mien.cli.models import look_at, prepare_keras
+from mien.cli.help_text import examples
+from mien.cli.options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
 
@@ -22,19 +24,22 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
 
 
+EXAMPLES = examples("mien model", "mien model runs/mine", "mien model large --json")
+
+
 def model(
     model: Annotated[
         str,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run folder or a bundled name (default, tiny, small, large, ferplus, "
-            "large-ferplus, small-2026-11).",
+            autocompletion=completion.models,
+            help=f"A model file, a run folder or {BUNDLED_HELP}.",
         ),
     ] = "default",
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    json: JsonOption = False,
 ) -> None:
-    """Show a model's card: labels, data, scores, licence and limits."""
+    """Show a model card: class names, data, scores, license and limits."""
     from mien.recognition.model_files import answers_in
 
     name, data, card = _find(model)
@@ -54,6 +59,7 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
     from mien.recognition.onnx_card import read_card
+    from mien.workflows.load_model import look_at
 
     path = Path(model)
     if model not in BUNDLED:
@@ -67,6 +73,8 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
 
 
 def _read_keras_card(path: Path) -> ModelCard:
+    from mien.workflows.keras_start import prepare_keras
+
     prepare_keras()
     from mien.training.keras_io import read_card
 
@@ -91,7 +99,7 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "trained on", card.training_data or "not stated"
     yield "recipe", _recipe(card.recipe)
     yield "made with", card.made_with or "not stated"
-    yield "licence", card.licence
+    yield "license", card.licence
     yield "limits", card.limits
 
 

@@ -7,108 +7,162 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli import completion
+
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
+    from mien.workflows.options import DataOptions
 
-_LISTED = 20
-"""Unreadable images that are named; past these, only counted."""
+BUNDLED_HELP = "a bundled name (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
-DataOption = Annotated[
+ModelArgument = Annotated[
     str,
+    typer.Argument(
+        metavar="MODEL",
+        autocompletion=completion.models,
+        help=f"A .onnx, .keras or .h5 file, a run folder, or {BUNDLED_HELP}.",
+    ),
+]
+DataOption = Annotated[
+    str | None,
     typer.Option(
         "--data",
         metavar="PATH",
-        help="A FER2013 table (.csv, also packed), a folder of images, or 'synthetic[:N[:SEED]]' for drawn faces.",
+        autocompletion=completion.data,
+        help="A folder of images in folders named for their classes, an archive of it, a table (FER2013's .csv or "
+        "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces.",
     ),
 ]
 LabelsOption = Annotated[
     str | None,
     typer.Option(
         "--label-set",
-        "--labels",
-        metavar="fer2013|ferplus|fused",
-        help="The label set. A bundled model answers in fused by default: seven classes learned from FER2013's "
-        "labels and FER+'s votes; fer2013 and ferplus are the strict answers.",
+        metavar="NAME",
+        autocompletion=completion.choices(
+            "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
+        ),
+        help="The label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus, jaffe, or fused for a bundled "
+        "model. Default: the classes of the data. A bundled model predicts in fused by default: seven classes "
+        "learned from FER2013's labels and FER+'s votes; fer2013 and ferplus are the strict predictions.",
     ),
 ]
 ClassNamesOption = Annotated[
     str | None,
     typer.Option(
         "--class-names",
-        metavar="ORDER|A,B,…",
-        help="What numbers stand for by which folders or labels are given: rafdb, affectnet7, affectnet8, fer2013, "
-        "ferplus, or the names in the order of the numbers; - leaves the images of a number out.",
+        metavar="NAMES",
+        autocompletion=completion.choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
+        help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, ckplus, fer2013, "
+        "ferplus, or names in index order (a,b,c); '-' leaves the images of a number out. Where labels are words: the "
+        "classes to use, in order.",
+    ),
+]
+MergeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--merge", metavar="NEW=A,B", help="Merge classes into one, for example happy=joy,laugh; repeatable."
+    ),
+]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="BY",
+        help="Keep the images of a person or video in one split: 'folder' (the folder below that of the class), a "
+        "regular expression with one group that is found in the path, or the name of a column.",
+    ),
+]
+SharesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split-shares",
+        metavar="A,B,C",
+        help="For data without splits: percent of the images for training, validation and test, the same of each class. "
+        "Default: 70,15,15.",
+    ),
+]
+SplitSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--split-seed", metavar="N", min=0, help="Seed of the division into these splits. Default: 0."
+    ),
+]
+DetectOption = Annotated[
+    bool,
+    typer.Option(
+        "--detect", help="The images are whole photos: find, align and crop the largest face in each."
+    ),
+]
+KeepCropsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep-crops", metavar="DIR", file_okay=False, help="With --detect: a new folder for the crops."
     ),
 ]
 VotesOption = Annotated[
     Path | None,
-    typer.Option("--votes", metavar="PATH", help="FER+ votes, if they do not lie beside the table."),
+    typer.Option(
+        "--votes", metavar="PATH", help="The FER+ votes; looked for beside the table when not given."
+    ),
 ]
 ModelLabelsOption = Annotated[
     str | None,
     typer.Option(
         "--model-labels",
         metavar="A,B,…",
-        help="The model's classes in index order, for a file without a card.",
+        help="The model's class names in index order, for a file without a model card.",
     ),
 ]
 PixelScaleOption = Annotated[
     float | None,
     typer.Option(
         "--pixel-scale",
-        help="What pixels 0 to 255 are multiplied by, for a file without a card (1/255 if it does not rescale).",
+        metavar="X",
+        help="What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for "
+        "a network with a rescaling layer.",
+    ),
+]
+PixelRangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-range",
+        metavar="LOW,HIGH",
+        help="What black and white are for an ONNX file without a model card: -1,1 for example, or 'imagenet' for the "
+        "mean and deviation of ImageNet.",
     ),
 ]
 LicenseOption = Annotated[
     str | None,
     typer.Option(
         "--license",
-        "--licence",
         metavar="TEXT",
-        help="The license of the model, for its card: yours to give; 'not stated' when not given.",
+        help="The license of the model, for its card. Default: 'not stated'.",
     ),
 ]
 CacheOption = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Keep the table's arrays for the next time.")
+    bool, typer.Option("--cache/--no-cache", help="Keep the arrays of a table for the next time.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def check_license(text: str) -> str:
-    """The text of --license, made sure to be one line of up to 200 printable characters.
+def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
+    """The numbers of --pixel-range.
 
     Raises:
-        ModelError: it is not.
+        ModelError: they are not two rising numbers.
     """
-    from mien.errors import ModelError
+    from mien.recognition.classifier import check_pixel_range
 
-    line = text.strip()
-    if not line or not line.isprintable() or len(line) > 200:
-        raise ModelError(
-            f"Expected --license as one line of 1 to 200 printable characters, got {text[:80]!r}. "
-            "Give a name such as CC-BY-4.0, or a sentence."
-        )
-    return line
+    if text is None:
+        return None
+    if text.strip().lower() == "imagenet":  # gray: the means of its channels' means and deviations
+        return (0 - 0.449) / 0.226, (1 - 0.449) / 0.226
+    return check_pixel_range(text.split(","))
 
 
-def load_data(
-    path: str, labels: str, votes: Path | None, *, class_names: str | None = None, cache: bool = True
-) -> Dataset:
-    """Load a data set with a progress bar, and say on standard error what of it could not be used."""
-    from mien.cli.console import err, progress
-    from mien.cli.prediction_output import shown
-    from mien.data import load
+def load_data(path: str, options: DataOptions) -> Dataset:
+    """Load a data set with a progress bar, and say on standard error what could not be used."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.load_data import load_data as load
 
-    with progress(f"Reading {path}") as report:
-        dataset = load(path, labels, class_names=class_names, votes=votes, cache=cache, progress=report)
-    left_out = dataset.left_out
-    if unreadable := left_out.unreadable:
-        err.print(
-            f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
-        )
-        for reason in unreadable[:_LISTED]:
-            err.print(f"  {shown(reason)}")
-        if len(unreadable) > _LISTED:
-            err.print(f"  … and {len(unreadable) - _LISTED:,} more")
-    for note in left_out.notes():
-        err.print(f"Note: {shown(note)}")
-    return dataset
+    return load(path, options, ConsoleReporter())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -11,12 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mien.cli.console import live_line, out
-from mien.evaluation.figures import plot_curves
-from mien.evaluation.figures.style import load_drawing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -24,25 +20,15 @@ if TYPE_CHECKING:
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
 
-_DRAW_EVERY = 10
-"""Seconds between two drawings of the curves: a GPU's epoch is quicker than matplotlib."""
-
 
 class TrainingDisplay:
-    """A line for each epoch done on standard output; on a terminal, a live line for the one under way on standard error.
+    """A line for each complete epoch on standard output; on a terminal, a live line for the current one."""
 
-    Args:
-        folder: the run folder, where `curves.png` is drawn anew after each epoch.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        load_drawing()
+    def __init__(self) -> None:
         self._stack = ExitStack()
         self._redraw: Callable[[RenderableType], None] | None = None
         self._began = (0, 0, 0.0)
         self._best: float | None = None
-        self._drawn = -math.inf
 
     def __enter__(self) -> Self:
         self._redraw = self._stack.enter_context(live_line())
@@ -78,19 +64,21 @@ class TrainingDisplay:
         )
         return row
 
-    def on_preparing(self, what: str, done: int, whole: int) -> None:
-        """Say how far the preparations are."""
+    def on_preparing(self, what: str, done: int, total: int) -> None:
+        """Show the progress of the preparations."""
         if what == "waiting":
-            out.print("Waiting for another training, which prepares the same views …")
+            out.print("Waiting for another training, which computes the same augmented copies …")
             return
-        told = {"views": "views of the pictures prepared", "answers": "views shown to the teachers"}[what]
-        if done == whole:
-            out.print(f"{whole} {told}")
+        work = {"views": "augmented copies computed", "answers": "augmented copies shown to the teachers"}[
+            what
+        ]
+        if done == total:
+            out.print(f"{total} {work}")
         elif self._redraw:
-            self._redraw(f"{done} of {whole} {told}")
+            self._redraw(f"{done} of {total} {work}")
 
     def on_epoch(self, state: TrainingState) -> None:
-        """Print the epoch that ended and draw the curves."""
+        """Print the epoch that ended."""
         row, best = state.history[-1], state.best
         self._best = best["val_loss"] if best else None
         mark = (
@@ -107,9 +95,6 @@ class TrainingDisplay:
             f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}  "
             f"rate {row['learning_rate']:.2g}  {clock(row['seconds'])}{mark}"
         )
-        if time.monotonic() - self._drawn > _DRAW_EVERY:
-            plot_curves(state.history, self._folder / "curves.png", select=state.select)
-            self._drawn = time.monotonic()
 
 
 def clock(seconds: float) -> str:

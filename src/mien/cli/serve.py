@@ -189,9 +189,9 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
 
 def _refuse_keras(model: str) -> None:
     """A Keras file can run code of whoever made it; a service opens none."""
-    from mien.cli.models import look_at
     from mien.model_kinds import KERAS_KINDS, remedy, shown
     from mien.recognition.model_files import BUNDLED
+    from mien.workflows.load_model import look_at
 
     if model not in BUNDLED and (kind := look_at(model)) in KERAS_KINDS:
         raise DataError(

@@ -3,284 +3,307 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.console import Stopped, out
-from mien.cli.models import prepare_keras
+from mien.cli import completion
+from mien.cli.console import Stopped, files_count, out
+from mien.cli.help_text import examples
 from mien.cli.options import (
     CacheOption,
     ClassNamesOption,
+    DataOption,
+    DetectOption,
+    GroupOption,
+    KeepCropsOption,
     LabelsOption,
     LicenseOption,
+    MergeOption,
+    SharesOption,
+    SplitSeedOption,
     VotesOption,
-    check_license,
-    load_data,
 )
-from mien.errors import ModelError
 
 if TYPE_CHECKING:
-    from mien.data.dataset import Dataset
-    from mien.training.recipe import Recipe
-    from mien.training.run_folder import Origin
+    from mien.workflows.options import TrainOptions
+
+EXAMPLES = examples(
+    "mien train --data fer2013.csv",
+    "mien train --data my-folders/ --from small",
+    "mien train --data faces/ --recipe compact --epochs 20 --out runs/mine",
+    "mien train --resume --out runs/mine",
+)
 
 
 def train(
     *,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="PATH",
-            help="A FER2013 table (.csv, also packed), a folder of pictures, or 'synthetic[:N[:SEED]]' for drawn faces.",
-        ),
-    ] = None,
+    data: DataOption = None,
     labels: LabelsOption = None,
     class_names: ClassNamesOption = None,
     votes: VotesOption = None,
+    merge: MergeOption = None,
+    group: GroupOption = None,
+    shares: SharesOption = None,
+    split_seed: SplitSeedOption = None,
+    detect: DetectOption = False,
+    keep_crops: KeepCropsOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="classic, classic-short, compact, small-alone, small, large, or what these two build on: teacher, "
-            "teacher-fine, teacher-deep.",
+            autocompletion=completion.recipes,
+            help="A recipe or the path of its JSON file; mien recipes lists them. Default: classic, or fine-tune with "
+            "--from.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="The most epochs to run.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: the recipe's.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Batch size in images.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="The rate at the start (plateau) or its peak (cosine).")
+        float | None, typer.Option(metavar="X", help="Initial (plateau) or peak (cosine) learning rate.")
     ] = None,
     schedule: Annotated[
-        str | None, typer.Option(metavar="plateau|cosine", help="How the rate falls.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("plateau", "cosine"),
+            help="Learning rate schedule: plateau or cosine.",
+        ),
     ] = None,
     stopping_patience: Annotated[
-        int | None, typer.Option(help="Epochs without a better loss before the end.")
+        int | None, typer.Option(metavar="N", help="Epochs without a better score before training stops.")
     ] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="0 to 0.99.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(metavar="X", help="Label smoothing, 0 to 0.99.")
+    ] = None,
     class_weights: Annotated[
-        str | None, typer.Option(metavar="none|balanced", help="Weigh rare classes up.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("none", "balanced"),
+            help="none, or balanced: weight the loss by inverse class frequency.",
+        ),
     ] = None,
     joint: Annotated[
         float | None,
-        typer.Option(help="Weight of a second head that learns the FER+ votes; 0 leaves it out."),
+        typer.Option(
+            metavar="X", help="Weight of a second head that learns the FER+ votes; 0 leaves it out."
+        ),
     ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="A model to learn from: ONNX, Keras, run folder or bundled; may be given more than once. "
-            "Without any, those that the recipe names are trained first.",
+            autocompletion=completion.models,
+            help="A model to learn from (ONNX, Keras, run folder or bundled); repeatable. Default: those of the recipe, "
+            "which are trained first.",
         ),
     ] = None,
-    distil: Annotated[
-        float | None, typer.Option(help="Share of each target that is what the teachers say, 0 to 1.")
+    distillation_weight: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Share of each target that comes from the teachers, 0 to 1."),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="A Keras or ONNX file, run folder or bundled model whose weights to begin with, at 48 pixels.",
+            autocompletion=completion.models,
+            help="Fine-tune a Keras or ONNX file, run folder or bundled model, for any classes; or start from its "
+            "weights with another recipe of the same network.",
         ),
     ] = None,
-    views: Annotated[
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="With --from: train the last layer only, on the trunk as it is.")
+    ] = False,
+    frozen_epochs: Annotated[
         int | None,
-        typer.Option(help="Changed versions of each picture, made beforehand; 0 makes new ones every epoch."),
+        typer.Option(metavar="N", help="Epochs at the start in which only the last layer learns."),
     ] = None,
-    views_in: Annotated[
+    trunk_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Learning rate of all other layers, as a share of that of the last one, 0 to 1."
+        ),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("loss", "macro_f1", "last"),
+            help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last.",
+        ),
+    ] = None,
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("shuffled", "balanced"),
+            help="shuffled: each image once per epoch; balanced: each class equally often.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("cross_entropy", "focal"),
+            help="cross_entropy, or focal: weight down images that the network is sure of.",
+        ),
+    ] = None,
+    focal_gamma: Annotated[
+        float | None, typer.Option(metavar="X", help="Strength of the focal loss. Default: 2.")
+    ] = None,
+    kfold: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread.",
+        ),
+    ] = None,
+    find_lr: Annotated[
+        bool,
+        typer.Option(
+            "--find-lr", help="Do not train: try rising learning rates, plot the loss, and suggest one."
+        ),
+    ] = False,
+    augmented_copies: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Precomputed augmented copies per image; 0 augments while it trains."),
+    ] = None,
+    augmentation_cache: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             file_okay=False,
-            help="Where they and the teachers' answers are kept, for other runs too.",
+            help="Where they are kept, with the teachers' predictions, for other runs too. Default: in the run folder.",
         ),
     ] = None,
-    mixup: Annotated[float | None, typer.Option(help="Alpha of mixup; 0 turns it off.")] = None,
+    mixup: Annotated[float | None, typer.Option(metavar="X", help="Alpha of mixup; 0 turns it off.")] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="float32|bfloat16", help="The numbers it computes with.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("float32", "bfloat16"),
+            help="Compute in float32 or bfloat16; the saved model is float32.",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes everything that is random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of all randomness. Default: the recipe's.")
+    ] = None,
     out_folder: Annotated[
-        Path | None, typer.Option("--out", metavar="RUN", file_okay=False, help="The run folder.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="RUN",
+            file_okay=False,
+            help="The run folder. Default: runs/RECIPE-LABELS-seedN.",
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run folder's training stopped.")
+        bool, typer.Option("--resume", help="Resume the training in the run folder where it stopped.")
     ] = False,
     save_every: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", min=0, help="Save an epoch only after this time; 0, the default, saves each."
+            metavar="SEC", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
         ),
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(metavar="tensorflow|jax|torch", help="The Keras back end.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.choices("tensorflow", "jax", "torch"),
+            help="The Keras back end: tensorflow, jax or torch. Default: the one that is installed.",
+        ),
     ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,
 ) -> None:
-    """Train a network and keep all of it in a run folder.
+    """Train a network and keep everything in a run folder.
 
-    Trains on the split Training and selects by PublicTest; PrivateTest is not looked at (judge on it once, at
-    the end, with mien evaluate). Ctrl-C ends cleanly; --resume goes on exactly where a stopped or killed
-    training was, with the settings it was begun with.
+    Trains on the split Training and selects by PublicTest; PrivateTest is not used (evaluate on it once, at the end,
+    with mien evaluate). Ctrl-C stops cleanly; --resume continues exactly where a stopped or killed training was, with
+    the settings it was started with. The options that change the recipe default to the recipe's values.
     """
-    options = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "schedule": schedule,
-        "stopping_patience": stopping_patience, "label_smoothing": label_smoothing, "class_weights": class_weights,
-        "precision": precision, "joint": joint, "distil": distil, "seed": seed,
-        "views": views,
-        "sides": () if start else None,
-    }  # fmt: skip
-    from mien.training.backend import choose_backend
+    from mien.workflows.options import TrainOptions
 
-    licence = check_license(license_) if license_ is not None else None
-    choose_backend(backend)  # before the data: without one there is nothing to read it for
-    if not resume and data is None:
-        out.print(_DRAWN)
-    early = (
-        None
-        if resume
-        else load_data(data or "synthetic", labels or "fer2013", votes, class_names=class_names, cache=cache)
-    )
-    prepare_keras(backend)  # after the data: a table at fault need not wait for it
-    from mien.cli.running import run_training, with_forerunners
-    from mien.training.run_folder import Origin  # brings Keras
+    options = TrainOptions.of(
+        recipe,
+        label_set=labels, class_names=class_names, votes=votes, cache=cache, merge=merge or None, group=group,
+        shares=shares, split_seed=split_seed, detect=detect or None, keep_crops=keep_crops,
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, schedule=schedule,
+        stopping_patience=stopping_patience, label_smoothing=label_smoothing, class_weights=class_weights,
+        joint=joint, distillation_weight=distillation_weight, augmented_copies=augmented_copies, mixup=mixup,
+        precision=precision, seed=seed, frozen_epochs=frozen_epochs, trunk_rate=trunk_rate, select=select,
+        sampling=sampling, loss=loss, focal_gamma=focal_gamma, freeze=freeze,
+        teachers=teacher or None, start=start, augmentation_cache=augmentation_cache, save_every=save_every,
+        license=license_, backend=backend, out=out_folder, resume=resume,
+    )  # fmt: skip
+    if kfold is not None and find_lr:
+        raise typer.BadParameter("give --kfold or --find-lr, not both")
+    if kfold is not None:
+        _cross_validate(data, options, kfold)
+    elif find_lr:
+        _find_rate(data, options)
+    else:
+        _train(data, options)
 
-    given = {name: value for name, value in options.items() if value is not None}
-    folder, origin = _find_run(_with_a_name(out_folder), recipe, labels, seed, data, resume=resume)
-    if origin and recipe and recipe != origin.recipe.name:
-        raise ModelError(
-            f"{folder} was begun with the recipe {origin.recipe.name}, not {recipe}. Leave --recipe out to go on with "
-            "it, or begin the other in another folder with --out."
-        )
-    chosen = _choose_recipe(origin, recipe, given, mixup)
-    origin = Origin(
-        chosen,
-        data or (origin.path if origin else "synthetic"),
-        labels or (origin.labels if origin else "fer2013"),
-        str(votes) if votes else (origin.votes if origin else None),
-        tuple(teacher or (origin.teachers if origin else ())),
-        start or (origin.start if origin else None),
-        str(views_in) if views_in else (origin.views_in if origin else None),
-        save_every if save_every is not None else (origin.save_every if origin else 0.0),
-        licence if licence is not None else (origin.licence if origin else ""),
-        class_names=class_names or (origin.class_names if origin else None),
-    )
-    dataset = early or load_data(
-        origin.path,
-        origin.labels,
-        Path(origin.votes) if origin.votes else None,
-        class_names=origin.class_names,
-        cache=cache,
-    )
-    if chosen.joint and dataset.votes is None:
-        dataset = _with_votes(dataset, Path(origin.path), chosen.name)
+
+def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
+    """Train and test each fold, and print the scores."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.cross_validate import run_cross_validation
+    from mien.workflows.run_plan import TrainingInterrupted
+
     try:
-        if not resume:
-            origin = with_forerunners(dataset, origin, folder, given)
-        run = run_training(dataset, origin, folder, resume=resume)
-    except KeyboardInterrupt:
-        begun = (folder / "last.keras").is_file()
-        raise Stopped(
-            f"Stopped before a further epoch. Go on with: mien train --resume --out {folder}"
-            if begun
-            else "Stopped before an epoch was whole, so nothing is kept. The same command begins again."
-        ) from None
+        with files_count():
+            done = run_cross_validation(data, options, folds, ConsoleReporter())
+    except TrainingInterrupted as stop:
+        raise Stopped(f"{stop} The same command continues.") from None
+    out.print("\nFold  images  accuracy  macro-F1")
+    for fold, row in enumerate(done.folds, 1):
+        out.print(f"{fold:>4}  {row['n']:>6,}  {row['accuracy']:>7.2%}  {row['macro_f1']:>8.4f}")
+    out.print(
+        f"Mean accuracy {done.mean['accuracy']:.2%} ± {done.spread['accuracy']:.2%}, macro-F1 "
+        f"{done.mean['macro_f1']:.4f} ± {done.spread['macro_f1']:.4f} (mean and standard deviation over {folds} folds)."
+    )
+    out.print(f"Out-of-fold predictions and scores are in {done.folder}.")
+
+
+def _find_rate(data: str | None, options: TrainOptions) -> None:
+    """Search a learning rate, and print where its plot is."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.find_learning_rate import run_learning_rate_search
+
+    found = run_learning_rate_search(data, options, ConsoleReporter())
+    out.print(
+        f"The loss fell fastest around {found.steepest:.2g} and rose again from {found.highest:.2g} on."
+    )
+    out.print(f"Suggested: --learning-rate {found.suggested:.2g}. The plot is in {found.plot}.")
+
+
+def _train(data: str | None, options: TrainOptions) -> None:
+    """Train and say what to do next."""
+    from mien.cli.reporter import ConsoleReporter
+    from mien.workflows.run_plan import TrainingInterrupted
+    from mien.workflows.train import run_training
+
+    try:
+        with files_count():
+            run = run_training(data, options, ConsoleReporter())
+    except TrainingInterrupted as stop:
+        raise Stopped(str(stop)) from None
     if run.interrupted:
         raise Stopped(
-            f"\nStopped after epoch {len(run.history)}. Go on with: mien train --resume --out {folder}"
+            f"\nStopped after epoch {len(run.history)}. Resume with: mien train --resume --out {run.folder}"
         )
-    out.print(f"\nEverything is in {folder}.")
+    out.print(f"\nEverything is in {run.folder}.")
+    dataset = run.dataset
     if unreadable := dataset.left_out.unreadable:
         what = "image" if len(unreadable) == 1 else "images"
-        out.print(f"Left out: {len(unreadable):,} {what} of {origin.path} that could not be read.")
-    if not (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
-        return
-    out.print("Judge it on the test split, once, at the end:")
-    out.print(f"  mien evaluate {folder} --split PrivateTest")
-
-
-def _with_votes(dataset: Dataset, path: Path, recipe: str) -> Dataset:
-    """The data set with the FER+ votes that lie beside its table."""
-    from mien.data.ferplus import attach_votes
-    from mien.data.loading import find_votes
-    from mien.errors import DataError
-
-    if str(path).partition(":")[0] == "synthetic":
-        raise DataError(
-            f"The recipe {recipe} learns the FER+ votes too, which drawn faces do not have. Leave their part out with "
-            "--joint 0."
-        )
-    try:
-        votes = find_votes(path if path.is_dir() else path.parent)
-    except DataError as error:
-        raise DataError(
-            f"The recipe {recipe} learns the FER+ votes too. {error} Or leave their part out with --joint 0."
-        ) from error
-    return attach_votes(dataset, votes)
-
-
-_DRAWN = (
-    "No --data: training on drawn faces (synthetic), which shows how it goes but makes no model for photographs. "
-    "Train on pictures of yours with --data PATH; mien demo needs a minute."
-)
-
-
-def _find_run(
-    folder: Path | None,
-    recipe: str | None,
-    labels: str | None,
-    seed: int | None,
-    data: str | None,
-    *,
-    resume: bool,
-) -> tuple[Path, Origin | None]:
-    from mien.cli.running import folder_of
-    from mien.training.recipes import get_recipe
-    from mien.training.run_folder import read_origin
-
-    asked = folder is not None or bool(recipe or labels or seed)
-    if resume and not asked:
-        folder = _newest_run()
-    if folder is None:
-        begun = get_recipe(recipe or "classic").with_options(seed=seed)
-        folder = Path("runs") / folder_of(begun, labels or "fer2013", data or ("" if resume else "synthetic"))
-        drawn = Path("runs") / folder_of(begun, labels or "fer2013", "synthetic")
-        folder = drawn if resume and not folder.exists() and drawn.exists() else folder
-    origin = read_origin(folder) if resume else None
-    if resume and origin is None and not asked:
-        raise ModelError(
-            "Expected a training to resume in runs/, found none. Begin one without --resume, or name its folder "
-            "with --out RUN."
-        )
-    if resume and origin is None:
-        raise ModelError(
-            f"{folder}: expected a run folder to resume, found none. Begin one without --resume, "
-            "or name it with --out RUN."
-        )
-    return folder, origin
-
-
-def _with_a_name(folder: Path | None) -> Path | None:
-    """A run folder by its own name, which figures and scores bear: `.` and `..` have none."""
-    return folder.resolve() if folder and folder.name in {"", ".."} else folder
-
-
-def _newest_run() -> Path | None:
-    recipes = sorted(Path("runs").glob("*/recipe.json"), key=lambda path: path.stat().st_mtime)
-    return recipes[-1].parent if recipes else None
-
-
-def _choose_recipe(
-    origin: Origin | None, name: str | None, options: dict[str, Any], mixup: float | None
-) -> Recipe:
-    from dataclasses import replace
-
-    from mien.training.recipes import get_recipe
-
-    chosen = origin.recipe if origin else get_recipe(name or "classic")
-    if mixup is not None:
-        options = {**options, "augmentation": replace(chosen.augmentation, mixup=mixup)}
-    return chosen.with_options(**options)
+        out.print(f"Left out: {len(unreadable):,} {what} of {dataset.source} that could not be read.")
+    if (dataset.labels[dataset.split == "PrivateTest"] >= 0).any():
+        out.print("Evaluate it on the test split, once, at the end:")
+        out.print(f"  mien evaluate {run.folder} --split PrivateTest")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.images import CROP_SIZE
-from mien.labels import Taxonomy, quote
+from mien.labels import LabelSet, Taxonomy, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,16 +36,25 @@ class LeftOut:
         passed_over: files that are no images, by ending (`""` for none).
         tables: tables that were not read.
         chosen: how many images the class names leave out.
+        remarks: what else a user should know of how the source was read, a sentence each.
+        without_face: the photos in which no face was found, by path.
     """
 
     unreadable: tuple[str, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     chosen: int = 0
+    remarks: tuple[str, ...] = ()
+    without_face: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
         """A sentence for each thing but the unreadable images, which are a list of their own."""
-        notes = []
+        notes = list(self.remarks)
+        if self.without_face:
+            what = "photo has" if len(self.without_face) == 1 else "photos have"
+            named = ", ".join(name[-60:] for name in self.without_face[:_LISTED])
+            more = ", …" if len(self.without_face) > _LISTED else ""
+            notes.append(f"{len(self.without_face):,} {what} no face that was found: {named}{more}.")
         if self.chosen:
             what = "image was" if self.chosen == 1 else "images were"
             notes.append(f"{self.chosen:,} {what} left out, as the class names say.")
@@ -63,7 +73,7 @@ def describe_files(passed_over: Mapping[str, int]) -> str:
     return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Faces, their expressions and their splits, row by row.
 
@@ -81,6 +91,7 @@ class Dataset:
         groups: str (n,), the person or film that each image shows, where the source says it.
         copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
             longer here to tell.
+        divided: whether the splits are those of the source; `False` where it has none and all is Training.
 
     Raises:
         DataError: shapes, types or values do not fit each other.
@@ -97,6 +108,7 @@ class Dataset:
     sources: NDArray[np.str_] | None = None
     groups: NDArray[np.str_] | None = None
     copied: NDArray[np.bool_] | None = None
+    divided: bool = True
 
     def __post_init__(self) -> None:
         self._require_arrays()
@@ -141,6 +153,21 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        present = ", ".join(f"{name} {int((self.split == name).sum()):,}" for name in SPLITS)
+        return f"<Dataset of {len(self):,} images from {self.source[-80:]}, {len(self.taxonomy)} classes: {present}>"
+
+    def _repr_html_(self) -> str:
+        counts = self.counts()
+        names = dict.fromkeys(name for column in counts.values() for name in column)
+        rows = [(name, *(f"{column.get(name, 0):,}" for column in counts.values())) for name in names]
+        return html_table(rows, ("class", *counts), title=f"{len(self):,} images from {self.source[-80:]}")
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes, in the order of the columns of `targets`."""
+        return self.taxonomy
 
     @property
     def labels(self) -> NDArray[np.int64]:

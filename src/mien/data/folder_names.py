@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.classes import parse_word
 from mien.data.fer2013.table import lacking
-from mien.data.splits import is_split_word
 from mien.errors import DataError
 from mien.labels import TAXONOMIES, quote
 
@@ -18,24 +18,8 @@ if TYPE_CHECKING:
     from mien.class_names import ClassOrder
     from mien.labels import Taxonomy
 
-_NEGATIONS = frozenset({"not", "no", "non", "without", "un"})
 _NUMBER = re.compile(r"(?:class|label|emotion|expression|category)?[\s_-]*([0-9]{1,3})", re.IGNORECASE)
 _LISTED = 5  # names in one sentence
-
-
-def parse_label(name: str, taxonomy: Taxonomy) -> int | None:
-    """The class that a folder's name stands for, or `None` where that is none or not beyond doubt.
-
-    A number alone is beyond nothing: data sets count in different orders.
-
-    >>> from mien.labels import FER2013
-    >>> [parse_label(name, FER2013) for name in ("Happiness", "03_happy", "happy faces", "3", "happy or sad")]
-    [3, 3, 3, None, None]
-    """
-    words = re.findall(r"[^\W\d_]+", name.casefold())
-    found = {index for word in words if (index := _index_of_word(word, taxonomy)) is not None}
-    doubtful = any(word in _NEGATIONS or is_split_word(word) for word in words)
-    return found.pop() if len(found) == 1 and not doubtful else None
 
 
 def parse_number(name: str) -> int | None:
@@ -68,6 +52,26 @@ def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | No
     return {} if order is None else order.fit(numbers)
 
 
+def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -> dict[Path, str]:
+    """The class that each folder is named for, in words: those of numbers by their order.
+
+    Raises:
+        DataError: there are numbers without an order, or some that it does not name.
+    """
+    numbers = {folder: number for folder in folders if (number := parse_number(folder.name)) is not None}
+    names = names_of_numbers(root, folders, order if numbers else None)
+    words = {}
+    for folder in folders:
+        number = numbers.get(folder)
+        if number is not None and number not in names:
+            raise DataError(
+                f"{folder}: class_names name the numbers {spell_numbers(names)} only. Name this one too, or leave its "
+                f"images out with {LEAVE_OUT!r} in its place."
+            )
+        words[folder] = folder.name if number is None else names[number]
+    return words
+
+
 def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> int | None:
     """The class of a folder's images, `None` for one whose images are left out.
 
@@ -76,9 +80,9 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
     """
     number = parse_number(folder.name)
     if number is None:
-        if (label := parse_label(folder.name, taxonomy)) is not None:
+        if (label := parse_word(folder.name, taxonomy)) is not None:
             return label
-        others = [other.name for other in TAXONOMIES.values() if parse_label(folder.name, other) is not None]
+        others = [other.name for other in TAXONOMIES.values() if parse_word(folder.name, other) is not None]
         choose = f", or choose the label set {others[0]} (--labels {others[0]})" if others else ""
         raise DataError(
             f"{folder}: expected a folder named for one of the labels {', '.join(taxonomy.classes)}, "
@@ -92,16 +96,9 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
         )
     if name == LEAVE_OUT:
         return None
-    label = _index_of_word(name, taxonomy)
+    label = parse_word(name, taxonomy)
     if label is None:
         raise DataError(
             f"{folder}: class_names call this {quote(name)}, {lacking(name, taxonomy, numbered=True)}"
         )
     return label
-
-
-def _index_of_word(word: str, taxonomy: Taxonomy) -> int | None:
-    try:
-        return taxonomy.index(word)
-    except DataError:
-        return None

@@ -1,12 +1,14 @@
-"""Reads images from folders named for their labels: `train/angry/*.jpg`, `test/…`, or only `angry/*.jpg`.
+"""Reads images from folders named for their classes: `train/angry/*.jpg`, `test/…`, or only `angry/*.jpg`.
 
-Splits and labels are told by the folders' names in their usual spellings; a name that could mean two things, and
-a number without its order, is an error, never a guess. Images are decoded in `mien.images`, nowhere else.
+The names of folders tell splits and classes. In a known label set they are read in their usual spellings; a name that
+could mean two things, and a number without its order, is an error, never a guess. Without one the names are the
+classes. Images are decoded in `mien.images`, nowhere else.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,27 +17,33 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mien.class_names import LEAVE_OUT
+from mien.data.classes import choose_classes
+from mien.data.classes import parse_word as parse_label
 from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut, describe_files
-from mien.data.folder_names import find_label, names_of_numbers, parse_label, parse_number
+from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
+from mien.data.options import NO_FACE, ReadOptions
 from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
 from mien.decoding import is_image
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, IMAGE_SUFFIXES, read_image, to_crop
+from mien.labels import FERPLUS, LabelSet, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from mien.class_names import ClassOrder
-    from mien.labels import Taxonomy
+    from mien.data.options import Crop
 
 __all__ = ["parse_label", "parse_number", "parse_split", "read_folders"]
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 _HEAD_BYTES = 1024
 _LISTED = 5  # names in one sentence
+_CLASSES_LISTED = 10
 
 
 @dataclass
@@ -43,71 +51,143 @@ class _Rest:
     """What is met besides images, while folders are walked through."""
 
     unreadable: list[str] = field(default_factory=list)
+    without_face: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     chosen: int = 0
 
 
-class _Picture(NamedTuple):
-    """One file and what its folders say of it; the order of these fields is the order of the pictures."""
+class _Image(NamedTuple):
+    """One file and what its folders say of it; the order of these fields is the order of the images."""
 
     split: int
     label: int
     name: str
     path: Path
+    within: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the folders stand for.
+
+    Args:
+        root: the folder that holds the splits, or the classes.
+        folders: the folders of classes by the folder that holds them, with its split.
+        label_set: the classes.
+        labels: the class of each folder of a class, `None` for one that is left out.
+        divided: whether there are splits.
+        notes: what a user should know.
+    """
+
+    root: Path
+    folders: tuple[tuple[Path, str], ...]
+    label_set: LabelSet
+    labels: Mapping[Path, int | None]
+    divided: bool
+    notes: tuple[str, ...] = ()
 
 
 def read_folders(
     path: str | Path,
-    taxonomy: Taxonomy,
+    taxonomy: LabelSet | None = None,
     order: ClassOrder | None = None,
     *,
+    options: ReadOptions | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
     """Read a folder of images, each one of a face.
 
     Args:
         path: holds a folder for each split (`train`, `val`, `test` and other usual spellings, also
-            `Training`, `PublicTest`, `PrivateTest`) with a folder for each label inside, or only the folders
-            for the labels; then all is Training. Labels come as words (`angry`, `Happiness`, `0_angry`,
+            `Training`, `PublicTest`, `PrivateTest`) with a folder for each class inside, or only the folders
+            for the classes; then all is Training. Classes come as words (`angry`, `Happiness`, `0_angry`,
             `angry_face`), or as numbers (`0`, `class_3`) whose order is given. Deeper folders are read as well. Hidden
             files are not; files that are no images, and images that cannot be read, are told in `left_out`.
-        taxonomy: what the labels may be.
+        taxonomy: the label set; `None` takes the names of the folders as classes.
         order: what folders named by numbers stand for; without it they are refused.
+        options: classes by name, merged classes, groups and the finding of faces; its label set and order count where
+            the two arguments before are not given.
         progress: called with the images done and the images in all.
 
     Returns:
         The images as crops of 48x48, ordered by split, class and path.
 
     Raises:
-        DataError: there is no image or none can be read, a folder's name tells no split or label, or a split or a
+        DataError: there is no image or none can be read, a folder's name tells no split or class, or a split or a
             class in Training has no image.
     """
+    options = options or ReadOptions(taxonomy)
     path, rest = Path(path), _Rest()
-    pictures = sorted(_find_pictures(path, taxonomy, order, rest))
-    if not pictures:
+    plan = _plan(path, taxonomy or options.label_set, order or options.order, options)
+    images = sorted(_find_images(plan, rest))
+    if not images:
         raise DataError(
-            f"{path}: expected images (.jpg, .png and others) in folders named {', '.join(taxonomy.classes)}, found "
+            f"{path}: expected images (.jpg, .png and others) in folders named {_listed(plan.label_set)}, found "
             f"none{_found_instead(path, rest)}. Is this the right folder?"
         )
-    labels = np.array([picture.label for picture in pictures])
+    labels = np.array([image.label for image in images])
     dataset = Dataset(
-        images=np.zeros((len(pictures), CROP_SIZE, CROP_SIZE), np.uint8),
-        targets=np.eye(len(taxonomy), dtype=np.float32)[labels],
-        split=np.array(SPLITS)[[picture.split for picture in pictures]],
-        taxonomy=taxonomy,
+        images=np.zeros((len(images), CROP_SIZE, CROP_SIZE), np.uint8),
+        targets=np.eye(len(plan.label_set), dtype=np.float32)[labels],
+        split=np.array(SPLITS)[[image.split for image in images]],
+        taxonomy=plan.label_set,
         source=str(path),
+        groups=find_groups([(image.within, image.name) for image in images], options.group, path),
+        divided=plan.divided,
     )
     _require_training_classes(dataset)  # before the long part
-    read = _read_crops([picture.path for picture in pictures], dataset.images, rest, progress)
+    read = read_crops([image.path for image in images], dataset.images, rest, progress, options.crop)
     if not read.any():
         raise DataError(
-            f"{path}: expected images, but none of the {len(pictures):,} can be read. The first: {rest.unreadable[0]}"
+            f"{path}: expected images, but none of the {len(images):,} can be read. The first: "
+            f"{[*rest.unreadable, *rest.without_face][0]}"
         )
     if not read.all():
         dataset = dataset.select(read)
         _require_training_classes(dataset)
-    left_out = LeftOut(tuple(rest.unreadable), dict(rest.passed_over), chosen=rest.chosen)
+    left_out = LeftOut(
+        tuple(rest.unreadable), dict(rest.passed_over), chosen=rest.chosen, remarks=plan.notes,
+        without_face=tuple(rest.without_face),
+    )  # fmt: skip
     return replace(dataset, left_out=left_out)
+
+
+def find_groups(
+    places: Sequence[tuple[str, str]], group: str | None, source: str | Path
+) -> NDArray[np.str_] | None:
+    """The group of each image, str (n,), by its path; `None` where none is asked for.
+
+    Args:
+        places: for each image its path below the folder of its class, and its whole path below the source.
+        group: `folder`, or a regular expression with one group.
+        source: for messages.
+
+    Raises:
+        DataError: the expression is none, or a path has no group.
+    """
+    if group is None:
+        return None
+    if group == "folder":
+        found = [within.rpartition("/")[0].split("/")[0] or None for within, _ in places]
+    else:
+        try:
+            pattern = re.compile(group)
+        except re.error as error:
+            raise DataError(
+                f"Expected group as a regular expression, got {quote(group)} ({error})."
+            ) from error
+        if pattern.groups != 1:
+            raise DataError(
+                f"Expected group as 'folder' or a regular expression with one group in parentheses, such as "
+                f"'(person[0-9]+)', got {quote(group)}."
+            )
+        found = [match[1] if (match := pattern.search(name)) else None for _, name in places]
+    if (missing := found.count(None)) and (first := places[found.index(None)][1]):
+        raise DataError(
+            f"{source}: expected every image to belong to a group ({quote(group)}), found none for {missing:,} of "
+            f"{len(places):,}, the first {quote(first)}."
+        )
+    return np.array(found, np.str_)
 
 
 def _require_training_classes(dataset: Dataset) -> None:
@@ -115,29 +195,89 @@ def _require_training_classes(dataset: Dataset) -> None:
         require_classes(dataset)
 
 
-def _find_pictures(
-    path: Path, taxonomy: Taxonomy, order: ClassOrder | None = None, rest: _Rest | None = None
-) -> Iterator[_Picture]:
+def _plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, options: ReadOptions) -> _Plan:
+    """Decide what the folders below a path stand for."""
     if not path.is_dir():
         raise DataError(
             f"{path}: expected a folder of images, found {'a file' if path.exists() else 'nothing'}."
         )
-    rest = _Rest() if rest is None else rest
-    root = _skip_wrappers(path, taxonomy)
+    root = _skip_wrappers(path, label_set or FERPLUS)
     folders = _subfolders(root)
-    if not any(parse_split(folder.name) for folder in folders):
-        names = names_of_numbers(root, folders, order)
-        yield from _find_by_label(root, TRAINING, root, taxonomy, names, rest)
-        return
-    found = dict.fromkeys(map(_split_of, folders), 0)
-    names = names_of_numbers(root, [inner for folder in folders for inner in _subfolders(folder)], order)
-    for folder in folders:
-        split = _split_of(folder)
-        for picture in _find_by_label(folder, split, root, taxonomy, names, rest):
+    divided = any(parse_split(folder.name) for folder in folders)
+    places = tuple((folder, _split_of(folder)) for folder in folders) if divided else ((root, TRAINING),)
+    inner = {place: _subfolders(place) for place, _ in places}
+    named = [folder for place, _ in places for folder in inner[place]]
+    if label_set is not None and not options.merge:
+        if options.label_set is None and options.class_names is None:  # called with both arguments
+            options = ReadOptions(label_set)
+        names = names_of_numbers(root, named, order)
+        found = {folder: _find_label(folder, label_set, names) for folder in named}
+        return _Plan(root, places, label_set, found, divided)
+    numbered = any(parse_number(folder.name) is not None for folder in named)
+    words = class_words(root, named, order)
+    training = [words[folder] for place, split in places if split == TRAINING for folder in inner[place]]
+    chosen = [word for word in words.values() if word != LEAVE_OUT]
+    if not chosen:
+        raise DataError(
+            f"{path}: expected images (.jpg, .png and others) in folders named for their classes, found none"
+            f"{_found_instead(path, _walked(root))}. Is this the right folder?"
+        )
+    classes = choose_classes(
+        list(dict.fromkeys(chosen)),
+        source=str(path),
+        label_set=label_set if numbered else label_set or options.label_set_for_words,
+        class_names=None if numbered else options.names_for_words,
+        merge=options.merge,
+        in_training=training or None,
+    )
+    found = {folder: classes.index.get(word) for folder, word in words.items()}
+    return _Plan(root, places, classes.label_set, found, divided, classes.notes)
+
+
+def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
+    """The classes that the folders below a path stand for, without reading an image; `None` where there are none.
+
+    Raises:
+        DataError: the name of a folder tells none.
+    """
+    if not holds_class_folders(path):
+        return None
+    return _plan(path, options.label_set, options.order, options).label_set
+
+
+def holds_class_folders(path: Path) -> bool:
+    """Whether a folder holds images in folders of their own, in place of many images in one."""
+    root = _skip_wrappers(path, FERPLUS)
+    folders = _subfolders(root)
+    if any(parse_split(folder.name) for folder in folders):
+        folders = [inner for folder in folders for inner in _subfolders(folder)]
+    return len([folder for folder in folders if next(_walk(folder, _Rest()), None) is not None]) > 1
+
+
+def _walked(folder: Path) -> _Rest:
+    rest = _Rest()
+    for _ in _walk(folder, rest):
+        pass
+    return rest
+
+
+def _find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> int | None:
+    try:
+        return find_label(folder, label_set, names)
+    except DataError as error:
+        raise DataError(f"{error}{_of_other_files(folder)}") from None
+
+
+def _find_images(plan: _Plan, rest: _Rest) -> Iterator[_Image]:
+    found = dict.fromkeys((split for _, split in plan.folders), 0)
+    for folder, split in plan.folders:
+        for image in _find_by_label(folder, split, plan, rest):
             found[split] += 1
-            yield picture
+            yield image
+    if not plan.divided:
+        return
     for split in (name for name, count in found.items() if not count):
-        empty = " and ".join(str(folder) for folder in folders if parse_split(folder.name) == split)
+        empty = " and ".join(str(folder) for folder, its in plan.folders if its == split)
         raise DataError(f"{empty}: expected images of the split {split}, found none. Add some or delete it.")
 
 
@@ -145,13 +285,13 @@ def _split_of(folder: Path) -> str:
     split = parse_split(folder.name)
     if split is None:
         raise DataError(
-            f"{folder}: expected a folder named train, val or test as its neighbours are, got "
+            f"{folder}: expected a folder named train, val or test as its neighbors are, got "
             f"{folder.name!r}. Move it into one of them, or away."
         )
     return split
 
 
-def _skip_wrappers(path: Path, taxonomy: Taxonomy) -> Path:
+def _skip_wrappers(path: Path, taxonomy: LabelSet) -> Path:
     """Go down through folders that hold only a folder of folders, as unpacked archives often do."""
     while len(folders := _subfolders(path)) == 1:
         only = folders[0]
@@ -162,29 +302,30 @@ def _skip_wrappers(path: Path, taxonomy: Taxonomy) -> Path:
     return path
 
 
-def _find_by_label(
-    folder: Path, split: str, root: Path, taxonomy: Taxonomy, names: Mapping[int, str], rest: _Rest
-) -> Iterator[_Picture]:
-    """The images in the label folders of one folder."""
+def _find_by_label(folder: Path, split: str, plan: _Plan, rest: _Rest) -> Iterator[_Image]:
+    """The images in the folders of classes in one folder."""
     for file in _entries(folder):
         if not file.is_file() or _is_hidden(file.name):
             continue
         if _is_image(file):
             raise DataError(
-                f"{file}: expected images in folders named {', '.join(taxonomy.classes)}, got one "
-                "outside. Move it into the folder of its label, or away."
+                f"{file}: expected images in folders named {_listed(plan.label_set)}, got one "
+                "outside. Move it into the folder of its class, or away."
             )
         rest.passed_over[file.suffix.lower()] += 1
     for subfolder in _subfolders(folder):
-        try:
-            label = find_label(subfolder, taxonomy, names)
-        except DataError as error:
-            raise DataError(f"{error}{_of_other_files(subfolder)}") from None
+        label = plan.labels[subfolder]
         for file in _walk(subfolder, rest):
             if label is None:
                 rest.chosen += 1
             else:
-                yield _Picture(SPLITS.index(split), label, file.relative_to(root).as_posix(), file)
+                name, within = file.relative_to(plan.root).as_posix(), file.relative_to(subfolder).as_posix()
+                yield _Image(SPLITS.index(split), label, name, file, within)
+
+
+def _listed(label_set: LabelSet) -> str:
+    shown = ", ".join(label_set.classes[:_CLASSES_LISTED])
+    return f"{shown}, …" if len(label_set) > _CLASSES_LISTED else shown
 
 
 def _of_other_files(folder: Path) -> str:
@@ -272,18 +413,32 @@ def _found_instead(path: Path, rest: _Rest) -> str:
     return f" but {describe_files(rest.passed_over)}" if rest.passed_over else ""
 
 
-def _read_crops(
-    files: list[Path], into: NDArray[np.uint8], rest: _Rest, progress: Callable[[int, int], object] | None
+def read_crops(
+    files: Sequence[Path],
+    into: NDArray[np.uint8],
+    rest: _Rest,
+    progress: Callable[[int, int], object] | None,
+    crop: Crop | None = None,
 ) -> NDArray[np.bool_]:
-    """Fill `into`, uint8 (n, 48, 48), several files at a time; gives back which could be read, bool (n,)."""
+    """Fill `into`, uint8 (n, 48, 48), several files at a time; gives back which could be read, bool (n,).
+
+    Args:
+        files: the images.
+        into: filled in place.
+        rest: told what could not be read, and where no face was found.
+        progress: called with the images done and in all.
+        crop: finds the face of a photo; `None` takes the whole image.
+    """
     read = np.ones(len(files), np.bool_)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, crop in enumerate(pool.map(_read_crop, files)):
-            if isinstance(crop, str):
+    with ThreadPoolExecutor(1 if crop else os.cpu_count()) as pool:
+        for i, found in enumerate(pool.map(_read_crop, files) if crop is None else map(crop, files)):
+            if isinstance(found, str):
                 read[i] = False
-                rest.unreadable.append(crop)
+                (rest.without_face if found == NO_FACE else rest.unreadable).append(
+                    str(files[i]) if found == NO_FACE else found
+                )
             else:
-                into[i] = crop
+                into[i] = found
             if progress is not None:
                 progress(i + 1, len(files))
     return read

@@ -9,21 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.class_names import CLASS_ORDERS, get_class_order
+import numpy as np
+
+from mien.class_names import CLASS_ORDERS
+from mien.data.division import divide
 from mien.data.fer2013.cache import read_cached
 from mien.data.fer2013.reader import read_arrays
+from mien.data.fer2013.rows import UnusualRowError
 from mien.data.fer2013.table import ANY_NUMBER
+from mien.data.general_table import has_words
 from mien.data.image_sheets import is_sheets, read_sheets
+from mien.data.options import parse_shares, read_options
 from mien.data.table_files import find_tables, is_fer2013, other_tables
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, Taxonomy, get_taxonomy, quote
+from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, meaning, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mien.class_names import ClassOrder
     from mien.data.dataset import Dataset
     from mien.data.fer2013.reader import Progress
+    from mien.data.options import Crop, ReadOptions
 
 __all__ = ["find_tables", "find_votes", "load"]
 
@@ -40,10 +46,15 @@ _BASE64 = re.compile(r"(?:data:[\w/+.-]*;base64,)?[A-Za-z0-9+/_\s-]{200,}={0,2}\
 
 
 def load(
-    path: str | os.PathLike[str],
-    labels: str = FER2013.name,
+    path: Any,
+    labels: str | LabelSet | None = None,
     *,
     class_names: str | Sequence[str | None] | Mapping[Any, Any] | None = None,
+    merge: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    group: str | None = None,
+    shares: str | Sequence[float] | None = None,
+    split_seed: int = 0,
+    crop: Crop | None = None,
     votes: str | os.PathLike[str] | None = None,
     cache: bool = True,
     progress: Progress | None = None,
@@ -51,14 +62,26 @@ def load(
     """Load a data set, whatever its form.
 
     Args:
-        path: a FER2013 table or an archive of one, a folder that holds one, a folder of images in folders
-            named for their labels, a folder of sheets (see `mien.data.image_sheets`), or `synthetic`, `synthetic:N`,
-            `synthetic:N:SEED` for N drawn faces.
-        labels: name of the label set, `fer2013` or `ferplus`.
+        path: a FER2013 table or an archive of one, a folder that holds one; a folder of images in folders named for
+            their classes, or a zip or tar archive of it; another table (words of any classes, a column for each pixel,
+            other sizes, or paths of images); Parquet files of images; an `.npz` file; a folder of sheets (see
+            `mien.data.image_sheets`); `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces. In Python also
+            a data frame, a dict of arrays, or a pair `(images, labels)`.
+        labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; `None` takes the classes of the data,
+            which are those of a known label set where they have just its classes.
         class_names: what the numbers stand for by which folders or labels are given, for every data set counts in an
-            order of its own: `rafdb`, `affectnet7`, `affectnet8`, `fer2013` or `ferplus`; the names in the order of
-            the numbers, counted from 0 or 1 as the data do; or `{number: name}`. The images of a number that is
-            called `"-"` are left out. FER2013's own column `emotion` needs none.
+            order of its own: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
+            order of the numbers, counted from 0 or 1 as the data do; or `{number: name}`. The images of a number that
+            is called `"-"` are left out. FER2013's own column `emotion` needs none. Where labels are words: the
+            classes to use, in order; images of others are left out.
+        merge: names that become one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
+        group: what tells the person or video that an image shows, which then is in one split only: `folder` (the
+            folder below that of the class), a regular expression with one group that is found in the path of an
+            image, or the name of a column.
+        shares: for data without splits: the shares of Training, PublicTest and PrivateTest, `"70,15,15"`. Without it
+            all is Training.
+        split_seed: decides which images go where then.
+        crop: a function from the path of a photo to the crop of its face; `None` takes each image as a face.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that holds `FER2013Train`; looked
             for beside the table when not given. With the labels `fer2013` they are attached to the images
             where they are named, for a training that learns both.
@@ -71,33 +94,86 @@ def load(
     Raises:
         DataError: there is nothing at the path, it is not what it should be, or an argument is of another kind.
     """
-    taxonomy = get_taxonomy(labels)
-    order = None if class_names is None else get_class_order(class_names)
+    options = read_options(labels, class_names, merge, group, crop)
+    wanted = None if shares is None else parse_shares(shares)
+    dataset = _read(path, options, votes, cache=cache, progress=progress)
+    if wanted is None or dataset.divided:
+        return dataset
+    return divide(dataset, wanted, split_seed)
+
+
+def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress: Progress | None) -> Dataset:
     spec = str(path) if isinstance(path, str | os.PathLike) else ""
     if spec.partition(":")[0] == SYNTHETIC:
-        if order is not None:
-            raise DataError("Drawn faces have no numbers that class_names would name. Leave class_names out.")
+        if options.class_names is not None or options.merge:
+            raise DataError(
+                "Drawn faces have the classes of FER2013 or FER+. Leave class_names and merge out."
+            )
         if votes is not None:
             raise DataError("The FER+ votes belong to FER2013's table, not to drawn faces. Leave votes out.")
-        return _draw(spec, taxonomy)
+        return _draw(spec, _drawn_label_set(options.label_set or FER2013))
+    if not isinstance(path, str | os.PathLike):
+        from mien.data.arrays import read_memory
+
+        in_memory = read_memory(path, options, progress)
+        if in_memory is not None:
+            return in_memory
     place = _find_place(path, "a data set")
     votes = None if votes is None else _find_place(votes, "the FER+ votes")
-    if place.is_dir() and is_sheets(place):
-        if votes is not None or order is not None:
-            raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
-        return read_sheets(place, taxonomy)
-    tables = _descend_to_tables(place) if place.is_dir() else [place]
-    if tables:
-        dataset = _load_tables(tables, place, taxonomy, order, votes, cache=cache, progress=progress)
-        others = tuple(other_tables(tables[0].parent, tables)) if place.is_dir() else ()
-        return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
-    from mien.data.folders import read_folders
+    if place.is_dir():
+        return _read_folder(place, options, votes, cache=cache, progress=progress)
+    return _read_file(place, options, votes, cache=cache, progress=progress)
 
+
+def _read_file(
+    place: Path, options: ReadOptions, votes: Path | None, *, cache: bool, progress: Progress | None
+) -> Dataset:
+    from mien.data.arrays import is_npz, read_npz
+    from mien.data.image_archive import holds_images, unpacked
+    from mien.data.parquet import is_parquet, read_parquet
+
+    other = is_parquet(place) or is_npz(place)
+    if votes is not None and other:
+        raise DataError(f"{place}: the FER+ votes belong to FER2013's table. Leave votes out.")
+    if is_parquet(place):
+        return read_parquet([place], options, str(place), progress)
+    if is_npz(place):
+        return read_npz(place, options, progress)
+    if votes is None and holds_images(place):
+        with unpacked(place) as folder:
+            try:
+                dataset = _read_folder(folder, options, None, cache=False, progress=progress)
+            except DataError as error:
+                raise DataError(str(error).replace(str(folder), str(place))) from None
+            renamed = tuple(text.replace(str(folder), str(place)) for text in dataset.left_out.unreadable)
+            return replace(dataset, source=str(place), left_out=replace(dataset.left_out, unreadable=renamed))
+    return _read_tables([place], place, options, votes, cache=cache, progress=progress)
+
+
+def _read_folder(
+    place: Path, options: ReadOptions, votes: Path | None, *, cache: bool, progress: Progress | None
+) -> Dataset:
+    from mien.data.folders import holds_class_folders, read_folders
+    from mien.data.general_table import find_image_tables, read_general
+    from mien.data.parquet import find_parquet, read_parquet
+
+    if is_sheets(place):
+        if votes is not None or options.class_names is not None:
+            raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
+        return read_sheets(place, options.label_set or FER2013)
+    if tables := _descend_to_tables(place):
+        dataset = _read_tables(tables, place, options, votes, cache=cache, progress=progress)
+        others = tuple(other_tables(tables[0].parent, tables))
+        return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
     if votes is not None:
         raise DataError(
             f"{place}: the FER+ votes belong to FER2013's table, not to a folder of images. Leave votes out."
         )
-    return read_folders(place, taxonomy, order, progress=progress)
+    if files := find_parquet(place):
+        return read_parquet(files, options, str(place), progress)
+    if not holds_class_folders(place) and (tables := find_image_tables(place)):
+        return read_general(tables, options, str(place), progress)
+    return read_folders(place, options=options, progress=progress)
 
 
 def _descend_to_tables(folder: Path) -> list[Path]:
@@ -114,17 +190,63 @@ def _descend_to_tables(folder: Path) -> list[Path]:
     return []
 
 
-def _load_tables(
+def _read_tables(
     tables: list[Path],
     place: Path,
-    taxonomy: Taxonomy,
-    order: ClassOrder | None,
+    options: ReadOptions,
+    votes: Path | None,
+    *,
+    cache: bool,
+    progress: Progress | None,
+) -> Dataset:
+    """Read tables: FER2013's form by the fast reader, others by the general one."""
+    from mien.data.general_table import is_general, read_general
+
+    general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
+    words = options.class_names is not None and options.names_for_words is not None
+    if (general or any(map(is_general, tables))) and votes is None:
+        return read_general(tables, options, str(place), progress)
+    try:
+        return _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
+    except UnusualRowError as error:  # another size of image, or words of other classes
+        if votes is not None:
+            raise
+        try:
+            dataset = read_general(tables, options, str(place), progress)
+        except DataError:
+            raise error from None
+        if _has_slips(dataset):
+            raise
+        return dataset
+    except DataError:
+        if not words or votes is not None or not all(map(has_words, tables)):
+            raise
+        return read_general(tables, options, str(place), progress)
+
+
+def _has_slips(dataset: Dataset) -> bool:
+    """Whether a class of one image stands beside several expressions: a word that is misspelled, not a class."""
+    known = [meaning(name) for name in dataset.label_set.classes]
+    counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(known))
+    return len(set(known) - {None}) >= 4 and any(
+        name is None and count < 2 for name, count in zip(known, counts.tolist(), strict=True)
+    )
+
+
+_OTHER_SETS = tuple(label_set for label_set in LABEL_SETS.values() if label_set not in {FER2013, FERPLUS})
+
+
+def _load_fer2013(
+    tables: list[Path],
+    place: Path,
+    options: ReadOptions,
     votes: Path | None,
     *,
     cache: bool,
     progress: Progress | None,
 ) -> Dataset:
     read = read_cached if cache else read_arrays
+    label_set, order = options.label_set or FER2013, options.order
     if order is CLASS_ORDERS[FER2013.name] and all(map(is_fer2013, tables)):
         order = None
     if order is not None:
@@ -132,20 +254,31 @@ def _load_tables(
             raise DataError(
                 f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
             )
-        return read(tables, classes=ANY_NUMBER, progress=progress).to_dataset(taxonomy, str(place), order)
+        table = read(tables, classes=ANY_NUMBER, progress=progress)
+        return table.to_dataset(options.label_set or table.label_set(order), str(place), order)
     table = read(tables, classes=len(FER2013), progress=progress)
-    if taxonomy is not FERPLUS and votes is None:
-        return table.to_dataset(taxonomy, str(place))
+    if options.label_set is None and votes is None:
+        return table.to_dataset(table.label_set(), str(place))
+    if label_set is not FERPLUS and votes is None:
+        return table.to_dataset(label_set, str(place))
     from mien.data.ferplus import attach_votes, join_votes
 
     try:
         votes = find_votes(tables[0].parent) if votes is None else votes
     except DataError:
         if table.has_words:  # which say what they mean by themselves
-            return table.to_dataset(taxonomy, str(place))
+            return table.to_dataset(label_set, str(place))
         raise
-    join = join_votes if taxonomy is FERPLUS else attach_votes
+    join = join_votes if label_set is FERPLUS else attach_votes
     return join(table.to_dataset(FER2013, str(place)), votes)
+
+
+def _drawn_label_set(label_set: LabelSet) -> LabelSet:
+    if label_set not in {FER2013, FERPLUS}:
+        raise DataError(
+            f"Expected the label set of drawn faces to be one of {FER2013.name}, {FERPLUS.name}, got {label_set.name}."
+        )
+    return label_set
 
 
 def _find_place(path: Any, what: str) -> Path:
@@ -187,7 +320,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME and name.isprintable() else quote(name)
 
 
-def _draw(spec: str, taxonomy: Taxonomy) -> Dataset:
+def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
     _, *numbers = spec.split(":")
     if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,18}", number) for number in numbers):
         raise DataError(

@@ -19,6 +19,7 @@ from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
 from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
 from mien.evaluation.split_names import find_split
+from mien.html_table import html_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]
 _BY_IMAGE = ("probabilities", "true", "images")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What a model scored on a split.
 
@@ -64,6 +65,8 @@ class Evaluation:
         images: uint8 (n, 48, 48), the images judged.
         by_source: the scores by the collection that a face came from, where the data say it
             (`mien.evaluation.by_source.score_sources`); `None` where they do not.
+        label_mapping: how the classes of the data were mapped to those of the model
+            (`mien.data.label_mapping.LabelMapping.to_dict`); `None` where both have the same.
     """
 
     model: str
@@ -86,15 +89,36 @@ class Evaluation:
     true: NDArray[np.int64]
     images: NDArray[np.uint8]
     by_source: dict[str, dict[str, Any]] | None = None
+    label_mapping: dict[str, Any] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The likeliest class of each image, int64 (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy_interval
+        return (
+            f"<Evaluation of {self.model} on {self.data}, {self.split}: {self.n:,} images, accuracy {self.accuracy:.2%} "
+            f"(95% interval {low:.2%} to {high:.2%}), macro-F1 {self.macro_f1:.4f}, loss {self.loss:.4f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        low, high = self.accuracy_interval
+        rows = [
+            (name, *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}")
+            for name, scores in self.per_class.items()
+        ]
+        title = (
+            f"{self.model} on {self.data}, {self.split}: accuracy {self.accuracy:.2%} (95% interval {low:.2%} to "
+            f"{high:.2%}), macro-F1 {self.macro_f1:.4f}, loss {self.loss:.4f}"
+        )
+        return html_table(rows, ("class", "precision", "recall", "F1", "images"), title=title)
+
     def to_dict(self) -> dict[str, Any]:
         """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by image stay behind."""
         kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]
+        kept = [name for name in kept if name != "label_mapping" or self.label_mapping is not None]
         return {name: _plain(getattr(self, name)) for name in kept}
 
 

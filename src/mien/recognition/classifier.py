@@ -11,10 +11,12 @@ import onnxruntime as ort
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
+from mien.images import CROP_SIZE
 from mien.model_kinds import shown
 from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
+from mien.recognition.network_input import REMAKE, read_input
 from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
 from mien.recognition.values import flag
 
@@ -48,6 +50,8 @@ class Classifier:
         class_names: in the order of the probabilities, for an ONNX file of another program, which has no card.
         pixel_scale: what pixels from 0 to 255 are multiplied by, for such a file; 1 where it rescales by itself, else
             1/255, when not given.
+        pixel_range: what black and white are for such a file, `(-1, 1)` say, in place of a scale. Its layout, size and
+            number of channels are read off its input; crops are resized, and repeated for three channels.
         flip_tta: average the probabilities of each crop with those of its mirror image (horizontal-flip test-time
             augmentation). It takes twice the time and makes the answer the same for a mirrored face.
 
@@ -68,20 +72,23 @@ class Classifier:
         threads: int = 0,
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
+        pixel_range: tuple[float, float] | None = None,
         flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
         self.flip_tta = flag(flip_tta, "flip_tta")
         self.name, data = read_model(model)
-        foreign = (class_names is not None or pixel_scale is not None) and not has_card(self.name, data)
+        described = class_names is not None or pixel_scale is not None or pixel_range is not None
+        foreign = described and not has_card(self.name, data)
         card = None if foreign and class_names else read_card(self.name, data)
-        if card and (class_names is not None or pixel_scale is not None):
+        if card and described:
             raise ModelError(
                 f"{shown(self.name)}: its model card tells its class names and scale; leave them out."
             )
         self._session = open_session(self.name, data, threads)
         if card is None:
-            card = card_of(self.name, data, self._session, check_class_names(class_names), pixel_scale)
+            names = check_class_names(class_names)
+            card = card_of(self.name, data, self._session, names, pixel_scale, check_pixel_range(pixel_range))
         wanted = answers_in(model) if taxonomy is None else taxonomy
         self.card = card if wanted is None else card.answering_in(wanted)
         self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
@@ -147,6 +154,10 @@ class Classifier:
         (probabilities,) = self._in_parts(crops, [self.card])
         return probabilities
 
+    def raw_outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network gives, float32 (n, classes), unchecked and not calibrated."""
+        return self._run(self._checked(crops), self.card.output)
+
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The probabilities in every label set that the model knows, by its name, from one call of the network.
 
@@ -173,7 +184,7 @@ class Classifier:
         n = len(crops)
         if self.flip_tta:
             crops = np.concatenate([crops, crops[:, :, ::-1]])
-        given = self._session.run([card.output for card in cards], {self._input: self._pixels(crops)})
+        given = self._outputs(crops, [card.output for card in cards])
         for rows in given:
             require_probabilities(rows, name=self.name)
         answers = [card.calibrated(rows) for card, rows in zip(cards, given, strict=True)]
@@ -206,48 +217,53 @@ class Classifier:
         return np.asarray((maps + self._run(crops[:, :, ::-1], name)[:, :, ::-1]) / 2, np.float32)
 
     def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        spec = self.card.input
         if not isinstance(crops, np.ndarray):
             raise DataError(
-                f"Expected crops as an array uint8 (n, {spec.height}, {spec.width}), got {type(crops).__name__}."
+                f"Expected crops as an array uint8 (n, {CROP_SIZE}, {CROP_SIZE}), got {type(crops).__name__}."
             )
         crops = np.asarray(crops)  # of a subclass too
-        if crops.ndim != 3 or crops.shape[1:] != (spec.height, spec.width) or crops.dtype != np.uint8:
+        if crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE) or crops.dtype != np.uint8:
             raise DataError(
-                f"Expected crops as uint8 (n, {spec.height}, {spec.width}), got {crops.dtype} {crops.shape}."
+                f"Expected crops as uint8 (n, {CROP_SIZE}, {CROP_SIZE}), got {crops.dtype} {crops.shape}."
             )
         return crops
 
     def _run(self, crops: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
-        pixels = self._pixels(crops)
-        answer: NDArray[np.float32] = self._session.run([output], {self._input: pixels})[0]
-        return answer
+        return self._outputs(crops, [output])[0]
 
-    def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops as the network takes them: (n, 48, 48, 1) or (n, 1, 48, 48), from `low` to `high` of the card."""
-        spec = self.card.input
-        pixels = crops.reshape(len(crops), *self._layout).astype(np.float32)
-        if (spec.low, spec.high) == (0, 255):
-            return pixels
-        return np.asarray(spec.low + pixels * np.float32((spec.high - spec.low) / 255), np.float32)
+    def _outputs(self, crops: NDArray[np.uint8], names: list[str]) -> list[NDArray[np.float32]]:
+        """Some outputs of the network; one that takes a fixed number of crops is asked again and again."""
+        pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
+        if not size:
+            found: list[NDArray[np.float32]] = self._session.run(names, {self._input: pixels})
+            return found
+        lacking = -len(pixels) % size
+        filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
+        parts = [
+            self._session.run(names, {self._input: filled[i : i + size]}) for i in range(0, len(filled), size)
+        ]
+        return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
 
     def _check_shapes(self) -> None:
         inputs = self._session.get_inputs()
         outputs = {output.name: output for output in self._session.get_outputs()}
         spec = self.card.input
         shapes = [entry.shape for entry in inputs]
-        if spec.colour != "gray" or not -1e6 <= spec.low < spec.high <= 1e6:
+        if not -1e6 <= spec.low < spec.high <= 1e6:
             raise ModelError(
-                f"{self.name}: expected a model of gray pixels, got one of {spec.colour} pixels from {spec.low} to "
-                f"{spec.high}. {_REMAKE}"
+                f"{self.name}: expected a range of pixel values from black to white, got {spec.low} to {spec.high}. "
+                f"{REMAKE}"
             )
-        layouts = ((spec.height, spec.width, 1), (1, spec.height, spec.width))
-        if len(inputs) != 1 or tuple(shapes[0][1:]) not in layouts or isinstance(shapes[0][0], int):
+        if len(inputs) != 1:
+            raise ModelError(f"{self.name}: expected one input, got {shapes}. {REMAKE}")
+        self._form = read_input(self.name, shapes[0])
+        told = (spec.height, spec.width, spec.colour)
+        if told != (self._form.height, self._form.width, self._form.color):
             raise ModelError(
                 f"{self.name}: expected one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-                f"{spec.width}), n free, got {shapes}. {_REMAKE}"
+                f"{spec.width}) of {spec.colour} pixels, as its model card says, got {shapes}. {REMAKE}"
             )
-        self._input, self._layout = inputs[0].name, tuple(shapes[0][1:])
+        self._input = inputs[0].name
         for answer in self.card.answers:
             found = outputs.get(answer.output)
             if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
@@ -258,14 +274,29 @@ class Classifier:
         types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
         if types != {"tensor(float)"}:
             raise ModelError(
-                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. {_REMAKE}"
+                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. {REMAKE}"
             )
 
 
-_REMAKE = (
-    "Make it anew where it was made, with gray crops of 48x48 pixels and a free batch size going in (resize, or repeat "
-    "the channel, inside the network) and float32 probabilities coming out."
-)
+def check_pixel_range(given: Any) -> tuple[float, float] | None:
+    """What black and white are for a network, as two numbers.
+
+    Raises:
+        ModelError: they are not two numbers that rise.
+    """
+    if given is None:
+        return None
+    try:
+        low, high = (float(value) for value in given)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"Expected the pixel range as two numbers such as (-1, 1), got {quoted(given)}."
+        ) from error
+    if not -1e6 <= low < high <= 1e6:
+        raise ModelError(
+            f"Expected the pixel range as two rising numbers such as (-1, 1), got {quoted(given)}."
+        )
+    return low, high
 
 
 def check_threads(threads: int) -> None:

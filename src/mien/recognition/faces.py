@@ -7,13 +7,14 @@ made of is checked at birth, so that whoever receives one may trust it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from mien.errors import DataError
+from mien.html_table import html_table
 from mien.quoting import quoted
 from mien.recognition.probabilities import Probabilities
 from mien.recognition.values import finite, items_of, share, whole
@@ -26,6 +27,9 @@ Point = tuple[float, float]
 
 UNCERTAIN = "uncertain"
 """The label of an expression whose score is below the `min_confidence` that was asked for."""
+
+LOW_CONFIDENCE = "low confidence"
+"""The label in place of `UNCERTAIN` where a class of the model is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,11 @@ class Detection:
         _check_place(self)
 
 
+def uncertain_label(classes: Iterable[str]) -> str:
+    """The label of a face whose score is too low: `"uncertain"`, or another where a class has that name."""
+    return LOW_CONFIDENCE if UNCERTAIN in classes else UNCERTAIN
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What a face shows.
@@ -223,7 +232,7 @@ class Expression:
         }
         label = max(values, key=values.__getitem__)
         expression = cls(label, values[label], values, min_confidence)  # which checks the values
-        return replace(expression, label=UNCERTAIN) if expression.uncertain else expression
+        return replace(expression, label=uncertain_label(values)) if expression.uncertain else expression
 
     def with_probabilities(self, values: Mapping[str, float]) -> Expression:
         """The expression of other probabilities of the same classes, with the same `min_confidence`."""
@@ -235,7 +244,7 @@ class Expression:
         return self.from_probabilities(labels, row, min_confidence=min_confidence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Face:
     """A face in an image with its expression.
 
@@ -264,6 +273,14 @@ class Face:
             )
         if self.track is not None and type(self.track) is not int:
             object.__setattr__(self, "track", whole(self.track, "track of a face", "numbers"))
+
+    def __repr__(self) -> str:
+        track = "" if self.track is None else f", track {self.track}"
+        return f"<Face {self.expression.label} {self.expression.score:.0%}, {self.box}{track}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{value:.1%}") for name, value in self.expression.probabilities.items()]
+        return html_table(rows, title=repr(self)[1:-1])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-clean data of native Python types."""

@@ -11,6 +11,7 @@ from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
 from mien.errors import ModelError
 from mien.labels import find_taxonomy
 from mien.model_kinds import EXAMPLE_LABELS
+from mien.recognition.network_input import read_input
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_operators, summarise
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def card_of(
     session: ort.InferenceSession,
     class_names: Sequence[str],
     pixel_scale: float | None,
+    pixel_range: tuple[float, float] | None = None,
 ) -> ModelCard:
     """The card of an ONNX file that has none.
 
@@ -114,9 +116,10 @@ def card_of(
         pixel_scale: what pixels from 0 to 255 are multiplied by before they go in. When not given: 1 for a network that
             begins with arithmetic on its input or its normalization, else 1/255, which is what most projects train
             with.
+        pixel_range: what black and white are for it, in place of a scale.
 
     Raises:
-        ModelError: no output has that many classes.
+        ModelError: no output has that many classes, or its input is not for images.
     """
     wanted = len(class_names)
     outputs = {output.name: output.shape for output in session.get_outputs()}
@@ -126,15 +129,17 @@ def card_of(
             f"{name}: expected an output with {wanted} classes, one for each class name, got {_told(outputs)}. "
             "Give as many names as the network has classes, in its order."
         )
-    if pixel_scale is None:
+    taken = read_input(name, session.get_inputs()[0].shape)
+    if pixel_range is None and pixel_scale is None:
         begins = first_operators(data, session.get_inputs()[0].name)
         pixel_scale = 1.0 if begins & _RESCALING else 1 / 255
+    low, high = pixel_range or (0.0, 255.0 * (1.0 if pixel_scale is None else pixel_scale))
     known = find_taxonomy(class_names)
     return ModelCard(
         name=Path(name).stem,
         labels=tuple(class_names),
         taxonomy=known.name if known else "custom",
-        input=InputSpec(high=255.0 * pixel_scale),
+        input=InputSpec(taken.height, taken.width, taken.color, low, high),
         output=fitting[0],
         training_data=NOT_STATED,
     )

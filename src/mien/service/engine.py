@@ -13,6 +13,7 @@ from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeErr
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
+from mien.recognition.faces import uncertain_label
 from mien.recognition.image_batches import ImageResult
 from mien.recognition.recognizer import Recognizer
 from mien.service.batching import Batching
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _LARGE = 12_500_000
 """Pixels; what a phone's usual camera takes is below."""
 
-UNCERTAIN = "uncertain"
 """The label of a face whose score is under `min_confidence`."""
 
 FIRST_FRAME = (
@@ -226,5 +226,5 @@ def face_rows(
     rows = [face.to_dict() for face in faces]
     for row in rows:
         if row["score"] < options.min_confidence:
-            row["label"] = UNCERTAIN
+            row["label"] = uncertain_label(row["probabilities"])
     return [{**row, "heat": one} for row, one in zip(rows, heat, strict=True)] if heat else rows

@@ -1,4 +1,4 @@
-"""Train a recogniser: the wing that knows Keras, never loaded by the others."""
+"""Train a recognizer: the wing that knows Keras, never loaded by the others."""
 
 from mien.training.backend import settle_backend
 

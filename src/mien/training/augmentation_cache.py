@@ -1,11 +1,11 @@
-"""Changed versions of the training pictures, prepared before a training and kept, with what teachers say of them.
+"""The augmentation cache: augmented copies of the training images, computed before training, and teachers' predictions.
 
-    FOLDER/pictures-KEY.npy          uint8   (n, 48, 48)     the training pictures
-    FOLDER/view-KEY-000.npy          uint8   (n, 48, 48)     their first changed version, and so on
-    FOLDER/answers-KEY-000.npy       float16 (n, columns)    what the teachers say of it
+    FOLDER/pictures-KEY.npy          uint8   (n, 48, 48)     the training images
+    FOLDER/view-KEY-000.npy          uint8   (n, 48, 48)     their first augmented copy, and so on
+    FOLDER/answers-KEY-000.npy       float16 (n, columns)    the teachers' predictions for it
 
-KEY is a checksum of the pictures and the augmentation, and for answers of the teachers too, so that trainings with the
-same ones share a folder, one after the other or at once. A view takes 2,304 bytes a picture.
+KEY is a checksum of the images and the augmentation, and for predictions of the teachers too, so that trainings with the
+same ones share a folder, one after the other or at once. A copy takes 2,304 bytes per image.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,25 +41,25 @@ if TYPE_CHECKING:
     from mien.training.batches import Teacher
 
 _BLOCK = 128
-"""Pictures that are changed together, with a random generator of their own."""
+"""Images that are augmented together, with a random generator of their own."""
 
 _MOST_PROCESSES = 32
 """More share the same disk; Windows takes 61 at most."""
 
 Tell = Callable[[str, int, int], object]
-"""Called with what is made (`views`, `answers`, or `waiting` for another training), how much is done and in all."""
+"""Called with what is computed (`views`, `answers`, or `waiting` for another training), what is done and the total."""
 
 
-class Views:
-    """The views of a set of training pictures in a folder.
+class AugmentationCache:
+    """Augmented copies of a set of training images in a folder.
 
     Args:
-        folder: where they lie or are to lie; made if need be.
-        dataset: the training pictures.
-        augmentation: how they are changed.
-        count: how many views there are.
-        teachers: asked about each changed picture and its mirror image, by a checksum of each.
-        joint: whether the teachers answer in FER+'s label set too.
+        folder: the folder, created if needed.
+        dataset: the training images.
+        augmentation: how they are augmented.
+        count: the number of copies per image.
+        teachers: asked about each augmented image and its mirror image, by a checksum of each.
+        joint: whether the teachers predict in FER+'s label set too.
     """
 
     def __init__(
@@ -74,29 +73,28 @@ class Views:
         joint: bool = False,
     ) -> None:
         self._folder = Path(folder)
-        self._pictures = dataset.images
+        self._images = dataset.images
         self._augmentation = augmentation
         self._count = count
         self._teachers = teachers or {}
         self._names = [dataset.taxonomy.name, FERPLUS.name] if joint else [dataset.taxonomy.name]
         self._columns = len(dataset.taxonomy) + (len(FERPLUS) if joint else 0)
-        changes = asdict(augmentation)
-        del changes["mixup"]  # which comes after
+        changes = augmentation.old_dict()  # so that a cache of an older version is still found
         self._key = _checksum(dataset.images.tobytes(), json.dumps(changes, sort_keys=True).encode())
         self._answers_key = _checksum(self._key.encode(), " ".join([*self._names, *self._teachers]).encode())
         self._lock = self._folder / f".views-{self._key}.lock"
 
     def prepare(self, tell: Tell | None = None, *, processes: int | None = None) -> None:
-        """Make what is missing or damaged: views in several processes, answers in this one.
+        """Compute what is missing or damaged: images in several processes, predictions in this one.
 
-        What is whole already stays. Where another training prepares the same, it is waited for.
+        Complete files are kept. Where another training computes the same ones, this waits for it.
 
         Args:
-            tell: told how far it is.
-            processes: how many at most, as many as there are processors when not given.
+            tell: called with the progress.
+            processes: the maximum number of processes; the number of processors when not given.
 
         Raises:
-            ModelError: the helpers cannot be started, or the system ended one.
+            ModelError: the processes cannot be started, or the system ended one.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock)
@@ -112,20 +110,20 @@ class Views:
         finally:
             lock.release()
 
-    def pictures(self, epoch: int) -> NDArray[np.uint8]:
-        """The changed pictures of an epoch, uint8 (n, 48, 48), in the order of the data set."""
-        pictures: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
-        return pictures
+    def images(self, epoch: int) -> NDArray[np.uint8]:
+        """The augmented images of an epoch, uint8 (n, 48, 48), in the order of the data set."""
+        images: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
+        return images
 
     def answers(self, epoch: int) -> list[NDArray[np.float32]]:
-        """What the teachers say on average of those and of their mirror images: for each head float32 (n, classes)."""
+        """The teachers' mean predictions for those and their mirror images: for each head float32 (n, classes)."""
         columns = np.load(self._answer(epoch % self._count), allow_pickle=False).astype(np.float32)
         if len(self._names) == 1:
             return [columns]
         return [columns[:, : -len(FERPLUS)], columns[:, -len(FERPLUS) :]]
 
     def remove(self) -> None:
-        """Remove these views and answers, and the folder where nothing else is in it."""
+        """Remove these copies and predictions, and the folder where nothing else is in it."""
         views = [path for i in range(self._count) for path in (self._view(i), self._answer(i))]
         for path in (*views, self._source, self._lock):
             path.unlink(missing_ok=True)
@@ -143,12 +141,12 @@ class Views:
         return self._folder / f"answers-{self._answers_key}-{view:03}.npy"
 
     def _make_views(self, tell: Tell | None, processes: int) -> None:
-        shape = self._pictures.shape
+        shape = self._images.shape
         missing = [view for view in range(self._count) if not _is_whole(self._view(view), shape, np.uint8)]
         if not missing:
             return
         if not _is_whole(self._source, shape, np.uint8):
-            _write(self._source, self._pictures)
+            _write(self._source, self._images)
         # A fork of a process whose back end has threads may hang, so the helpers start afresh.
         spawn = multiprocessing.get_context("spawn")
         workers = min(processes, len(missing), _MOST_PROCESSES)
@@ -164,9 +162,9 @@ class Views:
                         tell("views", done, len(tasks))
             except BrokenProcessPool as error:
                 raise ModelError(
-                    "The processes that prepare the views could not start or were ended, for want of memory say. "
-                    "A script that trains needs `if __name__ == '__main__':` around what it does; `--views 0` does "
-                    "without such processes."
+                    "The processes that compute the augmented copies could not start or were ended, for example for "
+                    "lack of memory. A script that trains needs if __name__ == '__main__': around its code; "
+                    "`augmented_copies=0` does without such processes."
                 ) from error
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -175,12 +173,12 @@ class Views:
     def _ask_teachers(self, tell: Tell | None) -> None:
         if not self._teachers:
             return
-        shape = (len(self._pictures), self._columns)
+        shape = (len(self._images), self._columns)
         missing = [
             view for view in range(self._count) if not _is_whole(self._answer(view), shape, np.float16)
         ]
         for done, view in enumerate(missing, 1):
-            answers = mean_answers(list(self._teachers.values()), self.pictures(view), self._names)
+            answers = mean_answers(list(self._teachers.values()), self.images(view), self._names)
             _write(self._answer(view), np.concatenate(answers, axis=1).astype(np.float16))
             if tell:
                 tell("answers", done, len(missing))
@@ -189,12 +187,12 @@ class Views:
 def mean_answers(
     teachers: Sequence[Teacher], crops: NDArray[np.uint8], names: Sequence[str]
 ) -> list[NDArray[np.float32]]:
-    """What teachers say on average of crops and of their mirror images.
+    """The mean predictions of teachers for crops and their mirror images.
 
     Args:
-        teachers: whom to ask.
+        teachers: the teachers.
         crops: gray uint8 (n, 48, 48).
-        names: of the label sets in which they are to answer.
+        names: of the label sets in which they predict.
 
     Returns:
         For each label set probabilities float32 (n, classes).
@@ -204,7 +202,7 @@ def mean_answers(
 
 
 def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
-    """A teacher that may be asked about any number of crops, though it takes some hundreds at a time."""
+    """A teacher that takes any number of crops, and passes them on some hundreds at a time."""
 
     def ask(crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         parts = [teacher(crops[i : i + size]) for i in range(0, len(crops), size)]
@@ -214,20 +212,20 @@ def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
 
 
 def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path) -> None:
-    """One view, in a process of its own; which pictures it shows depends on its number and the pictures alone."""
+    """One copy of all images, in a process of its own; it depends on its number and the images alone."""
     import cv2
 
     cv2.setNumThreads(1)
-    pictures = np.load(source, mmap_mode="r")
+    images = np.load(source, mmap_mode="r")
     changed = [
-        augmentation.apply(np.asarray(pictures[i : i + _BLOCK]), np.random.default_rng([view, i]))
-        for i in range(0, len(pictures), _BLOCK)
+        augmentation.apply(np.asarray(images[i : i + _BLOCK]), np.random.default_rng([view, i]))
+        for i in range(0, len(images), _BLOCK)
     ]
     _write(target, np.concatenate(changed))
 
 
 def _end_with_parent() -> None:
-    """In a helper: leave Ctrl-C to the process that waits for it, and end when that one is gone."""
+    """In a helper process: leave Ctrl-C to the parent, and end when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,4 +1,7 @@
-"""Batches for training: shuffled, changed, mixed and weighted from arrays in memory, by seed and epoch alone."""
+"""Batches for training: shuffled, augmented, mixed and weighted from arrays in memory, by seed and epoch alone.
+
+`TrainingBatches` is a `keras.utils.PyDataset` and works in plain Keras: `model.fit(TrainingBatches(dataset, recipe))`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from mien.data.ferplus import vote_distribution
 from mien.errors import DataError
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import mean_answers
+from mien.training.custom_augmentation import BatchAugmentation
+from mien.training.sampling import epoch_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
-    from mien.training.augmentation_cache import Views
+    from mien.training.augmentation_cache import AugmentationCache
+    from mien.training.custom_augmentation import Augment
     from mien.training.recipe import Recipe
 
 Teacher = Callable[["NDArray[np.uint8]"], "dict[str, NDArray[np.float32]]"]
@@ -30,9 +36,9 @@ Batch = tuple["NDArray[np.float32] | NDArray[np.uint8]", "NDArray[np.float32]", 
 
 
 def class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights float32 (classes,) that give every class the same sum, with a mean over pictures of 1.
+    """Weights float32 (classes,) that give every class the same sum, with a mean over images of 1.
 
-    `n / (classes * n_class)` as scikit-learn's `balanced`; a class with no picture gets 0.
+    `n / (classes * n_class)` as scikit-learn's `balanced`; a class with no image gets 0.
     """
     counts = targets.sum(axis=0)
     present = counts > 0
@@ -55,27 +61,34 @@ def joint_targets(dataset: Dataset, recipe: Recipe) -> NDArray[np.float32]:
     if dataset.votes is None:
         raise DataError(
             f"{dataset.source}: the recipe {recipe.name} learns the FER+ votes too, and found none. Name them "
-            "with --votes PATH, or leave their part out with --joint 0."
+            "with `votes=PATH`, or leave that part out with `joint=0`."
         )
     votes = np.float32(recipe.joint) * vote_distribution(dataset.votes)
     return np.concatenate([dataset.targets, votes], axis=1)
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """The training pictures in a new order each epoch.
+    """The training images in a new order each epoch.
 
     Order, augmentation and mixing depend on the recipe's seed and the epoch's number only, so that an epoch is
     the same whether the training was stopped before it or not.
 
     Args:
-        dataset: pictures and targets.
+        dataset: images and targets.
         recipe: batch size, seed, class weights, augmentation and second head.
-        teachers: asked about each changed picture and its mirror image, where the recipe distils.
-        views: the changed pictures of each epoch and the teachers' answers, where they are prepared.
+        teachers: asked about each augmented image and its mirror image, if the recipe distills.
+        views: the augmented images of each epoch and the teachers' predictions, where they are precomputed.
+        augment: a function of the user's own in place of the recipe's augmentation.
     """
 
     def __init__(
-        self, dataset: Dataset, recipe: Recipe, teachers: Sequence[Teacher] = (), views: Views | None = None
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        teachers: Sequence[Teacher] = (),
+        views: AugmentationCache | None = None,
+        *,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         self._images = dataset.images[..., np.newaxis]  # (n, 48, 48, 1)
@@ -87,9 +100,11 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._batch_size = recipe.batch_size
         self._augmentation = recipe.augmentation
         self._seed = recipe.seed
+        self._labels, self._sampling = dataset.labels, recipe.sampling
         self._teachers = teachers
-        self._distil = recipe.distil
+        self._distil = recipe.distillation_weight
         self._views = views
+        self._augment = None if augment is None else BatchAugmentation(augment)
         names = [dataset.taxonomy.name, FERPLUS.name] if recipe.joint else [dataset.taxonomy.name]
         self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))
         self.start_epoch(0)
@@ -100,9 +115,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         Keras calls its own `on_epoch_end` a time more than there are epochs, so the number is told, not counted.
         """
         self._epoch = epoch
-        self._order = np.random.default_rng([self._seed, epoch]).permutation(len(self._images))
+        self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
         if self._views:
-            self._changed = self._views.pictures(epoch)
+            self._changed = self._views.images(epoch)
             self._answers = self._views.answers(epoch) if self._distil else []
 
     def __len__(self) -> int:
@@ -114,7 +129,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         rng = np.random.default_rng([self._seed, self._epoch, index])
         images = self._change(chosen, rng)
         if self._distil:
-            targets = (1 - self._distil) * targets + self._distil * self._taught(images, chosen)
+            targets = (1 - self._distil) * targets + self._distil * self._taught(
+                np.asarray(np.rint(images), np.uint8), chosen
+            )
         images = images[..., np.newaxis]
         if not self._augmentation.mixup:
             return images, targets, weights
@@ -126,8 +143,12 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
             share * weights + (1 - share) * weights[other],
         )
 
-    def _change(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The changed pictures (n, side, side)."""
+    def _change(
+        self, chosen: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """The augmented images (n, size, size)."""
+        if self._augment:
+            return self._augment(self._images[chosen, ..., 0], rng)
         if not self._views:
             return self._augmentation.apply(self._images[chosen, ..., 0], rng)
         images = self._changed[chosen]
@@ -137,7 +158,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return images
 
     def _taught(self, crops: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the teachers say on average of the pictures and of their mirror images, (n, columns).
+        """What the teachers say on average of the images and of their mirror images, (n, columns).
 
         A head stands beside the other, each times its weight.
         """

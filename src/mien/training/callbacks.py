@@ -1,4 +1,4 @@
-"""Keras callbacks that remember across a restart, and those that watch over a training."""
+"""Keras callbacks that seed, check, report and save a training."""
 
 from __future__ import annotations
 
@@ -15,61 +15,25 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.training.backend import seed_epoch
-from mien.training.checkpoint import save_checkpoint
+from mien.training.callback_states import restore_states, states_of
+from mien.training.checkpoint import FURTHER_COLUMNS, save_checkpoint
 from mien.training.keras_io import save_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
     from mien.card import ModelCard
     from mien.training.batches import TrainingBatches
     from mien.training.checkpoint import TrainingState
+    from mien.training.resumable_callbacks import ResumableEarlyStopping, ResumablePlateau
 
 Logs = dict[str, Any] | None
 
 
-class RememberingEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Keras's EarlyStopping, which forgets its patience at a restart, made to go on from a memory."""
-
-    def __init__(self, memory: dict[str, Any], patience: int) -> None:
-        super().__init__(monitor="val_loss", mode="min", patience=patience)
-        self._memory = memory
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Take up the patience spent and the best value so far."""
-        super().on_train_begin(logs)
-        self.wait = self._memory.get("wait", 0)
-        self.best: float | None = _best(self._memory, self.best)
-        self.best_epoch = self._memory.get("best_epoch", 0)
-
-    def memory(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to go on."""
-        return {"wait": self.wait, "best": _number(self.best), "best_epoch": self.best_epoch}
-
-
-class RememberingPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
-    """Keras's ReduceLROnPlateau, likewise."""
-
-    def __init__(self, memory: dict[str, Any], *, patience: int, factor: float, minimum: float) -> None:
-        super().__init__(monitor="val_loss", mode="min", patience=patience, factor=factor, min_lr=minimum)
-        self._memory = memory
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Take up the patience spent and the best value so far."""
-        super().on_train_begin(logs)
-        self.wait = self._memory.get("wait", 0)
-        self.best: float | None = _best(self._memory, self.best)
-        self.cooldown_counter = self._memory.get("cooldown", 0)
-
-    def memory(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to go on."""
-        return {"wait": self.wait, "best": _number(self.best), "cooldown": self.cooldown_counter}
-
-
 class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sets all that is random in an epoch by seed and epoch alone, so that it repeats itself after a restart."""
+    """Seeds all randomness of an epoch by seed and epoch alone, so that it is the same after a restart."""
 
     def __init__(self, batches: TrainingBatches, seed: int) -> None:
         super().__init__()
@@ -77,7 +41,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Set the order of the pictures, and give each random layer a stream of its own for this epoch."""
+        """Set the order of the images, and seed each random layer for this epoch."""
         self._batches.start_epoch(epoch)
         seed_epoch(self._seed, epoch)
         generators = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
@@ -87,7 +51,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends a training whose loss is no longer a number."""
+    """Stops a training whose loss is NaN or infinite."""
 
     async_safe = True  # on back ends that compute aside, the next batch need not wait for this one's loss
 
@@ -112,8 +76,8 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(loss):
             raise ModelError(
                 f"The loss became {loss} in epoch {self._epoch + 1}, {where}: the training diverged. "
-                f"The epochs before are saved, but going on would diverge again: begin anew, with a lower "
-                f"--learning-rate (it was {self._rate:g}) and another --out."
+                f"The epochs before are saved, but resuming would diverge again: start anew with a lower "
+                f"`learning_rate` (it was {self._rate:g}) and another `out`."
             )
 
 
@@ -138,8 +102,8 @@ class BatchProgress:
     accuracy: float
 
 
-class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells a function where the training stands, after each batch."""
+class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Calls a function with the progress of the training after each batch."""
 
     async_safe = True
 
@@ -156,7 +120,7 @@ class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch, self._told = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Tell the function, unless it was told of a later batch already."""
+        """Call the function, unless it was called for a later batch already."""
         logs = logs or {}
         counts = (self._epoch + 1, self._epochs, batch + 1, self.params["steps"])
         now = BatchProgress(*counts, float(logs["loss"]), float(logs["accuracy"]))
@@ -166,22 +130,41 @@ class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
                 self._tell(now)
 
 
-class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes down every whole epoch: the best network, the history and the checkpoint to resume from.
+class RestoredStates(keras.callbacks.Callback):  # type: ignore[misc]
+    """Gives the user's callbacks their states back; must come after them, for `on_train_begin` forgets them.
 
-    It must be the last of the callbacks, for it saves what the others came to.
+    Args:
+        callbacks: the user's callbacks.
+        states: what `states_of` took from them.
+    """
+
+    def __init__(self, callbacks: Sequence[Any], states: Sequence[Any]) -> None:
+        super().__init__()
+        self._callbacks = callbacks
+        self._states = states
+
+    def on_train_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
+        """Restore the states."""
+        restore_states(self._callbacks, self._states)
+
+
+class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves every complete epoch: the best network, the history and the checkpoint to resume from.
+
+    It must be the last of the callbacks, because it saves the state of the others.
 
     Args:
         folder: the run folder.
-        state: the training's memory, filled in place.
+        state: the state of the training, filled in place.
         network: gives the network to save as `best.keras`, without the augmentation.
         card: the card to put into `best.keras`.
-        stopping: asked for its memory at each epoch's end.
-        plateau: likewise, where there is one.
+        stopping: asked for its state at the end of each epoch.
+        plateau: likewise, if there is one.
+        custom: the user's callbacks, whose states are saved too.
         on_epoch: called with the state after each epoch.
-        save_every: seconds that must have passed for another epoch to be saved; the last one always is, and where
-            the best network counts, each that is the best so far.
-        epochs: where this stretch of the training ends, which is saved too.
+        save_every: minimum time in seconds between two checkpoints; the last epoch is always saved, and with
+            `select="loss"` each epoch that is the best so far.
+        epochs: the epoch at which this call of `fit` ends, which is saved too.
     """
 
     def __init__(
@@ -191,8 +174,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         network: Callable[[], keras.Model],
         card: ModelCard,
         *,
-        stopping: RememberingEarlyStopping,
-        plateau: RememberingPlateau | None,
+        stopping: ResumableEarlyStopping,
+        plateau: ResumablePlateau | None,
+        custom: Sequence[Any] = (),
         on_epoch: Callable[[TrainingState], None] | None,
         save_every: float = 0.0,
         epochs: int = 0,
@@ -208,12 +192,13 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._card = card
         self._stopping = stopping
         self._plateau = plateau
+        self._custom = custom
         self._on_epoch = on_epoch
         self._rate = 0.0
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Note the rate this epoch starts with, before a plateau changes it."""
+        """Record the rate at the start of the epoch, before a plateau changes it."""
         self._began = time.perf_counter()
         self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
@@ -221,13 +206,17 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         """Save the epoch; Ctrl-C waits until all of it is on disk."""
         logs = logs or {}
         row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        # A warm-up begins at 0, so that its epochs are told by the rate that they end with.
+        row |= {name: float(logs[name]) for name in FURTHER_COLUMNS if name in logs}
+        # A warm-up begins at 0, so the rate at the end of the epoch is recorded then.
         rate = max(self._rate, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
         extra = {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
         with _interrupts_later():
             self._state.history.append({"epoch": epoch + 1, **row, **extra})
-            self._state.stopping = self._stopping.memory()
-            self._state.plateau = self._plateau.memory() if self._plateau else {}
+            self._state.stopping = self._stopping.state()
+            self._state.plateau = self._plateau.state() if self._plateau else {}
+            if self._custom:
+                stopped = bool(self.model.stop_training) and not self._stopping.stopped_epoch
+                self._state.custom = {"callbacks": states_of(self._custom), "stopped": stopped}
             best = self._state.best is self._state.history[-1]
             if self._is_due(best=best):
                 if best:
@@ -240,7 +229,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _is_due(self, *, best: bool) -> bool:
         last = len(self._state.history) >= self._epochs or self.model.stop_training
-        wanted = best and self._state.select == "loss"
+        wanted = best and self._state.select != "last"
         return last or wanted or time.monotonic() - self._saved_at >= self._save_every
 
 
@@ -258,13 +247,3 @@ def _interrupts_later() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if held and callable(before):
         before(*held[-1])
-
-
-def _best(memory: dict[str, Any], start: float | None) -> float | None:
-    """The best value of a memory; without one, what Keras starts with: `None`, or infinity in older versions."""
-    best: float | None = memory.get("best")
-    return start if best is None else best
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isinf(value) else float(value)

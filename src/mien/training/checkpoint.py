@@ -1,4 +1,4 @@
-"""What a training must remember to go on exactly, and the checkpoint that holds all of it in one file.
+"""The state that a training needs to resume exactly, and the checkpoint that holds all of it in one file.
 
 `last.keras` is a Keras file (network, optimizer) with one more member, `mien_state.json`. One rename commits
 both at once, so a kill at any moment leaves the end of one epoch or of the next, never a mixture.
@@ -21,19 +21,34 @@ if TYPE_CHECKING:
 
 _MEMBER = "mien_state.json"
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+FURTHER_COLUMNS = ("val_macro_f1",)
+"""Columns of trainings that measure more."""
+
+Select = Literal["loss", "macro_f1", "last"]
+
+
+def best_row(history: list[dict[str, float]], select: Select) -> dict[str, float] | None:
+    """The row of the epoch that is kept, the first of equals; of equal macro-F1 that with the lowest loss."""
+    if select == "last":
+        return history[-1] if history else None
+    if select == "macro_f1" and history and "val_macro_f1" in history[0]:
+        return max(history, key=lambda row: (row["val_macro_f1"], -row["val_loss"]))
+    return min(history, key=lambda row: row["val_loss"], default=None)
 
 
 @dataclass
 class TrainingState:
-    """A training's memory after a whole epoch.
+    """The state of a training after a complete epoch.
 
     Args:
         recipe: the recipe as data.
         history: one row an epoch, with the keys of `HISTORY_COLUMNS`; epochs count from 1.
-        stopping: the memory of early stopping.
-        plateau: the memory of the plateau schedule.
-        data: what was trained on: source, taxonomy, counts and a checksum of the pictures and targets.
+        stopping: the state of early stopping.
+        plateau: the state of the plateau schedule.
+        data: what was trained on: source, taxonomy, counts and a checksum of the images and targets.
         backend: the Keras back end and its version.
+        custom: the states of the user's callbacks (`callbacks`), and whether one of them stopped the training
+            (`stopped`).
     """
 
     recipe: dict[str, Any]
@@ -42,6 +57,7 @@ class TrainingState:
     plateau: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     backend: str = ""
+    custom: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
@@ -50,28 +66,33 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left, or early stopping has ended it."""
+        """Whether no epoch is left, or early stopping or a callback has stopped it."""
         stopped_early = self.stopping.get("wait", 0) >= self.recipe["stopping_patience"]
-        return bool(stopped_early or self.epoch >= self.recipe["epochs"])
+        return bool(stopped_early or self.custom.get("stopped") or self.epoch >= self.recipe["epochs"])
 
     @property
-    def select(self) -> Literal["loss", "last"]:
-        """Which epoch's network is kept: that with the lowest validation loss, or the last."""
-        return "last" if self.recipe.get("select") == "last" else "loss"
+    def select(self) -> Select:
+        """Which epoch's network is kept."""
+        chosen = self.recipe.get("select")
+        return chosen if chosen in {"last", "macro_f1"} else "loss"
 
     @property
     def best(self) -> dict[str, float] | None:
         """The row of the epoch that is kept, the first of equals."""
-        if self.select == "last":
-            return self.history[-1] if self.history else None
-        return min(self.history, key=lambda row: row["val_loss"], default=None)
+        return best_row(self.history, self.select)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as JSON values; without custom parts in the form that older versions read."""
+        data = asdict(self)
+        return data if self.custom else {key: value for key, value in data.items() if key != "custom"}
 
     def write_text_files(self, folder: Path) -> None:
         """Write `history.csv` and `state.json`, copies for people to read."""
-        lines = [",".join(HISTORY_COLUMNS)]
-        lines += [",".join(f"{row[name]:.9g}" for name in HISTORY_COLUMNS) for row in self.history]
+        columns = [*HISTORY_COLUMNS, *(name for name in FURTHER_COLUMNS if name in (self.history or [{}])[0])]
+        lines = [",".join(columns)]
+        lines += [",".join(f"{row[name]:.9g}" for name in columns) for row in self.history]
         write_text(folder / "history.csv", "\n".join(lines) + "\n")
-        write_text(folder / "state.json", json.dumps(asdict(self), indent=1))
+        write_text(folder / "state.json", json.dumps(self.to_dict(), indent=1))
 
 
 def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> None:
@@ -79,7 +100,7 @@ def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> Non
     with replacing(path) as aside:
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:
-            archive.writestr(_MEMBER, json.dumps(asdict(state)))
+            archive.writestr(_MEMBER, json.dumps(state.to_dict()))
 
 
 def read_state(path: Path) -> TrainingState:

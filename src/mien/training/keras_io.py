@@ -10,7 +10,7 @@ import shlex
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
@@ -154,12 +154,12 @@ def load_classifier(
         scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
             When not given: 1 for a network that rescales by itself, else 1/255, which is what most projects
             train with. The rescaling becomes a layer of the network.
-        asks_labels: whether the caller can be given labels by --model-labels, which is then the remedy where they
-            are not known; else it is to export the file once.
+        asks_labels: whether the caller can be given class names, which is then the remedy where they are not known;
+            else it is to export the file once.
 
     Raises:
-        ModelError: the file does not load, has another input than (48, 48, 1), its labels are not known, or
-            labels or a scale are given for a file whose card tells them.
+        ModelError: the file does not load, has another input than (48, 48, 1), its class names are not known, or
+            class names or a scale are given for a file whose card tells them.
     """
     path = Path(path)
     if not path.is_file():
@@ -167,28 +167,148 @@ def load_classifier(
     card = read_card(path)
     if card and (labels or scale is not None):
         raise ModelError(
-            f"{path}: this file's model card tells its labels and scale; leave --model-labels and --pixel-scale out."
+            f"{path}: this file's model card tells its class names and scale; leave `model_class_names` and "
+            "`pixel_scale` out."
         )
     network = load_network(path)
-    classes = _check_shapes(network, path, heads=1 + len(card.heads) if card else 1)
+    if card is None:
+        network = for_crops(network)
+    classes = _check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
+    example = ",".join(FER2013.classes)
     if not names:
-        export = "" if asks_labels else f"with: mien export {shlex.quote(str(path))} --format onnx "
+        how = f"with: mien export {shlex.quote(str(path))} --format onnx --model-labels {example}"
+        if asks_labels:
+            how = f"`model_class_names={example}`"
         raise ModelError(
             f"{path}: this file has no model card, so the names of its {classes} classes are not known. "
-            f"Give them in index order, for example {export}--model-labels {','.join(FER2013.classes)}"
+            f"Give them in index order, for example {how}"
         )
     if len(names) != classes:
         raise ModelError(
-            f"{path}: expected {classes} labels, one for each class of the network, got {len(names)}."
+            f"{path}: expected {classes} class names, one for each class of the network, got {len(names)}."
         )
+    return KerasClassifier(network if card else rescaled(network, scale), names, card)
+
+
+def as_classifier(
+    network: keras.Model, *, labels: Sequence[str] | None = None, scale: float | None = None
+) -> KerasClassifier:
+    """A network in memory as a classifier; the arguments are those of `load_classifier`.
+
+    Raises:
+        ModelError: it has another input than (48, 48, 1) or another number of classes than names.
+    """
+    network = for_crops(network)
+    classes = _check_shapes(network, network.name, heads=1)
+    names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
+    if len(names) != classes:
+        raise ModelError(
+            f"{network.name}: expected the names of its {classes} classes in index order as `model_class_names`, got "
+            f"{len(names)}."
+        )
+    return KerasClassifier(rescaled(network, scale), names)
+
+
+def load_saved_model(
+    path: Path, card: ModelCard | None, *, labels: Sequence[str] | None = None, scale: float | None = None
+) -> KerasClassifier:
+    """A TensorFlow SavedModel, of Keras or of another program, as a classifier.
+
+    Args:
+        path: the folder.
+        card: its card, where it has one.
+        labels: class names in index order, for one without a card.
+        scale: what pixel values are multiplied by, for one without a card; 1/255 when not given.
+
+    Raises:
+        ModelError: it has no signature for images, or another number of classes than names.
+    """
+    layer: Any = None
+    size: tuple[int, ...] = (CROP_SIZE, CROP_SIZE, 1)
+    reason = ""
+    for endpoint in ("serve", "serving_default"):
+        try:
+            layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint)
+            break
+        except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises for an endpoint that is not there
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if layer is None:
+        raise ModelError(
+            f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
+        )
+    taken = _taken_by(path)
+    if taken is not None:
+        size = taken
+    image = keras.Input(size)
+    given = layer(image)
+    given = next(iter(given.values())) if isinstance(given, dict) else given
+    network = keras.Model(image, given)
+    if card is not None:
+        return KerasClassifier(network, card.labels, card)
+    if not labels:
+        raise ModelError(
+            f"{shown(path)}: this model has no model card, so the names of its classes are not known. Give them in "
+            f"index order, for example `model_class_names={','.join(FER2013.classes)}`"
+        )
+    return as_classifier(network, labels=labels, scale=scale)
+
+
+def _taken_by(path: Path) -> tuple[int, ...] | None:
+    """The shape of the images that a SavedModel takes, `None` where it does not say."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(path)).signatures
+    for signature in signatures.values():
+        for spec in signature.structured_input_signature[1].values():
+            sides = [side if side is not None else CROP_SIZE for side in spec.shape.as_list()[1:]]
+            if len(sides) == 3:
+                return tuple(sides)
+    return None
+
+
+def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
+    """A network that takes pixel values 0 to 255, with a rescaling layer in front where it needs one.
+
+    Args:
+        network: of input (48, 48, 1).
+        scale: what pixel values are multiplied by; when not given, 1 for a network that rescales by itself, else 1/255.
+    """
     if scale is None:
-        rescales = card is not None or any(isinstance(layer, _RESCALING) for layer in _all_layers(network))
-        scale = 1.0 if rescales else 1 / 255
-    if scale != 1:
-        image = keras.Input(network.input_shape[1:], name="image")
-        network = keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
-    return KerasClassifier(network, names, card)
+        scale = 1.0 if any(isinstance(layer, _RESCALING) for layer in _all_layers(network)) else 1 / 255
+    if scale == 1:
+        return network
+    image = keras.Input(network.input_shape[1:], name="image")
+    return keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
+
+
+def for_crops(network: keras.Model) -> keras.Model:
+    """A network that takes gray crops of 48x48 pixels, with layers in front that make its own input of them.
+
+    Another size is resized, three channels are the gray one three times, and channels may come first or all pixels in
+    one row. A network of another kind comes back as it is.
+    """
+    taken = network.input_shape
+    image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
+    match taken:
+        case (_, 48, 48, 1):
+            return network
+        case (_, (int() | None) as height, (int() | None) as width, (1 | 3) as channels):
+            made = image
+            if (height or CROP_SIZE, width or CROP_SIZE) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height or CROP_SIZE, width or CROP_SIZE)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+        case (_, (1 | 3) as channels, int() as height, int() as width):
+            made = image
+            if (height, width) != (CROP_SIZE, CROP_SIZE):
+                made = keras.layers.Resizing(height, width)(made)
+            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
+            made = keras.layers.Permute((3, 1, 2))(made)
+        case (_, 2304):
+            made = keras.layers.Flatten()(image)
+        case _:
+            return network
+    return keras.Model(image, network(made), name=network.name)
 
 
 def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
@@ -198,19 +318,29 @@ def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
             yield from _all_layers(layer)
 
 
-def _check_shapes(network: keras.Model, path: Path, *, heads: int) -> int:
-    """The classes of the first of the heads."""
-    taken, given = network.input_shape, network.output_shape
-    outputs = given if isinstance(given, list) else [given]
+def check_input(network: keras.Model, name: str) -> None:
+    """Check that a network takes gray crops of 48x48 pixels.
+
+    Raises:
+        ModelError: it takes something else.
+    """
+    taken = network.input_shape
     expected = (None, CROP_SIZE, CROP_SIZE, 1)
     if taken != expected:
         raise ModelError(
-            f"{shown(path)}: expected a network that takes {expected[1:]}, got one that takes {_told(taken)}. "
-            f"{_wrapping(taken, path)}"
+            f"{name}: expected a network that takes {expected[1:]}, got one that takes {_told(taken)}. "
+            f"{_wrapping(taken, name)}"
         )
+
+
+def _check_shapes(network: keras.Model, name: str, *, heads: int) -> int:
+    """The classes of the first of the heads."""
+    check_input(network, name)
+    given = network.output_shape
+    outputs = given if isinstance(given, list) else [given]
     if len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
         raise ModelError(
-            f"{shown(path)}: expected a network with {heads} answer{'s' if heads > 1 else ''} of shape (classes,), got "
+            f"{name}: expected a network with {heads} answer{'s' if heads > 1 else ''} of shape (classes,), got "
             f"{_told(given)}. Save it with one softmax over the classes at its end."
         )
     return int(outputs[0][1])
@@ -220,7 +350,7 @@ def _told(shape: object) -> str:
     return str(shape)[:80]
 
 
-def _wrapping(taken: object, path: Path) -> str:
+def _wrapping(taken: object, name: str) -> str:
     """How a network of another input is made one of gray crops, where layers of Keras can do it."""
     layers = "keras.layers"
     match taken:
@@ -238,6 +368,6 @@ def _wrapping(taken: object, path: Path) -> str:
         case _:
             return f"mien hands gray crops of {CROP_SIZE}x{CROP_SIZE} pixels to a network."
     return (
-        f"Put it behind layers that make that of a crop: network = keras.models.load_model({str(path)[-80:]!r}); "
+        f"Put it behind layers that make that of a crop: network = keras.models.load_model({name[-80:]!r}); "
         f"image = keras.Input(({CROP_SIZE}, {CROP_SIZE}, 1)); keras.Model(image, network({made})).save('wrapped.keras')"
     )

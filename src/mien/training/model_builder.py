@@ -1,4 +1,4 @@
-"""The model that trains, and the network that leaves it: heads, sides, averaged weights, card."""
+"""Build the trainable model and extract the exportable network: heads, image sizes, averaged weights, card."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from mien.labels import FERPLUS
 from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
-from mien.training.keras_io import load_classifier
+from mien.training.custom import build_custom, compile_like
+from mien.training.fine_tuning import freeze_trunk, start_from_keras
+from mien.training.keras_io import load_classifier, read_card
 from mien.training.keras_loading import load_network
+from mien.training.network_specs import Custom
 from mien.training.networks import HEADS, REDUCTION, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
@@ -31,50 +34,74 @@ if TYPE_CHECKING:
     from mien.training.networks import Precision
 
 SAMPLE = 1024
-"""Training pictures on which the normalisations of an ONNX file are measured."""
+"""Training images on which the batch normalization of an ONNX file is measured."""
 
 
-def build_model(recipe: Recipe, training: Dataset, *, epoch: int) -> keras.Model:
-    """A compiled model with fresh weights, at the side of an epoch; the heads' probabilities stand side by side."""
-    side, _ = recipe.side_of(epoch)
-    network = build_network(recipe.network, heads_of(recipe, training), side=side, precision=recipe.precision)
+def build_model(
+    recipe: Recipe, training: Dataset, *, epoch: int, network: keras.Model | None = None
+) -> keras.Model:
+    """A compiled model with fresh weights, at the image size of an epoch; the heads' probabilities stand side by side.
+
+    Args:
+        recipe: what to train and how.
+        training: the training images.
+        epoch: the epoch, from 0.
+        network: the user's own network, for a recipe of one.
+    """
+    steps = len(TrainingBatches(training, recipe))
+    if network is not None:
+        model = build_custom(network, len(training.taxonomy), training.images)
+        if network.compiled:
+            compile_like(model, network)
+        else:
+            compile_model(model, recipe, len(training.taxonomy), steps)
+        return model
+    size, _ = recipe.size_of(epoch)
+    network = build_network(recipe.network, heads_of(recipe, training), side=size, precision=recipe.precision)
+    if recipe.is_frozen(epoch):
+        freeze_trunk(network)
     model = network
     if recipe.joint:
         joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
         model = keras.Model(network.input, joined, name=network.name)
-    compile_model(model, recipe, len(training.taxonomy), len(TrainingBatches(training, recipe)))
+    compile_model(model, recipe, len(training.taxonomy), steps)
     return model
 
 
-def begin_with(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
+def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
     """Give a model that is to be trained the weights of a finished network.
 
     Args:
         model: from `build_model`, at 48 pixels.
-        source: a `.keras` or `.h5` file, a run folder, whose best network it is, or the bytes of an ONNX file.
-        training: pictures on which the normalisations of an ONNX file are measured.
+        source: a `.keras` or `.h5` file, a run folder, whose best network is used, or the bytes of an ONNX file.
+        training: images on which the batch normalization of an ONNX file is measured.
 
     Raises:
         ModelError: there is none, or it is another network.
     """
     if isinstance(source, bytes):
-        assign_onnx(network_of(model), source, training.images[:SAMPLE])
+        network = network_of(model)
+        assign_onnx(network, source, training.images[:SAMPLE], _classes_of_heads(network, training))
         return
     path = Path(source)
     path = path / "best.keras" if path.is_dir() else path
     if kind_of(path) not in KERAS_KINDS:
         raise ModelError(
-            f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to begin "
-            f"with, found {'another file' if path.is_file() else 'none'}."
+            f"{source}: expected a .keras, .h5 or .onnx file, a run folder or the name of a bundled model to start "
+            f"from, found {'another file' if path.is_file() else 'none'}."
         )
-    ours, theirs = network_of(model).weights, load_network(path).weights
-    if [tuple(w.shape) for w in ours] != [tuple(w.shape) for w in theirs]:
-        raise ModelError(
-            f"{path}: expected the network of this recipe to begin with, got another one. "
-            "Give the recipe and the label set that it was trained with."
-        )
-    for mine, given in zip(ours, theirs, strict=True):
-        mine.assign(given)
+    network = network_of(model)
+    try:
+        start_from_keras(network, load_network(path), read_card(path), _classes_of_heads(network, training))
+    except ModelError as error:
+        raise ModelError(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+
+
+def _classes_of_heads(network: keras.Model, training: Dataset) -> dict[str, tuple[str, ...]]:
+    """The class names of each head, by the name of its layer."""
+    present = {layer.name for layer in network.layers}
+    classes = dict(zip(HEADS, (training.taxonomy.classes, FERPLUS.classes), strict=True))
+    return {name: names for name, names in classes.items() if name in present}
 
 
 def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str]:
@@ -114,13 +141,16 @@ def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
     return (len(training.taxonomy), len(FERPLUS)) if recipe.joint else (len(training.taxonomy),)
 
 
-def at_side_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
-    """The model itself, or, where a new side begins, one for that side with its weights and optimizer state."""
-    if epoch == 0 or recipe.side_of(epoch) == recipe.side_of(epoch - 1):
+def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
+    """The model itself, or, where a new image size begins, one of that size with its weights and optimizer state."""
+    if not recipe.begins_stage(epoch):
         return model
     fresh = build_model(recipe, training, epoch=epoch)
     fresh.set_weights(model.get_weights())
     fresh.optimizer.build(fresh.trainable_variables)
+    if recipe.is_frozen(epoch) != recipe.is_frozen(epoch - 1):  # other variables learn
+        fresh.optimizer.iterations.assign(model.optimizer.iterations)
+        return fresh
     for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
         new.assign(old)
     return fresh
@@ -135,32 +165,38 @@ def network_of(model: keras.Model) -> keras.Model:
 
 def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
     """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
-    side, _ = recipe.side_of(epoch)
-    plain = build_network(recipe.network, heads_of(recipe, training), side=side)
+    size, _ = recipe.size_of(epoch)
+    if isinstance(recipe.network, Custom):
+        plain = keras.models.clone_model(model)
+        averages = averaged_weights(model)
+        for saved, trained in zip(plain.weights, model.weights, strict=True):
+            saved.assign(averages.get(id(trained), trained))
+        return plain
+    plain = build_network(recipe.network, heads_of(recipe, training), side=size)
     averages = averaged_weights(model)
     for saved, trained in zip(plain.weights, network_of(model).weights, strict=True):
         saved.assign(averages.get(id(trained), trained))
     return plain
 
 
-def _told_of(recipe: Recipe, training: Dataset) -> str:
-    told = f"{training.source}, {len(training)} pictures of the split {TRAINING}"
+def _describe_data(recipe: Recipe, training: Dataset) -> str:
+    text = f"{training.source}, {len(training)} images of the split {TRAINING}"
     if recipe.drop_copies:
-        told += ", none of them a copy of a test picture"
-    if recipe.distil:
-        told += f"; taught by {', '.join(recipe.teachers) or 'other models'}"
-    return told
+        text += ", none of them a copy of a test image"
+    if recipe.distillation_weight:
+        text += f"; taught by {', '.join(recipe.teachers) or 'other models'}"
+    return text
 
 
-def card_of(recipe: Recipe, training: Dataset, licence: str = "") -> ModelCard:
+def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
         name=f"{recipe.name}-{training.taxonomy.name}",
         labels=training.taxonomy.classes,
         taxonomy=training.taxonomy.name,
-        training_data=_told_of(recipe, training),
+        training_data=_describe_data(recipe, training),
         recipe=recipe.settings(),
-        licence=licence or NOT_STATED,
+        licence=license_ or NOT_STATED,
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),

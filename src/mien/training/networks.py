@@ -1,4 +1,6 @@
-"""The networks, as data: a specification holds the widths, `build_network` turns it into a Keras model.
+"""Build Keras models from network specifications.
+
+    network = build_network(Classic(), classes=7)
 
 Every network takes gray crops with pixel values 0 to 255, shape (n, 48, 48, 1), rescales them itself so that
 training and serving cannot drift apart, and answers with probabilities (n, classes).
@@ -8,20 +10,20 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+from mien.training.network_specs import Classic, Compact, NetworkSpec, Precision, get_network
+
+__all__ = ["Classic", "Compact", "NetworkSpec", "Precision", "build_network", "get_network", "multiply_adds"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Precision = Literal["float32", "bfloat16"]
 
 FEATURES = "features"
 """Name of the last feature map's layer in networks that end in global average pooling and one dense layer."""
@@ -30,85 +32,46 @@ HEADS = ("probabilities", "probabilities_2")
 """Names of the layers that answer: the first, and the second of networks that answer in two label sets."""
 
 REDUCTION = "reduction"
-"""Name of the layer that reduces the pictures in networks that work at a side under 48."""
+"""Name of the layer that reduces the images in networks that work at a side under 48."""
 
 
-@dataclass(frozen=True)
-class Classic:
-    """The convolutional network that the FER2013 projects share: ELU, batch normalisation, dropout.
+def _body(spec: NetworkSpec, x: Any) -> Any:
+    """From rescaled pixels to the vector that the last dense layer reads.
 
-    Three blocks of two convolutions, with max pooling and dropout after each, then one hidden dense layer.
-    2.4 million parameters and 496 million multiply-adds a picture at the widths given.
-
-    Args:
-        widths: channels of the two convolutions of each block.
-        kernels: side of their kernels.
-        dropout: share of values dropped after each block.
-        dense: units of the hidden dense layer.
-        dense_dropout: share of its values dropped.
+    Raises:
+        ModelError: the network is the user's own, which nobody else can build.
     """
-
-    widths: tuple[int, ...] = (64, 128, 256)
-    kernels: tuple[int, ...] = (5, 3, 3)
-    dropout: tuple[float, ...] = (0.25, 0.25, 0.25)
-    dense: int = 128
-    dense_dropout: float = 0.5
-
-    def body(self, x: Any) -> Any:
-        """From rescaled pixels to the vector that the last dense layer reads."""
-        elu = {"activation": "elu", "kernel_initializer": "he_normal"}
-        for width, kernel, rate in zip(self.widths, self.kernels, self.dropout, strict=True):
-            for _ in range(2):
-                x = layers.Conv2D(width, kernel, padding="same", **elu)(x)
-                x = layers.BatchNormalization()(x)
-            x = layers.MaxPooling2D()(x)  # (n, 48, 48, 1) -> 24 -> 12 -> (n, 6, 6, 256)
-            x = layers.Dropout(rate)(x)
-        map_side = CROP_SIZE // 2 ** len(self.widths)
-        if (
-            x.shape[1] != map_side
-        ):  # trained on reduced pictures: the dense layer's weights stay the same shape
-            x = layers.Resizing(map_side, map_side)(x)
-        x = layers.Dense(self.dense, **elu)(layers.Flatten()(x))
-        return layers.Dropout(self.dense_dropout)(layers.BatchNormalization()(x))
+    if isinstance(spec, Classic):
+        return _classic(spec, x)
+    if isinstance(spec, Compact):
+        return _compact(spec, x)
+    raise ModelError(f"This recipe is for a network of your own ({spec.name}). Pass it with `network`.")
 
 
-@dataclass(frozen=True)
-class Compact:
-    """A residual network designed for cost: early stride, global average pooling, one dense layer.
-
-    The stem halves the picture at once, for time goes to thin layers at full resolution; ReLU fuses with the
-    convolution before it in ONNX Runtime, ELU does not. Residual blocks after He et al. 2015,
-    https://arxiv.org/abs/1512.03385.
-
-    Args:
-        stem: channels of the strided 5x5 convolution that opens the network.
-        widths: channels of each stage; every stage but the first halves the side again.
-        blocks: residual blocks in each stage.
-        dropout: share of the pooled features dropped.
-        stem_strides: 2 as said; 1 for a network that first looks at every pixel, at four times the cost a channel.
-        squeeze: every block weighs its channels by what the whole picture shows, through a layer of a `squeeze`-th
-            of their number (Hu et al. 2017, https://arxiv.org/abs/1709.01507); 0 for none.
-    """
-
-    stem: int = 32
-    widths: tuple[int, ...] = (48, 96, 192)
-    blocks: tuple[int, ...] = (2, 2, 2)
-    dropout: float = 0.3
-    stem_strides: int = 2
-    squeeze: int = 0
-
-    def body(self, x: Any) -> Any:
-        """From rescaled pixels to the vector that the last dense layer reads."""
-        x = _convolve(x, self.stem, 5, strides=self.stem_strides)  # (n, 24, 24, stem)
-        for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
-            for block in range(blocks):
-                x = _residual(x, width, strides=2 if stage and not block else 1, squeeze=self.squeeze)
-        x = layers.Activation("linear", name=FEATURES)(x)  # (n, 6, 6, 192)
-        return layers.Dropout(self.dropout, dtype="float32")(_pooled(x))
+def _classic(spec: Classic, x: Any) -> Any:
+    """From rescaled pixels to the vector that the last dense layer reads."""
+    elu = {"activation": "elu", "kernel_initializer": "he_normal"}
+    for width, kernel, rate in zip(spec.widths, spec.kernels, spec.dropout, strict=True):
+        for _ in range(2):
+            x = layers.Conv2D(width, kernel, padding="same", **elu)(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D()(x)  # (n, 48, 48, 1) -> 24 -> 12 -> (n, 6, 6, 256)
+        x = layers.Dropout(rate)(x)
+    map_side = CROP_SIZE // 2 ** len(spec.widths)
+    if x.shape[1] != map_side:  # trained on reduced images: the dense layer's weights stay the same shape
+        x = layers.Resizing(map_side, map_side)(x)
+    x = layers.Dense(spec.dense, **elu)(layers.Flatten()(x))
+    return layers.Dropout(spec.dense_dropout)(layers.BatchNormalization()(x))
 
 
-NetworkSpec = Classic | Compact
-NETWORKS: dict[str, type[NetworkSpec]] = {"classic": Classic, "compact": Compact}
+def _compact(spec: Compact, x: Any) -> Any:
+    """From rescaled pixels to the vector that the last dense layer reads."""
+    x = _convolve(x, spec.stem, 5, strides=spec.stem_strides)  # (n, 24, 24, stem)
+    for stage, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
+        for block in range(blocks):
+            x = _residual(x, width, strides=2 if stage and not block else 1, squeeze=spec.squeeze)
+    x = layers.Activation("linear", name=FEATURES)(x)  # (n, 6, 6, 192)
+    return layers.Dropout(spec.dropout, dtype="float32")(_pooled(x))
 
 
 def _convolve(x: Any, width: int, kernel: int, *, strides: int = 1, activation: str | None = "relu") -> Any:
@@ -160,7 +123,7 @@ def build_network(
     if side != CROP_SIZE:
         x = layers.Resizing(side, side, antialias=True, name=REDUCTION)(x)
     with _computing_in(precision):
-        x = spec.body(x)
+        x = _body(spec, x)
     heads = [
         layers.Dense(count, activation="softmax", name=name, dtype="float32")(x)
         for count, name in zip((classes,) if isinstance(classes, int) else classes, HEADS, strict=False)
@@ -180,7 +143,7 @@ def _computing_in(precision: Precision) -> Iterator[None]:
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Multiply-adds of the convolutions and dense layers for one picture."""
+    """Multiply-adds of the convolutions and dense layers for one image."""
     total = 0
     for layer in network.layers:
         if isinstance(layer, layers.Conv2D):
@@ -193,14 +156,3 @@ def multiply_adds(network: keras.Model) -> int:
 
 def _size(variable: Any) -> int:
     return math.prod(int(side) for side in variable.shape)
-
-
-def get_network(name: str) -> type[NetworkSpec]:
-    """The specification class of that name.
-
-    Raises:
-        ModelError: there is none.
-    """
-    if name not in NETWORKS:
-        raise ModelError(f"Expected the network to be one of {', '.join(NETWORKS)}, got {name!r}.")
-    return NETWORKS[name]

@@ -1,4 +1,4 @@
-"""What a training minimises and how it is optimised."""
+"""What a training minimizes and how it is optimised."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
+
+from mien.training.fine_tuning import DiscriminativeSGD
 
 if TYPE_CHECKING:
     from mien.training.recipe import Recipe
@@ -64,31 +66,63 @@ class FirstHeadAccuracy(keras.metrics.CategoricalAccuracy):  # type: ignore[misc
         return {"name": self.name, "dtype": self.dtype, "first": self.first}
 
 
+@keras.saving.register_keras_serializable("mien")
+class FirstHeadF1(keras.metrics.F1Score):  # type: ignore[misc]
+    """Mean F1 over the classes of the first head.
+
+    Args:
+        first: columns of the first head.
+    """
+
+    def __init__(self, first: int, name: str = "macro_f1", **options: Any) -> None:
+        super().__init__(average="macro", name=name, **options)
+        self.first = first
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count the rows of a batch."""
+        return super().update_state(y_true[:, : self.first], y_pred[:, : self.first], sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras saves."""
+        return {"name": self.name, "dtype": self.dtype, "first": self.first}
+
+
 def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) -> None:
     """Give a model its loss, optimizer and metric.
 
     Args:
-        model: from pictures to the probabilities of all heads side by side.
+        model: from images to the probabilities of all heads side by side.
         recipe: what to train and how.
         first: classes of the first head.
         steps: batches an epoch.
     """
     smoothing = recipe.label_smoothing
     loss: Any = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
-    metric: Any = "accuracy"
+    metrics: list[Any] = ["accuracy"]
+    if recipe.loss == "focal":
+        loss = keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=recipe.focal_gamma, label_smoothing=smoothing
+        )
     if recipe.joint:
-        loss, metric = JointCrossEntropy(first, smoothing), FirstHeadAccuracy(first)
-    model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=[metric])
+        loss, metrics = JointCrossEntropy(first, smoothing), [FirstHeadAccuracy(first)]
+    if recipe.select == "macro_f1":
+        metrics.append(FirstHeadF1(first))
+    model.compile(optimizer=_optimizer(recipe, steps), loss=loss, metrics=metrics)
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     rate = _learning_rate(recipe, steps)
-    options: dict[str, Any] = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
+    options: dict[str, Any] = (
+        {"use_ema": True, "ema_momentum": recipe.ema_momentum} if recipe.ema_momentum else {}
+    )
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(rate, **options)
     if recipe.optimizer == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **options)
     options["weight_decay"] = recipe.weight_decay or None  # 0 is not taken
+    if recipe.trunk_rate != 1:
+        options["trunk_rate"] = recipe.trunk_rate
+        return DiscriminativeSGD(rate, momentum=_MOMENTUM, nesterov=True, **options)
     return keras.optimizers.SGD(rate, momentum=_MOMENTUM, nesterov=True, **options)
 
 

@@ -132,7 +132,7 @@ def _heads_of(path: str) -> list[str]:
 
 
 def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
-    """What the first convolution reads, where that is the picture itself: whole numbers from 0 to 255, kept exactly."""
+    """What the first convolution reads, where that is the image itself: whole numbers from 0 to 255, kept exactly."""
     import onnx
 
     pixels = "image"
@@ -178,7 +178,7 @@ def _simplified(network: keras.Model) -> keras.Model:
     """The same network in operators that ONNX has and that are cheap there.
 
     Antialiased resizing becomes two matrix products. The factor of the rescaling moves into the first convolution,
-    which then sees the pixels as they come: in int8 the pass over the picture takes longer than the convolution.
+    which then sees the pixels as they come: in int8 the pass over the image takes longer than the convolution.
     """
     import keras
 

@@ -1,9 +1,9 @@
 """Back from an ONNX file of ours to the weights of a Keras network, to go on training what was shipped.
 
-In the file each batch normalisation is folded into the convolution before it, and the rescaling of the pixels into
+In the file each batch normalization is folded into the convolution before it, and the rescaling of the pixels into
 the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
-each convolution gets filters of one length, and each normalisation the mean and variance that its input has on a
-sample of pictures. Of an int8 file the weights are those that its whole numbers stand for.
+each convolution gets filters of one length, and each normalization the mean and variance that its input has on a
+sample of images. Of an int8 file the weights are those that its whole numbers stand for.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import keras
 import numpy as np
 
 from mien.errors import ModelError
+from mien.training.fine_tuning import OldHead, assign_head, card_of_start
 from mien.training.networks import HEADS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,16 +31,23 @@ _LENGTH = 2.0
 the further a step turns them: from length 1 a usual rate forgets what was learned."""
 
 
-def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> None:
+def assign_onnx(
+    network: keras.Model,
+    data: bytes,
+    crops: NDArray[np.uint8],
+    classes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Give a Keras network the weights of an ONNX file that was made from such a network.
 
     A head whose number of classes is not that of the file's keeps its own weights, so that a trunk can be taken over
     for another label set, and a head that the network lacks is left where it is.
 
     Args:
-        network: at 48 pixels, of convolutions that are each followed by a batch normalisation, and dense heads.
+        network: at 48 pixels, of convolutions that are each followed by a batch normalization, and dense heads.
         data: the bytes of the file.
         crops: gray uint8 (n, 48, 48), some hundreds, on which the normalisations are measured.
+        classes: the class names of each head, by the name of its layer: a head of other classes than the file's takes
+            over those that mean the same. Without them heads of the same shape are taken over as they are.
 
     Raises:
         ModelError: the file cannot be read or holds a network with another trunk.
@@ -48,7 +56,7 @@ def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> 
     pairs = _normalised_convolutions(network)
     if len(pairs) < sum(isinstance(layer, keras.layers.Conv2D) for layer in network.layers):
         raise ModelError(
-            "Expected a network whose convolutions are all normalised to begin with an ONNX file, got one with squeeze "
+            "Expected a network whose convolutions are all normalized to begin with an ONNX file, got one with squeeze "
             "and excitation. Begin with its .keras file or run folder."
         )
     ours = [tuple(conv.kernel.shape) for conv, _ in pairs]
@@ -57,8 +65,16 @@ def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> 
             "Expected an ONNX file that holds the network of this recipe to begin with, got another one. "
             "Give the recipe that it was trained with."
         )
+    card = card_of_start(data) if classes else None
+    old = (
+        [OldHead(answer.labels, *heads[answer.output]) for answer in card.answers if answer.output in heads]
+        if card
+        else []
+    )
     for layer in network.layers:
-        if layer.name in heads and tuple(layer.kernel.shape) == heads[layer.name][0].shape:
+        if old and classes and layer.name in classes:
+            assign_head(layer, classes[layer.name], old)
+        elif layer.name in heads and tuple(layer.kernel.shape) == heads[layer.name][0].shape:
             layer.set_weights(heads[layer.name])
     rescaling = next(layer for layer in network.layers if isinstance(layer, keras.layers.Rescaling))
     for i, ((conv, norm), (kernel, bias)) in enumerate(zip(pairs, convolutions, strict=True)):
@@ -77,7 +93,7 @@ def assign_onnx(network: keras.Model, data: bytes, crops: NDArray[np.uint8]) -> 
 
 
 def _normalised_convolutions(network: keras.Model) -> Sequence[tuple[Any, Any]]:
-    """Each convolution and the normalisation of what it gives, in the order in which they were made."""
+    """Each convolution and the normalization of what it gives, in the order in which they were made."""
     norms = {
         id(layer.input): layer
         for layer in network.layers

@@ -1,4 +1,9 @@
-"""Recipes: frozen data that says all of a training, with its command, its cost and the score to expect."""
+"""`Recipe`: all settings of a training apart from its data, frozen, with its command, cost and expected score.
+
+from mien.training.recipes import get_recipe
+
+recipe = get_recipe("classic").with_options(epochs=20, seed=1)
+"""
 
 from __future__ import annotations
 
@@ -9,58 +14,83 @@ from mien import __version__
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
 from mien.training.augmentation import Augmentation
-from mien.training.networks import NetworkSpec, Precision, get_network
+from mien.training.network_specs import NetworkSpec, Precision, get_network
+from mien.training.renamed_fields import renamed_fields, with_new_names
 
 _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
-"""What does not change a training: a run folder keeps by itself whom it learned from, a release comes after its end."""
+"""Fields that do not change a training: the run folder records its teachers, and a release follows its end."""
+
+_INTEGERS = frozenset(
+    {
+        "epochs",
+        "batch_size",
+        "plateau_patience",
+        "stopping_patience",
+        "augmented_copies",
+        "frozen_epochs",
+        "seed",
+    }
+)
+
+OLD_NAMES = {
+    "sides": "progressive_sizes",
+    "average": "ema_momentum",
+    "distil": "distillation_weight",
+    "views": "augmented_copies",
+}
+"""Names of fields in older code and `recipe.json` files, with the names that they have now."""
 
 
-_WHOLE = frozenset({"epochs", "batch_size", "plateau_patience", "stopping_patience", "views", "seed"})
-"""The fields that are whole numbers."""
-
-
+@renamed_fields(**OLD_NAMES)
 @dataclass(frozen=True)
 class Recipe:
-    """All that a training does, apart from its data.
+    """All settings of a training, apart from its data.
 
     Args:
         name: what `--recipe` calls it.
         network: the architecture.
-        epochs: the most epochs it runs.
-        batch_size: pictures a step.
-        optimizer: `adam`, `adamw`, or `sgd` with Nesterov's momentum of 0.9.
-        learning_rate: its rate at the start (`plateau`) or at its peak (`cosine`).
-        weight_decay: share of each weight taken away a step, times the rate; not for `adam`.
-        schedule: `plateau` lowers the rate when the validation loss stops falling (ReduceLROnPlateau);
-            `cosine` warms up and then falls to zero along a cosine over all epochs.
+        epochs: maximum number of epochs.
+        batch_size: images per step.
+        optimizer: `adam`, `adamw`, or `sgd` with Nesterov momentum 0.9.
+        learning_rate: the initial rate (`plateau`) or the peak rate (`cosine`).
+        weight_decay: share of each weight subtracted per step, times the rate; unused by `adam`.
+        schedule: `plateau` lowers the rate when the validation loss stops falling (ReduceLROnPlateau); `cosine`
+            warms up and then decays to zero along a cosine over all epochs.
         warmup_epochs: length of the warm-up of `cosine`.
-        plateau_patience: epochs without a better validation loss before the rate is lowered.
+        plateau_patience: epochs without a lower validation loss before the rate is reduced.
         plateau_factor: what the rate is multiplied by then.
-        minimum_rate: where lowering ends.
-        stopping_patience: epochs without a better validation loss before the training ends (EarlyStopping).
-        sides: `(side, epochs)` pairs: the training begins with that many epochs on pictures reduced to that side,
-            in this order, and does the rest at 48 (progressive resizing,
-            https://arxiv.org/abs/2104.00298); empty: all at 48.
-        augmentation: random changes to the training pictures.
+        minimum_rate: the lowest rate of `plateau`.
+        stopping_patience: epochs without a lower validation loss before training stops (EarlyStopping).
+        progressive_sizes: `(size, epochs)` pairs: training starts with that many epochs on images reduced to that
+            size in pixels, in this order, and continues at 48 (progressive resizing,
+            https://arxiv.org/abs/2104.00298); empty: always 48.
+        augmentation: random changes to the training images.
         label_smoothing: share of each target spread evenly over all classes.
-        average: momentum of the running average of the weights, 0 for none. With one, it is the average that is
-            judged and saved (Polyak and Juditsky 1992, https://doi.org/10.1137/0330046).
-        joint: weight of a second head that learns the FER+ votes of the training pictures beside FER2013's labels,
-            on the same trunk; 0 for none.
-        select: which epoch's network is kept: `loss`, that with the lowest validation loss, or `last`, for a schedule
-            that ends at rate 0 with averaged weights, where no epoch needs choosing.
-        distil: share of each target that is what teachers say of the same changed picture (Hinton et al. 2015,
-            https://arxiv.org/abs/1503.02531); 0 for a training without teachers.
-        views: how many changed versions of each training picture there are, prepared before the training (see
-            `mien.training.augmentation_cache`), no more than there are epochs; after that many epochs they come again,
-            each with half a chance mirrored. 0: every epoch has new ones, made while it trains.
-        drop_copies: leave training pictures out of which PublicTest or PrivateTest holds an exact copy.
-        class_weights: `balanced` weighs each picture by the rarity of its class, `none` does not.
-        precision: the numbers the network computes with while it trains. `bfloat16` halves the time on processors
-            that have it (AVX512-BF16, AMX) and on GPUs; what is saved is a float32 network all the same.
-        seed: fixes the first weights, the order of the pictures, the augmentation and the dropout.
-        teachers: recipes that `mien train` trains first, whose networks teach where the command names no others.
-        release: whether the training ends with a file to be shipped, int8 with biases in its heads.
+        ema_momentum: momentum of an exponential moving average of the weights, 0 for none. With one, the averaged
+            weights are evaluated and saved (Polyak and Juditsky 1992, https://doi.org/10.1137/0330046).
+        joint: weight of a second head that learns the FER+ votes of the training images beside FER2013's labels, on
+            the same trunk; 0 for none.
+        select: which epoch is kept, and what early stopping watches: `loss`, the lowest validation loss; `macro_f1`,
+            the highest macro-F1 on the validation images; or `last`, for a schedule that ends at rate 0 with averaged
+            weights, where no epoch needs choosing.
+        distillation_weight: share of each target that comes from teachers' predictions for the same augmented image
+            (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); 0 trains without teachers.
+        augmented_copies: augmented copies of each training image that are computed before training (see
+            `mien.training.augmentation_cache`), at most one per epoch; they are reused in turn, each mirrored half of
+            the time. 0: every epoch computes new ones while it trains.
+        drop_copies: leave out training images of which PublicTest or PrivateTest holds an exact copy.
+        class_weights: `balanced` weights the loss of each image by inverse class frequency, `none` does not.
+        sampling: `shuffled` shows each image once an epoch, `balanced` each class equally often.
+        loss: `cross_entropy`, or `focal`, which weights images down that the network is sure of
+            (https://arxiv.org/abs/1708.02002).
+        focal_gamma: how strongly `focal` does.
+        frozen_epochs: epochs at the start in which only the heads learn; as many as `epochs` keeps the trunk as it is.
+        trunk_rate: the learning rate of all layers but the heads, as a share of the learning rate; needs `sgd`.
+        precision: the type of number that the network computes with while it trains. `bfloat16` halves the time on
+            processors that have it (AVX512-BF16, AMX) and on GPUs; the saved network is float32 either way.
+        seed: fixes the initial weights, the order of the images, the augmentation and the dropout.
+        teachers: recipes that are trained first and whose networks teach, unless other teachers are named.
+        release: whether training ends with a file to ship, int8, with calibrated temperatures.
         command: the command that this recipe stands for.
         cost: what it took, and on which machine.
         expected: the score to expect, with data and split.
@@ -79,16 +109,21 @@ class Recipe:
     plateau_factor: float = 0.3
     minimum_rate: float = 1e-6
     stopping_patience: int = 8
-    sides: tuple[tuple[int, int], ...] = ()
+    progressive_sizes: tuple[tuple[int, int], ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
     label_smoothing: float = 0.0
-    average: float = 0.0
+    ema_momentum: float = 0.0
     joint: float = 0.0
-    select: Literal["loss", "last"] = "loss"
-    distil: float = 0.0
-    views: int = 0
+    select: Literal["loss", "macro_f1", "last"] = "loss"
+    distillation_weight: float = 0.0
+    augmented_copies: int = 0
     drop_copies: bool = False
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = 2.0
+    frozen_epochs: int = 0
+    trunk_rate: float = 1.0
     precision: Precision = "float32"
     seed: int = 0
     teachers: tuple[str, ...] = ()
@@ -103,19 +138,21 @@ class Recipe:
             "epochs": (1, 100_000), "batch_size": (1, 65_536), "learning_rate": (1e-12, 10), "seed": (0, 2**31 - 1),
             "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
             "plateau_factor": (0, 1), "minimum_rate": (0, 1), "label_smoothing": (0, 0.99),
-            "weight_decay": (0, 1), "average": (0, 0.999999), "joint": (0, 100), "distil": (0, 1),
-            "views": (0, 999),
+            "weight_decay": (0, 1), "ema_momentum": (0, 0.999999), "joint": (0, 100), "distillation_weight": (0, 1),
+            "augmented_copies": (0, 999), "focal_gamma": (0, 10), "frozen_epochs": (0, 100_000), "trunk_rate": (0, 1),
         }  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
-            _require_number(self.name, name, value, whole=name in _WHOLE)
+            _require_number(self.name, name, value, whole=name in _INTEGERS)
             if not low <= value <= high:
                 raise ModelError(f"Recipe {self.name}: expected {name} from {low} to {high}, got {value}.")
         for name, choices in {
             "schedule": ("plateau", "cosine"),
             "optimizer": ("adam", "adamw", "sgd"),
-            "select": ("loss", "last"),
+            "select": ("loss", "macro_f1", "last"),
             "class_weights": ("none", "balanced"),
+            "sampling": ("shuffled", "balanced"),
+            "loss": ("cross_entropy", "focal"),
             "precision": ("float32", "bfloat16"),
         }.items():
             if not isinstance(getattr(self, name), str) or getattr(self, name) not in choices:
@@ -124,12 +161,21 @@ class Recipe:
                     f"{repr(getattr(self, name))[:80]}."
                 )
 
+        if self.trunk_rate != 1 and self.optimizer != "sgd":
+            raise ModelError(
+                f"Recipe {self.name}: expected the optimizer sgd for a trunk_rate other than 1, got {self.optimizer}."
+            )
+        if self.loss == "focal" and self.joint:
+            raise ModelError(
+                f"Recipe {self.name}: expected the loss cross_entropy for a second head (joint), got focal."
+            )
+
     def _check_types(self) -> None:
-        """Refuse fields of another type, which would fail somewhere in a training."""
+        """Check the types of the fields, which would otherwise fail somewhere in a training."""
         if not isinstance(self.name, str) or not self.name:
             raise ModelError(f"Recipe: expected its name as a word, got {repr(self.name)[:80]}.")
         _require_number(self.name, "epochs", self.epochs, whole=True)
-        sides = self.sides
+        sizes = self.progressive_sizes
         for name, right, expected in (
             ("network", isinstance(self.network, NetworkSpec), "a Classic or a Compact"),
             ("augmentation", isinstance(self.augmentation, Augmentation), "an Augmentation"),
@@ -140,21 +186,41 @@ class Recipe:
                 _is_tuple(self.teachers) and all(isinstance(t, str) for t in self.teachers),
                 "a tuple of names",
             ),
-            ("sides", _is_tuple(sides) and all(_is_side(s) for s in sides), "pairs of whole numbers over 0"),
+            (
+                "progressive_sizes",
+                _is_tuple(sizes) and all(map(_is_stage, sizes)),
+                "pairs of whole numbers over 0",
+            ),
         ):
             if not right:
                 raise ModelError(
                     f"Recipe {self.name}: expected {name} to be {expected}, got {repr(getattr(self, name))[:80]}."
                 )
 
-    def side_of(self, epoch: int) -> tuple[int, int]:
-        """The side in pixels at which an epoch (from 0) is trained, and the epoch at which that side ends."""
+    def size_of(self, epoch: int) -> tuple[int, int]:
+        """The image size in pixels of an epoch (from 0), and the epoch at which that size ends."""
         end = 0
-        for side, epochs in self.sides:
+        for size, epochs in self.progressive_sizes:
             end += epochs
             if epoch < end:
-                return side, min(end, self.epochs)
+                return size, min(end, self.epochs)
         return CROP_SIZE, self.epochs
+
+    def is_frozen(self, epoch: int) -> bool:
+        """Whether only the heads learn in an epoch (from 0)."""
+        return epoch < self.frozen_epochs
+
+    def stage_end(self, epoch: int) -> int:
+        """The epoch at which the stage of an epoch (from 0) ends: another image size begins, or the trunk learns."""
+        end = self.size_of(epoch)[1]
+        return min(end, self.frozen_epochs) if self.is_frozen(epoch) else end
+
+    def begins_stage(self, epoch: int) -> bool:
+        """Whether another model trains from an epoch (from 0) on than before it."""
+        return epoch > 0 and (
+            self.size_of(epoch) != self.size_of(epoch - 1)
+            or self.is_frozen(epoch) != self.is_frozen(epoch - 1)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON-clean data; `from_dict` reads it back."""
@@ -163,30 +229,30 @@ class Recipe:
         return data
 
     def settings(self) -> dict[str, Any]:
-        """What it does, without the notes on what it builds on and on the run that it stands for."""
+        """The fields that change a training, without the notes on teachers, command, cost and score."""
         return {name: value for name, value in self.to_dict().items() if name not in _NOTES}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
-        """The recipe that `to_dict` wrote.
+        """The recipe that `to_dict` wrote, also with the field names of older versions.
 
         Raises:
             ModelError: a field is missing or unknown.
         """
         if not isinstance(data, dict):
             raise ModelError(f"Expected a recipe as a dict of its fields, got {type(data).__name__}.")
+        data = with_new_names(data, OLD_NAMES)
         if unknown := sorted(map(str, data.keys() - {f.name for f in fields(cls)})):
             raise ModelError(
                 f"This recipe has fields that mien {__version__} does not know ({', '.join(unknown)}): another version "
                 "wrote it."
             )
         try:
-            data = dict(data)
             network = dict(data["network"])
             spec = get_network(network.pop("kind"))
             data["network"] = spec(**{key: _frozen(value) for key, value in network.items()})
-            data["sides"] = tuple((side, epochs) for side, epochs in data["sides"])
-            data["augmentation"] = Augmentation(**data["augmentation"])
+            data["progressive_sizes"] = tuple((size, n) for size, n in data["progressive_sizes"])
+            data["augmentation"] = Augmentation.from_dict(data["augmentation"])
             data["teachers"] = tuple(data.get("teachers", ()))
             return cls(**data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -195,14 +261,15 @@ class Recipe:
             raise ModelError(f"This recipe does not have the fields of a recipe ({error}).") from error
 
     def with_options(self, **options: Any) -> Recipe:
-        """This recipe with some fields set, those that are not `None`.
+        """This recipe with some fields changed; those that are `None` stay as they are.
 
-        In a training that is shortened, `warmup_epochs` and the stages of `sides` keep their shares of a `cosine`. The
-        notes on command, cost and score are left out where another training than theirs comes of it.
+        Where `epochs` gets smaller, `frozen_epochs` keeps its share; `warmup_epochs` and `progressive_sizes` keep theirs
+        of a `cosine`. The notes on command, cost and score are removed where they no longer apply.
 
         Raises:
             ModelError: there is no such field, or it cannot have that value.
         """
+        options = with_new_names(options, OLD_NAMES)
         options = {key: value for key, value in options.items() if value is not None}
         epochs = options.get("epochs", self.epochs)
         if unknown := sorted(options.keys() - {f.name for f in fields(self)}):
@@ -214,21 +281,22 @@ class Recipe:
         warmup = min(self.warmup_epochs, max(epochs, 0))
         if options.get("schedule", self.schedule) == "cosine":
             warmup = self.warmup_epochs * min(1.0, max(epochs, 0) / self.epochs)
-        changed = replace(self, **{"warmup_epochs": warmup, **options})
-        if self.schedule == "cosine" and "sides" not in options:
-            changed = replace(changed, sides=self._sides_in(epochs))
+        frozen = round(self.frozen_epochs * min(1.0, max(epochs, 0) / self.epochs))
+        changed = replace(self, **{"warmup_epochs": warmup, "frozen_epochs": frozen, **options})
+        if self.schedule == "cosine" and "progressive_sizes" not in options:
+            changed = replace(changed, progressive_sizes=self._sizes_in(epochs))
         if set(changed.differences(self)) <= {"seed", "precision"}:
             return changed
         return replace(changed, command="", cost="", expected="")
 
-    def _sides_in(self, epochs: int) -> tuple[tuple[int, int], ...]:
-        """The stages of a training of another length, each with its share of the epochs."""
+    def _sizes_in(self, epochs: int) -> tuple[tuple[int, int], ...]:
+        """The progressive sizes of a training of another length, each with its share of the epochs."""
         ends, end = [0], 0
-        for _, length in self.sides:
+        for _, length in self.progressive_sizes:
             end += length
             ends.append(round(epochs * end / self.epochs))
-        stages = ((side, ends[i + 1] - ends[i]) for i, (side, _) in enumerate(self.sides))
-        return tuple((side, length) for side, length in stages if length)
+        stages = ((size, ends[i + 1] - ends[i]) for i, (size, _) in enumerate(self.progressive_sizes))
+        return tuple((size, length) for size, length in stages if length)
 
     def differences(self, other: Recipe) -> list[str]:
         """Names of the fields in which two recipes train differently."""
@@ -243,7 +311,7 @@ def _is_tuple(value: Any) -> bool:
     return isinstance(value, tuple)
 
 
-def _is_side(value: Any) -> bool:
+def _is_stage(value: Any) -> bool:
     return _is_tuple(value) and len(value) == 2 and all(type(x) is int and x > 0 for x in value)
 
 

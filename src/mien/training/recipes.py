@@ -1,17 +1,30 @@
-"""The recipes that come with mien, by name, each with its command, its cost and the score to expect."""
+"""The recipes that come with mien, by name, each with its command, its cost and the score to expect.
+
+from mien.training.recipes import RECIPES, find_recipe
+
+recipe = find_recipe("classic")        # or the path of a JSON file
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from mien.errors import ModelError
+from mien.quoting import quoted_path
+from mien.training.augmentation import OLD_NAMES as AUGMENTATION_OLD_NAMES
 from mien.training.augmentation import Augmentation
-from mien.training.networks import Classic, Compact
-from mien.training.recipe import Recipe
+from mien.training.fine_tuning_recipe import fine_tuning_recipe
+from mien.training.network_specs import Classic, Compact
+from mien.training.recipe import OLD_NAMES, Recipe
+from mien.training.renamed_fields import with_new_names
 
 _STRONG = Augmentation(
-    shift=0.1, turn=12, zoom=0.15, shear=0.08, light=0.12, contrast=0.35, gamma=0.3, coarse=0.12, blur=0.08,
-    noise=0.1, jpeg=0.1, erase=0.25,
+    shift=0.1, rotation=12, zoom=0.15, shear=0.08, brightness=0.12, contrast=0.35, gamma=0.3, downscale=0.12, blur=0.08,
+    noise=0.1, jpeg=0.1, random_erasing=0.25,
 )  # fmt: skip
 
 # 60 million multiply-adds a face, most of them where int8 is fastest; what two processor cores can train.
@@ -26,10 +39,10 @@ _ALONE = Recipe(
     schedule="cosine",
     warmup_epochs=2,
     stopping_patience=150,
-    sides=((24, 40), (36, 55)),
+    progressive_sizes=((24, 40), (36, 55)),
     augmentation=_STRONG,
     label_smoothing=0.1,
-    average=0.999,
+    ema_momentum=0.999,
     select="last",
     joint=1.0,
     drop_copies=True,
@@ -46,9 +59,9 @@ _TEACHER = replace(
     epochs=60,
     stopping_patience=60,
     weight_decay=5e-3,
-    sides=(),
-    average=0.998,
-    views=60,
+    progressive_sizes=(),
+    ema_momentum=0.998,
+    augmented_copies=60,
     command=(
         "mien train --data fer2013.csv --votes FERPlus --recipe teacher --views-in views --save-every 45 "
         "--backend jax --precision bfloat16"
@@ -62,10 +75,10 @@ _STUDENT = replace(
     _ALONE,
     name="small",
     weight_decay=5e-3,
-    sides=(),
+    progressive_sizes=(),
     label_smoothing=0.0,
-    distil=0.9,
-    views=60,
+    distillation_weight=0.9,
+    augmented_copies=60,
     seed=3,
     teachers=("teacher", "teacher-fine", "teacher-deep"),
     release=True,
@@ -90,14 +103,14 @@ RECIPES = {
             cost="about 8 minutes an epoch on two quiet cores of an AMD EPYC (Genoa); its 60 epochs want a GPU",
             expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
         ),
-        # Two hours on two cores: the first epochs on small pictures, little dropout, a rate that falls in time.
+        # Two hours on two cores: the first epochs on small images, little dropout, a rate that falls in time.
         Recipe(
             name="classic-short",
             network=Classic(dropout=(0.1, 0.1, 0.2), dense_dropout=0.4),
             epochs=22,
             schedule="cosine",
-            sides=((24, 8), (36, 6)),
-            augmentation=Augmentation(shift=0.06, turn=8, zoom=0.08, light=0, contrast=0),
+            progressive_sizes=((24, 8), (36, 6)),
+            augmentation=Augmentation(shift=0.06, rotation=8, zoom=0.08, brightness=0, contrast=0),
             command="mien train --data fer2013.csv --recipe classic-short --precision bfloat16",
             cost="114 minutes for 20 epochs on two cores of an AMD EPYC (Genoa) that did other work too",
             expected="63.75% on FER2013's PrivateTest, 61.94% on PublicTest, one seed (docs/results)",
@@ -106,14 +119,14 @@ RECIPES = {
             name="compact",
             network=Compact(),
             label_smoothing=0.1,
-            augmentation=Augmentation(erase=0.3),
+            augmentation=Augmentation(random_erasing=0.3),
             command="mien train --data fer2013.csv --recipe compact",
             cost="not measured: no run was made to its end",
             expected="not measured: no run was made to its end",
         ),
         _ALONE,
         _TEACHER,
-        # It looks at every pixel before it halves the picture.
+        # It looks at every pixel before it halves the image.
         replace(
             _TEACHER,
             name="teacher-fine",
@@ -125,7 +138,7 @@ RECIPES = {
             cost="196 seconds of epochs on an NVIDIA H200 beside two other trainings",
             expected="70.30% on FER2013's PublicTest, 88.44% on FER+'s; one seed",
         ),
-        # Narrow and deep, with squeeze and excitation, and pictures mixed in pairs.
+        # Narrow and deep, with squeeze and excitation, and images mixed in pairs.
         replace(
             _TEACHER,
             name="teacher-deep",
@@ -154,6 +167,13 @@ RECIPES = {
                 "biases are fitted, 70.83% there by cross-validation; one of three"
             ),
         ),
+        # The network is that of the model, and most settings follow the number of images.
+        replace(
+            fine_tuning_recipe(_STUDENT.to_dict()["network"], per_class=0),
+            command="mien train --data FOLDER --from small",
+            cost="about a minute for five classes of 60 images on two cores",
+            expected="depends on the data; docs/training.md has measurements on parts of FER2013",
+        ),
     )
 }
 
@@ -165,5 +185,74 @@ def get_recipe(name: str) -> Recipe:
         ModelError: there is none.
     """
     if name not in RECIPES:
-        raise ModelError(f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name!r}.")
+        raise ModelError(f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name[:80]!r}.")
     return RECIPES[name]
+
+
+def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
+    """A recipe by its name, from its JSON file or from its fields.
+
+    Args:
+        recipe: a recipe; the name of one that comes with mien; the path of a JSON file, such as `recipe.json` of a
+            run folder; or a dict of fields. A JSON file or dict may give only the fields that differ from those of
+            another recipe, which it names as `base` (`classic` when not given).
+
+    Raises:
+        ModelError: there is no such recipe, or the file is not a recipe.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, Mapping):
+        return _from_fields(recipe, "this recipe")
+    if not isinstance(recipe, str | Path):
+        raise ModelError(
+            f"Expected a recipe, its name or the path of its JSON file, got {repr(recipe)[:80]}."
+        )
+    if isinstance(recipe, str) and recipe in RECIPES:
+        return RECIPES[recipe]
+    path = Path(recipe)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):
+        is_file = False
+    if not is_file:
+        if path.suffix.lower() == ".json":
+            raise ModelError(
+                f"{quoted_path(str(recipe))}: there is no such file. See the recipes with: mien recipes"
+            )
+        return get_recipe(str(recipe))
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{quoted_path(str(path))}: this file is not JSON ({str(error)[:80]}).") from error
+    return _from_fields(data, quoted_path(str(path)), name=path.stem)
+
+
+def _from_fields(data: Any, what: str, name: str = "custom") -> Recipe:
+    """A recipe from its fields; those that are not given are taken from another recipe.
+
+    Raises:
+        ModelError: they are not the fields of a recipe.
+    """
+    if not isinstance(data, Mapping):
+        raise ModelError(
+            f"{what}: expected a JSON object with the fields of a recipe, got {type(data).__name__}."
+        )
+    given = {
+        key: value for key, value in data.items() if key not in {"base", "data"}
+    }  # `data`: of a run folder
+    base = get_recipe(str(data.get("base", "classic"))).to_dict()
+    given = with_new_names(given, OLD_NAMES)
+    given.setdefault("name", name)
+    for part in ("network", "augmentation"):
+        inner = given.get(part)
+        if isinstance(inner, Mapping) and (
+            part != "network" or inner.get("kind", base[part]["kind"]) == base[part]["kind"]
+        ):
+            old = AUGMENTATION_OLD_NAMES if part == "augmentation" else {}
+            given[part] = {**base[part], **with_new_names(inner, old)}
+    whole = {**base, "command": "", "cost": "", "expected": "", **given}
+    try:
+        return Recipe.from_dict(whole)
+    except ModelError as error:
+        raise ModelError(f"{what}: {error}") from error

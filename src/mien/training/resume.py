@@ -1,4 +1,4 @@
-"""Whether and from where a run folder's training may go on."""
+"""Whether and from where the training in a run folder may resume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
-    """The memory to train on with: that of the folder's checkpoint, or a fresh one.
+    """The state to train from: that of the folder's checkpoint, or a fresh one.
 
     Args:
         folder: the run folder.
@@ -42,18 +42,18 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
     ]
     if changed:
         raise ModelError(
-            f"{folder} was begun with another {', '.join(_told(name, before, recipe) for name in changed)}. "
-            "Resume with the same settings, or begin anew in another folder with --out."
+            f"{folder} was started with another {', '.join(_difference(name, before, recipe) for name in changed)}. "
+            "Resume with the same settings, or start anew in another folder with `out`."
         )
     if state.data["sha256"] != data["sha256"]:
         raise ModelError(
             f"{folder} was trained on other data ({state.data.get('source')}). Resume with the same data, "
-            "or begin anew in another folder with --out."
+            "or start anew in another folder with `out`."
         )
     if state.backend.split()[0] != backend_name().split()[0]:
         raise ModelError(
             f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
-            f"--backend {state.backend.split()[0]}, for only the same back end goes on exactly."
+            f"`backend={state.backend.split()[0]}`, for only the same back end resumes exactly."
         )
     state.recipe = recipe.to_dict()
     return state
@@ -67,23 +67,23 @@ def require_free(folder: Path) -> None:
     """
     if (folder / LAST).exists():
         raise ModelError(
-            f"{folder} holds a training already. Go on with it by --resume, or give another folder with --out."
+            f"{folder} holds a training already. Resume it with `resume=True`, or choose another folder with `out`."
         )
     if foreign := foreign_files(folder):
         raise ModelError(
             f"{folder}: a training would overwrite {', '.join(foreign)} there, which no training wrote. "
-            "Give another folder with --out."
+            "Choose another folder with `out`."
         )
 
 
-def _told(name: str, before: Recipe, now: Recipe) -> str:
-    """A setting that was changed, with both its values where they are a word or a number."""
+def _difference(name: str, before: Recipe, now: Recipe) -> str:
+    """A setting that was changed, with both values if they are a word or a number."""
     old, new = getattr(before, name), getattr(now, name)
     return f"{name} ({old}, not {new})" if isinstance(old, str | int | float) else name
 
 
 def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a training is made on: source, label set, counts, and a checksum of pictures, targets and teachers."""
+    """What is trained on: source, label set, counts, and a checksum of images, targets and teachers."""
     digest = hashlib.sha256()
     for part in (training, validation):
         digest.update(part.images.tobytes())

@@ -7,19 +7,17 @@ release.onnx                                                            of recip
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
 from mien.training.checkpoint import read_state
 from mien.training.keras_io import load_classifier, save_network
 from mien.training.onnx_export import export_onnx
-from mien.training.recipe import Recipe
+from mien.training.run_config import RECIPE, read_config
 
 if TYPE_CHECKING:
     import keras
@@ -36,79 +34,11 @@ BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
     "card.json",
     "evaluation.json",
 )
-RECIPE = "recipe.json"
-
 OWN_FILES = (
     RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
     "confusion.png", "samples.png", "mistakes.png", "confident.png",
 )  # fmt: skip
 """All files that a training writes into its run folder."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a run folder was begun with.
-
-    Args:
-        recipe: the recipe.
-        path: the data, as `mien.load` takes it.
-        labels: name of the taxonomy.
-        votes: the FER+ votes, where they were named.
-        teachers: the models that it learns from, as they were named.
-        start: what it took its first weights from, as it was named.
-        views_in: the folder of its prepared views, where one was named.
-        save_every: seconds between two savings, at least.
-        licence: of the model, for its card; empty where none was given.
-        class_names: what the numbers of the data stand for, where it was said.
-    """
-
-    recipe: Recipe
-    path: str
-    labels: str
-    votes: str | None = None
-    teachers: tuple[str, ...] = ()
-    start: str | None = None
-    views_in: str | None = None
-    save_every: float = 0.0
-    licence: str = ""
-    class_names: str | None = None
-
-    def data(self) -> dict[str, Any]:
-        """All but the recipe, as it stands in `recipe.json`."""
-        return {
-            "path": self.path,
-            "labels": self.labels,
-            "votes": self.votes,
-            "teachers": list(self.teachers),
-            "start": self.start,
-            "views_in": self.views_in,
-            "save_every": self.save_every,
-            "licence": self.licence,
-            **({"class_names": self.class_names} if self.class_names else {}),
-        }
-
-
-def read_origin(folder: str | Path) -> Origin | None:
-    """What a run folder was begun with, `None` where nothing was.
-
-    Raises:
-        ModelError: `recipe.json` is damaged.
-    """
-    path = Path(folder) / RECIPE
-    if not path.is_file():
-        return None
-    try:
-        data = dict(json.loads(path.read_text(encoding="utf-8")))
-        origin = data.pop("data")
-        return Origin(
-            Recipe.from_dict(data), origin["path"], origin["labels"], origin["votes"],
-            tuple(origin.get("teachers", ())), origin.get("start"), origin.get("views_in"),
-            float(origin.get("save_every", 0.0)), str(origin.get("licence") or ""), origin.get("class_names"),
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: expected the recipe of a training, got something else ({error})."
-        ) from error
 
 
 def foreign_files(folder: str | Path) -> list[str]:
@@ -117,7 +47,7 @@ def foreign_files(folder: str | Path) -> list[str]:
     A folder is that of a training when its `recipe.json` is one that a training wrote.
     """
     try:
-        if read_origin(folder) is not None:
+        if read_config(folder) is not None:
             return []
     except (ModelError, OSError):  # somebody else's recipe.json, or a damaged one: it stays
         pass
@@ -131,7 +61,7 @@ def remove_run(folder: str | Path) -> None:
         ModelError: no training has begun in that folder.
     """
     folder = Path(folder)
-    if read_origin(folder) is None:
+    if read_config(folder) is None:
         raise ModelError(f"{folder}: expected the run folder of a training, found none.")
     remove_leftovers(folder)
     for name in OWN_FILES:

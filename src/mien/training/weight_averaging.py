@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def average_networks(networks: Sequence[keras.Model], pictures: NDArray[np.uint8]) -> keras.Model:
+def average_networks(networks: Sequence[keras.Model], images: NDArray[np.uint8]) -> keras.Model:
     """A new network with the mean of the weights of some of the same architecture.
 
     Its normalisations are measured anew, for they belong to what the layers before them answer now.
 
     Args:
         networks: one or more, alike layer by layer.
-        pictures: gray uint8 (n, 48, 48), some thousands, changed as in the training.
+        images: gray uint8 (n, 48, 48), some thousands, changed as in the training.
 
     Raises:
         ModelError: there is none, or they are not alike.
@@ -40,13 +40,13 @@ def average_networks(networks: Sequence[keras.Model], pictures: NDArray[np.uint8
     averaged = keras.models.clone_model(networks[0])
     columns = zip(*(network.get_weights() for network in networks), strict=True)
     averaged.set_weights([np.mean(weights, axis=0) for weights in columns])
-    _measure_normalisations(averaged, pictures)
+    _measure_normalisations(averaged, images)
     return averaged
 
 
-def _measure_normalisations(network: keras.Model, pictures: NDArray[np.uint8]) -> None:
-    """Set the mean and variance of each normalisation to those of its input, from the first layer to the last."""
-    pixels = pictures[..., np.newaxis].astype(np.float32)
+def _measure_normalisations(network: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Set the mean and variance of each normalization to those of its input, from the first layer to the last."""
+    pixels = images[..., np.newaxis].astype(np.float32)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             responses = keras.Model(network.input, layer.input).predict(pixels, batch_size=_BATCH, verbose=0)

@@ -162,7 +162,7 @@ class TestCommand:
         done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out")])
         assert done.exit_code == 0
         told = " ".join(done.stderr.split())
-        assert "sound was left out of its annotated copy" in told
+        assert "the annotated copy has no sound" in told
         assert "pcm_mulaw" in told
 
     def test_without_pyav_the_command_says_that_no_copy_was_made(
@@ -173,6 +173,6 @@ class TestCommand:
         done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out"), "--json"])
         assert done.exit_code == 1
         told = " ".join(done.stderr.split())
-        assert "no annotated copy of the video was made" in told
+        assert "no annotated copy of the video was written" in told
         assert "needs av" in told
         assert len(json.loads(done.stdout)["videos"][0]["frames"]) == 30

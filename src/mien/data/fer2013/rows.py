@@ -36,6 +36,10 @@ _WORD_WIDTH = 16  # bytes: the usual spellings of splits and expressions fit
 _AGAIN = "Correct the row or download the file again."
 
 
+class UnusualRowError(DataError):
+    """A row is not FER2013's, but may be that of another table: another size of image, or another class."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """How the fields of a table are read.
@@ -89,7 +93,7 @@ class Block:
             try:
                 images[i], labels[i], splits[i] = _parse_row(line, self.columns)
             except DataError as error:
-                raise DataError(
+                raise type(error)(
                     f"{name} row {row + i + 1} (counted from 1 below the header): {error}"
                 ) from None
         return Table(images.reshape(-1, CROP_SIZE, CROP_SIZE), labels, splits)
@@ -221,11 +225,11 @@ def _parse_label(text: str, columns: Columns) -> int:
             f"expected {what}, got {shorten(text)!r}, which is a split. Are the columns named rightly?"
         )
     if columns.numbers <= number < ANY_NUMBER:
-        raise DataError(
+        raise UnusualRowError(
             f"expected {what}, got {shorten(text)!r}. Correct the row; or, for a table whose order is not "
             f"FER2013's, {HOW_TO_ORDER}."
         )
-    raise DataError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
+    raise UnusualRowError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
 
 
 def _word(text: str) -> int:
@@ -264,7 +268,7 @@ def _parse_pixels(text: str) -> NDArray[np.uint8]:
                 f"as pixel {i + 1}. {_remedy_of_pixel(words[i], words)}"
             )
     if len(words) != PIXELS:
-        raise DataError(
+        raise UnusualRowError(
             f"expected {PIXELS} pixels ({CROP_SIZE}x{CROP_SIZE}), got {len(words)}{_remedy_of_count(len(words))}"
         )
     return np.array(values, np.uint8)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.class_names import LEAVE_OUT
-from mien.data.dataset import SPLITS, Dataset, LeftOut
+from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.labels import MEANINGS, TAXONOMIES, meaning
+from mien.labels import CUSTOM, FER2013, FERPLUS, MEANINGS, TAXONOMIES, LabelSet, find_label_set, meaning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,36 @@ class Table:
         """Whether labels are given as words."""
         return bool((self.labels >= ANY_NUMBER).any())
 
+    def label_set(self, order: ClassOrder | None = None) -> LabelSet:
+        """The classes of the table: FER2013's where its labels are among them, else those that are there.
+
+        Args:
+            order: what the numbers stand for; by default they are indices into FER2013's classes.
+        """
+        present = self._names(self.labels, order)
+        training = self._names(self.labels[self.splits == SPLITS.index(TRAINING)], order)
+        ours = {meaning(name) for name in FER2013.classes}
+        numbered = order is None and bool(((self.labels >= 0) & (self.labels < ANY_NUMBER)).any())
+        complete = not training or {meaning(name) for name in training} == ours
+        if {meaning(name) for name in present} <= ours and (numbered or complete):
+            return FER2013
+        known = find_label_set(training or present)
+        if known is not None:
+            return known
+        ordered = [
+            name for name in FER2013.classes if meaning(name) in set(map(meaning, training or present))
+        ]
+        others = sorted(name for name in training or present if meaning(name) not in ours)
+        classes = (*ordered, *others)
+        return LabelSet(CUSTOM, classes) if len(classes) > 1 else FER2013
+
+    def _names(self, labels: NDArray[np.int8], order: ClassOrder | None) -> set[str]:
+        codes = [int(code) for code in np.unique(labels) if code >= 0]
+        numbers = [code for code in codes if code < ANY_NUMBER]
+        named = dict(enumerate(FER2013.classes)) if order is None else order.fit(numbers)
+        names = {MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else named.get(code) for code in codes}
+        return {name for name in names if name is not None and name != LEAVE_OUT}
+
     def to_dataset(self, taxonomy: Taxonomy, source: str, order: ClassOrder | None = None) -> Dataset:
         """The same as a `Dataset` with one-hot targets.
 
@@ -66,7 +96,8 @@ class Table:
                 f"{source}: expected labels that are numbers, which class_names would name, found none. Leave "
                 "class_names out."
             )
-        names = dict(enumerate(taxonomy.classes)) if order is None else order.fit(numbers)
+        own = taxonomy.classes if taxonomy is FERPLUS else FER2013.classes
+        names = dict(enumerate(own)) if order is None else order.fit(numbers)
         index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(taxonomy), np.int64)  # the last, -1, is no label
         left_out = 0
         for code in codes[codes >= 0].tolist():

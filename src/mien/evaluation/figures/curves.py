@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 History = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 """A list for each column, or a dict for each epoch; the values are numbers, or their text as CSV gives it."""
 
-Select = Literal["loss", "last"]
+Select = Literal["loss", "macro_f1", "last"]
 
 _COLUMNS = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss", "learning_rate")
 _REAL_CHANGE = 1e-4  # relative; below it, a learning rate only shows how it was rounded
@@ -80,7 +80,8 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
     Args:
         history: one row an epoch, of `epoch` (from 1; counted when missing), `accuracy`, `loss`,
             `val_accuracy`, `val_loss` and `learning_rate`; whatever is missing is not drawn.
-        select: which epoch is kept: `loss`, that with the lowest validation loss, or `last`.
+        select: which epoch is kept: `loss`, that with the lowest validation loss; `macro_f1`, that with the highest
+            `val_macro_f1`; or `last`.
 
     Raises:
         DataError: there is no epoch, or a column is shorter than another.
@@ -88,6 +89,8 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
     course = _read(history)
     if select == "last":
         course = replace(course, chosen=len(course.epoch) - 1)
+    elif select == "macro_f1" and (best := _best_by_f1(history)) is not None:
+        course = replace(course, chosen=best)
     with house_style():
         if _is_smooth(course.learning_rate):
             figure = new_figure(12, 5.6)
@@ -103,6 +106,14 @@ def curves_figure(history: History, *, select: Select = "loss") -> Figure:
         for axes in strips:
             axes.set_xlabel("epoch")
     return figure
+
+
+def _best_by_f1(history: History) -> int | None:
+    """The place of the epoch with the highest macro-F1, of equals that with the lowest loss."""
+    rows = history if not isinstance(history, Mapping) else []
+    if not rows or not all({"val_macro_f1", "val_loss"} <= row.keys() for row in rows):
+        return None
+    return max(range(len(rows)), key=lambda i: (float(rows[i]["val_macro_f1"]), -float(rows[i]["val_loss"])))
 
 
 def _read(history: History) -> _Course:

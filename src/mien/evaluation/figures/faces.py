@@ -15,6 +15,7 @@ from mien.evaluation.figures.style import (
     INK,
     MUTED,
     VERMILION,
+    figure_class,
     fold,
     house_style,
     save,
@@ -240,15 +241,13 @@ def _grid(
     n: int, *, columns: int, side: float, gap: float, below: float, title: str
 ) -> tuple[Figure, list[Axes]]:
     """A figure of n square tiles in rows; sizes in inches, `below` the room under each for its words."""
-    from matplotlib.figure import Figure
-
     columns = min(columns, n)
     rows = math.ceil(n / columns)
     width = columns * (side + gap) + gap
     title = fold(title, width - gap)
     top = gap + (0.15 + 0.25 * len(title.splitlines()) if title else 0)
     height = top + rows * (side + below)
-    figure = Figure((width, height), DPI)
+    figure = figure_class()((width, height), DPI)
     if title:
         place = {"x": gap / width, "y": 1 - gap / height, "ha": "left", "va": "top"}
         figure.suptitle(title, fontsize=14, fontweight="bold", **place)

@@ -7,6 +7,7 @@ touched, so that figures need no display and are freed when let go.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import textwrap
 import warnings
@@ -100,10 +101,22 @@ def house_style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches, that makes room by itself for what stands outside its axes."""
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure((width, height), DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+    return figure_class()((width, height), DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
+
+
+@functools.cache
+def figure_class() -> type[Figure]:
+    """A figure that a notebook shows by itself, without `%matplotlib inline`."""
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            with house_style():
+                return png(self)
+
+    return NotebookFigure
 
 
 def head(axes: Axes, title: str, subtitle: str = "") -> None:

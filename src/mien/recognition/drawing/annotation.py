@@ -107,7 +107,7 @@ class _Mark:
     @property
     def color(self) -> Color:
         """That of its most probable expression."""
-        return color_of(best_label(self.expression))
+        return color_of(best_label(self.expression), tuple(self.expression.probabilities))
 
 
 def _numbers(faces: Sequence[Face]) -> list[str]:

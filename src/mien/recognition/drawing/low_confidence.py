@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mien.palette import UNSURE_BELOW
+from mien.recognition.faces import uncertain_label
 
 if TYPE_CHECKING:
     from mien.recognition.faces import Expression
-
-_UNCERTAIN = "uncertain"
 
 
 def is_guess(expression: Expression, unsure_below: float = UNSURE_BELOW) -> bool:
@@ -24,4 +23,4 @@ def best_label(expression: Expression) -> str:
 
 
 def _is_uncertain(expression: Expression) -> bool:
-    return expression.label == _UNCERTAIN and _UNCERTAIN not in expression.probabilities
+    return expression.label == uncertain_label(expression.probabilities)

@@ -55,7 +55,7 @@ def draw_panel(
     for i, (label, share) in enumerate(shares):
         x, y = grid.bar_corner(i)
         bar = Box(place.x + x, place.y + y, round(proportions.bar[0] * share), proportions.bar[1])
-        paint_rounded(canvas, bar, bar.height // 2, color_of(label))
+        paint_rounded(canvas, bar, bar.height // 2, color_of(label, tuple(expression.probabilities)))
 
 
 @dataclass(frozen=True, slots=True)

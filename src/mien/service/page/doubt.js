@@ -1,9 +1,20 @@
 /** Faces whose expression is in doubt: below the threshold that the user sets they are `uncertain`. */
 
+import { learnLabels } from "./palette.js";
+
 /** @typedef {import("./types.js").Face} Face */
 
 /** The label of a face whose score is below the threshold, as in the API. */
 export const UNCERTAIN = "uncertain";
+
+/** The same where a class of the model is called `uncertain`. */
+const LOW_CONFIDENCE = "low confidence";
+
+/** @param {Object<string, number>} probabilities */
+export const uncertainLabel = (probabilities) => (UNCERTAIN in probabilities ? LOW_CONFIDENCE : UNCERTAIN);
+
+/** Whether no expression of a face reaches the threshold. @param {Face} face */
+export const isUncertain = ({ label, probabilities }) => label === uncertainLabel(probabilities ?? {});
 
 /** A score below this is shown as a guess, as in annotated copies: see mien.recognition.drawing. */
 export const UNSURE_BELOW = 0.4;
@@ -11,7 +22,7 @@ export const UNSURE_BELOW = 0.4;
 const KEY = "mien-min-confidence";
 
 /** @param {Face} face */
-export const isDoubtful = ({ label, score }) => label === UNCERTAIN || score < UNSURE_BELOW;
+export const isDoubtful = (face) => isUncertain(face) || face.score < UNSURE_BELOW;
 
 /**
  * Labels of probabilities: the highest, or `uncertain` where it is below a threshold.
@@ -20,7 +31,8 @@ export const isDoubtful = ({ label, score }) => label === UNCERTAIN || score < U
  */
 export function labelOf(probabilities, threshold) {
   const [label, share] = Object.entries(probabilities).reduce((best, one) => (one[1] > best[1] ? one : best));
-  return share < threshold ? UNCERTAIN : label;
+  learnLabels(Object.keys(probabilities));
+  return share < threshold ? uncertainLabel(probabilities) : label;
 }
 
 /**

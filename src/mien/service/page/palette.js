@@ -12,8 +12,28 @@ const TOKENS = {
   contempt: "contempt", contemptuous: "contempt",
 };
 
+/** The tokens of classes that are no expressions, see `learnLabels`. @type {Map<string, string>} */
+const own = new Map();
+
+/**
+ * Gives each class that is no expression one of the colours that the expressions beside it leave free, as mien.palette does.
+ * @param {string[]} labels  all classes of the model
+ */
+export function learnLabels(labels) {
+  if (labels.every((label) => known(label) || own.has(label))) return;
+  const taken = new Set(labels.map(known));
+  const order = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
+  const free = order.filter((token) => !taken.has(token));
+  const cycle = free.length ? free : order;
+  own.clear();
+  labels.filter((label) => !known(label)).forEach((label, i) => own.set(label, cycle[i % cycle.length]));
+}
+
 /** @param {string} label */
-export const tokenOf = (label) => TOKENS[label.trim().toLowerCase()] ?? "neutral";
+const known = (label) => TOKENS[label.trim().toLowerCase()];
+
+/** @param {string} label */
+export const tokenOf = (label) => known(label) ?? own.get(label) ?? "neutral";
 
 /**
  * Gives an element the colour of an expression, as `--hue` and `--on-hue`.

@@ -2,7 +2,7 @@
 
 import { bar } from "./bars.js";
 import { find, make } from "./dom.js";
-import { UNCERTAIN, isDoubtful } from "./doubt.js";
+import { isDoubtful, isUncertain } from "./doubt.js";
 import { tint } from "./palette.js";
 import { count, named, percent, told } from "./words.js";
 
@@ -142,7 +142,7 @@ function details(face, labels, explain) {
   const names = order.length ? order : Object.keys(face.probabilities);
   const bars = names.map((label) => bar([label, face.probabilities[label]]));
   const notes = [`Face detection confidence: ${percent(face.confidence)}.`];
-  if (face.label === UNCERTAIN) notes.unshift("Uncertain: no expression reaches the threshold.");
+  if (isUncertain(face)) notes.unshift("Uncertain: no expression reaches the threshold.");
   else if (isDoubtful(face)) notes.unshift("Low probability: treat this expression as a guess.");
   if (explain && face.heat) notes.push(`Heat map: bright areas support “${face.heat.label}” over the others.`);
   return [...bars, ...notes.map((note) => make("p", { className: "hint", textContent: note }))];

@@ -1,6 +1,6 @@
 /** What the page says about results, in one place, for eyes and for screen readers alike. */
 
-import { UNCERTAIN, isDoubtful } from "./doubt.js";
+import { isDoubtful, isUncertain } from "./doubt.js";
 
 /** @typedef {import("./types.js").Face} Face */
 
@@ -10,7 +10,7 @@ const MOST_TOLD = 5;
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** "happy", or "happy?" where it is only a guess. @param {Face} face */
-export const named = (face) => `${face.label}${isDoubtful(face) && face.label !== UNCERTAIN ? "?" : ""}`;
+export const named = (face) => `${face.label}${isDoubtful(face) && !isUncertain(face) ? "?" : ""}`;
 
 /** @param {Face} face */
 export const told = (face) => `${named(face)} ${percent(face.score)}`;

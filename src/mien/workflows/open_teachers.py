@@ -1,4 +1,4 @@
-"""What a training begins with and learns from, besides its data: other models, of any kind that mien knows."""
+"""The models that a training starts from and learns from, of any kind that mien can open."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mien.errors import ModelError
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.training.batches import Teacher
-    from mien.training.run_folder import Origin
+    from mien.training.run_config import RunConfig
 
 
 def open_start(name: str | None) -> str | bytes | None:
-    """What to begin with: the bytes of an ONNX file or bundled model, or the name of something of Keras."""
-    from mien.cli.models import look_at
+    """What to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model."""
     from mien.model_kinds import ModelKind
     from mien.recognition.model_files import BUNDLED, read_model
+    from mien.workflows.load_model import look_at
 
     if not name:
         return None
@@ -26,11 +26,11 @@ def open_start(name: str | None) -> str | bytes | None:
     return read_model(name)[1] if kind is ModelKind.ONNX or only_onnx else name
 
 
-def open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
+def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
     """The teachers by a checksum of each.
 
     Raises:
-        ModelError: one is missing, does not load, or does not answer in a label set that is learned.
+        ModelError: one is missing, does not load, or does not predict in a label set that is learned.
     """
     import hashlib
 
@@ -40,32 +40,32 @@ def open_teachers(origin: Origin, dataset: Dataset) -> dict[str, Teacher]:
     from mien.training.augmentation_cache import in_parts
     from mien.training.model_builder import open_teacher
 
-    needed = {dataset.taxonomy.name, *((FERPLUS.name,) if origin.recipe.joint else ())}
+    needed = {dataset.taxonomy.name, *((FERPLUS.name,) if config.recipe.joint else ())}
     teachers: dict[str, Teacher] = {}
-    for name in origin.teachers:
+    for name in config.teachers:
         keras_file = _keras_file(name)
         if keras_file is None:
-            light = Classifier(name)
-            digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), light.taxonomies
-            teachers[digest] = in_parts(light.all_probabilities)
+            classifier = Classifier(name)
+            digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), classifier.taxonomies
+            teachers[digest] = in_parts(classifier.all_probabilities)
         else:
-            network, digest = open_teacher(keras_file, origin.recipe.precision)
+            network, digest = open_teacher(keras_file, config.recipe.precision)
             known, teachers[digest] = network.taxonomies, network.all_probabilities
         if missing := needed - set(known):
-            raise ModelError(f"{name}: expected a teacher that answers in {', '.join(sorted(missing))} too.")
+            raise ModelError(f"{name}: expected a teacher that predicts in {', '.join(sorted(missing))} too.")
     return teachers
 
 
 def _keras_file(name: str) -> Path | None:
-    """The Keras file that a teacher's name stands for, `None` for a bundled model or an ONNX file.
+    """The Keras file of a teacher, `None` for a bundled model or an ONNX file.
 
     Raises:
         ModelError: there is nothing of that name.
     """
-    from mien.cli.models import look_at
     from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
     from mien.recognition.model_files import BUNDLED
     from mien.training.run_folder import BEST
+    from mien.workflows.load_model import look_at
 
     path = Path(name)
     kind = ModelKind.ONNX if name in BUNDLED else look_at(name)
@@ -78,6 +78,6 @@ def _keras_file(name: str) -> Path | None:
     if kind not in {ModelKind.MISSING, ModelKind.FOLDER}:
         raise ModelError(refusal(path, kind))
     raise ModelError(
-        f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a whole epoch or a bundled model "
-        f"({', '.join(BUNDLED)}), found none."
+        f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a finished epoch or a bundled "
+        f"model ({', '.join(BUNDLED)}), found none."
     )

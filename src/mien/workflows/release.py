@@ -1,8 +1,11 @@
-"""The file that a training is for: int8, its answers calibrated, its scores in its card.
+"""The file that a training ends with for shipping: int8, calibrated, with its scores in its card.
 
 A network with two heads, FER2013's labels and FER+'s votes, gets a third answer that is fused from both
 (`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that
-of the fused answer on PublicTest and, where they are given, on faces of other sources. PrivateTest is not looked at.
+of the fused answer on PublicTest and, if they are given, on faces of other sources. PrivateTest is not read.
+
+    report = write_release(network, card, dataset, "release.onnx")
+    report["fer2013"]["int8"]        # accuracy on PublicTest
 """
 
 from __future__ import annotations
@@ -15,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.card import Head
-from mien.cli.export import CALIBRATION_FACES, with_card
-from mien.cli.finishing import card_scores
 from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus, vote_distribution
 from mien.evaluation.calibration import apply_temperature
@@ -29,6 +30,8 @@ from mien.recognition.classifier import Classifier
 from mien.training.keras_io import save_network
 from mien.training.onnx_export import export_onnx, quantize
 from mien.training.onnx_fusion import FUSED_OUTPUT, add_fused_answer
+from mien.workflows.evaluate import card_scores
+from mien.workflows.export_onnx import CALIBRATION_IMAGES, with_card
 
 if TYPE_CHECKING:
     import keras
@@ -55,11 +58,11 @@ def write_release(
     """Write a network as int8 ONNX, with temperatures that were fitted on PublicTest.
 
     Args:
-        network: a trained network, which stays as it is.
+        network: a trained network, which is not changed.
         card: its card.
         dataset: what it was trained on, with the split PublicTest; for a network with two heads, with votes.
         target: the ONNX file to write.
-        faces: faces of other sources, on which the temperature of the fused answer is fitted too.
+        faces: faces of other sources, on which the temperature of the fused answer is fitted as well.
 
     Returns:
         By label set, the accuracy on PublicTest in `float32` and in `int8` (the fused answer: only `int8`, against
@@ -71,23 +74,24 @@ def write_release(
         DataError: PublicTest is empty.
     """
     card = _uncalibrated(card)
-    crops = dataset.subset(TRAINING).images[:CALIBRATION_FACES]
+    crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plain, small = _both_files(network, card, crops, folder)
-        told = {
-            taxonomy: {"float32": _judged(plain, dataset, taxonomy).accuracy} for taxonomy in card.taxonomies
+        report = {
+            label_set: {"float32": _evaluated(plain, dataset, label_set).accuracy}
+            for label_set in card.taxonomies
         }
-        finish_release(small, card, dataset, told, faces=faces)
+        finish_release(small, card, dataset, report, faces=faces)
         write_bytes(Path(target), small.read_bytes())
-    return told
+    return report
 
 
 def finish_release(
     path: Path,
     card: ModelCard,
     dataset: Dataset,
-    told: dict[str, dict[str, Any]],
+    report: dict[str, dict[str, Any]],
     *,
     faces: Dataset | None = None,
 ) -> None:
@@ -97,7 +101,7 @@ def finish_release(
         path: the ONNX file, which is rewritten.
         card: its card, uncalibrated.
         dataset: as for `write_release`.
-        told: what is known of it by label set; filled in.
+        report: what is known of it by label set; filled in.
         faces: as for `write_release`.
     """
     votes = dataset.subset(TRAINING).votes
@@ -108,16 +112,16 @@ def finish_release(
         fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
         card = replace(card, **vars(fused), heads=(own, *others))
     put_card(path, card)
-    for taxonomy in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
-        raw = _judged(path, dataset, taxonomy)
-        row = told.setdefault(taxonomy, {})
+    for label_set in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
+        raw = _evaluated(path, dataset, label_set)
+        row = report.setdefault(label_set, {})
         row["int8"], row["n"] = raw.accuracy, raw.n
-        if taxonomy == FUSED:
+        if label_set == FUSED:
             temperature, row["temperature_at_bound"] = _fit_over(path, raw, faces)
         else:
             fit = judge_temperature(raw.probabilities, raw.true)
             temperature, row["temperature_at_bound"] = fit.temperature, fit.at_bound
-        card = replace(card.answering_in(taxonomy), temperature=temperature)
+        card = replace(card.answering_in(label_set), temperature=temperature)
     put_card(path, card)
     put_card(path, with_scores(path, dataset, {PUBLIC_TEST: FITTED}))
 
@@ -148,15 +152,15 @@ def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCa
 
     Args:
         path: the file.
-        dataset: the pictures, with votes where a label set is FER+'s.
-        splits: what the card is to call each split.
+        dataset: the images, with votes if a label set is FER+'s.
+        splits: what the card calls each split.
     """
     card = Classifier(path).card
-    for taxonomy in reversed(list(card.taxonomies)):
-        card = card.answering_in(taxonomy)
+    for label_set in reversed(list(card.taxonomies)):
+        card = card.answering_in(label_set)
         scores = dict(card.scores)
         for split, title in splits.items():
-            found = _judged(path, dataset, taxonomy, split)
+            found = _evaluated(path, dataset, label_set, split)
             scores[title] = card_scores(found)
             scores[title]["accuracy_without_copies"] = found.duplicate_free["accuracy"]
         card = replace(card, scores=scores)
@@ -177,8 +181,8 @@ def _both_files(
     return plain, quantize(plain, folder / "int8.onnx", crops)
 
 
-def _judged(path: Path, dataset: Dataset, taxonomy: str, split: str = PUBLIC_TEST) -> Evaluation:
-    answer = Classifier(path).answering_in(taxonomy)
-    votes = taxonomy == FERPLUS.name and dataset.taxonomy != FERPLUS
-    pictures = as_ferplus(dataset) if votes else dataset
-    return evaluate(answer.probabilities, pictures, labels=answer.labels, split=split)
+def _evaluated(path: Path, dataset: Dataset, label_set: str, split: str = PUBLIC_TEST) -> Evaluation:
+    answer = Classifier(path).answering_in(label_set)
+    votes = label_set == FERPLUS.name and dataset.taxonomy != FERPLUS
+    images = as_ferplus(dataset) if votes else dataset
+    return evaluate(answer.probabilities, images, labels=answer.labels, split=split)

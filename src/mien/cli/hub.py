@@ -1,0 +1,61 @@
+"""`mien push` and `mien pull`: models on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.console import out
+from mien.cli.help_text import examples
+
+PUSH_EXAMPLES = examples(
+    "mien push runs/mine hf://me/my-faces", "mien push model.onnx hf://me/my-faces --private"
+)
+PULL_EXAMPLES = examples("mien pull hf://me/my-faces", "mien pull hf://me/my-faces --out models/")
+
+_Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="hf://USER/MODEL", help="The repository, hf://USER/MODEL or hf://USER/MODEL@REVISION."
+    ),
+]
+
+
+def push(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run folder or an .onnx file with a model card.")
+    ],
+    address: _Address,
+    *,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Upload a model to the Hugging Face Hub, with its card as README and checksums.
+
+    Log in first with: hf auth login (or set HF_TOKEN). HF_ENDPOINT names another server.
+    """
+    from mien.workflows.hub import push_model
+
+    url = push_model(model, address, private=private)
+    out.print(f"Uploaded {model} to {url}")
+
+
+def pull(
+    address: _Address,
+    *,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", file_okay=False, help="The folder for the model. Default: MODEL here."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files in that folder that mien did not write.")
+    ] = False,
+) -> None:
+    """Download a model from the Hugging Face Hub and check it against its checksums."""
+    from mien.workflows.hub import pull_model
+
+    path = pull_model(address, out_folder, force=force)
+    out.print(f"The model is {path}. Use it with: mien predict photo.jpg --model {path}")

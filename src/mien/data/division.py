@@ -1,0 +1,137 @@
+"""Divides data into splits or folds: stratified by class, reproducible, with copies and groups kept together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
+from mien.data.inspection import group_ids
+from mien.data.options import SHARES
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+
+
+def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) -> Dataset:
+    """Divide data without splits into Training, PublicTest and PrivateTest.
+
+    Each class gets the same shares. Exact copies of an image, and the images of a group (a person, a video), stay
+    together. The same data, shares and seed give the same splits.
+
+    Args:
+        dataset: any; its splits are replaced.
+        shares: of Training, PublicTest and PrivateTest; they sum to 1.
+        seed: decides which image goes where.
+
+    Raises:
+        DataError: a class has too few images or groups for each split that gets a share to have one.
+    """
+    labels = dataset.labels
+    known = labels != UNLABELLED
+    wanted = np.asarray(shares, np.float64)
+    place = _assign(dataset, wanted, seed)
+    split = np.array(SPLITS)[place]
+    split[~known] = TRAINING
+    needed = [name for name, share in zip(SPLITS, wanted, strict=True) if share > 0]
+    for name in needed:
+        here = np.bincount(labels[(split == name) & known], minlength=len(dataset.label_set))
+        if (here == 0).any():
+            lacking = dataset.label_set.classes[int(np.flatnonzero(here == 0)[0])]
+            count = int((labels == dataset.label_set.index(lacking)).sum())
+            unit = "groups" if dataset.groups is not None else "different images"
+            raise DataError(
+                f"{dataset.source}: expected enough {unit} of every class for {_told(needed)}, found too few of "
+                f"{lacking} ({count} {'image' if count == 1 else 'images'}). Add images, merge the class into "
+                "another, or give a share of 0 to the test split."
+            )
+    return replace(dataset, split=split, divided=True)
+
+
+def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
+    """The fold of each image, int64 (n,), from 0 to `count - 1`: for k-fold cross-validation.
+
+    Each class is spread evenly; copies and groups stay together.
+
+    Raises:
+        DataError: a class has fewer images or groups than there are folds.
+    """
+    if not 2 <= count <= 100:
+        raise DataError(f"Expected 2 to 100 folds, got {count}.")
+    folds = _assign(dataset, np.full(count, 1 / count), seed)
+    labels = dataset.labels
+    for index, name in enumerate(dataset.label_set.classes):
+        if len(np.unique(folds[labels == index])) < count:
+            unit = "groups" if dataset.groups is not None else "different images"
+            raise DataError(
+                f"{dataset.source}: expected {count} or more {unit} of every class for {count} folds, found fewer of "
+                f"{name}. Give fewer folds, or add images."
+            )
+    return folds
+
+
+def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """The part of each image, int64 (n,): whole units (an image, its copies, a group) go where most is lacking."""
+    units = _units(dataset)
+    labels = dataset.labels
+    classes = len(dataset.label_set)
+    count = int(units.max()) + 1
+    table = np.zeros((count, classes))  # images of each class in each unit
+    known = labels != UNLABELLED
+    np.add.at(table, (units[known], labels[known]), 1)
+    totals = table.sum(axis=0)
+    target = shares[:, None] * totals[None, :]  # (parts, classes)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(count)
+    size = table.sum(axis=1)
+    order = order[np.argsort(-size[order], kind="stable")]  # large units first, as they fit in fewer places
+    part = np.zeros(count, np.int64)
+    filled = np.zeros_like(target)
+    for unit in order:
+        if not size[unit]:
+            continue
+        here = table[unit] > 0
+        lacking = np.where(
+            target[:, here] > 0,
+            (target[:, here] - filled[:, here]) / np.maximum(target[:, here], 1e-9),
+            -np.inf,
+        )
+        # A part that has nothing of a class yet comes first, then the one that is furthest from its share.
+        scores = lacking.mean(axis=1) + 1e-6 * shares
+        part[unit] = int(np.argmax(scores))
+        filled[part[unit]] += table[unit]
+    return np.asarray(part[units])
+
+
+def _units(dataset: Dataset) -> NDArray[np.int64]:
+    """What must stay together: copies of an image and, where there are groups, all that a chain of either joins."""
+    copies = group_ids(dataset.images)
+    if dataset.groups is None:
+        return copies
+    _, groups = np.unique(dataset.groups, return_inverse=True)
+    parent = np.arange(int(copies.max()) + 1 + int(groups.max()) + 1)
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = int(parent[node])
+        return node
+
+    offset = int(copies.max()) + 1
+    for copy, group in zip(copies.tolist(), groups.tolist(), strict=True):
+        parent[root(copy)] = root(offset + group)
+    _, units = np.unique([root(copy) for copy in copies.tolist()], return_inverse=True)
+    return np.asarray(units, np.int64)
+
+
+def _told(needed: list[str]) -> str:
+    words = {TRAINING: "training", PUBLIC_TEST: "validation", PRIVATE_TEST: "test"}
+    names = [words[name] for name in needed]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,264 @@
+"""Tables beside FER2013's own form: words of any classes, a column for each pixel, other sizes, and paths of images.
+
+    emotion,pixels,Usage       any words as labels; square images of any size
+    label,pixel0,pixel1,…      a column for each pixel
+    path,label                 image files, found beside the table
+
+Read row by row with the csv module, slower than `mien.data.fer2013`, which reads the published table.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import SPLITS
+from mien.data.fer2013.archive import open_tables
+from mien.data.records import Records
+from mien.data.splits import is_table, split_of_table
+from mien.data.table_header import TableHeader, read_table_header
+from mien.errors import DataError
+from mien.labels import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+    from mien.data.options import ReadOptions
+
+_SMALLEST, _LARGEST = 16, 1024  # sides of images in pixels
+_LONGEST_LINE = 16 << 20  # bytes
+
+
+@dataclass
+class _Rows:
+    """The rows of tables, column by column."""
+
+    labels: list[str | int | None]
+    images: list[NDArray[np.uint8] | Path]
+    splits: list[str | None]
+    groups: list[str]
+
+
+def read_general(
+    paths: Sequence[Path],
+    options: ReadOptions,
+    source: str,
+    progress: Callable[[int, int], object] | None = None,
+) -> Dataset:
+    """Read tables that `mien.data.fer2013` does not.
+
+    Args:
+        paths: the files, plain or packed, one after the other.
+        options: classes, groups and the finding of faces.
+        source: where they come from, for messages and cards.
+        progress: called with the images done and in all.
+
+    Raises:
+        DataError: a table has no column of labels or of images, or a row is at fault.
+    """
+    rows = _Rows([], [], [], [])
+    told, fer2013 = False, True
+    finder = _Finder([path.parent for path in paths])
+    for path in paths:
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            for member in members:
+                header, lines = _open(member.name, member.stream)
+                split = split_of_table(member.inner) or split_of_table(path.name)
+                told |= split is not None or header.split is not None
+                fer2013 &= header.is_fer2013
+                _read_rows(member.name, header, lines, split, options.group, rows, finder)
+    records = Records(
+        source, rows.labels, rows.images.__getitem__,
+        splits=[split or "train" for split in rows.splits] if told else None,
+        groups=rows.groups if options.group else None,
+        fer2013=fer2013,
+    )  # fmt: skip
+    return records.to_dataset(options, progress)
+
+
+def _open(name: str, stream: IO[bytes]) -> tuple[TableHeader, Iterator[list[str]]]:
+    """The header of a table, and its rows below it."""
+    first = b""
+    while not first.strip():
+        first = stream.readline(_LONGEST_LINE)
+        if not first:
+            raise DataError(f"{name}: expected a table, got an empty file.")
+    header = read_table_header(name, first)
+    return header, csv.reader(_lines(name, stream), delimiter=header.delimiter, skipinitialspace=True)
+
+
+def _lines(name: str, stream: IO[bytes]) -> Iterator[str]:
+    while line := stream.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise DataError(
+                f"{name}: expected CSV text, got over {_LONGEST_LINE >> 20} MB without a line end."
+            )
+        yield line.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def _read_rows(
+    name: str,
+    header: TableHeader,
+    lines: Iterator[list[str]],
+    split: str | None,
+    group: str | None,
+    rows: _Rows,
+    finder: _Finder,
+) -> None:
+    csv.field_size_limit(_LARGEST * _LARGEST * 5)
+    at = None
+    if group:
+        if group not in header.names:
+            raise DataError(
+                f"{name}: expected group to be one of its columns ({', '.join(header.names)[:60]}), got {quote(group)}."
+            )
+        at = header.names.index(group)
+    for number, fields in enumerate((line for line in lines if any(map(str.strip, line))), 1):
+        if len(fields) != len(header.names):
+            raise DataError(
+                f"{name} row {number} (counted from 1 below the header): expected {len(header.names)} fields, got "
+                f"{len(fields)}. Is the file cut short?"
+            )
+        try:
+            rows.images.append(_image_of(header, fields, finder))
+        except DataError as error:
+            raise DataError(f"{name} row {number} (counted from 1 below the header): {error}") from None
+        rows.labels.append(None if header.label is None else _label_of(fields[header.label]))
+        told = fields[header.split].strip() if header.split is not None else split
+        rows.splits.append(told or split)
+        if at is not None:
+            rows.groups.append(fields[at].strip())
+
+
+def _label_of(text: str) -> str | int | None:
+    text = text.strip()
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,4}(\.0+)?", text):
+        return int(float(text))
+    return text
+
+
+def _image_of(header: TableHeader, fields: Sequence[str], finder: _Finder) -> NDArray[np.uint8] | Path:
+    if header.path is not None:
+        return finder.find(fields[header.path].strip())
+    if header.pixels is not None:
+        text = fields[header.pixels].strip().strip("[]").replace(",", " ")
+        words = text.split()
+    else:
+        words = [fields[column] for column in header.pixel_columns]
+    try:
+        values = np.array(words, np.float64)
+    except ValueError as error:
+        raise DataError(
+            f"expected pixels to be numbers from 0 to 255, got something else ({error})."
+        ) from error
+    if values.size and (values.min() < 0 or values.max() > 255 or (values != np.round(values)).any()):
+        worst = values[(values < 0) | (values > 255) | (values != np.round(values))][0]
+        raise DataError(f"expected pixels to be whole numbers from 0 to 255, got {worst:g}.")
+    side = math.isqrt(values.size)
+    if side * side == values.size and _SMALLEST <= side <= _LARGEST:
+        return values.astype(np.uint8).reshape(side, side)
+    side = math.isqrt(values.size // 3)
+    if 3 * side * side == values.size and _SMALLEST <= side <= _LARGEST:
+        return values.astype(np.uint8).reshape(side, side, 3)
+    raise DataError(
+        f"expected the pixels of a square image, {_SMALLEST * _SMALLEST} (16x16) to {_LARGEST * _LARGEST}, gray or "
+        f"three for each (RGB), got {values.size}. Is the file cut short?"
+    )
+
+
+class _Finder:
+    """Finds image files that a table names: by their path beside the table, else by their name below it."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = list(dict.fromkeys(roots))
+        self._by_name: dict[str, list[Path]] | None = None
+
+    def find(self, name: str) -> Path:
+        """The file of that name.
+
+        Raises:
+            DataError: there is none, or there are several and the path does not tell which.
+        """
+        clean = Path(name.replace("\\", "/"))
+        for root in self._roots:
+            if (root / clean).is_file():
+                return root / clean
+        if self._by_name is None:
+            self._by_name = {}
+            for root in self._roots:
+                for file in root.rglob("*"):
+                    if file.is_file():
+                        self._by_name.setdefault(file.stem.casefold().removesuffix("_aligned"), []).append(
+                            file
+                        )
+        found = self._by_name.get(clean.stem.casefold().removesuffix("_aligned"), [])
+        images = [file for file in found if file.suffix.lower() != ".csv"]
+        if len(images) == 1:
+            return images[0]
+        folders = ", ".join(map(str, self._roots))
+        if images:
+            raise DataError(
+                f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
+            )
+        raise DataError(
+            f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
+        )
+
+
+def is_general(path: Path) -> bool:
+    """Whether a file is a table that only this module reads: a column for each pixel, or paths of images."""
+    header = _peek(path)
+    return header is not None and (header.path is not None or bool(header.pixel_columns))
+
+
+def has_words(path: Path) -> bool:
+    """Whether the first label of a table is a word."""
+    try:
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            header, lines = _open("", next(members).stream)
+            label = None if header.label is None else _label_of(next(lines)[header.label])
+    except (DataError, OSError, StopIteration, IndexError, csv.Error):
+        return False
+    return isinstance(label, str)
+
+
+def find_image_tables(folder: Path) -> list[Path]:
+    """The tables in a folder that name image files or have a column for each pixel: one for each split, or one.
+
+    Raises:
+        DataError: two are of the same split.
+    """
+    tables = [
+        path for path in sorted(folder.iterdir()) if is_table(path.name, packed=True) and is_general(path)
+    ]
+    by_split: dict[str | None, list[Path]] = {}
+    for path in tables:
+        by_split.setdefault(split_of_table(path.name), []).append(path)
+    for split, paths in by_split.items():
+        if len(paths) > 1:
+            named = ", ".join(path.name for path in paths[:5])
+            raise DataError(
+                f"{folder}: expected one table for {split or 'all images'}, found {named}. Give the path of one, or "
+                "move the others away."
+            )
+    return [path for split in (*SPLITS, None) for path in by_split.get(split, [])]
+
+
+def _peek(path: Path) -> TableHeader | None:
+    try:
+        with path.open("rb") as file, closing(open_tables(path, file)) as members:
+            return _open("", next(members).stream)[0]
+    except (DataError, OSError, StopIteration):
+        return None

@@ -1,0 +1,105 @@
+"""A data set in the classes of a model: what can be mapped is mapped, what cannot is left out and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.classes import parse_word
+from mien.errors import DataError
+from mien.labels import LabelSet, meaning
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class LabelMapping:
+    """How the classes of data stand for those of a model.
+
+    Args:
+        classes: for each class of the data the class of the model, `None` where it has none.
+        left_out: images of such classes that were left out, by class.
+        unused: classes of the model that the data do not have; predicting them counts as an error.
+    """
+
+    classes: dict[str, str | None]
+    left_out: dict[str, int]
+    unused: tuple[str, ...]
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether both have the same classes."""
+        return not self.left_out and not self.unused and len(set(self.classes.values())) == len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"classes": self.classes, "left_out": self.left_out, "unused": list(self.unused)}
+
+    def sentences(self) -> list[str]:
+        """What a user should know of it, a sentence each."""
+        told = []
+        renamed = [f"{old} as {new}" for old, new in self.classes.items() if new is not None and old != new]
+        if renamed:
+            told.append(f"Classes of the data are read as those of the model: {', '.join(renamed)}.")
+        if self.left_out:
+            counts = ", ".join(f"{name} {count:,}" for name, count in self.left_out.items())
+            told.append(f"Left out are the images of classes that the model does not have: {counts}.")
+        if self.unused:
+            told.append(
+                f"The data have no images of {', '.join(self.unused)}; predictions of these classes count as errors."
+            )
+        return told
+
+
+def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping]:
+    """A data set in the classes of another label set, by names and their meanings.
+
+    Args:
+        dataset: the data.
+        label_set: the classes wanted.
+
+    Returns:
+        The images of classes that have a counterpart (and those without a label), and how the classes were mapped.
+
+    Raises:
+        DataError: fewer than two classes have a counterpart.
+    """
+    places = [find_class(name, label_set) for name in dataset.label_set.classes]
+    counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(places))
+    shared = {place for place in places if place is not None}
+    if len(shared) < 2:
+        raise DataError(
+            f"{dataset.source}: expected data with two or more of the model's classes "
+            f"({', '.join(label_set.classes[:10])}), found {', '.join(dataset.label_set.classes[:10])}. Name the "
+            "classes as the model does, or merge them into such."
+        )
+    matrix = np.zeros((len(places), len(label_set)), np.float32)
+    for old, place in enumerate(places):
+        if place is not None:
+            matrix[old, place] = 1
+    targets = dataset.targets @ matrix
+    sums = targets.sum(axis=1, keepdims=True)
+    lost = np.isin(dataset.labels, [old for old, place in enumerate(places) if place is None])
+    lost |= (sums[:, 0] == 0) & (dataset.targets.sum(axis=1) > 0)
+    targets = np.divide(targets, sums, out=np.zeros_like(targets), where=sums > 0)
+    mapped = replace(dataset, targets=targets, taxonomy=label_set)
+    found = dict(zip(dataset.label_set.classes, places, strict=True))
+    mapping = LabelMapping(
+        {name: None if place is None else label_set.classes[place] for name, place in found.items()},
+        {name: int(n) for (name, place), n in zip(found.items(), counts, strict=True) if place is None and n},
+        tuple(name for i, name in enumerate(label_set.classes) if i not in shared),
+    )
+    return (mapped.select(~lost) if lost.any() else mapped), mapping
+
+
+def find_class(name: str, label_set: LabelSet) -> int | None:
+    """The place of a class of the same name or meaning in a label set, or `None`."""
+    place = parse_word(name, label_set)
+    if place is not None:
+        return place
+    wanted = meaning(name)
+    meanings = [meaning(other) for other in label_set.classes]
+    return meanings.index(wanted) if wanted is not None and wanted in meanings else None

@@ -1,0 +1,127 @@
+"""How a data set is read: its classes, who must not be in two splits, and how it is divided where it has no splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.class_names import CLASS_ORDERS, ClassOrder, get_class_order
+from mien.data.classes import Merge, parse_merge
+from mien.errors import DataError
+from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, get_label_set, quote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Crop = Callable[[Path], "NDArray[np.uint8] | str"]
+"""From the path of a photo to the crop of its face, gray uint8 (48, 48), or a sentence on why there is none."""
+
+NO_FACE = "no face"
+"""What a `Crop` gives for a photo in which there is no face."""
+
+SHARES = (0.7, 0.15, 0.15)
+"""Shares of Training, PublicTest and PrivateTest in data that come without splits."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a data set is read, apart from where it is.
+
+    Args:
+        label_set: the classes it is read in; `None` takes those of the data.
+        class_names: what numbers stand for, or the classes wanted, in order; as `mien.load` takes them.
+        merge: class names with the names that become them.
+        group: what tells the person or video that an image shows: `folder` (the folder below that of the class), a
+            regular expression with one group that finds it in the path of an image, or the name of a column.
+        crop: finds the face in a photo; `None` takes each image as a face.
+    """
+
+    label_set: LabelSet | None = None
+    class_names: str | Sequence[str | None] | Mapping[Any, Any] | None = None
+    merge: Merge = ()
+    group: str | None = None
+    crop: Crop | None = None
+
+    @property
+    def order(self) -> ClassOrder | None:
+        """What numbers stand for, `None` where nothing tells.
+
+        Raises:
+            DataError: the class names are no class names.
+        """
+        if self.class_names is not None:
+            return get_class_order(self.class_names)
+        named = self.label_set
+        if named is None or named in {FER2013, FERPLUS} or named.name not in CLASS_ORDERS:
+            return None
+        return CLASS_ORDERS[named.name] if LABEL_SETS.get(named.name) == named else None
+
+    @property
+    def names_for_words(self) -> str | Sequence[Any] | Mapping[Any, Any] | None:
+        """The class names where the labels of the data are words: a list, not the name of a known order."""
+        return None if self._known_order else self.class_names
+
+    @property
+    def label_set_for_words(self) -> LabelSet | None:
+        """The label set where the labels of the data are words."""
+        if self.label_set is not None or not self._known_order:
+            return self.label_set
+        return LABEL_SETS.get(str(self.class_names).strip().lower().replace("-", ""))
+
+    @property
+    def _known_order(self) -> bool:
+        return (
+            isinstance(self.class_names, str) and get_class_order(self.class_names) in CLASS_ORDERS.values()
+        )
+
+
+def read_options(
+    label_set: str | LabelSet | None = None,
+    class_names: Any = None,
+    merge: Any = None,
+    group: str | None = None,
+    crop: Crop | None = None,
+) -> ReadOptions:
+    """The options from what a user gives.
+
+    Raises:
+        DataError: one of them is none.
+    """
+    if class_names is not None:
+        get_class_order(class_names)
+    if group is not None and (not isinstance(group, str) or not group.strip()):
+        raise DataError(
+            f"Expected group as 'folder', a column or a regular expression with one group, got {quote(group)}."
+        )
+    return ReadOptions(
+        None if label_set is None else get_label_set(label_set), class_names, parse_merge(merge), group, crop
+    )
+
+
+def parse_shares(given: Any) -> tuple[float, float, float]:
+    """Three shares that sum to 1, from `"70,15,15"`, `"0.7,0.15,0.15"` or three numbers.
+
+    Raises:
+        DataError: they are none, or Training or PublicTest gets nothing.
+
+    >>> parse_shares("80,10,10")
+    (0.8, 0.1, 0.1)
+    """
+    wanted = "three shares for training, validation and test, such as 70,15,15"
+    parts = given.split(",") if isinstance(given, str) else given
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Expected {wanted}, got {quote(given)}.") from error
+    total = sum(numbers)
+    if len(numbers) != 3 or not all(0 <= number <= 100 for number in numbers) or not total > 0:
+        raise DataError(f"Expected {wanted}, got {quote(given)}.")
+    if not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
+        raise DataError(f"Expected {wanted}, which sum to 100 or 1, got {quote(given)}.")
+    training, validation, test = (number / total for number in numbers)
+    if not training or not validation:
+        raise DataError(f"Expected shares over 0 for training and validation, got {quote(given)}.")
+    return round(training, 6), round(validation, 6), round(test, 6)

@@ -1,0 +1,193 @@
+"""From rows of any source, each an image, a label and perhaps a split and a group, to a `Dataset`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.classes import choose_classes
+from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
+from mien.data.options import NO_FACE
+from mien.data.splits import parse_split
+from mien.errors import DataError, MienError
+from mien.images import CROP_SIZE, read_image, to_crop
+from mien.labels import FER2013, LabelSet, meaning, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mien.data.options import ReadOptions
+
+_LEFT_OUT = -2
+_EXTENDED = (*FER2013.classes, "contempt")
+"""The order of CK+ tables in FER2013's form (ckextended.csv): FER2013's, with contempt as the eighth."""
+
+
+@dataclass
+class Records:
+    """Rows of a source.
+
+    Args:
+        source: where they come from, for messages.
+        labels: for each row a word, a whole number, or `None` where there is none.
+        image: gives the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
+        splits: the split of each row as it is written, where the source says it.
+        groups: the group of each row, where one is asked for.
+        fer2013: whether numbers are in FER2013's order.
+        split: the split of all rows where `splits` says none; `None` for data that are not divided.
+        names: the names of the classes that the source itself gives to its numbers, by number.
+    """
+
+    source: str
+    labels: Sequence[str | int | None]
+    image: Callable[[int], Any]
+    splits: Sequence[str | None] | None = None
+    groups: Sequence[str] | None = None
+    fer2013: bool = False
+    split: str | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def to_dataset(
+        self, options: ReadOptions, progress: Callable[[int, int], object] | None = None
+    ) -> Dataset:
+        """Decode the images and decide on the classes.
+
+        Raises:
+            DataError: labels stand for no class, no image can be read, or a value of the splits is none.
+        """
+        if not len(self.labels):
+            raise DataError(f"{self.source}: expected rows of images, found none.")
+        split = self._splits()
+        label_set, index, notes = self._classes(options, split)
+        kept = np.flatnonzero(index != _LEFT_OUT)
+        images = np.zeros((len(kept), CROP_SIZE, CROP_SIZE), np.uint8)
+        read = np.ones(len(kept), np.bool_)
+        unreadable: list[str] = []
+        faceless: list[str] = []
+        for place, row in enumerate(kept.tolist()):
+            found = self._crop(row, options)
+            if isinstance(found, str):
+                read[place] = False
+                (faceless if found.startswith(NO_FACE) else unreadable).append(
+                    found.removeprefix(f"{NO_FACE}:")
+                )
+            else:
+                images[place] = found
+            if progress is not None:
+                progress(place + 1, len(kept))
+        if not read.any():
+            raise DataError(
+                f"{self.source}: expected images, but none of the {len(kept):,} can be read. The first: "
+                f"{[*unreadable, *faceless][0] if len(kept) else 'all are left out'}"
+            )
+        one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)  # the last, -1, is no label
+        dataset = Dataset(
+            images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
+            groups=None if self.groups is None else np.array(self.groups, np.str_)[kept],
+            divided=self.splits is not None or self.split is not None,
+            left_out=LeftOut(
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=notes, without_face=tuple(faceless)
+            ),
+        )  # fmt: skip
+        return dataset if read.all() else dataset.select(read)
+
+    def _splits(self) -> NDArray[np.str_]:
+        if self.splits is None:
+            return np.full(len(self.labels), self.split or TRAINING)
+        known = {text: None if text is None else parse_split(str(text)) for text in set(self.splits)}
+        for text, split in known.items():
+            if split is None:
+                raise DataError(
+                    f"{self.source}: expected splits such as train, val and test, got {quote(text)}."
+                )
+        return np.array([known[text] for text in self.splits])
+
+    def _classes(
+        self, options: ReadOptions, split: NDArray[np.str_]
+    ) -> tuple[LabelSet, NDArray[np.int64], tuple[str, ...]]:
+        numbers = {label for label in self.labels if isinstance(label, int)}
+        names, notes = self._names_of(numbers, options)
+        words: list[str | None] = [
+            None if label is None else names[label] if isinstance(label, int) else label.strip()
+            for label in self.labels
+        ]
+        if numbers and (strange := [x for x in self.labels if isinstance(x, str) and meaning(x) is None]):
+            raise DataError(
+                f"{self.source}: expected labels as words or as numbers, got both ({quote(strange[0])} and "
+                f"{min(numbers)}). Correct the rows."
+            )
+        present = [word for word in dict.fromkeys(words) if word is not None and word != LEAVE_OUT]
+        training = {word for word, its in zip(words, split, strict=True) if word and its == TRAINING}
+        if not present:
+            wanted = options.label_set or FER2013
+            return wanted, np.full(len(words), UNLABELLED), notes
+        label_set = options.label_set if numbers else options.label_set_for_words
+        complete = self.fer2013 and numbers and set(present) <= set(FER2013.classes) and not options.merge
+        if complete and label_set is None and (not training or training >= set(FER2013.classes)):
+            label_set = FER2013
+        chosen = choose_classes(
+            present,
+            source=self.source,
+            label_set=label_set,
+            class_names=None if numbers else options.names_for_words,
+            merge=options.merge,
+            in_training=training - {LEAVE_OUT} or None,
+        )
+        codes = {None: UNLABELLED, LEAVE_OUT: _LEFT_OUT}
+        codes |= {word: _LEFT_OUT if code is None else code for word, code in chosen.index.items()}
+        return chosen.label_set, np.array([codes[word] for word in words], np.int64), (*notes, *chosen.notes)
+
+    def _names_of(self, numbers: set[int], options: ReadOptions) -> tuple[dict[int, str], tuple[str, ...]]:
+        """What the numbers stand for."""
+        if not numbers:
+            return {}, ()
+        notes: tuple[str, ...] = ()
+        order = options.order
+        if order is not None:
+            names = dict(order.fit(numbers))
+        elif self.names:
+            names = dict(self.names)
+        elif self.fer2013 and max(numbers) < len(_EXTENDED) and self._is_extended(numbers):
+            names = dict(enumerate(_EXTENDED))
+            if max(numbers) == len(FER2013):
+                notes = (
+                    f"{self.source}: label 7 is read as contempt, as CK+ tables in FER2013's form have it.",
+                )
+        else:
+            raise DataError(
+                f"{self.source}: its labels are numbers ({spell_numbers(numbers)}), and every data set numbers the "
+                f"expressions in another order. To say which, {HOW_TO_ORDER}."
+            )
+        if unnamed := sorted(numbers - names.keys()):
+            count = Counter(self.labels)[unnamed[0]]
+            raise DataError(
+                f"{self.source}: found {count:,} {'row' if count == 1 else 'rows'} with the label {unnamed[0]}, which "
+                f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
+            )
+        return names, notes
+
+    def _is_extended(self, numbers: set[int]) -> bool:
+        """Whether a number 7 is a class and not a slip: it stands in two rows or more."""
+        return max(numbers) < len(FER2013) or Counter(self.labels)[len(FER2013)] >= 2
+
+    def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
+        """The crop of a row, or a sentence on why there is none."""
+        name = f"{self.source} row {row + 1}"
+        try:
+            found = self.image(row)
+            if isinstance(found, Path) and options.crop is not None:
+                cropped = options.crop(found)
+                return f"{NO_FACE}:{found}" if isinstance(cropped, str) and cropped == NO_FACE else cropped
+            if isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.uint8:
+                return to_crop(found)
+            return to_crop(read_image(found))
+        except MienError as error:
+            where = str(found) if isinstance(found, Path) else name
+            return str(error) if where in str(error) else f"{where}: {error}"

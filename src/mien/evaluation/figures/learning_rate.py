@@ -1,0 +1,48 @@
+"""The loss over rising learning rates, with the rate that it suggests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mien.evaluation.figures.style import BLUE, FAINT, INK, house_style, new_figure, save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def plot_learning_rates(
+    rates: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    smoothed: NDArray[np.float64],
+    suggested: float,
+    path: str | Path,
+) -> Path:
+    """Draw the loss of each batch and its moving average over the learning rate, on a logarithmic axis.
+
+    Args:
+        rates: learning rates, rising, float (n,).
+        losses: the loss at each, float (n,).
+        smoothed: their moving average, float (n,).
+        suggested: the learning rate to mark.
+        path: the file to write, whose folder is made if need be.
+
+    Returns:
+        The path.
+    """
+    with house_style():
+        figure = new_figure(8, 4.6)
+        axes = figure.subplots()
+        axes.plot(rates, losses, linewidth=1, color=FAINT, label="each batch")
+        axes.plot(rates, smoothed, linewidth=2, color=BLUE, label="moving average")
+        axes.axvline(suggested, color=INK, linestyle="--", linewidth=1.2, label=f"suggested: {suggested:.2g}")
+        axes.set_xscale("log")
+        low, high = float(smoothed.min()), float(smoothed[: max(3, len(smoothed) // 2)].max())
+        axes.set_ylim(max(0.0, low - 0.25 * (high - low)), high + 0.6 * (high - low))
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss")
+        axes.set_title("Loss over rising learning rates")
+        axes.legend(frameon=False)
+    return save(figure, path)

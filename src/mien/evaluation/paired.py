@@ -1,0 +1,196 @@
+"""Two models on the same images: which one is better, and whether that could be chance.
+
+McNemar's test (1947, https://doi.org/10.1007/BF02295996) looks at the images that only one of the two gets right. It is
+exact (binomial) up to 1,000 of them, and chi-squared with continuity correction beyond. Intervals of differences are
+percentiles of a paired bootstrap (Efron and Tibshirani 1993, chapter 13): both models are scored on the same resampled
+images, or groups of images.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.evaluation.metrics import macro_f1
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.evaluation.evaluate import Evaluation
+
+EXACT_UP_TO = 1000
+RESAMPLES = 10_000
+_F1_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """The outcome of McNemar's test.
+
+    Args:
+        only_first: images that only the first model gets right.
+        only_second: images that only the second model gets right.
+        p_value: probability of a difference at least as large if both were equally good, in [0, 1].
+        exact: whether it is the exact test.
+        statistic: the smaller of the two counts (exact), or chi-squared.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+    exact: bool
+    statistic: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images.
+
+    Args:
+        n: images.
+        agreement: share of images for which both predict the same class.
+        accuracy_difference: accuracy of the second model minus that of the first.
+        accuracy_interval: its 95% bootstrap interval.
+        macro_f1_difference: likewise of macro-F1.
+        macro_f1_interval: its 95% bootstrap interval.
+        mcnemar: the test of the accuracies.
+    """
+
+    n: int
+    agreement: float
+    accuracy_difference: float
+    accuracy_interval: tuple[float, float]
+    macro_f1_difference: float
+    macro_f1_interval: tuple[float, float]
+    mcnemar: McNemar
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        found = asdict(self)
+        for name in ("accuracy_interval", "macro_f1_interval"):
+            found[name] = list(found[name])
+        return found
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Test whether two models are equally accurate.
+
+    Args:
+        first: which images the first model gets right, bool (n,).
+        second: which the second one does, bool (n,).
+
+    Raises:
+        DataError: there are not as many of both.
+    """
+    if first.shape != second.shape or first.ndim != 1:
+        raise DataError(f"Expected two arrays of one length, got {first.shape} and {second.shape}.")
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    total, fewer = only_first + only_second, min(only_first, only_second)
+    if total <= EXACT_UP_TO:
+        return McNemar(only_first, only_second, _binomial_p(fewer, total), True, float(fewer))
+    statistic = (abs(only_first - only_second) - 1) ** 2 / total
+    return McNemar(only_first, only_second, math.erfc(math.sqrt(statistic / 2)), False, statistic)
+
+
+def compare(
+    first: Evaluation, second: Evaluation, *, groups: NDArray[np.str_] | None = None, seed: int = 0
+) -> Comparison:
+    """Compare two evaluations of the same images.
+
+    Args:
+        first: of one model.
+        second: of another model, on the same images and classes.
+        groups: str (n,), the person or video of each image; resampled as a whole.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: the images or classes are not the same.
+    """
+    if first.labels != second.labels or not np.array_equal(first.true, second.true):
+        raise DataError("Expected two evaluations of the same images in the same classes, got others.")
+    right = [np.asarray(one.predicted == one.true) for one in (first, second)]
+    scores = [float(one.mean()) for one in right]
+    f1 = [one.macro_f1 for one in (first, second)]
+    return Comparison(
+        n=first.n,
+        agreement=float((first.predicted == second.predicted).mean()),
+        accuracy_difference=scores[1] - scores[0],
+        accuracy_interval=difference_interval(right[0], right[1], groups=groups, seed=seed),
+        macro_f1_difference=f1[1] - f1[0],
+        macro_f1_interval=_f1_interval(first, second, groups, seed),
+        mcnemar=mcnemar(right[0], right[1]),
+    )
+
+
+def difference_interval(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    *,
+    groups: NDArray[np.str_] | None = None,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The 95% bootstrap interval of the difference of two accuracies, second minus first.
+
+    Args:
+        first: which images the first model gets right, bool (n,).
+        second: which the second one does, bool (n,).
+        groups: resampled as a whole, where given.
+        seed: of the bootstrap.
+    """
+    gain = second.astype(np.int64) - first.astype(np.int64)
+    rng = np.random.default_rng(seed)
+    if groups is None:  # only the counts of -1, 0 and 1 matter
+        counts = np.array([(gain == value).sum() for value in (-1, 0, 1)])
+        drawn = rng.multinomial(len(gain), counts / len(gain), size=RESAMPLES)
+        means = (drawn[:, 2] - drawn[:, 0]) / len(gain)
+    else:
+        _, index = np.unique(groups, return_inverse=True)
+        sums, sizes = np.bincount(index, weights=gain), np.bincount(index)
+        weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=RESAMPLES)
+        means = (weights @ sums) / np.maximum(weights @ sizes, 1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _f1_interval(
+    first: Evaluation, second: Evaluation, groups: NDArray[np.str_] | None, seed: int
+) -> tuple[float, float]:
+    classes = len(first.labels)
+    cells = (first.true * classes + first.predicted) * classes + second.predicted
+    rng = np.random.default_rng([seed, 1])
+    kinds, index = np.unique(cells, return_inverse=True)
+    if groups is None:
+        counts = np.bincount(index)
+        drawn = rng.multinomial(len(cells), counts / len(cells), size=_F1_RESAMPLES)
+    else:
+        names, of = np.unique(groups, return_inverse=True)
+        table = np.zeros((len(names), len(kinds)), np.int64)
+        np.add.at(table, (of, index), 1)
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_F1_RESAMPLES) @ table
+    true, rest = np.divmod(kinds, classes * classes)
+    one, other = np.divmod(rest, classes)
+    differences = []
+    for row in drawn:
+        pair = []
+        for predicted in (one, other):
+            confusion = np.zeros((classes, classes), np.int64)
+            np.add.at(confusion, (true, predicted), row)
+            pair.append(macro_f1(confusion))
+        differences.append(pair[1] - pair[0])
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _binomial_p(fewer: int, total: int) -> float:
+    """Two-sided p of at most `fewer` of `total` throws of a fair coin on one side."""
+    if total == 0:
+        return 1.0
+    logs = [
+        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) for k in range(fewer + 1)
+    ]
+    tail = math.fsum(math.exp(log - total * math.log(2)) for log in logs)
+    return min(1.0, 2 * tail)

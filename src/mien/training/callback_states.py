@@ -1,0 +1,59 @@
+"""The states of the user's callbacks, which a checkpoint holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STATELESS = {
+    "LearningRateScheduler", "TensorBoard", "CSVLogger", "TerminateOnNaN", "LambdaCallback", "History",
+    "ProgbarLogger", "RemoteMonitor",
+}  # fmt: skip
+"""Callbacks of Keras whose effect depends on the epoch alone."""
+
+_ATTRIBUTES = {
+    "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
+    "ModelCheckpoint": ("best",),
+}
+"""What callbacks of Keras remember from epoch to epoch."""
+
+
+def has_state(callback: Any) -> bool:
+    """Whether a callback resumes exactly: its state is known, or its effect depends on the epoch alone."""
+    return (
+        type(callback).__name__ in _STATELESS
+        or type(callback).__name__ in _ATTRIBUTES
+        or (hasattr(callback, "get_state") and hasattr(callback, "set_state"))
+    )
+
+
+def states_of(callbacks: Sequence[Any]) -> list[Any]:
+    """What the callbacks remember, as JSON values; `None` for one whose state is not known."""
+    return [_state_of(callback) for callback in callbacks]
+
+
+def _state_of(callback: Any) -> Any:
+    if hasattr(callback, "get_state"):
+        return callback.get_state()
+    names = _ATTRIBUTES.get(type(callback).__name__, ())
+    values = {name: getattr(callback, name, None) for name in names}
+    return {name: _plain(value) for name, value in values.items()} if names else None
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | str) else float(value)
+
+
+def restore_states(callbacks: Sequence[Any], states: Sequence[Any]) -> None:
+    """Give callbacks what `states_of` took from them; after their `on_train_begin`, which forgets it."""
+    for callback, state in zip(callbacks, states, strict=False):
+        if state is None:
+            continue
+        if hasattr(callback, "set_state"):
+            callback.set_state(state)
+            continue
+        for name, value in state.items():
+            setattr(callback, name, value)

@@ -1,0 +1,63 @@
+"""The recipe of fine-tuning, with defaults by the number of training images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mien.training.augmentation import Augmentation
+from mien.training.network_specs import Compact
+from mien.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME = "fine-tune"
+"""The name of the recipe that is made here."""
+
+FEW, MANY = 150, 1000
+"""Training images per class: below the first a data set is small, from the second on it is large."""
+
+
+def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: int = 0) -> Recipe:
+    """The recipe that fine-tunes a network on a number of images, with defaults by that number.
+
+    Args:
+        network: the architecture as a model card holds it (`recipe["network"]`).
+        per_class: training images per class, on average.
+        seed: of the training.
+
+    Raises:
+        ModelError: it is no architecture of mien.
+    """
+    few, many = per_class < FEW, per_class >= MANY
+    base = Recipe.from_dict({**Recipe(name=NAME, network=Compact()).to_dict(), "network": dict(network)})
+    return base.with_options(
+        epochs=12 if many else 20 if not few else 30,
+        batch_size=64 if many else 32,
+        optimizer="sgd",
+        learning_rate=0.02,
+        weight_decay=5e-4,
+        schedule="cosine",
+        warmup_epochs=1.0,
+        stopping_patience=100,
+        label_smoothing=0.1,
+        ema_momentum=0.0,
+        select="loss" if few else "macro_f1",  # of few validation images macro-F1 jumps
+        sampling="balanced",
+        augmentation=Augmentation(
+            shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.25, random_erasing=0.15
+        ),
+        frozen_epochs=5 if few else 2,
+        trunk_rate=0.3,
+        seed=seed,
+    )
+
+
+def describe(recipe: Recipe, per_class: float, known: int, classes: int) -> str:
+    """A line on what the defaults are, for the user."""
+    frozen = "" if not recipe.frozen_epochs else f", the first {recipe.frozen_epochs} with the trunk frozen"
+    copied = f"; {known} of {classes} classes start from weights of the same meaning" if known else ""
+    return (
+        f"Fine-tuning with {per_class:,.0f} training images per class: {recipe.epochs} epochs{frozen}, learning rate "
+        f"{recipe.learning_rate:g}, {recipe.trunk_rate:g} of it for the trunk{copied}."
+    )

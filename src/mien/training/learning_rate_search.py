@@ -1,0 +1,116 @@
+"""The learning rate range test: a short training whose rate rises with every batch (Smith 2017, arXiv:1506.01186)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import DataError
+from mien.training.batches import TrainingBatches
+from mien.training.model_builder import build_model, start_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+    from mien.training.recipe import Recipe
+
+LOWEST, HIGHEST = 1e-5, 1.0
+STEPS = 100
+_SMOOTHING = 0.9
+_DIVERGED = 3.0
+"""The search ends where the smoothed loss is this many times the lowest."""
+
+
+@dataclass(frozen=True, eq=False)
+class LearningRateSearch:
+    """The course of the loss over rising learning rates.
+
+    Args:
+        rates: float (steps,).
+        losses: the loss of each batch, float (steps,).
+        smoothed: an exponential moving average of them, float (steps,).
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the smoothed loss falls fastest."""
+        lowest = max(int(self.smoothed.argmin()), 2)
+        slopes = np.gradient(self.smoothed[: lowest + 1], np.log(self.rates[: lowest + 1]))
+        return float(self.rates[int(slopes.argmin())])
+
+    @property
+    def highest(self) -> float:
+        """The rate from which on the smoothed loss rises."""
+        return float(self.rates[int(self.smoothed.argmin())])
+
+    @property
+    def suggested(self) -> float:
+        """A tenth of the rate from which on the loss rises, but not less than the rate of the steepest fall."""
+        return max(self.highest / 10, min(self.steepest, self.highest / 3))
+
+
+def search_learning_rate(
+    training: Dataset,
+    recipe: Recipe,
+    start: str | Path | bytes | None = None,
+    *,
+    steps: int = STEPS,
+    on_step: Callable[[int, int], object] | None = None,
+) -> LearningRateSearch:
+    """Train for some batches, each at a higher rate than the one before.
+
+    Args:
+        training: images of the split Training.
+        recipe: network, batch size, augmentation, loss; its own rate and schedule are not used.
+        start: the model to start from, as `mien.training.trainer` takes it.
+        steps: batches at most.
+        on_step: called with the batches done and in all.
+
+    Raises:
+        DataError: the loss was no number from the start.
+    """
+    plain = recipe.with_options(
+        schedule="plateau", ema_momentum=0.0, distillation_weight=0.0, progressive_sizes=(), frozen_epochs=0
+    )
+    plain = replace(plain, augmented_copies=0)
+    model = build_model(plain, training, epoch=0)
+    if start is not None:
+        start_from(model, start, training)
+    batches = TrainingBatches(training, plain)
+    rates = np.geomspace(LOWEST, HIGHEST, steps)
+    losses: list[float] = []
+    smoothed: list[float] = []
+    average = 0.0
+    for step, rate in enumerate(rates):
+        epoch, place = divmod(step, len(batches))
+        if place == 0:
+            batches.start_epoch(epoch)
+        model.optimizer.learning_rate.assign(rate)
+        images, targets, weights = batches[place]
+        logs = model.train_on_batch(images, targets, sample_weight=weights, return_dict=True)
+        model.reset_metrics()
+        loss = float(logs["loss"])
+        if not np.isfinite(loss):
+            break
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+        losses.append(loss)
+        smoothed.append(average / (1 - _SMOOTHING ** (step + 1)))
+        if on_step is not None:
+            on_step(step + 1, steps)
+        if step > steps // 10 and smoothed[-1] > _DIVERGED * min(smoothed):
+            break
+    if len(losses) < 3:
+        raise DataError(
+            "Expected a loss that is a number, got none from the first batches on. Are the weights broken?"
+        )
+    return LearningRateSearch(rates[: len(losses)], np.array(losses), np.array(smoothed))

@@ -1,0 +1,53 @@
+"""Old names of dataclass fields, kept as aliases so that existing code and files keep working.
+
+@renamed_fields(turn="rotation")
+@dataclass(frozen=True)
+class Augmentation:
+    rotation: float = 10.0
+
+Augmentation(turn=5).rotation    # 5
+Augmentation(turn=5).turn        # 5
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_T = TypeVar("_T")
+
+
+def renamed_fields(**names: str) -> Callable[[type[_T]], type[_T]]:
+    """Let a dataclass accept and answer to old field names.
+
+    Args:
+        **names: the new name of each old one.
+
+    Returns:
+        A decorator for the dataclass. Where both names of a field are given, as `dataclasses.replace` does, the
+        old one counts.
+    """
+
+    def decorate(cls: type[_T]) -> type[_T]:
+        begin = cls.__init__
+
+        @wraps(begin)
+        def initialize(self: Any, *args: Any, **options: Any) -> None:
+            begin(self, *args, **with_new_names(options, names))
+
+        cls.__init__ = initialize  # type: ignore[method-assign]
+        for old, new in names.items():
+            setattr(cls, old, property(attrgetter(new), doc=f"Old name of `{new}`."))
+        return cls
+
+    return decorate
+
+
+def with_new_names(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The same values, with old names replaced by new ones; where both are there, the value of the old one."""
+    current = {key: value for key, value in values.items() if key not in names}
+    return {**current, **{names[key]: value for key, value in values.items() if key in names}}

@@ -1,0 +1,110 @@
+"""`RunConfig`: the arguments of a run, kept in `recipe.json` of its folder, so that it can be resumed and evaluated.
+
+config = read_config("runs/mine")
+config.recipe.epochs, config.path
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.training.recipe import Recipe
+from mien.training.renamed_fields import renamed_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECIPE = "recipe.json"
+
+_OLD_NAMES = {"labels": "label_set", "views_in": "augmentation_cache", "licence": "license"}
+
+
+@renamed_fields(**_OLD_NAMES)
+@dataclass(frozen=True)
+class RunConfig:
+    """The arguments of a run, as `recipe.json` keeps them, so that it can be resumed and evaluated later.
+
+    Args:
+        recipe: the recipe.
+        path: the data, as `mien.load` takes it; the source of a `mien.Dataset` that was passed in Python.
+        label_set: name of the label set.
+        votes: the FER+ votes, if a path was given.
+        teachers: the models that it learns from, as they were given.
+        start: the model whose weights it starts from, as it was given.
+        augmentation_cache: the folder of precomputed augmented images, if one was given.
+        save_every: minimum time between two checkpoints in seconds.
+        license: the license of the model, for its card; empty if none was given.
+        class_names: what the numbers of the data stand for, if it was given.
+        reading: how the data are read besides, see `mien.workflows.options.DataOptions.kept`; empty in older runs.
+        custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
+    """
+
+    recipe: Recipe
+    path: str
+    label_set: str = "fer2013"
+    votes: str | None = None
+    teachers: tuple[str, ...] = ()
+    start: str | None = None
+    augmentation_cache: str | None = None
+    save_every: float = 0.0
+    license: str = ""
+    class_names: str | None = None
+    custom: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    def data(self) -> dict[str, Any]:
+        """Everything but the recipe, as it stands in `recipe.json`; with the keys that older versions read."""
+        return {
+            "path": self.path,
+            "labels": self.label_set,
+            "votes": self.votes,
+            "teachers": list(self.teachers),
+            "start": self.start,
+            "views_in": self.augmentation_cache,
+            "save_every": self.save_every,
+            "licence": self.license,
+            **({"class_names": self.class_names} if self.class_names else {}),
+            **({"custom": list(self.custom)} if self.custom else {}),
+            **({"reading": dict(self.reading)} if self.reading else {}),
+        }
+
+    @classmethod
+    def from_data(cls, recipe: Recipe, data: Mapping[str, Any]) -> RunConfig:
+        """The arguments that `data` gave, together with the recipe."""
+        return cls(
+            recipe=recipe,
+            path=data["path"],
+            label_set=data["labels"],
+            votes=data["votes"],
+            teachers=tuple(data.get("teachers", ())),
+            start=data.get("start"),
+            augmentation_cache=data.get("views_in"),
+            save_every=float(data.get("save_every", 0.0)),
+            license=str(data.get("licence") or ""),
+            class_names=data.get("class_names"),
+            custom=tuple(data.get("custom", ())),
+            reading=dict(data.get("reading") or {}),
+        )
+
+
+def read_config(folder: str | Path) -> RunConfig | None:
+    """The arguments of the run in a folder, `None` if there is no run.
+
+    Raises:
+        ModelError: `recipe.json` is damaged.
+    """
+    path = Path(folder) / RECIPE
+    if not path.is_file():
+        return None
+    try:
+        data = dict(json.loads(path.read_text(encoding="utf-8")))
+        arguments = data.pop("data")
+        return RunConfig.from_data(Recipe.from_dict(data), arguments)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: expected the recipe of a training, got something else ({error})."
+        ) from error

@@ -1,0 +1,52 @@
+"""`TrainerOptions`: what the training loop is told, apart from data, recipe and folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien.training.custom import CustomParts
+from mien.training.renamed_fields import renamed_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mien.training.augmentation_cache import Tell
+    from mien.training.batches import Teacher
+    from mien.training.callbacks import BatchProgress
+    from mien.training.checkpoint import TrainingState
+
+
+@renamed_fields(origin="arguments", views="augmentation_cache")
+@dataclass(frozen=True)
+class TrainerOptions:
+    """What the training loop is told, apart from data, recipe and folder.
+
+    Args:
+        resume: resume from `last.keras`; gives the history of a training that was never stopped.
+        on_batch: called after each batch.
+        on_epoch: called after each epoch once it is saved.
+        arguments: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `license` of
+            the model, for its card.
+        teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distills.
+        start: a Keras file, a run folder or the bytes of an ONNX file whose weights to start from, instead of random
+            ones.
+        augmentation_cache: the folder of precomputed augmented images, for a recipe that has them; `views` in the run
+            folder when not given, which is removed at the end of the training.
+        on_preparing: called while they are computed, see `AugmentationCache.prepare`.
+        save_every: minimum time in seconds between two checkpoints; the last epoch is always saved. With a GPU an epoch
+            may take no longer than saving it.
+        custom: parts that are objects of the user's own.
+    """
+
+    resume: bool = False
+    on_batch: Callable[[BatchProgress], None] | None = None
+    on_epoch: Callable[[TrainingState], None] | None = None
+    arguments: Mapping[str, Any] | None = None
+    teachers: Mapping[str, Teacher] = field(default_factory=dict)
+    start: str | Path | bytes | None = None
+    augmentation_cache: str | Path | None = None
+    on_preparing: Tell | None = None
+    save_every: float = 0.0
+    custom: CustomParts = field(default_factory=CustomParts)

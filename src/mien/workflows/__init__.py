@@ -1,0 +1,11 @@
+"""What a user wants done, end to end: train, evaluate, export, watch, draw faces.
+
+Each module calls the wings (`mien.training`, `mien.recognition`, `mien.evaluation`), takes a
+`mien.workflows.reporter.Reporter` for messages and progress, and prints nothing. The command, the service, the
+benchmarks and Python users call the same functions:
+
+    import mien
+
+    run = mien.train("fer2013.csv", epochs=20, out="runs/mine")
+    print(run.evaluate("PrivateTest"))
+"""

@@ -1,0 +1,90 @@
+"""Two models side by side on the same images, with a paired test: what `mien evaluate A B` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.workflows.evaluate import EvaluateOptions, run_evaluation
+from mien.workflows.load_model import open_model
+from mien.workflows.reporter import default_reporter
+
+if TYPE_CHECKING:
+    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.paired import Comparison
+    from mien.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two evaluations and what comes of them.
+
+    Args:
+        first: of the first model.
+        second: of the second model.
+        comparison: the differences, with their intervals and test.
+    """
+
+    first: Evaluation
+    second: Evaluation
+    comparison: Comparison
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "models": [self.first.to_dict(), self.second.to_dict()],
+            "comparison": self.comparison.to_dict(),
+        }
+
+
+def compare_models(
+    first: Any, second: Any, data: Any = None, *, reporter: Reporter | None = None, **options: Any
+) -> Compared:
+    """Evaluate two models on the same images and compare them.
+
+    Args:
+        first: a model, as `mien.evaluate` takes it.
+        second: another one.
+        data: as `mien.evaluate` takes it; by default that of the first model's run.
+        reporter: what to report to.
+        **options: fields of `mien.workflows.evaluate.EvaluateOptions`.
+
+    Raises:
+        DataError: the data cannot be read.
+        ModelError: a model cannot be opened, or the two do not have the same classes.
+    """
+    return run_comparison(first, second, data, EvaluateOptions(**options), reporter or default_reporter())
+
+
+def run_comparison(
+    first: Any, second: Any, data: Any, options: EvaluateOptions, reporter: Reporter
+) -> Compared:
+    """Compare two models, as `mien evaluate A B` does; no files are written.
+
+    Raises:
+        DataError: the data cannot be read.
+        ModelError: a model cannot be opened, or the two do not have the same classes.
+    """
+    from mien.evaluation.paired import compare
+    from mien.workflows.run_data import read_run_config
+    from mien.workflows.run_plan import data_options_of
+
+    options = replace(options, write=False)
+    if data is None:
+        loaded = open_model(first, options.model)
+        config = read_run_config(loaded.folder or loaded.path.parent)
+        if config is None:
+            raise ModelError(
+                f"{loaded.name}: expected the data to compare on, for it is not in a run folder that knows them."
+            )
+        data = config.path
+        options = replace(options, data=data_options_of(config, options.data))
+    done = [run_evaluation(model, data, options, reporter).evaluation for model in (first, second)]
+    one, other = done
+    if one.labels != other.labels:
+        raise ModelError(
+            f"Expected two models with the same classes to compare, got {', '.join(one.labels)} and "
+            f"{', '.join(other.labels)}. Give the label set that both know."
+        )
+    return Compared(one, other, compare(one, other))

@@ -1,0 +1,206 @@
+"""K-fold cross-validation: as many trainings as there are folds, each tested on images that it has not seen.
+
+    import mien
+
+    done = mien.cross_validate("faces/", folds=5, start="small")
+    print(done.mean["accuracy"], done.spread["accuracy"])
+
+Folds are stratified by class and keep copies and groups together. Within a fold a part of the other images serves as
+validation split, by which the epoch is chosen; the images of the fold choose nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST
+from mien.data.division import divide, folds_of
+from mien.errors import DataError
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_data import load_data
+from mien.workflows.options import TrainOptions
+from mien.workflows.reporter import default_reporter
+from mien.workflows.run_plan import make_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset
+    from mien.training.run_config import RunConfig
+    from mien.workflows.reporter import Reporter
+
+VALIDATION_SHARE = 0.15
+"""Share of the images outside a fold that choose the epoch."""
+
+SCORES = "cross_validation.json"
+PREDICTIONS = "out_of_fold.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """The scores of a cross-validation.
+
+    Args:
+        folder: where the runs, the scores and the predictions are.
+        classes: the class names.
+        folds: for each fold `n`, `accuracy` and `macro_f1` on its images.
+        mean: the mean of `accuracy` and `macro_f1` over the folds.
+        spread: their standard deviation over the folds (n - 1 in the denominator).
+        probabilities: the predictions for each image by the run that has not seen it, float (n, classes).
+        true: class indices int64 (n,).
+        rows: the row of each image in the data, int64 (n,).
+        fold: the fold of each image, int64 (n,).
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    folds: tuple[dict[str, float], ...]
+    mean: dict[str, float]
+    spread: dict[str, float]
+    probabilities: NDArray[np.float64]
+    true: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    fold: NDArray[np.int64]
+
+
+def cross_validate(
+    data: Any,
+    folds: int = 5,
+    recipe: Any = None,
+    *,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> CrossValidation:
+    """Train and test on every fold of a data set.
+
+    Args:
+        data: as `mien.train` takes it. PrivateTest of data with splits is not used.
+        folds: how many, 2 to 100.
+        recipe: as `mien.train` takes it.
+        out: the folder of the runs; `runs/NAME-kfoldN` when not given.
+        reporter: what to report to.
+        **options: as `mien.train` takes them; `group` keeps a person or video in one fold.
+
+    Raises:
+        DataError: the data cannot be read, or a class has fewer images than there are folds.
+        ModelError: an option does not exist or does not fit.
+    """
+    chosen = TrainOptions.of(recipe, out=out, **options)
+    return run_cross_validation(data, chosen, folds, reporter or default_reporter())
+
+
+def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter: Reporter) -> CrossValidation:
+    """Cross-validate, as `mien train --kfold` does; folds that are finished are reused.
+
+    Raises:
+        DataError: the data cannot be read, or a class has fewer images than there are folds.
+        ModelError: an option does not fit, or a folder of a fold holds another training.
+    """
+    from mien.training.backend import choose_backend
+    from mien.workflows.fine_tune import fit_to_data
+
+    if not 2 <= folds <= 100:
+        raise DataError(f"Expected 2 to 100 folds, got {folds}.")
+    choose_backend(options.backend)
+    plan = make_plan(data, replace(options, resume=False))
+    folder = options.out or plan.folder.with_name(f"{plan.folder.name}-kfold{folds}")
+    whole = load_data("synthetic" if data is None else data, replace(plan.reading, shares=None), reporter)
+    whole = whole.select((whole.split != PRIVATE_TEST) & (whole.labels >= 0)) if whole.divided else whole
+    prepare_keras(options.backend)
+    numbers = folds_of(whole, folds, plan.reading.split_seed or 0)
+    probabilities = np.zeros((len(whole), len(whole.label_set)))
+    rows = []
+    for number in range(folds):
+        part = fold_data(whole, numbers == number, plan.reading.split_seed or 0)
+        config = fit_to_data(plan.config, options, part, reporter)
+        config = replace(config, path=f"{plan.config.path}, fold {number + 1}")
+        reporter.message(f"Fold {number + 1} of {folds}")
+        scores, given = _train_fold(part, config, folder / f"fold-{number + 1}", reporter)
+        probabilities[numbers == number] = given
+        rows.append(scores)
+    done = _summary(folder, whole, numbers, probabilities, rows)
+    _write(done)
+    return done
+
+
+def fold_data(whole: Dataset, tested: NDArray[np.bool_], seed: int) -> Dataset:
+    """The data of a fold: its images are PrivateTest, a part of the others PublicTest, the rest Training."""
+    rest = divide(whole.select(~tested), (1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0), seed)
+    split = np.full(len(whole), PRIVATE_TEST)
+    split[~tested] = rest.split
+    return replace(whole, split=split, divided=True)
+
+
+def _train_fold(
+    part: Dataset, config: RunConfig, folder: Path, reporter: Reporter
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """The scores of a fold and the predictions for its images."""
+    import keras
+
+    from mien.evaluation.evaluate import evaluate as score
+    from mien.training.run_folder import LAST, is_whole, load_best
+    from mien.workflows.run_plan import TrainingInterrupted
+    from mien.workflows.train import RunTrainer
+
+    keras.utils.clear_session()
+    if not is_whole(folder):
+        run = RunTrainer(reporter).train(part, config, folder, resume=(folder / LAST).exists())
+        if run.interrupted:
+            raise TrainingInterrupted(f"Stopped in {folder.name}.")
+    best = load_best(folder)
+    evaluation = score(best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name)
+    scores = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
+    return scores, evaluation.probabilities
+
+
+def _summary(
+    folder: Path,
+    whole: Dataset,
+    numbers: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    rows: list[dict[str, float]],
+) -> CrossValidation:
+    columns = {name: np.array([row[name] for row in rows]) for name in ("accuracy", "macro_f1")}
+    return CrossValidation(
+        folder=folder,
+        classes=whole.label_set.classes,
+        folds=tuple(rows),
+        mean={name: float(values.mean()) for name, values in columns.items()},
+        spread={name: float(values.std(ddof=1)) for name, values in columns.items()},
+        probabilities=probabilities,
+        true=whole.labels,
+        rows=whole.rows,
+        fold=numbers,
+    )
+
+
+def _write(done: CrossValidation) -> None:
+    """Write the scores as JSON and the predictions as CSV."""
+    from mien.evaluation.metrics import accuracy, confusion_matrix, macro_f1
+    from mien.files import write_text
+
+    confusion = confusion_matrix(done.true, done.probabilities.argmax(axis=1), len(done.classes))
+    document = {
+        "classes": list(done.classes), "folds": list(done.folds), "mean": done.mean, "spread": done.spread,
+        "out_of_fold": {
+            "n": len(done.true), "accuracy": accuracy(confusion), "macro_f1": macro_f1(confusion),
+            "confusion": confusion.tolist(),
+        },
+    }  # fmt: skip
+    write_text(done.folder / SCORES, json.dumps(document, indent=1) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["row", "fold", "label", "predicted", *done.classes])
+    for row, fold, label, given in zip(done.rows, done.fold, done.true, done.probabilities, strict=True):
+        names = (done.classes[label], done.classes[int(given.argmax())])
+        writer.writerow([row, fold + 1, *names, *(f"{value:.6f}" for value in given)])
+    write_text(done.folder / PREDICTIONS, table.getvalue())

@@ -1,0 +1,250 @@
+"""Evaluate a model on a split: scores, and figures and a report in a folder.
+
+import mien
+
+evaluation = mien.evaluate("small", "fer2013.csv")
+print(evaluation.accuracy, evaluation.accuracy_interval)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label_set, meaning
+from mien.workflows.evaluation_files import require_replaceable, write_evaluation
+from mien.workflows.load_data import is_synthetic
+from mien.workflows.load_model import LoadedModel, open_model
+from mien.workflows.options import DataOptions, ModelOptions
+from mien.workflows.reporter import default_reporter
+from mien.workflows.run_data import DataRequest, find_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.data.dataset import Dataset
+    from mien.data.label_mapping import LabelMapping
+    from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.options import ClassNames
+    from mien.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How a model is evaluated.
+
+    Args:
+        split: the split, `PrivateTest` when not given, or the only one of data without splits.
+        data: how the data are read.
+        model: how the model is opened.
+        flip_tta: average the predictions for each image and its mirror image.
+        out: the folder for figures, report and `evaluation.json`; that of a run is a folder inside it, named for the
+            split; `None` elsewhere: no files are written.
+        force: replace files in that folder that mien did not write.
+        write: whether files are written at all.
+    """
+
+    split: str | None = None
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    flip_tta: bool = False
+    out: Path | None = None
+    force: bool = False
+    write: bool = True
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The result of an evaluation.
+
+    Args:
+        evaluation: the scores.
+        model: the model.
+        folder: where its files are, or were to be.
+        problem: why they could not be written, if so.
+    """
+
+    evaluation: Evaluation
+    model: LoadedModel
+    folder: Path | None = None
+    problem: OSError | None = None
+
+
+def evaluate(
+    model: Any,
+    data: Any = None,
+    *,
+    split: str | None = None,
+    label_set: str | None = None,
+    class_names: ClassNames | None = None,
+    votes: str | Path | None = None,
+    model_class_names: Sequence[str] | str | None = None,
+    pixel_scale: float | None = None,
+    flip_tta: bool = False,
+    out: str | Path | None = None,
+    force: bool = False,
+    cache: bool = True,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Evaluate a model on one split: accuracy with its interval, loss, F1, confusion, and scores without duplicates.
+
+    Args:
+        model: the path of an ONNX or Keras file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
+            `keras.Model`.
+        data: a path as `mien.load` takes it, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
+            default what it was trained on.
+        split: `Training`, `PublicTest` or `PrivateTest`, in any usual spelling; `PrivateTest` when not given.
+        label_set: the label set of data and predictions.
+        class_names: what the numbers of the data stand for, as `mien.load` takes it.
+        votes: the FER+ votes, if they are not beside the table.
+        model_class_names: the model's class names in index order, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        flip_tta: average the predictions for each image and its mirror image.
+        out: a folder for figures, report and `evaluation.json`; nothing is written when not given.
+        force: replace files in that folder that mien did not write.
+        cache: whether the arrays of a table are kept for the next time.
+        reporter: what to report to; a display in a notebook, else the logger `mien`, when not given.
+
+    Raises:
+        DataError: the data cannot be read, or have no such split.
+        ModelError: the model cannot be opened, or has other classes than the data.
+    """
+    options = EvaluateOptions(
+        split=split,
+        data=DataOptions(label_set, class_names, votes, cache),
+        model=ModelOptions(class_names=model_class_names, pixel_scale=pixel_scale),
+        flip_tta=flip_tta,
+        out=None if out is None else Path(out),
+        force=force,
+        write=out is not None,
+    )
+    reporter = reporter or default_reporter()
+    done = run_evaluation(model, data, options, reporter)
+    if done.problem:
+        raise done.problem
+    return done.evaluation
+
+
+def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Reporter) -> Evaluated:
+    """Evaluate a model and write the files, as `mien evaluate` does.
+
+    Raises:
+        DataError: the data cannot be read, or files would be replaced that mien did not write.
+        ModelError: the model cannot be opened, or has other classes than the data.
+    """
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+    from mien.evaluation.evaluate import evaluate as score
+    from mien.evaluation.split_names import find_split
+
+    given = None if options.split is None else find_split(options.split)
+    split = given or PRIVATE_TEST
+    label_set = options.data.label_set
+    wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
+    opening = replace(options.model, label_set=wanted or _own_label_set(data))
+    loaded = open_model(model, opening, require_names=True)
+    if loaded.note:
+        reporter.warning(loaded.note)
+    folder = _folder_of(loaded, split, options)
+    if folder:
+        require_replaceable(folder, force=options.force)
+    reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
+    dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
+    if given is None and dataset.sources is not None:  # faces for choosing, without splits
+        split = PUBLIC_TEST
+    if given is None and not dataset.divided:
+        split = TRAINING
+        reporter.warning(
+            f"Note: the data have no splits, so all {len(dataset):,} images are evaluated. Scores on images that the "
+            "model was trained on say little."
+        )
+    dataset, mapping = in_classes_of(loaded.labels, dataset, split)
+    for sentence in mapping.sentences() if mapping else ():
+        reporter.warning(f"Note: {sentence}")
+    with reporter.progress(f"Evaluating on {split}") as advance:
+        evaluation = score(
+            loaded.probabilities, dataset, labels=loaded.labels, split=split, model=str(loaded.path),
+            flip_tta=options.flip_tta, progress=advance,
+        )  # fmt: skip
+    if mapping:
+        evaluation = replace(evaluation, label_mapping=mapping.to_dict())
+    problem: OSError | None = None
+    if folder:  # before anything is reported: the reader of that may hang up
+        try:
+            write_evaluation(evaluation, loaded, folder, force=options.force)
+        except OSError as error:  # the scores are worth reporting all the same
+            problem = error
+    reporter.evaluation(evaluation, loaded)
+    return Evaluated(evaluation, loaded, folder, problem)
+
+
+def card_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores of an evaluation that a model card keeps."""
+    scores = evaluation.to_dict()
+    return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
+
+
+def _reading_label_set(
+    label_set: str | LabelSet | None, loaded: LoadedModel, data: Any
+) -> str | LabelSet | None:
+    """The label set that the data are read in: that asked for, that of their table, or the classes of the data."""
+    if label_set == FUSED:
+        return FER2013
+    if label_set is not None:
+        return label_set
+    known = find_label_set(loaded.labels)
+    if known not in TAXONOMIES.values():
+        return None
+    if data is None or is_synthetic(data) or not isinstance(data, str | Path):
+        return known
+    return known if _own_label_set(data) == FER2013.name else None
+
+
+def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping | None]:
+    """A data set in the classes of a model, and how they were mapped, `None` where both are the same.
+
+    Raises:
+        DataError: they have fewer than two classes in common.
+    """
+    from mien.data.label_mapping import map_to
+
+    ours = {meaning(name) or name.casefold() for name in labels}
+    theirs = {meaning(name) or name.casefold() for name in dataset.label_set.classes}
+    if ours == theirs and len(labels) == len(dataset.label_set):
+        return dataset, None
+    mapped, mapping = map_to(dataset, find_label_set(labels) or LabelSet(CUSTOM, tuple(labels)))
+    if not (mapped.split == split).any():
+        return mapped, mapping
+    by_class = dataset.counts().get(split, {})
+    left_out = {name: by_class[name] for name in mapping.left_out if by_class.get(name)}
+    return mapped, replace(mapping, left_out=left_out)
+
+
+def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:
+    if not options.write:
+        return None
+    return options.out or (loaded.folder / split if loaded.folder else None)
+
+
+def _own_label_set(data: Any) -> str | None:
+    """The label set to evaluate in where none is given: FER2013's for its table, else the model's default answer.
+
+    A table's labels are FER2013's, so the strict answer is judged by them; faces from elsewhere are labeled by what they
+    show, which the fused answer names.
+    """
+    from mien.data.dataset import Dataset
+    from mien.data.table_files import find_tables, is_fer2013
+
+    if data is None or is_synthetic(data):
+        return FER2013.name
+    if isinstance(data, Dataset):
+        return data.taxonomy.name
+    if not isinstance(data, str | Path):
+        return FER2013.name
+    place = Path(data)
+    try:
+        tables = find_tables(place) if place.is_dir() else [place]
+        return FER2013.name if tables and all(map(is_fer2013, tables)) else None
+    except (OSError, ValueError, DataError):
+        return None  # whoever reads it says what is wrong

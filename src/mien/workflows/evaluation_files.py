@@ -1,0 +1,89 @@
+"""The files of an evaluation: `evaluation.json`, figures and a report in a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mien.ownership import LIST, guard_of, guarding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.load_model import LoadedModel
+
+WRITTEN = (
+    "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",
+)  # fmt: skip
+"""The files of an evaluation."""
+
+_REMEDY = "Choose another folder with `out`, or replace the files with `force=True`."
+
+
+def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
+    """Draw the sheets of sample predictions into a folder of ours, in place of those of an earlier evaluation."""
+    from mien.evaluation.figures import plot_sheets
+
+    guard = guard_of(folder / "mistakes.png")
+    for sheet in ("mistakes.png", "confident.png"):  # which there need not be now
+        if guard is None or guard.allows(folder / sheet):
+            (folder / sheet).unlink(missing_ok=True)
+    plot_sheets(evaluation, folder, name)
+
+
+def require_replaceable(folder: Path, *, force: bool) -> None:
+    """Refuse, before the work, to write into a folder that holds files of these names that mien did not write.
+
+    Raises:
+        DataError: there is one, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
+        for name in WRITTEN:
+            guard.check(folder / name)
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Whether a folder holds an evaluation from before there were lists of files."""
+    if (folder / LIST).exists():
+        return False
+    try:
+        document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
+
+
+def write_evaluation(
+    evaluation: Evaluation, model: LoadedModel, folder: Path, *, force: bool = False
+) -> None:
+    """Write `evaluation.json`, the figures and the report into a folder.
+
+    Raises:
+        DataError: there is a file of one of these names that mien did not write, and `force` is not set.
+    """
+    with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)):
+        _write(evaluation, model, folder)
+
+
+def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
+    from mien.evaluation.calibration import reliability_bins
+    from mien.evaluation.figures import plot_confusion, plot_reliability
+    from mien.evaluation.report import write_report
+    from mien.files import write_text
+
+    # First, because it says whose folder this is.
+    write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    title = f"{model.name} on {evaluation.split}"
+    plot_confusion(evaluation.confusion, evaluation.labels, folder / "confusion.png", title)
+    write_sheets(evaluation, folder, model.name)
+    plot_reliability(
+        reliability_bins(evaluation.probabilities, evaluation.true), folder / "reliability.png", title
+    )
+    history = None
+    if model.folder and (model.folder / "last.keras").is_file():
+        from mien.training.run_folder import read_history
+
+        history = read_history(model.folder)
+    write_report(evaluation, folder, history=history, card=asdict(model.card) if model.card else None)

@@ -1,0 +1,119 @@
+"""Write ONNX files: from a Keras network, as int8, or as a copy with another card."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import MissingExtra, ModelError
+from mien.files import write_bytes
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+    from mien.data.dataset import Dataset
+    from mien.workflows.load_model import LoadedModel
+
+_PROBABILITIES = "mien_probabilities"
+"""Name of the output that a softmax is added for."""
+
+CALIBRATION_IMAGES = 512
+"""Training images whose activations set the ranges of int8."""
+
+
+def write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
+    """Write a Keras network as ONNX; gives back the path."""
+    from mien.training.keras_io import save_network
+    from mien.training.onnx_export import export_onnx
+
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # as it was loaded: with the rescaling it may have been given
+        source = save_network(loaded.network, Path(folder) / "network.keras", card)
+        return export_onnx(source, target, card)
+
+
+def copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
+    """Write a copy of an ONNX file, with another card where it needs one."""
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import has_card, read_card
+
+    name, data = read_model(str(loaded.path))
+    # A bundled name may predict in another label set than its file, and a file of another program has no card.
+    if not has_card(name, data) or read_card(name, data) != card:
+        data = with_card(data, card)
+    write_bytes(target, data)
+
+
+def with_card(data: bytes, card: ModelCard) -> bytes:
+    """The same ONNX file with another card.
+
+    Raises:
+        MissingExtra: onnx is not installed.
+    """
+    from mien.card import METADATA_KEY
+
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "train") from error
+    network = onnx.load_model_from_string(data)
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    onnx.helper.set_model_props(network, {**metadata, METADATA_KEY: card.to_json()})
+    return bytes(network.SerializeToString())
+
+
+def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
+    """Write a copy of an ONNX file that gives logits, with a softmax at its end and a card inside.
+
+    Raises:
+        ModelError: the model is no ONNX file without a card, or gives probabilities already.
+        MissingExtra: onnx is not installed.
+    """
+    import numpy as np
+
+    from mien.data.synthetic.dataset import synthetic_dataset
+    from mien.recognition.classifier import Classifier
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import has_card
+
+    name, data = read_model(str(loaded.path))
+    if loaded.classifier is None or has_card(name, data):
+        raise ModelError(
+            f"{name}: expected an ONNX file without a model card to add a softmax to, got another model."
+        )
+    crops = synthetic_dataset(21).images
+    raw = loaded.classifier.raw_outputs(crops)
+    if np.allclose(raw.sum(axis=1), 1, atol=1e-3) and raw.min() >= 0:
+        raise ModelError(f"{name}: its outputs sum to 1 already: they are probabilities. Leave `logits` out.")
+    data = with_card(_softmaxed(data, card.output), replace(card, output=_PROBABILITIES))
+    write_bytes(target, data)
+    Classifier(target).probabilities(crops)  # which checks them
+
+
+def _softmaxed(data: bytes, output: str) -> bytes:
+    import onnx
+
+    network = onnx.load_model_from_string(data)
+    graph = network.graph
+    graph.node.append(onnx.helper.make_node("Softmax", [output], [_PROBABILITIES], axis=-1))
+    found = next(entry for entry in graph.output if entry.name == output)
+    added = onnx.ValueInfoProto()
+    added.CopyFrom(found)
+    added.name = _PROBABILITIES
+    graph.output.append(added)
+    return bytes(network.SerializeToString())
+
+
+def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> None:
+    """Write a model as int8 ONNX; training images of a data set set its ranges."""
+    from mien.data.dataset import TRAINING
+    from mien.training.onnx_export import quantize
+
+    crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
+    with tempfile.TemporaryDirectory() as folder:
+        source = loaded.path
+        if loaded.network is not None:
+            source = write_onnx(loaded, card, Path(folder) / "model.onnx")
+        quantize(source, target, crops)

@@ -1,0 +1,137 @@
+"""The end of a training: calibrate the best network, evaluate it on PublicTest, write models, figures and scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mien.installation import install_command
+from mien.workflows.evaluate import card_scores
+from mien.workflows.evaluation_files import write_sheets
+from mien.workflows.load_model import LoadedModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.data.dataset import Dataset
+    from mien.evaluation.cross_validation import TemperatureFit
+    from mien.evaluation.evaluate import Evaluation
+    from mien.training.keras_io import KerasClassifier
+    from mien.training.trainer import Run
+    from mien.workflows.reporter import Reporter
+
+
+def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
+    """Calibrate and evaluate the best network on PublicTest; write models, figures and scores into the run folder."""
+    from mien.evaluation.figures import plot_confusion, plot_curves
+    from mien.files import write_text
+    from mien.training.run_folder import BEST, EVALUATION, load_best
+
+    (run.folder / EVALUATION).unlink(missing_ok=True)  # written last, it says that everything is there
+    best = load_best(run.folder)
+    assert best.card is not None  # noqa: S101 - every network that is trained here has one
+    for label_set in reversed(best.card.taxonomies):  # its own last, so that it stays in front
+        best, evaluation = _calibrate(best.answering_in(label_set), dataset, run.folder.name, reporter)
+    _write_models(run, best, dataset, reporter)
+    plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
+    plot_confusion(
+        evaluation.confusion, evaluation.labels, run.folder / "confusion.png", "Confusion on PublicTest"
+    )
+    write_sheets(evaluation, run.folder, run.folder.name)
+    write_text(run.folder / EVALUATION, json.dumps(evaluation.to_dict(), indent=1) + "\n")
+    reporter.evaluation(
+        evaluation,
+        LoadedModel(run.folder.name, run.folder / BEST, best.labels, best.probabilities, best.card),
+    )
+    return evaluation
+
+
+def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: Reporter) -> None:
+    """The `.h5`, ONNX and release files of a run."""
+    from mien.training.run_folder import RELEASE, write_models
+
+    assert best.card is not None  # noqa: S101 - every network that is trained here has one
+    with reporter.progress("Writing facial_emotions_model.h5 and model.onnx"):
+        converted = write_models(run.folder, best.network, best.card)
+    if converted and run.recipe.release:
+        _write_release(best, dataset, run.folder / RELEASE, reporter)
+    if not converted:
+        release = (
+            f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
+        )
+        reporter.warning(
+            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another back end: "
+            f"{install_command('train-cpu')}. Then mien export {run.folder} --format onnx makes it{release}."
+        )
+
+
+def _write_release(best: KerasClassifier, dataset: Dataset, path: Path, reporter: Reporter) -> None:
+    """The file to ship, with a message for each label set."""
+    from mien.evaluation.cross_validation import FEW
+    from mien.workflows.release import write_release
+
+    assert best.card is not None  # noqa: S101 - every network that is trained here has one
+    with reporter.progress(f"Writing {path.name}"):
+        report = write_release(best.network, best.card, dataset, path)
+    few = ", too few to trust them" if report and next(iter(report.values()))["n"] < FEW else ""
+    reporter.message(
+        f"{path.name}, {path.stat().st_size / 1e6:.2f} MB, int8, temperatures fitted on PublicTest{few}:"
+    )
+    for label_set, row in report.items():
+        before = f", in float32 {row['float32']:.2%}" if "float32" in row else ", against FER2013's labels"
+        reporter.message(f"  {label_set}: {row['int8']:.2%} there{before}")
+
+
+def _calibrate(
+    classifier: KerasClassifier, dataset: Dataset, name: str, reporter: Reporter
+) -> tuple[KerasClassifier, Evaluation]:
+    """The classifier with a temperature fitted on PublicTest and its scores there in its card, and those scores."""
+    from mien.data.ferplus import as_ferplus
+    from mien.evaluation.cross_validation import judge_temperature
+    from mien.evaluation.evaluate import evaluate
+
+    assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
+    card = replace(classifier.card, temperature=1.0)  # fitted afresh, however often a training ends
+    classifier = replace(classifier, card=card)
+    images = dataset if card.taxonomy == dataset.taxonomy.name else as_ferplus(dataset)
+
+    def score(model: KerasClassifier) -> Evaluation:
+        with reporter.progress(f"Evaluating on PublicTest ({card.taxonomy})") as advance:
+            return evaluate(
+                model.probabilities,
+                images,
+                labels=model.labels,
+                split="PublicTest",
+                model=name,
+                progress=advance,
+            )
+
+    raw = score(classifier)
+    fit = judge_temperature(raw.probabilities, raw.true)
+    _report_temperature(fit, card.taxonomy, reporter)
+    card = replace(card, temperature=fit.temperature)
+    calibrated = score(replace(classifier, card=card))
+    measured = card_scores(calibrated)
+    measured["loss_cross_validated"], measured["ece_cross_validated"] = fit.loss, fit.ece
+    scores = {**card.scores, "PublicTest (selected on)": measured}
+    return replace(classifier, card=replace(card, scores=scores)), calibrated
+
+
+def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter) -> None:
+    """Report a temperature: what it was fitted on, its value on other images, and whether to trust it."""
+    if fit.at_bound:
+        reporter.message(
+            f"Warning: the search for the temperature of {label_set} ended at a bound ({fit.temperature:g} is used): on "
+            f"the {fit.n:,} images of PublicTest the network is right about all, or no better than chance. Do not "
+            "rely on its probabilities."
+        )
+        return
+    validated = ""
+    if fit.loss is not None and fit.ece is not None:
+        validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
+    few = ", too few to trust it" if fit.few else ""
+    reporter.message(
+        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}"
+        f"{validated}. The loss and calibration error below are measured on the same images."
+    )

@@ -1,0 +1,66 @@
+"""Search a learning rate for a training, with a plot: what `mien train --find-lr` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mien.workflows.fine_tune import fit_to_data
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.run_plan import make_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mien.workflows.options import TrainOptions
+    from mien.workflows.reporter import Reporter
+
+PLOT = "learning-rate.png"
+
+
+@dataclass(frozen=True)
+class FoundRate:
+    """The outcome of a search.
+
+    Args:
+        steepest: the learning rate at which the loss fell fastest.
+        highest: the learning rate from which on the loss rose.
+        suggested: the learning rate to use.
+        plot: the figure.
+    """
+
+    steepest: float
+    highest: float
+    suggested: float
+    plot: Path
+
+
+def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporter) -> FoundRate:
+    """Search a learning rate for a training and plot the loss into its run folder.
+
+    Raises:
+        DataError: the data cannot be read, or the loss is no number.
+        ModelError: an option does not fit.
+    """
+    from mien.training.backend import choose_backend
+
+    choose_backend(options.backend)
+    plan = make_plan(data, replace(options, resume=False))
+    dataset = load_data("synthetic" if data is None else data, plan.reading, reporter)
+    prepare_keras(options.backend)
+    from mien.data.dataset import TRAINING
+    from mien.evaluation.figures.learning_rate import plot_learning_rates
+    from mien.training.backend import fix_seeds
+    from mien.training.learning_rate_search import search_learning_rate
+    from mien.workflows.open_teachers import open_start
+
+    if plan.config.recipe.joint and dataset.votes is None:
+        dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
+    config = fit_to_data(plan.config, options, dataset, reporter)
+    training = with_validation(dataset, reporter).subset(TRAINING)
+    fix_seeds(config.recipe.seed)
+    with reporter.progress("Trying learning rates") as advance:
+        found = search_learning_rate(training, config.recipe, open_start(config.start), on_step=advance)
+    plot = plot_learning_rates(found.rates, found.losses, found.smoothed, found.suggested, plan.folder / PLOT)
+    return FoundRate(found.steepest, found.highest, found.suggested, plot)

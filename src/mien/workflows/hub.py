@@ -1,0 +1,220 @@
+"""Models on the Hugging Face Hub: upload with the card as README and checksums, download and verify.
+
+push_model("runs/mine", "hf://me/my-faces")
+pull_model("hf://me/my-faces", "models/")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import MissingExtra, ModelError
+from mien.ownership import guarding
+
+if TYPE_CHECKING:
+    from mien.card import ModelCard
+
+MODEL = "model.onnx"
+CHECKSUMS = "SHA256SUMS"
+_PREFIX = "hf://"
+_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_MOST_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Address:
+    """A repository on the Hub.
+
+    Args:
+        repository: `user/model`.
+        revision: a branch, tag or commit; `None` for the default branch.
+    """
+
+    repository: str
+    revision: str | None = None
+
+
+def parse_address(text: str) -> Address:
+    """The repository that an address names.
+
+    Raises:
+        ModelError: it is none.
+
+    >>> parse_address("hf://me/faces@v1")
+    Address(repository='me/faces', revision='v1')
+    """
+    match = _ADDRESS.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ModelError(f"Expected an address such as hf://user/model, got {str(text)[:80]!r}.")
+    return Address(match[1], match[2])
+
+
+def push_model(model: str | Path, address: str, *, private: bool = False) -> str:
+    """Upload a model.
+
+    Args:
+        model: a run folder with a `model.onnx`, or an ONNX file with a model card.
+        address: `hf://user/model`.
+        private: whether a new repository is private.
+
+    Returns:
+        The address of its page.
+
+    Raises:
+        ModelError: the model has no card, or the server cannot be reached or refuses.
+        MissingExtra: huggingface_hub is not installed.
+    """
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import read_card
+
+    place = parse_address(address)
+    name, data = read_model(model)
+    card = read_card(name, data)
+    hub = _hub()
+    with tempfile.TemporaryDirectory() as folder, _explained(address, "upload to"):
+        files = {MODEL: data, "card.json": card.to_json().encode(), "README.md": write_readme(card).encode()}
+        sums = [f"{hashlib.sha256(content).hexdigest()}  {file}" for file, content in files.items()]
+        for file, content in {**files, CHECKSUMS: ("\n".join(sums) + "\n").encode()}.items():
+            Path(folder, file).write_bytes(content)
+        api = hub.HfApi()
+        api.create_repo(place.repository, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=place.repository,
+            folder_path=folder,
+            revision=place.revision,
+            commit_message=f"Upload {card.name}",
+        )
+        return f"{api.endpoint}/{place.repository}"
+
+
+def pull_model(address: str, out: str | Path | None = None, *, force: bool = False) -> Path:
+    """Download a model and check it.
+
+    Args:
+        address: `hf://user/model`, with `@revision` for another one than the newest.
+        out: the folder to write into; one named for the model in this one when not given.
+        force: replace files there that mien did not write.
+
+    Returns:
+        The path of the ONNX file.
+
+    Raises:
+        ModelError: the server cannot be reached, the repository holds no model with a card, or a file is not what its
+            checksum says.
+        DataError: there is a file of that name that mien did not write, and `force` is not set.
+        MissingExtra: huggingface_hub is not installed.
+    """
+    from mien.files import write_bytes
+    from mien.recognition.onnx_card import read_card
+
+    place = parse_address(address)
+    hub = _hub()
+    folder = Path(out) if out is not None else Path(place.repository.split("/")[1])
+    with tempfile.TemporaryDirectory() as cache, _explained(address, "download from"):
+        found = {}
+        for file in (MODEL, CHECKSUMS):
+            path = Path(hub.hf_hub_download(place.repository, file, revision=place.revision, cache_dir=cache))
+            if path.stat().st_size > _MOST_BYTES:
+                raise ModelError(
+                    f"{address}: expected a model of at most {_MOST_BYTES >> 30} GiB, got a larger file."
+                )
+            found[file] = path.read_bytes()
+    _verify(address, found)
+    card = read_card(f"{address}/{MODEL}", found[MODEL])
+    with guarding(
+        "Choose another folder with `out`, or replace the files with `force=True`.",
+        folder=folder,
+        force=force,
+    ) as guard:
+        for file in (MODEL, "card.json"):
+            guard.check(folder / file)
+        write_bytes(folder / MODEL, found[MODEL])
+        write_bytes(folder / "card.json", (card.to_json() + "\n").encode())
+    return folder / MODEL
+
+
+def _verify(address: str, found: dict[str, bytes]) -> None:
+    lines = found[CHECKSUMS].decode("utf-8", "replace").splitlines()
+    known = {name.strip(): digest for digest, _, name in (line.partition("  ") for line in lines)}
+    digest = hashlib.sha256(found[MODEL]).hexdigest()
+    if known.get(MODEL) != digest:
+        raise ModelError(
+            f"{address}: expected {MODEL} with the SHA-256 {str(known.get(MODEL))[:12]}…, got {digest[:12]}…: the "
+            "download is damaged, or the file was replaced without its checksum. Download it again, or ask its owner."
+        )
+
+
+def write_readme(card: ModelCard) -> str:
+    """The card of a model as the README of its repository, with the front matter that the Hub reads."""
+    license_ = "other" if card.licence == "not stated" else card.licence.lower()
+    head = ["---", "library_name: mien", "pipeline_tag: image-classification"]
+    head += ["tags:", "- facial-expression-recognition"]
+    if re.fullmatch(r"[a-z0-9.-]+", license_):
+        head.append(f"license: {license_}")
+    lines = [
+        *head,
+        "---",
+        "",
+        f"# {card.name}",
+        "",
+        f"Classes ({card.taxonomy}): {', '.join(card.labels)}.",
+        "",
+    ]
+    spec = card.input
+    lines += [
+        f"Input: {spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}.",
+        "",
+    ]
+    if card.training_data:
+        lines += [f"Training data: {card.training_data}.", ""]
+    lines += [f"License: {card.licence}.", "", f"Limits: {card.limits}", ""]
+    if card.scores:
+        lines += ["| data | images | accuracy | macro-F1 |", "|---|---|---|---|"]
+        for split, row in card.scores.items():
+            if isinstance(row, dict) and isinstance(row.get("accuracy"), float):
+                f1 = row.get("macro_f1")
+                told = f"{f1:.4f}" if isinstance(f1, float) else ""
+                lines.append(f"| {split} | {row.get('n', '')} | {row['accuracy']:.2%} | {told} |")
+        lines.append("")
+    lines += ["```python", "import mien", "", f'classifier = mien.Classifier("{MODEL}")', "```", ""]
+    return "\n".join(lines)
+
+
+def _hub() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingExtra("huggingface_hub", "hub") from error
+    return huggingface_hub
+
+
+class _explained:  # noqa: N801 - a context manager
+    """Turns what huggingface_hub raises into one sentence."""
+
+    def __init__(self, address: str, what: str) -> None:
+        self._address, self._what = address, what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, ModelError) or not isinstance(error, Exception):
+            return
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        begin = f"{self._address}: cannot {self._what} the Hub"
+        if status in {401, 403}:
+            raise ModelError(
+                f"{begin}: not allowed ({status}). Log in with: hf auth login, or set HF_TOKEN."
+            ) from error
+        if status == 404 or ("NotFound" in type(error).__name__ and "Local" not in type(error).__name__):
+            raise ModelError(f"{begin}: there is no such repository, revision or {MODEL} in it.") from error
+        raise ModelError(
+            f"{begin}: {reason}. Is this machine online? HF_ENDPOINT names another server; a file that is here already "
+            "needs no download."
+        ) from error

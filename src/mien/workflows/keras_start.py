@@ -1,0 +1,88 @@
+"""Start Keras: choose its back end and silence what TensorFlow's C++ code prints while it loads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def load_keras(backend: str | None = None) -> Any:
+    """Keras, loaded without the messages that TensorFlow prints at its start.
+
+        keras = mien.load_keras()
+
+    Args:
+        backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
+
+    Returns:
+        The module `keras`.
+
+    Raises:
+        MissingExtra: Keras or its back end is not installed.
+        ModelError: there is no such back end, it does not load, or Keras runs on another one already.
+    """
+    prepare_keras(backend)
+    import keras
+
+    return keras
+
+
+def prepare_keras(backend: str | None = None) -> None:
+    """Choose the back end and load Keras quietly; must run before Keras is imported.
+
+    Args:
+        backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
+
+    Raises:
+        MissingExtra: Keras or its back end is not installed.
+        ModelError: there is no such back end, or it is installed and does not load.
+    """
+    from mien.training.backend import BACKENDS, choose_backend
+
+    name = backend if "keras" in sys.modules else choose_backend(backend)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    try:
+        with _silent_standard_error():
+            import keras
+
+            if name != "tensorflow":
+                with suppress(Exception):  # a broken one does not matter where another back end trains
+                    import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
+    except Exception as error:  # what mixed versions raise: ImportError, AttributeError, TypeError ...
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{BACKENDS.get(name or '', 'Keras')} is installed, but it does not load ({reason[:200]}). "
+            "See what is wrong with: mien doctor"
+        ) from error
+    if backend and keras.backend.backend() != backend:
+        raise ModelError(f"Keras runs on {keras.backend.backend()} already and cannot change to {backend}.")
+
+
+@contextmanager
+def _silent_standard_error() -> Iterator[None]:
+    """TensorFlow's C++ code prints there while it loads, before any setting of its log level applies."""
+    if "keras" in sys.modules or "--debug" in sys.argv or sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

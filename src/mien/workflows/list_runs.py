@@ -1,0 +1,76 @@
+"""The trainings in a folder, as rows of a table: what `mien runs` shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
+    """The runs in a folder and in the folders below it, the newest last. Keras is not needed.
+
+    Args:
+        folder: holds run folders.
+
+    Returns:
+        For each `run`, `data`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most), `best_epoch`,
+        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` where it was evaluated
+        on PrivateTest, `seconds` of its epochs, and `finished`. What a run does not tell is `None`.
+    """
+    rows = []
+    for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
+        row = read_row(recipe.parent)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def read_row(folder: Path) -> dict[str, Any] | None:
+    """The row of a run folder, `None` where it is no run."""
+    recipe = _read(folder / "recipe.json")
+    if recipe is None or not isinstance(recipe.get("data"), dict) or "epochs" not in recipe:
+        return None
+    state = _read(folder / "state.json") or {}
+    card = _read(folder / "card.json") or {}
+    test = _read(folder / "PrivateTest" / "evaluation.json") or {}
+    history = [row for row in state.get("history", []) if isinstance(row, dict)]
+    best = _best(history, str(recipe.get("select")))
+    data = recipe["data"]
+    return {
+        "run": str(folder),
+        "data": data.get("path"),
+        "label_set": data.get("labels"),
+        "classes": len(card["labels"]) if isinstance(card.get("labels"), list) else None,
+        "recipe": recipe.get("name"),
+        "start": data.get("start"),
+        "seed": recipe.get("seed"),
+        "epochs": len(history),
+        "of": recipe.get("epochs"),
+        "best_epoch": int(best["epoch"]) if best else None,
+        "val_accuracy": best.get("val_accuracy"),
+        "val_loss": best.get("val_loss"),
+        "val_macro_f1": best.get("val_macro_f1"),
+        "test_accuracy": test.get("accuracy"),
+        "seconds": sum(float(row.get("seconds", 0)) for row in history),
+        "finished": (folder / "evaluation.json").is_file(),
+    }
+
+
+def _best(history: list[dict[str, float]], select: str) -> dict[str, float]:
+    """The row of the epoch that is kept, as `mien.training.checkpoint.best_row` chooses it."""
+    if not history:
+        return {}
+    if select == "last":
+        return history[-1]
+    if select == "macro_f1" and "val_macro_f1" in history[0]:
+        return max(history, key=lambda row: (row["val_macro_f1"], -row["val_loss"]))
+    return min(history, key=lambda row: row["val_loss"])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,108 @@
+"""Data for a workflow: read from a path with progress, or given in Python as a data set or arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+from mien.workflows.crop_faces import make_cropper
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+    from mien.workflows.options import DataOptions
+    from mien.workflows.reporter import Reporter
+
+SYNTHETIC = "synthetic"
+
+_LISTED = 20
+"""Unreadable images that are named; any more are only counted."""
+
+
+def is_synthetic(data: Any) -> bool:
+    """Whether data are drawn faces by their name, `synthetic`, `synthetic:N` or `synthetic:N:SEED`."""
+    return isinstance(data, str) and data.partition(":")[0] == SYNTHETIC
+
+
+def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
+    """A data set, with what could not be read reported as warnings.
+
+    Args:
+        data: a `mien.Dataset`, or what `mien.load` takes: a path, `synthetic:N`, arrays.
+        options: how to read it.
+        reporter: what to report to.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    from mien.data import Dataset, load
+
+    if isinstance(data, Dataset):
+        return data
+    crop = make_cropper(data, options) if options.detect else None
+    what = data if isinstance(data, str | Path) else "the data"
+    with reporter.progress(f"Reading {what}") as advance:
+        dataset = load(
+            data,
+            options.label_set,
+            class_names=options.class_names,
+            merge=options.merge,
+            group=options.group,
+            shares=options.shares,
+            split_seed=options.split_seed or 0,
+            crop=crop,
+            votes=options.votes,
+            cache=options.cache,
+            progress=advance,
+        )
+    _warn_of_omissions(dataset, reporter)
+    return dataset
+
+
+def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
+    """Report what a source holds besides the images that were read."""
+    left_out = dataset.left_out
+    if unreadable := left_out.unreadable:
+        more = [f"  … and {len(unreadable) - _LISTED:,} more"] if len(unreadable) > _LISTED else []
+        head = f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
+        reporter.warning("\n".join([head, *(f"  {reason}" for reason in unreadable[:_LISTED]), *more]))
+    for note in left_out.notes():
+        reporter.warning(f"Note: {note}")
+
+
+def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
+    """The data set with the FER+ votes that lie beside its table.
+
+    Raises:
+        DataError: there are none.
+    """
+    from mien.data.ferplus import attach_votes
+    from mien.data.loading import find_votes
+
+    if is_synthetic(path):
+        raise DataError(
+            f"The recipe {recipe} learns the FER+ votes too, which drawn faces do not have. Leave that part out with "
+            "`joint=0`."
+        )
+    place = Path(path)
+    try:
+        votes = find_votes(place if place.is_dir() else place.parent)
+    except DataError as error:
+        raise DataError(
+            f"The recipe {recipe} learns the FER+ votes too. {error} Or leave that part out with `joint=0`."
+        ) from error
+    return attach_votes(dataset, votes)
+
+
+def with_validation(dataset: Dataset, reporter: Reporter) -> Dataset:
+    """The data set, with a tenth of Training held out as PublicTest where it has no such split."""
+    from mien.data.dataset import PUBLIC_TEST
+    from mien.data.inspection import hold_out
+
+    if (dataset.split == PUBLIC_TEST).any():
+        return dataset
+    reporter.message(
+        "There is no validation split; a tenth of the training images is held out as one, with all copies of an image "
+        "on one side."
+    )
+    return hold_out(dataset)

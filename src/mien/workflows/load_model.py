@@ -1,0 +1,285 @@
+"""`open_model`: a model of any kind as one thing, a function from face crops to probabilities.
+
+from mien.workflows.load_model import open_model
+
+model = open_model("runs/mine")          # an ONNX or Keras file, a run folder, a bundled name, a Keras model
+model.probabilities(crops)               # uint8 (n, 48, 48) -> float (n, classes)
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.class_names import parse_class_names
+from mien.errors import ModelError
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.options import ModelOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mien.card import ModelCard
+    from mien.model_kinds import ModelKind
+    from mien.recognition.classifier import Classifier
+    from mien.training.keras_io import KerasClassifier
+
+_CARD_TELLS = (
+    "its model card tells its class names and scale; leave `model_class_names` and `pixel_scale` out."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model of any kind, ready to predict.
+
+    Args:
+        name: what to call it.
+        path: the file it came from.
+        labels: class names in the order of its probabilities.
+        probabilities: gray crops uint8 (n, 48, 48) to probabilities (n, classes).
+        card: its model card, if it has one.
+        folder: its run folder, if it is in one.
+        network: the Keras network, if it is one.
+        classifier: the `mien.Classifier`, if it is an ONNX model.
+        note: a sentence that the user should be told, if any.
+    """
+
+    name: str
+    path: Path
+    labels: tuple[str, ...]
+    probabilities: Callable[[Any], Any]
+    card: ModelCard | None = None
+    folder: Path | None = None
+    network: Any = None
+    classifier: Any = None
+    note: str = ""
+
+
+def open_model(
+    model: Any, options: ModelOptions | None = None, *, require_names: bool = False
+) -> LoadedModel:
+    """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
+
+    Args:
+        model: the path of a file or a run folder, or a bundled name; in Python also a `mien.Run`, a `mien.Classifier`
+            or a `keras.Model`.
+        options: how to open it.
+        require_names: whether an ONNX file without a card must come with class names.
+
+    Raises:
+        ModelError: there is no such model, it does not load, or the options do not fit it.
+    """
+    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
+    from mien.recognition.model_files import BUNDLED
+
+    options = options or ModelOptions()
+    scale = options.pixel_scale
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise ModelError(
+            f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
+            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
+        )
+    names = parse_names(options.class_names)  # an error in them is told before the model is read
+    if not isinstance(model, str | Path):
+        return _open_object(model, options, names)
+    model = str(model)
+    path = Path(model)
+    kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
+    if (names or scale is not None) and (kind is ModelKind.RUN or model in BUNDLED):
+        raise ModelError(f"{path}: {_CARD_TELLS}")
+    if kind is ModelKind.RUN:
+        return _open_run(path, options)
+    if kind is ModelKind.ONNX:
+        return _open_onnx(model, options, names, require_names=require_names)
+    if kind in KERAS_KINDS:
+        prepare_keras()
+        from mien.training.keras_io import load_classifier
+
+        network = load_classifier(path, labels=names, scale=scale, asks_labels=require_names)
+        return _from_keras(network, path.name, path, options.label_set)
+    if kind is ModelKind.TFLITE:
+        return _open_tflite(path, options, names)
+    if kind is ModelKind.SAVED_MODEL:
+        return _open_saved_model(path, options, names)
+    if kind is ModelKind.MISSING:
+        raise ModelError(
+            f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
+            f"({', '.join(BUNDLED)}), found none of these."
+        )
+    raise ModelError(refusal(model, kind))
+
+
+def look_at(model: str) -> ModelKind:
+    """What kind of model a path holds, by its content.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from mien.model_kinds import kind_of, shown
+
+    try:
+        return kind_of(model)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{shown(model)}: expected a model, got a file that cannot be read ({reason})."
+        ) from error
+
+
+def parse_names(names: str | Sequence[str] | None) -> list[str] | None:
+    """Class names as a list, from a list or from text with commas."""
+    if not names:
+        return None
+    return list(parse_class_names(names)) if isinstance(names, str) else list(names)
+
+
+def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> LoadedModel:
+    """A model that is an object of Python."""
+    from mien.recognition.classifier import Classifier
+
+    folder = getattr(model, "folder", None)
+    if isinstance(folder, Path):  # a run
+        return open_model(folder, options)
+    if isinstance(model, Classifier):
+        return _from_classifier(model, model.card.name, Path(model.card.name), options.label_set)
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(model, keras.Model):
+        from mien.training.keras_io import as_classifier
+
+        network = as_classifier(model, labels=names, scale=options.pixel_scale)
+        return _from_keras(network, model.name, Path(model.name), options.label_set)
+    raise ModelError(
+        f"Expected the path of a model, a run folder or a bundled name, or a mien.Run, mien.Classifier or keras.Model, "
+        f"got {type(model).__name__}."
+    )
+
+
+def _knows(card: ModelCard | None, label_set: str | None) -> bool:
+    return card is not None and label_set is not None and label_set in card.taxonomies
+
+
+def _from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
+    if label_set and _knows(network.card, label_set):
+        network = network.answering_in(label_set)
+    return LoadedModel(name, path, network.labels, _checked(network), network.card, network=network.network)
+
+
+def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
+    """The network's predictions, checked to be probabilities, as `mien.Classifier` does by itself."""
+    import numpy as np
+
+    from mien.evaluation.evaluate import check_probabilities
+
+    card = network.card
+    raw = network if card is None else replace(network, card=replace(card, temperature=1.0))
+
+    def probabilities(crops: Any) -> Any:  # checked before a temperature could hide what it is
+        given = check_probabilities(raw.probabilities(crops), len(crops), len(network.labels))
+        return card.calibrated(given.astype(np.float32)) if card else given
+
+    return probabilities
+
+
+def _from_classifier(classifier: Classifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
+    if label_set and _knows(classifier.card, label_set):
+        classifier = classifier.answering_in(label_set)
+    return LoadedModel(
+        name, path, classifier.labels, classifier.probabilities, classifier.card, classifier=classifier
+    )
+
+
+def _open_onnx(
+    model: str, options: ModelOptions, names: list[str] | None, *, require_names: bool
+) -> LoadedModel:
+    from mien.model_kinds import EXAMPLE_LABELS
+    from mien.recognition.classifier import Classifier
+    from mien.recognition.model_files import read_model
+    from mien.recognition.onnx_card import has_card
+
+    scale = options.pixel_scale
+    if names or scale is not None or require_names:
+        has = has_card(*read_model(model))
+        if has and (names or scale is not None):
+            raise ModelError(f"{model}: {_CARD_TELLS}")
+        if not has and not names:
+            raise ModelError(
+                f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
+                f"order, for example `model_class_names={EXAMPLE_LABELS}`"
+            )
+    classifier = Classifier(model, class_names=names, pixel_scale=scale, pixel_range=options.pixel_range)
+    note = ""
+    if names and scale is None and options.pixel_range is None:
+        note = (
+            f"{Path(model).name} has no model card: its pixels go in from 0 to {classifier.card.input.high:g}. If it "
+            "was trained on others, give `pixel_scale`."
+        )
+    loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
+    return replace(loaded, note=note)
+
+
+def _open_tflite(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
+    """A LiteRT (TensorFlow Lite) file, with its card or class names."""
+    from mien.card import NOT_STATED, InputSpec, ModelCard
+    from mien.evaluation.evaluate import check_probabilities
+    from mien.labels import CUSTOM, find_label_set
+    from mien.model_kinds import EXAMPLE_LABELS
+    from mien.training.tflite import TfliteNetwork, read_tflite_card
+
+    card = read_tflite_card(path)
+    described = bool(names) or options.pixel_scale is not None or options.pixel_range is not None
+    if card and described:
+        raise ModelError(f"{path}: {_CARD_TELLS}")
+    if card is None:
+        if not names:
+            raise ModelError(
+                f"{path}: this file has no model card, so the names of its classes are not known. Give them in index "
+                f"order, for example `model_class_names={EXAMPLE_LABELS}`"
+            )
+        known = find_label_set(names)
+        low, high = options.pixel_range or (0.0, 255 * (options.pixel_scale or 1 / 255))
+        card = ModelCard(
+            path.stem, tuple(names), known.name if known else CUSTOM, InputSpec(low=low, high=high),
+            training_data=NOT_STATED,
+        )  # fmt: skip
+    network = TfliteNetwork(path, card)
+    given = card
+
+    def probabilities(crops: Any) -> Any:
+        raw = check_probabilities(network.probabilities(crops), len(crops), len(given.labels))
+        return given.calibrated(raw.astype("float32"))
+
+    return LoadedModel(path.name, path, card.labels, probabilities, card)
+
+
+def _open_saved_model(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
+    """A TensorFlow SavedModel, as a layer of a Keras network; the class names are given or in the card beside it."""
+    from mien.card import ModelCard
+
+    prepare_keras("tensorflow")
+    from mien.training.keras_io import load_saved_model
+
+    beside = path / "mien_card.json"
+    card = ModelCard.from_json(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    if card and (names or options.pixel_scale is not None):
+        raise ModelError(f"{path}: {_CARD_TELLS}")
+    network = load_saved_model(path, card, labels=names, scale=options.pixel_scale)
+    return _from_keras(network, path.name, path, options.label_set)
+
+
+def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
+    """The best network of a run folder, or its ONNX model where only that is there."""
+    from mien.recognition.model_files import RUN_MODEL
+
+    if not (folder / "best.keras").is_file():
+        model = _open_onnx(str(folder / RUN_MODEL), options, None, require_names=False)
+        return replace(model, folder=folder)
+    prepare_keras()
+    from mien.training.run_folder import BEST, load_best
+
+    best = load_best(folder)
+    name = best.card.name if best.card else folder.name
+    return replace(_from_keras(best, name, folder / BEST, options.label_set), folder=folder)

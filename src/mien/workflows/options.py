@@ -1,0 +1,205 @@
+"""The options of the workflows as frozen objects, so that no option is passed through several signatures.
+
+`TrainOptions.of` sorts keywords into the fields of the recipe and those of the run:
+
+    options = TrainOptions.of("classic", epochs=20, rotation=15, out="runs/mine")
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.training.custom import CustomParts
+
+if TYPE_CHECKING:
+    from mien.labels import LabelSet
+    from mien.training.recipe import Recipe
+
+ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
+"""What the numbers of data stand for, as `mien.load` takes it."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read.
+
+    Args:
+        label_set: the label set or its name; those of the data when not given.
+        class_names: what the numbers of the data stand for, or the classes wanted, as `mien.load` takes it.
+        votes: the FER+ votes.
+        cache: whether the arrays of a table are kept for the next time.
+        merge: names that become one class, as `mien.load` takes it.
+        group: what tells the person or video of an image, as `mien.load` takes it.
+        shares: shares of Training, PublicTest and PrivateTest for data without splits; in a training 70, 15 and 15
+            percent when not given.
+        split_seed: which images go where then.
+        detect: find, align and crop the face in each image.
+        keep_crops: a folder for these crops.
+    """
+
+    label_set: str | LabelSet | None = None
+    class_names: ClassNames | None = None
+    votes: str | Path | None = None
+    cache: bool = True
+    merge: Any = None
+    group: str | None = None
+    shares: Any = None
+    split_seed: int | None = None
+    detect: bool | None = None
+    keep_crops: str | Path | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """What `recipe.json` keeps of them to read the same data again, as JSON-clean data without empty entries."""
+        from mien.data.classes import parse_merge
+
+        merge = {new: list(old) for new, old in parse_merge(self.merge)}
+        kept = {
+            "label_set": self.label_set if isinstance(self.label_set, str) else None,
+            "class_names": self.class_names, "merge": merge, "group": self.group, "shares": self.shares,
+            "split_seed": self.split_seed, "detect": self.detect,
+        }  # fmt: skip
+        return {name: value for name, value in kept.items() if value not in (None, {}, False)}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is opened.
+
+    Args:
+        label_set: the label set that it should predict, if it knows it; else its own.
+        class_names: its class names in index order, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_range: what black and white are for an ONNX file without a model card, in place of a scale.
+    """
+
+    label_set: str | None = None
+    class_names: Sequence[str] | str | None = None
+    pixel_scale: float | None = None
+    pixel_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that a training is told, apart from its data.
+
+    Args:
+        recipe: a recipe, its name, the path of its JSON file or its fields; `None`: `classic`, or that of the run
+            that is resumed.
+        changes: fields of the recipe that are changed, and fields of its augmentation.
+        data: how the data are read.
+        teachers: models to learn from; without any, those that the recipe names are trained first.
+        start: a model whose weights to start from; without a recipe it is fine-tuned, with defaults by the number of
+            images.
+        freeze: whether only the heads learn, on the trunk of `start`.
+        augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
+        save_every: minimum time between two checkpoints in seconds.
+        license: the license of the model, for its card.
+        backend: the Keras back end.
+        out: the run folder.
+        resume: whether to continue the training in the run folder.
+        custom: custom parts, from Python.
+    """
+
+    recipe: str | Path | Recipe | Mapping[str, Any] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    data: DataOptions = field(default_factory=DataOptions)
+    teachers: tuple[str, ...] = ()
+    start: str | None = None
+    freeze: bool = False
+    augmentation_cache: Path | None = None
+    save_every: float | None = None
+    license: str | None = None
+    backend: str | None = None
+    out: Path | None = None
+    resume: bool = False
+    custom: CustomParts = field(default_factory=CustomParts)
+
+    @classmethod
+    def of(
+        cls, recipe: str | Path | Recipe | Mapping[str, Any] | None = None, **options: Any
+    ) -> TrainOptions:
+        """The options of a training from keywords: fields of this class, of its parts, and of the recipe.
+
+        Keywords that are `None` change nothing.
+
+        Raises:
+            ModelError: there is no such option.
+        """
+        from mien.training.recipe import OLD_NAMES
+        from mien.training.renamed_fields import with_new_names
+
+        given = {name: value for name, value in options.items() if value is not None}
+        given = with_new_names(given, OLD_NAMES)
+        own = {f.name for f in fields(cls)} - {"recipe", "changes", "data", "custom"}
+        data = _take(given, {f.name for f in fields(DataOptions)})
+        custom = _take(given, {f.name for f in fields(CustomParts)})
+        run = _take(given, own)
+        if isinstance(teachers := run.get("teachers"), str | Path):
+            teachers = [teachers]
+        if teachers is not None:
+            run["teachers"] = tuple(str(teacher) for teacher in teachers)
+        for name in ("out", "augmentation_cache"):
+            if name in run:
+                run[name] = Path(run[name])
+        if "start" in run:
+            run["start"] = str(run["start"])
+        if "callbacks" in custom:
+            custom["callbacks"] = tuple(custom["callbacks"])
+        _require_known(given, own)
+        return cls(recipe, given, DataOptions(**data), **run, custom=CustomParts(**custom))
+
+    def choose_recipe(self, begun: Recipe | None = None) -> Recipe:
+        """The recipe that is named, or that of the run that is resumed, with the changes.
+
+        Raises:
+            ModelError: there is no such recipe, or a field cannot have that value.
+        """
+        from mien.training.recipes import find_recipe
+
+        default = "fine-tune" if self.start else "classic"
+        return self.change(begun or find_recipe(default if self.recipe is None else self.recipe))
+
+    def change(self, chosen: Recipe) -> Recipe:
+        """A recipe with the changes.
+
+        Raises:
+            ModelError: a field cannot have that value.
+        """
+        changes = dict(self.changes)
+        augmentation = {name: changes.pop(name) for name in _augmentation_fields() & changes.keys()}
+        if augmentation:
+            changes["augmentation"] = replace(
+                changes.get("augmentation", chosen.augmentation), **augmentation
+            )
+        if self.start:
+            changes.setdefault("progressive_sizes", ())
+        changed = chosen.with_options(**changes)
+        return changed.with_options(frozen_epochs=changed.epochs) if self.freeze else changed
+
+
+def _take(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: given.pop(name) for name in sorted(names & given.keys())}
+
+
+def _augmentation_fields() -> set[str]:
+    from mien.training.augmentation import OLD_NAMES, Augmentation
+
+    return {f.name for f in fields(Augmentation)} | set(OLD_NAMES)
+
+
+def _require_known(given: Mapping[str, Any], own: set[str]) -> None:
+    """Check the names of changes of the recipe."""
+    from mien.training.recipe import OLD_NAMES, Recipe
+
+    recipe = {f.name for f in fields(Recipe)} - {"name", "network"} | set(OLD_NAMES)
+    known = recipe | _augmentation_fields() | own | {f.name for f in fields(DataOptions)}
+    known |= {f.name for f in fields(CustomParts)}
+    for name in sorted(given.keys() - recipe - _augmentation_fields()):
+        close = difflib.get_close_matches(name, sorted(known), 1)
+        hint = f"Did you mean {close[0]}?" if close else f"They are: {', '.join(sorted(known))}."
+        raise ModelError(f"A training has no option {name[:80]!r}. {hint}")

@@ -1,0 +1,103 @@
+"""`Reporter`: how a workflow tells its caller what happens and how far it is.
+
+A reporter overrides what it wants to know:
+
+    class Epochs(Reporter):
+        def epoch(self, state):
+            print(state.history[-1])
+
+    mien.train("fer2013.csv", reporter=Epochs())
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mien.evaluation.evaluate import Evaluation
+    from mien.training.callbacks import BatchProgress
+    from mien.training.checkpoint import TrainingState
+    from mien.training.recipe import Recipe
+    from mien.workflows.load_model import LoadedModel
+
+Advance = Callable[[int, int], None]
+"""Called with what is done and the total."""
+
+
+class Reporter:
+    """What a workflow reports to; every method does nothing unless it is overridden."""
+
+    def message(self, text: str) -> None:
+        """Something that happened, as a sentence."""
+
+    def warning(self, text: str) -> None:
+        """Something that the user should know or may want to change."""
+
+    def progress(self, title: str) -> AbstractContextManager[Advance]:
+        """Work begins that takes a while; it ends with the block, and calls the function that is given."""
+        del title
+        return nullcontext(_ignore)
+
+    def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """The number of images of each class in each split that is used."""
+
+    def training(self, folder: Path, recipe: Recipe) -> AbstractContextManager[None]:
+        """A training begins; it ends with the block."""
+        del folder, recipe
+        return nullcontext()
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Augmented copies (`views`) or teachers' predictions (`answers`) are computed (`waiting`: by another run)."""
+
+    def batch(self, now: BatchProgress) -> None:
+        """A batch was trained on."""
+
+    def epoch(self, state: TrainingState) -> None:
+        """An epoch is complete and saved."""
+
+    def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+        """A model was evaluated."""
+
+
+class SilentReporter(Reporter):
+    """Reports nothing."""
+
+
+class LogReporter(Reporter):
+    """Reports to the logger `mien`: messages and epochs as INFO, warnings as WARNING. The default in scripts."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger("mien")
+
+    def message(self, text: str) -> None:
+        """Log a message."""
+        self._log.info(text)
+
+    def warning(self, text: str) -> None:
+        """Log a warning."""
+        self._log.warning(text)
+
+    def epoch(self, state: TrainingState) -> None:
+        """Log the row of an epoch."""
+        row = state.history[-1]
+        self._log.info(
+            "epoch %d of %d: loss %.4f, accuracy %.4f, val_loss %.4f, val_accuracy %.4f",
+            row["epoch"], state.recipe["epochs"], row["loss"], row["accuracy"], row["val_loss"], row["val_accuracy"],
+        )  # fmt: skip
+
+
+def _ignore(done: int, total: int) -> None:
+    del done, total
+
+
+def default_reporter() -> Reporter:
+    """The display for a notebook where one runs, else `LogReporter`."""
+    from mien.workflows.notebook import NotebookReporter, in_notebook
+
+    return NotebookReporter() if in_notebook() else LogReporter()

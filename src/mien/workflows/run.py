@@ -1,0 +1,181 @@
+"""`Run`: a finished training in its folder, with its history, curves, scores and models."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mien.card import ModelCard
+    from mien.data.dataset import Dataset
+    from mien.evaluation.evaluate import Evaluation
+    from mien.recognition.classifier import Classifier
+    from mien.training.recipe import Recipe
+    from mien.training.trainer import Run as Trained
+
+
+class Run:
+    """A training that has ended, and everything that its folder holds.
+
+    `mien.train` gives one; `Run.open` opens one that is in a folder.
+
+    Attributes:
+        folder: the run folder.
+        recipe: what was trained.
+        interrupted: whether Ctrl-C ended it.
+        rows: the history as one dict per epoch.
+    """
+
+    def __init__(self, trained: Trained, dataset: Dataset | None = None) -> None:
+        self.folder: Path = trained.folder
+        self.recipe: Recipe = trained.recipe
+        self.interrupted: bool = trained.interrupted
+        self.rows = trained.history
+        self._best = trained.best
+        self._dataset = dataset
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run in a folder.
+
+        Raises:
+            ModelError: there is none with a complete epoch.
+        """
+        from mien.workflows.keras_start import prepare_keras
+
+        prepare_keras()
+        from mien.training.run_config import read_config
+        from mien.training.run_folder import BEST, read_history
+        from mien.training.trainer import Run as Trained
+
+        folder = Path(folder)
+        config = read_config(folder)
+        if config is None or not (folder / BEST).is_file():
+            raise ModelError(f"{folder}: expected a run folder with a complete epoch, found none.")
+        return cls(Trained(folder, config.recipe, read_history(folder), interrupted=False))
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data that it was trained on, with its validation split; read again for a run that was opened.
+
+        Raises:
+            ModelError: they are no longer there, or have changed.
+        """
+        if self._dataset is None:
+            from mien.workflows.load_model import open_model
+            from mien.workflows.options import DataOptions
+            from mien.workflows.reporter import SilentReporter
+            from mien.workflows.run_data import DataRequest, find_data
+
+            request = DataRequest(None, DataOptions(), "PublicTest")
+            self._dataset = find_data(open_model(self.folder), request, SilentReporter())
+        return self._dataset
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, `seconds`."""
+        import pandas as pd
+
+        table = pd.DataFrame(self.rows)
+        table["epoch"] = table["epoch"].astype(int)
+        return table.set_index("epoch")
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The epoch that is kept: the one with the lowest validation loss, or the last, as the recipe says."""
+        return dict(self._best)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model card: class names, scores, temperature, license."""
+        from mien.card import ModelCard
+
+        return ModelCard.from_json((self.folder / "card.json").read_text(encoding="utf-8"))
+
+    @property
+    def network(self) -> Any:
+        """The best network, a `keras.Model` from pixel values 0 to 255 (n, 48, 48, 1) to probabilities."""
+        from mien.training.run_folder import load_best
+
+        return load_best(self.folder).network
+
+    @property
+    def classifier(self) -> Classifier:
+        """The best network as a `mien.Classifier`, from `model.onnx`.
+
+        Raises:
+            ModelError: there is no `model.onnx`, whose conversion needs TensorFlow.
+        """
+        from mien.recognition.classifier import Classifier
+
+        return Classifier(self.folder / "model.onnx")
+
+    def plot(self) -> Figure:
+        """Accuracy and loss of both splits over the epochs, as a figure that a notebook shows."""
+        from mien.evaluation.figures import curves_figure
+
+        return curves_figure(self.rows, select=self.recipe.select)
+
+    def evaluate(
+        self, split: str = "PublicTest", *, flip_tta: bool = False, out: str | Path | None = None
+    ) -> Evaluation:
+        """The scores of the best network on a split of its data.
+
+        Args:
+            split: `PublicTest`, by which the best epoch was chosen, when not given; `PrivateTest` is for once, at the
+                end.
+            flip_tta: average the predictions for each image and its mirror image.
+            out: a folder for figures, report and `evaluation.json`; nothing is written when not given.
+
+        Raises:
+            DataError: the data have no such split.
+            ModelError: the data are no longer there, or have changed.
+        """
+        from mien.workflows.evaluate import evaluate
+        from mien.workflows.reporter import SilentReporter
+
+        return evaluate(
+            self, self._dataset, split=split, flip_tta=flip_tta, out=out, reporter=SilentReporter()
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the best network as `.keras`, `.h5` or `.onnx`, by the suffix, with its card inside.
+
+        Raises:
+            ModelError: the suffix is another one.
+            DataError: there is a file of that name that mien did not write.
+        """
+        from mien.workflows.export import ExportOptions, run_export
+        from mien.workflows.reporter import SilentReporter
+
+        path = Path(path)
+        formats = {".keras": "keras", ".h5": "h5", ".onnx": "onnx"}
+        if path.suffix.lower() not in formats:
+            raise ModelError(
+                f"{str(path)[-80:]}: expected a name that ends in {', '.join(formats)}. For int8 use mien.export."
+            )
+        options = ExportOptions(format=formats[path.suffix.lower()], out=path)
+        return run_export(self.folder, options, SilentReporter())
+
+    def copy(self, folder: str | Path) -> Path:
+        """Copy the whole run folder to a new one; gives back its path."""
+        return Path(shutil.copytree(self.folder, folder))
+
+    def __repr__(self) -> str:
+        best = self._best
+        state = ", interrupted" if self.interrupted else ""
+        return (
+            f"<Run {self.folder}: {self.recipe.name}, {len(self.rows)} epochs, best {best['epoch']:.0f}: "
+            f"val_accuracy {best['val_accuracy']:.2%}, val_loss {best['val_loss']:.4f}{state}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from mien.workflows.notebook import run_html
+
+        return run_html(self)

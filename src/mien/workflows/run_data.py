@@ -1,0 +1,135 @@
+"""The data that a run was trained on, found again for its evaluation: its path, and the tenth that was held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError, MienError, ModelError
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_data import is_synthetic, load_data
+from mien.workflows.run_plan import data_options_of
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+    from mien.training.run_config import RunConfig
+    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.options import DataOptions
+    from mien.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which data a model is to be evaluated on.
+
+    Args:
+        data: the data, if given; else those of the run.
+        options: how to read them; `label_set` is set.
+        split: the split to evaluate. For PublicTest of data without one it is the tenth of Training that the run held
+            out.
+    """
+
+    data: Any
+    options: DataOptions
+    split: str
+
+
+def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> Dataset:
+    """The data to evaluate a model on.
+
+    Raises:
+        DataError: the data are not there, or have no such split.
+        ModelError: no data are given and there is no run that knows them, or they have changed since.
+    """
+    from mien.data.dataset import PUBLIC_TEST
+
+    folder = model.folder or model.path.parent
+    config = read_run_config(folder)
+    data = request.data
+    if data is None and config is None:
+        raise ModelError(
+            f"{model.name}: expected the data to evaluate on, for it is not in a run folder that knows them. "
+            "Give them with `data=PATH`, or `data=synthetic` for drawn faces."
+        )
+    options, path = request.options, data
+    if data is None and config is not None:
+        path = config.path
+        asked = options
+        options = data_options_of(config, asked)
+        if not config.reading or asked.votes:  # an older run, whose label set is that of the request
+            options = replace(options, label_set=asked.label_set or config.label_set)
+    try:
+        dataset = load_data(path, options, reporter)
+    except MienError as error:
+        if data is None and not Path(path).exists() and not is_synthetic(path):
+            raise DataError(
+                f"{folder} was trained on {path[-80:]}, which is not there as seen from this folder. Say where it is "
+                "now with `data=PATH`."
+            ) from error
+        raise
+    if config is None:
+        return dataset
+    if request.split == PUBLIC_TEST and not (dataset.split == PUBLIC_TEST).any():
+        return _with_held_out(dataset, folder, config, str(path))
+    if data is None and (difference := _changed(dataset, folder, config)):
+        raise ModelError(
+            f"{path} has changed since {folder} was trained on it ({difference}). To evaluate on it as it is now, name "
+            f"it: `data={path}`"
+        )
+    return dataset
+
+
+def read_run_config(folder: Path) -> RunConfig | None:
+    """The arguments of the run in a folder, `None` where there is none."""
+    if not (folder / "recipe.json").is_file():
+        return None
+    prepare_keras()
+    from mien.training.run_config import read_config
+
+    try:
+        return read_config(folder)
+    except ModelError:  # somebody else's file of that name
+        return None
+
+
+def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str) -> Dataset:
+    """The data set with the tenth of Training that a run held out as its PublicTest.
+
+    Raises:
+        ModelError: it is not the same any more.
+    """
+    from mien.data.inspection import hold_out
+
+    if difference := _changed(hold_out(dataset), folder, config):
+        raise ModelError(
+            f"{path} is not what {folder} was trained on ({difference}), so the tenth that it held out cannot be found "
+            "again. Evaluate on another split, or on the data as they were."
+        )
+    return hold_out(dataset)
+
+
+def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str:
+    """How a data set differs from that of a run; empty where it does not or cannot be told."""
+    from mien.data.dataset import PUBLIC_TEST, TRAINING
+    from mien.data.inspection import hold_out, without_copies
+    from mien.training.checkpoint import read_state
+    from mien.training.resume import fingerprint
+    from mien.training.run_folder import LAST
+
+    if not (folder / LAST).is_file():
+        return ""
+    known = read_state(folder / LAST).data
+    if dataset.taxonomy.name != known.get("taxonomy") or not (dataset.split == TRAINING).any():
+        return ""
+    if not (dataset.split == PUBLIC_TEST).any():
+        dataset = hold_out(dataset)
+    if config.recipe.drop_copies:
+        dataset = without_copies(dataset)
+    now = fingerprint(dataset.subset(TRAINING), dataset.subset(PUBLIC_TEST))
+    for name in ("training", "validation"):
+        if now[name] != known.get(name):
+            return f"{known.get(name)} {name} images then, {now[name]} now"
+    if not config.teachers and now["sha256"] != known.get("sha256"):
+        return "other images or labels"
+    return ""

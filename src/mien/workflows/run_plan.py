@@ -1,0 +1,219 @@
+"""What a training is to do, worked out and checked before data are read or Keras is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.data.options import SHARES, parse_shares, read_options
+from mien.errors import DataError, ModelError
+from mien.labels import CUSTOM, FER2013, LabelSet
+from mien.workflows.export import check_license
+from mien.workflows.load_data import is_synthetic
+from mien.workflows.options import DataOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from mien.training.recipe import Recipe
+    from mien.training.run_config import RunConfig
+
+RUNS = Path("runs")
+"""The folder of run folders where none is given."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped a training before an epoch was complete, or while a teacher was trained; says how to go on."""
+
+    @classmethod
+    def in_teacher(cls, name: str) -> TrainingInterrupted:
+        """Ctrl-C stopped the training of a teacher."""
+        return cls(f"\nStopped in {name}. The same command goes on from there.")
+
+    @classmethod
+    def before_an_epoch(cls, folder: Path) -> TrainingInterrupted:
+        """Ctrl-C stopped a training before an epoch of it was complete in this process."""
+        if (folder / "last.keras").is_file():
+            return cls(f"Stopped before a further epoch. Resume with: mien train --resume --out {folder}")
+        return cls("Stopped before an epoch was complete, so nothing is kept. The same command starts again.")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained where.
+
+    Args:
+        folder: the run folder.
+        config: the arguments of the run.
+        data: the data to read; `None` where none were given.
+        reading: how they are read.
+    """
+
+    folder: Path
+    config: RunConfig
+    data: Any
+    reading: DataOptions
+
+
+def make_plan(data: Any, options: TrainOptions) -> Plan:
+    """The run folder and the arguments of the run, those of an earlier one where it is resumed.
+
+    Raises:
+        ModelError: there is nothing to resume, or an option does not fit.
+    """
+    from mien.training.recipes import find_recipe
+    from mien.training.run_config import RunConfig
+
+    license_ = None if options.license is None else check_license(options.license)
+    folder, begun = _find_run(data, options)
+    recipe = options.choose_recipe(begun.recipe if begun else None)
+    if begun and options.recipe is not None and find_recipe(options.recipe).name != begun.recipe.name:
+        raise ModelError(
+            f"{folder} was begun with the recipe {begun.recipe.name}, not {find_recipe(options.recipe).name}. Leave "
+            "`recipe` out to resume it, or start the other one in another folder with `out`."
+        )
+    missing = set(begun.custom if begun else ()) - {"network", *options.custom.names}
+    if missing:
+        raise ModelError(
+            f"{folder} was begun in Python with {', '.join(sorted(missing))} of your own, which a checkpoint cannot "
+            "hold. Resume it with mien.train(..., resume=True), and pass them again."
+        )
+    base = begun or RunConfig(recipe, "synthetic")
+    given = options.data
+    votes = given.votes or base.votes
+    config = RunConfig(
+        recipe=recipe,
+        path=base.path if data is None else name_of(data),
+        label_set=_name(given.label_set) or (data.taxonomy.name if _is_dataset(data) else base.label_set),
+        votes=str(votes) if votes else None,
+        teachers=options.teachers or base.teachers,
+        start=options.start or base.start,
+        augmentation_cache=str(options.augmentation_cache or base.augmentation_cache or "") or None,
+        save_every=base.save_every if options.save_every is None else options.save_every,
+        license=base.license if license_ is None else license_,
+        class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
+        custom=options.custom.names,
+        reading=base.reading if begun else _reading(data, given).kept(),
+    )
+    reading = data_options_of(config, given)
+    source = config.path if data is None and begun else data
+    if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
+        raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
+    return Plan(folder, config, source, reading)
+
+
+def _reading(data: Any, given: DataOptions) -> DataOptions:
+    """How the data of a new run are read: those without splits are divided."""
+    shares = parse_shares(given.shares or SHARES)
+    return replace(given, shares=None if _is_dataset(data) else shares, split_seed=given.split_seed or 0)
+
+
+def data_options_of(config: RunConfig, given: DataOptions | None = None) -> DataOptions:
+    """How the data of a run are read.
+
+    Args:
+        config: its arguments.
+        given: what is asked for besides: a place for crops, no cache.
+    """
+    given = given or DataOptions()
+    kept = dict(config.reading)
+    label_set = given.label_set or kept.pop("label_set", None if kept else config.label_set)
+    kept.pop("label_set", None)
+    class_names = given.class_names or kept.pop("class_names", config.class_names)
+    kept.pop("class_names", None)
+    return DataOptions(
+        label_set, class_names, given.votes or config.votes, given.cache, keep_crops=given.keep_crops, **kept
+    )
+
+
+def _name(label_set: LabelSet | str | None) -> str | None:
+    return label_set.name if isinstance(label_set, LabelSet) else label_set
+
+
+def _is_dataset(data: Any) -> bool:
+    from mien.data.dataset import Dataset
+
+    return isinstance(data, Dataset)
+
+
+def name_of(data: Any) -> str:
+    """What a run folder calls the data."""
+    if isinstance(data, str | Path):
+        return str(data)
+    return str(data.source) if _is_dataset(data) else "memory"
+
+
+def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]:
+    """The run folder, and the arguments that it was begun with if it is resumed.
+
+    Raises:
+        ModelError: there is nothing to resume.
+    """
+    from mien.training.run_config import read_config
+
+    out, resume = with_name(options.out), options.resume
+    asked = out is not None or bool(options.recipe or options.data.label_set or options.changes.get("seed"))
+    folder = _newest_run() if resume and not asked else out
+    if folder is None:
+        folder = _default_folder(data, options)
+    begun = read_config(folder) if resume else None
+    if resume and begun is None and not asked:
+        raise ModelError(
+            f"Expected a training to resume in {RUNS}/, found none. Start one without `resume=True`, or name its folder "
+            "with `out=RUN`."
+        )
+    if resume and begun is None:
+        raise ModelError(
+            f"{folder}: expected a run folder to resume, found none. Start one without `resume=True`, or name it with "
+            "`out=RUN`."
+        )
+    return folder, begun
+
+
+def with_name(folder: Path | None) -> Path | None:
+    """A run folder by its own name, which figures and scores bear: `.` and `..` have none."""
+    return folder.resolve() if folder and folder.name in {"", ".."} else folder
+
+
+def _default_folder(data: Any, options: TrainOptions) -> Path:
+    recipe = options.choose_recipe()
+    label_set = _name(options.data.label_set) or (
+        data.taxonomy.name if _is_dataset(data) else name_of_classes(data, options.data)
+    )
+    drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
+    if data is None and not options.resume:
+        return drawn
+    folder = RUNS / run_folder_name(recipe, label_set, "" if data is None else name_of(data))
+    return drawn if options.resume and not folder.exists() and drawn.exists() else folder
+
+
+def name_of_classes(data: Any, options: DataOptions) -> str:
+    """What a run folder calls the classes of data: the known label set, else the name of the folder or file."""
+    from mien.data.folders import label_set_of_folders
+
+    place = Path(data) if isinstance(data, str | Path) and not is_synthetic(data) else None
+    if place is None or not place.exists():
+        return FER2013.name
+    try:
+        found = (
+            label_set_of_folders(place, read_options(None, options.class_names, options.merge))
+            if place.is_dir()
+            else None
+        )
+    except (DataError, OSError):  # whoever reads it says what is wrong
+        found = None
+    if found is None or found.name != CUSTOM:
+        return found.name if found else FER2013.name
+    return re.sub(r"[^\w.-]+", "-", place.resolve().name).strip("-.") or CUSTOM
+
+
+def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:
+    """The name of the run folder of a recipe if none is given; it says if the faces are drawn."""
+    if is_synthetic(data):
+        label_set = "synthetic" if label_set == FER2013.name else f"synthetic-{label_set}"
+    return f"{recipe.name}-{label_set}-seed{recipe.seed}"
+
+
+def _newest_run() -> Path | None:
+    recipes = sorted(RUNS.glob("*/recipe.json"), key=lambda path: path.stat().st_mtime)
+    return recipes[-1].parent if recipes else None

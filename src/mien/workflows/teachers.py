@@ -1,0 +1,187 @@
+"""Train the teachers of a recipe before the recipe itself, each in a run folder beside the student's.
+
+Finished teachers are reused, interrupted ones resume, and nothing is trained before every folder that is there has been
+found to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
+
+import keras
+
+from mien.errors import ModelError
+from mien.training.recipes import get_recipe
+from mien.training.resume import require_free
+from mien.training.run_config import read_config
+from mien.training.run_folder import BEST, LAST, is_whole, read_history
+from mien.workflows.open_teachers import open_start
+from mien.workflows.run_plan import TrainingInterrupted, run_folder_name
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+    from mien.training.recipe import Recipe
+    from mien.training.run_config import RunConfig
+    from mien.training.trainer import Run
+    from mien.workflows.reporter import Reporter
+
+TrainOne = Callable[["Dataset", "RunConfig", Path, bool], "Run"]
+"""Trains on a data set what a configuration says, in a run folder, and whether it resumes there."""
+
+
+def train_teachers(
+    dataset: Dataset,
+    config: RunConfig,
+    folder: Path,
+    changes: Mapping[str, Any],
+    train_one: TrainOne,
+    reporter: Reporter,
+) -> RunConfig:
+    """Train the teachers that a recipe names, unless others are given.
+
+    Args:
+        dataset: what all are trained on.
+        config: of the training that builds on them.
+        folder: its run folder.
+        changes: the fields of its recipe that were changed. Fewer epochs and augmented copies apply to the teachers
+            too, and so do the precision, the batch size and the second head.
+        train_one: trains one of them.
+        reporter: what to report to.
+
+    Returns:
+        The configuration with the teachers in it.
+
+    Raises:
+        ModelError: a folder beside it holds another training of that name, the run folder is taken, or what it is to
+            start from is missing.
+        TrainingInterrupted: Ctrl-C stopped one of them.
+    """
+    recipe = config.recipe
+    if not recipe.teachers:
+        return config
+    if not recipe.distillation_weight or config.teachers:  # not the training that the notes are about
+        return replace(config, recipe=replace(recipe, teachers=(), command="", cost="", expected=""))
+    start = open_start(config.start)
+    if isinstance(start, str) and not Path(start).exists():
+        raise ModelError(f"{start}: expected a model to start from, a file or a run folder, found nothing.")
+    if recipe.augmented_copies and not config.augmentation_cache:  # all of them use the same one
+        config = replace(config, augmentation_cache=str(folder.resolve().parent / "views"))
+    wanted = {name: _teacher(name, config, folder, changes) for name in _in_order(recipe.teachers)}
+    require_free(folder)
+    if folder.resolve() in {place.resolve() for place, _ in wanted.values()}:
+        raise ModelError(
+            f"{folder}: expected a run folder of its own, because {recipe.name} builds on what is trained there. "
+            "Choose another with `out`."
+        )
+    _require_fitting(wanted)
+    missing = {name: (place, inner) for name, (place, inner) in wanted.items() if not is_whole(place)}
+    if missing:
+        reporter.message(f"{recipe.name} builds on other trainings, which come first:")
+    for name, (place, inner) in missing.items():
+        reporter.message(f"  {name}, in {place}" + (f" ({inner.recipe.cost})" if inner.recipe.cost else ""))
+    for name, (place, inner) in missing.items():
+        _train_first(name, dataset, inner, place, train_one)
+    return _built_on(config, recipe, folder)
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """The recipes among some names and those that they build on, each after all that it needs."""
+    order: list[str] = []
+    for name in names:
+        order += [x for x in (*_in_order(get_recipe(name).teachers), name) if x not in order]
+    return order
+
+
+def _place(folder: Path, name: str, config: RunConfig) -> Path:
+    """The run folder beside another where a teacher is trained."""
+    beside = folder.parent if folder.name else folder.resolve().parent
+    return beside / run_folder_name(get_recipe(name), config.label_set, config.path)
+
+
+def _built_on(config: RunConfig, recipe: Recipe, folder: Path) -> RunConfig:
+    teachers = tuple(str(_place(folder, name, config)) for name in recipe.teachers)
+    return replace(config, recipe=recipe, teachers=teachers)
+
+
+def _teacher(
+    name: str, config: RunConfig, folder: Path, changes: Mapping[str, Any]
+) -> tuple[Path, RunConfig]:
+    """The run folder and the configuration of a teacher."""
+    place, recipe = _place(folder, name, config), get_recipe(name)
+    options = {key: changes[key] for key in ("precision", "batch_size", "joint") if key in changes}
+    for key in {"epochs", "augmented_copies"} & changes.keys():
+        options[key] = min(changes[key], getattr(recipe, key))
+    begun = _begun(place)
+    if begun:  # a stopped training resumes in its own precision
+        options["precision"] = begun.recipe.precision
+    return place, _built_on(replace(config, start=None), recipe.with_options(**options), folder)
+
+
+def _begun(place: Path) -> RunConfig | None:
+    """The configuration of the training in a folder, if an epoch of it is complete.
+
+    Raises:
+        ModelError: what it holds is damaged.
+    """
+    if not (place / LAST).exists():
+        return None
+    reason = f"it has no recipe.json or no complete {BEST}"
+    try:
+        read_history(place)
+        lacking = is_whole(place) and not is_zipfile(place / BEST)
+        begun = None if lacking else read_config(place)
+    except ModelError as error:
+        begun, reason = None, str(error)
+    if begun is None:
+        raise ModelError(
+            f"{place}: expected a training to build on, found one that cannot be read. Remove that folder, and the same "
+            f"command trains it anew. ({reason})"
+        )
+    return begun
+
+
+def _require_fitting(wanted: Mapping[str, tuple[Path, RunConfig]]) -> None:
+    """Check the folders of the teachers before any of them is trained."""
+    for name, (place, inner) in wanted.items():
+        begun = _begun(place)
+        if begun is None:
+            continue
+        changed = begun.recipe.differences(inner.recipe)
+        if "epochs" in changed and "warmup_epochs" in changed:
+            changed.remove("warmup_epochs")  # which follows them
+        pairs = {
+            "data": (begun.path, inner.path), "votes": (begun.votes, inner.votes), "start": (begun.start, inner.start),
+            "teachers": (begun.teachers, inner.teachers), "class_names": (begun.class_names, inner.class_names),
+        }  # fmt: skip
+        changed += [what for what, (before, now) in pairs.items() if _resolved(before) != _resolved(now)]
+        if changed:
+            raise ModelError(
+                f"{place}: expected a training of {name} to build on, found one with another {', '.join(changed)}. "
+                "Remove it and what was built on it, choose a run folder elsewhere with `out`, or name the models to "
+                "learn from with `teachers`."
+            )
+
+
+def _resolved(named: str | Sequence[str] | None) -> list[Path]:
+    names = [named] if isinstance(named, str) else named or []
+    return [Path(name).resolve() for name in names]
+
+
+def _train_first(name: str, dataset: Dataset, config: RunConfig, place: Path, train_one: TrainOne) -> None:
+    """Train one teacher.
+
+    Raises:
+        TrainingInterrupted: Ctrl-C stopped it.
+    """
+    keras.utils.clear_session()
+    try:
+        interrupted = train_one(dataset, config, place, _begun(place) is not None).interrupted
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        raise TrainingInterrupted.in_teacher(name)
+    keras.utils.clear_session()

@@ -1,0 +1,224 @@
+"""Train a network and keep everything in a run folder: what `mien train` does, from Python.
+
+    import mien
+
+    run = mien.train("fer2013.csv", epochs=20, out="runs/mine")
+    run.best, run.history, run.plot()
+    print(run.evaluate("PrivateTest"))
+
+The order of the work: choose the run folder and the recipe, read the data, train the teachers that the recipe names,
+train, calibrate, evaluate on PublicTest, and write models, figures and scores.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mien.training.custom import CustomParts
+from mien.workflows.fine_tune import fit_to_data
+from mien.workflows.keras_start import prepare_keras
+from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.options import TrainOptions
+from mien.workflows.reporter import default_reporter
+from mien.workflows.run_plan import TrainingInterrupted, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mien.data.dataset import Dataset
+    from mien.training.checkpoint import TrainingState
+    from mien.training.recipe import Recipe
+    from mien.training.run_config import RunConfig
+    from mien.training.trainer import Run as Trained
+    from mien.workflows.reporter import Reporter
+    from mien.workflows.run import Run
+    from mien.workflows.run_plan import Plan
+
+_DRAW_EVERY = 10
+"""Seconds between two drawings of the curves: an epoch on a GPU is quicker than matplotlib."""
+
+
+def train(
+    data: Any = None,
+    recipe: str | Path | Recipe | Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Run:
+    """Train a network and keep everything in a run folder.
+
+    Trains on the split Training and selects by PublicTest; PrivateTest is not used (evaluate on it once, at the end).
+
+    Args:
+        data: a path as `mien.load` takes it, `synthetic:N` for drawn faces, a `mien.Dataset`, or arrays
+            `(images, labels)` or `(images, labels, splits)`; for `resume=True` it may be left out if it was a path.
+        recipe: a recipe by name (`mien recipes` lists them), `Recipe`, path of a JSON file or dict of fields; `classic`
+            when not given.
+        out: the run folder; `runs/RECIPE-LABELS-seedN` when not given.
+        resume: resume the training in the run folder, exactly where it stopped.
+        reporter: what to report to; a live display in a notebook, else the logger `mien`, when not given.
+        **options: fields of `mien.training.recipe.Recipe` such as `epochs`, `batch_size`, `learning_rate`, `seed`; of
+            its `Augmentation` such as `rotation`; of `mien.workflows.options.TrainOptions`: `teachers`, `start`,
+            `freeze`, `augmentation_cache`, `save_every`, `license`, `backend`; of the data: `label_set`, `class_names`,
+            `votes`, `cache`, `merge`, `group`, `shares`, `split_seed`, `detect`, `keep_crops`; and custom parts:
+            `network` (a `keras.Model` of input (48, 48, 1)), `callbacks`, `augment` (a function of a batch).
+
+    Returns:
+        The run, also after Ctrl-C if an epoch was complete by then.
+
+    Raises:
+        DataError: the data cannot be read or cannot be trained on.
+        ModelError: an option does not exist or does not fit, or the run folder holds another training.
+        KeyboardInterrupt: Ctrl-C stopped it before an epoch was complete.
+    """
+    chosen = TrainOptions.of(recipe, out=out, **options)
+    return run_training(data, replace(chosen, resume=resume), reporter or default_reporter())
+
+
+def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
+    """Train, as `mien train` does.
+
+    Raises:
+        DataError: the data cannot be read or cannot be trained on.
+        ModelError: an option does not exist or does not fit, or the run folder holds another training.
+        TrainingInterrupted: Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
+    """
+    from mien.training.backend import choose_backend
+
+    choose_backend(options.backend)  # first: without one there is nothing to read data for
+    plan = make_plan(data, options)
+    if plan.data is None:
+        reporter.message(_DRAWN)
+    dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
+    prepare_keras(options.backend)  # after the data: an error in a table need not wait for it
+    from mien.workflows.run import Run
+
+    plan = replace(plan, config=replace(plan.config, label_set=dataset.taxonomy.name))
+    if plan.config.recipe.joint and dataset.votes is None:
+        dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
+    trainer = RunTrainer(reporter)
+    try:
+        trained = _train(dataset, plan, options, trainer, reporter)
+    except TrainingInterrupted:
+        raise
+    except KeyboardInterrupt:
+        raise TrainingInterrupted.before_an_epoch(plan.folder) from None
+    return Run(trained, trainer.dataset or dataset)
+
+
+def _train(
+    dataset: Dataset, plan: Plan, options: TrainOptions, trainer: RunTrainer, reporter: Reporter
+) -> Trained:
+    """Train the teachers of the recipe, then the recipe."""
+    config = plan.config
+    if options.resume:
+        for text in options.custom.inexact_parts() if config.custom else ():
+            reporter.warning(text)
+    else:
+        config = fit_to_data(config, options, dataset, reporter)
+        from mien.workflows.teachers import train_teachers
+
+        config = train_teachers(dataset, config, plan.folder, options.changes, trainer.train, reporter)
+    return trainer.train(dataset, config, plan.folder, options.resume, options.custom)
+
+
+_DRAWN = (
+    "No data given: training on drawn faces (synthetic), which shows how it works but makes no model for photos. Give "
+    "`data=PATH` to train on your own images; mien demo needs a minute."
+)
+
+
+class RunTrainer:
+    """Trains runs and writes everything that their folders hold.
+
+    Args:
+        reporter: what to report to.
+
+    Attributes:
+        dataset: the data of the last training, with its validation split.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.dataset: Dataset | None = None
+
+    def train(
+        self,
+        dataset: Dataset,
+        config: RunConfig,
+        folder: Path,
+        resume: bool = False,
+        custom: CustomParts | None = None,
+    ) -> Trained:
+        """Train what a configuration says, then write the models, the figures and the scores.
+
+        Args:
+            dataset: the data.
+            config: the arguments of the run.
+            folder: the run folder.
+            resume: whether to resume the training in that folder.
+            custom: parts that are objects of the user's own.
+        """
+        from mien.data.inspection import require_trainable
+        from mien.training import trainer
+        from mien.training.trainer_options import TrainerOptions
+        from mien.workflows.finalize import finish_run
+        from mien.workflows.open_teachers import open_start, open_teachers
+
+        reporter = self._reporter
+        self.dataset = dataset = with_validation(dataset, reporter)
+        require_trainable(dataset)
+        reporter.data({split: counts for split, counts in dataset.counts().items() if split != "PrivateTest"})
+        curves = _LiveCurves(folder)
+
+        def on_epoch(state: TrainingState) -> None:
+            reporter.epoch(state)
+            curves.draw(state)
+
+        options = TrainerOptions(
+            resume=resume,
+            on_batch=reporter.batch,
+            on_epoch=on_epoch,
+            arguments=config.data(),
+            teachers=open_teachers(config, dataset),
+            start=open_start(config.start),
+            augmentation_cache=config.augmentation_cache,
+            on_preparing=reporter.preparing,
+            save_every=config.save_every,
+            custom=custom or CustomParts(),
+        )
+        with reporter.training(folder, config.recipe):
+            run = trainer.train(dataset, config.recipe, folder, options)
+        if run.interrupted:
+            reporter.message("Stopping: writing the models, figures and scores of the best epoch …")
+        finish_run(run, dataset, reporter)
+        return run
+
+
+class _LiveCurves:
+    """Draws `curves.png` after an epoch, at most every ten seconds.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from mien.evaluation.figures.style import load_drawing
+
+        load_drawing()
+        self._path = folder / "curves.png"
+        self._drawn = -math.inf
+
+    def draw(self, state: TrainingState) -> None:
+        """Draw the curves, unless they were drawn a moment ago."""
+        from mien.evaluation.figures import plot_curves
+
+        if time.monotonic() - self._drawn > _DRAW_EVERY:
+            plot_curves(state.history, self._path, select=state.select)
+            self._drawn = time.monotonic()

@@ -1,0 +1,251 @@
+"""`mien.train`: the same as the command, with custom parts, resumed exactly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import mien
+from mien.data.dataset import Dataset
+from mien.errors import ModelError
+from mien.workflows.reporter import Reporter, SilentReporter
+from tests.conftest import make_dataset
+from tests.helpers.command import mien_process
+
+pytestmark = pytest.mark.slow
+
+BYTE_FOR_BYTE = ("card.json", "evaluation.json", "recipe.json", "confusion.png", "samples.png", "curves.png")
+FILES = {
+    *BYTE_FOR_BYTE, "history.csv", "state.json", "best.keras", "last.keras", "facial_emotions_model.h5", "model.onnx",
+}  # fmt: skip
+
+
+def rows(run: Path) -> list[list[str]]:
+    """The history without the seconds, which differ."""
+    return [line.split(",")[:-1] for line in (run / "history.csv").read_text().splitlines()]
+
+
+def weights(path: Path) -> list[np.ndarray[Any, Any]]:
+    return keras.models.load_model(path, compile=False).get_weights()
+
+
+def tiny_network(*, compiled: bool = True) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((48, 48, 1)),
+            layers.Conv2D(4, 5, strides=4, activation="relu"),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(7, activation="softmax"),
+        ]
+    )
+    if compiled:
+        network.compile(optimizer=keras.optimizers.Adam(3e-3), loss="categorical_crossentropy")
+    return network
+
+
+def plateau() -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.EarlyStopping(monitor="val_accuracy", patience=3),
+        keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=1, min_delta=0.2),
+    ]
+
+
+def add_noise(images: Any, rng: np.random.Generator) -> Any:
+    return images + rng.normal(0, 8, images.shape)
+
+
+class StopAfter(Reporter):
+    """Ctrl-C after an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def epoch(self, state: Any) -> None:
+        if state.epoch == self._epoch:
+            raise KeyboardInterrupt
+
+
+def test_python_leaves_the_files_of_the_command(tmp_path: Path) -> None:
+    by_command, by_python = tmp_path / "command", tmp_path / "python"
+    for folder in (by_command, by_python):
+        folder.mkdir()
+    done = mien_process("train", "--data", "synthetic:700", "--epochs", "2", "--out", "r", cwd=by_command)
+    assert done.returncode == 0, done.stderr
+    program = "import mien; run = mien.train('synthetic:700', epochs=2, out='r'); print(run.evaluate())"
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=by_python, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(
+        "<Evaluation of r/best.keras on drawn faces, n=700, seed=0, PublicTest: 70 images"
+    )
+    command, python = by_command / "r", by_python / "r"
+    names = {path.name for path in command.iterdir()}
+    assert {path.name for path in python.iterdir()} == names
+    assert names >= FILES
+    for name in (*BYTE_FOR_BYTE, *(name for name in names - FILES if name.endswith(".png"))):
+        assert (python / name).read_bytes() == (command / name).read_bytes(), name
+    assert rows(python) == rows(command)
+    for name in ("best.keras", "last.keras", "facial_emotions_model.h5"):
+        for one, other in zip(weights(python / name), weights(command / name), strict=True):
+            np.testing.assert_array_equal(one, other)
+    faces = mien.load("synthetic:70").images
+    one, other = (mien.Classifier(run / "model.onnx").probabilities(faces) for run in (python, command))
+    np.testing.assert_array_equal(one, other)
+
+
+def train(dataset: Dataset, folder: Path, **options: Any) -> mien.Run:
+    """A small training with all custom parts."""
+    given = {"network": tiny_network(), "callbacks": plateau(), "augment": add_noise}
+    given |= {"epochs": 6, "batch_size": 16, "reporter": SilentReporter()}
+    return mien.train(dataset, out=folder, **{**given, **options})
+
+
+def test_custom_parts_resume_exactly(tmp_path: Path) -> None:
+    dataset = make_dataset(70, 28, 14)
+    whole = train(dataset, tmp_path / "whole")
+    stopped = train(dataset, tmp_path / "cut", reporter=StopAfter(2))
+    assert stopped.interrupted
+    assert len(stopped.history) == 2
+    resumed = train(dataset, tmp_path / "cut", resume=True)
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert len(set(whole.history["learning_rate"])) > 1, "the plateau never came into play"
+    for one, other in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_users_network_is_not_changed_and_rescaled_as_it_needs(tmp_path: Path) -> None:
+    network = tiny_network()
+    before = network.get_weights()
+    run = train(make_dataset(70, 28, 14), tmp_path / "run", network=network, epochs=1)
+    for one, other in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(isinstance(layer, keras.layers.Rescaling) for layer in run.network.layers)
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert recipe["network"]["kind"] == "custom"
+    assert recipe["learning_rate"] == pytest.approx(3e-3)
+    assert recipe["data"]["custom"] == ["network", "callbacks", "augment"]
+
+
+def test_another_network_is_not_resumed(tmp_path: Path) -> None:
+    dataset = make_dataset(70, 28, 14)
+    train(dataset, tmp_path / "run", epochs=1)
+    other = keras.Sequential(
+        [keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, activation="softmax")]
+    )
+    with pytest.raises(ModelError, match="another network"):
+        train(dataset, tmp_path / "run", network=other, epochs=2, resume=True)
+
+
+def test_the_command_does_not_resume_what_it_cannot_know(tmp_path: Path) -> None:
+    train(make_dataset(70, 28, 14), tmp_path / "run", epochs=1)
+    done = mien_process("train", "--resume", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "augment, callbacks of your own" in done.stderr
+
+
+def test_an_uncompiled_network_trains_by_the_recipe_and_gives_everything(tmp_path: Path) -> None:
+    dataset = make_dataset(70, 28, 14)
+    run = mien.train(
+        dataset, network=tiny_network(compiled=False), epochs=2, batch_size=16, learning_rate=0.01, out=tmp_path / "run",
+        reporter=SilentReporter(),
+    )  # fmt: skip
+    assert list(run.history.index) == [1, 2]
+    assert run.best["val_loss"] == run.history["val_loss"].min()
+    assert run.evaluate().accuracy == pytest.approx(run.best["val_accuracy"], abs=1e-6)
+    assert run.evaluate("PrivateTest").n == 14
+    assert "PublicTest" in repr(run.evaluate())
+    assert "<table>" in run._repr_html_()
+    assert "2 epochs" in repr(run)
+    saved = run.save(tmp_path / "mine.h5")
+    answer = keras.models.load_model(saved, compile=False).predict(dataset.images[:3, ..., None], verbose=0)
+    assert answer.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+    with pytest.raises(ModelError, match=r"ends in \.keras, \.h5, \.onnx"):
+        run.save(tmp_path / "mine.pt")
+    again = mien.Run.open(tmp_path / "run")
+    assert again.best == run.best
+    assert mien.evaluate(again, dataset, split="PublicTest", reporter=SilentReporter()).n == 28
+
+
+@keras.saving.register_keras_serializable("mien-tests")
+class Subclassed(keras.Model):  # type: ignore[misc]
+    """A network that is neither Sequential nor functional."""
+
+    def __init__(self, units: int = 8, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+        self.flat = keras.layers.Flatten()
+        self.hidden = keras.layers.Dense(units, activation="relu")
+        self.last = keras.layers.Dense(7, activation="softmax")
+
+    def call(self, images: Any) -> Any:
+        return self.last(self.hidden(self.flat(images)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
+    network = Subclassed()
+    network(np.zeros((1, 48, 48, 1)))
+    run = mien.train(
+        make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=SilentReporter()
+    )
+    assert run.evaluate().n == 28
+
+
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        ([keras.layers.Dense(7)], "Does the network lack its softmax"),
+        ([keras.layers.Dense(5, activation="softmax")], "one probability for each class"),
+        (
+            [keras.layers.Lambda(lambda x: x * 1.0), keras.layers.Dense(7, activation="softmax")],
+            "cannot save and load",
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused_before_it_trains(
+    tmp_path: Path, layers: list[Any], told: str
+) -> None:
+    network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), *layers])
+    with pytest.raises(ModelError, match=told):
+        train(make_dataset(70, 28, 14), tmp_path / "run", network=network)
+    own = tiny_network(compiled=False)
+    own.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ModelError, match="one-hot targets"):
+        train(make_dataset(70, 28, 14), tmp_path / "run", network=own)
+
+
+def test_a_callback_without_a_state_is_told_when_the_training_is_resumed(tmp_path: Path) -> None:
+    class Counting(keras.callbacks.Callback):  # type: ignore[misc]
+        epochs = 0
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            self.epochs += 1
+
+    class Told(Reporter):
+        def __init__(self) -> None:
+            self.warnings: list[str] = []
+
+        def warning(self, text: str) -> None:
+            self.warnings.append(text)
+
+    dataset, told = make_dataset(70, 28, 14), Told()
+    counting = Counting()
+    train(dataset, tmp_path / "run", callbacks=[counting], augment=lambda images: images, epochs=2)
+    assert counting.epochs == 2
+    parts = {"callbacks": [Counting()], "augment": lambda images: images}
+    train(dataset, tmp_path / "run", resume=True, reporter=told, **parts, epochs=2)
+    assert [text for text in told.warnings if "callback Counting" in text]
+    assert [text for text in told.warnings if "random state of `augment`" in text]
