@@ -4,9 +4,9 @@
     python benchmarks/batch.py photos --runs loop local:1 local:2 ray:2 --json benchmarks/results/batch.json
 
 A bare loop reads each file and calls `mien.Recognizer` on one thread. Seconds are by the wall; processor seconds are the
-sum over all processes of a run and hardly depend on what else the machine does. Stages are milliseconds per image: of the
-bare loop by its processor time, of other runs by the wall. Memory is the peak resident set of each
-process, sampled five times a second.
+sum over all processes of a run and hardly depend on what else the machine does. Stages are per image: of the bare loop
+by its processor time, of other runs by the wall. Memory is the peak resident set of each process, sampled five times
+a second.
 """
 
 from __future__ import annotations

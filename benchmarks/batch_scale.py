@@ -3,9 +3,10 @@
     python benchmarks/batch_scale.py benchmarks/results/batch.json
     python benchmarks/batch_scale.py --check
 
-A worker reads inputs by 8 threads, no more than 16 ahead, and recognizes them one after another on one core. A read takes
-the latency of the object store and then its share of the machine's network. Jobs of many workers are that many workers, until
-the network of their machines or the request rate of the store is used up; which of these binds first is the bottleneck.
+A worker reads inputs by 8 threads, no more than 16 ahead, and recognizes them one after another on one core. A read
+takes the latency of the object store and then its share of the machine's network. Jobs of many workers are that many
+workers, until the network of their machines or the request rate of the store is used up; which of these binds first is
+the bottleneck.
 
 `--check` runs real jobs with workers that sleep and a store that sleeps, and prints them beside the simulation.
 """

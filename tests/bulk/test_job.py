@@ -197,7 +197,7 @@ def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(
 
 def test_help_names_each_option_with_its_default_and_examples() -> None:
     text = command("batch", "--help").stdout
-    for part in ("--engine", "--resume", "--max-attempts", "Default: 3", "Examples:", "s3://bucket"):
+    for part in ("--engine", "--resume", "--max-attempts", "[default: 3]", "Examples:", "s3://bucket"):
         assert part in text
 
 

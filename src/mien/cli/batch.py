@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.console import Stopped, err, live_line, out, print_json
+from mien.cli.help_text import examples
 from mien.cli.options import LabelsOption
 from mien.cli.prediction_output import shown
 from mien.errors import DataError
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from mien.bulk.summary import BatchSummary
     from mien.bulk.tally import Progress
 
-EXAMPLES = (
-    "Examples: mien batch photos/ --out faces, mien batch 's3://bucket/photos/*.jpg' --out s3://bucket/faces --resume, "
-    "mien batch shards/*.tar --out faces --engine ray --workers 8"
+EXAMPLES = examples(
+    "mien batch photos/ --out faces",
+    "mien batch 's3://bucket/photos/*.jpg' --out s3://bucket/faces --resume",
+    "mien batch shards/*.tar --out faces --engine ray --workers 8",
 )
 
 
@@ -54,9 +56,7 @@ def batch(
     ] = False,
     engine: Annotated[
         str,
-        typer.Option(
-            metavar="local|ray", help="Processes on this machine, or a Ray cluster. Default: local."
-        ),
+        typer.Option(metavar="local|ray", help="Processes on this machine, or a Ray cluster."),
     ] = "local",
     address: Annotated[
         str | None,
@@ -64,21 +64,15 @@ def batch(
             help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here."
         ),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes. Default: 0, one for each processor core.")
-    ] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 for one per processor core.")] = 0,
     model: Annotated[
         str,
-        typer.Option(
-            metavar="MODEL", help="A bundled model, an ONNX file or a run folder. Default: default."
-        ),
+        typer.Option(metavar="MODEL", help="A bundled model, an ONNX file or a run folder."),
     ] = "default",
     labels: LabelsOption = None,
     flip_tta: Annotated[
         bool,
-        typer.Option(
-            "--flip-tta/--no-flip-tta", help="Average each face with its mirror image. Default: on."
-        ),
+        typer.Option("--flip-tta/--no-flip-tta", help="Average each face with its mirror image."),
     ] = True,
     max_faces: Annotated[
         int | None,
@@ -89,10 +83,10 @@ def batch(
         typer.Option(
             min=0,
             max=1,
-            help="Label a face 'uncertain' if no expression is at least this probable (0 to 1). Default: 0.",
+            help="Label a face 'uncertain' if no expression is at least this probable, 0 to 1.",
         ),
     ] = 0.0,
-    fps: Annotated[float, typer.Option(help="Frames per second of a video to process. Default: 1.")] = 1.0,
+    fps: Annotated[float, typer.Option(help="Frames per second of a video to process.")] = 1.0,
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")
     ] = False,
@@ -104,20 +98,20 @@ def batch(
     ] = None,
     max_attempts: Annotated[
         int,
-        typer.Option(min=1, help="Set an input aside after it ended its worker this many times. Default: 3."),
+        typer.Option(min=1, help="Set an input aside after it ended its worker this many times."),
     ] = 3,
     timeout: Annotated[
         float,
-        typer.Option(help="Seconds a worker may be silent on one input before it is killed. Default: 300."),
+        typer.Option(help="Seconds a worker may be silent on one input before it is killed."),
     ] = 300.0,
     part_mb: Annotated[
-        float, typer.Option("--part-mb", help="Size of a finished Parquet file in megabytes. Default: 128.")
+        float, typer.Option("--part-mb", help="Size of a finished Parquet file in megabytes.")
     ] = 128.0,
     storage_option: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Setting of the file system of URLs, such as endpoint_url=http://localhost:9000; repeatable.",
+            help="Setting of the file system of URLs, such as anon=true; repeatable.",
         ),
     ] = None,
     json: Annotated[
