@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.bulk.job import batch
     from mien.card import ModelCard
     from mien.data import Dataset, load
     from mien.errors import DataError, MienError, MissingExtra, ModelError
@@ -47,6 +48,7 @@ __all__ = [
     "Recognizer",
     "Run",
     "Taxonomy",
+    "batch",
     "cross_validate",
     "draw_faces",
     "evaluate",
@@ -75,6 +77,7 @@ _HOMES = {
     "Run": "workflows.run",
     "Taxonomy": "labels",
     "cross_validate": "workflows.cross_validate",
+    "batch": "bulk.job",
     "draw_faces": "workflows.annotate",
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
