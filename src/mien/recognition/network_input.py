@@ -20,8 +20,8 @@ _LARGEST = 1024
 """Maximum width and height in pixels; larger inputs belong to other kinds of networks."""
 
 REMAKE = (
-    "Export it again where it was made, with gray or RGB crops of one size and a variable batch size as input and float32 "
-    "probabilities as output."
+    "Export it again where it was made, with gray or RGB crops of one size and a variable batch size as input, and "
+    "float32 probabilities as output."
 )
 
 
