@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_belong_are_refused(table: Path) -> None:
-    is_one_sentence(mien("data", "check", table, "--votes", "votes.csv"), "Add --labels ferplus")
+    is_one_sentence(mien("data", "check", table, "--votes", "votes.csv"), "Add --label-set ferplus")
     is_one_sentence(mien("data", "check", "synthetic:99999999999"), "drawn faces at most")
 
 
