@@ -1,13 +1,13 @@
-"""Speed and accuracy of mien beside another package's, clean and corrupted, in one run.
+"""Compare the speed and accuracy of mien with another package, on clean and corrupted images, in one run.
 
 usage: python benchmarks/accuracy.py --data fer2013.csv --votes FERPlus [--split PublicTest] [--model default]
        [--also MODEL...] [--fer PYTHON_WITH_FER] [--rounds 11] [--out benchmarks/results/accuracy.json]
 
-FER2013 in seven classes, with and without flip TTA, and without the pictures that have a copy in another split; the
-FER+ majority in eight; then every corruption of `corruptions.py` at three strengths, in seven classes. `fer` gets the
-same crops, enlarged to the 64 pixels that its network takes, in a process of its own. Models named with `--also`
-are judged likewise. With `--fer`, and the bundled default as the model, the speed of both comes first, by turns, as
-`run.py` measures it.
+Evaluates FER2013 with seven classes, with and without flip TTA, and without the images that have a copy in another
+split; the FER+ majority with eight; then every corruption of `corruptions.py` in three strengths, with seven classes.
+`fer` gets the same crops, enlarged to the 64 pixels of its network, in its own process. Models given with `--also` are
+evaluated in the same way. With `--fer` and the bundled default model, the speed of both is measured first, in turns,
+as `run.py` does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def fer_through(python: str) -> Predict:
     return predict
 
 
-def judge(
+def score_split(
     predict: Predict, dataset: Dataset, labels: tuple[str, ...], split: str, *, tta: bool = False
 ) -> dict[str, Any]:
     """The scores of one model on one split."""
@@ -76,7 +76,7 @@ def judge(
 
 
 def both(name: str) -> tuple[Predict, Predict]:
-    """A model of mien as it answers in seven classes and in eight."""
+    """A model of mien with seven and with eight classes."""
     classifier = mien.Classifier(name)
     if "ferplus" not in classifier.taxonomies:
         return classifier.probabilities, without_contempt(classifier.probabilities)
@@ -87,19 +87,19 @@ def both(name: str) -> tuple[Predict, Predict]:
 
 
 def without_contempt(predict: Predict) -> Predict:
-    """FER+'s eight classes from FER2013's seven: none is ever contempt."""
+    """Map FER2013's seven classes to FER+'s eight; the probability of contempt is 0."""
     columns = [i for i in mien.FERPLUS.map_to(mien.FER2013) if i is not None]
     return lambda crops: np.pad(predict(crops)[:, columns], ((0, 0), (0, 1)))
 
 
-def corrupted(predict: Predict, pictures: Dataset) -> dict[str, list[dict[str, float]]]:
+def corrupted(predict: Predict, images: Dataset) -> dict[str, list[dict[str, float]]]:
     """Accuracy and macro-F1 for each corruption, from the weakest to the strongest."""
     table: dict[str, list[dict[str, float]]] = {}
     for name in CORRUPTIONS:
         table[name] = []
         for strength in STRENGTHS:
-            answer = predict(corrupt(pictures.images, name, strength)).argmax(axis=1)
-            confusion = metrics.confusion_matrix(pictures.labels, answer, len(pictures.taxonomy))
+            answer = predict(corrupt(images.images, name, strength)).argmax(axis=1)
+            confusion = metrics.confusion_matrix(images.labels, answer, len(images.taxonomy))
             table[name].append(
                 {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
             )
@@ -109,11 +109,11 @@ def corrupted(predict: Predict, pictures: Dataset) -> dict[str, list[dict[str, f
 def measure(
     seven: Predict, eight: Predict, dataset: Dataset, split: str, *, with_corruptions: bool
 ) -> dict[str, Any]:
-    """All of one model's scores."""
+    """All scores of one model."""
     found: dict[str, Any] = {
-        "fer2013": judge(seven, dataset, mien.FER2013.classes, split),
-        "fer2013 with flip TTA": judge(seven, dataset, mien.FER2013.classes, split, tta=True),
-        "ferplus": judge(eight, as_ferplus(dataset), mien.FERPLUS.classes, split),
+        "fer2013": score_split(seven, dataset, mien.FER2013.classes, split),
+        "fer2013 with flip TTA": score_split(seven, dataset, mien.FER2013.classes, split, tta=True),
+        "ferplus": score_split(eight, as_ferplus(dataset), mien.FERPLUS.classes, split),
     }
     if with_corruptions:
         found["corruptions"] = corrupted(seven, dataset.subset(split))
@@ -121,7 +121,7 @@ def measure(
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:
-    """The table for people."""
+    """Print the table."""
     for model, found in results.items():
         for name in ("fer2013", "fer2013 with flip TTA", "ferplus"):
             scores = found[name]
@@ -143,7 +143,7 @@ def show(results: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    machine = describe_machine(PACKAGES)  # before its own work loads it
+    machine = describe_machine(PACKAGES)  # before this process imports the models
     timed = options.fer and options.model in {"default", "small"}
     speed = beside({"fer": options.fer}, options.rounds) if timed else None
     dataset = mien.load(options.data, votes=options.votes)

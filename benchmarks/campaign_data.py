@@ -1,8 +1,8 @@
-"""Write the data of `gpu_campaign.py`: Training and PublicTest as lossless sheets, their labels and votes beside them.
+"""Write the data of `gpu_campaign.py`: Training and PublicTest as lossless image sheets with labels and votes.
 
 usage: python benchmarks/campaign_data.py --data fer2013.csv --votes FERPlus OUT
 
-PrivateTest is not among them. `clean` marks the training images without an exact copy in PublicTest or PrivateTest.
+PrivateTest is not included. `clean` marks the training images without an exact copy in PublicTest or PrivateTest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turn a network of `gpu_campaign.py` into a Keras network of the same specification."""
+"""Convert a network of `gpu_campaign.py` to a Keras network of the same specification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADS = (7, 8, 7)
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
-    """What the campaign wrote about a network: its name, specification, seed, epochs, scores on PublicTest."""
+    """The metadata of a network of the campaign: name, specification, seed, epochs, scores on PublicTest."""
     with np.load(path) as arrays:
         facts: dict[str, Any] = json.loads(str(arrays["facts"]))
     return facts
@@ -35,8 +35,8 @@ def keras_network(path: str | Path, *, heads: tuple[int, ...] = HEADS) -> keras.
     """The network with its weights, in float32.
 
     Args:
-        path: an .npz that the campaign wrote.
-        heads: the classes of the heads to keep, from the first on.
+        path: an .npz file of the campaign.
+        heads: the number of classes of each head to keep, starting with the first.
     """
     import keras
 
@@ -64,6 +64,6 @@ def keras_network(path: str | Path, *, heads: tuple[int, ...] = HEADS) -> keras.
 
 
 def _order_made(layer: keras.layers.Layer) -> int:
-    """Keras numbers the layers of a kind in the order in which they are made."""
+    """Layers of a type, sorted by the order in which Keras created and numbered them."""
     number = re.search(r"_(\d+)$", layer.name)
     return int(number.group(1)) if number else 0

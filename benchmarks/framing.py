@@ -1,14 +1,14 @@
-"""How a face should lie in the crop: FER2013's own framing, and what ways of cutting are worth to a classifier.
+"""Measure how a face should be framed in the crop: FER2013's framing, and the accuracy of several ways to crop.
 
 usage: python benchmarks/framing.py --fer fer2013.csv --model MODEL.onnx [--photos DIR] [--faces 1000] [--out FILE.json]
 
-1. The built-in detector looks at Training faces as they are, 48 x 48: where do box and landmarks lie? The medians are
-   `mien.recognition.alignment.FER2013_FRAMING`.
-2. PublicTest faces are enlarged four times, turned (upright, up to 20, up to 45 degrees) and laid at a random place
-   of a 640 x 480 picture, their edges drawn out to its borders; the detector finds them, each way of cutting cuts
-   them, the classifier judges. `direct` judges the same faces as the data set holds them. All ways judge the same
-   faces, those that were found, so that the differences are paired.
-3. The same ways on hand-labelled photos, where `--photos` gives them (`boxes.json` with `label`).
+1. The bundled detector runs on the original Training faces, 48 x 48, and measures the position of box and landmarks.
+   The medians are `mien.recognition.alignment.FER2013_FRAMING`.
+2. PublicTest faces are enlarged four times, rotated (upright, up to 20, up to 45 degrees) and placed at random in a
+   640 x 480 image, with their edges extended to its borders. The detector finds them, each way crops them, and the
+   classifier predicts. `direct` is the original crop of the data set. All ways use the same faces, those that were
+   found, so the differences are paired.
+3. The same ways on hand-labeled photos if `--photos` is given (`boxes.json` with `label`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from mien.recognition.faces import Box, Detection
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Way = Callable[[Detection], Alignment]
 CANVAS = (640, 480)
 ENLARGE = 4.0
-MOST_AWAY = 30.0  # pixels of the picture between a face and what the detector took for it
+MOST_AWAY = 30.0  # maximum distance in pixels between a face and the detection that counts as it
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
@@ -53,7 +53,7 @@ def points_of(face: Detection) -> NDArray[np.float64]:
 
 
 def by_points(template: NDArray[np.float64]) -> Way:
-    """Turn, scale and shift that bring all five landmarks nearest to a template (least squares)."""
+    """Similarity transform that maps all five landmarks to a template (least squares)."""
 
     def way(face: Detection) -> Alignment:
         points = points_of(face)
@@ -67,19 +67,19 @@ def by_points(template: NDArray[np.float64]) -> Way:
 
 
 def box_square(face: Detection) -> Alignment:
-    """The square about the box, as long as its longer side: what most tools cut."""
+    """The square around the box, as long as its longer side, as most tools crop."""
     side = 48 / max(face.box.width, face.box.height)
-    x, y = face.box.centre
+    x, y = face.box.center
     return Alignment(((side, 0.0, 24 - side * x), (0.0, side, 24 - side * y)))
 
 
 def ways(template: NDArray[np.float64]) -> dict[str, Way]:
-    """The ways of cutting that are compared."""
+    """The ways to crop that are compared."""
 
     def turning(most: float, wider: float = 1.0) -> Way:
         framing = replace(
             FER2013_FRAMING,
-            most_turn=most,
+            max_roll_angle=most,
             width=FER2013_FRAMING.width / wider,
             height=FER2013_FRAMING.height / wider,
         )
@@ -101,11 +101,11 @@ def ways(template: NDArray[np.float64]) -> dict[str, Way]:
 def measure_framing(
     detector: CenterFace, data: Dataset, n: int
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Where boxes and landmarks lie, in shares of the side: 5th, 25th, 50th, 75th, 95th percentile."""
+    """Positions of boxes and landmarks as shares of the side: 5th, 25th, 50th, 75th, 95th percentile."""
     chosen = np.random.default_rng(0).choice(len(data), min(n, len(data)), replace=False)
     found = [detector.detect(as_rgb(data.images[i])) for i in chosen]
     faces = [one[0] for one in found if len(one) == 1 and one[0].landmarks]
-    boxes = np.array([(*f.box.centre, f.box.width, f.box.height) for f in faces]) / 48
+    boxes = np.array([(*f.box.center, f.box.width, f.box.height) for f in faces]) / 48
     points = np.array([points_of(f) for f in faces]) / 48
     columns = dict(zip(("centre_x", "centre_y", "width", "height"), boxes.T, strict=True))
     columns["size"] = np.sqrt(boxes[:, 2] * boxes[:, 3])
@@ -119,13 +119,13 @@ def measure_framing(
     return {"pictures": len(chosen), "one_face": len(faces), "percentiles": table}, template
 
 
-def as_rgb(gray: Picture) -> Picture:
-    """A gray picture in three equal channels."""
+def as_rgb(gray: Image) -> Image:
+    """A gray image in three equal channels."""
     return np.repeat(gray[..., None], 3, axis=2)
 
 
-def lay_out(face: Picture, degrees: float, place: NDArray[np.float64]) -> Picture:
-    """A face of 48 x 48, turned and enlarged, its middle at a place of a larger picture."""
+def lay_out(face: Image, degrees: float, place: NDArray[np.float64]) -> Image:
+    """Rotate and enlarge a 48 x 48 face and place its center in a larger image."""
     matrix = cv2.getRotationMatrix2D((23.5, 23.5), degrees, ENLARGE)
     matrix[:, 2] += place - 23.5
     return np.asarray(
@@ -134,12 +134,12 @@ def lay_out(face: Picture, degrees: float, place: NDArray[np.float64]) -> Pictur
 
 
 def nearest(faces: list[Detection], place: NDArray[np.float64]) -> Detection | None:
-    """The face that was meant, if it was found."""
-    best = min(faces, key=lambda f: math.dist(f.box.centre, place), default=None)
-    return best if best and math.dist(best.box.centre, place) <= MOST_AWAY else None
+    """The detection of the given face, if it was found."""
+    best = min(faces, key=lambda f: math.dist(f.box.center, place), default=None)
+    return best if best and math.dist(best.box.center, place) <= MOST_AWAY else None
 
 
-def judge_laid_out(
+def evaluate_laid_out(
     detector: CenterFace,
     classifier: Classifier,
     data: Dataset,
@@ -148,10 +148,10 @@ def judge_laid_out(
     n: int,
     most: float,
 ) -> dict[str, Any]:
-    """Accuracy, log loss and agreement with `direct` of each way on faces turned by up to `most` degrees."""
+    """Accuracy, log loss and agreement with `direct` of each way on faces rotated by up to `most` degrees."""
     rng = np.random.default_rng(1)
     chosen = rng.choice(len(data), min(n, len(data)), replace=False)
-    crops: dict[str, list[Picture]] = defaultdict(list)
+    crops: dict[str, list[Image]] = defaultdict(list)
     truth = []
     for i in chosen:
         place = np.array([rng.uniform(200, 440), rng.uniform(180, 300)])
@@ -166,29 +166,29 @@ def judge_laid_out(
     return {"faces": len(chosen), "found": len(truth), "ways": compare(classifier, crops, truth)}
 
 
-def judge_photos(
+def evaluate_photos(
     detector: CenterFace, classifier: Classifier, folder: Path, choices: dict[str, Way]
 ) -> dict[str, Any]:
-    """The same on photos; `direct` is the way of mien from the box that was drawn by hand, not turned."""
-    crops: dict[str, list[Picture]] = defaultdict(list)
+    """The same on photos; `direct` uses mien's way with the hand-drawn box, not rotated."""
+    crops: dict[str, list[Image]] = defaultdict(list)
     truth = []
     for entry in json.loads((folder / "boxes.json").read_text()):
-        picture = read_image(folder / entry["file"])
-        found = detector.detect(picture)
+        image = read_image(folder / entry["file"])
+        found = detector.detect(image)
         for marked in entry["faces"]:
             box = Box(*(round(marked[key]) for key in ("x", "y", "width", "height")))
             face = max(found, key=lambda f: f.box.iou(box), default=None)
             if not marked["label"] or face is None or face.box.iou(box) < 0.4:
                 continue
             truth.append(classifier.labels.index(marked["label"]))
-            crops["direct"].append(warp(picture, align(Detection(box))))
+            crops["direct"].append(warp(image, align(Detection(box))))
             for name, way in choices.items():
-                crops[name].append(warp(picture, way(face)))
+                crops[name].append(warp(image, way(face)))
     return {"found": len(truth), "ways": compare(classifier, crops, truth)}
 
 
 def compare(
-    classifier: Classifier, crops: dict[str, list[Picture]], truth: list[int]
+    classifier: Classifier, crops: dict[str, list[Image]], truth: list[int]
 ) -> dict[str, dict[str, float]]:
     """Accuracy, log loss and agreement with `direct` of the crops of each way."""
     answers = {name: classifier.probabilities(np.array(images)) for name, images in crops.items()}
@@ -205,7 +205,7 @@ def compare(
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fer", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
@@ -219,11 +219,11 @@ def main() -> None:
     choices, validation = ways(template), data.subset("PublicTest")
     result: dict[str, Any] = {"framing": framing, "template": template.round(3).tolist()}
     for most in (0, 20, 45):
-        result[f"turned by up to {most} degrees"] = judge_laid_out(
+        result[f"turned by up to {most} degrees"] = evaluate_laid_out(
             detector, classifier, validation, choices, n=options.faces, most=most
         )
     if options.photos:
-        result["photos"] = judge_photos(detector, classifier, options.photos, choices)
+        result["photos"] = evaluate_photos(detector, classifier, options.photos, choices)
     report = json.dumps(result, indent=1)
     print(report)
     if options.out:

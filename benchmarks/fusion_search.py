@@ -1,11 +1,11 @@
-"""Try settings of the fused answer on faces of other sources and on PublicTest.
+"""Search settings of the fused label set on faces from other sources and on PublicTest.
 
 usage: python benchmarks/fusion_search.py MODEL... --data fer2013.csv --votes FERPlus --faces FOLDER
        [--out benchmarks/results/fusion.json]
 
-Every MODEL answers in fer2013 and in ferplus. For each weight of the FER+ answer and each power of its class shares: the
-mean recall on each source, averaged over the models, and the accuracy on PublicTest against FER2013's labels and
-against FER+'s majority. PrivateTest is not looked at.
+Every MODEL supports fer2013 and ferplus. For each weight of the FER+ probabilities and each power of its class
+frequencies: the mean recall on each source, averaged over the models, and the accuracy on PublicTest against FER2013's
+labels and against FER+'s majority. PrivateTest is not read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COLUMNS = [FERPLUS.map_to(FER2013).index(i) for i in range(len(FER2013))]
 def logs_of(
     model: mien.Classifier, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The uncalibrated log-probabilities of both strict answers in FER2013's classes, (n, 7) each."""
+    """Uncalibrated log-probabilities of both strict label sets in FER2013's classes, (n, 7) each."""
     found = []
     for name in (FER2013.name, FERPLUS.name):
         answer = model.answering_in(name)
@@ -47,7 +47,7 @@ def logs_of(
 
 
 def main() -> None:
-    """Try all, print the best, write everything."""
+    """Try all settings, print the best and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

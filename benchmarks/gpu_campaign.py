@@ -1,23 +1,22 @@
-"""Train teachers and their students on one GPU with PyTorch, in minutes.
+"""Train teachers and students on one GPU with PyTorch, in minutes.
 
 usage: python benchmarks/gpu_campaign.py DATA OUT [--seconds 560] [--plan main|customary] [--scratch FOLDER]
 
-`mien train` does the same work with Keras on any machine; this script exists because a GPU is idle for most of the time
-in a training that is fed one batch at a time by a processor. Here the images, the augmentation, the teachers' answers
-and all networks of a phase stay on the GPU, and each training step is one CUDA graph.
+`mien train` does the same with Keras on any machine. This script exists because a GPU is idle most of the time if the
+CPU feeds it one batch at a time. Here the images, the augmentation, the teachers' predictions and all networks of a
+phase stay on the GPU, and each training step is one CUDA graph.
 
-DATA is a folder with the images as lossless sheets and `labels.npz` (`campaign_data.py` writes it; it holds Training and
-PublicTest, and nothing of PrivateTest). OUT receives an .npz of each network, weights in the order of the Keras
-network of the same specification, and `report.json`. `campaign_weights.py` turns them into Keras files.
+DATA is a folder with the images as lossless sheets and `labels.npz` (written by `campaign_data.py`; it contains
+Training and PublicTest, and nothing of PrivateTest). OUT receives an .npz file per network, with the weights in the
+order of the Keras network of the same specification, and `report.json`. `campaign_weights.py` converts them to Keras.
 
     phase 1   teachers learn FER2013's labels, FER+'s votes, and both fused, on augmented images
-    phase 2   each teacher answers about VIEWS augmented copies of every training image
-    phase 3   students learn what the teachers say on average, all of them side by side
+    phase 2   each teacher predicts VIEWS augmented copies of every training image
+    phase 3   students learn the mean predictions of the teachers, all students side by side
 
-Every network has three heads: FER2013's seven classes, FER+'s eight, and seven classes learned from the mean of both
-truths with balanced softmax (Ren et al. 2020, https://arxiv.org/abs/2007.10740), which does not learn that a class is
-rare.
-Epochs are chosen so that a phase fits its share of the time; report.json tells them.
+Every network has three heads: FER2013's seven classes, FER+'s eight, and seven classes trained on the mean of both
+label sets with balanced softmax (Ren et al. 2020, https://arxiv.org/abs/2007.10740), which is not biased against rare
+classes. The number of epochs is chosen so that a phase fits into its share of the time; report.json states it.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ CUDA = DEVICE.type == "cuda"
 SIDE = 48
 HEADS = (7, 8, 7)
 COLUMNS = sum(HEADS)
-# FER+'s neutral, happiness, surprise, sadness, anger, disgust, fear in FER2013's order; contempt has no place there.
+# FER+'s neutral, happiness, surprise, sadness, anger, disgust, fear in FER2013's order, without contempt
 FERPLUS_TO_FER2013 = (6, 3, 5, 4, 0, 1, 2)
 MOMENTUM = 0.9
 
 
-# === Networks, as `mien.training.networks.Compact` builds them ===
+# === Networks, equal to those of `mien.training.networks.Compact` ===
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Spec:
 
 
 class SameConv(nn.Module):
-    """A convolution without bias, padded as Keras pads `same`, and batch normalization."""
+    """A convolution without bias, padded like Keras `same`, and batch normalization."""
 
     def __init__(self, inputs: int, width: int, kernel: int, strides: int = 1) -> None:
         super().__init__()
@@ -92,7 +91,7 @@ class SameConv(nn.Module):
 
 
 class Residual(nn.Module):
-    """A residual block, with squeeze and excitation where asked."""
+    """A residual block, optionally with squeeze and excitation."""
 
     def __init__(self, inputs: int, width: int, strides: int, squeeze: int) -> None:
         super().__init__()
@@ -112,7 +111,7 @@ class Residual(nn.Module):
 
 
 class Network(nn.Module):
-    """Gray images (n, 1, 48, 48) in [0, 1] to the logits of all heads side by side (n, 22)."""
+    """Gray images (n, 1, 48, 48) in [0, 1] to the concatenated logits of all heads (n, 22)."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -143,7 +142,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Changes:
-    """Random changes to images; amounts as in `mien.training.augmentation.Augmentation`."""
+    """Random augmentation with the strengths of `mien.training.augmentation.Augmentation`."""
 
     shift: float = 0.08
     rotation: float = 12.0
@@ -158,7 +157,7 @@ class Changes:
     mixup: float = 0.0
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 (n, 48, 48) to the same, changed."""
+        """Augment uint8 (n, 48, 48)."""
         n = len(images)
 
         def draw(*shape: int) -> Tensor:
@@ -218,12 +217,12 @@ MEDIUM = Changes()
 MIXED = Changes(mixup=0.2)
 
 
-# === One network and how it is trained ===
+# === One network and its training ===
 
 
 @dataclass
 class Member:
-    """A network in training, its weights in one flat array, its step in one CUDA graph."""
+    """A network in training: its weights in one flat array, its training step in one CUDA graph."""
 
     name: str
     spec: Spec
@@ -239,11 +238,11 @@ class Member:
     best: dict[str, float] = field(default_factory=dict)
 
     def build(self, prior: Tensor) -> None:
-        """Make the network and capture its step."""
+        """Create the network and capture its training step."""
         torch.manual_seed(self.seed)
         self.network = Network(self.spec).to(DEVICE)
         named = list(self.network.named_parameters())
-        named.sort(key=lambda item: item[1].ndim < 2)  # those with weight decay first
+        named.sort(key=lambda item: item[1].ndim < 2)  # parameters with weight decay first
         self.decayed = sum(p.numel() for _, p in named if p.ndim >= 2)
         size = sum(p.numel() for _, p in named)
         self.flat = torch.empty(size, device=DEVICE)
@@ -271,7 +270,7 @@ class Member:
             logits = self.network(self.x)
         first, second, third = torch.split(logits, HEADS, 1)
         one, two, three = torch.split(self.targets, HEADS, 1)
-        # Where it is taught, the third head's targets are balanced already.
+        # teachers' predictions for the third head are balanced already
         adjusted = third + self.hard * self.prior
         loss = -(one * first.log_softmax(1)).sum(1) - (two * second.log_softmax(1)).sum(1)
         return (loss - (three * adjusted.log_softmax(1)).sum(1)).mean()
@@ -311,14 +310,14 @@ class Member:
         self.average.copy_(self.flat)
 
     def step(self) -> None:
-        """One step on what `x` and `targets` hold."""
+        """Run one step on the current `x` and `targets`."""
         if CUDA:
             self.graph.replay()
         else:
             self._step()
 
     def finish(self, images: Tensor) -> None:
-        """Take the averaged weights and measure the normalizations anew on augmented training images."""
+        """Use the averaged weights and recompute the batch normalization statistics on augmented training images."""
         self.flat.copy_(self.average)
         norms = [m for m in self.network.modules() if isinstance(m, nn.BatchNorm2d)]
         for norm in norms:
@@ -340,7 +339,7 @@ class Member:
         return torch.cat(parts).float()
 
     def save(self, folder: Path, epochs: int) -> None:
-        """Weights in the order of Keras, float16 but for the normalizations."""
+        """Weights in Keras order, in float16 except for batch normalization."""
         arrays: dict[str, np.ndarray] = {}
         convolutions = normalizations = 0
         for module in self.network.modules():
@@ -380,7 +379,7 @@ def _numpy(tensor: Tensor) -> np.ndarray:
 
 
 class Data:
-    """All images and truths on the GPU."""
+    """All images and targets on the GPU."""
 
     def __init__(self, folder: Path) -> None:
         facts = np.load(folder / "labels.npz")
@@ -412,8 +411,8 @@ class Data:
         """The targets of all heads (n, 22)."""
         return torch.cat([self.hot * (1 - smoothing) + smoothing / 7, self.votes, self.fused], 1)
 
-    def judge(self, logits: Tensor) -> dict[str, float]:
-        """Accuracy on PublicTest from its logits: FER2013, FER+'s majority, and the third head against both."""
+    def accuracies(self, logits: Tensor) -> dict[str, float]:
+        """Accuracy of PublicTest logits: FER2013, FER+'s majority, and the third head against both."""
         first, second, third = torch.split(logits, HEADS, 1)
         label, major = self.label[self.public], self.major[self.public]
         known = major >= 0
@@ -434,22 +433,22 @@ class Data:
 
 
 class Clock:
-    """Seconds since the script began, and what was told when."""
+    """Seconds since the start of the script, and the log."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the start."""
         return time.monotonic() - self.began
 
     def tell(self, *words: object) -> None:
-        """Print some words with the time before them."""
+        """Print a message with the elapsed time."""
         print(f"[{self.seconds():6.1f} s]", *words, flush=True)
 
 
 def schedule(progress: float, warmup: float = 0.03) -> float:
-    """The learning rate's share of its peak: a linear warm-up, then a cosine to zero."""
+    """The learning rate relative to its peak: linear warm-up, then cosine decay to zero."""
     if progress < warmup:
         return progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
@@ -463,14 +462,14 @@ def run_epochs(
     Args:
         members: the networks, built.
         batches: the rows to train on, as the only item.
-        fill: from the number of an epoch to a function that loads a batch into a member.
-        epochs: how many; 0 for as many as fit into `seconds`, at most `most`.
-        seconds: the time that there is.
-        clock: tells how far it is.
-        most: the most epochs.
+        fill: a function of the epoch number that returns a function that loads a batch into a member.
+        epochs: number of epochs; 0 for as many as fit into `seconds`, at most `most`.
+        seconds: time limit in seconds.
+        clock: logs the progress.
+        most: maximum number of epochs.
 
     Returns:
-        The epochs trained.
+        The number of epochs trained.
     """
     size = members[0].batch_size
     if not epochs:
@@ -498,7 +497,7 @@ def run_epochs(
                 buffer.copy_(buffers[name])
         an_epoch = filling + step * (len(batches[0]) // members[0].batch_size)
         epochs = max(1, min(most, int(seconds / an_epoch)))
-        clock.tell(f"{step * 1e3:.2f} ms a step, {an_epoch:.2f} s an epoch: {epochs} epochs")
+        clock.tell(f"{step * 1e3:.2f} ms per step, {an_epoch:.2f} s per epoch: {epochs} epochs")
     total = epochs * (len(batches[0]) // members[0].batch_size)
     done = 0
     generator = torch.Generator(DEVICE)
@@ -540,7 +539,7 @@ def _sync() -> None:
 
 
 def augmented(data: Data, changes: Changes, seed: int) -> Tensor:
-    """Every image changed once, uint8 (n, 48, 48)."""
+    """Every image augmented once, uint8 (n, 48, 48)."""
     generator = torch.Generator(DEVICE)
     generator.manual_seed(seed)
     return torch.cat([changes.apply(part, generator) for part in data.images.split(8192)])
@@ -549,7 +548,7 @@ def augmented(data: Data, changes: Changes, seed: int) -> Tensor:
 def train_hard(
     members: list[Member], data: Data, chosen: Tensor, epochs: int, seconds: float, clock: Clock, most: int
 ) -> int:
-    """Train on labels and votes; each member has an augmentation of its own."""
+    """Train on labels and votes; each member has its own augmentation."""
     for member in members:
         member.build(data.prior)
         member.hard.fill_(1)
@@ -577,13 +576,13 @@ def train_hard(
     epochs = run_epochs(members, [chosen], fill, epochs, seconds, clock, most)
     for member in members:
         member.finish(augmented(data, member.changes, 7)[chosen][:8192])
-        member.best = data.judge(member.logits(data.images[data.public]))
+        member.best = data.accuracies(member.logits(data.images[data.public]))
         clock.tell(member.name, member.best)
     return epochs
 
 
 def ask(teachers: list[Member], images: Tensor) -> Tensor:
-    """The teachers' mean probabilities, (n, 22)."""
+    """Mean probabilities of the teachers, (n, 22)."""
     told = []
     for teacher in teachers:
         heads = torch.split(teacher.logits(images), HEADS, 1)
@@ -604,7 +603,7 @@ def teach(
     clock: Clock,
     most: int,
 ) -> int:
-    """Students learn the teachers' answers about views: 0.55 of this view, 0.35 of all views, 0.1 the truth."""
+    """Train students on 0.55 x the prediction for a copy, 0.35 x the mean over all copies, 0.1 x the label."""
     for member in members:
         member.build(data.prior)
         member.hard.zero_()
@@ -612,18 +611,18 @@ def teach(
     rows[chosen] = torch.arange(len(chosen), device=DEVICE)
     generator = torch.Generator(DEVICE)
     generator.manual_seed(5)
-    pictures, answers = [], []
+    images, answers = [], []
     mean = torch.zeros(len(chosen), COLUMNS, device=DEVICE)
     source = data.images[chosen]
     for view in range(views):
         changed = torch.cat([changes.apply(part, generator) for part in source.split(8192)])
         told = ask(teachers, changed)
-        pictures.append(changed)
+        images.append(changed)
         answers.append(told.half())
         mean += told
         if view % 20 == 0:
             _sync()
-            clock.tell(f"view {view + 1} of {views}")
+            clock.tell(f"copy {view + 1} of {views}")
     mean /= views
     truth = data.truth(0)[chosen]
     truth[:, -7:] = (truth[:, -7:] / data.prior.exp()).div(
@@ -634,16 +633,16 @@ def teach(
     base = 0.35 * mean + 0.1 * truth
 
     def fill(epoch: int):
-        picture, answer = pictures[epoch % views], answers[epoch % views]
+        image, answer = images[epoch % views], answers[epoch % views]
         flips = torch.rand(len(chosen), device=DEVICE) < 0.5 if epoch >= views else None
         if flips is not None:
-            picture = torch.where(flips[:, None, None], picture.flip(2), picture)
+            image = torch.where(flips[:, None, None], image.flip(2), image)
         cache: dict[int, tuple[Tensor, Tensor]] = {}
 
         def load(member: Member, batch: Tensor) -> None:
             if cache.get(0, (None,))[0] is not batch:
                 at = rows[batch]
-                x = picture[at][:, None].float() / 255
+                x = image[at][:, None].float() / 255
                 cache[0] = (batch, x, 0.55 * answer[at].float() + base[at])
             member.x.copy_(cache[0][1])
             member.targets.copy_(cache[0][2])
@@ -652,8 +651,8 @@ def teach(
 
     epochs = run_epochs(members, [chosen], fill, epochs, deadline - clock.seconds(), clock, most)
     for member in members:
-        member.finish(pictures[0][:8192])
-        member.best = data.judge(member.logits(data.images[data.public]))
+        member.finish(images[0][:8192])
+        member.best = data.accuracies(member.logits(data.images[data.public]))
         clock.tell(member.name, member.best)
     return epochs
 
@@ -671,7 +670,7 @@ LARGE = Spec(stem=48, widths=(64, 128, 320), blocks=(2, 2, 2), dropout=0.2)
 
 
 def teachers_of(plan: str) -> list[Member]:
-    """The teachers of a plan, each with an augmentation of its own; one trains with sharpness-aware minimization."""
+    """The teachers of a plan, each with its own augmentation; one trains with sharpness-aware minimization."""
     if plan == "test":
         spec = Spec(stem=8, widths=(8, 16), blocks=(0, 1), stem_strides=1)
         return [Member("teacher-a", spec, 0, changes=MIXED), Member("teacher-b", spec, 1, sharpness=0.05)]
@@ -683,7 +682,7 @@ def teachers_of(plan: str) -> list[Member]:
 
 
 def students_of(plan: str, smalls: int, larges: int, tinies: int) -> list[Member]:
-    """The students of a plan: so many seeds of each network, and one of each of two other networks."""
+    """The students of a plan: several seeds of each network, and one of each of two other networks."""
     kinds = [("small", SMALL, smalls), ("large", LARGE, larges), ("tiny", TINY, tinies)]
     kinds += [("coarse", COARSE, 1), ("fatter", FATTER, 1)]
     if plan == "test":
@@ -696,15 +695,15 @@ def students_of(plan: str, smalls: int, larges: int, tinies: int) -> list[Member
 
 
 def parse_options() -> argparse.Namespace:
-    """The options of the command line."""
+    """The command-line options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--plan", choices=("main", "customary", "test"), default="main")
-    parser.add_argument("--seconds", type=float, default=560, help="the whole time")
-    parser.add_argument("--teaching", type=float, default=0.48, help="the teachers' share of it")
+    parser.add_argument("--seconds", type=float, default=560, help="total time in seconds")
+    parser.add_argument("--teaching", type=float, default=0.48, help="the share of the teachers")
     parser.add_argument("--views", type=int, default=96)
     parser.add_argument("--smalls", type=int, default=3)
     parser.add_argument("--larges", type=int, default=3)
@@ -713,7 +712,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train what the plan says."""
+    """Train the networks of the plan."""
     options = parse_options()
     clock = Clock()
     torch.backends.cudnn.benchmark = True
@@ -725,7 +724,7 @@ def main() -> None:
     clock.tell(f"{len(data.images)} images, {len(clean)} to train on")
     report: dict[str, object] = {}
     if options.plan == "customary":
-        # Copies of test images left in, as is customary; and FER+ with its validation images, as RAN and SCN do.
+        # The common practice: copies of test images kept; and FER+ with its validation images, as in RAN and SCN.
         every = torch.nonzero(data.train).flatten()
         member = Member("large-customary", LARGE, 0, changes=LIGHT, everything=True)
         half = (options.seconds - clock.seconds()) / 2 - 2
@@ -745,7 +744,7 @@ def main() -> None:
             teacher.save(options.out, epochs)
             teacher.network.eval()
         ensemble = ask(teachers, data.images[data.public]).log()
-        report["teachers"] = data.judge(ensemble)
+        report["teachers"] = data.accuracies(ensemble)
         clock.tell("ensemble", report["teachers"])
         students = students_of(options.plan, options.smalls, options.larges, options.tinies)
         epochs = teach(

@@ -1,20 +1,20 @@
-"""The service under load over loopback: speed beside the engine alone, memory, refusals, an end and a kill.
+"""Load-test the service over loopback: throughput, memory, overload, shutdown and kill.
 
 usage: python benchmarks/load.py [--requests 20000] [--clients 32] [--out benchmarks/results/load.json]
 
-Pictures are the portrait that comes with matplotlib (public domain), 160 pixels high, mirrored and shaded: eight in
-turn. The service is `mien serve` in a process of its own; the clients are connections of this one and take their share
-of the same cores. Every answer is read to its end and must name the same face as the engine does.
+The images are the portrait that comes with matplotlib (public domain), 160 pixels high, mirrored and shaded: eight in
+turn. The service is `mien serve` in its own process; the clients are connections of this process and share the same
+cores. Every response is read completely and must contain the same face as the recognizer returns.
 
-- plain: a recogniser in a loop over the same files in a process of its own, with one thread and with all; the ratio is
-  to the faster.
-- load: a fixed number of requests, each client sending its next when it has its answer; resident memory is noted on
-  the way.
-- overload: a queue of 8 places before the same clients.
-- term: SIGTERM in the middle; what is in flight then must be answered, whole, and the exit code be 0. Requests that
-  come later find the door shut.
-- kill: SIGKILL in the middle and a new service on the same port; clients ask again for what was not answered, and in
-  the end every request has its answer.
+- plain: a recognizer in a loop over the same files in its own process, with one thread and with all; the ratio is to
+  the faster one.
+- load: a fixed number of requests; each client sends its next request when it has the response. Resident memory is
+  recorded during the run.
+- overload: a queue of 8 places with the same clients.
+- term: SIGTERM under load; requests in flight must be answered completely, and the exit code must be 0. Later requests
+  are refused.
+- kill: SIGKILL under load and a new service on the same port; clients retry unanswered requests until every request
+  has its response.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from load_client import Connection, Load, Tally, make_pictures
+from load_client import Connection, Load, Tally, make_images
 from machine import describe_machine
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ COMMAND = [sys.executable, "-m", "mien", "serve", "--port"]
 PLAIN = """
 import sys, time
 from mien import Recognizer
-pictures = [open(path, "rb").read() for path in sys.argv[3:]]
+images = [open(path, "rb").read() for path in sys.argv[3:]]
 recognizer = Recognizer(threads=int(sys.argv[1]))
 rounds = int(sys.argv[2])
-faces = [recognizer(picture) for picture in pictures]
+faces = [recognizer(image) for image in images]
 began = time.perf_counter()
 for i in range(rounds):
-    recognizer(pictures[i % len(pictures)])
+    recognizer(images[i % len(images)])
 print(rounds / (time.perf_counter() - began))
 """
 
 
 def time_plain(files: list[bytes], rounds: int, threads: int, folder: Path) -> float:
-    """Pictures a second of the engine in a loop."""
+    """Images per second of the recognizer in a loop."""
     paths = [folder / f"{i}.jpg" for i in range(len(files))]
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
@@ -74,11 +74,11 @@ def time_plain(files: list[bytes], rounds: int, threads: int, folder: Path) -> f
 
 
 class Service:
-    """`mien serve` in a process of its own.
+    """`mien serve` in its own process.
 
     Args:
-        options: of the command.
-        port: 0 for any.
+        options: options of the command.
+        port: 0 for any free port.
     """
 
     def __init__(self, *options: str, port: int = 0) -> None:
@@ -98,13 +98,13 @@ class Service:
         await Connection(self.port).ask(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     def memory(self) -> float:
-        """Resident megabytes."""
+        """Resident memory in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+)", status)
         return int(found[1]) / 1024 if found else 0.0
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it; its exit code."""
+        """Stop the service; returns its exit code."""
         self.process.send_signal(how)
         code = self.process.wait(60)
         self._drain.wait(10)
@@ -113,7 +113,7 @@ class Service:
 
 @contextmanager
 def serving(*options: str) -> Iterator[Service]:
-    """A service that is ended at the end."""
+    """A service that is stopped at the end."""
     service = Service(*options)
     try:
         yield service
@@ -125,7 +125,7 @@ def measure_load(load: Load, total: int) -> dict[str, Any]:
     """Throughput, latency and memory."""
     memory: dict[int, float] = {}
     with serving() as service:
-        load.run(service.port, min(200, total))  # warm
+        load.run(service.port, min(200, total))  # warm-up
 
         def watch(so_far: Tally) -> None:
             if so_far.done % max(total // 20, 1) == 0:
@@ -148,7 +148,7 @@ def measure_load(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_overload(load: Load, total: int) -> dict[str, Any]:
-    """What comes past the bound."""
+    """Responses beyond the limit."""
     with serving("--queue", "8", "--max-pictures", "8") as service:
         tally = load.run(service.port, total)
     return {
@@ -164,7 +164,7 @@ def measure_overload(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_term(load: Load, total: int) -> dict[str, Any]:
-    """SIGTERM while all clients wait for an answer."""
+    """SIGTERM while all clients wait for a response."""
     service = Service()
     in_flight: set[int] = set()
 
@@ -206,7 +206,7 @@ def measure_kill(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_start(times: int) -> float:
-    """Median seconds from the command to its first answer."""
+    """Median seconds from the command to the first response."""
     seconds = []
     for _ in range(times):
         with serving() as service:
@@ -215,14 +215,14 @@ def measure_start(times: int) -> float:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--plain", type=int, default=2000, help="pictures of the plain loop")
+    parser.add_argument("--plain", type=int, default=2000, help="number of images of the plain loop")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    files = make_pictures()
+    files = make_images()
     load, few = Load(files, options.clients), max(options.requests // 10, 200)
     with tempfile.TemporaryDirectory() as folder:
         plain = {

@@ -1,4 +1,4 @@
-"""What `benchmarks/load.py` asks with: pictures, connections, and the count of what came back."""
+"""The client of `benchmarks/load.py`: images, connections and the tally of responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEAD = (
 )
 
 
-def make_pictures() -> list[bytes]:
+def make_images() -> list[bytes]:
     """Eight JPEG files of one face."""
     import matplotlib.cbook
     from PIL import Image, ImageEnhance, ImageOps
@@ -37,14 +37,14 @@ def make_pictures() -> list[bytes]:
 
 
 class Connection:
-    """One connection that is kept, opened anew where it was lost."""
+    """A persistent connection, reopened if it is lost."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and whole body of the answer."""
+        """Status, headers and complete body of the response."""
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -61,7 +61,7 @@ class Connection:
         return int(head[0].split()[1]), headers, body
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the connection."""
         if self._streams:
             self._streams[1].close()
         self._streams = None
@@ -69,7 +69,7 @@ class Connection:
 
 @dataclass
 class Tally:
-    """What came of some requests."""
+    """The results of some requests."""
 
     statuses: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, list[float]] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class Tally:
     without_retry_after: int = 0
 
     def add(self, status: int, seconds: float) -> None:
-        """Take in one answer."""
+        """Add a response."""
         self.done += 1
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.seconds.setdefault(status, []).append(seconds)
 
     def milliseconds(self, status: int) -> dict[str, float]:
-        """p50, p90, p99 and the longest."""
+        """The 50th, 90th and 99th percentile and the maximum."""
         values = sorted(self.seconds.get(status, [0.0]))
         return {
             name: round(1e3 * values[min(int(share * len(values)), len(values) - 1)], 1)
@@ -96,11 +96,11 @@ class Tally:
 
 
 class Load:
-    """Sends pictures from many connections at once.
+    """Sends images over many connections at once.
 
     Args:
         files: JPEG files, sent in turn.
-        clients: how many connections.
+        clients: number of connections.
     """
 
     def __init__(self, files: list[bytes], clients: int) -> None:
@@ -111,13 +111,13 @@ class Load:
     def run(
         self, port: int, total: int, *, insist: bool = False, watch: Callable[[Tally], None] = lambda _: None
     ) -> Tally:
-        """Send so many requests; whoever insists asks again until there is an answer.
+        """Send requests; with `insist`, retry each until it is answered.
 
         Args:
-            port: where the service is.
-            total: how many requests.
-            insist: otherwise a client ends where its connection does.
-            watch: shown the tally after each answer.
+            port: port of the service.
+            total: number of requests.
+            insist: if false, a client stops when its connection is lost.
+            watch: called with the tally after each response.
         """
         tally = Tally()
         asyncio.run(self._run(port, iter(range(total)), tally, insist, watch))
@@ -142,7 +142,7 @@ class Load:
         line.close()
 
     async def _ask(self, line: Connection, number: int, tally: Tally) -> bool:
-        """Ask once; whether there is an answer."""
+        """Send one request; returns whether there was a response."""
         which, began = number % len(self._requests), time.perf_counter()
         tally.in_flight.add(number)
         try:
@@ -160,7 +160,7 @@ class Load:
 
 
 def expected(data: bytes) -> dict[str, Any]:
-    """The face as the engine alone finds it."""
+    """The face as the recognizer alone finds it."""
     from mien import Recognizer
 
     (face,) = Recognizer(threads=1)(data)
@@ -168,7 +168,7 @@ def expected(data: bytes) -> dict[str, Any]:
 
 
 def same_face(answer: dict[str, Any], face: dict[str, Any]) -> bool:
-    """Whether an answer holds just that face."""
+    """Whether a response contains exactly that face."""
     faces = answer["images"][0]["faces"]
     return (
         len(faces) == 1 and faces[0]["box"] == face["box"] and abs(faces[0]["score"] - face["score"]) < 1e-3

@@ -1,12 +1,12 @@
-"""Times the loading of FER2013's CSV: mien without a cache, mien from its cache, and the notebook way.
+"""Time the loading of FER2013's CSV: mien without a cache, mien with its cache, and the usual notebook code.
 
     python benchmarks/loading.py fer2013.csv --out benchmarks/results/loading.json
 
-Every measurement is a process of its own, in turns, so that no way gets a warmer or a quieter machine than
-another. What is timed begins after the imports and ends with the arrays in memory; the file is in the page
-cache for all. Peak memory is that of the process, with and without what the imports alone take. All ways must
-give the same pixels. The notebook way is what public FER2013 notebooks do: `pandas.read_csv`, then each row's
-text split and turned into an array; its two usual spellings are both measured, in uint8 to their advantage.
+Every measurement runs in its own process, in turns, so that none has an advantage. Timing starts after the imports and
+ends with the arrays in memory; the file is in the page cache. Peak memory is that of the process, with and without the
+imports. All variants must return the same pixels. The notebook code is that of public FER2013 notebooks:
+`pandas.read_csv`, then the text of each row is split and converted to an array; both common variants are measured,
+with uint8 to their advantage.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ PACKAGES = ("mien", "numpy", "pandas")
 
 
 def read_with_mien(path: Path, *, cache: bool) -> Callable[[], NDArray[np.uint8]]:
-    """The front door, `mien.data.load`."""
+    """The public function, `mien.data.load`."""
     import mien.data
 
     return lambda: mien.data.load(path, cache=cache).images
 
 
 def read_with_int(path: Path) -> Callable[[], NDArray[np.uint8]]:
-    """The notebook way with `int` for every pixel."""
+    """The notebook code with `int` for every pixel."""
     import numpy as np
     import pandas as pd
 
@@ -57,7 +57,7 @@ def read_with_int(path: Path) -> Callable[[], NDArray[np.uint8]]:
 
 
 def read_with_array(path: Path) -> Callable[[], NDArray[np.uint8]]:
-    """The notebook way with `np.array` of the split text."""
+    """The notebook code with `np.array` of the split text."""
     import numpy as np
     import pandas as pd
 
@@ -78,7 +78,7 @@ WAYS: dict[str, Callable[[Path], Callable[[], NDArray[np.uint8]]]] = {
 
 
 def measure_here(way: str, path: Path) -> dict[str, float]:
-    """Seconds, processor seconds, peak memory in bytes and the sum of all pixels of one way, in this process."""
+    """Seconds, CPU seconds, peak memory in bytes and the sum of all pixels of one variant, in this process."""
     read = WAYS[way](path)
     imported = _peak_bytes()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -101,7 +101,7 @@ def _peak_bytes() -> int:
 
 
 def measure_apart(way: str, path: Path, cache: Path) -> dict[str, float]:
-    """The same in a fresh process."""
+    """The same in a new process."""
     command = [sys.executable, __file__, str(path), "--way", way]
     done = subprocess.run(
         command, env=os.environ | {"MIEN_CACHE": str(cache)}, capture_output=True, text=True, check=True
@@ -111,35 +111,35 @@ def measure_apart(way: str, path: Path, cache: Path) -> dict[str, float]:
 
 
 def measure_all(path: Path, repeats: int, notebook_repeats: int) -> dict[str, list[dict[str, float]]]:
-    """Every way, in turns."""
+    """Run every variant, in turns."""
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for turn in range(repeats):
-        with tempfile.TemporaryDirectory() as cache:  # each turn's first load finds an empty one
+        with tempfile.TemporaryDirectory() as cache:  # the first load of each turn finds an empty cache
             for way in WAYS:
                 if turn < (notebook_repeats if way.startswith("notebook") else repeats):
                     runs[way].append(measure_apart(way, path, Path(cache)))
                     print(f"{way:20s} {runs[way][-1]['seconds']:7.2f} s", file=sys.stderr)
     sums = {run["pixel_sum"] for way in runs.values() for run in way}
     if len(sums) != 1:
-        raise SystemExit(f"The ways do not give the same pixels: {sums}")
+        raise SystemExit(f"The variants do not return the same pixels: {sums}")
     return runs
 
 
 def summarise(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Medians of some runs of one way."""
+    """Medians of several runs of one variant."""
     medians = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "pixel_sum"}
     return medians | {"all_seconds": [round(run["seconds"], 3) for run in runs]}
 
 
 def warm_page_cache(path: Path) -> None:
-    """Read a file once, in pieces: on Linux a process starts with the peak memory of the one that made it."""
+    """Read a file once, in chunks; on Linux, a process inherits the peak memory of its parent."""
     with path.open("rb") as file:
         while file.read(1 << 20):
             pass
 
 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
-    """One line a way; `times` says how much longer it takes than mien without a cache."""
+    """Print one line per variant; `times` is the time relative to mien without a cache."""
     unit = results["mien, no cache"]["seconds"]
     print(f"{'way':20s} {'seconds':>8s} {'times':>7s} {'cpu s':>7s} {'peak MB':>8s} {'over imports':>13s}")
     for way, result in results.items():
@@ -150,14 +150,16 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("csv", type=Path)
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each of mien's ways")
-    parser.add_argument("--notebook-repeats", type=int, default=3, help="runs of each notebook way")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--repeats", type=int, default=5, help="number of runs of each variant of mien")
+    parser.add_argument(
+        "--notebook-repeats", type=int, default=3, help="number of runs of each notebook variant"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for the results")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:

@@ -1,9 +1,9 @@
-"""Add trainings to the log of runs: one row each, good or bad, so that no choice is made in the dark.
+"""Add trainings to the run log, one row each, whether good or bad.
 
 usage: python benchmarks/log_run.py RUN... [--note TEXT] [--machine TEXT] [--log docs/results/runs.csv]
 
-`--machine` names the machine that trained, where it is not this one. A row that has the same run folder's name, recipe
-and seed is replaced. PrivateTest stands in a row only if `mien evaluate RUN --split PrivateTest` was run on it.
+`--machine` names the machine that trained if it is not this one. A row with the same run folder name, recipe and seed
+is replaced. A row contains PrivateTest scores only if `mien evaluate RUN --split PrivateTest` was run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEY = ("run", "recipe", "seed")
 
 
 def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
-    """What a run folder says of its training."""
+    """One row of the log, from a run folder."""
     from mien.training.recipe import Recipe
     from mien.training.recipes import RECIPES
 
@@ -64,7 +64,7 @@ def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the folders and write the log."""
+    """Read the run folders and write the log."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

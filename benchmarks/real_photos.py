@@ -1,11 +1,11 @@
-"""Judge models on faces of other sources than FER2013, by source, with intervals over people and films.
+"""Evaluate models on faces from sources other than FER2013, by source, with intervals over people and videos.
 
 usage: python benchmarks/real_photos.py --faces FOLDER [--fer PYTHON] [--out benchmarks/results/real_photos.json]
        tiny small large small-2026-11
 
-FOLDER holds sheets (see `mien.data.image_sheets`) with the columns source and group. PYTHON is an
-interpreter with fer in it; it gets the same crops. Faces that chose between settings, as those of this project did,
-make no test score.
+FOLDER contains sheets (see `mien.data.image_sheets`) with the columns source and group. PYTHON is an interpreter with
+fer installed; it gets the same crops. If the faces were used to choose settings, as in this project, the result is not
+a test score.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What fer's network says of crops uint8 (n, 48, 48), in FER2013's order, each row summing to 1."""
+    """Probabilities of fer's network for crops uint8 (n, 48, 48), in FER2013's order, each row summing to 1."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "crops.npy", Path(folder) / "probabilities.npy"
         np.save(source, crops)
@@ -41,14 +41,14 @@ def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
     return given / given.sum(axis=1, keepdims=True)
 
 
-def judge(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
+def score_by_source(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
     """The scores by source."""
     assert faces.sources is not None
     return score_sources(probabilities, faces.labels, faces.taxonomy.classes, faces.sources, faces.groups)
 
 
 def table(found: dict[str, Any]) -> str:
-    """Mean recall with its interval, neutral recall and calibration error, a row for each model and answer."""
+    """Mean recall with its interval, neutral recall and calibration error, one row per model and label set."""
     sources = list(next(iter(found.values())))
     lines = ["| | " + " | ".join(sources) + " |", "|---" * (len(sources) + 1) + "|"]
     for name, told in found.items():
@@ -65,7 +65,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Judge every answer of every model, print the table, write the file."""
+    """Evaluate every label set of every model, print the table and write the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -85,16 +85,16 @@ def main() -> None:
             columns = [
                 answer.labels.index(label) for label in faces.taxonomy.classes if label in answer.labels
             ]
-            if len(columns) < len(faces.taxonomy):  # FER+ names them otherwise, and has contempt besides
+            if len(columns) < len(faces.taxonomy):  # FER+ uses other class names, and has contempt
                 order = [
                     next(i for i, own in enumerate(answer.labels) if _same(own, label))
                     for label in faces.taxonomy.classes
                 ]
                 given = given[:, order]
                 given /= given.sum(axis=1, keepdims=True)
-            found[f"{name}, {label_set}{', flip TTA' if flip_tta else ''}"] = judge(given, faces)
+            found[f"{name}, {label_set}{', flip TTA' if flip_tta else ''}"] = score_by_source(given, faces)
     if options.fer:
-        found["fer"] = judge(ask_fer(options.fer, faces.images), faces)
+        found["fer"] = score_by_source(ask_fer(options.fer, faces.images), faces)
     print(table(found))
     document = {"faces": len(faces), "machine": describe_machine(()), "results": found}
     options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

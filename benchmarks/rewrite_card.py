@@ -1,9 +1,9 @@
-"""Write licence and limits of the bundled models into their cards, and nothing else anew.
+"""Update license and limitations in the cards of the bundled models, and nothing else.
 
-usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--licence TEXT]
+usage: python benchmarks/rewrite_card.py src/mien/assets/small.onnx src/mien/assets/large.onnx [--license TEXT]
 
-The network in a file stays byte by byte what it was; only its entry of metadata is replaced, and its line in SHA256SUMS.
-Running it twice changes nothing the second time.
+The network in a file does not change; only its metadata entry and its line in SHA256SUMS are replaced. A second run
+changes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from make_model import LICENCE, LIMITS, keep_sum
+from make_model import LICENSE, LIMITS, keep_sum
 from mien.recognition.onnx_card import read_card
 from mien.workflows.release import put_card
 
@@ -23,13 +23,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.onnx")
-    parser.add_argument("--licence", default=LICENCE)
+    parser.add_argument("--license", "--licence", default=LICENSE)
     options = parser.parse_args()
     for path in options.models:
         card = read_card(str(path), path.read_bytes())
-        put_card(path, replace(card, licence=options.licence, limits=LIMITS))
+        put_card(path, replace(card, licence=options.license, limits=LIMITS))
         keep_sum(path)
-        print(f"{path}: {options.licence}")
+        print(f"{path}: {options.license}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Speed of mien beside other packages, by turns in one run: cold start, faces a second, one face, a whole photo.
+"""Compare the speed of mien and other packages in one run: cold start, faces per second, one face, a whole photo.
 
 usage: python benchmarks/run.py [--peer fer=/path/to/its/python] [--rounds 9] [--out FILE.json]
 
-Each package answers in a process of its own (`benchmarks/peers.py`), two threads each. fer 25.10.3 wants OpenCV
-below 5 and setuptools below 81, so it gets an environment of its own:
+Each package runs in its own process (`benchmarks/peers.py`) with two threads, in turns. fer 25.10.3 needs OpenCV below
+5 and setuptools below 81, so it gets an environment of its own:
 
     python3.11 -m venv peer && peer/bin/pip install fer==25.10.3 'opencv-contrib-python<5' 'setuptools<81'
 
-The photo is the portrait that comes with matplotlib (public domain). Cold start is the wall time of a new process
-from its start to the first face's expression. Medians over the rounds; the ratios are those of the medians. `tiny` and
-`small`, the other bundled models, are each measured by themselves afterwards.
+The photo is the portrait that comes with matplotlib (public domain). Cold start is the elapsed time from the start of a
+new process to the expression of the first face. Values are medians over the rounds; ratios are ratios of medians. The
+other bundled models, `tiny` and `small`, are measured separately afterwards.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREA
 
 
 class Worker:
-    """A package in a process of its own.
+    """A package in its own process.
 
     Args:
-        name: which.
+        name: name of the package.
         python: the interpreter in which it is installed.
         photo: the photo that it reads.
     """
@@ -60,14 +60,14 @@ class Worker:
         self.cold = time.perf_counter() - began
 
     def ask(self, order: str) -> float:
-        """Give an order and wait for its answer."""
+        """Send a command and wait for its result."""
         assert self._process.stdin
         self._process.stdin.write(order + "\n")
         self._process.stdin.flush()
         return float(self._read_until(""))
 
     def close(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._process.communicate()
 
     def _read_until(self, prefix: str) -> str:
@@ -75,11 +75,11 @@ class Worker:
         for line in self._process.stdout:
             if line.startswith(prefix) and (prefix or line[:1].isdigit()):
                 return line.removeprefix(prefix).strip()
-        raise SystemExit("a worker ended before it answered")
+        raise SystemExit("a worker process ended before it answered")
 
 
 def measure(pythons: Mapping[str, str], photo: str, rounds: int) -> dict[str, Any]:
-    """Medians for each package, by turns."""
+    """Medians for each package, measured in turns."""
     cold: dict[str, list[float]] = {name: [] for name in pythons}
     for _ in range(rounds):
         for name, python in pythons.items():
@@ -112,7 +112,7 @@ def measure(pythons: Mapping[str, str], photo: str, rounds: int) -> dict[str, An
 
 
 def time_import(python: str, rounds: int) -> float:
-    """Median wall seconds of `import mien` in a new process, the interpreter's own start left out."""
+    """Median elapsed seconds of `import mien` in a new process, without the start of the interpreter."""
     spans: dict[str, list[float]] = {"pass": [], "import mien": []}
     for _ in range(rounds):
         for code, values in spans.items():
@@ -123,15 +123,15 @@ def time_import(python: str, rounds: int) -> float:
 
 
 def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
-    """Measure mien with each bundled model and other packages, print a line for each, and give all of it.
+    """Measure mien with each bundled model and other packages, print a line for each and return the results.
 
     Args:
         peers: the interpreters of the other packages, by name.
-        rounds: how often each is asked.
+        rounds: number of measurements of each.
     """
     photo = str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     packages = measure({"mien": sys.executable, **peers}, photo, rounds)
-    # Apart, for the threads of two sessions of ONNX Runtime wait for work at each other's cost.
+    # separately, because the threads of two ONNX Runtime sessions slow each other down
     for name in ("tiny", "small"):
         packages |= measure({name: sys.executable}, photo, rounds)
     for name, row in packages.items():
@@ -146,7 +146,7 @@ def beside(peers: Mapping[str, str], rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--rounds", type=int, default=9)

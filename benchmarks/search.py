@@ -1,13 +1,12 @@
-"""Which network, and what each part of the recipe gives: short trainings that differ in one thing, judged on PublicTest.
+"""Architecture search and ablation: short trainings that differ in one thing, evaluated on PublicTest.
 
 usage: python benchmarks/search.py train --data fer2013.csv --votes FERPlus [--teacher MODEL] [--seed 0] [--epochs 12]
                                          [--only NAME...]
        python benchmarks/search.py speed [--only NAME...]
 
-`train` runs recipe `small` on a budget (fewer epochs, reduced images, no teachers where they are not asked
-about) with one change at a time and adds a row for each to benchmarks/results/search.json; what is there is not trained
-again, so a stopped search goes on. `speed` measures every network, int8, by turns in one run. PrivateTest is never
-opened.
+`train` runs the recipe `small` on a budget (fewer epochs, smaller images, no teachers except where they are tested) with
+one change at a time and adds a row for each to benchmarks/results/search.json. Existing rows are not trained again, so
+an interrupted search continues. `speed` measures every network, int8, in turns in one run. PrivateTest is never read.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
 EPOCHS, SIDE = 12, 24
-AVERAGE = 0.99  # over fewer steps than in the recipe, as there are fewer
-FACES = 64  # in one call, as a photo of a class or a few frames of a video give
+AVERAGE = 0.99  # over fewer steps than in the recipe, because there are fewer
+FACES = 64  # per call, as in a photo of a class or a few frames of a video
 ROUNDS = 15
 
 SMALL = replace(
@@ -55,7 +54,7 @@ NETWORKS = {
     "squeeze": replace(SMALL.network, squeeze=8),
     "large": get_recipe("large").network,
 }
-"""All on the same plan; where the width and the depth go is what differs."""
+"""All use the same plan; they differ in the distribution of width and depth."""
 
 WITHOUT: dict[str, dict[str, Any]] = {
     "all of it": {},
@@ -70,13 +69,13 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "AdamW": {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.05},
     "balanced class weights": {"class_weights": "balanced"},
 }
-"""Recipe `small` with one thing changed."""
+"""The recipe `small` with one change each."""
 
 TAUGHT = "with a teacher"
 
 
 def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
-    """The recipe cut to what a search can afford."""
+    """The recipe reduced to the budget of the search."""
     return replace(
         recipe,
         epochs=epochs,
@@ -89,7 +88,7 @@ def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
 
 
 def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
-    """What is trained, by name: the networks first."""
+    """All trainings by name, the networks first."""
     chosen = {f"network: {name}": replace(SMALL, network=network) for name, network in NETWORKS.items()}
     chosen |= {
         f"recipe: {name}": replace(SMALL, **change) for name, change in WITHOUT.items() if name != "all of it"
@@ -100,7 +99,7 @@ def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
 
 
 def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, Any]:
-    """One short training and what came of it."""
+    """One short training and its result."""
     import keras
 
     from mien.recognition.classifier import Classifier
@@ -125,7 +124,7 @@ def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, 
 
 
 def search(options: argparse.Namespace) -> None:
-    """Train what is missing."""
+    """Run the missing trainings."""
     import mien
 
     dataset = mien.load(options.data, votes=options.votes)
@@ -143,7 +142,7 @@ def search(options: argparse.Namespace) -> None:
 
 
 def speeds(options: argparse.Namespace) -> None:
-    """Faces a second of every network, one thread, by turns; the weights do not matter for that."""
+    """Faces per second of every network, one thread, in turns; the weights do not matter."""
     import onnxruntime as ort
 
     from mien.training.networks import build_network, multiply_adds
@@ -192,7 +191,7 @@ def as_int8(network: Any, folder: Path, crops: Any) -> Path:
 
 
 def read() -> dict[str, Any]:
-    """What was found so far."""
+    """The results so far."""
     if RESULTS.exists():
         found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
         return found
@@ -200,12 +199,12 @@ def read() -> dict[str, Any]:
 
 
 def write(found: dict[str, Any]) -> None:
-    """Keep it."""
+    """Write the results."""
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the two commands."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

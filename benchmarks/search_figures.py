@@ -1,4 +1,4 @@
-"""Charts of what `search.py` found: accuracy against speed, and what each part of the recipe gives.
+"""Draw charts of the results of `search.py`: accuracy and speed, and the effect of single changes.
 
 usage: python benchmarks/search_figures.py [--out docs/results/search]
 """
@@ -33,7 +33,7 @@ BASE = "network: small"
 
 
 def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
-    """Accuracy on PublicTest in percent, by what was trained and by seed."""
+    """Accuracy on PublicTest in percent, by training and seed."""
     found: dict[str, dict[int, float]] = {}
     for name, row in trainings.items():
         found.setdefault(name.rpartition(", seed")[0], {})[row["seed"]] = 100 * row["public_accuracy"]
@@ -41,24 +41,24 @@ def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
 
 
 def changes_in(scores: dict[str, dict[int, float]]) -> list[str]:
-    """The changes to the recipe that were tried with a seed that the whole recipe was trained with too."""
+    """The changes that were trained with a seed of the unchanged recipe."""
     return [name for name in scores if name.startswith("recipe: ") and gains_of(scores, name)]
 
 
 def gains_of(scores: dict[str, dict[int, float]], name: str) -> list[float]:
-    """What one change gives in points, a value for each seed that the whole recipe was trained with too."""
+    """The effect of one change in points, one value per seed of the unchanged recipe."""
     base = scores[BASE]
     return [value - base[seed] for seed, value in scores[name].items() if seed in base]
 
 
 def signed(points: float) -> str:
-    """Points with their sign, none for what rounds to nothing."""
+    """Points with their sign; none if they round to zero."""
     text = f"{points:+.1f}"
     return "0.0" if text in {"-0.0", "+0.0"} else text
 
 
 def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
-    """Those that no other beats in both, from the fastest on."""
+    """The Pareto front, from the fastest network on."""
     best, front = -1.0, []
     for name, (_, accuracy) in sorted(points.items(), key=lambda item: -item[1][0]):
         if accuracy > best:
@@ -67,7 +67,7 @@ def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
 
 
 def front_figure(found: dict[str, Any]) -> Figure:
-    """Accuracy against faces a second, the front joined by a line."""
+    """Accuracy and faces per second, with the Pareto front as a line."""
     scores = by_seed(found["trainings"])
     points = {
         name: (float(facts["faces_a_second"]), mean(scores[f"network: {name}"].values()))
@@ -82,10 +82,10 @@ def front_figure(found: dict[str, Any]) -> Figure:
         axes.grid(color=GRID)
         axes.step(*zip(*(points[name] for name in front), strict=True), where="post", color=FAINT, zorder=1)
         for name, (speed, accuracy) in points.items():
-            colour = BLUE if name in front else MUTED
+            color = BLUE if name in front else MUTED
             values = list(scores[f"network: {name}"].values())
-            axes.plot([speed] * len(values), values, "_", color=colour, markersize=9, alpha=0.6, zorder=1)
-            axes.plot(speed, accuracy, "o", color=colour, markersize=9, zorder=2)
+            axes.plot([speed] * len(values), values, "_", color=color, markersize=9, alpha=0.6, zorder=1)
+            axes.plot(speed, accuracy, "o", color=color, markersize=9, zorder=2)
             facts = found["networks"][name]
             label = f"{name}, {facts['multiply_adds'] / 1e6:.0f} M"
             axes.annotate(
@@ -96,7 +96,7 @@ def front_figure(found: dict[str, Any]) -> Figure:
                 ha="left" if name in front else "right",
                 va="bottom" if name in front else "top",
                 color=INK,
-                zorder=1.5,  # over the line, under the points
+                zorder=1.5,  # above the line, below the points
                 fontsize=9.5,
                 bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 1},
             )
@@ -104,16 +104,18 @@ def front_figure(found: dict[str, Any]) -> Figure:
         axes.set_xticks(ticks := [1000, 2000, 4000, 8000], [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
         axes.margins(x=0.2, y=0.15)
-        axes.set(xlabel="faces a second, int8, one thread, logarithmic", ylabel="accuracy on PublicTest, %")
-        subtitle = f"recipe small cut to {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        axes.set(xlabel="faces per second, int8, one thread, logarithmic", ylabel="accuracy on PublicTest, %")
+        subtitle = (
+            f"recipe small, {budget['epochs']} epochs at {budget['side']} pixels; M: million multiply-adds"
+        )
         if any(len(values) > 1 for values in scores.values()):
             subtitle += "; strokes: seeds"
-        head(axes, "Accuracy against speed", subtitle)
+        head(axes, "Accuracy and speed", subtitle)
     return figure
 
 
 def parts_figure(found: dict[str, Any]) -> Figure:
-    """What accuracy becomes when one part of the recipe is changed."""
+    """Effect of single changes of the recipe on accuracy."""
     scores = by_seed(found["trainings"])
     base = mean(scores[BASE].values())
     gains = {name.removeprefix("recipe: "): gains_of(scores, name) for name in changes_in(scores)}
@@ -136,16 +138,16 @@ def parts_figure(found: dict[str, Any]) -> Figure:
         axes.set_yticks(range(len(order)), order)
         axes.tick_params(length=0)
         axes.margins(x=0.15)
-        axes.set(xlabel="points of accuracy on PublicTest, beside the whole recipe")
-        subtitle = f"the whole recipe on this budget: {base:.1f}%"
+        axes.set(xlabel="points of accuracy on PublicTest, compared with the unchanged recipe")
+        subtitle = f"unchanged recipe on this budget: {base:.1f}%"
         if any(len(values) > 1 for values in gains.values()):
             subtitle += "; points: seeds"
-        head(axes, "What one change does", subtitle)
+        head(axes, "Effect of single changes", subtitle)
     return figure
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw both charts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "search")
     folder = parser.parse_args().out

@@ -1,10 +1,10 @@
-"""Scores of several seeds of each network, their mean and spread, and of the ensembles that they make.
+"""Scores of several seeds of each network: mean, standard deviation and ensembles.
 
 usage: python benchmarks/seeds.py --data fer2013.csv --votes FERPlus [--split PublicTest] [--out FILE]
        small=MODEL,MODEL,MODEL large=MODEL,MODEL,MODEL [teachers=MODEL,MODEL]
 
-Each group is judged model by model in FER2013's seven classes and in FER+'s eight, with and without flip TTA, then as an
-ensemble, the mean of what its members say; so are all of them together.
+Each model of a group is evaluated with FER2013's seven classes and FER+'s eight, with and without flip TTA, then the
+group as an ensemble, the mean of its members' probabilities; finally the ensemble of all models.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ JUDGEMENTS = (("fer2013", False), ("fer2013", True), ("ferplus", False), ("ferpl
 
 
 class Remembering:
-    """A model that is asked about each image once.
+    """A model that predicts each image once.
 
     Args:
         path: an ONNX file.
@@ -47,7 +47,7 @@ class Remembering:
         }
 
     def probabilities(self, taxonomy: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Of gray crops uint8 (n, 48, 48), (n, classes) in that label set."""
+        """Probabilities for gray crops uint8 (n, 48, 48) in a label set, (n, classes)."""
         known = self._known[taxonomy]
         keys = [crop.tobytes() for crop in crops]
         new = [i for i, key in enumerate(keys) if key not in known]
@@ -59,8 +59,8 @@ class Remembering:
         return np.stack([known[key] for key in keys])
 
 
-def judged(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
-    """The scores of the mean of the members' answers, by label set and with or without flip TTA."""
+def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
+    """The scores of the mean of the members' predictions, by label set and with or without flip TTA."""
     found = {}
     for taxonomy, tta in JUDGEMENTS:
 
@@ -92,7 +92,7 @@ def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
 
 
 def show(name: str, found: dict[str, Any]) -> None:
-    """A line for each judgement."""
+    """Print one line per evaluation."""
     for kind, scores in found.items():
         if isinstance(scores["accuracy"], list):
             told = ", ".join(f"{key} {100 * m:.2f} ± {100 * s:.2f}" for key, (m, s) in scores.items())
@@ -106,7 +106,7 @@ def show(name: str, found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Judge, print and write."""
+    """Evaluate, print and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -123,17 +123,17 @@ def main() -> None:
         name, _, paths = group.partition("=")
         members = {Path(path).stem: Remembering(path) for path in paths.split(",")}
         everyone += members.values()
-        rows = {stem: judged([member], dataset, options.split) for stem, member in members.items()}
+        rows = {stem: score_ensemble([member], dataset, options.split) for stem, member in members.items()}
         for stem, row in rows.items():
             show(stem, row)
         results[name] = {"models": rows}
         if len(rows) == 1:
             continue
         results[name]["spread"] = spread(list(rows.values()))
-        results[name]["ensemble"] = judged(list(members.values()), dataset, options.split)
+        results[name]["ensemble"] = score_ensemble(list(members.values()), dataset, options.split)
         show(f"{name}, mean of {len(rows)}", results[name]["spread"])
         show(f"{name}, ensemble", results[name]["ensemble"])
-    results["all"] = {"ensemble": judged(everyone, dataset, options.split)}
+    results["all"] = {"ensemble": score_ensemble(everyone, dataset, options.split)}
     show(f"ensemble of all {len(everyone)}", results["all"]["ensemble"])
     if options.out:
         document = {

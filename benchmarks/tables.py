@@ -1,4 +1,4 @@
-"""The tables of docs/results/model.md, from what the other scripts measured.
+"""Print the tables of docs/results/model.md from the results of the other scripts.
 
 usage: python benchmarks/tables.py [accuracy|seeds|public|search...]
 """
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def rows(*lines: list[str]) -> str:
-    """A table of Markdown, the first line its head."""
+    """A Markdown table; the first row is the header."""
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
 
@@ -29,7 +29,7 @@ def interval(scores: dict[str, Any]) -> str:
 
 
 def accuracy() -> str:
-    """Beside fer: scores, classes, corruptions."""
+    """The comparison with fer: scores, classes, corruptions."""
     document = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
     found = document["results"]
     names = [name for name in found if "corruptions" in found[name]]
@@ -81,17 +81,20 @@ def accuracy() -> str:
 
 
 def speed(packages: dict[str, Any]) -> str:
-    """Faces a second and the time of one, each package with two threads."""
+    """Faces per second and the time of one face, with two threads each."""
     return rows(
         ["two threads each", *packages],
-        ["cropped faces a second, 512 at once", *(f"{row['faces_a_second']:,}" for row in packages.values())],
+        [
+            "cropped faces per second, in batches of 512",
+            *(f"{row['faces_a_second']:,}" for row in packages.values()),
+        ],
         ["one cropped face", *(f"{row['one_face_ms']:.2f} ms" for row in packages.values())],
         ["a photo of 512x600, one face", *(f"{row['photo_ms']:.0f} ms" for row in packages.values())],
     )
 
 
 def seeds() -> str:
-    """Every seed, mean and spread, ensembles."""
+    """Every seed, mean and standard deviation, ensembles."""
     found = json.loads((RESULTS / "seeds.json").read_text(encoding="utf-8"))
     lines = [
         [
@@ -140,7 +143,7 @@ def seeds() -> str:
 
 
 def search() -> str:
-    """Networks with their cost, and what one change to the recipe does."""
+    """Networks with their cost, and the effect of single changes of the recipe."""
     found = json.loads((RESULTS / "search.json").read_text(encoding="utf-8"))
     scores = by_seed(found["trainings"])
     base = scores[BASE]
@@ -150,7 +153,7 @@ def search() -> str:
             "parameters",
             "multiply-adds",
             "int8 file",
-            "faces a second, one thread",
+            "faces per second, one thread",
             "PublicTest, on the budget",
         ],
         *(
@@ -168,8 +171,8 @@ def search() -> str:
     gains = {name.removeprefix("recipe: "): gains_of(scores, name) for name in changes_in(scores)}
     order = sorted(gains, key=lambda name: -mean(gains[name]))
     parts = rows(
-        ["recipe `small` on the budget", "PublicTest", "difference, seed by seed"],
-        ["all of it", told(list(base.values())), ""],
+        ["recipe `small` on the budget", "PublicTest", "difference, same seed"],
+        ["unchanged", told(list(base.values())), ""],
         *(
             [
                 name,
@@ -182,17 +185,19 @@ def search() -> str:
     longer = [
         [
             course,
-            name.removeprefix("recipe: ").replace("network: small", "all of it"),
+            name.removeprefix("recipe: ")
+            .replace("network: small", "unchanged")
+            .replace("all of it", "unchanged"),
             told(list(values.values())),
         ]
         for course, trainings in found.get("longer", {}).items()
         for name, values in by_seed(trainings).items()
     ]
-    return "\n\n".join([networks, parts, rows(["course", "recipe `small` on it", "PublicTest"], *longer)])
+    return "\n\n".join([networks, parts, rows(["training", "recipe `small`", "PublicTest"], *longer)])
 
 
 def public() -> str:
-    """What PublicTest says of each student, in seven classes and in eight."""
+    """PublicTest scores of each student with seven and eight classes."""
     found = json.loads((RESULTS / "public.json").read_text(encoding="utf-8"))
     columns = {
         "float32": "float32",
@@ -211,7 +216,7 @@ def public() -> str:
 
 
 def told(values: list[float], sign: str = "", unit: str = "%") -> str:
-    """A mean with its deviation, where there is more than one value."""
+    """A mean with its standard deviation, if there is more than one value."""
     text = f"{mean(values):{sign}.2f}"
     if len(values) == 1:
         return text + unit
@@ -222,7 +227,7 @@ TABLES = {"accuracy": accuracy, "seeds": seeds, "public": public, "search": sear
 
 
 def main() -> None:
-    """Print them."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     for name in parser.parse_args().tables or TABLES:

@@ -1,11 +1,11 @@
-"""Training throughput: `mien train` against a bare Keras `fit` on arrays in memory, by turns.
+"""Compare the training throughput of `mien train` and of a bare Keras `fit` on arrays in memory.
 
 usage: python benchmarks/throughput.py [--faces 1000] [--rounds 2] [--epochs 4] [--out FILE.json]
 
-Both train the classic network at batch 64 on the same drawn faces, each time in a process of its own. `mien` is
-the whole command with its augmentation, display, checkpoints and curves, timed from one epoch's line on its
-output to the next; `bare` is `compile` and `fit` without any of them, timed from one epoch's end to the next.
-The first epoch of a process, which traces the graph, is left out. `mien` also keeps freed memory in the process
+Both train the classic network with batch size 64 on the same drawn faces, in turns, each in its own process. `mien` is
+the complete command with augmentation, progress display, checkpoints and curves, timed from one epoch's line of output
+to the next; `bare` is `compile` and `fit` without these, timed from the end of one epoch to the next. The first epoch
+of a process, which traces the graph, is excluded. `mien` also keeps freed memory in the process
 (`mien.training.backend.keep_memory`), so `bare` is measured both without and with that.
 """
 
@@ -49,7 +49,7 @@ print(json.dumps(np.diff(ends).tolist()))
 
 
 def time_mien(table: Path, epochs: int, folder: Path) -> list[float]:
-    """Seconds of each epoch of `mien train` but the first, saving and drawing included."""
+    """Seconds of each epoch of `mien train` except the first, including saving and drawing."""
     command = [sys.executable, "-u", "-m", "mien", "train", "--data", str(table), "--recipe", "classic"]
     command += ["--epochs", str(epochs), "--batch-size", str(BATCH), "--out", str(folder), "--no-cache"]
     ends = []
@@ -63,7 +63,7 @@ def time_mien(table: Path, epochs: int, folder: Path) -> list[float]:
 
 
 def time_bare(table: Path, epochs: int, memory: str) -> list[float]:
-    """Seconds of each epoch of a bare `fit` but the first."""
+    """Seconds of each epoch of a bare `fit` except the first."""
     command = [sys.executable, "-c", BARE, str(table), str(epochs), str(BATCH), memory]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [float(seconds) for seconds in json.loads(done.stdout.splitlines()[-1])]
@@ -85,16 +85,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dataset = synthetic_dataset(options.faces)
-        pictures = len(dataset.subset(TRAINING))
+        images = len(dataset.subset(TRAINING))
         write_csv(dataset, folder / "drawn.csv")
         for i in range(options.rounds):
             seconds["mien"] += time_mien(folder / "drawn.csv", options.epochs, folder / f"run{i}")
             seconds["bare"] += time_bare(folder / "drawn.csv", options.epochs, "free")
             seconds["bare, memory kept"] += time_bare(folder / "drawn.csv", options.epochs, "keep")
-    rates = {way: round(pictures / statistics.median(values), 2) for way, values in seconds.items()}
+    rates = {way: round(images / statistics.median(values), 2) for way, values in seconds.items()}
     ratios = {way: round(rates["mien"] / rate, 3) for way, rate in rates.items() if way != "mien"}
     result = {
-        "pictures_an_epoch": pictures,
+        "pictures_an_epoch": images,
         "batch": BATCH,
         "seconds_an_epoch": {way: [round(value, 2) for value in values] for way, values in seconds.items()},
         "pictures_a_second": rates,
@@ -102,7 +102,7 @@ def main() -> None:
     }
     for way, rate in rates.items():
         ratio = f"mien is {ratios[way]:.3f} of it" if way in ratios else ""
-        print(f"{way:18} {rate:7.2f} pictures a second (median of {len(seconds[way])} epochs)  {ratio}")
+        print(f"{way:18} {rate:7.2f} images per second (median of {len(seconds[way])} epochs)  {ratio}")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps({**result, "machine": describe_machine(PACKAGES)}, indent=1) + "\n")

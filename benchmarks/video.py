@@ -1,13 +1,13 @@
-"""A made film through the whole chain: speed, memory, identities, and whether the copy is whole.
+"""Process a generated video completely: speed, memory, tracks, and whether the copy is complete.
 
 usage: python benchmarks/video.py [--minutes 10] [--every 1] [--keep DIR] [--out FILE.json]
 
-The film is 640x480 at 25 frames a second: four heads cut from matplotlib's sample photograph, mirrored, tinted and
-scaled, move over a drifting background with grain and changing light. Two cross each other again and again, one
-comes near and goes away, one walks through behind it and is new each time. So the truth is known: a face should keep
-its number for as long as it is in sight, and no number should go to two people. The chain, in a process of its own,
-is what `mien predict FILM --save DIR --csv rows.csv` does: frames, faces, tracks, smoothing, drawing, an H.264 copy,
-rows and the chart.
+The video is 640x480 at 25 frames per second: four heads from matplotlib's sample photograph, mirrored, tinted and
+scaled, move over a drifting background with noise and changing brightness. Two cross each other repeatedly, one comes
+closer and moves away, and one walks through the background and counts as a new face each time. So the ground truth is
+known: a face should keep its track number while it is visible, and two people should never share one. The pipeline, in
+its own process, is that of `mien predict VIDEO --save DIR --csv rows.csv`: frames, faces, tracks, smoothing, drawing, an
+H.264 copy, rows and the chart.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from machine import describe_machine
 PACKAGES = ("mien", "numpy", "opencv-python-headless", "onnxruntime", "av")
 WIDTH, HEIGHT, FPS = 640, 480, 25
 HEAD = (120, 10, 400, 340)  # left, top, right, bottom of the head in the photograph
-FACE = (0.22, 0.34, 0.56, 0.60)  # left, top, width, height of the face, in parts of the head
+FACE = (0.22, 0.34, 0.56, 0.60)  # left, top, width, height of the face, as shares of the head
 CROSSING_SECONDS = 12.0
 VISIT_SECONDS = 20.0
 LOOP_SECONDS = 60.0  # drawn and encoded once, then repeated
-GAP_SECONDS = 1.0  # out of sight for longer, a face is a new one to the tracker
+GAP_SECONDS = 1.0  # after a longer absence, the tracker assigns a new number
 
 
 class Place(NamedTuple):
-    """Where a head is: its middle and height in pixels, and which visit it is of this person."""
+    """The position of a head: its center and height in pixels, and the number of this person's appearance."""
 
     x: float
     y: float
@@ -49,12 +49,12 @@ class Place(NamedTuple):
 
 
 def wave(seconds: float, times: int) -> float:
-    """A sine that swings so many times in the minute that is repeated."""
+    """A sine with this many periods in the minute that is repeated."""
     return math.sin(2 * math.pi * times * seconds / LOOP_SECONDS)
 
 
 def places(seconds: float) -> dict[str, Place]:
-    """The truth: where everyone is, from the one farthest away to the nearest."""
+    """The ground truth: the positions of all heads, from the farthest to the nearest."""
     turn = math.cos(2 * math.pi * seconds / CROSSING_SECONDS)
     visit, since = divmod(seconds, VISIT_SECONDS)
     found = {
@@ -76,7 +76,7 @@ def face_box(place: Place) -> tuple[float, float, float, float]:
 
 
 class Stage:
-    """Draws the frames of the film."""
+    """Draws the frames of the video."""
 
     def __init__(self) -> None:
         import matplotlib.cbook
@@ -125,8 +125,8 @@ class Stage:
         image += cover * (moved - image)
 
 
-def make_film(path: Path, minutes: float) -> int:
-    """Write the film, of whole minutes or of less than one; gives back the number of its frames."""
+def make_video(path: Path, minutes: float) -> int:
+    """Write the video, whole minutes or a part of one; returns the number of frames."""
     from mien.recognition.video import VideoWriter
 
     stage, loop = Stage(), path.with_stem("loop")
@@ -135,54 +135,54 @@ def make_film(path: Path, minutes: float) -> int:
     with VideoWriter(loop, FPS, (WIDTH, HEIGHT)) as writer:
         for i in range(frames):
             writer.write(stage.frame(i))
-    repeat_film(loop, path, repeats)
+    repeat_video(loop, path, repeats)
     loop.unlink()
     return repeats * frames
 
 
-def repeat_film(loop: Path, path: Path, repeats: int) -> None:
-    """Write a film several times over without encoding it again."""
+def repeat_video(loop: Path, path: Path, repeats: int) -> None:
+    """Concatenate several copies of a video without encoding it again."""
     import av
 
-    with av.open(str(path), "w") as film:
+    with av.open(str(path), "w") as copy:
         begin = 0
         for _ in range(repeats):
             with av.open(str(loop)) as source:
                 video = source.streams.video[0]
-                stream = film.streams.video[0] if begin else film.add_stream_from_template(video)
+                stream = copy.streams.video[0] if begin else copy.add_stream_from_template(video)
                 for packet in source.demux(video):
                     if packet.dts is not None and packet.pts is not None:
                         packet.pts, packet.dts, packet.stream = packet.pts + begin, packet.dts + begin, stream
-                        film.mux(packet)
+                        copy.mux(packet)
                 begin += video.duration or 0
 
 
 def resident_mb() -> float:
-    """Memory that this process holds now, in MB."""
+    """Resident memory of this process in MB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
-    """The whole chain; times of its parts, memory over time, and where each track was seen."""
+def run_chain(video: Path, folder: Path, every: int) -> dict[str, Any]:
+    """Run the pipeline; returns times of its parts, memory over time, and the positions of each track."""
     from mien import Recognizer
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.drawing import draw_faces
     from mien.recognition.export_rows import RowWriter
     from mien.recognition.video import VideoWriter, probe, read_frames, watch
 
-    recognizer, info, timeline = Recognizer(), probe(film), Timeline()
+    recognizer, info, timeline = Recognizer(), probe(video), Timeline()
     memory, ends, rows, frames = [], [], 0, 0
     begin, cpu, drawing = time.perf_counter(), time.process_time(), 0.0
     with (
-        read_frames(film, every=every) as source,
+        read_frames(video, every=every) as source,
         VideoWriter(folder / "copy.mp4", info.fps, (info.width, info.height)) as writer,
         RowWriter(folder / "rows.csv", recognizer.labels) as table,
     ):
         for frame, faces in watch(recognizer, source):
             before = time.perf_counter()
             writer.write(draw_faces(frame.image, faces), frame.seconds)
-            table.write(str(film), faces, frame=frame.index, seconds=frame.seconds)
+            table.write(str(video), faces, frame=frame.index, seconds=frame.seconds)
             timeline.add(frame.seconds, faces)
             drawing += time.perf_counter() - before
             rows, frames = rows + len(faces), frames + 1
@@ -190,7 +190,7 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
                 memory.append(round(resident_mb(), 1))
                 ends.append(time.perf_counter())
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-    timeline.plot(folder / "chart.png", "Expressions in the made film")
+    timeline.plot(folder / "chart.png", "Expressions in the made video")
     return {
         "frames": frames,
         "rows": rows,
@@ -204,8 +204,8 @@ def run_chain(film: Path, folder: Path, every: int) -> dict[str, Any]:
     }
 
 
-def judge_tracks(rows: Path, every: int) -> dict[str, Any]:
-    """The numbers that the faces got, against the truth."""
+def compare_tracks(rows: Path, every: int) -> dict[str, Any]:
+    """Compare the track numbers with the ground truth."""
     import pandas as pd
 
     table = pd.read_csv(rows)
@@ -240,7 +240,7 @@ def judge_tracks(rows: Path, every: int) -> dict[str, Any]:
 
 
 def _nearest(middle: tuple[float, float], truth: dict[str, Place]) -> tuple[str, int] | None:
-    """The person whose face has its middle nearest, within half a face."""
+    """The person whose face is nearest, within half a face."""
     best, who = 0.5, None
     for name, place in truth.items():
         x, y, width, height = face_box(place)
@@ -267,15 +267,15 @@ def check_copy(path: Path) -> dict[str, Any]:
 
 
 def pace(stretches: list[float], every: int) -> float | None:
-    """Seconds for a second of film in the median stretch of 250 frames, which a halt of the machine does not move."""
+    """Seconds per second of video in the median stretch of 250 frames, which pauses of the machine do not affect."""
     return round(statistics.median(stretches) / (250 * every / FPS), 3) if stretches else None
 
 
 def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
-    """Make the film, run the chain in a process of its own, judge what came out."""
-    film = folder / "film.mp4"
-    frames = make_film(film, minutes)
-    command = [sys.executable, __file__, "--chain", str(film), "--keep", str(folder), "--every", str(every)]
+    """Generate the video, run the pipeline in its own process and evaluate the results."""
+    video = folder / "video.mp4"
+    frames = make_video(video, minutes)
+    command = [sys.executable, __file__, "--chain", str(video), "--keep", str(folder), "--every", str(every)]
     chain = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     memory = chain["memory_mb_every_250_frames"]
     return {
@@ -288,7 +288,7 @@ def measure(folder: Path, minutes: float, every: int) -> dict[str, Any]:
         "processor_seconds_per_second_of_film": round(chain["processor_seconds"] / (frames / FPS), 3),
         "memory_mb_first_minute": max(memory[:6], default=None),
         "memory_mb_rest": max(memory[6:], default=None),
-        **judge_tracks(folder / "rows.csv", every),
+        **compare_tracks(folder / "rows.csv", every),
         **check_copy(folder / "copy.mp4"),
     }
 
@@ -298,7 +298,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="folder for the film, its copy, rows and chart")
+    parser.add_argument("--keep", type=Path, help="folder for the video, its copy, rows and chart")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--chain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

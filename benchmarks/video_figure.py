@@ -1,4 +1,4 @@
-"""Chart of what `video.py` measured: memory and work over a film of ten minutes.
+"""Draw a chart of the results of `video.py`: memory and work over a video of ten minutes.
 
 usage: python benchmarks/video_figure.py [--out docs/results/film.png]
 """
@@ -30,8 +30,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "video.json"
 STRETCH = 250  # frames between two measurements
 
 
-def film_figure(found: dict[str, Any]) -> Figure:
-    """Memory above, work for a second of film below, over the time of the film."""
+def video_figure(found: dict[str, Any]) -> Figure:
+    """Memory above, work per second of video below, over the time of the video."""
     fps = found["film_frames"] / found["film_seconds"]
     memory = found["memory_mb_every_250_frames"]
     minutes = [(i + 1) * STRETCH / fps / 60 for i in range(len(memory))]
@@ -51,8 +51,8 @@ def film_figure(found: dict[str, Any]) -> Figure:
         )
         head(
             above,
-            "A film of ten minutes",
-            "640x480, faces followed, an annotated copy and a row a face written",
+            "A video of ten minutes",
+            "640x480; tracks, an annotated copy and one row per face",
         )
         below.axhline(1, color=FAINT)
         below.annotate(
@@ -67,8 +67,8 @@ def film_figure(found: dict[str, Any]) -> Figure:
         below.plot(minutes, work, color=VERMILION)
         below.set(
             ylim=(0, max(1.3, 1.1 * max(work))),
-            xlabel="minute of the film",
-            ylabel="seconds a second of film",
+            xlabel="minute of the video",
+            ylabel="seconds per second of video",
         )
         for axes in (above, below):
             axes.grid(axis="y", color=GRID)
@@ -76,10 +76,10 @@ def film_figure(found: dict[str, Any]) -> Figure:
 
 
 def main() -> None:
-    """Draw it."""
+    """Draw the chart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "film.png")
-    print(save(film_figure(json.loads(RESULTS.read_text(encoding="utf-8"))), parser.parse_args().out))
+    print(save(video_figure(json.loads(RESULTS.read_text(encoding="utf-8"))), parser.parse_args().out))
 
 
 if __name__ == "__main__":

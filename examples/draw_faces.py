@@ -1,8 +1,8 @@
-"""Find the faces of an image, print their expressions, and write a copy with boxes, labels and bars.
+"""Detect the faces in an image, print their expressions and save a copy with boxes, labels and bars.
 
     python examples/draw_faces.py IMAGE [COPY]
 
-`mien predict IMAGE --save DIR` does the same; this is how to do it in a program.
+`mien predict IMAGE --save DIR` does the same; this example shows how to do it in Python.
 """
 
 from __future__ import annotations

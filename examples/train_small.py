@@ -2,7 +2,7 @@
 
     python examples/train_small.py [RUN]
 
-A network and its augmentation are data: change a field and train. Run it again and it resumes where it stopped.
+A network and its augmentation are plain dataclasses: change a field and train. A second run resumes the training.
 """
 
 from __future__ import annotations

@@ -280,13 +280,13 @@ def test_the_design_shows_every_package() -> None:
     assert sorted(shown) == sorted([*folders, "assets", "page"])
 
 
-def test_every_module_says_what_it_holds() -> None:
+def test_every_module_has_a_docstring() -> None:
     for path in (ROOT / "src" / "mien").rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
 
 
-def test_example_that_judges_a_function(tmp_path: Path) -> None:
-    printed = run((ROOT / "examples" / "judge_any_function.py").read_text("utf-8"), tmp_path)
+def test_example_that_evaluates_a_function(tmp_path: Path) -> None:
+    printed = run((ROOT / "examples" / "evaluate_any_function.py").read_text("utf-8"), tmp_path)
     accuracy = re.match(r"least squares: ([\d.]+)% of 210 faces", printed)
     assert accuracy
     assert float(accuracy[1]) > 100 / 7 + 10  # far above chance

@@ -1,4 +1,4 @@
-"""`mien doctor`: what is installed, what is at fault, what to type; exit code 0 where it is usable."""
+"""`mien doctor`: versions, problems, remedies and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def doctor(*arguments: str, place: dict[str, str] | None = None, before: str = "") -> tuple[int, str]:
-    """Its exit code and what it prints."""
+    """The exit code and standard output."""
     program = f"{before}\nfrom mien.cli import run\nraise SystemExit(run(['doctor', *{arguments!r}]))"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -44,7 +44,7 @@ def messages(found: dict[str, Any], severity: str) -> str:
     return "\n".join(x["message"] for x in found["problems"] if x["severity"] == severity)
 
 
-def test_the_document_tells_versions_features_and_the_cache(tmp_path: Path) -> None:
+def test_the_document_has_versions_features_and_the_cache(tmp_path: Path) -> None:
     place = {**environment(), "MIEN_CACHE": str(tmp_path / "cache")}
     code, found = document("--quick", place=place)
     assert (code, found["usable"]) == (0, True)
@@ -65,15 +65,15 @@ def test_the_document_tells_versions_features_and_the_cache(tmp_path: Path) -> N
     assert found["backend"]["name"] in found["backend"]["installed"]
 
 
-def test_the_plain_form_says_the_same() -> None:
+def test_the_text_output_has_the_same_content() -> None:
     code, printed = doctor("--quick")
     assert code == 0
-    for text in ("ONNX Runtime", "opencv-python", "back end", "Cache: ", f"Python {sys.version.split()[0]}"):
+    for text in ("ONNX Runtime", "opencv-python", "backend", "Cache: ", f"Python {sys.version.split()[0]}"):
         assert text in printed
     assert printed.endswith("mien can be used.\n")
 
 
-def test_nothing_heavy_is_loaded() -> None:
+def test_nothing_heavy_is_imported() -> None:
     program = (
         "import sys\nfrom mien.cli import run\nassert run(['doctor', '--quick', '--json']) == 0\n"
         "print(*sys.modules, file=sys.stderr)"
@@ -83,7 +83,7 @@ def test_nothing_heavy_is_loaded() -> None:
     assert not heavy & set(done.stderr.split())
 
 
-def test_with_base_and_command_alone_it_is_usable_and_says_how_to_get_more() -> None:
+def test_without_extras_mien_is_usable_and_missing_extras_are_listed() -> None:
     missing = ("tensorflow", "jax", "torch", "keras", "h5py", "pandas", "fastapi", "pyarrow", "pillow_heif")
     before = f"import sys\nfor name in {missing!r}: sys.modules[name] = None"
     code, found = document("--quick", before=before)
@@ -91,7 +91,7 @@ def test_with_base_and_command_alone_it_is_usable_and_says_how_to_get_more() -> 
     assert found["backend"]["name"] is None
     train = found["features"]["train"]
     assert not train["ready"]
-    assert {"keras", "h5py", "pandas", "a back end for Keras"} <= set(train["missing"])
+    assert {"keras", "h5py", "pandas", "a Keras backend"} <= set(train["missing"])
     assert train["install"].endswith(f"install -e '{ROOT}[train-cpu]'")
     assert found["features"]["serve"]["install"].endswith(f"install -e '{ROOT}[serve]'")
     code, printed = doctor("--quick", before=before)
@@ -100,7 +100,7 @@ def test_with_base_and_command_alone_it_is_usable_and_says_how_to_get_more() -> 
     assert "missing: fastapi" in printed
 
 
-def test_a_part_of_the_base_that_is_missing_is_an_error() -> None:
+def test_a_missing_base_package_is_an_error() -> None:
     code, found = document("--quick", before="import sys; sys.modules['cv2'] = None")
     assert (code, found["usable"]) == (1, False)
     assert "OpenCV is not installed" in messages(found, "error")
@@ -119,10 +119,10 @@ def test_two_opencv_wheels_are_a_warning_with_a_remedy(
     assert "opencv-python==4.12.0.88" in problem["remedy"], "the one with windows is kept"
 
 
-def test_a_back_end_that_is_asked_for_and_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keras_backend_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "theano")
     (problem,) = [x for x in diagnose(quick=True)["problems"] if "KERAS_BACKEND" in x["message"]]
-    assert "KERAS_BACKEND is 'theano', which is not one of" in problem["message"]
+    assert "KERAS_BACKEND is 'theano', which is not an installed backend" in problem["message"]
     assert problem["remedy"] == "unset KERAS_BACKEND"
 
 
@@ -132,10 +132,10 @@ def test_two_tensorflows_are_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     found = diagnose(quick=True)
     assert found["usable"] is False
-    assert "2 distributions lay their files into tensorflow" in messages(found, "error")
+    assert "2 distributions provide the package tensorflow" in messages(found, "error")
 
 
-def test_an_onnx_runtime_that_crashes_on_long_lines_is_an_error(tmp_path: Path) -> None:
+def test_an_onnx_runtime_that_crashes_on_long_command_lines_is_an_error(tmp_path: Path) -> None:
     code, printed = doctor("--quick", place=environment(pretend(tmp_path, "onnxruntime", "1.30.0")))
     assert code == 1
     assert "Error: onnxruntime 1.30.0 crashes" in printed
@@ -143,37 +143,35 @@ def test_an_onnx_runtime_that_crashes_on_long_lines_is_an_error(tmp_path: Path) 
     assert "'onnxruntime>=1.31'" in printed
 
 
-def test_versions_that_do_not_fit_one_another_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unmet_requirements_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(tmp_path, "tensorflow-cpu", "2.19.1", "protobuf<4,>=3.20.3", "numpy>=1", 'absent>9; extra == "x"')
     monkeypatch.syspath_prepend(str(tmp_path))
     found = diagnose(quick=True)
     assert found["usable"] is True
-    assert "tensorflow-cpu 2.19.1 asks for protobuf<4,>=3.20.3, and " in messages(found, "warning")
+    assert "tensorflow-cpu 2.19.1 requires protobuf<4,>=3.20.3, but " in messages(found, "warning")
     assert "2.19.1 asks for numpy" not in messages(found, "warning")
 
 
-def test_a_framework_that_does_not_load_is_given_what_it_asks_for(
+def test_a_backend_that_fails_to_import_gets_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(tmp_path, "tensorflow-cpu", "2.19.1", "protobuf<6.0.0,>=3.20.3")
     monkeypatch.syspath_prepend(str(tmp_path))
     failed = {"tensorflow": Probe(False, "ImportError: cannot import name runtime_version")}
     (error,) = [x for x in find_problems("tensorflow", failed) if x.severity == "error"]
-    assert "with Keras is installed, but it does not load: ImportError: cannot import name" in error.message
+    assert "with Keras is installed, but importing it fails: ImportError: cannot import name" in error.message
     assert error.remedy.endswith("install 'protobuf<6.0.0,>=3.20.3'")
     (tmp_path / "tensorflow_cpu-2.19.1.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: tensorflow-cpu\nVersion: 2.15.0\n"
     )
     (error,) = [x for x in find_problems("tensorflow", failed) if x.severity == "error"]
     assert error.remedy.endswith("--force-reinstall --no-deps tensorflow-cpu==2.15.0")
-    assert "tensorflow-cpu 2.15.0 was not tried; 2.16 to 2.21 were." in [
+    assert "tensorflow-cpu 2.15.0 is untested; versions 2.16 to 2.21 are tested." in [
         x.message for x in find_problems(None, {})
     ]
 
 
-def test_a_package_that_takes_too_long_is_no_error() -> None:
+def test_a_slow_import_is_a_warning() -> None:
     slow = Probe(False, "it did not load within 120 s", timed_out=True)
     found = [
         x for x in find_problems("tensorflow", {"tensorflow": slow, "cv2": slow}) if "120 s" in x.message
@@ -182,7 +180,7 @@ def test_a_package_that_takes_too_long_is_no_error() -> None:
     assert all("--quick" in x.remedy for x in found)
 
 
-def test_an_opencv_of_another_flavor_is_what_the_base_asks_for(
+def test_another_opencv_distribution_meets_the_requirement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.cli import packages
@@ -196,14 +194,14 @@ def test_an_opencv_of_another_flavor_is_what_the_base_asks_for(
 
 
 @pytest.mark.slow
-def test_a_package_that_does_not_load_is_an_error_with_the_reason(tmp_path: Path) -> None:
+def test_a_package_that_fails_to_import_is_an_error_with_the_reason(tmp_path: Path) -> None:
     pretend(tmp_path, "tensorflow-cpu", "2.21.0")
     code = "raise ImportError('cannot import name runtime_version from google.protobuf')"
     place = environment(broken(tmp_path, "tensorflow", code))
     place["KERAS_BACKEND"] = "tensorflow"
     exit_code, found = document(place=place)
     assert exit_code == 1
-    assert "TensorFlow with Keras is installed, but it does not load: ImportError: cannot import" in (
+    assert "TensorFlow with Keras is installed, but importing it fails: ImportError: cannot import" in (
         messages(found, "error")
     )
     assert found["backend"]["loads"] is False
@@ -212,18 +210,18 @@ def test_a_package_that_does_not_load_is_an_error_with_the_reason(tmp_path: Path
     assert found["opencv"]["gui"] in {True, False}
 
 
-def test_a_probe_tells_each_way_of_failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_reports_each_kind_of_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(tmp_path, "slow_one", "import time; time.sleep(60)")
     broken(tmp_path, "deadly_one", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     broken(tmp_path, "loud_one", "print('hello'); __version__ = '7'")
     monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
-    assert probe("slow_one", seconds=1) == Probe(False, "it did not load within 1 s", timed_out=True)
-    assert probe("deadly_one") == Probe(False, "loading it ended the process with signal 11")
+    assert probe("slow_one", seconds=1) == Probe(False, "importing it took longer than 1 s", timed_out=True)
+    assert probe("deadly_one") == Probe(False, "importing it crashed the process with signal 11")
     assert probe("loud_one") == Probe(True, facts={"version": "7"})
     assert probe("no_such_one").error == "ModuleNotFoundError: No module named 'no_such_one'"
 
 
-def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undetected_gpu_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.cli import doctor_findings
 
     monkeypatch.setattr(doctor_findings, "gpu_is_there", lambda: True)
@@ -231,10 +229,10 @@ def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     gpu = {"kind": "gpu", "name": "T4", "capability": [7, 5]}
     seen = find_problems("tensorflow", {"tensorflow": Probe(True, facts={"devices": [cpu, gpu]})})
     unseen = find_problems("tensorflow", {"tensorflow": Probe(True, facts={"devices": [cpu]})})
-    (told,) = [x for x in unseen if x not in seen]
-    assert "NVIDIA GPU, and TensorFlow does not see it" in told.message
-    assert told.remedy.endswith(f"install -e '{ROOT}[train-gpu]'")
-    assert "tensorflow-cpu &&" in told.remedy, "the one for the processor must go first"
+    (problem,) = [x for x in unseen if x not in seen]
+    assert "NVIDIA GPU, but TensorFlow does not detect it" in problem.message
+    assert problem.remedy.endswith(f"install -e '{ROOT}[train-gpu]'")
+    assert "tensorflow-cpu &&" in problem.remedy, "the one for the processor must go first"
 
 
 @pytest.mark.parametrize(
@@ -252,13 +250,13 @@ def test_a_gpu_that_is_not_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         ([{"kind": "tpu", "name": "v5", "capability": None}], True),
     ],
 )
-def test_what_computes_fast_in_bfloat16(devices: list[dict[str, Any]], fast: bool | None) -> None:
+def test_devices_with_bfloat16_instructions(devices: list[dict[str, Any]], fast: bool | None) -> None:
     from mien.cli.doctor_report import _computes_in_bfloat16
 
     assert _computes_in_bfloat16(devices) is fast
 
 
-def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "file" / "cache"))
     found = diagnose(quick=True)
@@ -266,7 +264,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatch
     assert "MIEN_CACHE" in next(x["remedy"] for x in found["problems"] if "cache" in x["message"])
 
 
-def test_the_features_are_those_of_the_extras() -> None:
+def test_features_match_the_extras() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
     def names(lines: list[str]) -> set[str]:
@@ -278,13 +276,15 @@ def test_the_features_are_those_of_the_extras() -> None:
     } == base
     extras = project["optional-dependencies"]
     for extra in {extra for extra, _ in FEATURES.values()}:
-        told = {
+        expected = {
             DISTRIBUTIONS.get(name, name) for x, wanted in FEATURES.values() if x == extra for name in wanted
         }
-        assert names(extras[extra]) == told - {"tensorflow"} - ({"matplotlib"} if extra == "train" else set())
+        assert names(extras[extra]) == expected - {"tensorflow"} - (
+            {"matplotlib"} if extra == "train" else set()
+        )
 
 
-def test_a_frozen_program_loads_nothing_to_find_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_program_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(
         probing.subprocess, "run", lambda *_, **__: pytest.fail("a frozen program is no Python")
@@ -295,7 +295,7 @@ def test_a_frozen_program_loads_nothing_to_find_out(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_the_devices_of_the_back_end_are_told() -> None:
+def test_the_devices_of_the_backend_are_listed() -> None:
     code, found = document(place={**environment(), "CUDA_VISIBLE_DEVICES": ""})
     assert code == 0
     assert found["backend"]["loads"] is True
@@ -303,4 +303,4 @@ def test_the_devices_of_the_back_end_are_told() -> None:
     assert found["backend"]["bfloat16"] in {True, False}
     code, printed = doctor()
     assert code == 0
-    assert "fast in bfloat16" in printed
+    assert "fast bfloat16" in printed

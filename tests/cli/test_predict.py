@@ -1,4 +1,4 @@
-"""`mien predict`, in a subprocess, on a public-domain portrait and on drawn things."""
+"""`mien predict` in a subprocess, on a public-domain portrait and on drawn images."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tests.recognition.video.test_video import _spoil_packets, make_film
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 BOX = {"x": 185, "y": 121, "width": 176, "height": 216}
-"""Forehead to chin, ear to ear, by eye."""
+"""The box of the face, marked by hand."""
 
 
 def visible(folder: Path) -> list[str]:
-    """The files in a folder, to its depth, but for the list of what mien wrote."""
+    """All files below a folder, except the list of files that mien wrote."""
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in files if Path(name).name != LIST)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A portrait, the portrait twice side by side, an empty room, a page in the clothes of an image."""
+    """A portrait, the portrait twice side by side, an empty room, and a web page named like an image."""
     folder = tmp_path_factory.mktemp("images")
     portrait = read_image(PORTRAIT)
     write_image(folder / "one.jpg", portrait)
@@ -64,7 +64,7 @@ def test_one_portrait_as_json() -> None:
     assert face["label"] in {"happy", "neutral"}
 
 
-def test_many_with_one_at_fault(folder: Path, tmp_path: Path) -> None:
+def test_a_failed_image_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:
     done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
     assert "1 of 4 inputs failed:" in done.stderr
@@ -110,8 +110,8 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "one-2.jpg").exists()
 
 
-def test_no_copy_or_chart_overwrites_a_image_that_was_named(folder: Path, tmp_path: Path) -> None:
-    """Two images of one name, and one that is called as the chart of a video would be."""
+def test_no_copy_or_chart_overwrites_an_input(folder: Path, tmp_path: Path) -> None:
+    """Two images of the same name, and one named like the chart of a video."""
     content = (folder / "one.jpg").read_bytes()
     make_film(tmp_path / "video.mp4")
     originals = [
@@ -131,7 +131,7 @@ def test_no_copy_or_chart_overwrites_a_image_that_was_named(folder: Path, tmp_pa
     assert copies == {"a-2.jpg", "a-3.jpg", "video-2.png", "video-2.mp4"}
 
 
-def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
+def test_control_characters_in_names_are_escaped(folder: Path, tmp_path: Path) -> None:
     names = ["two\nlines.png", "red\x1b[31m.png", "嬉.png", "[bold]x.png", "page\n.jpg"]
     for name in names[:4]:
         (tmp_path / name).write_bytes((folder / "none.png").read_bytes())
@@ -150,7 +150,7 @@ def test_odd_names_stay_on_their_line(folder: Path, tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1].startswith(r"  page\n.jpg: expected an image")
 
 
-def test_no_more_faces_than_wanted(folder: Path) -> None:
+def test_max_faces_limits_the_number_of_faces(folder: Path) -> None:
     done = mien("predict", folder / "deep" / "two.png", "--json", "--max-faces", "1")
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
 
@@ -176,7 +176,7 @@ def test_a_video_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path
     assert (tmp_path / "out" / "video.png").stat().st_size > 10_000
 
 
-def test_with_frames_left_out_the_copy_plays_as_long_as_the_video(tmp_path: Path) -> None:
+def test_a_copy_with_every_nth_frame_is_as_long_as_the_video(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "video.mp4", 10, (320, 240)) as video:
         for i in range(40):
             video.write(np.full((240, 320, 3), 4 * i, np.uint8))
@@ -190,7 +190,7 @@ def test_with_frames_left_out_the_copy_plays_as_long_as_the_video(tmp_path: Path
     )
 
 
-def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
+def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
     path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     _spoil_packets(path, [7, 8, 19])
     done = mien("predict", path, "--json")
@@ -209,15 +209,15 @@ def test_frames_that_were_lost_are_told_in_one_sentence(tmp_path: Path) -> None:
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
         (
             ["none.png", "--model", "nothing"],
-            "expected an ONNX file, a run folder or the name of a bundled model",
+            "Expected an ONNX file, a run folder or the name of a bundled model",
         ),
         (
             ["none.png", "--model", "page.jpg"],
             "page.jpg: this is a web page, not the file itself. Get the file",
         ),
         (["none.png", "--csv", "rows.xls"], "rows.xls: expected a name that ends in .csv"),
-        (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder to write to, got a file"),
-        (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder to write to, got a file"),
+        (["none.png", "--csv", "page.jpg/rows.csv"], "page.jpg: expected a folder, got a file"),
+        (["none.png", "--save", "page.jpg"], "page.jpg: expected a folder, got a file"),
         (["-"], "standard input: expected an image"),
         ([""], "got an empty name"),
         (["9"], "webcam"),
@@ -238,7 +238,7 @@ def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str]
     assert done.stderr.count("\n") == 1
 
 
-def test_nothing_heavy_is_loaded() -> None:
+def test_nothing_heavy_is_imported() -> None:
     program = (
         f"import sys; sys.argv = ['mien', 'predict', {str(PORTRAIT)!r}]\n"
         "from mien.cli import run\nassert run() == 0\nprint(*sys.modules)"
@@ -249,7 +249,7 @@ def test_nothing_heavy_is_loaded() -> None:
     assert "onnxruntime" in loaded
 
 
-def test_copies_that_explain_differ_where_the_face_is(tmp_path: Path) -> None:
+def test_explain_draws_a_heat_map_on_the_face(tmp_path: Path) -> None:
     done = mien("predict", PORTRAIT, "--save", tmp_path / "plain")
     assert done.returncode == 0, done.stderr
     done = mien("predict", PORTRAIT, "--save", tmp_path / "heat", "--explain", "--json")
@@ -267,8 +267,8 @@ def test_copies_that_explain_differ_where_the_face_is(tmp_path: Path) -> None:
     assert "--save DIR" in refused.stderr
 
 
-def test_what_cannot_be_written_takes_no_result_with_it(folder: Path, tmp_path: Path) -> None:
-    wide = tmp_path / "wide.webp"  # WebP ends at 16,383 pixels
+def test_results_are_printed_even_if_a_copy_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.webp"  # WebP is limited to 16,383 pixels
     write_image(tmp_path / "wide.png", np.zeros((40, 17_000, 3), np.uint8))
     (tmp_path / "wide.png").rename(wide)
     done = mien("predict", wide, PORTRAIT, "--save", tmp_path / "out", "--json")
@@ -278,14 +278,14 @@ def test_what_cannot_be_written_takes_no_result_with_it(folder: Path, tmp_path: 
     assert visible(tmp_path / "out") == [f"{Path(PORTRAIT).stem}.jpg"]
 
 
-def test_a_folder_that_takes_no_copy_is_told_before_the_work() -> None:
+def test_an_unwritable_folder_is_reported_before_the_work() -> None:
     done = mien("predict", PORTRAIT, "--save", "/proc/none/x", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert "nothing can be written there" in done.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="there is no such file here")
-def test_a_file_that_breaks_while_it_is_read_stops_nothing(tmp_path: Path) -> None:
+def test_a_read_error_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").symlink_to("/proc/self/mem")
     done = mien("predict", tmp_path / "bad.jpg", PORTRAIT, "--json")
     assert done.returncode == 1
@@ -294,14 +294,14 @@ def test_a_file_that_breaks_while_it_is_read_stops_nothing(tmp_path: Path) -> No
     assert good["faces"]
 
 
-def test_names_that_the_output_cannot_spell_end_nothing(tmp_path: Path) -> None:
+def test_names_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "日本.jpg").symlink_to(PORTRAIT)
     done = mien_process("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "neutral" in done.stdout
 
 
-def test_a_reader_that_hangs_up_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"{i}.jpg").symlink_to(PORTRAIT)
     command = f"{sys.executable} -m mien predict {tmp_path} | head -1; echo ${{PIPESTATUS[0]}}"
@@ -310,7 +310,7 @@ def test_a_reader_that_hangs_up_is_no_error(tmp_path: Path) -> None:
     assert "Error" not in done.stderr
 
 
-def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> None:
+def test_files_are_complete_after_a_closed_pipe(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / "album" / f"{i}.jpg").parent.mkdir(exist_ok=True)
         (tmp_path / "album" / f"{i}.jpg").symlink_to(PORTRAIT)
@@ -320,20 +320,20 @@ def test_files_are_written_whole_when_the_reader_hangs_up(tmp_path: Path) -> Non
         "echo ${PIPESTATUS[0]}"
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one is no image, as without the pipe
+    assert done.stdout.splitlines()[-1] == "1", done.stderr  # one input is not an image
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 13
     assert len(visible(tmp_path / "out")) == 12
 
 
-def test_copies_do_not_go_into_the_folder_that_is_searched(tmp_path: Path) -> None:
+def test_save_refuses_the_input_folder(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to(PORTRAIT)
     done = mien("predict", tmp_path, "--save", tmp_path)
-    is_one_sentence(done, "expected another folder for the copies", "--save .*annotated")
+    is_one_sentence(done, "must be a different folder", "--save .*annotated")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
     assert mien("predict", tmp_path, "--save", tmp_path / "annotated").returncode == 0
 
 
-def test_a_closed_standard_input_is_told() -> None:
+def test_a_closed_standard_input_is_reported() -> None:
     command = f"{sys.executable} -m mien predict - <&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -341,7 +341,7 @@ def test_a_closed_standard_input_is_told() -> None:
     assert "it is closed" in done.stderr
 
 
-def test_a_video_of_one_frame_in_many_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
+def test_a_video_with_every_large_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
     make_film(tmp_path / "video.mp4")
     done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""No copy, chart or table of `mien predict` replaces a file that mien did not write, or a result of another input."""
+"""`mien predict` never replaces a file that mien did not write, nor a result of another input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_unrelated_file_of_the_same_name_is_kept(predict: Run) -> None:
     Path("mypics").mkdir()
     theirs = gray("mypics/x.png", 10)
     gray("trip/a/x.png", 200)
-    for _ in range(2):  # and the copy keeps its name when it is made again
+    for _ in range(2):  # the second run replaces the copy of the first
         assert predict("trip/a/x.png", "--save", "mypics")[0] == 0
         assert Path("mypics/x.png").read_bytes() == theirs
         assert visible(Path("mypics")) == ["x-2.png", "x.png"]
@@ -72,7 +72,7 @@ def test_a_copy_that_was_changed_by_hand_is_kept(predict: Run) -> None:
     assert visible(Path("out")) == ["x-2.png", "x.png"]
 
 
-def test_videos_that_differ_in_their_endings_have_copies_of_their_own(predict: Run) -> None:
+def test_videos_with_different_suffixes_get_separate_copies(predict: Run) -> None:
     for i, ending in enumerate(("mp4", "webm", "avi", "mkv")):
         video(f"video.{ending}", 40 + 40 * i)
         code, _, err = predict(f"video.{ending}", "--save", "out")
@@ -80,7 +80,7 @@ def test_videos_that_differ_in_their_endings_have_copies_of_their_own(predict: R
     assert visible(Path("out")) == ["video.avi.mp4", "video.mkv.mp4", "video.mp4", "video.webm.mp4"]
 
 
-def test_images_in_other_formats_keep_their_ending_in_the_name_of_the_copy(predict: Run) -> None:
+def test_converted_copies_append_the_new_suffix(predict: Run) -> None:
     from PIL import Image
 
     for name in ("a.bmp", "a.tif", "a.PNG", "a.jpeg", "b"):
@@ -101,7 +101,7 @@ def test_a_link_or_a_folder_in_place_of_a_copy_is_kept(predict: Run) -> None:
     assert visible(Path("out")) == ["a-2.png", "a.png", "b-2.png"]
 
 
-def test_what_standard_input_shows_is_new_each_time(tmp_path: Path) -> None:
+def test_each_image_on_standard_input_gets_a_new_copy(tmp_path: Path) -> None:
     import subprocess
     import sys
 
@@ -122,7 +122,7 @@ def test_a_table_that_mien_did_not_write_is_kept_unless_forced(predict: Run) -> 
     assert Path("rows.csv").read_text() == "my own\n"
     assert predict("a.png", "--csv", "rows.csv", "--force")[0] == 0
     assert Path("rows.csv").read_text().startswith("source,frame,")
-    assert predict("a.png", "--csv", "rows.csv")[0] == 0  # its own it replaces
+    assert predict("a.png", "--csv", "rows.csv")[0] == 0  # its own file is replaced
 
 
 def test_a_device_is_not_replaced_by_a_table(predict: Run) -> None:
@@ -159,7 +159,7 @@ def test_an_option_with_an_empty_value_is_refused(
     assert os.listdir() == ["a.png"]  # noqa: PTH208
 
 
-def test_files_of_others_are_kept_by_evaluate_and_export(
+def test_evaluate_and_export_keep_files_that_mien_did_not_write(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -180,7 +180,7 @@ def test_files_of_others_are_kept_by_evaluate_and_export(
     assert run(["export", "small", "--out", "model.onnx"]) == 0
 
 
-def test_the_plot_of_a_check_takes_a_number_where_a_file_of_others_has_its_name(
+def test_the_plot_of_data_check_gets_a_number_if_its_name_is_taken(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -198,19 +198,19 @@ def test_the_plot_of_a_check_takes_a_number_where_a_file_of_others_has_its_name(
     assert theirs.read_bytes().startswith(b"\x89PNG")
 
 
-def test_images_in_the_folder_of_the_copies_are_counted_where_they_are_no_copies(predict: Run) -> None:
+def test_unknown_images_in_the_folder_of_the_copies_are_counted(predict: Run) -> None:
     gray("album/a.png", 100)
     gray("album/copies/theirs.png", 100)
     code, out, err = predict("album", "--save", "album/copies")
     assert code == 0
     assert "theirs.png" not in out
-    assert "Passed over 1 image or video in album/copies, where the copies go." in err
+    assert "Skipped 1 image or video in album/copies, the folder of the copies." in err
     Path("album/copies/theirs.png").unlink()
     code, _, err = predict("album", "--save", "album/copies")
-    assert (code, "Passed over" in err) == (0, False)
+    assert (code, "Skipped" in err) == (0, False)
 
 
-def test_a_face_below_the_least_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:
+def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:
     _, out, _ = predict(PORTRAIT, "--json")
     (certain,) = json.loads(out)["images"][0]["faces"]
     code, out, _ = predict(

@@ -1,4 +1,4 @@
-"""What `mien predict` takes, what it passes over, and how it names what it does not take."""
+"""Inputs of `mien predict`: accepted files, skipped files and messages about others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -15,17 +16,22 @@ import pytest
 from PIL import Image
 
 from mien.cli import run
+from mien.cli.predict import FlipAveraged
 from mien.content import kind_of_content
 from mien.errors import DataError
 from mien.images import read_image, write_image
+from mien.recognition.recognizer import Recognizer
 from tests.cli.test_predict import PORTRAIT
 from tests.conftest import Run
 from tests.helpers.command import mien, mien_process
 from tests.recognition.video.test_video import make_film
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 def save(path: str, image: Image.Image | None = None, **options: object) -> None:
-    """A gray image, or another, in the format that Pillow knows by `format`."""
+    """Write a gray or the given image in a format of Pillow."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     (image or Image.new("RGB", (64, 48), "gray")).save(path, **options)  # type: ignore[arg-type]
 
@@ -34,7 +40,7 @@ def sources(document: str) -> list[str]:
     return [image["source"] for image in json.loads(document)["images"]]
 
 
-def test_a_folder_gives_every_image_whatever_its_name_ends_in_and_counts_the_rest(predict: Run) -> None:
+def test_a_folder_is_searched_for_images_of_any_suffix_and_other_files_are_counted(predict: Run) -> None:
     for name, kind in {
         "a.jfif": "JPEG", "b.jpe": "JPEG", "c.mpo": "JPEG", "d.pgm": "PPM", "e.ppm": "PPM", "f.dib": "BMP",
         "g.JPG": "JPEG", "no-ending": "PNG", "wrong.txt": "WEBP", "h.apng": "PNG",
@@ -48,26 +54,28 @@ def test_a_folder_gives_every_image_whatever_its_name_ends_in_and_counts_the_res
         "a.jfif", "b.jpe", "c.mpo", "d.pgm", "e.ppm", "f.dib", "g.JPG", "h.apng", "no-ending", "wrong.txt",
     ]  # fmt: skip
     assert err.splitlines() == [
-        "Passed over 4 files of other kinds: 2 .txt, 1 without an ending, 1 .xmp.",
-        "Passed over 1 hidden file or folder.",
+        "Skipped 4 files of other types: 2 .txt, 1 without a suffix, 1 .xmp.",
+        "Skipped 1 hidden file or folder.",
     ]
 
 
-def test_a_pattern_passes_over_what_is_no_image(predict: Run) -> None:
+def test_a_pattern_skips_files_of_other_types(predict: Run) -> None:
     save("album/a.jfif", format="JPEG")
     Path("album/notes.txt").write_text("text")
     code, out, err = predict("album/*", "--json")
     assert (code, sources(out)) == (0, [str(Path("album/a.jfif"))])
-    assert err == "Passed over 1 file of other kinds: 1 .txt.\n"
+    assert err == "Skipped 1 file of other types: 1 .txt.\n"
     code, _, err = predict("album/*.txt")
     assert code == 2
-    assert "matches only files of other kinds (1 .txt)" in err
+    assert "matches only files of other types (1 .txt)" in err
 
 
 @pytest.mark.parametrize(
     ("ending", "container"), [(".ts", "mpegts"), (".m2ts", "mpegts"), (".avi", "avi"), (".webm", "webm")]
 )
-def test_videos_of_other_containers_are_told_by_content(tmp_path: Path, ending: str, container: str) -> None:
+def test_videos_in_other_containers_are_detected_by_content(
+    tmp_path: Path, ending: str, container: str
+) -> None:
     path = tmp_path / f"video{ending}"
     options = {"mpegts_m2ts_mode": "1"} if ending == ".m2ts" else {}
     with av.open(str(path), "w", format=container, options=options) as file:
@@ -80,26 +88,26 @@ def test_videos_of_other_containers_are_told_by_content(tmp_path: Path, ending: 
     assert kind_of_content(path) == "video"
 
 
-def test_source_code_that_ends_as_a_video_does_is_passed_over(predict: Run) -> None:
+def test_typescript_files_are_skipped(predict: Run) -> None:
     save("app/logo.png")
     Path("app/main.ts").write_text("export const a = 1;\n" * 100)
     code, out, err = predict("app", "--json")
     assert (code, [Path(name).name for name in sources(out)]) == (0, ["logo.png"])
-    assert err == "Passed over 1 file of other kinds: 1 .ts.\n"
+    assert err == "Skipped 1 file of other types: 1 .ts.\n"
 
 
-def test_a_folder_without_images_says_what_it_holds(predict: Run) -> None:
+def test_a_folder_without_images_lists_what_it_contains(predict: Run) -> None:
     Path("letters").mkdir()
     Path("letters/a.docx").write_bytes(b"PK\x03\x04")
     code, _, err = predict("letters")
     assert code == 2
     assert err == (
-        "mien: letters: expected a folder with images or videos, found 1 file of other kinds (1 .docx). "
-        "Is it the right folder?\n"
+        "mien: letters: expected a folder with images or videos, found 1 file of other types (1 .docx). "
+        "Check the path.\n"
     )
 
 
-def test_a_video_is_told_by_its_content(predict: Run) -> None:
+def test_a_video_is_detected_by_its_content(predict: Run) -> None:
     make_film(Path("video.mp4")).rename("clip")
     _, out, _ = predict("clip", "--json")
     (video,) = json.loads(out)["videos"]
@@ -138,13 +146,13 @@ def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
-def test_a_video_on_standard_input_has_a_remedy_of_the_command(tmp_path: Path, ending: str) -> None:
+def test_a_video_on_standard_input_gets_a_remedy(tmp_path: Path, ending: str) -> None:
     video = make_film(tmp_path / f"video{ending}")
     command = [sys.executable, "-m", "mien", "predict", "-"]
     with video.open("rb") as file:
         done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "it is a video: write it to a file, and give the name of that" in done.stderr
+    assert "it is a video; save it to a file and pass the name of the file" in done.stderr
 
 
 def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict: Run) -> None:
@@ -159,7 +167,7 @@ def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict:
 @pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
 @pytest.mark.parametrize("white", [1023, 4095, 65535])
 def test_netpbm_files_that_use_fewer_bits_than_they_say_are_refused(kind: bytes, white: int) -> None:
-    """A dark image is taken at its word, unless it says 16 bits and has no value of more than 12."""
+    """A dark image is accepted, unless it declares 16 bits and no value needs more than 12."""
     values = np.full(4 * 4 * (3 if kind in {b"P3", b"P6"} else 1), 900, ">u2")
     plain = b" ".join(b"%d" % value for value in values)
     data = kind + b" 4 4 %d\n" % white + (plain if kind in {b"P2", b"P3"} else values.tobytes())
@@ -183,20 +191,20 @@ def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
         (b"P7\nWIDTH 2\n", "PAM"),
         (bytes(128) + b"DICM", "DICOM"),
         (b"\0\0\1\0\1\0" + bytes(40), "icon"),
-        (b"FUJIVIDEOCCD-RAW" + bytes(40), "raw file"),
+        (b"FUJIFILMCCD-RAW" + bytes(40), "raw file"),
         (b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18\0" + bytes(40), "TGA"),
         (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x40\0\x40\0\x08\0" + bytes(40), "TGA"),
         (b"\0\0\2\0\1\0\x20\x20\0\0\4\0\4\0\x30\1\0\0" + bytes(40), "cursor"),
     ],
 )
-def test_other_images_are_called_by_their_name(predict: Run, content: bytes, named: str) -> None:
+def test_unsupported_images_are_named_by_their_format(predict: Run, content: bytes, named: str) -> None:
     Path("image").write_bytes(content)
     code, _, err = predict("image")
     assert (code, err.count("\n")) == (2, 1)
     assert named in err
 
 
-def test_brackets_in_a_path_stand_for_themselves(predict: Run) -> None:
+def test_brackets_in_existing_names_are_literal(predict: Run) -> None:
     for name in ("party [2024]/a.jpg", "party [2024]/b.png", "party [2024]/sub [x]/c.png", "party 2/no.png"):
         save(name)
     _, out, _ = predict("party [2024]/*", "--json")
@@ -213,14 +221,14 @@ def test_brackets_in_a_path_stand_for_themselves(predict: Run) -> None:
 @pytest.mark.parametrize(
     ("address", "remedy"),
     [
-        ("rtsp://10.0.0.5/live", "ffmpeg -i ADDRESS -t 60 -c copy recording.mp4"),
+        ("rtsp://10.0.0.5/live", "ffmpeg -i URL -t 60 -c copy recording.mp4"),
         ("https://example.org/a.jpg", "curl --location"),
         ("s3://bucket/a.jpg", "aws s3 cp"),
-        ("file:///home/me/a.jpg", "Give its path"),
+        ("file:///home/me/a.jpg", "Pass its path"),
         ("sftp://host/a.jpg", "Copy it to this machine"),
     ],
 )
-def test_an_address_gets_a_remedy_that_fits_it(predict: Run, address: str, remedy: str) -> None:
+def test_a_url_gets_a_remedy_for_its_scheme(predict: Run, address: str, remedy: str) -> None:
     code, _, err = predict(address)
     assert code == 2
     assert remedy in err
@@ -231,7 +239,7 @@ def portrait_base64() -> str:
 
 
 @pytest.mark.parametrize("before", ["", "data:image/jpeg;base64,"])
-def test_base64_text_in_place_of_a_path_is_told_in_short(before: str, tmp_path: Path) -> None:
+def test_base64_text_is_reported_in_a_short_message(before: str, tmp_path: Path) -> None:
     done = mien("predict", before + portrait_base64(), cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "got base64 text" in done.stderr
@@ -255,7 +263,7 @@ def test_base64_text_in_place_of_a_path_is_told_in_short(before: str, tmp_path: 
         ["LONG"],
     ],
 )
-def test_long_input_is_quoted_in_short(
+def test_long_input_is_shortened_in_messages(
     arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -266,7 +274,7 @@ def test_long_input_is_quoted_in_short(
     assert len(err) < 600
 
 
-def test_a_name_of_many_failures_is_named_even_where_the_reason_knows_none(
+def test_a_failed_input_is_named_even_if_the_reason_does_not_name_it(
     predict: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
@@ -292,8 +300,8 @@ def test_standard_input_of_several_frames_has_a_note(tmp_path: Path) -> None:
     assert b"only the first of its 2 frames" in done.stderr
 
 
-def test_a_command_line_of_more_than_32_kilobytes_is_taken(tmp_path: Path) -> None:
-    """ONNX Runtime 1.29 and 1.30 crash where the command line is longer (microsoft/onnxruntime#32501)."""
+def test_a_command_line_of_more_than_32_kilobytes_works(tmp_path: Path) -> None:
+    """ONNX Runtime 1.29 and 1.30 crash on longer command lines (microsoft/onnxruntime#32501)."""
     save(str(tmp_path / "a.png"))
     missing = [f"an-image-with-a-long-name-that-is-not-there-{i:04}.png" for i in range(1_000)]
     done = mien_process("predict", "a.png", *missing, "--json", cwd=tmp_path)
@@ -313,10 +321,36 @@ def test_five_thousand_names_on_one_command_line(tmp_path: Path) -> None:
     assert sources(done.stdout) == names
 
 
-def test_the_size_of_a_small_image_is_kept_in_its_copy_so_that_boxes_fit(predict: Run) -> None:
+def test_the_copy_of_a_small_image_has_the_same_size(predict: Run) -> None:
     small = read_image(PORTRAIT)[::4, ::4]
     write_image("small.png", small)
     code, out, _ = predict("small.png", "--save", "out", "--json")
     assert code == 0
     assert json.loads(out)["images"][0]["faces"]
     assert read_image("out/small.png").shape == small.shape
+
+
+def test_faces_are_averaged_with_their_mirror_image_unless_turned_off(predict: Run) -> None:
+    for options, flip_tta in (((), True), (("--no-flip-tta",), False)):
+        (face,) = json.loads(predict(PORTRAIT, "--json", *options)[1])["images"][0]["faces"]
+        (expected,) = Recognizer(flip_tta=flip_tta)(PORTRAIT)
+        assert face["probabilities"] == pytest.approx(dict(expected.expression.probabilities), abs=1e-6)
+    averaged, plain = (Recognizer(flip_tta=value)(PORTRAIT)[0].expression.score for value in (True, False))
+    assert averaged != pytest.approx(plain, abs=1e-4)
+
+
+def test_a_keras_model_is_averaged_with_the_mirror_image_too() -> None:
+    class LeftBrightness:
+        """The probability of the first class is the brightness of the left half."""
+
+        labels = ("bright", "dark")
+
+        def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            bright = crops[:, :, :24].mean(axis=(1, 2), dtype=np.float32) / 255
+            return np.stack([bright, 1 - bright], axis=1)
+
+    crops = np.zeros((1, 48, 48), np.uint8)
+    crops[:, :, :24] = 255
+    averaged = FlipAveraged(LeftBrightness())
+    assert averaged.labels == ("bright", "dark")
+    assert averaged.probabilities(crops).tolist() == [[0.5, 0.5]]

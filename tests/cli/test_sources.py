@@ -1,4 +1,4 @@
-"""What stands on the command line after `mien predict`."""
+"""The inputs named on the command line of `mien predict`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-def test_a_folder_is_searched_to_its_depth_by_name(tmp_path: Path) -> None:
+def test_a_folder_is_searched_recursively_in_order(tmp_path: Path) -> None:
     touch(tmp_path / "b.JPG", tmp_path / "a" / "z.png", tmp_path / "a" / "video.MOV", tmp_path / "notes.txt")
     touch(tmp_path / ".hidden.png", tmp_path / ".git" / "x.png")
     found = find_sources([str(tmp_path)])
@@ -53,9 +53,7 @@ def test_linked_folders_are_not_followed(tmp_path: Path) -> None:
     assert [str(one.below) for one in find_sources([str(tmp_path)])] == ["a.png"]
 
 
-def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path / "a.png", tmp_path / "locked" / "b.png")
     look = os.scandir
 
@@ -74,14 +72,14 @@ def test_a_folder_that_may_not_be_read_is_kept_to_be_reported(
     [
         (
             "*.jpg",
-            r"\*\.jpg: expected an image, a video or a folder, but there is no such file, and as a pattern it",
+            r"\*\.jpg: expected an image, a video or a folder, but there is no such file and the pattern matches",
         ),
         (".", "expected a folder with images or videos, found none"),
-        ("https://example.org/a.jpg", "got an address. Download it first"),
+        ("https://example.org/a.jpg", "got a URL. Download it first"),
         ("", "Expected an image, a video or a folder, got an empty name"),
     ],
 )
-def test_nothing_to_look_at_is_told_and_stops_nothing(
+def test_an_argument_that_matches_nothing_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -94,7 +92,7 @@ def test_nothing_to_look_at_is_told_and_stops_nothing(
     assert (found.name, found.error) == ("../a.png", None)
 
 
-def test_a_pattern_may_match_folders_as_the_shell_has_it(tmp_path: Path) -> None:
+def test_a_pattern_matches_folders_too(tmp_path: Path) -> None:
     for name in ("trip-1/a.png", "trip-2/b.png", "trip-3/notes.txt", "trip-4.png", "home/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -103,16 +101,16 @@ def test_a_pattern_may_match_folders_as_the_shell_has_it(tmp_path: Path) -> None
     assert not any(one.error for one in found)
 
 
-def test_a_name_that_the_system_does_not_take_is_told() -> None:
+def test_a_name_that_is_too_long_is_reported() -> None:
     (source,) = find_sources(["n" * 300 + ".jpg"])
     assert "cannot be opened (File name too long)" in (source.error or "")
 
 
-def test_copies_of_an_earlier_run_are_not_looked_at(tmp_path: Path) -> None:
+def test_copies_of_an_earlier_run_are_skipped(tmp_path: Path) -> None:
     for name in ("a.png", "out/a.png", "other/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_sources([str(tmp_path)], leave_out=tmp_path / "out")
     assert [source.below.as_posix() for source in found] == ["a.png", "other/a.png"]
     (itself,) = find_sources([str(tmp_path / "out")], leave_out=tmp_path / "out")
-    assert "expected another folder for the copies" in (itself.error or "")
+    assert "must be a different folder" in (itself.error or "")

@@ -17,10 +17,24 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, hub, model, predict, recipes, runs, serve, train
+from mien.cli import (
+    batch,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    hub,
+    model,
+    predict,
+    recipes,
+    runs,
+    serve,
+    train,
+)
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
-from mien.cli.help_text import unwrapped
+from mien.cli.help_text import TrainCommand, unwrapped
 from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
@@ -34,20 +48,22 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "demo": (demo.demo, demo.EXAMPLES),
-    "predict": (predict.predict, getattr(predict, "EXAMPLES", None)),
+    "predict": (predict.predict, predict.EXAMPLES),
     "train": (train.train, train.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "export": (export.export, export.EXAMPLES),
     "model": (model.model, model.EXAMPLES),
+    "batch": (batch.batch, batch.EXAMPLES),
     "recipes": (recipes.recipes, recipes.EXAMPLES),
     "runs": (runs.runs, runs.EXAMPLES),
     "push": (hub.push, hub.PUSH_EXAMPLES),
     "pull": (hub.pull, hub.PULL_EXAMPLES),
     "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
-    "doctor": (doctor.doctor, "Examples: mien doctor, mien doctor --quick --json"),
+    "doctor": (doctor.doctor, doctor.EXAMPLES),
 }
 for _name, (_function, _examples) in _COMMANDS.items():
-    app.command(_name, help=unwrapped(_function), epilog=_examples)(_function)
+    _kind = TrainCommand if _name == "train" else None
+    app.command(_name, cls=_kind, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

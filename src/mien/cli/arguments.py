@@ -1,4 +1,4 @@
-"""What was typed, checked as text and quoted within bounds, for all commands alike."""
+"""Checks of the command-line arguments that are the same for every command, and their quoting in messages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LONGEST_PATH = 1024
 
 
 def refuse_empty_values(command: Any, arguments: Sequence[str]) -> None:
-    """Refuse an option with an empty value, such as `--save "$FOLDER"` of a variable that is not set.
+    """Refuse an option with an empty value, such as `--save "$FOLDER"` with an unset variable.
 
-    As a path, an empty text would be the folder that one is in.
+    As a path, an empty string would mean the current folder.
 
     Args:
-        command: the command with its subcommands, as Typer makes it.
-        arguments: what was typed after its name.
+        command: the command with its subcommands, as Typer creates it.
+        arguments: the arguments after its name.
 
     Raises:
-        DataError: an option has no value.
+        DataError: the value of an option is empty.
     """
     valued = set(_options_with_value(command))
     for word, following in pairwise([*arguments, None]):
@@ -34,7 +34,7 @@ def refuse_empty_values(command: Any, arguments: Sequence[str]) -> None:
         name, equals, value = word.partition("=")
         if name in valued and not (value if equals else "x" if following is None else following).strip():
             raise DataError(
-                f"{name}: expected a value, got an empty one. Is a variable of the shell not set?"
+                f"{name}: expected a value, got an empty one. Check that the shell variable is set."
             )
 
 
@@ -47,7 +47,7 @@ def _options_with_value(command: Any) -> Iterator[str]:
 
 
 def bounded(message: str, arguments: Sequence[str]) -> str:
-    """A message in which long arguments are cut, but for the paths of files that are there."""
+    """Shorten long arguments in a message, except for paths that exist."""
     for argument in sorted(arguments, key=len, reverse=True):
         for text in (argument, argument.partition("=")[2]):
             if len(text) > MOST and not _is_there(text):
@@ -58,6 +58,6 @@ def bounded(message: str, arguments: Sequence[str]) -> str:
 
 def _is_there(text: str) -> bool:
     try:
-        return len(text) <= _LONGEST_PATH and os.path.exists(text)  # noqa: PTH110 - of any form
+        return len(text) <= _LONGEST_PATH and os.path.exists(text)  # noqa: PTH110 - any string
     except ValueError:
         return False

@@ -1,7 +1,7 @@
-"""What the commands print with: tables and progress on the terminal, JSON alone on standard output.
+"""Printing of the commands: tables and progress on the terminal, JSON alone on standard output.
 
-Progress is drawn on standard error and never touches standard output: results are complete there, whatever standard
-error is. Where both are terminals, the progress display is taken away while a line of results is written.
+Progress is drawn on standard error and never touches standard output, which always receives the complete results.
+If both are terminals, the progress display is hidden while a line of results is written.
 """
 
 from __future__ import annotations
@@ -18,28 +18,31 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.quoting import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rich.console import RenderableType
+    from rich.text import Text
 
     from mien.evaluation.evaluate import Evaluation
     from mien.workflows.load_model import LoadedModel
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Ctrl-C ended a command that has something to say of it."""
+    """Ctrl-C stopped a command; the message says what remains of its work."""
 
 
 _WIDE = 120
-"""Columns where there is no terminal to ask, as in a log file."""
+"""Width in columns if standard output is not a terminal, such as a log file."""
 
 _TITLE_LENGTH = 50
-"""Characters of a progress bar's title."""
+"""Maximum length of a progress bar's title."""
 
 
 class _Display(Protocol):
-    """A progress display: it can be taken away and drawn again."""
+    """A progress display that can be hidden and shown again."""
 
     def start(self) -> None: ...
 
@@ -47,12 +50,12 @@ class _Display(Protocol):
 
 
 class _Output:
-    """Standard output. On a terminal only whole lines are written, with the progress display out of the way.
+    """Standard output. On a terminal only complete lines are written, while the progress display is hidden.
 
-    Where standard output is closed, nothing is written.
+    Nothing is written if standard output is closed.
 
     Attributes:
-        files_count: whether work goes on, and ends in files, where the reader of standard output has hung up.
+        files_count: whether work continues, for its files, after the reader of standard output has closed it.
     """
 
     def __init__(self) -> None:
@@ -74,13 +77,13 @@ class _Output:
         return sys.stdout is not None and sys.stdout.isatty()
 
     def flush(self) -> None:
-        """Flush standard output; a line that is not complete yet keeps waiting."""
+        """Flush standard output; an incomplete line stays in the buffer."""
         if sys.stdout is not None:
             with self._bearing_no_reader():
                 sys.stdout.flush()
 
     def write(self, text: str) -> int:
-        """Write text; on a terminal, what follows its last line feed waits for the next one."""
+        """Write text; on a terminal, text after the last newline stays in the buffer until the next one."""
         if sys.stdout is None:
             return len(text)
         if not self.isatty():
@@ -94,7 +97,7 @@ class _Output:
         return len(text)
 
     def finish(self) -> None:
-        """Write a line that is still waiting for its end."""
+        """Write an incomplete line that is still in the buffer."""
         waiting, self._waiting = self._waiting, ""
         if waiting:
             self._write_lines(waiting)
@@ -120,7 +123,7 @@ class _Output:
 
     @contextmanager
     def beside(self, display: _Display) -> Iterator[None]:
-        """Draw a progress display, in place of the one that is drawn already, if any."""
+        """Show a progress display in place of the current one, if any."""
         if self._displays:
             self._displays[-1].stop()
         self._displays.append(display)
@@ -134,26 +137,34 @@ class _Output:
                 self._displays[-1].start()
 
 
+class _SafeConsole(Console):
+    """A console on which no text, wherever it comes from, commands the terminal or turns text around."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text as it is printed, in a line or in a cell of a table."""
+        return super().render_str(printable(text, keep="\n\t"), **options)
+
+
 _output = _Output()
-out = Console(
+out = _SafeConsole(
     file=cast("IO[str]", _output),
     highlight=False,
     markup=False,
     soft_wrap=True,
     width=None if _output.isatty() else _WIDE,
 )
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+err = _SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def silence_output() -> None:
-    """Let go of a standard output whose reader has hung up, so that nothing more that is written there fails."""
+    """Redirect standard output to the null device after its reader has closed it, so that later writes succeed."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def files_count() -> Iterator[None]:
-    """While this lasts, a reader of standard output that hangs up ends nothing: what counts goes into files."""
+    """Inside this block, work continues after the reader of standard output has closed it, because files are written."""
     before, _output.files_count = _output.files_count, True
     try:
         yield
@@ -162,24 +173,24 @@ def files_count() -> Iterator[None]:
 
 
 def write_out(text: str) -> None:
-    """Write text to standard output as it is."""
+    """Write text to standard output unchanged."""
     _output.write(text)
 
 
 def finish_output() -> None:
-    """Write a last line that has no end."""
+    """Write an incomplete last line."""
     _output.finish()
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     write_out(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def draws_progress() -> bool:
-    """Whether standard error is a terminal that can draw progress, whatever variables such as FORCE_COLOR say.
+    """Whether standard error is a terminal that can draw progress, regardless of variables such as FORCE_COLOR.
 
-    Nothing is drawn where standard output goes to another program, which may print to the same terminal.
+    Nothing is drawn if standard output is a pipe, because the program at its other end may print to the same terminal.
     """
     if sys.stderr is None or not sys.stderr.isatty() or err.is_dumb_terminal:
         return False
@@ -191,7 +202,7 @@ def draws_progress() -> bool:
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error that a function of (done, total) moves; silent when not on a terminal."""
+    """A progress bar on standard error, moved by a function of (done, total); silent if not on a terminal."""
     if not draws_progress():
         yield lambda _done, _total: None
         return
@@ -208,7 +219,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _fitted(title: str) -> str:
-    """A title in one short line: one that wraps, or that moves the cursor, cannot be erased."""
+    """A title in one short line: a line that wraps or moves the cursor cannot be erased."""
     plain = "".join(char if char.isprintable() else "?" for char in title)
     half = _TITLE_LENGTH // 2
     return plain if len(plain) <= _TITLE_LENGTH else f"{plain[:half]}…{plain[1 - half :]}"
@@ -216,7 +227,7 @@ def _fitted(title: str) -> str:
 
 @contextmanager
 def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
-    """A line on standard error that a function redraws; `None` in its place when not on a terminal."""
+    """A line on standard error that a function redraws; `None` if not on a terminal."""
     if not draws_progress():
         yield None
         return
@@ -226,18 +237,18 @@ def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
 
 
 def counts_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
-    """Images by class and split, with sums."""
+    """Number of images by class and split, with totals."""
     table = Table(title="Images by class and split", title_justify="left", show_footer=True)
     table.add_column("class", footer="all")
     for split, counts in splits.items():
         table.add_column(split, justify="right", footer=f"{sum(counts.values()):,}")
     for label in dict.fromkeys(label for counts in splits.values() for label in counts):
-        table.add_row(label, *(f"{counts.get(label, 0):,}" for counts in splits.values()))
+        table.add_row(printable(label), *(f"{counts.get(label, 0):,}" for counts in splits.values()))
     return table
 
 
 def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
-    """The scores of an evaluation as two readable tables."""
+    """Print the scores of an evaluation as tables."""
     low, high = evaluation.accuracy_interval
     free = evaluation.duplicate_free
     rows = [

@@ -1,4 +1,4 @@
-"""`mien doctor`: what is installed, what is at fault with it, and what to type."""
+"""`mien doctor`: check the installation and print problems with their remedies."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ _TITLES = {
     "heif": "HEIC images",
     "parquet": "Parquet files",
 }
-"""What the features are called where their names do not say it."""
+"""Display names of features whose keys do not explain themselves."""
+
+
+EXAMPLES = "\n\n".join(("Examples:", "  mien doctor", "  mien doctor --quick --json"))
 
 
 def doctor(
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Read versions only; load no package and ask for no device.")
+        bool,
+        typer.Option("--quick", help="Read package versions only: import nothing and detect no devices."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+    ] = False,
 ) -> None:
-    """Show the installed versions, the device that trains, what is wrong and how to fix it.
+    """Check the installation: versions, training device, problems and their remedies.
 
     The exit code is 0 if mien can be used and 1 if something is broken. Missing extras are not errors.
     """
@@ -44,20 +50,20 @@ def doctor(
 
 def _print(found: Mapping[str, Any]) -> None:
     python, origin = found["python"], found["installation"]
-    came = {
+    installed_from = {
         "clone": f"a clone in {origin['source']}",
         "index": "a package index",
         "frozen": "PyInstaller",
-        "gone": f"{origin['source']}, which is no longer there",
+        "gone": f"{origin['source']}, which no longer exists",
     }.get(origin["kind"], origin["source"])
-    out.print(f"mien {found['mien']}, installed from {came}")
+    out.print(f"mien {found['mien']}, installed from {installed_from}")
     out.print(f"Python {python['version']} ({python['executable']}), {found['platform']}")
     _print_base(found)
     _print_training(found["backend"])
     out.print("\nFeatures")
-    for name, told in found["features"].items():
-        missing = f"missing: {', '.join(told['missing'])}. Install: {told['install']}"
-        out.print(f"  {_TITLES.get(name, name):<16} {'ready' if told['ready'] else missing}")
+    for name, status in found["features"].items():
+        missing = f"missing: {', '.join(status['missing'])}. Install: {status['install']}"
+        out.print(f"  {_TITLES.get(name, name):<16} {'ready' if status['ready'] else missing}")
     cache = found["cache"]
     out.print(f"\nCache: {cache['folder']}, {cache['bytes'] / 1e6:.1f} MB")
     out.print("Versions: " + ", ".join(f"{name} {v}" for name, v in found["packages"].items() if v))
@@ -73,11 +79,13 @@ def _print(found: Mapping[str, Any]) -> None:
 def _print_base(found: Mapping[str, Any]) -> None:
     out.print("\nRecognition")
     for name, title in (("opencv", "OpenCV"), ("onnxruntime", "ONNX Runtime")):
-        told = found[name]
-        given = ", ".join(f"{dist} {version}" for dist, version in told["distributions"].items())
-        extra = {None: "", True: ", with GUI", False: ", headless"}[told.get("gui")]
-        if told.get("providers"):
-            extra = f", runs on {', '.join(p.removesuffix('ExecutionProvider') for p in told['providers'])}"
+        package = found[name]
+        given = ", ".join(f"{dist} {version}" for dist, version in package["distributions"].items())
+        extra = {None: "", True: ", with GUI", False: ", headless"}[package.get("gui")]
+        if package.get("providers"):
+            extra = (
+                f", providers: {', '.join(p.removesuffix('ExecutionProvider') for p in package['providers'])}"
+            )
         out.print(f"  {title:<16} {given or 'not installed'}{extra}")
     out.print(f"  {'Pillow':<16} {found['packages']['pillow'] or 'not installed'}")
 
@@ -87,15 +95,15 @@ def _print_training(backend: Mapping[str, Any]) -> None:
 
     out.print("\nTraining")
     if backend["name"] is None:
-        out.print(f"  {'back end':<16} none ({', '.join(BACKENDS.values())})")
+        out.print(f"  {'backend':<16} none ({', '.join(BACKENDS.values())})")
         return
     given = ", ".join(f"{dist} {version}" for dist, version in backend["distributions"].items())
     others = [name for name in backend["installed"] if name != backend["name"]]
     also = f"; also installed: {', '.join(others)} (choose with --backend)" if others else ""
-    out.print(f"  {'back end':<16} {BACKENDS[backend['name']]} ({given or 'not installed'}){also}")
+    out.print(f"  {'backend':<16} {BACKENDS[backend['name']]} ({given or 'not installed'}){also}")
     if backend["loads"]:
         devices = ", ".join(
             f"{d['kind'].upper()} {d['name']}".replace("CPU CPU", "CPU") for d in backend["devices"]
         )
-        fast = {True: "yes", False: "no", None: "not known"}[backend["bfloat16"]]
-        out.print(f"  {'devices':<16} {devices}\n  {'fast in bfloat16':<16} {fast}")
+        fast = {True: "yes", False: "no", None: "unknown"}[backend["bfloat16"]]
+        out.print(f"  {'devices':<16} {devices}\n  {'fast bfloat16':<16} {fast}")

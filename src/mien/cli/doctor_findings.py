@@ -1,4 +1,4 @@
-"""What may be at fault with an environment, and what to type: the findings of `mien doctor`."""
+"""Problems of an environment and their remedies: the findings of `mien doctor`."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _TRIED_TENSORFLOW = ((2, 16), (2, 21))
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it should be.
+    """A problem of the environment.
 
     Args:
-        severity: `error` where something does not work, `warning` where it may not.
+        severity: `error` if something does not work, `warning` if it may not work.
         message: what was found.
-        remedy: what to type or to do.
+        remedy: the command to run or what else to do.
     """
 
     severity: Literal["error", "warning"]
@@ -54,11 +54,11 @@ class Problem:
 
 
 def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Problem]:
-    """All that is at fault with the installed packages.
+    """Find all problems of the installed packages.
 
     Args:
-        backend: the back end that Keras runs on, where there is one.
-        probes: what came of loading packages, by the name that is imported; empty where none was loaded.
+        backend: the Keras backend, if any.
+        probes: results of importing packages, by import name; empty if nothing was imported.
     """
     return [
         *_base_problems(probes),
@@ -72,32 +72,32 @@ def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Prob
 
 
 def gpu_is_there() -> bool:
-    """Whether the machine has an NVIDIA GPU, by its device file."""
+    """Whether the machine has an NVIDIA GPU (its device file exists)."""
     return Path("/dev/nvidia0").exists()
 
 
 def _base_problems(probes: Mapping[str, Probe]) -> list[Problem]:
     problems = []
     for name, title in {**BASE, "av": "PyAV"}.items():
-        told = probes.get(name)
+        result = probes.get(name)
         if find_spec(name) is None and name in BASE:
-            message = f"{title} is not installed, and nothing works without it."
+            message = f"{title} is not installed; mien does not work without it."
             problems.append(Problem("error", message, install_command("cli")))
-        elif told and not told.loads:
-            problems.append(_unloaded(title, told, _again(name)))
+        elif result and not result.loads:
+            problems.append(_unloaded(title, result, _again(name)))
     return problems
 
 
-def _unloaded(title: str, told: Probe, remedy: str) -> Problem:
-    """What is said of a package that is installed and was not loaded."""
-    if told.timed_out:
-        remedy = "run mien doctor again when the machine is less busy, or mien doctor --quick"
-        return Problem("warning", f"{title}: {told.error}.", remedy)
-    return Problem("error", f"{title} is installed, but it does not load: {told.error}", remedy)
+def _unloaded(title: str, result: Probe, remedy: str) -> Problem:
+    """The problem of an installed package that cannot be imported."""
+    if result.timed_out:
+        remedy = "Run mien doctor again when the machine is less busy, or run mien doctor --quick."
+        return Problem("warning", f"{title}: {result.error}.", remedy)
+    return Problem("error", f"{title} is installed, but importing it fails: {result.error}", remedy)
 
 
 def _again(package: str) -> str:
-    """How to lay a package anew over itself."""
+    """The command that reinstalls a package."""
     found = providers_of(package) or {DISTRIBUTIONS.get(package, package): ""}
     name, version = next(iter(found.items()))
     wanted = f"{name}=={version}" if version else name
@@ -110,14 +110,14 @@ def _provider_problems() -> list[Problem]:
         found = providers_of(package)
         if len(found) > 1:
             kept, version = next(iter(found.items()))
-            told = ", ".join(f"{name} {v}" for name, v in found.items())
+            installed = ", ".join(f"{name} {v}" for name, v in found.items())
             mixed = package != "cv2" or len(set(found.values())) > 1
             problems.append(
                 Problem(
                     "error" if package == "tensorflow" else "warning",
-                    f"{len(found)} distributions lay their files into {package}: {told}. "
-                    + ("The one that was installed last counts" if mixed else "They are of one version")
-                    + ", and taking one away breaks the others.",
+                    f"{len(found)} distributions provide the package {package}: {installed}. "
+                    + ("The one installed last is used" if mixed else "They have the same version")
+                    + "; uninstalling one breaks the others.",
                     f"{uninstall_line(*found)} && {install_line(f'{kept}=={version}')}",
                 )
             )
@@ -128,7 +128,7 @@ def _runtime_problems() -> list[Problem]:
     return [
         Problem(
             "error",
-            f"{name} {version} crashes where the command line is longer than 32 kB, some hundred file names.",
+            f"{name} {version} crashes if the command line is longer than 32 kB, a few hundred file names.",
             install_line(f"{name}>=1.31"),
         )
         for name, version in faulty_runtimes().items()
@@ -139,7 +139,7 @@ def _unmet_problems() -> list[Problem]:
     return [
         Problem(
             "warning",
-            f"{owner} asks for {wanted}, and {version_that_counts(name)} is installed.",
+            f"{owner} requires {wanted}, but {version_that_counts(name)} is installed.",
             install_line(wanted),
         )
         for (owner, name), wanted in _unmet(
@@ -150,7 +150,7 @@ def _unmet_problems() -> list[Problem]:
 
 
 def _unmet(*packages: str) -> dict[tuple[str, str], str]:
-    """What packages ask of others that are installed in another version: by who asks and for what, the requirement."""
+    """Requirements that installed packages do not meet, by the requiring and the required distribution."""
     try:
         from packaging.requirements import Requirement
     except ImportError:
@@ -171,7 +171,7 @@ def _own_version() -> dict[str, str]:
 
 
 def _counts(requirement: Any, owner: str) -> bool:
-    """Whether a requirement is one of this machine: without an extra, or of an extra of mien itself."""
+    """Whether a requirement applies here: without an extra, or with an extra of mien itself."""
     extras = ["", *(extra for extra, _ in FEATURES.values())] if owner == DISTRIBUTION else [""]
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
@@ -182,9 +182,7 @@ def _variable_problems() -> list[Problem]:
     if not name or name in installed_backends():
         return []
     there = ", ".join(installed_backends()) or "none"
-    message = (
-        f"KERAS_BACKEND is {name[:80]!r}, which is not one of the back ends that are installed ({there})."
-    )
+    message = f"KERAS_BACKEND is {name[:80]!r}, which is not an installed backend ({there})."
     return [Problem("warning", message, "unset KERAS_BACKEND")]
 
 
@@ -195,17 +193,17 @@ def _framework_problems(backend: str | None, probes: Mapping[str, Probe]) -> lis
         number = (int(parts[0]), int(parts[1])) if all(part.isdecimal() for part in parts[:2]) else None
         if number and not _TRIED_TENSORFLOW[0] <= number <= _TRIED_TENSORFLOW[1]:
             tried = " to ".join(".".join(map(str, pair)) for pair in _TRIED_TENSORFLOW)
-            message = f"{name} {version} was not tried; {tried} were."
+            message = f"{name} {version} is untested; versions {tried} are tested."
             problems.append(Problem("warning", message, install_line(f"{name}>=2.16,<2.22")))
-    told = probes.get(backend or "")
-    if backend is None or told is None:
+    result = probes.get(backend or "")
+    if backend is None or result is None:
         return problems
-    if told.loads:
-        return [*problems, *_unseen_gpu(backend, told.facts.get("devices", []))]
-    if find_spec("keras") is not None:  # else nobody has asked for it; the features tell what is missing
+    if result.loads:
+        return [*problems, *_unseen_gpu(backend, result.facts.get("devices", []))]
+    if find_spec("keras") is not None:  # without Keras, the feature `train` names what is missing
         unmet = _unmet(backend, "keras").values()
         remedy = install_line(*unmet) if unmet else _again(backend)
-        problems.append(_unloaded(f"{BACKENDS[backend]} with Keras", told, remedy))
+        problems.append(_unloaded(f"{BACKENDS[backend]} with Keras", result, remedy))
     return problems
 
 
@@ -216,12 +214,12 @@ def _unseen_gpu(backend: str, devices: list[dict[str, Any]]) -> list[Problem]:
     remedies = {
         "tensorflow": install_line(*(f"tensorflow[and-cuda]=={version}" for version in found.values())),
         "jax": install_line("jax[cuda12]"),
-        "torch": "install a build of PyTorch for CUDA, see https://pytorch.org/get-started/locally",
+        "torch": "Install a build of PyTorch for CUDA; see https://pytorch.org/get-started/locally",
     }
     if "tensorflow-cpu" in found:
         remedies["tensorflow"] = f"{uninstall_line(*found)} && {install_command('train-gpu')}"
     title = BACKENDS[backend]
-    message = f"This machine has an NVIDIA GPU, and {title} does not see it: training uses the CPU."
+    message = f"This machine has an NVIDIA GPU, but {title} does not detect it: training uses the CPU."
     return [Problem("warning", message, remedies[backend])]
 
 

@@ -1,7 +1,7 @@
-"""What `mien doctor` finds: the environment of the Python that runs, as one document.
+"""The report of `mien doctor`: the current Python environment as one document.
 
-Nothing heavy is imported: versions are read from the metadata of the packages, and whether they load is found out in
-processes of their own (`mien.probing`).
+Nothing heavy is imported here: versions are read from package metadata, and packages are imported in separate
+processes (`mien.probing`).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NAMED = ("ml-dtypes", "protobuf", "jaxlib")
-"""Further packages whose versions explain faults."""
+"""Further packages whose versions help to explain problems."""
 
 
 def diagnose(*, quick: bool = False) -> dict[str, Any]:
-    """Look at the environment of the Python that runs.
+    """Inspect the current Python environment.
 
     Args:
-        quick: read versions only, and load nothing.
+        quick: read package versions only; import nothing.
 
     Returns:
-        A document of plain values: `mien`, `python`, `platform`, `installation`, `packages` (name to version), `opencv`,
-        `onnxruntime`, `backend`, `features`, `cache`, `problems` and `usable`.
+        A JSON-serializable dictionary: `mien`, `python`, `platform`, `installation`, `packages` (name to version),
+        `opencv`, `onnxruntime`, `backend`, `features`, `cache`, `problems` and `usable`.
     """
     found = find_installation()
     backend = _backend()
@@ -56,7 +56,7 @@ def diagnose(*, quick: bool = False) -> dict[str, Any]:
         "packages": _packages(),
         "opencv": _provided("cv2", probes),
         "onnxruntime": _provided("onnxruntime", probes),
-        "backend": _told_of_backend(backend, probes),
+        "backend": _backend_status(backend, probes),
         "features": _features(backend),
         "cache": cache,
         "problems": [vars(problem) for problem in problems],
@@ -74,11 +74,11 @@ def _packages() -> dict[str, str | None]:
 
 
 def _provided(package: str, probes: Mapping[str, Probe]) -> dict[str, Any]:
-    told = probes.get(package)
+    result = probes.get(package)
     return {
         "distributions": providers_of(package),
-        "loads": told.loads if told else None,
-        **(told.facts if told else {}),
+        "loads": result.loads if result else None,
+        **(result.facts if result else {}),
     }
 
 
@@ -87,26 +87,26 @@ def _backend() -> str | None:
     return name if name in BACKENDS else None
 
 
-def _told_of_backend(name: str | None, probes: Mapping[str, Probe]) -> dict[str, Any]:
-    told = probes.get(name or "")
-    devices = told.facts.get("devices", []) if told else []
+def _backend_status(name: str | None, probes: Mapping[str, Probe]) -> dict[str, Any]:
+    result = probes.get(name or "")
+    devices = result.facts.get("devices", []) if result else []
     return {
         "name": name,
         "installed": installed_backends(),
         "distributions": providers_of(name) if name else {},
-        "loads": told.loads if told else None,
-        "error": told.error if told else "",
+        "loads": result.loads if result else None,
+        "error": result.error if result else "",
         "devices": devices,
-        "bfloat16": _computes_in_bfloat16(devices) if told and told.loads else None,
+        "bfloat16": _computes_in_bfloat16(devices) if result and result.loads else None,
     }
 
 
 def _computes_in_bfloat16(devices: Iterable[Mapping[str, Any]]) -> bool | None:
-    """Whether what trains has instructions for bfloat16; `None` where that is not known."""
+    """Whether the training device has bfloat16 instructions; `None` if unknown."""
     fast = [device for device in devices if device["kind"] != "cpu"]
     if any(device["kind"] == "tpu" for device in fast):
         return True
-    if fast:  # NVIDIA's have them from Ampere on
+    if fast:  # NVIDIA GPUs have them since Ampere
         capability = fast[0]["capability"]
         return None if capability is None else capability[0] >= 8
     try:
@@ -121,8 +121,8 @@ def _features(backend: str | None) -> dict[str, dict[str, Any]]:
     for feature, (extra, wanted) in FEATURES.items():
         missing = [name for name in wanted if find_spec(name) is None]
         if feature == "train" and (backend is None or find_spec(backend) is None):
-            missing.append("a back end for Keras")
-            extra = "train-cpu"  # noqa: PLW2901 - what brings the whole of it
+            missing.append("a Keras backend")
+            extra = "train-cpu"  # noqa: PLW2901 - installs all of it
         if "tensorflow" in missing:
             extra = "train-cpu"  # noqa: PLW2901 - likewise
         install = install_command(extra) if missing else None
@@ -134,13 +134,13 @@ def _cache() -> dict[str, Any]:
     try:
         folder = cache_folder()
     except RuntimeError as error:
-        told = Problem("warning", f"There is no place for a cache ({error}).", "Set MIEN_CACHE to a folder.")
-        return {"folder": None, "bytes": 0, "writable": False, "problems": [told]}
+        problem = Problem("warning", f"There is no cache folder ({error}).", "Set MIEN_CACHE to a folder.")
+        return {"folder": None, "bytes": 0, "writable": False, "problems": [problem]}
     parent = next((place for place in (folder, *folder.parents) if place.exists()), folder)
     writable = parent.is_dir() and os.access(parent, os.W_OK)
     size = sum(entry.stat().st_size for entry in folder.glob("*.cache")) if folder.is_dir() else 0
     problems = [] if writable else [
-        Problem("warning", f"{folder}: the cache cannot be written, so tables are read anew each time.",
-                "Set MIEN_CACHE to a folder that can be written.")
+        Problem("warning", f"{folder}: the cache folder is not writable, so tables are parsed again each time.",
+                "Set MIEN_CACHE to a writable folder.")
     ]  # fmt: skip
     return {"folder": str(folder), "bytes": size, "writable": writable, "problems": problems}

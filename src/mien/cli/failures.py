@@ -1,4 +1,4 @@
-"""What went wrong in `mien predict` without ending it, told at the end."""
+"""Failures of single inputs and outputs of `mien predict`, reported at the end."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LISTED = 20
-"""Failures that are named; past these, only counted."""
+"""Failures that are listed; further ones are only counted."""
 
 
 class Failures:
-    """Reasons, of inputs that could not be looked at and of copies and rows that could not be written.
+    """Collects the reasons of inputs that cannot be read and of copies and rows that cannot be written.
 
     Args:
-        keeps_files: whether files are written, which go on when the reader of standard output has hung up.
+        keeps_files: whether files are written; then work continues after the reader of standard output has closed it.
     """
 
     def __init__(self, *, keeps_files: bool = False) -> None:
@@ -33,44 +33,44 @@ class Failures:
         self._keeps_files = keeps_files
 
     def add_input(self, reason: str) -> None:
-        """An input that could not be looked at."""
+        """Add an input that failed."""
         self._reasons.append(reason)
         self._inputs += 1
 
     def add_note(self, note: str) -> None:
-        """Something to say of an input that was looked at."""
+        """Add a note about an input that was processed."""
         self._notes.append(note)
 
     @contextmanager
     def of_output(self, name: str) -> Iterator[None]:
-        """What cannot be written inside is noted; what was found stands in the other outputs all the same."""
+        """Record an error of writing inside the block; the other outputs continue."""
         try:
             yield
         except BrokenPipeError:
-            if not self._keeps_files:  # there is nobody left to work for
+            if not self._keeps_files:  # nobody reads the results
                 raise
             silence_output()
         except MienError as error:
             reason, named = str(error), quoted_path(name)
             self._reasons.append(f"{named}: {reason}" if isinstance(error, MissingExtra) else reason)
         except OSError as error:
-            place = error.filename or f"what is written of {name}"
+            place = error.filename or f"the output for {name}"
             self._reasons.append(f"{place}: cannot be written ({error.strerror or error}).")
 
     def any_left(self, total: int) -> bool:
-        """Whether any of so many inputs could be looked at."""
+        """Whether any of the inputs succeeded."""
         return self._inputs < total
 
     def end(self, total: int, passed_over: Sequence[str] = ()) -> None:
-        """Say what was left out and name what failed: an error where nothing else was asked for, else a list.
+        """Print notes, skipped files and failures. A single failed input is an error; several are listed.
 
         Args:
-            total: how many inputs there were.
-            passed_over: sentences on files that were no inputs.
+            total: number of inputs.
+            passed_over: sentences about skipped files.
 
         Raises:
-            DataError: the one input failed.
-            typer.Exit: with 1 where something was done, with 2 where nothing was.
+            DataError: the only input failed.
+            typer.Exit: with 1 if some inputs succeeded, with 2 if none did.
         """
         for sentence in (*_listed(self._notes, "such notes"), *passed_over):
             err.print(shown(sentence))
@@ -80,17 +80,16 @@ class Failures:
             raise DataError(shown(self._reasons[0]))
         copies = len(self._reasons) - self._inputs
         if self._inputs:
-            err.print(
-                f"{self._inputs:,} of {total:,} inputs failed{', and something of others' if copies else ''}:"
-            )
+            also = ", and some outputs could not be written" if copies else ""
+            err.print(f"{self._inputs:,} of {total:,} inputs failed{also}:")
         else:
-            err.print("Not everything could be written:")
+            err.print("Some outputs could not be written:")
         for reason in _listed(self._reasons):
             err.print(f"  {shown(reason)}")
         raise typer.Exit(1 if self.any_left(total) else 2)
 
 
 def _listed(sentences: Sequence[str], what: str = "") -> list[str]:
-    """The first of some sentences, and how many more there are."""
+    """The first sentences, and the number of the remaining ones."""
     more = len(sentences) - _LISTED
     return [*sentences[:_LISTED], *([f"… and {more:,} more {what}".rstrip()] if more > 0 else [])]

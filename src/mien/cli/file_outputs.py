@@ -1,4 +1,4 @@
-"""What `mien predict` writes to files: annotated copies (`--save DIR`) and rows (`--csv FILE`)."""
+"""Files that `mien predict` writes: annotated copies (`--save DIR`) and rows (`--csv FILE`)."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from mien.recognition.video.watching import Frame, VideoWriter
 
 _KEPT_SUFFIXES = {".png": frozenset({".jpg", ".jpeg", ".png", ".webp"}), ".mp4": frozenset({".mp4"})}
-"""Formats that a copy keeps, by the format of other copies; these have its ending after their own: `video.webm.mp4`."""
+"""Formats that a copy keeps, by the format used otherwise. Converted copies append the suffix: `video.webm.mp4`."""
 
 
 class CopiesOutput(Output):
-    """Images and videos with boxes, labels and bars drawn in, and for a video a chart of it over time.
+    """Copies of images and videos with boxes, labels and bars, and a chart over time for each video.
 
     Args:
-        folder: where they go, made if need be; files below a folder that was named keep their place in it. A copy
-            replaces only an earlier copy of the same source; where another file has its name, it takes a number.
-        sources: all that will be looked at; no copy overwrites one of them.
-        explainer: where it is given, the copies of images show where in each face its expression was seen.
+        folder: the output folder, created if needed; files of an input folder keep their relative paths. A copy
+            replaces only an earlier copy of the same source; if the name is taken by another file, a number is added.
+        sources: all inputs; no copy overwrites one of them.
+        explainer: if given, the copies of images show a heat map per face.
 
     Raises:
-        DataError: there is a file where the folder should be, or nothing can be written there.
+        DataError: the path is a file, or the folder is not writable.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
@@ -55,7 +55,7 @@ class CopiesOutput(Output):
         self._timeline: Timeline | None = None
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """Write its copy, in its own format where that is a common one."""
+        """Write the copy, in the format of the image if that is a common one."""
         from mien.images import write_image
         from mien.recognition.drawing import draw_faces, draw_heat
 
@@ -68,7 +68,7 @@ class CopiesOutput(Output):
             write_image(path, draw_faces(image, result.faces, legend=True))
 
     def begin_video(self, video: Video) -> None:
-        """Open its copy."""
+        """Open the copy."""
         from mien.recognition.video.watching import VideoWriter
 
         if video.info is None:
@@ -80,7 +80,7 @@ class CopiesOutput(Output):
                 self._writer = VideoWriter(path, video.info.fps / video.every, size, sound_from=sound)
             except MissingExtra as error:
                 raise DataError(
-                    f"{video.source.name}: no annotated copy of the video was made. {error}"
+                    f"{video.source.name}: no annotated copy of the video was written. {error}"
                 ) from error
         self._writer.__enter__()
         self._timeline = _new_timeline()
@@ -100,27 +100,27 @@ class CopiesOutput(Output):
             self._timeline.add(frame.seconds, faces)
 
     def end_video(self, video: Video) -> None:
-        """Finish its copy and draw the chart."""
+        """Finish the copy and draw the chart."""
         timeline, writer = self._timeline, self._writer
         if writer and video.whole:
             writer.finish_sound()
         self.close()
         if writer and writer.sound_problem:
-            problem = f"sound was left out of its annotated copy: {writer.sound_problem}."
+            problem = f"the annotated copy has no sound: {writer.sound_problem}."
             err.print(shown(f"{video.source.name}: {problem}"))
-        if timeline and timeline.faces:  # none where Ctrl-C came first, too
+        if timeline and timeline.faces:  # empty after an early Ctrl-C, too
             with self._copying(video.source, ".png", chart=True) as path:
                 _draw_chart(timeline, path, shown(video.source.below.name))
 
     def close(self, error: BaseException | None = None) -> None:
-        """Finish a copy that was under way, or after an error leave none."""
+        """Finish the current copy, or remove it after an error."""
         writer, self._writer, self._timeline = self._writer, None, None
         if writer:
             writer.__exit__(type(error) if error else None, error, None)
 
     @contextmanager
     def _copying(self, source: Source, suffix: str, *, chart: bool = False) -> Iterator[Path]:
-        """Where to write the copy or the chart of a source; a name that another file has gets a number."""
+        """The path for the copy or the chart of a source; a number is added if another file has the name."""
         with made_of(self._origin(source)) as guard:
             wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
             path = free_name(wanted, lambda at: self._is_free(at) and guard.allows(at))
@@ -131,13 +131,13 @@ class CopiesOutput(Output):
         return path not in self._taken and _identity(path) not in self._originals
 
     def _origin(self, source: Source) -> str:
-        """What tells a source from all others; what standard input and webcams show is new in each run."""
+        """Identifies a source; standard input and webcams are different in each run."""
         live = source.name == STDIN or source.kind == "webcam"
-        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - no links followed
+        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - keeps links
 
 
 def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
-    """The name of a copy: the same in the same format, else with the ending of the new format after the old one."""
+    """The name of a copy: unchanged in the same format, else with the suffix of the new format appended."""
     if chart and below.suffix.lower() == ".mp4":
         return below.with_suffix(suffix)
     if not chart and below.suffix.lower() in _KEPT_SUFFIXES[suffix]:
@@ -146,54 +146,57 @@ def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
 
 
 class RowsOutput(Output):
-    """A row for each face in a CSV, JSON or Parquet file.
+    """One row per face in a CSV, JSON or Parquet file.
 
     Args:
-        path: the file; an earlier one of the same name is replaced if mien wrote it.
+        path: the file; an existing file is replaced if mien wrote it.
         labels: class names in the order of the probabilities.
         force: replace any other file too.
+        excel_safe: keep spreadsheets from taking names for formulas.
 
     Raises:
-        DataError: the file cannot be written, or there is one that mien did not write.
+        DataError: the file cannot be written, or it exists and mien did not write it.
     """
 
-    def __init__(self, path: Path, labels: Sequence[str], *, force: bool = False) -> None:
+    def __init__(
+        self, path: Path, labels: Sequence[str], *, force: bool = False, excel_safe: bool = False
+    ) -> None:
         from mien.recognition.export_rows import RowWriter
 
         _require_folder(path.parent, "--csv")
-        self._writer = RowWriter(path, labels)
+        self._writer = RowWriter(path, labels, excel_safe=excel_safe)
         with guarding("Give another name to --csv, or replace the file with --force.", force=force):
             self._writer.__enter__()
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """A row for each face."""
+        """Write one row per face."""
         self._writer.write(source.name, result.faces)
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
-        """A row for each face of the frame."""
+        """Write one row per face of the frame."""
         self._writer.write(video.source.name, faces, frame=frame.index, seconds=frame.seconds)
 
-    def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - rows that are there are worth keeping
+    def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - complete rows are kept
         """Finish the file."""
         self._writer.__exit__(None, None, None)
 
 
 def _require_folder(folder: Path, option: str) -> None:
-    """Check, before any work is done, that a folder is one or can be made.
+    """Check, before any work is done, that a folder exists or can be created.
 
     Raises:
-        DataError: it or a folder above it is a file.
+        DataError: it or a parent is a file.
     """
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if there.exists() and not there.is_dir():
-        raise DataError(f"{there}: expected a folder to write to, got a file. Name another with {option}.")
+        raise DataError(f"{there}: expected a folder, got a file. Choose another path with {option}.")
 
 
 def _try_writing(folder: Path) -> None:
-    """Find out before the work, not after it, that nothing can be written there.
+    """Check before the work, not after it, that files can be written to the folder.
 
     Raises:
-        DataError: nothing can.
+        DataError: the folder is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,13 +204,13 @@ def _try_writing(folder: Path) -> None:
             pass
     except OSError as error:
         raise DataError(
-            f"{folder}: expected a folder to write to, but nothing can be written there "
-            f"({error.strerror or error}). Name another with --save."
+            f"{folder}: expected a writable folder, but nothing can be written there "
+            f"({error.strerror or error}). Choose another folder with --save."
         ) from error
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
-    """What tells a file from all others, by whatever name it goes; `None` where there is none."""
+    """Device and inode of a file, the same under every name; `None` if there is no such file."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -222,7 +225,7 @@ def _new_timeline() -> Timeline:
 
 
 def _draw_chart(timeline: Timeline, path: Path, name: str) -> None:
-    """The chart of a video; the copy itself does not need what draws it."""
+    """Draw the chart of a video; without matplotlib, print why there is none."""
     try:
         timeline.plot(path, f"Expressions in {name}")
     except MissingExtra as error:

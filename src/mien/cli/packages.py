@@ -1,4 +1,4 @@
-"""Which packages mien uses, what they are for, and which versions of them are installed; nothing is imported."""
+"""The packages that mien uses, what they are for, and their installed versions. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PROVIDERS = {
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime"),
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tensorflow-intel", "tf-nightly"),
 }  # fmt: skip
-"""Distributions that lay the same package into an environment, the one to keep of several first."""
+"""Distributions that provide the same package; if several are installed, keep the first."""
 
 BASE = {"numpy": "numpy", "cv2": "OpenCV", "onnxruntime": "ONNX Runtime", "PIL": "Pillow"}
-"""What recognition needs, by the name that is imported."""
+"""Packages that recognition needs, by import name."""
 
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "command": ("cli", ("typer", "rich", "av")),
@@ -26,19 +26,19 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "heif": ("heif", ("pillow_heif",)),
     "parquet": ("parquet", ("pyarrow",)),
 }
-"""What the extras are for: the extra, and the packages that it takes, by the name that is imported."""
+"""Features: the extra that installs each, and the import names of the packages it needs."""
 
 DISTRIBUTIONS = {
     "PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client",
     "pillow_heif": "pillow-heif",
 }  # fmt: skip
-"""Where a distribution has another name than what is imported."""
+"""Distributions whose name differs from the import name."""
 
 FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
 
 
 def version_of(distribution: str) -> str | None:
-    """The version of an installed distribution, `None` where it is not installed."""
+    """The version of an installed distribution; `None` if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -46,13 +46,13 @@ def version_of(distribution: str) -> str | None:
 
 
 def providers_of(package: str) -> dict[str, str]:
-    """The installed distributions that lay a package into the environment, and their versions."""
+    """The installed distributions that provide a package, and their versions."""
     names = PROVIDERS.get(package, (DISTRIBUTIONS.get(package, package),))
     return {name: version for name in names if (version := version_of(name))}
 
 
 def version_that_counts(distribution: str) -> str | None:
-    """Its version, or that of another distribution of the same package."""
+    """The version of a distribution, or of another one that provides the same package."""
     for names in PROVIDERS.values():
         if distribution in names:
             return next((version for name in names if (version := version_of(name))), None)

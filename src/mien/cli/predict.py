@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import typer
-
+from mien.cli import predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.option_names import with_options
@@ -23,84 +23,60 @@ from mien.ownership import guarding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
-    from mien.recognition.video.watching import Frame, Frames
+    from mien.recognition.video.decoder_pool import DecodedFrames
+    from mien.recognition.video.frames import Frame, Frames
 
 _STDIN_BYTES = 2**30
-"""The most that is read from standard input: no image is larger."""
+"""Maximum bytes read from standard input; no image is larger."""
+
+EXAMPLES = its.EXAMPLES
 
 
 def predict(
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Images, videos, folders, patterns, - for standard input, 0 for the webcam.",
-        ),
-    ],
+    source: its.SourceArgument,
     *,
-    model: Annotated[
-        str,
-        typer.Option(metavar="MODEL", help="A bundled model, a .onnx, .keras or .h5 file, or a run folder."),
-    ] = "default",
+    json: its.JsonOption = False,
+    csv: its.CsvOption = None,
+    save: its.SaveOption = None,
+    explain: its.ExplainOption = False,
+    force: its.ForceOption = False,
+    excel_safe: its.ExcelSafeOption = False,
+    max_faces: its.MaxFacesOption = None,
+    min_confidence: its.MinConfidenceOption = 0.0,
+    flip_tta: its.FlipTtaOption = True,
+    threads: its.ThreadsOption = 0,
+    every: its.EveryOption = 1,
+    smoothing: its.SmoothingOption = 0.5,
+    model: its.ModelOption = "default",
+    labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a row for each face; .csv, .json, .jsonl or .parquet."),
-    ] = None,
-    save: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write annotated copies. Only earlier copies of the same input are replaced; where another file has "
-            "the name, the copy takes a number.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file of --csv even if mien did not write it.")
-    ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show in the copies of images where each expression was seen.")
-    ] = False,
-    labels: LabelsOption = None,
-    every: Annotated[int, typer.Option(min=1, help="Of a video, look at every Nth frame.")] = 1,
-    smoothing: Annotated[
-        float, typer.Option(min=0, help="Of a video, seconds over which a face's probabilities are averaged.")
-    ] = 0.5,
-    max_faces: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of faces per image; the largest are kept.")
-    ] = None,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Label a face 'uncertain' if no expression is at least this probable; its probabilities are kept.",
-        ),
-    ] = 0.0,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 for all.")] = 0,
 ) -> None:
-    """Find the faces in images and videos, and name what they show.
+    """Detect the faces in images and videos and recognize their expressions.
 
-    The expression a face shows is not what a person feels. Images stay on this machine.
+    An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
     """
     if explain and save is None:
-        raise DataError("--explain shows itself in annotated copies: say where they go, with --save DIR.")
+        raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     own = (model_labels, pixel_scale)
-    recognizer = _open(model, labels, max_faces, threads, min_confidence, own)
+    limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
+    recognizer = _open(model, labels, own, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
     with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
-            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
-        )
+            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain,
+            excel_safe=excel_safe,
+        )  # fmt: skip
         _predict_images(images, recognizer, outputs, failures)
         for video in videos:
             watched = Video(video, every=every, min_confidence=min_confidence)
@@ -111,24 +87,39 @@ def predict(
 
 
 def _open(
-    model: str,
-    labels: str | None,
-    max_faces: int | None,
-    threads: int,
-    min_confidence: float,
-    own: tuple[str | None, float | None] = (None, None),
+    model: str, labels: str | None, own: tuple[str | None, float | None], *, flip_tta: bool, **limits: Any
 ) -> Recognizer:
+    from mien.recognition.classifier import Classifier
     from mien.recognition.recognizer import Recognizer
 
     classifier = _open_classifier(model, labels, *own)
-    taxonomy = labels if isinstance(classifier, str) else None
-    return Recognizer(
-        classifier,
-        taxonomy=taxonomy,
-        max_faces=max_faces,
-        threads=threads,
-        min_confidence=min_confidence,
-    )
+    if isinstance(classifier, str):
+        return Recognizer(classifier, taxonomy=labels, flip_tta=flip_tta, **limits)
+    if isinstance(classifier, Classifier):
+        classifier.flip_tta = flip_tta
+    elif flip_tta:
+        classifier = FlipAveraged(classifier)
+    return Recognizer(classifier, **limits)
+
+
+@dataclass(frozen=True)
+class FlipAveraged:
+    """A classifier whose probabilities are averaged over each crop and its mirror image."""
+
+    classifier: ExpressionClassifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names in the order of the probabilities."""
+        return tuple(self.classifier.labels)
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Gray crops, uint8 (n, 48, 48), to mean probabilities (n, classes)."""
+        import numpy as np
+
+        mirrored = np.ascontiguousarray(crops[:, :, ::-1])
+        both = self.classifier.probabilities(crops), self.classifier.probabilities(mirrored)
+        return np.asarray((both[0] + both[1]) / 2, np.float32)
 
 
 def _open_classifier(
@@ -161,6 +152,7 @@ def _open_outputs(
     force: bool,
     save: Path | None,
     explain: bool,
+    excel_safe: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
     videos = any(source.kind != "image" for source in sources)
@@ -172,7 +164,7 @@ def _open_outputs(
     if csv:
         from mien.cli.file_outputs import RowsOutput
 
-        take(RowsOutput(csv, recognizer.labels, force=force))
+        take(RowsOutput(csv, recognizer.labels, force=force, excel_safe=excel_safe))
     if save:
         from mien.cli.file_outputs import CopiesOutput
 
@@ -208,9 +200,9 @@ def _content(source: Source) -> ImageSource:
 
 
 class _StandardInput:
-    """Standard input as an image: read when its turn comes, and no further than an image may go."""
+    """Standard input as an image: read on first use, up to the size limit of an image."""
 
-    name = "standard input"  # what a message calls it
+    name = "standard input"  # its name in messages
     _content: bytes | None = None
 
     def read(self) -> bytes:
@@ -221,19 +213,19 @@ class _StandardInput:
                 raise DataError("it is closed")
             self._content = sys.stdin.buffer.read(_STDIN_BYTES + 1)
         if kind_of_bytes(self._content) == "video":
-            raise DataError("it is a video: write it to a file, and give the name of that")
+            raise DataError("it is a video; save it to a file and pass the name of the file")
         if len(self._content) > _STDIN_BYTES:
-            raise DataError(f"it holds more than {_STDIN_BYTES / 2**30:g} GB, which no image does")
+            raise DataError(f"it is larger than {_STDIN_BYTES / 2**30:g} GB, the limit for an image")
         return self._content
 
 
 @contextmanager
 def _counting(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar where there is much to do."""
+    """A progress bar for three or more inputs."""
     if total < 3:
         yield lambda: None
         return
-    with progress("Looking at images") as report:
+    with progress("Recognizing") as report:
         done = 0
 
         def count() -> None:
@@ -252,53 +244,54 @@ def _predict_video(
     *,
     smoothing: float,
 ) -> None:
-    def tell(what: Callable[[Output], None], whom: Sequence[Output]) -> list[Output]:
-        """Those that took it; one that cannot write is told nothing more of this video."""
-        able = []
-        for output in whom:
+    def send(call: Callable[[Output], None], receivers: Sequence[Output]) -> list[Output]:
+        """Call each output; return those that succeeded. A failed one gets no more of this video."""
+        succeeded = []
+        for output in receivers:
             with failures.of_output(video.source.name):
-                what(output)
-                able.append(output)
-        return able
+                call(output)
+                succeeded.append(output)
+        return succeeded
 
     with ExitStack() as stack:
         frames = _open_video(video, stack)
-        writing = tell(lambda output: output.begin_video(video), outputs)
+        writing = send(lambda output: output.begin_video(video), outputs)
         try:
             for frame, faces in _watch_video(video, frames, recognizer, smoothing) if frames else ():
-                writing = tell(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
+                writing = send(lambda output: output.frame(video, frame, faces), writing)  # noqa: B023 - called at once
         except MienError as error:
             video.error = str(error)
         except KeyboardInterrupt:
             if video.source.kind != "webcam":
-                raise  # a webcam has no other end
+                raise  # Ctrl-C is how a webcam ends
         finally:
             if video.error:
                 failures.add_input(video.error)
-            tell(lambda output: output.end_video(video), writing)
+            send(lambda output: output.end_video(video), writing)
 
 
-def _open_video(video: Video, stack: ExitStack) -> Frames | None:
+def _open_video(video: Video, stack: ExitStack) -> Frames | DecodedFrames | None:
     """Its frames, closed with the stack; where it cannot be opened, the video is told why."""
-    from mien.recognition.video.watching import read_frames
+    from mien.recognition.video.decoder_pool import open_video
 
     name = video.source.name
     try:
-        frames = read_frames(int(name) if video.source.kind == "webcam" else name, every=video.every)
+        frames = open_video(int(name) if video.source.kind == "webcam" else name, every=video.every)
     except MienError as error:
         video.error = str(error)
         return None
     video.info = frames.info
-    return stack.enter_context(frames)
+    stack.enter_context(frames)
+    return frames
 
 
 def _watch_video(
-    video: Video, frames: Frames, recognizer: Recognizer, smoothing: float
+    video: Video, frames: Frames | DecodedFrames, recognizer: Recognizer, smoothing: float
 ) -> Iterator[tuple[Frame, list[Face]]]:
     from mien.recognition.video.watching import watch
 
     with (
-        progress(f"Watching {shown(video.source.name)}") as report,
+        progress(f"Processing {shown(video.source.name)}") as report,
         closing(watch(recognizer, frames, smoothing_seconds=smoothing)) as watched,
     ):
         for frame, faces in watched:

@@ -1,19 +1,19 @@
-"""What `mien predict` prints of its results: a table or a JSON document; what it writes is in `copies`.
+"""Standard output of `mien predict`: a table or a JSON document. Files are written by `file_outputs`.
 
-Each is an `Output`; all of them are fed the same things in the same order, and none keeps what it was given, so
-that memory stays flat however long a video or a folder is.
+Each is an `Output`. All outputs receive the same results in the same order and store none of them, so memory use
+does not depend on the number of images or the length of a video.
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
 from mien.cli.console import out, write_out
 from mien.cli.video_output import seconds_of
+from mien.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,30 +25,29 @@ if TYPE_CHECKING:
     from mien.recognition.video.watching import Frame
 
 _NAME_WIDTH = 40
-_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, odd bytes, line and paragraph separators
 
 
 class Output:
-    """Takes results as they come. Does nothing by itself."""
+    """Receives results one by one. The base class ignores them."""
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """An image is done, or failed."""
+        """An image was processed or failed."""
 
     def begin_video(self, video: Video) -> None:
-        """A video begins."""
+        """A video was opened."""
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
-        """A frame of it is done."""
+        """A frame of the video was processed."""
 
     def end_video(self, video: Video) -> None:
-        """It is done, or failed."""
+        """The video ended or failed."""
 
     def close(self, error: BaseException | None = None) -> None:
-        """No more will come; `error` is what ended it, if anything did."""
+        """There are no more results; `error` is the exception that ended the run, if any."""
 
 
 class TextOutput(Output):
-    """A line for each face, and for each face of a video."""
+    """One line per face of an image and per tracked face of a video."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         longest = max((cell_len(shown(source.name)) for source in sources), default=0)
@@ -57,13 +56,13 @@ class TextOutput(Output):
         self._alone = len(sources) == 1
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """Its faces, a line each."""
+        """Print one line per face."""
         if result.error and self._alone:
-            return  # its reason is all there is to say
+            return  # the error message says it all
         self._head()
         name = self._name(source.name)
         if result.error:
-            out.print(f"{name}  failed (the reason is at the end)")
+            out.print(f"{name}  failed (see the end)")
         elif not result.faces:
             out.print(f"{name}  no face")
         for i, face in enumerate(result.faces):
@@ -78,32 +77,34 @@ class TextOutput(Output):
             )
 
     def begin_video(self, video: Video) -> None:
-        """Its name and size."""
+        """Print the name and size of the video."""
         info = video.info
         if info is None:
             return
         length = f", {clock(info.seconds)}" if info.seconds else ""
         out.print(
-            f"{shown(video.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames a second{length}"
+            f"{shown(video.source.name)}: {info.width}x{info.height}, {info.fps:.4g} frames per second{length}"
         )
 
     def end_video(self, video: Video) -> None:
-        """Its faces, a line each, those seen longest first."""
+        """Print one line per track, the longest first."""
         if video.error and video.info is None:
             return
         faces = "1 face" if len(video.tracks) == 1 else f"{len(video.tracks)} faces"
         frames = "1 frame" if video.frames == 1 else f"{video.frames:,} frames"
-        out.print(f"  {frames} looked at, {faces}")
+        out.print(f"  {frames} processed, {faces}")
         for track in sorted(video.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             doubt = "" if track.label in track.shares else f"{track.label}: "
             out.print(f"  #{track.track:<4} {span:<16}  {doubt}{describe(track.shares, most=3)}")
         if len(video.tracks) > 20:
-            out.print(f"  … and {len(video.tracks) - 20} more, seen for less long")
+            out.print(f"  … and {len(video.tracks) - 20} more, shorter tracks")
 
     def _head(self) -> None:
         if not self._begun:
-            out.print(f"{'image':<{self._width}}  {'expression':<10} {'':>4}  {'then':<28}  face in pixels")
+            out.print(
+                f"{'image':<{self._width}}  {'expression':<10} {'':>4}  {'other expressions':<28}  face in pixels"
+            )
         self._begun = True
 
     def _name(self, name: str) -> str:
@@ -115,11 +116,11 @@ class TextOutput(Output):
 
 
 class JsonOutput(Output):
-    """One JSON document on standard output, written piece by piece; it is whole even after Ctrl-C.
+    """One JSON document on standard output, written incrementally; it is complete even after Ctrl-C.
 
     Args:
         model: name of the model.
-        videos: whether there will be videos; without any the document has no `videos`.
+        videos: whether the input contains videos; the document has `videos` only then.
     """
 
     def __init__(self, model: str, *, videos: bool) -> None:
@@ -130,11 +131,11 @@ class JsonOutput(Output):
         write_out(f'{{"model": {json.dumps(model)}, "images": [')
 
     def image(self, source: Source, result: ImageResult) -> None:  # noqa: ARG002
-        """The image, its size and faces."""
+        """Write the image with its size and faces."""
         self._item(_dump({**result.to_dict(), "source": speakable(result.source)}))
 
     def begin_video(self, video: Video) -> None:
-        """The video's size."""
+        """Write the size of the video."""
         self._switch()
         info = video.info
         known = {
@@ -147,7 +148,7 @@ class JsonOutput(Output):
         self._open, self._count = True, 0
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
-        """The frame with its faces."""
+        """Write the frame with its faces."""
         row = {
             "frame": frame.index,
             "seconds": seconds_of(frame.seconds),
@@ -156,13 +157,13 @@ class JsonOutput(Output):
         self._item(_dump(row))
 
     def end_video(self, video: Video) -> None:
-        """The summary of its faces."""
+        """Write the summary of the tracks."""
         rest = {"error": video.error, "tracks": [track.to_dict() for track in video.tracks.values()]}
         write_out("], " + _dump(rest)[1:])
         self._open, self._count = False, 1
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002
-        """Close what is open."""
+        """Close the open arrays and objects."""
         if self._open:
             write_out("]}")
         if self._videos:
@@ -181,25 +182,22 @@ class JsonOutput(Output):
 
 def shown(name: str) -> str:
     """A name for the terminal: what would break the line or command the terminal is spelled out."""
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSHOWN else char
-        for char in name
-    )
+    return printable(name)
 
 
 def speakable(name: str) -> str:
-    """A name as text that any reader of JSON takes: bytes that are no UTF-8 are spelled out, as in the rows."""
+    """A name as valid Unicode text for JSON: bytes that are not UTF-8 are escaped, as in the rows."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:
-    """The most probable expressions, `happy 61%, neutral 30%`; those under one per cent are left out."""
+    """The most probable expressions, such as `happy 61%, neutral 30%`; those below 0.5% are omitted."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])[skip : skip + most]
     return ", ".join(f"{label} {value:.0%}" for label, value in ranked if value >= 0.005)
 
 
 def clock(seconds: float) -> str:
-    """A time in a video: `0:07`, `1:02:03`."""
+    """Format a time in a video: `0:07`, `1:02:03`."""
     whole = int(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

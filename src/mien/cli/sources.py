@@ -1,4 +1,4 @@
-"""`SOURCE…` on the command line: files, folders, patterns, standard input, videos, a webcam."""
+"""Resolve the `SOURCE` arguments of `mien predict`: files, folders, glob patterns, standard input, videos, webcams."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-_BASE64_STARTS = ("data:", "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # data URIs; JPEG, PNG, GIF and WebP
+_BASE64_STARTS = ("data:", "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")  # data URIs; JPEG, PNG, GIF, WebP
 _BASE64 = re.compile(r"(?:data:[\w/+.;=-]*,)?[A-Za-z0-9+/_-]{64,}={0,2}")
 _REMEDIES = {
     "http": "Download it first: curl --location --remote-name URL",
-    "rtsp": "Record a part of it first, a minute say: ffmpeg -i ADDRESS -t 60 -c copy recording.mp4",
-    "s3": "Copy it to this machine first: aws s3 cp ADDRESS .",
-    "gs": "Copy it to this machine first: gcloud storage cp ADDRESS .",
-    "file": "Give its path without file://",
+    "rtsp": "Record part of it first, for example one minute: ffmpeg -i URL -t 60 -c copy recording.mp4",
+    "s3": "Copy it to this machine first: aws s3 cp URL .",
+    "gs": "Copy it to this machine first: gcloud storage cp URL .",
+    "file": "Pass its path without file://",
     "": "Copy it to this machine first.",
 }
-"""What to do about an address, by its scheme."""
+"""Remedies for URLs, by scheme."""
 
 _SCHEMES = {
     "http": "http", "https": "http", "ftp": "http", "ftps": "http", "rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "rtsp",
@@ -41,13 +41,13 @@ _SCHEMES = {
 
 @dataclass(frozen=True)
 class Source:
-    """One thing to look at.
+    """One input.
 
     Args:
-        name: as it was given or found; what results are filed under.
+        name: the name as given or found; `source` in the results.
         kind: an image, a video or a webcam.
-        below: its path below the folder that was named, or the file's own name: where a copy goes.
-        error: why there is nothing to look at, where that is known already.
+        below: the path relative to the folder that was given, or the file name; where the annotated copy goes.
+        error: why it cannot be processed, if that is already known.
     """
 
     name: str
@@ -59,15 +59,15 @@ class Source:
 def find_sources(
     arguments: Iterable[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
 ) -> list[Source]:
-    """What the arguments stand for, each once, in order; folders are searched to their depth, by name.
+    """Resolve the arguments to inputs, each once, in order; folders are searched recursively, sorted by name.
 
-    One that stands for nothing (a pattern or folder without images, an address of the web) gives a source that
-    says so, and stops nothing.
+    An argument that matches nothing (a pattern or folder without images, a URL) becomes a source with an `error`;
+    the others are not affected.
 
     Args:
-        arguments: what was typed.
-        leave_out: a folder that is passed over where it lies below one that is searched: where copies go.
-        passed_over: counts what in folders is not looked at.
+        arguments: the command-line arguments.
+        leave_out: a folder to skip inside the folders that are searched: the folder of the annotated copies.
+        passed_over: counts the files in folders that are skipped.
     """
     found: dict[str, Source] = {}
     passed_over = PassedOver() if passed_over is None else passed_over
@@ -77,7 +77,7 @@ def find_sources(
                 found.setdefault(source.name, source)
         except DataError as error:
             found.setdefault(argument, Source(argument, "image", Path(argument), str(error)))
-        except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
+        except (OSError, ValueError) as error:  # a name that is too long, a folder without permission
             reason = (
                 f"{quoted_path(argument)}: expected an image, a video or a folder, but it cannot be opened "
                 f"({_why(error)})."
@@ -98,7 +98,7 @@ def _expand(argument: str, leave_out: Path | None, passed_over: PassedOver) -> I
     elif path.is_dir():
         yield from _in_folder(path, leave_out, passed_over)
     elif path.exists() or not (argument.isdecimal() or glob.has_magic(argument)):
-        yield _file(path, Path(path.name))  # one that is missing is reported where it is read
+        yield _file(path, Path(path.name))  # a missing file is reported when it is read
     elif argument.isdecimal():
         yield Source(argument, "webcam", Path(f"webcam-{argument}"))
     else:
@@ -106,19 +106,19 @@ def _expand(argument: str, leave_out: Path | None, passed_over: PassedOver) -> I
 
 
 def _refuse_other_than_paths(argument: str) -> None:
-    """Refuse what is known not to be a path: addresses, the text of an image, nothing.
+    """Refuse URLs, base64 text and empty arguments.
 
     Raises:
-        DataError: it is one of these.
+        DataError: the argument is one of these.
     """
     if not argument.strip():
         raise DataError("Expected an image, a video or a folder, got an empty name.")
     if found := _ADDRESS.match(argument):
         raise DataError(
-            f"{quoted_path(argument)}: expected something on this machine, got an address. "
+            f"{quoted_path(argument)}: expected a file or folder on this machine, got a URL. "
             f"{_REMEDIES[_SCHEMES.get(found[1].lower(), '')]}"
         )
-    if len(argument) > 255 or argument.startswith(_BASE64_STARTS):  # longer than the name of a file may be
+    if len(argument) > 255 or argument.startswith(_BASE64_STARTS):  # longer than a file name can be
         text = "".join(argument.split())
         if _BASE64.fullmatch(text) and not os.path.exists(argument):  # noqa: PTH110 - of any length
             raise DataError(
@@ -138,7 +138,7 @@ def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> 
         else:
             others.other[path.suffix.lower()] += 1
             continue
-        with suppress(DataError):  # one folder of many without images
+        with suppress(DataError):  # a matched folder without images
             for source in inside:
                 found = True
                 yield source
@@ -146,18 +146,18 @@ def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> 
         passed_over.add(others)
     elif others.other:
         raise DataError(
-            f"{quoted_path(pattern)}: expected images, videos or folders of them, but this pattern matches only files "
-            f"of other kinds ({others.kinds()})."
+            f"{quoted_path(pattern)}: expected images, videos or folders, but the pattern matches only files of other "
+            f"types ({others.kinds()})."
         )
     else:
         raise DataError(
-            f"{quoted_path(pattern)}: expected an image, a video or a folder, but there is no such file, and as a "
-            "pattern it matches none. Is the path right?"
+            f"{quoted_path(pattern)}: expected an image, a video or a folder, but there is no such file and the "
+            "pattern matches nothing. Check the path."
         )
 
 
 def _glob(pattern: str) -> list[str]:
-    """What a pattern matches. Brackets in names that are there stand for themselves: `party [2024]/*.jpg`."""
+    """The paths that match a pattern. Brackets in existing names are literal: `party [2024]/*.jpg`."""
     parts = re.split(r"([/\\])" if os.sep == "\\" else "(/)", pattern)
     literal = len(parts)
     while literal and not os.path.exists("".join(parts[:literal]) or "."):  # noqa: PTH110 - as it was typed
@@ -175,8 +175,8 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
     copies = leave_out.resolve() if leave_out else None
     if folder.resolve() == copies:
         raise DataError(
-            f"{folder}: expected another folder for the copies than the one that is searched, for the copies would be "
-            f"looked at next time. Name a folder in it: --save {folder / 'annotated'}"
+            f"{folder}: --save must be a different folder than the input, because the next run would process the "
+            f"copies. Use a subfolder: --save {folder / 'annotated'}"
         )
     here = PassedOver()
     for place, folders, names in os.walk(folder, onerror=closed.append):
@@ -195,20 +195,19 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
         reason = f"{path}: expected a folder with images, but it cannot be opened ({_why(error)})."
         yield Source(str(path), "image", path.relative_to(folder), reason)
     if not count and not closed:
-        held = (
-            f", found {counted(here.other.total(), 'file')} of other kinds ({here.kinds()})"
+        found = (
+            f", found {counted(here.other.total(), 'file')} of other types ({here.kinds()})"
             if here.other
-            else ""
+            else ", found none"
         )
         raise DataError(
-            f"{quoted_path(str(folder))}: expected a folder with images or videos{held or ', found none'}. "
-            "Is it the right folder?"
+            f"{quoted_path(str(folder))}: expected a folder with images or videos{found}. Check the path."
         )
     passed_over.add(here)
 
 
 def _searched(place: Path, folders: list[str], copies: Path | None, passed_over: PassedOver) -> list[str]:
-    """The folders in a folder that are searched, by name."""
+    """The subfolders to search, sorted by name."""
     searched = []
     for name in sorted(folders):
         path = place / name
@@ -224,7 +223,7 @@ def _searched(place: Path, folders: list[str], copies: Path | None, passed_over:
 
 
 def _count_others(folder: Path) -> int:
-    """How many images and videos are in a folder of copies that are no copies."""
+    """Count the images and videos in the folder of the copies that mien did not write."""
     return sum(
         _kind(Path(place) / name) is not None
         for place, _, names in os.walk(folder)
@@ -237,9 +236,9 @@ def _file(path: Path, below: Path) -> Source:
 
 
 def _kind(path: Path) -> Literal["image", "video"] | None:
-    """An image or a video, by its content or else by its ending; `None` for others."""
+    """Whether a file is an image or a video, by its content or else its suffix; `None` for other files."""
     from mien.content import kind_of_content
-    from mien.images import IMAGE_SUFFIXES  # brings OpenCV
+    from mien.images import IMAGE_SUFFIXES  # imports OpenCV
     from mien.recognition.video.watching import VIDEO_SUFFIXES
 
     suffix = path.suffix.lower()

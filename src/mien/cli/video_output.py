@@ -1,4 +1,4 @@
-"""A video or a webcam while `mien predict` watches it, and what each of its faces showed."""
+"""State of a video or webcam while `mien predict` processes it, and the summary of each track."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class TrackSummary:
-    """What one face of a video showed.
+    """Summary of one track, that is, one face of a video over time.
 
     Args:
-        track: its number.
-        first: when it was first seen, in seconds.
-        last: when it was last seen.
-        frames: in how many frames.
-        sums: the sum of its probabilities over them.
-        min_confidence: mean probability below which its label is `"uncertain"`.
+        track: number of the track.
+        first: time of the first frame with the face, in seconds.
+        last: time of the last frame with the face, in seconds.
+        frames: number of frames with the face.
+        sums: sums of the probabilities over these frames, by class name.
+        min_confidence: mean probability below which the label is `"uncertain"`.
     """
 
     track: int
@@ -34,7 +34,7 @@ class TrackSummary:
     min_confidence: float = 0.0
 
     def add(self, seconds: float, face: Face) -> None:
-        """Take in one frame of it."""
+        """Add one frame of the track."""
         self.last = seconds
         self.frames += 1
         for label, value in face.expression.probabilities.items():
@@ -42,20 +42,20 @@ class TrackSummary:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Mean probability of each expression, the highest first."""
+        """Mean probability by class name, the highest first."""
         means = {label: value / self.frames for label, value in self.sums.items()}
         return dict(sorted(means.items(), key=lambda item: -item[1]))
 
     @property
     def label(self) -> str:
-        """The most probable expression on average, or `"uncertain"`."""
+        """The class with the highest mean probability, or the label of low confidence."""
         from mien.recognition.faces import uncertain_label
 
         label, share = next(iter(self.shares.items()))
         return label if share >= self.min_confidence else uncertain_label(self.sums)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data."""
+        """The summary as JSON-serializable data."""
         return {
             "track": self.track,
             "first_seconds": seconds_of(self.first),
@@ -68,17 +68,17 @@ class TrackSummary:
 
 @dataclass
 class Video:
-    """A video or a webcam while it is looked at.
+    """A video or webcam that is being processed.
 
     Args:
-        source: which.
-        info: its size and length, `None` where it could not be opened.
-        every: each how manyth of its frames is looked at.
+        source: the input.
+        info: size and length; `None` if it could not be opened.
+        every: process every Nth frame.
         min_confidence: mean probability below which the label of a track is `"uncertain"`.
-        tracks: its faces by their number.
-        frames: frames looked at so far.
+        tracks: track summaries by number.
+        frames: number of frames processed so far.
         error: why it failed, if it did.
-        whole: whether it was watched to its end.
+        whole: whether it was processed to its end.
     """
 
     source: Source
@@ -91,7 +91,7 @@ class Video:
     whole: bool = False
 
     def add(self, frame: Frame, faces: Sequence[Face]) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         self.frames += 1
         for face in faces:
             if face.track is not None:
@@ -105,5 +105,5 @@ class Video:
 
 
 def seconds_of(seconds: float) -> float:
-    """A time to the microsecond: `1.88`, not `1.8800000000000003`."""
+    """Round a time to microseconds: `1.88`, not `1.8800000000000003`."""
     return round(seconds, 6)

@@ -63,7 +63,8 @@ def draw_faces(
         faces = (recognizer or Recognizer())(pixels)
     drawn = draw.draw_faces(pixels, faces, **{"legend": True, **drawing})
     if out is not None:
-        with guarding(_REMEDY, force=force):
+        with guarding(_REMEDY, force=force) as guard:
+            guard.check(Path(out))
             write_image(Path(out), drawn)
     return drawn
 

@@ -1,8 +1,8 @@
-"""Judge a classifier that is no network: a linear one, learned by least squares. Needs numpy only.
+"""Evaluate a classifier that is not a network: a linear classifier, trained by least squares. Needs only NumPy.
 
-    python examples/judge_any_function.py
+    python examples/evaluate_any_function.py
 
-Anything that turns gray crops, uint8 (n, 48, 48), into probabilities (n, classes) is judged in this way.
+Any function from gray crops, uint8 (n, 48, 48), to probabilities (n, classes) can be evaluated in this way.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from mien.evaluation.evaluate import evaluate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RIDGE = 1000.0  # keeps 2304 weights a class from learning 1700 faces by heart
+RIDGE = 1000.0  # keeps 2304 weights per class from overfitting 1700 faces
 
 
-def standardise(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Pixels (n, 2304) of mean 0 and deviation 1 in each image, whatever its light."""
+def standardize(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Pixels (n, 2304) with mean 0 and standard deviation 1 per image, independent of its brightness."""
     pixels = crops.reshape(len(crops), -1).astype(np.float64)
     return np.asarray((pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True))
 
 
 dataset = mien.load("synthetic:2100")
 training = dataset.subset("Training")
-pixels = standardise(training.images)
+pixels = standardize(training.images)
 weights = np.linalg.solve(pixels.T @ pixels + RIDGE * np.eye(pixels.shape[1]), pixels.T @ training.targets)
 
 
 def linear(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities (n, 7) by softmax; the factor sets how sure they are."""
-    powers = np.exp(5 * (standardise(crops) @ weights))
+    """Probabilities (n, 7) by softmax; the factor sets the confidence."""
+    powers = np.exp(5 * (standardize(crops) @ weights))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
