@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, cast
 from mien.data.fer2013.columns import shorten
 from mien.data.fer2013.file_kinds import refuse_known_kinds, refuse_other_archives
 from mien.data.splits import is_table
-from mien.data.table_files import HEAD_BYTES, WHOLE, choose_tables
+from mien.data.table_choice import HEAD_BYTES, WHOLE, choose_tables
 from mien.errors import DataError
 
 if TYPE_CHECKING:
