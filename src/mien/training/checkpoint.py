@@ -61,7 +61,7 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """Number of whole epochs done."""
+        """Number of complete epochs."""
         return len(self.history)
 
     @property
