@@ -1,4 +1,4 @@
-"""Keras files in and out: `.keras` and `.h5` that plain Keras loads, with the model card inside.
+"""Read and write `.keras` and `.h5` files that plain Keras loads, with the model card inside.
 
 The card is one more member of a `.keras` archive and one more attribute of an `.h5` file; Keras passes over
 both. Loading a Keras file can run code that is in it: load only files that you trust.
