@@ -16,8 +16,8 @@ from mien.ownership import guarding
 from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
 from mien.workflows.load_data import load_data
 from mien.workflows.load_model import open_model
+from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
-from mien.workflows.reporter import default_reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,8 +21,8 @@ from mien.training.custom import CustomParts
 from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data, with_validation, with_votes
+from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions
-from mien.workflows.reporter import default_reporter
 from mien.workflows.run_plan import TrainingInterrupted, make_plan
 
 if TYPE_CHECKING:
