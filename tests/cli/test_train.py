@@ -337,7 +337,9 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: 
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert said == "Stopped before an epoch was complete, so nothing is kept. The same command starts again.\n"
+    assert (
+        said == "Stopped before an epoch was complete, so nothing is kept. The same command starts again.\n"
+    )
 
 
 def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
