@@ -1,6 +1,6 @@
-"""Train, judge and use a facial expression recognizer.
+"""Train, evaluate and use facial expression recognizers.
 
-Importing this does nothing but define names; what a name needs is loaded when the name is first used.
+Importing the package loads none of its submodules; each name is imported on first use.
 
 >>> import mien
 >>> mien.FER2013.classes[3]
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.bulk.job import batch
     from mien.card import ModelCard
     from mien.data import Dataset, load
     from mien.errors import DataError, MienError, MissingExtra, ModelError
@@ -47,6 +48,7 @@ __all__ = [
     "Recognizer",
     "Run",
     "Taxonomy",
+    "batch",
     "cross_validate",
     "draw_faces",
     "evaluate",
@@ -75,6 +77,7 @@ _HOMES = {
     "Run": "workflows.run",
     "Taxonomy": "labels",
     "cross_validate": "workflows.cross_validate",
+    "batch": "bulk.job",
     "draw_faces": "workflows.annotate",
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
@@ -86,12 +89,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the room it lives in."""
+    """Import a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
     return getattr(import_module(f"mien.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return [*__all__, "__version__"]

@@ -1,4 +1,8 @@
-"""How messages quote what somebody gave: printable, on one line, and never long."""
+"""Quote user input in error messages: printable, on one line, and at most 80 characters.
+
+>>> quoted(["a"] * 100, most=12)
+"['a', 'a', …"
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import unicodedata
 from typing import Any
 
 MOST = 80
-"""Characters of anybody's input in a message."""
+"""Maximum number of characters of quoted input."""
 
 
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -38,22 +42,22 @@ def _escaped(character: str, keep: str) -> str:
 
 
 def quoted(value: Any, most: int = MOST) -> str:
-    """The beginning of what `repr` says of a value.
+    """Return the start of the `repr` of a value.
 
     >>> quoted("a" * 1000, most=10)
     "'aaaaaaaa…"
     """
-    if isinstance(value, str | bytes | bytearray):  # the repr of all of it could take gigabytes
+    if isinstance(value, str | bytes | bytearray):  # the repr of the whole value could take gigabytes
         value = value[:most]
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - it is somebody else's
+    except Exception:  # noqa: BLE001 - foreign objects can raise anything
         text = f"an object of type {type(value).__name__}"
     return _cut(_printable(text), most)
 
 
 def quoted_path(path: str, most: int = MOST) -> str:
-    """A path; of a long one the end, which tells files of one folder apart.
+    """Return a path, shortened at the start if it is long, so that the file name stays visible.
 
     >>> quoted_path("/data/" + "deep/" * 100 + "face.jpg", most=20)
     '…deep/deep/face.jpg'

@@ -160,9 +160,7 @@ def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Pa
     assert given.returncode == 2
     assert "accuracy" in given.stdout
     (tmp_path / "report.html").write_text("mine")
-    is_one_sentence(
-        mien("evaluate", run, "--out", tmp_path), r"report\.html: there is a file of that name already"
-    )
+    is_one_sentence(mien("evaluate", run, "--out", tmp_path), r"report\.html: this file exists")
     assert (tmp_path / "report.html").read_text() == "mine"
 
 

@@ -107,7 +107,7 @@ class TestEveryFormat:
             writer.write(b"caf\xe9.jpg".decode(errors="surrogateescape"), [make_face()])
         assert [row["source"] for row in read(path)] == ["caf\\udce9.jpg"]
 
-    def test_no_rows_make_a_whole_file(self, suffix: str, tmp_path: Path) -> None:
+    def test_a_file_without_rows_is_valid(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS):
             pass
@@ -129,7 +129,7 @@ class TestEveryFormat:
         assert len(read(path)) == 2
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_many_rows_are_not_held(self, suffix: str, tmp_path: Path) -> None:
+    def test_many_rows_are_not_kept_in_memory(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for i in range(10_000):
@@ -162,7 +162,7 @@ def test_any_text_comes_back_from_csv(tmp_path_factory: pytest.TempPathFactory, 
         assert [row["source"] for row in csv.DictReader(file)] == names
 
 
-def test_parquet_has_whole_numbers_and_floats(tmp_path: Path) -> None:
+def test_parquet_has_integers_and_floats(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     path = tmp_path / "rows.parquet"

@@ -71,7 +71,7 @@ def test_data_outside_is_found_wherever_it_hides(make: Callable[[], onnx.ModelPr
     assert summarise(make().SerializeToString()).external
 
 
-def test_a_model_that_stands_alone_is_told_so_with_its_metadata(tmp_path: Path) -> None:
+def test_a_model_without_external_data_is_detected_with_its_metadata(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     helper.set_model_props(model, {"a": "1", "größe": "ü" * 300, "empty": ""})
     assert summarise(model.SerializeToString()) == OnnxSummary(
@@ -111,7 +111,7 @@ def nested(levels: int) -> bytes:
 
 def test_nesting_is_followed_and_has_an_end() -> None:
     assert summarise(nested(10)).external
-    with pytest.raises(NotOnnxError, match="nested beyond reason"):
+    with pytest.raises(NotOnnxError, match="nested too deeply"):
         summarise(nested(40))
 
 

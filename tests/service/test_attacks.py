@@ -96,7 +96,7 @@ def test_an_image_of_too_many_parts_is_refused_at_once(service: Running, name: s
     reply = service.send_raw(ATTACKS[name])
     assert time.monotonic() - began < 2
     assert reply.status == 422
-    assert "of usual parts" in reply.json["expected"]
+    assert "usual number of parts" in reply.json["expected"]
 
 
 def test_no_process_and_no_descriptor_is_left(service: Running) -> None:

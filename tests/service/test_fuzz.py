@@ -225,7 +225,7 @@ def test_broken_uploads_are_answered() -> None:
 def test_a_video_that_leads_before_its_own_beginning_does_not_end_the_process() -> None:
     data = video()
     at = data.index(b"stco") + 12  # where the first images are; OpenCV takes it for -2,147,483,648
-    with pytest.raises(DataError, match="expected images, got none that can be decoded"):
+    with pytest.raises(DataError, match="expected frames, got none that can be decoded"):
         list(read_frames(io.BytesIO(data[:at] + b"\x80\0\0\0" + data[at + 4 :])))
 
 

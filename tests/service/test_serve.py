@@ -96,7 +96,7 @@ def test_a_host_of_another_machine_is_told(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "found none" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
+    assert "there is no such file" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
     (tmp_path / "text.onnx").write_text("hello")
     for workers in ("1", "2"):
         said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)

@@ -103,7 +103,7 @@ def test_one_at_fault_stops_no_other(service: Running) -> None:
     assert [one["source"] for one in images] == ["a.jpg", "b.jpg", "c.txt", "image-4"]
     assert [len(one["faces"]) for one in images] == [1, 0, 0, 1]
     assert [one["error"] is None for one in images] == [True, False, False, True]
-    assert "got one cut short" in images[1]["error"]
+    assert "got one that is truncated" in images[1]["error"]
     assert "got bytes that begin with 68 65 6c 6c 6f" in images[2]["error"]
     assert (images[1]["width"], images[1]["height"]) == (None, None)
 

@@ -17,7 +17,21 @@ import typer
 from typer.main import get_command
 
 from mien import __version__
-from mien.cli import data, demo, doctor, evaluate, export, hub, model, predict, recipes, runs, serve, train
+from mien.cli import (
+    batch,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    hub,
+    model,
+    predict,
+    recipes,
+    runs,
+    serve,
+    train,
+)
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
 from mien.cli.help_text import TrainCommand, unwrapped
@@ -39,6 +53,7 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "export": (export.export, export.EXAMPLES),
     "model": (model.model, model.EXAMPLES),
+    "batch": (batch.batch, batch.EXAMPLES),
     "recipes": (recipes.recipes, recipes.EXAMPLES),
     "runs": (runs.runs, runs.EXAMPLES),
     "push": (hub.push, hub.PUSH_EXAMPLES),

@@ -1,8 +1,8 @@
-"""What stands in an ONNX file, read without running it: its metadata, and whether it reaches for other files.
+"""Read the metadata of an ONNX file and detect references to external data, without loading the model.
 
-ONNX Runtime reads a file's metadata only once it has loaded the whole of it, and follows references to external
-data on the way (CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So a file is looked through first, by the wire
-format of protocol buffers (https://protobuf.dev/programming-guides/encoding) and the numbers of
+ONNX Runtime returns the metadata of a file only after loading it, and follows references to external data when it does
+(CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So files are inspected first, with a parser of the protocol buffer wire
+format (https://protobuf.dev/programming-guides/encoding) and the field numbers of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -32,9 +32,9 @@ _ENDLESS = frozenset({b"Loop", b"Scan"})
 """Operators that repeat a graph as often as the file says."""
 
 _DEEPEST = 64
-"""Messages inside messages; a graph within a graph takes three."""
+"""Maximum nesting depth of messages; a subgraph adds three levels."""
 
-# Which fields of a message hold messages that can hold tensors.
+# Fields of each message with submessages that can contain tensors.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -47,17 +47,17 @@ _CHILDREN: dict[str, dict[int, str]] = {
 
 
 class NotOnnxError(ValueError):
-    """The bytes are no protocol buffer message, or one nested beyond reason."""
+    """The bytes are not a protocol buffer message, or it is nested too deeply."""
 
 
 @dataclass(frozen=True)
 class OnnxSummary:
-    """What a file says of itself.
+    """Summary of an ONNX file.
 
     Args:
         metadata: its metadata entries.
-        external: whether any tensor in it lies in another file.
-        loop: an operator that repeats a graph, "" where there is none.
+        external: whether a tensor is stored in another file.
+        loop: name of an operator that repeats a graph; "" if there is none.
     """
 
     metadata: dict[str, str]
@@ -66,10 +66,10 @@ class OnnxSummary:
 
 
 def summarise(data: bytes) -> OnnxSummary:
-    """Look through the bytes of an ONNX file.
+    """Parse the bytes of an ONNX file.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
     if data[_ORT_FORMAT_AT] == _ORT_FORMAT:
         raise NotOnnxError("ONNX Runtime's own format")
@@ -81,7 +81,7 @@ def summarise(data: bytes) -> OnnxSummary:
 
 
 class _Scan:
-    """Looks into messages within messages, and counts the fields."""
+    """Recursive search of a model, with a limit on the number of fields."""
 
     def __init__(self) -> None:
         self.external, self.loop, self._count = False, "", 0
@@ -90,16 +90,16 @@ class _Scan:
         """Count a field.
 
         Raises:
-            NotOnnxError: there were too many.
+            NotOnnxError: If there are too many.
         """
         self._count += 1
         if self._count > _MOST_FIELDS:
             raise NotOnnxError(f"more than {_MOST_FIELDS:,} fields")
 
     def look_into(self, message: memoryview, kind: str, depth: int) -> None:
-        """Find tensors in other files, and loops."""
+        """Search a message for tensors in other files and for loops."""
         if depth > _DEEPEST:
-            raise NotOnnxError("messages nested beyond reason")
+            raise NotOnnxError("messages nested too deeply")
         if kind == "tensor":
             self.external |= any(
                 number == _EXTERNAL_DATA or (number == _DATA_LOCATION and bool(value))
@@ -115,25 +115,25 @@ class _Scan:
 
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that hand the pixels of an image on as they are."""
+"""Operators that do not change pixel values."""
 
 
 def first_operators(data: bytes, name: str) -> set[str]:
-    """The operators that take an input of a model's graph, beyond those that only hand it on in another shape or type.
+    """Return the first operators that process an input of the graph, skipping those that only change shape or type.
 
     Args:
         data: the bytes of an ONNX file.
-        name: the input.
+        name: name of the input.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
     graphs = [value for number, value in _fields(memoryview(data)) if number == 7]
     nodes = [
         _as_message(value) for graph in graphs for number, value in _fields(_as_message(graph)) if number == 1
     ]
     carriers, found = {name.encode()}, set()
-    for node in nodes:  # which a valid file holds in the order in which they are run
+    for node in nodes:  # valid files store nodes in topological order
         parts = [(number, bytes(value)) for number, value in _fields(node) if isinstance(value, memoryview)]
         if carriers.isdisjoint(value for number, value in parts if number == 1):
             continue
@@ -150,17 +150,17 @@ def _entry(value: memoryview | int) -> tuple[str, str]:
     try:
         return parts.get(1, b"").decode(), parts.get(2, b"").decode()
     except UnicodeDecodeError as error:
-        raise NotOnnxError("metadata that is no text") from error
+        raise NotOnnxError("metadata that is not text") from error
 
 
 def _as_message(value: memoryview | int) -> memoryview:
     if isinstance(value, int):
-        raise NotOnnxError("a number where a message belongs")
+        raise NotOnnxError("a number in place of a message")
     return value
 
 
 def _fields(message: memoryview, scan: _Scan | None = None) -> Iterator[tuple[int, memoryview | int]]:
-    """Number and value of each field of a message; of the fixed-width ones, which nothing here needs, a 0."""
+    """Yield number and value of each field of a message; 0 for fixed-width values, which are not needed here."""
     at = 0
     while at < len(message):
         if scan:
@@ -185,7 +185,7 @@ def _fields(message: memoryview, scan: _Scan | None = None) -> Iterator[tuple[in
         else:
             raise NotOnnxError(f"a field of the unknown wire type {wire}")
     if at > len(message):
-        raise NotOnnxError("a field cut short")
+        raise NotOnnxError("a truncated field")
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -197,4 +197,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise NotOnnxError("a number cut short")
+    raise NotOnnxError("a truncated number")

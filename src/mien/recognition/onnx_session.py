@@ -28,39 +28,45 @@ logger = logging.getLogger(__name__)
 
 
 def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session of a model file that stands alone, on the processor.
+    """Open an ONNX Runtime session on the CPU for a model without external data.
 
     Args:
-        name: what to call it in an error.
+        name: name used in error messages.
         data: the bytes of the file.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
+        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
 
     Raises:
-        ModelError: it keeps data in other files or does not load.
+        ModelError: If the model stores data in other files, contains a loop, or cannot be loaded.
     """
     summary = summary_of(name, data)
     if summary.external:
-        raise ModelError(
-            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
-            "this machine. Save it with its data inside."
+        raise ModelError.from_parts(
+            name,
+            expected="a model in one file",
+            received="one that stores data in other files, which could be any file on this machine",
+            remedy="Save it with its data inside.",
         )
     if summary.loop:
-        raise ModelError(
-            f"{name}: expected a network without loops, got one with the operator {summary.loop}, which could run "
-            "without end. Export it unrolled."
+        raise ModelError.from_parts(
+            name,
+            expected="a network without loops",
+            received=f"one with the operator {summary.loop}, which could run without end",
+            remedy="Export it unrolled.",
         )
     options = ort.SessionOptions()
     if name not in BUNDLED:
         _limit_memory(options)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
+    if threads > (os.cpu_count() or 1):  # spinning threads would occupy each other's cores
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error
+        raise ModelError.from_parts(
+            name, expected="an ONNX model", received="a file that cannot be loaded as one"
+        ) from error
 
 
 def run_session(
@@ -69,25 +75,29 @@ def run_session(
     """Run a network.
 
     Args:
-        session: of `open_session`.
+        session: a session opened with `open_session`.
         outputs: names of the outputs to compute.
-        inputs: an array for each input.
-        name: what to call the model in an error.
+        inputs: an array for each input, by name.
+        name: name of the model in error messages.
 
     Raises:
-        ModelError: it fails, or needs more memory than it may have.
+        ModelError: If it fails, or needs more memory than the limit.
     """
     try:
         return list(session.run(list(outputs), dict(inputs)))
     except Exception as error:
         if "Available memory" in str(error) or "llocat" in str(error):
-            raise ModelError(
-                f"{name}: expected a network that runs with {_most_bytes() / 2**30:.3g} GB of memory, got one that "
-                "needs more. Use smaller batches, or another model."
+            raise ModelError.from_parts(
+                name,
+                expected=f"a network that runs with {_most_bytes() / 2**30:.3g} GB of memory",
+                received="one that needs more",
+                remedy="Use smaller batches, or another model.",
             ) from error
-        raise ModelError(
-            f"{name}: expected a network that runs on crops of its input size, got one that fails "
-            f"({quoted(str(error).splitlines()[0])}). Export it again."
+        raise ModelError.from_parts(
+            name,
+            expected="a network that runs on crops of its input size",
+            received=f"one that fails ({quoted(str(error).splitlines()[0])})",
+            remedy="Export it again.",
         ) from error
 
 
@@ -99,7 +109,7 @@ def _limit_memory(options: ort.SessionOptions) -> None:
 
 @cache
 def _register_arena() -> bool:
-    """Whether there is an arena, ours or one that the program registered before."""
+    """Register a memory arena; return whether there is one, including one that the program registered before."""
     try:
         info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
         ort.create_and_register_allocator(info, ort.OrtArenaCfg({"max_mem": _most_bytes()}))

@@ -94,7 +94,7 @@ class TestFrames:
                 np.testing.assert_array_equal(one.image, other.image)
             assert frames.damage == expected.damage == ""
 
-    def test_damage_is_told_in_the_same_words(self, pool: DecoderPool, tmp_path: Path) -> None:
+    def test_damage_is_reported_with_the_same_message(self, pool: DecoderPool, tmp_path: Path) -> None:
         whole = make_film(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
         expected = read_frames(io.BytesIO(cut))
@@ -105,7 +105,7 @@ class TestFrames:
         assert frames.damage == expected.damage
         assert "cut off" in frames.damage
 
-    def test_what_is_no_video_is_refused_in_the_same_words(self, pool: DecoderPool) -> None:
+    def test_files_that_are_not_videos_have_the_same_error(self, pool: DecoderPool) -> None:
         for data in (b"", b"hello", b"\0" * 5000):
             with pytest.raises(DataError) as expected:
                 read_frames(io.BytesIO(data))
@@ -178,7 +178,7 @@ class TestBounds:
             lines = Path(f"/proc/{pid_of(frames)}/net/dev").read_text().splitlines()[2:]
             assert [line.split(":")[0].strip() for line in lines] == ["lo"]
 
-    def test_memory_is_bounded_and_told(self, tmp_path: Path) -> None:
+    def test_memory_use_is_limited(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
             for _ in range(3):
                 writer.write(np.zeros((2160, 3840, 3), np.uint8))

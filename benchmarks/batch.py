@@ -1,0 +1,194 @@
+"""Throughput and memory of `mien batch`, each engine beside a bare loop.
+
+    python benchmarks/make_photos.py photos 1000
+    python benchmarks/batch.py photos --runs loop local:1 local:2 ray:2 --json benchmarks/results/batch.json
+
+A bare loop reads each file and calls `mien.Recognizer` on one thread. Seconds are by the wall; processor seconds are the
+sum over all processes of a run and hardly depend on what else the machine does. Stages are per image: of the bare loop
+by its processor time, of other runs by the wall. Memory is the peak resident set of each process, sampled five times
+a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_LOOP = """
+import json, sys, time
+from pathlib import Path
+import mien
+from mien.bulk.recognizing import TimedDetector
+from mien.images import read_image
+from mien.recognition.detection import CenterFace
+
+detector = TimedDetector(CenterFace(threads=1), time.process_time)
+recognizer = mien.Recognizer(detector=detector, threads=1)
+paths, decode, whole = sorted(Path(sys.argv[1]).rglob("*.jpg")), 0.0, time.process_time()
+started, first = time.perf_counter(), time.process_time()
+for path in paths:
+    before = time.process_time()
+    image = read_image(path.read_bytes())
+    decode += time.process_time() - before
+    recognizer(image)
+total = time.process_time() - first
+stages = {"decode": decode, "detect": detector.seconds, "classify": total - decode - detector.seconds}
+print(json.dumps({"seconds": time.perf_counter() - started, "stages": stages}))
+"""
+
+
+@dataclass
+class Watched:
+    """What a process and those below it took.
+
+    Args:
+        cpu: processor seconds of each, by process id.
+        peaks: peak resident bytes of each.
+        names: the command line of each, in short.
+        samples: seconds since the start, and resident bytes of the driver and of the largest worker.
+    """
+
+    cpu: dict[int, float] = field(default_factory=dict)
+    peaks: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def look(self, root: psutil.Process, seconds: float) -> None:
+        """Sample once."""
+        sizes: dict[int, int] = {}
+        for one in [root, *root.children(recursive=True)]:
+            try:
+                with one.oneshot():
+                    times, size = one.cpu_times(), one.memory_info().rss
+                    self.names.setdefault(one.pid, " ".join(one.cmdline())[-60:])
+            except psutil.Error:
+                continue
+            self.cpu[one.pid] = times.user + times.system
+            self.peaks[one.pid] = max(size, self.peaks.get(one.pid, 0))
+            sizes[one.pid] = size
+        workers = [size for pid, size in sizes.items() if "bulk.worker" in self.names.get(pid, "")]
+        self.samples.append((round(seconds, 1), sizes.get(root.pid, 0), max(workers, default=0)))
+
+
+def watch(command: list[str]) -> tuple[str, float, Watched]:
+    """Run a command; gives back what it printed, its seconds, and what it took."""
+    watched, started = Watched(), time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        root = psutil.Process(running.pid)
+        while running.poll() is None:
+            try:
+                watched.look(root, time.perf_counter() - started)
+            except psutil.Error:
+                break
+            time.sleep(0.2)
+        printed = running.stdout.read() if running.stdout else ""
+    return printed, time.perf_counter() - started, watched
+
+
+def measure(photos: Path, run: str) -> dict[str, Any]:
+    """One run: `loop`, or an engine and its number of workers such as `local:2`."""
+    load = os.getloadavg()[0]
+    images = sum(1 for _ in photos.rglob("*.jpg"))
+    if run == "loop":
+        printed, _, watched = watch([sys.executable, "-c", _LOOP, str(photos)])
+        told = json.loads(printed)
+        seconds, stages = told["seconds"], told["stages"]
+    else:
+        engine, _, workers = run.partition(":")
+        with tempfile.TemporaryDirectory(prefix="mien-batch-") as out:
+            command = [sys.executable, "-m", "mien", "batch", str(photos), "--out", f"{out}/out", "--json"]
+            printed, _, watched = watch([*command, "--engine", engine, "--workers", workers])
+            summary = json.loads(printed)
+            assert summary["done"] == images
+            seconds, stages = summary["seconds"], summary["stages"]
+    workers_peak = [size for pid, size in watched.peaks.items() if "bulk.worker" in watched.names[pid]]
+    cpu = sum(watched.cpu.values())
+    return {
+        "run": run,
+        "images": images,
+        "seconds": round(seconds, 1),
+        "images_per_second": round(images / seconds, 2),
+        "processor_seconds": round(cpu, 1),
+        "processor_ms_per_image": round(1000 * cpu / images, 1),
+        "stages": {name: round(1000 * value / images, 1) for name, value in stages.items()},
+        "peak_mb_driver": round(max((one[1] for one in watched.samples), default=0) / 1e6),
+        "peak_mb_worker": round(max(workers_peak, default=0) / 1e6),
+        "load_before": round(load, 1),
+        "samples": watched.samples[:: max(1, len(watched.samples) // 300)],
+    }
+
+
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """Memory over time of the driver and the largest worker of each run."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    shown = [one for one in results if one["run"].startswith("local")]
+    for one, color in zip(shown, shades, strict=False):
+        times = [row[0] / max(one["samples"][-1][0], 1e-9) for row in one["samples"]]
+        named = f"{one['images']:,} images, {one['run'].partition(':')[2]} workers"
+        axes.plot(
+            times, [row[2] / 1e6 for row in one["samples"]], color=color, label=f"largest worker: {named}"
+        )
+        axes.plot(
+            times, [row[1] / 1e6 for row in one["samples"]], color=color, ls=":", label=f"driver: {named}"
+        )
+    axes.set(xlabel="share of the run", ylabel="resident memory (MB)", ylim=(0, None), xlim=(0, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure, print a table, and write what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, nargs="+")
+    parser.add_argument("--runs", nargs="+", default=["loop", "local:1", "local:2", "ray:2"])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    results = []
+    print(
+        f"{'run':<9}{'images':>8}{'seconds':>9}{'per s':>8}{'CPU ms':>8}{'driver MB':>11}{'worker MB':>11}{'load':>6}"
+    )
+    for photos in given.photos:
+        for run in given.runs:
+            one = measure(photos, run)
+            results.append(one)
+            print(
+                f"{one['run']:<9}{one['images']:>8,}{one['seconds']:>9.1f}{one['images_per_second']:>8.1f}"
+                f"{one['processor_ms_per_image']:>8.1f}{one['peak_mb_driver']:>11,}{one['peak_mb_worker']:>11,}"
+                f"{one['load_before']:>6.1f}",
+                flush=True,
+            )
+    if given.json:
+        machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+        given.json.write_text(json.dumps({"machine": machine, "runs": results}, indent=1) + "\n")
+    if given.figure:
+        draw(results, given.figure)
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Hours and cost of large batch jobs, from measured seconds per stage, by a small simulation of one worker.
+
+    python benchmarks/batch_scale.py benchmarks/results/batch.json
+    python benchmarks/batch_scale.py --check
+
+A worker reads inputs by 8 threads, no more than 16 ahead, and recognizes them one after another on one core. A read
+takes the latency of the object store and then its share of the machine's network. Jobs of many workers are that many
+workers, until the network of their machines or the request rate of the store is used up; which of these binds first is
+the bottleneck.
+
+`--check` runs real jobs with workers that sleep and a store that sleeps, and prints them beside the simulation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import os
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+THREADS, AHEAD = 8, 16
+STAGES = ("decode", "detect", "classify")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a job runs.
+
+    Args:
+        cores: cores of a machine; one worker on each.
+        network: bytes per second of a machine.
+        latency: seconds until an object store begins to answer.
+        requests: requests per second that the store answers for one prefix; S3 guarantees 5,500.
+        prefixes: over how many prefixes the inputs are spread.
+        core_hour: price of a core for an hour, in dollars.
+        thousand_reads: price of 1,000 GET requests, in dollars.
+    """
+
+    cores: int = 16
+    network: float = 12.5e9 / 8
+    latency: float = 0.06
+    requests: float = 5500.0
+    prefixes: int = 1
+    core_hour: float = 0.04
+    thousand_reads: float = 0.0004
+
+
+def simulate(seconds: float, latency: float, transfer: float, images: int = 2000) -> float:
+    """Images per second of one worker.
+
+    Args:
+        seconds: to recognize an image.
+        latency: until its bytes begin to come.
+        transfer: while they come.
+        images: how many are simulated.
+    """
+    threads = [0.0] * THREADS
+    finished: list[float] = []
+    clock = 0.0
+    for number in range(images):
+        room = finished[number - AHEAD] if number >= AHEAD else 0.0
+        begun = max(heapq.heappop(threads), room)
+        come = begun + latency + transfer
+        heapq.heappush(threads, come)
+        clock = max(clock, come) + seconds
+        finished.append(clock)
+    return images / clock
+
+
+def bottleneck(stages: dict[str, float], size: float, workers: int, site: Site) -> tuple[float, str]:
+    """Images per second of a job, and what binds it.
+
+    Args:
+        stages: seconds per image of `decode`, `detect` and `classify`.
+        size: bytes of an image.
+        workers: how many cores recognize.
+        site: where.
+    """
+    machines = max(1, -(-workers // site.cores))
+    share = site.network / min(workers, site.cores)
+    alone = simulate(sum(stages.values()), site.latency, size / share)
+    compute = 1 / sum(stages.values())
+    slowest = max(stages, key=stages.__getitem__)
+    limits = {
+        slowest if alone > 0.95 * compute else "latency": workers * alone,
+        "network": machines * site.network / size,
+        "object store requests": site.requests * site.prefixes,
+    }
+    name = min(limits, key=limits.__getitem__)
+    return limits[name], name
+
+
+def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, Any]]:
+    """Hours and dollars for three sizes of job."""
+    rows = []
+    for images, workers in ((10**6, 16), (10**6, 64), (10**8, 1024), (10**10, 16384)):
+        rate, name = bottleneck(stages, size, workers, site)
+        hours = images / rate / 3600
+        dollars = hours * workers * site.core_hour + images / 1000 * site.thousand_reads
+        rows.append(
+            {
+                "images": images,
+                "workers": workers,
+                "rate": rate,
+                "hours": hours,
+                "dollars": dollars,
+                "bottleneck": name,
+            }
+        )
+    return rows
+
+
+def check() -> None:
+    """Real jobs with workers and a store that sleep, beside what the simulation says of them."""
+    from tests.bulk.builders import SLEEPER_COMMAND
+
+    import mien
+    from mien.bulk import supervisor
+
+    class Slow(SimpleHTTPRequestHandler):
+        latency = 0.0
+
+        def do_GET(self) -> None:
+            time.sleep(self.latency)
+            super().do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "in").mkdir()
+        for number in range(600):
+            (root / "in" / f"{number}.jpg").write_bytes(b"x" * 1000)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Slow, directory=str(root / "in")))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        listed = root / "list.txt"
+        listed.write_text(
+            "".join(f"http://127.0.0.1:{server.server_port}/{number}.jpg\n" for number in range(600))
+        )
+        print(
+            f"{'workers':>8}{'compute s':>11}{'latency s':>11}{'simulated':>11}{'measured':>10}{'ratio':>7}"
+        )
+        for number, (workers, seconds, latency) in enumerate(
+            ((1, 0.05, 0.05), (2, 0.05, 0.05), (2, 0.05, 0.8), (2, 0.02, 0.4), (2, 0.1, 0.8))
+        ):
+            Slow.latency = latency
+            with (
+                mock.patch.dict(os.environ, {"STUB_SECONDS": str(seconds)}),
+                mock.patch.object(supervisor, "COMMAND", SLEEPER_COMMAND),
+            ):
+                summary = mien.batch(listed, root / f"out{number}", workers=workers)
+            span = max(one["seconds"] for one in summary.workers.values())
+            measured = summary.recognized / span
+            expected = workers * simulate(seconds, latency, 0.0, 600 // workers)
+            print(
+                f"{workers:>8}{seconds:>11.2f}{latency:>11.2f}{expected:>11.1f}{measured:>10.1f}"
+                f"{measured / expected:>7.2f}"
+            )
+        server.shutdown()
+
+
+def main() -> None:
+    """Print the table, or the check."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=Path, nargs="?", help="what benchmarks/batch.py wrote")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--size", type=float, default=409e3, help="bytes per image")
+    for name in ("core_hour", "thousand_reads", "latency", "network"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Site, name))
+    parser.add_argument("--prefixes", type=int, default=Site.prefixes)
+    given = parser.parse_args()
+    if given.check:
+        check()
+        return
+    runs = json.loads(given.results.read_text())["runs"]
+    stages = next(one["stages"] for one in runs if one["run"] == "loop")
+    seconds = {name: stages[name] / 1000 for name in STAGES}
+    site = Site(
+        core_hour=given.core_hour, thousand_reads=given.thousand_reads, latency=given.latency,
+        network=given.network, prefixes=given.prefixes,
+    )  # fmt: skip
+    print(", ".join(f"{name} {value * 1000:.1f} ms" for name, value in seconds.items()))
+    for row in table(seconds, given.size, site):
+        print(
+            f"{row['images']:>15,} images, {row['workers']:>6,} cores: {row['rate']:>10,.0f} per s, "
+            f"{row['hours']:>8,.1f} h, ${row['dollars']:>10,.0f}, bound by {row['bottleneck']}"
+        )
+
+
+if __name__ == "__main__":
+    main()

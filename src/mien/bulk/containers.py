@@ -1,0 +1,261 @@
+"""Inputs that lie in other files: members of tars, values in Parquet files, lines of lists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.bulk.entries import Entry
+from mien.bulk.fetching import with_retries
+from mien.bulk.locations import locate, why
+from mien.errors import DataError, MissingExtra
+from mien.images import IMAGE_SUFFIXES
+from mien.quoting import quoted, quoted_path
+from mien.recognition.video import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+PLAIN_TAR = frozenset({".tar"})
+PARQUET = ".parquet"
+_PACKED_TAR = re.compile(r"\.(tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
+_COLUMN_NAMES = (
+    "uri",
+    "url",
+    "path",
+    "image",
+    "bytes",
+    "file",
+    "filename",
+    "image_path",
+    "image_url",
+    "img",
+    "source",
+)
+"""Names of columns that are taken for the inputs where none is named, the first that is there."""
+
+_BLOCK = 256 * 1024
+"""Bytes that are read at a time from a tar in an object store: enough for the headers of small members."""
+
+
+def kind_of_name(name: str) -> Literal["image", "video"] | None:
+    """What a file is by the ending of its name; `None` for other files."""
+    suffix = os.path.splitext(name.partition("?")[0])[1].lower()  # noqa: PTH122
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    return "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def is_packed_tar(name: str) -> bool:
+    """Whether a file is a compressed tar by its name."""
+    return bool(_PACKED_TAR.search(name))
+
+
+def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) -> Any:
+    """A file of this machine or of an object store, opened for reading in any order."""
+    place = locate(uri, storage_options)
+    if place.filesystem is None:
+        return Path(place.path).open("rb")
+    return with_retries(
+        lambda: place.filesystem.open(place.path, "rb", block_size=block, cache_type="readahead")
+    )
+
+
+def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
+    """The images and videos in a tar, each with its place there; a damaged tar ends in an input that fails."""
+    count = 0
+    try:
+        with open_file(tar.uri, storage_options) as file, tarfile.open(fileobj=file, mode="r:") as members:
+            for member in members:
+                members.members.clear()  # type: ignore[attr-defined] # it would keep every header
+                if not member.isreg() or os.path.basename(member.name).startswith("."):  # noqa: PTH119
+                    continue
+                kind = kind_of_name(member.name)
+                if kind is None or member.sparse is not None:
+                    passed_over[Path(member.name).suffix.lower()] += 1
+                    continue
+                count += 1
+                name = member.name.encode(errors="backslashreplace").decode()
+                yield Entry(
+                    tar.uri, kind, "tar", member.offset_data, member.size, tar.size, tar.etag, member=name
+                )
+            file.seek(members.offset)
+            end = file.read(tarfile.BLOCKSIZE)
+            if end.strip(b"\0") or len(end) not in {
+                0,
+                tarfile.BLOCKSIZE,
+            }:  # where tarfile ends without a word
+                raise tarfile.ReadError("what follows is no member")
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        reason = why(error) if isinstance(error, OSError) else f"it is damaged or no tar ({str(error)[:80]})"
+        yield Entry(
+            tar.uri, where="tar", size=tar.size, etag=tar.etag,
+            error=f"{quoted_path(tar.uri)}: {reason}; {count:,} of its images and videos were found before.",
+        )  # fmt: skip
+
+
+def entries_of_parquet(
+    table: Entry,
+    column: str | None,
+    storage_options: dict[str, Any],
+    of_uri: Callable[[str, str], Entry],
+) -> Iterator[Entry]:
+    """The inputs of a Parquet file: URIs in a column of text, images in one of bytes.
+
+    Raises:
+        DataError: it is damaged, or has no such column.
+        MissingExtra: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "batch") from error
+    with open_file(table.uri, storage_options, 4 * 2**20) as file:
+        try:
+            opened = pq.ParquetFile(file)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(
+                f"{quoted_path(table.uri)}: expected a Parquet file, got a damaged or other file."
+            ) from error
+        name = find_column(opened.schema_arrow, column, table.uri)
+        if not is_text(opened.schema_arrow.field(name).type):
+            for row in range(opened.metadata.num_rows):
+                yield Entry(
+                    table.uri, "image", "parquet", row, -1, table.size, table.etag, f"row {row}", name
+                )
+            return
+        for batch in opened.iter_batches(batch_size=4096, columns=[name]):
+            for row, text in enumerate(batch.column(0).to_pylist()):
+                yield _listed(text, table, of_uri, f"row {row}")
+
+
+def _listed(text: str | None, table: Entry, of_uri: Callable[[str, str], Entry], place: str) -> Entry:
+    if text is None or not text.strip():
+        return Entry(
+            table.uri, member=place, size=table.size, etag=table.etag,
+            error=f"{quoted_path(table.uri)}: {place} is empty, expected a path or a URL.",
+        )  # fmt: skip
+    return of_uri(text.strip(), table.uri)
+
+
+def entries_of_list(
+    listed: Entry,
+    column: str | None,
+    storage_options: dict[str, Any],
+    of_uri: Callable[[str, str], Entry],
+) -> Iterator[Entry]:
+    """The inputs of a text file with one a line, or of a column of a CSV table.
+
+    Raises:
+        DataError: it is no text, or the table has no such column.
+    """
+    with (
+        open_file(listed.uri, storage_options) as file,
+        io.TextIOWrapper(file, "utf-8-sig", newline="") as text,
+    ):
+        try:
+            if listed.uri.lower().endswith((".csv", ".tsv")):
+                separator = "\t" if listed.uri.lower().endswith(".tsv") else ","
+                rows = csv.DictReader(text, delimiter=separator)
+                name = choose_column(list(rows.fieldnames or ()), column, listed.uri)
+                for number, row in enumerate(rows):
+                    yield _listed(row[name], listed, of_uri, f"row {number}")
+                return
+            for line in text:
+                if line.strip() and not line.startswith("#"):
+                    yield of_uri(line.strip(), listed.uri)
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{quoted_path(listed.uri)}: expected a list of paths and URLs as UTF-8 text, got other bytes."
+            ) from error
+
+
+def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
+    """The column of a table that holds the inputs.
+
+    Raises:
+        DataError: there is none of that name, or it holds neither text nor bytes.
+    """
+    usable = [one.name for one in schema if is_text(one.type) or is_bytes(one.type)]
+    if wanted is not None and wanted in schema.names and wanted not in usable:
+        raise DataError(
+            f"{quoted_path(where)}: expected the column {quoted(wanted)} to hold URIs or image bytes, "
+            f"got {str(schema.field(wanted).type)[:80]}."
+        )
+    return choose_column(usable, wanted, where)
+
+
+def choose_column(names: list[str], wanted: str | None, where: str) -> str:
+    """The column that is wanted, or the first with a usual name, or the only one.
+
+    Raises:
+        DataError: it is not there, or cannot be told.
+    """
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        raise DataError(
+            f"{quoted_path(where)}: expected a column {quoted(wanted)}, found {quoted(names)}. Name one of them."
+        )
+    lower = {name.lower(): name for name in reversed(names)}
+    found = next((lower[name] for name in _COLUMN_NAMES if name in lower), None)
+    if found is None and len(names) == 1:
+        return names[0]
+    if found is None:
+        raise DataError(
+            f"{quoted_path(where)}: expected to know which column holds the URIs or image bytes, found {quoted(names)}. "
+            "Name the column."
+        )
+    return found
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a type of Arrow is text."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_bytes(kind: Any) -> bool:
+    """Whether a type of Arrow is bytes, or an image as Hugging Face stores it, with a field `bytes`."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(one.name == "bytes" and is_bytes(one.type) for one in kind)
+    return bool(
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> bytes | None:
+    """The bytes of one row of a Parquet file; the row group that holds it is kept for the next.
+
+    Args:
+        opened: a `pyarrow.parquet.ParquetFile`.
+        column: its column of bytes.
+        row: the number of the row.
+        held: where the latest row group is kept.
+    """
+    group, start = held.get("group", -1), held.get("start", 0)
+    if not (group >= 0 and start <= row < start + held["values"].num_rows):
+        start = 0
+        for group in range(opened.metadata.num_row_groups):
+            rows = opened.metadata.row_group(group).num_rows
+            if row < start + rows:
+                break
+            start += rows
+        else:
+            return None
+        held.update(group=group, start=start, values=opened.read_row_group(group, columns=[column]))
+    value = held["values"].column(0)[row - start].as_py()
+    found: bytes | None = value["bytes"] if isinstance(value, dict) else value
+    return found

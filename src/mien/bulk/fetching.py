@@ -1,0 +1,183 @@
+"""The bytes of an input, from wherever it lies: with retries, and never more than there is room for."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mien.bulk.locations import kind_of_error, locate, why
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mien.bulk.entries import Entry
+
+MOST_BYTES = 256 * 2**20
+"""The largest image file that is read; a video is kept on disk and may be larger."""
+
+TRIES = 6
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled from try to try
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """What was read of an input.
+
+    Args:
+        content: its bytes; `None` where it failed, or where it is a video that is read from disk.
+        error: why it failed.
+        kind_of_error: `missing`, `forbidden`, `unreachable` or `too large`.
+        seconds: how long it took.
+    """
+
+    content: bytes | None = None
+    error: str | None = None
+    kind_of_error: str | None = None
+    seconds: float = 0.0
+
+
+def with_retries(
+    work: Callable[[], _T], *, tries: int = TRIES, sleep: Callable[[float], object] = time.sleep
+) -> _T:
+    """What a function gives, called again after errors that pass: 5xx, timeouts, connections that break.
+
+    A file that is not there, or that may not be read, is not asked for again.
+
+    Args:
+        work: the function.
+        tries: how often it is called at most.
+        sleep: what waits, with growing times and a random share so that many do not come back at once.
+    """
+    for number in range(1, tries + 1):
+        try:
+            return work()
+        except Exception as error:
+            if number == tries or kind_of_error(error) != "unreachable" or isinstance(error, MemoryError):
+                raise
+            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (number - 1))
+            sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+    raise AssertionError  # the loop returns or raises
+
+
+@dataclass
+class Fetcher:
+    """Reads inputs; safe to call from several threads.
+
+    Args:
+        storage_options: what the file systems of URLs take.
+    """
+
+    storage_options: dict[str, Any] = field(default_factory=dict)
+    _held: dict[str, Any] = field(default_factory=dict, repr=False)
+    _holding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.storage_options,)
+
+    def fetch(self, entry: Entry) -> Fetched:
+        """The bytes of an input, or why there are none; a video is left where it is."""
+        started = time.perf_counter()
+        if entry.error or entry.kind == "video":
+            return Fetched()
+        if max(entry.bytes, 0) > MOST_BYTES:
+            return Fetched(None, _too_large(entry.bytes), "too large")
+        try:
+            content = with_retries(lambda: self._read(entry))
+        except Exception as error:  # noqa: BLE001 - file systems raise anything
+            told = f"{why(error)}{f' in {TRIES} tries' if kind_of_error(error) == 'unreachable' else ''}."
+            return Fetched(None, told, kind_of_error(error), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if content is not None and len(content) > MOST_BYTES:
+            return Fetched(None, _too_large(len(content)), "too large", seconds)
+        if content is None:
+            return Fetched(None, "the value is empty, expected the bytes of an image.", "unreadable", seconds)
+        return Fetched(content, seconds=seconds)
+
+    def _read(self, entry: Entry) -> bytes | None:
+        if entry.where == "parquet":
+            return self._read_value(entry)
+        place = locate(entry.uri, self.storage_options)
+        whole = entry.where == "file"
+        if place.filesystem is None:
+            with Path(place.path).open("rb") as file:
+                file.seek(entry.offset)
+                content = file.read(MOST_BYTES + 1 if whole else entry.length)
+        else:
+            end = MOST_BYTES + 1 if entry.size < 0 else None
+            limits = (
+                {}
+                if whole and end is None
+                else {"start": entry.offset, "end": end or entry.offset + entry.length}
+            )
+            content = bytes(place.filesystem.cat_file(place.path, **limits))
+        wanted = entry.length if not whole else entry.size if place.filesystem is not None else -1
+        if wanted >= 0 and len(content) != wanted:
+            told = f"expected {wanted:,} bytes, got {len(content):,}"
+            raise ValueError(told) if place.filesystem is None else EOFError(told)
+        return content
+
+    def _read_value(self, entry: Entry) -> bytes | None:
+        """A value of a Parquet file; the file and the latest row group are kept, for the next is likely there."""
+        import pyarrow.parquet as pq
+
+        from mien.bulk.containers import read_value
+
+        place = locate(entry.uri, self.storage_options)
+        with self._holding:
+            if self._held.get("uri") != entry.uri:
+                if "opened" in self._held:
+                    self._held["opened"].close(force=True)
+                self._held.clear()
+                file = place.path if place.filesystem is None else place.filesystem.open(place.path, "rb")
+                self._held.update(uri=entry.uri, opened=pq.ParquetFile(file))
+            try:
+                return read_value(self._held["opened"], str(entry.column), entry.offset, self._held)
+            except Exception:
+                self._held.pop("uri")  # so that another try opens it anew
+                raise
+
+    @contextmanager
+    def on_disk(self, entry: Entry, content: bytes | None) -> Iterator[str]:
+        """The path of a video on this machine: its own, or a copy that is removed afterwards.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        place = locate(entry.uri, self.storage_options)
+        if content is None and place.filesystem is None and entry.where == "file":
+            yield place.path
+            return
+        suffix = Path((entry.member or entry.uri).partition("?")[0]).suffix[:10]
+        with NamedTemporaryFile(prefix="mien-", suffix=suffix) as copy:
+            if content is not None:
+                copy.write(content)
+            elif entry.where == "tar":
+                with_retries(lambda: self._copy_range(entry, copy))
+            else:
+                with_retries(lambda: place.filesystem.get_file(place.path, copy.name))
+            copy.flush()
+            yield copy.name
+
+    def _copy_range(self, entry: Entry, copy: Any) -> None:
+        from mien.bulk.containers import open_file
+
+        copy.seek(0)
+        copy.truncate()
+        with open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
+            file.seek(entry.offset)
+            left = entry.length
+            while left and (block := file.read(min(left, 2**20))):
+                copy.write(block)
+                left -= len(block)
+
+
+def _too_large(size: int) -> str:
+    return f"expected a file of up to {MOST_BYTES // 2**20} MiB, got {size / 2**20:,.0f} MiB."

@@ -1,0 +1,54 @@
+"""Data frames as sources: stored beside the output, so that a job can go on without them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.containers import find_column
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mien.bulk.storage import Storage
+
+
+def is_frame(value: object) -> bool:
+    """Whether it is a data frame of pandas or polars or a table of Arrow."""
+    return hasattr(value, "__arrow_c_stream__") or (hasattr(value, "columns") and hasattr(value, "to_dict"))
+
+
+def store_frame(frame: Any, storage: Storage, column: str | None) -> str:
+    """Write the column of a data frame that holds the inputs; gives back the path or URL of the file.
+
+    Raises:
+        DataError: there is no such column, or it holds something else.
+    """
+    import pyarrow.parquet as pq
+
+    table = _to_table(frame)
+    name = find_column(table.schema, column, "the data frame")
+    buffer = io.BytesIO()
+    pq.write_table(table.select([name]), buffer, compression="zstd", row_group_size=256)
+    data = buffer.getvalue()
+    file = f"_mien/frame-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
+    if not storage.exists(file):
+        storage.write(file, data)
+    return storage.path(file)
+
+
+def _to_table(frame: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        if isinstance(frame, pa.Table):
+            return frame
+        if hasattr(frame, "__arrow_c_stream__") and not hasattr(frame, "iloc"):
+            return pa.table(frame)
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a data frame of URIs or image bytes, got one Arrow cannot take ({str(error)[:80]})."
+        ) from error

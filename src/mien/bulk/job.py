@@ -1,0 +1,245 @@
+"""A job from its sources to its summary: list, recognize what is not done yet, commit, sum up."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.batch_options import BatchOptions, model_spec
+from mien.bulk.fetching import Fetcher
+from mien.bulk.frames import is_frame, store_frame
+from mien.bulk.job_folder import (
+    JOB,
+    locked,
+    open_job,
+    require_other_than_sources,
+    require_own_folder,
+)
+from mien.bulk.listing import Lister
+from mien.bulk.local_engine import Work, run_local
+from mien.bulk.locations import local_path, uri_of_path
+from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
+from mien.bulk.parts import Parts
+from mien.bulk.storage import Storage
+from mien.bulk.summary import BatchSummary, summarize
+from mien.bulk.supervisor import Attempts
+from mien.bulk.tally import Progress, Tally
+from mien.errors import DataError, MissingExtra
+from mien.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.bulk.model_spec import ModelSpec
+
+_ATTEMPTS = "_mien/attempts.json"
+_STATS = "_mien/stats"
+_TELL_SECONDS = 0.2
+_LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 2.0, 30.0
+
+Tell = "Callable[[Progress], None]"
+
+
+def batch(
+    sources: Any,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    retry_failed: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    options: BatchOptions | None = None,
+    **settings: Any,
+) -> BatchSummary:
+    """Recognize the faces of many images and videos, and write a row for each to Parquet.
+
+    Rows are in `OUT/rows/*.parquet`, as `mien.bulk.output` describes them; `OUT/summary.json` and
+    `OUT/summary.html` tell what came of it. A job that was stopped or killed at any moment goes on with `resume=True`;
+    each input has exactly one row at the end.
+
+    Args:
+        sources: one source or several: files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column
+            of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a data frame of pandas or polars or a
+            table of Arrow with such a column.
+        out: a folder or URL for the output; new or empty, or that of the same job with `resume`.
+        resume: go on with a job that is there: what is done stays, changed inputs are done again. Without one there,
+            it begins.
+        retry_failed: with `resume`, do inputs that failed again.
+        progress: called with a `Progress` a few times a second.
+        options: how it is done.
+        settings: fields of `BatchOptions`, in place of `options`, such as `engine="ray"` or `workers=4`.
+
+    Returns:
+        What came of it. Inputs that failed raise nothing: they are counted, and their rows hold the reason.
+
+    Raises:
+        DataError: a source stands for nothing, or the output folder holds something else.
+        ModelError: the model cannot be opened.
+        MissingExtra: a package is not installed.
+        MienError: workers cannot be started.
+    """
+    _require_packages()
+    options = _options(options, settings)
+    storage = Storage(_absolute(os.fspath(out)), options.storage_options)
+    spec, classes = model_spec(options)
+    tell = progress or (lambda _progress: None)
+    require_own_folder(storage)
+    require_other_than_sources(storage, sources)
+    with locked(storage):
+        job = _Job(storage, options, spec, tuple(classes), tell)
+        return job.run(_sources(sources, storage, options), resume=resume, retry_failed=retry_failed)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One start of a job."""
+
+    storage: Storage
+    options: BatchOptions
+    spec: ModelSpec
+    classes: tuple[str, ...]
+    tell: Callable[[Progress], None]
+
+    def run(self, sources: Sequence[str], *, resume: bool, retry_failed: bool) -> BatchSummary:
+        """List, recognize, sum up."""
+        wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
+        before = open_job(self.storage, wanted, self.spec.version, resume=resume)
+        manifest, changes = self._list(sources, before)
+        parts = self._begin()
+        dropped = parts.drop(changes.stale) if changes else 0
+        # Only now: a kill before this line has the two listings compared again.
+        self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
+        if retry_failed:
+            dropped += parts.drop(failed_ids(parts))
+        done = parts.done_ids()
+        finished = int(is_among(manifest.ids(), done).sum())
+        tally = Tally(manifest.inputs, finished, dropped=dropped)
+        if finished < manifest.inputs:
+            self._recognize(manifest, done, parts, tally)
+        self.tell(tally.progress("finishing"))
+        parts.merge(all_of_them=True)
+        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+        return summarize(parts, manifest, tally, changes, flat=self.options.flat)
+
+    def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
+        """List all inputs, and how they differ from those of the listing before."""
+        old_folder = before["manifest"] if before else None
+        old = open_manifest(self.storage, old_folder) if old_folder else None
+        number = int(old_folder.rsplit("-", 1)[1]) + 1 if old_folder else 0
+        leave_out = os.path.realpath(self.storage.root) if self.storage.is_local else None
+        lister = Lister(self.options.column, self.options.storage_options, leave_out)
+        folder = f"_mien/manifest-{number:04d}"
+        self.tell(Progress("listing", 0, 0))
+        manifest = write_manifest(
+            self.storage,
+            folder,
+            lister.entries(sources),
+            lister.passed_over,
+            lambda count: self.tell(Progress("listing", count, 0)),
+        )
+        return manifest, compare(old, manifest) if old else None
+
+    def _begin(self) -> Parts:
+        about = {
+            "engine": self.options.engine,
+            "workers": self.options.workers,
+            "mien": self.spec.version,
+            "machine": platform.node(),
+            "started": time.time(),
+        }
+        return Parts.begin(self.storage, int(self.options.part_mb * 1e6), about)
+
+    def _recognize(self, manifest: Manifest, done: NDArray[np.int64], parts: Parts, tally: Tally) -> None:
+        def log(counts: dict[int, int]) -> None:
+            self.storage.write_json(_ATTEMPTS, {str(number): count for number, count in counts.items()})
+
+        counts = self.storage.read_json(_ATTEMPTS) if self.storage.exists(_ATTEMPTS) else {}
+        known = {int(number): int(count) for number, count in counts.items()}
+        work = Work(
+            options=self.options,
+            spec=self.spec,
+            classes=self.classes,
+            fetcher=Fetcher(self.options.storage_options),
+            parts=parts,
+            tally=tally,
+            tell=_Teller(self.storage, parts, tally, self.tell),
+            attempts=Attempts(self.options.max_attempts, known, log),
+        )
+        try:
+            if self.options.engine == "ray":
+                from mien.bulk.ray_engine import run_ray
+
+                run_ray(work, manifest, done)
+            else:
+                run_local(work, manifest.entries(without=done))
+        finally:
+            self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+
+
+class _Teller:
+    """Tells how far a job is, and notes it in the output folder, neither too often."""
+
+    def __init__(
+        self, storage: Storage, parts: Parts, tally: Tally, tell: Callable[[Progress], None]
+    ) -> None:
+        self._storage, self._name, self._tally, self._tell = storage, parts.run.name, tally, tell
+        self._every = _LOCAL_STATS_SECONDS if storage.is_local else _REMOTE_STATS_SECONDS
+        self._told = self._noted = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._told >= _TELL_SECONDS:
+            self._told = now
+            self._tell(self._tally.progress())
+        if now - self._noted >= self._every:
+            self._noted = now
+            self._storage.write_json(f"{_STATS}/{self._name}.json", self._tally.to_dict())
+
+
+def failed_ids(parts: Parts) -> NDArray[np.int64]:
+    """The ids of the inputs that failed."""
+    import numpy as np
+
+    found: list[int] = []
+    for batch_ in parts.tables(["id", "error"]):
+        mask = batch_.column("error").is_valid()
+        found += batch_.column("id").filter(mask).to_pylist()
+    return np.unique(np.array(found, np.int64))
+
+
+def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:
+    if options is not None and settings:
+        raise DataError(f"Expected options or single settings, got both ({', '.join(settings)[:80]}).")
+    try:
+        return options or BatchOptions(**settings)
+    except TypeError as error:
+        known = ", ".join(BatchOptions.__dataclass_fields__)
+        raise DataError(f"Expected settings among {known}, got {quoted(sorted(settings))}.") from error
+
+
+def _sources(sources: Any, storage: Storage, options: BatchOptions) -> list[str]:
+    """Sources as text that means the same from every folder."""
+    if is_frame(sources):
+        return [store_frame(sources, storage, options.column)]
+    some = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    if not some:
+        raise DataError("Expected one source or more, got none. Name files, folders, globs or URLs.")
+    return [_absolute(os.fspath(one)) if isinstance(one, str | os.PathLike) else one for one in some]
+
+
+def _absolute(text: str) -> str:
+    path = local_path(text) if text.strip() else None
+    return text if path is None else uri_of_path(path)
+
+
+def _require_packages() -> None:
+    try:
+        import_module("pyarrow")
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "batch") from error

@@ -1,0 +1,186 @@
+"""What runs on the machines of a Ray cluster: fetching, recognizing, committing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.entries import entry_from_row
+from mien.bulk.fetching import Fetched, Fetcher
+from mien.bulk.model_spec import STAGES, ModelSpec
+from mien.bulk.output import rows_to_table
+from mien.bulk.supervisor import Attempts, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+
+    from mien.bulk.batch_options import BatchOptions
+    from mien.bulk.entries import Entry
+    from mien.bulk.parts import Parts
+
+_THREADS = 8
+_YIELD_BYTES = 16 * 2**20
+_Report = tuple[str, int, dict[str, int], dict[str, float]]
+
+
+class Reports:
+    """An actor that holds what workers have counted until the driver takes it."""
+
+    def __init__(self) -> None:
+        self._held: list[_Report] = []
+
+    def add(self, *report: Any) -> None:
+        """What a worker has counted."""
+        self._held.append(report)
+
+    def take(self) -> list[_Report]:
+        """All that came since the last time."""
+        held, self._held = self._held, []
+        return held
+
+
+class Fetch:
+    """Adds to rows of the manifest the bytes of their inputs, read by several threads.
+
+    Args:
+        fetcher: what reads them.
+    """
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        """Fetch a batch; large ones come in pieces."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        rows = batch.to_pylist()
+        with ThreadPoolExecutor(min(_THREADS, len(rows) or 1)) as pool:
+            held: list[dict[str, Any]] = []
+            size = 0
+            for piece in _pieces(rows):
+                entries = [entry_from_row(row) for row in piece]
+                for row, fetched in zip(piece, pool.map(self._fetcher.fetch, entries), strict=True):
+                    held.append(row | _columns_of(fetched))
+                    size += len(fetched.content or b"")
+                if size >= _YIELD_BYTES:
+                    yield _table(held)
+                    held, size = [], 0
+            if held:
+                yield _table(held)
+
+
+def _pieces(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in groups that are fetched together and are not too large."""
+    piece: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        piece.append(row)
+        size += max(row["size"] if row["length"] < 0 else row["length"], 0)
+        if size >= _YIELD_BYTES or len(piece) >= _THREADS:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _columns_of(fetched: Fetched) -> dict[str, Any]:
+    return {
+        "content": fetched.content,
+        "fetch_error": fetched.error,
+        "fetch_error_kind": fetched.kind_of_error,
+        "fetch_seconds": fetched.seconds,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    from mien.bulk.entries import manifest_schema
+
+    schema = manifest_schema().remove_metadata()
+    for name, kind in (
+        ("content", pa.large_binary()),
+        ("fetch_error", pa.string()),
+        ("fetch_error_kind", pa.string()),
+        ("fetch_seconds", pa.float64()),
+    ):
+        schema = schema.append(pa.field(name, kind))
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+class Recognize:
+    """Makes rows of fetched inputs, in a process that may die without taking the actor with it.
+
+    Args:
+        spec: the model.
+        fetcher: what reads videos.
+        classes: the model's class names.
+        options: of the job.
+        reports: the actor `Reports`.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, fetcher: Fetcher, classes: tuple[str, ...], options: BatchOptions, reports: Any
+    ) -> None:
+        self._classes, self._options, self._reports = classes, options, reports
+        self._name = f"{platform.node()} {os.getpid()}"
+        self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The rows of a batch."""
+        rows: list[dict[str, Any]] = []
+        total = dict.fromkeys(STAGES, 0.0)
+
+        def take(row: dict[str, Any], seconds: dict[str, float], _worker: int) -> None:
+            rows.append(row)
+            for stage, value in seconds.items():
+                total[stage] += value
+
+        self._supervisor.run(iter(_inputs(batch)), take)
+        failures = Counter(row["error_kind"] for row in rows if row["error_kind"])
+        self._reports.add.remote(self._name, len(rows), dict(failures), total)
+        return rows_to_table(rows, self._classes, flat=self._options.flat)
+
+
+def _inputs(batch: pa.Table) -> Iterator[tuple[Entry, Fetched | None]]:
+    for row in batch.to_pylist():
+        entry = entry_from_row(row)
+        fetched = Fetched(row["content"], row["fetch_error"], row["fetch_error_kind"], row["fetch_seconds"])
+        yield entry, fetched
+
+
+def _sink_base() -> type[Any]:
+    try:
+        from ray.data import Datasink
+    except ImportError:
+        return object
+    return Datasink  # type: ignore[no-any-return]
+
+
+class RowsSink(_sink_base()):  # type: ignore[misc]
+    """Commits rows; a task that Ray runs again commits them under the same name.
+
+    Args:
+        parts: the rows of the job.
+        rows: about how many are committed together.
+    """
+
+    def __init__(self, parts: Parts, rows: int) -> None:
+        self._parts, self._rows = parts, rows
+
+    def write(self, blocks: Iterable[Any], ctx: Any) -> None:
+        """Commit the blocks of a write task."""
+        import pyarrow as pa
+
+        tables = [block for block in blocks if block.num_rows]
+        if tables:
+            self._parts.commit_as(pa.concat_tables(tables), f"{self._parts.run.name}-{ctx.task_idx:08d}")
+
+    @property
+    def min_rows_per_write(self) -> int:
+        """About how many rows are committed together."""
+        return self._rows

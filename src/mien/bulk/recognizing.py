@@ -1,0 +1,161 @@
+"""One input to one row: decode, detect, classify, each with its seconds.
+
+Each image goes through the networks by itself, so its row does not depend on what else is in the job, and a process
+holds one decoded image at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.locations import kind_of_error, why
+from mien.bulk.model_spec import STAGES, ModelSpec, Seconds
+from mien.bulk.output import face_row, failed_row, input_row
+from mien.content import kind_of_bytes
+from mien.errors import MienError, NotEnoughMemoryError, TooLargeError
+from mien.images import read_image
+from mien.recognition.detection import CenterFace
+from mien.recognition.recognizer import Recognizer
+from mien.recognition.video import probe, read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.bulk.entries import Entry
+    from mien.bulk.fetching import Fetched, Fetcher
+    from mien.recognition.faces import Detection
+    from mien.recognition.video import Frame
+
+
+class TimedDetector:
+    """A detector that adds up the seconds it takes.
+
+    Args:
+        detector: the detector.
+        clock: what tells the time.
+    """
+
+    def __init__(self, detector: CenterFace, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._detector, self._clock = detector, clock
+        self.seconds = 0.0
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The faces of an image."""
+        started = self._clock()
+        try:
+            return self._detector.detect(image)
+        finally:
+            self.seconds += self._clock() - started
+
+
+def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
+    """The recognizer of a model, on one processor thread, and its detector."""
+    detector = TimedDetector(CenterFace(threads=1))
+    settings: dict[str, Any] = {
+        "taxonomy": spec.label_set,
+        "detector": detector,
+        "flip_tta": spec.flip_tta,
+        "max_faces": spec.max_faces,
+        "min_confidence": spec.min_confidence,
+        "threads": 1,
+    }
+    if spec.data is None:
+        return Recognizer(spec.model, **settings), detector
+    with TemporaryDirectory(prefix="mien-") as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(spec.data)
+        return Recognizer(path, **settings), detector
+
+
+class InputRecognizer:
+    """Makes a row of an input.
+
+    Args:
+        spec: the model and its settings.
+        fetcher: what reads videos.
+        beat: called from time to time while a long video is worked on.
+    """
+
+    def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
+        self._spec, self._fetcher, self._beat = spec, fetcher, beat
+        self._recognizer, self._detector = open_recognizer(spec)
+
+    def __call__(self, entry: Entry, fetched: Fetched) -> tuple[dict[str, Any], Seconds]:
+        """The row of an input, and the seconds of each stage; whatever is wrong with it stands in its row."""
+        seconds = dict.fromkeys(STAGES, 0.0) | {"fetch": fetched.seconds}
+        if entry.error or fetched.error:
+            kind = fetched.kind_of_error if fetched.error else "unreadable"
+            return failed_row(entry, entry.error or fetched.error or "", kind), seconds
+        try:
+            video = (
+                entry.kind == "video"
+                if fetched.content is None
+                else kind_of_bytes(fetched.content) == "video"
+            )
+            work = self._video if video else self._image
+            return work(entry, fetched.content, seconds), seconds
+        except MienError as error:
+            return failed_row(entry, str(error), _kind_of(error)), seconds
+        except MemoryError:
+            return failed_row(entry, "there is not enough memory to decode it.", "memory"), seconds
+        except OSError as error:
+            return failed_row(entry, f"{why(error)}.", kind_of_error(error)), seconds
+
+    def _image(self, entry: Entry, content: bytes | None, seconds: Seconds) -> dict[str, Any]:
+        started = time.perf_counter()
+        image = read_image(content or b"")
+        seconds["decode"] += time.perf_counter() - started
+        faces = [face_row(face) for face in self._faces(image, seconds)]
+        height, width = image.shape[:2]
+        size = len(content or b"")
+        return input_row(entry, kind="image", bytes=size, width=width, height=height, frames=1, faces=faces)
+
+    def _video(self, entry: Entry, content: bytes | None, seconds: Seconds) -> dict[str, Any]:
+        started = time.perf_counter()
+        faces: list[dict[str, Any]] = []
+        frames, size = 0, (None, None)
+        with self._fetcher.on_disk(entry, content) as path:
+            seconds["fetch"] += time.perf_counter() - started
+            started = time.perf_counter()
+            for frame in _sampled(path, self._spec.fps):
+                seconds["decode"] += time.perf_counter() - started
+                frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
+                shown = round(frame.seconds, 6)
+                faces += [face_row(face, frame.index, shown) for face in self._faces(frame.image, seconds)]
+                self._beat()
+                started = time.perf_counter()
+            seconds["decode"] += time.perf_counter() - started
+        return input_row(entry, kind="video", width=size[0], height=size[1], frames=frames, faces=faces)
+
+    def _faces(self, image: NDArray[np.uint8], seconds: Seconds) -> list[Any]:
+        before, started = self._detector.seconds, time.perf_counter()
+        faces = self._recognizer(image)
+        detecting = self._detector.seconds - before
+        seconds["detect"] += detecting
+        seconds["classify"] += time.perf_counter() - started - detecting
+        return faces
+
+
+def _sampled(path: str, fps: float) -> Iterator[Frame]:
+    """The frames of a video, so many a second of its time; the first is always among them."""
+    rate = probe(path).fps
+    step = max(1, math.floor(rate / fps)) if rate and math.isfinite(rate) else 1
+    due = 0.0
+    with read_frames(path, every=step) as frames:
+        for frame in frames:
+            if frame.seconds + 1e-3 >= due:
+                yield frame
+                due = (math.floor(frame.seconds * fps + 1e-3) + 1) / fps
+
+
+def _kind_of(error: MienError) -> str:
+    if isinstance(error, TooLargeError):
+        return "too large"
+    return "memory" if isinstance(error, NotEnoughMemoryError) else "unreadable"

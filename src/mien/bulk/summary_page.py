@@ -1,0 +1,110 @@
+"""`summary.html`: one page of HTML without scripts, in light and dark."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mien.bulk.summary import BatchSummary
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--back:#fff;--bar:#3b6ea8}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4ae;--line:#30363d;--back:#0d1117;--bar:#6ea8e6}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back)}
+body{max-width:54rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{color:var(--soft);margin:.3rem 0}
+dl{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1.5rem 0}dt{color:var(--soft);font-size:.85rem}
+dd{margin:0;font-size:1.5rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:400;white-space:nowrap;width:1%}
+th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line)}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:1%}
+.bar{display:block;height:.8rem;border-radius:2px;background:var(--bar);min-width:2px}
+thead th{color:var(--soft);font-size:.85rem}li{overflow-wrap:anywhere}
+"""
+
+
+def to_html(summary: BatchSummary) -> str:
+    """The page."""
+    failed = f"{summary.failed:,}" + (f" ({summary.failed / summary.done:.1%})" if summary.failed else "")
+    facts = {
+        "Inputs": f"{summary.inputs:,}",
+        "Done": f"{summary.done:,}",
+        "Failed": failed,
+        "Faces": f"{summary.faces:,}",
+        "Inputs per second": f"{summary.rate:,.1f}" if summary.rate else "none",
+        "Seconds": f"{summary.seconds:,.0f}",
+    }
+    blocks = [
+        _bars("Expressions", summary.expressions, "faces"),
+        _bars("Faces per image", summary.faces_per_image, "images"),
+        _bars("Failures by reason", summary.failures, "inputs"),
+        _bars(
+            "Processor seconds by stage, this run",
+            {k: round(v, 1) for k, v in summary.stages.items()},
+            "seconds",
+        ),
+        _workers(summary),
+        _listed("Some failures", summary.examples),
+        _notes(summary),
+    ]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Batch summary</title><style>{_STYLE}</style>"
+        f"<h1>Batch summary</h1><p>{escape(summary.out)}</p><dl>"
+        + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
+        + "</dl>"
+        + "".join(blocks)
+        + "</html>\n"
+    )
+
+
+def _bars(title: str, values: Mapping[str, float], unit: str) -> str:
+    if not values or not any(values.values()):
+        return ""
+    most, total = max(values.values()), sum(values.values())
+    rows = []
+    for name, value in values.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+        rows.append(
+            f'<tr><th scope="row">{escape(name)}</th><td class="n">{shown}</td><td class="n">{value / total:.1%}</td>'
+            f'<td><span class="bar" style="width:{100 * value / most:.1f}%"></span></td></tr>'
+        )
+    head = f'<thead><tr><th></th><th>{unit}</th><th>share</th><th style="width:auto"></th></tr></thead>'
+    return f"<h2>{escape(title)}</h2><table>{head}{''.join(rows)}</table>"
+
+
+def _workers(summary: BatchSummary) -> str:
+    if not summary.workers:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="n">{one["rows"]:,}</td>'
+        f'<td class="n">{one["rows"] / one["seconds"] if one["seconds"] else 0:,.1f}</td><td></td></tr>'
+        for name, one in sorted(summary.workers.items())
+    )
+    head = "<thead><tr><th></th><th>inputs</th><th>per second</th><th></th></tr></thead>"
+    return f"<h2>Workers of this run</h2><table>{head}{rows}</table>"
+
+
+def _listed(title: str, lines: list[str]) -> str:
+    return f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(one)}</li>' for one in lines)}</ul>" if lines else ""
+
+
+def _notes(summary: BatchSummary) -> str:
+    notes = [
+        f"The slowest stage is {summary.slowest_stage}." if summary.slowest_stage else "",
+        f"Started {summary.runs:,} times; at least {summary.again:,} inputs were computed again after a kill."
+        if summary.runs > 1
+        else "",
+        f"{summary.repeated:,} inputs were named more than once; each was done once."
+        if summary.repeated
+        else "",
+        f"{summary.changed:,} changed inputs were done again." if summary.changed else "",
+        f"{summary.removed:,} inputs are gone since the listing before; their rows stay."
+        if summary.removed
+        else "",
+    ]
+    return _listed("Notes", [one for one in notes if one])

@@ -1,0 +1,252 @@
+"""A worker process and what is done when it dies: another one is started, and no input is lost or counted twice."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.output import set_aside
+from mien.errors import MienError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mien.bulk.entries import Entry
+    from mien.bulk.fetching import Fetched, Fetcher
+    from mien.bulk.model_spec import ModelSpec, Seconds
+
+Input = tuple["Entry", "Fetched | None"]
+"""An input, and what was read of it; with `None` the worker reads it."""
+
+COMMAND = [sys.executable, "-m", "mien.bulk.worker"]
+"""What is started as a worker."""
+
+_AHEAD = 16  # inputs that a worker has or reads at a time
+_AHEAD_BYTES = 48 * 2**20
+_UNKNOWN_BYTES = 4 * 2**20  # what an input of unknown size counts
+_STARTS = 3  # times in a row that a worker may die before it is ready
+_IDLE_DEATHS = 5  # deaths in a row with no input in hand, after which the first one waiting is blamed
+
+
+Take = Callable[[dict[str, Any], "Seconds", int], None]
+"""Takes a row that is done, its seconds by stage, and the process id of the worker that made it."""
+
+
+@dataclass
+class Attempts:
+    """How often each input has ended its worker.
+
+    Args:
+        most: after so many times an input is set aside.
+        counts: the times so far, by id.
+        log: told of each time.
+    """
+
+    most: int
+    counts: dict[int, int] = field(default_factory=dict)
+    log: Callable[[dict[int, int]], None] = lambda _counts: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, entry: Entry) -> int:
+        """Count one more time; gives back how often it was."""
+        with self._lock:
+            number = self.counts[entry.id] = self.counts.get(entry.id, 0) + 1
+            self.log(dict(self.counts))
+        return number
+
+
+class WorkerProcess:
+    """A running `mien.bulk.worker`.
+
+    Args:
+        spec: the model.
+        fetcher: what reads inputs.
+    """
+
+    def __init__(self, spec: ModelSpec, fetcher: Fetcher) -> None:
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=-1)  # noqa: S603
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.send((spec, fetcher))
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def _listen(self) -> None:
+        stream = self._process.stdout
+        with suppress(ValueError, OSError):  # a line cut off by its death
+            for line in stream or ():
+                self._answers.put(json.loads(line))
+        self._answers.put(None)
+
+    def send(self, message: Any) -> None:
+        """Send a message; one that is dead takes it and says nothing."""
+        with suppress(OSError, ValueError):
+            if self._process.stdin:
+                pickle.dump(message, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+                self._process.stdin.flush()
+
+    def receive(self, timeout: float) -> dict[str, Any] | None:
+        """The next answer; `None` where it has died.
+
+        Raises:
+            queue.Empty: none came in so many seconds.
+        """
+        return self._answers.get(timeout=timeout)
+
+    def end(self) -> str:
+        """Kill it if it has not died, and say how it ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        killed_here = self._process.poll() is None
+        self._process.kill()
+        code = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with suppress(OSError, ValueError):
+                if stream:
+                    stream.close()
+        if killed_here:
+            return "no answer"
+        if code >= 0:
+            return f"exit code {code}"
+        with suppress(ValueError):
+            name = signal.Signals(-code).name
+            return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+        return f"signal {-code}"
+
+
+class Supervisor:
+    """Keeps one worker process at work.
+
+    Args:
+        spec: the model.
+        fetcher: what reads inputs.
+        attempts: counts the times that an input ends its worker; shared by all supervisors.
+        timeout: seconds without an answer on an input, after which its worker is killed.
+    """
+
+    def __init__(self, spec: ModelSpec, fetcher: Fetcher, attempts: Attempts, timeout: float) -> None:
+        self._spec, self._fetcher, self._attempts, self._timeout = spec, fetcher, attempts, timeout
+        self._worker: WorkerProcess | None = None
+        self._waiting: dict[int, Input] = {}
+        self._begun: int | None = None
+        self._idle_deaths = 0
+        self.stopped = False
+
+    def run(self, inputs: Iterator[Input], take: Take) -> None:
+        """Have all inputs recognized.
+
+        Args:
+            inputs: drawn from as the worker has room.
+            take: told of each row; exactly one comes for each input.
+
+        Raises:
+            MienError: workers cannot be started.
+        """
+        numbers = iter(range(2**62))
+        more = True
+        while not self.stopped:
+            while more and self._has_room():
+                one = next(inputs, None)
+                if one is None:
+                    more = False
+                    break
+                number = next(numbers)
+                self._waiting[number] = one
+                self._ready().send((number, *one))
+            if not self._waiting:
+                return
+            self._answer(take)
+
+    def close(self) -> None:
+        """End the worker."""
+        self.stopped = True
+        if self._worker:
+            self._worker.end()
+            self._worker = None
+
+    def _has_room(self) -> bool:
+        sizes = [max(one.bytes, 0) if one.bytes >= 0 else _UNKNOWN_BYTES for one, _ in self._waiting.values()]
+        return len(sizes) < _AHEAD and sum(sizes) < _AHEAD_BYTES
+
+    def _ready(self) -> WorkerProcess:
+        if self._worker is None:
+            self._worker = start_worker(self._spec, self._fetcher)
+            self._begun = None
+        return self._worker
+
+    def _answer(self, take: Take) -> None:
+        """Deal with the next answer, or with its absence."""
+        worker = self._ready()
+        try:
+            message = worker.receive(self._timeout if self._begun is not None else 3600.0)
+        except queue.Empty:
+            self._died(f"no answer for {self._timeout:g} seconds", take)
+            return
+        if message is None:
+            self._died("", take)
+        elif "begin" in message:
+            self._begun = message["begin"]
+        elif "row" in message:
+            self._begun, self._idle_deaths = None, 0
+            if self._waiting.pop(message["number"], None) is not None:
+                take(message["row"], message["seconds"], worker.pid)
+
+    def _died(self, reason: str, take: Take) -> None:
+        """Start another worker with all that was waiting, but for an input that has ended too many."""
+        if self._worker is None or self.stopped:
+            return
+        pid = self._worker.pid
+        how = self._worker.end()
+        self._worker, blamed, self._begun = None, self._begun, None
+        if blamed is None:
+            self._idle_deaths += 1
+            if self._idle_deaths >= _IDLE_DEATHS:
+                blamed = next(iter(self._waiting), None)
+        if blamed is not None and blamed in self._waiting:
+            entry, _ = self._waiting[blamed]
+            times = self._attempts.add(entry)
+            if times >= self._attempts.most:
+                del self._waiting[blamed]
+                take(set_aside(entry, times, reason or how), {}, pid)
+        if self._waiting:
+            worker = self._ready()
+            for number, one in self._waiting.items():
+                worker.send((number, *one))
+
+
+def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:
+    """A worker that has opened its model.
+
+    Raises:
+        ModelError: the model cannot be opened.
+        MienError: the process does not start.
+    """
+    how = ""
+    for number in range(_STARTS):
+        worker = WorkerProcess(spec, fetcher)
+        try:
+            message = worker.receive(120)
+        except queue.Empty:
+            message = None
+        if message and message.get("ready"):
+            return worker
+        how = worker.end()
+        if message and "fatal" in message:
+            raise ModelError(message["fatal"])
+        time.sleep(0.2 * 2**number)
+    raise MienError(
+        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer with --workers."
+    )

@@ -1,0 +1,106 @@
+"""What a job tells while it runs, and what it counts: rows, failures by reason, seconds by stage and by worker."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mien.bulk.model_spec import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WINDOW = 20.0  # seconds over which the rate is averaged
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Args:
+        stage: `listing`, `recognizing` or `finishing`.
+        done: inputs that have their row, those of earlier runs included; while listing, inputs found.
+        total: all inputs; 0 while listing.
+        failures: inputs of this run that failed, by reason.
+        rate: inputs per second, lately.
+    """
+
+    stage: str
+    done: int
+    total: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+    rate: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long it will still take; `None` where that is not known."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+
+@dataclass
+class Tally:
+    """What a run has counted so far.
+
+    Args:
+        total: all inputs of the job.
+        before: those that earlier runs have done.
+        dropped: inputs whose rows were removed at the beginning of the run, to be done again.
+    """
+
+    total: int
+    before: int
+    dropped: int = 0
+    rows: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    workers: dict[str, dict[str, float]] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, worker: str, rows: int, failures: Mapping[str, int], seconds: Mapping[str, float]) -> None:
+        """Count rows of a worker.
+
+        Args:
+            worker: its name.
+            rows: how many.
+            failures: those among them that failed, by reason.
+            seconds: by stage.
+        """
+        now = time.time()
+        self.rows += rows
+        self.failures.update(failures)
+        one = self.workers.setdefault(
+            worker, {"rows": 0, "first": now, "last": now} | dict.fromkeys(STAGES, 0.0)
+        )
+        one["rows"] += rows
+        one["last"] = now
+        for stage, value in seconds.items():
+            self.seconds[stage] += value
+            one[stage] += value
+        self._marks.append((now, self.rows))
+        while self._marks and now - self._marks[0][0] > _WINDOW and len(self._marks) > 2:
+            self._marks.popleft()
+
+    def progress(self, stage: str = "recognizing") -> Progress:
+        """How far the job is."""
+        rate = 0.0
+        if len(self._marks) > 1 and self._marks[-1][0] > self._marks[0][0]:
+            (first, few), (last, many) = self._marks[0], self._marks[-1]
+            rate = (many - few) / (last - first)
+        return Progress(stage, self.before + self.rows, self.total, dict(self.failures), rate)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-clean data."""
+        return {
+            "rows": self.rows,
+            "dropped": self.dropped,
+            "seconds": time.time() - self.started,
+            "stages": self.seconds,
+            "workers": {
+                name: {"rows": int(one["rows"]), "seconds": one["last"] - one["first"]}
+                | {stage: one[stage] for stage in STAGES}
+                for name, one in self.workers.items()
+            },
+        }

@@ -1,0 +1,249 @@
+"""`mien batch`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mien.cli.console import Stopped, err, live_line, out, print_json
+from mien.cli.help_text import examples
+from mien.cli.options import LabelsOption
+from mien.cli.prediction_output import shown
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mien.bulk.summary import BatchSummary
+    from mien.bulk.tally import Progress
+
+EXAMPLES = examples(
+    "mien batch photos/ --out faces",
+    "mien batch 's3://bucket/photos/*.jpg' --out s3://bucket/faces --resume",
+    "mien batch shards/*.tar --out faces --engine ray --workers 8",
+)
+
+
+def batch(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column of URIs or image "
+            "bytes, WebDataset tars, and URLs such as s3://, gs:// or hf://.",
+        ),
+    ],
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Output folder or URL: new or empty, or with --resume that of the job.",
+        ),
+    ],
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the job in --out, or begin it: finished inputs stay, changed ones are done again.",
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume, do failed inputs again.")
+    ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="local|ray", help="Processes on this machine, or a Ray cluster."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 for one per processor core.")] = 0,
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="A bundled model, an ONNX file or a run folder."),
+    ] = "default",
+    labels: LabelsOption = None,
+    flip_tta: Annotated[
+        bool,
+        typer.Option("--flip-tta/--no-flip-tta", help="Average each face with its mirror image."),
+    ] = True,
+    max_faces: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of faces per image; the largest are kept. Default: all."),
+    ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Label a face 'uncertain' if no expression is at least this probable, 0 to 1.",
+        ),
+    ] = 0.0,
+    fps: Annotated[float, typer.Option(help="Frames per second of a video to process.")] = 1.0,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")
+    ] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri."
+        ),
+    ] = None,
+    max_attempts: Annotated[
+        int,
+        typer.Option(min=1, help="Set an input aside after it ended its worker this many times."),
+    ] = 3,
+    timeout: Annotated[
+        float,
+        typer.Option(help="Seconds a worker may be silent on one input before it is killed."),
+    ] = 300.0,
+    part_mb: Annotated[
+        float, typer.Option("--part-mb", help="Size of a finished Parquet file in megabytes.")
+    ] = 128.0,
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Setting of the file system of URLs, such as anon=true; repeatable.",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON document and nothing else.")
+    ] = False,
+) -> None:
+    """Recognize the faces of many images and videos into Parquet, resumable at any point.
+
+    Writes one row per input to DIR/rows/*.parquet, with its faces as a list, and DIR/summary.json and
+    DIR/summary.html. After a crash, run the same command with --resume: no input is lost and none is done twice.
+    """
+    from mien.bulk.job import batch as run_batch
+
+    with _reporting() as report:
+        try:
+            summary = run_batch(
+                source,
+                output,
+                resume=resume,
+                retry_failed=retry_failed,
+                progress=report,
+                engine=engine,
+                address=address,
+                workers=workers,
+                model=model,
+                label_set=labels,
+                flip_tta=flip_tta,
+                max_faces=max_faces,
+                min_confidence=min_confidence,
+                fps=fps,
+                flat=flat,
+                column=column,
+                max_attempts=max_attempts,
+                timeout=timeout,
+                part_mb=part_mb,
+                storage_options=_storage_options(storage_option or []),
+            )
+        except KeyboardInterrupt:
+            raise Stopped("Stopped. Continue with the same command and --resume.") from None
+    _tell(summary, json=json)
+
+
+def _tell(summary: BatchSummary, *, json: bool) -> None:
+    """Print the summary, name failures, and end with 1 where there are some."""
+    if json:
+        print_json(summary.to_dict())
+    else:
+        _print(summary)
+    if summary.failed:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.failures.items())
+        err.print(f"{summary.failed:,} of {summary.done:,} inputs failed ({reasons}):")
+        for reason in summary.examples:
+            err.print(f"  {shown(reason)}")
+        if (more := summary.failed - len(summary.examples)) > 0:
+            err.print(f"  … and {more:,} more: see the column error in {shown(summary.rows)}")
+        raise typer.Exit(1 if summary.failed < summary.done else 2)
+
+
+def _print(summary: BatchSummary) -> None:
+    mix = ", ".join(f"{label} {count:,}" for label, count in list(summary.expressions.items())[:8])
+    out.print(
+        f"{summary.done:,} inputs ({summary.images:,} images, {summary.videos:,} videos, {summary.failed:,} failed), "
+        f"{summary.faces:,} faces"
+    )
+    if mix:
+        out.print(f"Expressions: {mix}")
+    if summary.recognized:
+        out.print(
+            f"This run: {summary.recognized:,} inputs in {summary.seconds:,.1f} s ({summary.rate:,.1f} per second); "
+            f"slowest stage: {summary.slowest_stage or 'none'}"
+        )
+    else:
+        out.print("This run: nothing was left to do.")
+    for count, what in (
+        (summary.repeated, "named more than once; each was done once"),
+        (summary.changed, "changed since the listing before and done again"),
+        (summary.removed, "gone since the listing before; their rows stay"),
+    ):
+        if count:
+            out.print(f"{count:,} {'input was' if count == 1 else 'inputs were'} {what}")
+    if summary.passed_over:
+        kinds = ", ".join(
+            f"{n:,} {kind or 'without an ending'}" for kind, n in list(summary.passed_over.items())[:5]
+        )
+        out.print(f"Skipped files of other kinds: {kinds}")
+    out.print(f"Rows: {shown(summary.rows)}   Summary: {shown(summary.out)}/summary.html")
+
+
+@contextmanager
+def _reporting() -> Iterator[Callable[[Progress], None]]:
+    """A line on standard error: images per second, time left, failures by reason; silent when not on a terminal."""
+    with live_line() as draw:
+        yield (lambda progress: draw(line_of(progress))) if draw else (lambda _progress: None)
+
+
+def line_of(progress: Progress) -> str:
+    """How far a job is, on one line."""
+    if progress.stage == "listing":
+        return f"Listing inputs: {progress.done:,}"
+    if progress.stage == "finishing":
+        return "Writing rows and summary"
+    share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
+    line = f"{progress.done:,} of {progress.total:,} inputs{share}"
+    if progress.rate:
+        line += f", {progress.rate:,.1f} per second"
+    if (left := progress.seconds_left) is not None:
+        seconds = round(left)
+        line += f", {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left"
+    if progress.failures:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in progress.failures.items())
+        line += f"; failed: {reasons}"
+    return line
+
+
+def _storage_options(pairs: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs as a dictionary; true, false and JSON objects become such.
+
+    Raises:
+        DataError: one has no `=`.
+    """
+    from json import loads
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise DataError(f"Expected --storage-option as KEY=VALUE, got {pair[:80]!r}.")
+        plain = value not in {"true", "false"} and not value.startswith("{")
+        try:
+            found[key] = value if plain else loads(value)
+        except ValueError as error:
+            raise DataError(
+                f"Expected JSON for the storage option {key[:40]}, got {value[:80]!r}."
+            ) from error
+    return found

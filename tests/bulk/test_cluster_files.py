@@ -1,0 +1,121 @@
+"""The files for clusters: they follow the schemas of what reads them, and name commands and extras that exist."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helpers.command import mien
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "cluster"
+
+_TEMPLATE: dict[str, Any] = {
+    "type": "object",
+    "required": ["spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["containers"],
+            "properties": {
+                "containers": {"type": "array", "minItems": 1, "items": {"required": ["name", "image"]}},
+            },
+        }
+    },
+}
+_GROUP = {
+    "groupName": {"type": "string"},
+    "replicas": {"type": "integer"},
+    "minReplicas": {"type": "integer"},
+    "maxReplicas": {"type": "integer"},
+    "rayStartParams": {"type": "object", "additionalProperties": {"type": "string"}},
+    "template": _TEMPLATE,
+}
+# The part of KubeRay's ray.io_rayjobs.yaml (v1) that is used here; it refuses fields that it does not name.
+RAY_JOB = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": "RayJob"},
+        "spec": {
+            "type": "object",
+            "required": ["entrypoint", "rayClusterSpec"],
+            "additionalProperties": False,
+            "properties": {
+                "entrypoint": {"type": "string"},
+                "backoffLimit": {"type": "integer"},
+                "shutdownAfterJobFinishes": {"type": "boolean"},
+                "rayClusterSpec": {
+                    "type": "object",
+                    "required": ["headGroupSpec"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "rayVersion": {"type": "string"},
+                        "headGroupSpec": {
+                            "type": "object",
+                            "required": ["template"],
+                            "additionalProperties": False,
+                            "properties": {name: _GROUP[name] for name in ("rayStartParams", "template")},
+                        },
+                        "workerGroupSpecs": {
+                            "type": "array",
+                            "items": {
+                                "required": ["groupName", "maxReplicas", "minReplicas", "template"],
+                                "additionalProperties": False,
+                                "properties": _GROUP,
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+def load(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text())
+    return found
+
+
+def test_the_cluster_file_follows_the_schema_of_the_ray_autoscaler() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    spec = find_spec("ray")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the extra ray")
+    schema = json.loads((Path(spec.origin).parent / "autoscaler" / "ray-schema.json").read_text())
+    jsonschema.validate(load("ray-aws.yaml"), schema)
+
+
+def test_the_kubernetes_file_follows_the_schema_of_a_ray_job() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(load("kuberay.yaml"), RAY_JOB)
+
+
+def test_the_commands_in_the_files_are_taken_by_mien(tmp_path: Path) -> None:
+    words = shlex.split(load("kuberay.yaml")["spec"]["entrypoint"])
+    assert words[:2] == ["mien", "batch"]
+    words = [str(tmp_path / word.rpartition("/")[2]) if word.startswith("s3:") else word for word in words]
+    words[words.index("auto")] = "127.0.0.1:1"
+    done = mien(*words[1:])
+    assert done.returncode == 2
+    assert "found none of that name" in done.stderr
+
+
+def test_the_extras_and_the_version_of_ray_in_the_files_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for path in FOLDER.iterdir():
+        assert "mien[ray,s3]" in path.read_text()
+    assert {"ray", "s3", "batch"} <= set(extras)
+    assert (
+        load("kuberay.yaml")["spec"]["rayClusterSpec"]["rayVersion"]
+        in load("ray-aws.yaml")["docker"]["image"]
+    )

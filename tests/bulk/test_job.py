@@ -1,0 +1,288 @@
+"""A job from its sources to its summary, by workers that recognize nothing and by real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import mien
+from mien.bulk import supervisor
+from mien.bulk.tally import Progress
+from mien.errors import DataError, MissingExtra, ModelError
+from tests.bulk.builders import STUB_COMMAND, face_image, jpeg, rows_of, touch_images, write_faces, write_tar
+from tests.helpers.command import mien as command
+from tests.helpers.command import mien_process
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that recognize nothing."""
+    monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
+
+
+def uris(out: Path) -> list[str]:
+    return [Path(row["uri"]).name for row in rows_of(out)]
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 30)
+    told: list[Progress] = []
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=2, progress=told.append)
+    assert uris(tmp_path / "out") == [f"{number:04d}.jpg" for number in range(30)]
+    assert (summary.inputs, summary.done, summary.recognized, summary.failed) == (30, 30, 30, 0)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary.to_dict()
+    assert "Batch summary" in (tmp_path / "out" / "summary.html").read_text()
+    assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
+
+
+@pytest.mark.usefixtures("stub")
+def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Path) -> None:
+    paths = touch_images(tmp_path / "in", 10)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    before = {row["uri"]: row["id"] for row in rows_of(tmp_path / "out")}
+    paths[3].write_bytes(b"longer than before")
+    paths[5].unlink()
+    touch_images(tmp_path / "in", 0, "new.jpg")
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, resume=True)
+    assert (summary.added, summary.changed, summary.removed, summary.recognized) == (1, 1, 1, 2)
+    after = {row["uri"]: row["id"] for row in rows_of(tmp_path / "out")}
+    assert len(rows_of(tmp_path / "out")) == 11
+    assert [uri for uri in before if after[uri] != before[uri]] == [str(paths[3])]
+    assert summary.again == 0
+
+
+@pytest.mark.usefixtures("stub")
+def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_again(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 5, "kill.jpg")
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1)
+    assert summary.failures == {"worker": 1}
+    assert "kill.jpg: it ended its worker once (SIGKILL" in summary.examples[0]
+    again = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1, resume=True)
+    assert again.recognized == 0
+    again = mien.batch(
+        tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1, resume=True, retry_failed=True
+    )
+    assert (again.recognized, again.failed, again.done) == (1, 1, 6)
+
+
+@pytest.mark.usefixtures("stub")
+def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(DataError, match=r"found other files \('thesis.txt'\)"):
+        mien.batch(tmp_path / "in", tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="another folder for the output than the source"):
+        mien.batch([tmp_path / "empty"], tmp_path / "empty")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="expected a folder for the output, got a file"):
+        mien.batch(tmp_path / "in", tmp_path / "file")
+
+
+@pytest.mark.usefixtures("stub")
+def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 2)
+    touch_images(tmp_path / "other", 2)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    with pytest.raises(DataError, match="begun before"):
+        mien.batch(tmp_path / "in", tmp_path / "out")
+    for source, settings, expected in (
+        ("other", {}, "its sources are others"),
+        ("in", {"flat": True}, "its flat is False, not True"),
+        ("in", {"model": "tiny"}, "its model is another one"),
+    ):
+        with pytest.raises(DataError, match=expected):
+            mien.batch(tmp_path / source, tmp_path / "out", resume=True, **settings)
+    job = tmp_path / "out" / "_mien" / "job.json"
+    job.write_text(json.dumps(json.loads(job.read_text()) | {"format": 7}))
+    with pytest.raises(DataError, match="version 1, got version 7"):
+        mien.batch(tmp_path / "in", tmp_path / "out", resume=True)
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_job_whose_listing_failed_can_begin_with_other_sources(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 2)
+    with pytest.raises(DataError, match="found none of that name"):
+        mien.batch(tmp_path / "typo", tmp_path / "out")
+    assert mien.batch(tmp_path / "in", tmp_path / "out", workers=1).done == 2
+
+
+@pytest.mark.usefixtures("stub")
+def test_two_processes_do_not_work_on_one_job(tmp_path: Path) -> None:
+    import fcntl
+
+    touch_images(tmp_path / "in", 2)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    with (tmp_path / "out" / "_mien" / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process works on this job"):
+            mien.batch(tmp_path / "in", tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"engine": "spark"}, "engine as local or ray, got 'spark'"),
+        ({"fps": 0}, "fps as frames per second above 0"),
+        ({"max_attempts": 0}, "max_attempts as a whole number"),
+        ({"address": "auto"}, "choose the engine ray"),
+        ({"wrokers": 1}, "Expected settings among"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(
+    tmp_path: Path, settings: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(DataError, match=expected):
+        mien.batch(tmp_path, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_missing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.onnx"):
+        mien.batch(tmp_path, tmp_path / "out", model="none.onnx")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("stub")
+def test_without_ray_the_engine_ray_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch_images(tmp_path / "in", 1)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"\[ray\]"):
+        mien.batch(tmp_path / "in", tmp_path / "out", engine="ray")
+
+
+@pytest.mark.usefixtures("stub")
+def test_data_frames_are_sources(tmp_path: Path) -> None:
+    paths = [str(path) for path in touch_images(tmp_path / "in", 3)]
+    frame = pd.DataFrame({"n": [1, 2, 3], "path": paths})
+    assert mien.batch(frame, tmp_path / "a", workers=1).done == 3
+    assert mien.batch(frame, tmp_path / "a", workers=1, resume=True).recognized == 0
+    table = pa.table({"image": [b"x", b"y"]})
+    assert mien.batch(table, tmp_path / "b", workers=1).done == 2
+    with pytest.raises(DataError, match="the data frame: expected a column 'z'"):
+        mien.batch(frame, tmp_path / "c", column="z")
+
+
+@pytest.mark.usefixtures("stub")
+def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 3, "kill.jpg", "notes.md")
+    done = command("batch", tmp_path / "in", "--out", tmp_path / "out", "--max-attempts", "1", "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    assert (document["done"], document["failed"], document["passed_over"]) == (4, 1, {".md": 1})
+    assert "1 of 4 inputs failed (1 worker):" in done.stderr
+    assert "kill.jpg" in done.stderr
+    again = command("batch", tmp_path / "in", "--out", tmp_path / "out", "--resume")
+    assert "nothing was left to do" in again.stdout
+    assert again.returncode == 1
+    refused = command("batch", tmp_path / "in", "--out", tmp_path / "out")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--resume" in refused.stderr
+
+
+def test_help_names_each_option_with_its_default_and_examples() -> None:
+    text = command("batch", "--help").stdout
+    for part in ("--engine", "--resume", "--max-attempts", "[default: 3]", "Examples:", "s3://bucket"):
+        assert part in text
+
+
+def _start(source: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys; from mien.bulk import supervisor; from tests.bulk.builders import STUB_COMMAND;"
+        "supervisor.COMMAND = STUB_COMMAND; import mien;"
+        f"mien.batch({str(source)!r}, {str(out)!r}, workers=2, resume=True, commit_seconds=0.1, part_mb=0.02)"
+    )
+    environment = {**os.environ, "STUB_SECONDS": "0.004"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *more], env=environment, cwd=Path(__file__).parents[2]
+    )
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_at_random_times_ends_with_the_rows_of_one_that_is_not(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 1500)
+    rng = np.random.default_rng(int(time.time()))
+    kills = 0
+    for _ in range(60):
+        running = _start(tmp_path / "in", tmp_path / "out")
+        try:
+            if running.wait(float(rng.uniform(1.0, 5.0))) == 0:
+                break
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            kills += 1
+        else:
+            pytest.fail("it ended with an error")
+    rows = rows_of(tmp_path / "out")
+    assert kills >= 3
+    assert [Path(row["uri"]).name for row in rows] == [f"{number:04d}.jpg" for number in range(1500)]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert 2 <= summary["runs"] <= kills + 1
+    assert 0 <= summary["again"] < 1500
+
+
+@pytest.mark.slow
+def test_real_workers_give_the_faces_that_a_recognizer_gives(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    paths = write_faces(source, 3)
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    write_tar(tmp_path / "shard.tar", {"a.jpg": jpeg(11)})
+    pq.write_table(pa.table({"image": [jpeg(11), b"text"]}), tmp_path / "t.parquet")
+    sources = [str(source), str(tmp_path / "shard.tar"), str(tmp_path / "t.parquet")]
+    done = mien_process("batch", *sources, "--out", tmp_path / "out", "--workers", "2", "--json")
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["images"], summary["failures"]) == (5, {"unreadable": 2})
+    rows = {Path(row["uri"]).name + (row["member"] or ""): row for row in rows_of(tmp_path / "out")}
+    recognizer = mien.Recognizer(threads=1)
+    for path in paths:
+        (face,) = recognizer(path)
+        (found,) = rows[path.name]["faces"]
+        assert found["box"] == face.box.to_dict()
+        assert found["label"] == face.expression.label
+        assert found["probabilities"] == pytest.approx(dict(face.expression.probabilities), abs=1e-6)
+        assert (rows[path.name]["width"], rows[path.name]["frames"]) == (260, 1)
+    assert "broken.jpg" in rows["broken.jpg"]["error"]
+    assert len(rows["shard.tara.jpg"]["faces"]) == 1
+    assert rows["t.parquetrow 1"]["error_kind"] == "unreadable"
+
+
+@pytest.mark.slow
+def test_flat_rows_are_those_of_faces_and_a_video_has_them_by_time(tmp_path: Path) -> None:
+    from mien.recognition.video import VideoWriter
+
+    video = tmp_path / "in" / "film.mp4"
+    video.parent.mkdir()
+    with VideoWriter(video, fps=10, size=(260, 260)) as writer:
+        for _ in range(35):
+            writer.write(face_image())
+    touch_images(tmp_path / "in", 1)
+    for out, settings in (("nested", {}), ("flat", {"flat": True})):
+        mien.batch(tmp_path / "in", tmp_path / out, workers=1, fps=2, **settings)
+    nested = {Path(row["uri"]).name: row for row in rows_of(tmp_path / "nested")}
+    assert nested["film.mp4"]["frames"] == 7
+    assert [face["seconds"] for face in nested["film.mp4"]["faces"]] == pytest.approx(
+        [0, 0.5, 1, 1.5, 2, 2.5, 3], abs=0.05
+    )
+    flat = pq.read_table(tmp_path / "flat" / "rows").to_pandas()
+    assert len(flat) == 8
+    assert flat["face"].notna().sum() == 7
+    assert flat[flat["error"].notna()]["uri"].str.endswith("0000.jpg").all()
+    assert {"probability_happy", "left_eye_x", "image_width"} <= set(flat.columns)

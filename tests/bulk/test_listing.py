@@ -1,0 +1,208 @@
+"""What a source stands for, and the manifest of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mien.bulk.entries import Entry
+from mien.bulk.listing import Lister
+from mien.bulk.manifest import compare, open_manifest, write_manifest
+from mien.bulk.storage import Storage
+from mien.errors import DataError
+from tests.bulk.builders import jpeg, touch_images, write_tar
+
+
+def names(*sources: str | Path, **settings: object) -> list[str]:
+    entries = Lister(**settings).entries([str(one) for one in sources])  # type: ignore[arg-type]
+    return [Path(one.uri).name + (f"::{one.member}" if one.member else "") for one in entries]
+
+
+def test_a_folder_gives_its_images_and_videos_by_name_and_counts_the_rest(tmp_path: Path) -> None:
+    touch_images(tmp_path / "b", 1, "film.MP4", "notes.txt")
+    touch_images(tmp_path, 2, ".hidden.jpg")
+    lister = Lister()
+    found = list(lister.entries([str(tmp_path)]))
+    assert [Path(one.uri).name for one in found] == ["0000.jpg", "0001.jpg", "0000.jpg", "film.MP4"]
+    assert [one.kind for one in found] == ["image", "image", "image", "video"]
+    assert lister.passed_over == Counter({".txt": 1})
+
+
+def test_the_output_folder_is_not_searched(tmp_path: Path) -> None:
+    touch_images(tmp_path, 1)
+    touch_images(tmp_path / "out", 3)
+    assert names(tmp_path, leave_out=os.path.realpath(tmp_path / "out")) == ["0000.jpg"]
+
+
+def test_a_glob_matches_files_in_folders_below(tmp_path: Path) -> None:
+    touch_images(tmp_path / "a" / "b", 2)
+    assert names(tmp_path / "**" / "*1.jpg") == ["0001.jpg"]
+
+
+def test_a_list_takes_paths_from_the_current_folder_or_beside_the_list(tmp_path: Path) -> None:
+    touch_images(tmp_path / "photos", 2)
+    listed = tmp_path / "list.txt"
+    listed.write_text("photos/0000.jpg\n\n# a remark\ns3://bucket/x.jpg\nphotos/gone.jpg\n")
+    found = list(Lister().entries([str(listed)]))
+    assert [one.uri for one in found[:2]] == [str(tmp_path / "photos" / "0000.jpg"), "s3://bucket/x.jpg"]
+    assert found[2].error is not None
+    assert "no such file" in found[2].error
+
+
+def test_a_table_of_uris_is_read_by_its_column(tmp_path: Path) -> None:
+    paths = [str(path) for path in touch_images(tmp_path, 2)]
+    pq.write_table(pa.table({"n": [1, 2], "path": paths}), tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("where,n\n" + "".join(f"{path},1\n" for path in paths))
+    assert names(tmp_path / "t.parquet") == ["0000.jpg", "0001.jpg"]
+    assert names(tmp_path / "t.csv", column="where") == ["0000.jpg", "0001.jpg"]
+
+
+def test_a_table_of_bytes_gives_an_input_for_each_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "bytes.parquet")
+    hugging = pa.table({"image": [{"bytes": b"a", "path": "a.jpg"}]})
+    pq.write_table(hugging, tmp_path / "hf.parquet")
+    assert names(tmp_path / "bytes.parquet") == ["bytes.parquet::row 0", "bytes.parquet::row 1"]
+    assert names(tmp_path / "hf.parquet") == ["hf.parquet::row 0"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "expected"),
+    [
+        ({"a": [1], "b": [2.0]}, None, "which column"),
+        ({"a": ["x"], "b": ["y"]}, None, "which column"),
+        ({"a": ["x"]}, "z", "expected a column 'z'"),
+        ({"a": [1], "b": ["x"]}, "a", "URIs or image bytes"),
+    ],
+)
+def test_a_table_without_a_usable_column_is_refused(
+    tmp_path: Path, table: dict[str, list[object]], column: str | None, expected: str
+) -> None:
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=expected):
+        names(tmp_path / "t.parquet", column=column)
+
+
+def test_members_of_a_tar_are_found_with_their_places(tmp_path: Path) -> None:
+    images = {f"{number:03d}.jpg": bytes([number]) * (600 + number) for number in range(50)}
+    others = {f"{number:03d}.json": b"{}" for number in range(50)}
+    mixed = dict(sorted((images | others).items())) | {"long/" * 40 + "name.png": b"xyz"}
+    tar = write_tar(tmp_path / "shard.tar", mixed)
+    lister = Lister()
+    found = list(lister.entries([str(tar)]))
+    data = tar.read_bytes()
+    assert len(found) == 51
+    for one in found:
+        assert data[one.offset : one.offset + one.length] == mixed[str(one.member)]
+    assert lister.passed_over == Counter({".json": 50})
+
+
+def test_a_tar_that_is_cut_off_gives_what_is_whole_and_an_input_that_fails(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "a.tar", {"0.jpg": b"x" * 2000, "1.jpg": b"y" * 2000})
+    tar.write_bytes(tar.read_bytes()[:2800])
+    first, *_, last = Lister().entries([str(tar)])
+    assert first.member == "0.jpg"
+    assert last.error is not None
+    assert "damaged" in last.error
+
+
+def test_a_folder_of_tars_alone_stands_for_their_members(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {"0.jpg": b"x"})
+    assert names(tmp_path) == ["a.tar::0.jpg"]
+    touch_images(tmp_path, 1)
+    assert names(tmp_path) == ["0000.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("nothing-here", "found none of that name"),
+        ("nothing-*.jpg", "expected images or videos, found none"),
+        ("  ", "Expected a path, a glob or a URL"),
+        ("nosuch://x/y.jpg", "nosuch://, which fsspec does not know"),
+        ("a.tar.gz", "not compressed"),
+    ],
+)
+def test_a_source_that_stands_for_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.tar.gz").write_bytes(b"x")
+    with pytest.raises(DataError, match=expected):
+        names(source)
+
+
+def test_a_file_whose_name_is_no_text_is_listed_and_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"content")
+    (entry,) = Lister().entries([str(tmp_path)])
+    from mien.bulk.fetching import Fetcher
+
+    assert entry.uri.startswith("file://")
+    assert Fetcher().fetch(entry).content == b"content"
+
+
+def test_an_id_changes_with_size_and_etag_and_with_nothing_else() -> None:
+    entry = Entry("/a.jpg", size=1, etag="x")
+    assert entry.id == Entry("/a.jpg", size=1, etag="x").id
+    others = {
+        Entry("/a.jpg", size=2, etag="x").id,
+        Entry("/a.jpg", size=1, etag="y").id,
+        Entry("/b.jpg", size=1).id,
+    }
+    assert entry.id not in others
+    assert all(-(2**63) <= one < 2**63 for one in others)
+
+
+def test_an_input_that_is_named_twice_is_in_the_manifest_once(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    entries = [Entry(f"/{number % 7}.jpg") for number in range(20)]
+    manifest = write_manifest(storage, "m", entries, Counter())
+    assert (manifest.inputs, manifest.repeated) == (7, 13)
+    assert [one.uri for one in manifest.entries()] == [f"/{number}.jpg" for number in range(7)]
+    done = np.sort(np.array([Entry("/3.jpg").id, Entry("/5.jpg").id]))
+    assert len(list(manifest.entries(without=done))) == 5
+
+
+def test_two_manifests_tell_what_was_added_changed_and_removed(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    old = write_manifest(
+        storage, "a", [Entry("/1", size=1), Entry("/2", size=1), Entry("/3", size=1)], Counter()
+    )
+    new = write_manifest(
+        storage, "b", [Entry("/1", size=1), Entry("/2", size=9), Entry("/4", size=1)], Counter()
+    )
+    changes = compare(old, new)
+    assert changes.to_dict() == {"added": 1, "changed": 1, "removed": 1}
+    assert changes.stale.tolist() == [Entry("/2", size=1).id]
+    assert changes.examples == ("/3",)
+
+
+def test_a_manifest_of_another_version_or_with_a_missing_file_is_refused(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write_manifest(storage, "m", [Entry("/1")], Counter())
+    about = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps(about | {"format": 99}))
+    with pytest.raises(DataError, match="version 1, got version 99"):
+        open_manifest(storage, "m")
+    (tmp_path / "m" / "manifest.json").write_text(json.dumps(about))
+    (tmp_path / "m" / "00000.parquet").unlink()
+    with pytest.raises(DataError, match="found 0"):
+        open_manifest(storage, "m")
+
+
+def test_image_bytes_in_a_table_are_read_row_by_row(tmp_path: Path) -> None:
+    from mien.bulk.fetching import Fetcher
+
+    values = [jpeg(number) for number in range(3)] + [None]
+    pq.write_table(pa.table({"image": values}), tmp_path / "t.parquet", row_group_size=2)
+    entries = list(Lister().entries([str(tmp_path / "t.parquet")]))
+    fetcher = Fetcher()
+    found = [fetcher.fetch(one) for one in (entries[2], entries[0], entries[1], entries[3])]
+    assert [one.content for one in found] == [values[2], values[0], values[1], None]
+    assert found[3].kind_of_error == "unreadable"

@@ -1,0 +1,113 @@
+"""The engine `ray`: the same rows as the local one, also after actors and the driver were killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mien
+from mien.errors import MienError
+from tests.bulk.builders import rows_of, write_faces
+
+ray = pytest.importorskip("ray", reason="needs the extra ray")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+psutil = pytest.importorskip("psutil")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, path in enumerate(write_faces(folder, 4)):
+        for copy in range(40):
+            path.with_name(f"{number}-{copy}.jpg").write_bytes(path.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_processes_left() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+def start(source: Path, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mien", "batch", str(source), "--out", str(out), "--engine", "ray"]
+    return subprocess.Popen(
+        [*command, "--workers", "2", "--resume", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def actors_of(driver: int) -> list[Any]:
+    """The processes of actors that recognize, below a driver."""
+    found = []
+    for one in psutil.Process(driver).children(recursive=True):
+        try:
+            if re.search(r"ray::.*Recognize", " ".join(one.cmdline())):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
+
+
+def end(driver: subprocess.Popen[str]) -> None:
+    """Kill a driver and what Ray started for it."""
+    below = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    for one in below:
+        if one.is_running():
+            one.kill()
+
+
+def wait_for(condition: Any, seconds: float = 240) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.3)
+
+
+def test_killed_actors_and_a_killed_driver_cost_no_row_and_the_local_engine_can_finish(
+    images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    driver = start(images, out)
+    wait_for(lambda: actors_of(driver.pid) or driver.poll() is not None)
+    for one in actors_of(driver.pid)[:1]:
+        os.kill(one.pid, signal.SIGKILL)
+    wait_for(lambda: list(out.glob("_mien/pending/*.parquet")) or driver.poll() is not None)
+    end(driver)
+    again = start(images, out)
+    told, errors = again.communicate(timeout=400)
+    assert again.returncode == 1, errors
+    whole = mien.batch(images, tmp_path / "whole", workers=2)
+    assert whole.failures == {"unreadable": 1}
+    rows, expected = rows_of(out), rows_of(tmp_path / "whole")
+    assert len(rows) == 165
+    assert rows == expected
+    assert '"again"' in told
+    assert mien.batch(images, out, workers=1, resume=True).recognized == 0
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_sentence(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(MienError, match=r"Expected a Ray cluster at '127.0.0.1:1'") as told:
+        mien.batch(images, tmp_path / "out", engine="ray", address="127.0.0.1:1")
+    assert "\n" not in str(told.value)
+
+
+def test_a_cluster_with_another_version_is_refused(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mien, "__version__", "99.0")
+    with pytest.raises(MienError, match=r"Expected mien 99.0 on every machine of the cluster, got 0\.\d"):
+        mien.batch(images, tmp_path / "out", engine="ray", workers=1)

@@ -1,0 +1,96 @@
+"""A worker that dies costs no input but the one that kills it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from mien.bulk import supervisor
+from mien.bulk.entries import Entry
+from mien.bulk.supervisor import Attempts, Supervisor
+from mien.errors import MienError
+from tests.bulk.builders import FETCHER, SPEC, STUB_COMMAND
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
+
+
+def run(names: list[str], attempts: Attempts, timeout: float = 30) -> dict[str, dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    one = Supervisor(SPEC, FETCHER, attempts, timeout)
+    try:
+        one.run(iter([(Entry(name), None) for name in names]), lambda row, _seconds, _pid: rows.append(row))
+    finally:
+        one.close()
+    assert len(rows) == len({row["uri"] for row in rows})
+    return {row["uri"]: row for row in rows}
+
+
+def test_an_input_that_kills_its_worker_is_set_aside_with_its_reason_and_the_others_are_done() -> None:
+    attempts = Attempts(2)
+    names = [f"/{number}.jpg" for number in range(30)] + ["/kill.jpg", "/z.jpg"]
+    rows = run(names, attempts)
+    assert set(rows) == set(names)
+    assert [name for name, row in rows.items() if row["error"]] == ["/kill.jpg"]
+    assert "ended its worker 2 times (SIGKILL" in rows["/kill.jpg"]["error"]
+    assert rows["/kill.jpg"]["error_kind"] == "worker"
+    assert attempts.counts == {Entry("/kill.jpg").id: 2}
+
+
+def test_attempts_of_an_earlier_run_count() -> None:
+    told: list[dict[int, int]] = []
+    attempts = Attempts(3, {Entry("/exit.jpg").id: 2}, told.append)
+    rows = run(["/exit.jpg"], attempts)
+    assert "3 times (exit code 7)" in rows["/exit.jpg"]["error"]
+    assert told == [{Entry("/exit.jpg").id: 3}]
+
+
+def test_an_input_that_hangs_is_given_up_after_the_timeout() -> None:
+    rows = run(["/hang.jpg", "/a.jpg"], Attempts(1), timeout=1)
+    assert "no answer for 1 seconds" in rows["/hang.jpg"]["error"]
+    assert rows["/hang.jpg"]["error_kind"] == "timeout"
+    assert rows["/a.jpg"]["error"] is None
+
+
+@pytest.mark.slow
+def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUB_SECONDS", "0.01")
+    one = Supervisor(SPEC, FETCHER, Attempts(100), 30)
+    names = [f"/{number}.jpg" for number in range(200)]
+    rows: list[str] = []
+
+    def shoot() -> None:
+        while len(rows) < 180:
+            time.sleep(0.5)
+            if one._worker:
+                os.kill(one._worker.pid, signal.SIGKILL)
+
+    shooter = threading.Thread(target=shoot)
+    shooter.start()
+    one.run(
+        iter([(Entry(name), None) for name in names]), lambda row, _seconds, _pid: rows.append(row["uri"])
+    )
+    one.close()
+    shooter.join()
+    assert sorted(rows) == sorted(names)
+
+
+def test_a_worker_that_never_starts_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", ["false"])
+    monkeypatch.setattr(supervisor.time, "sleep", lambda _seconds: None)
+    with pytest.raises(MienError, match=r"cannot be started \(exit code 1\)"):
+        run(["/a.jpg"], Attempts(3))
+
+
+def test_a_model_that_cannot_be_opened_is_told_by_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "import json, pickle, sys; pickle.load(sys.stdin.buffer); print(json.dumps({'fatal': 'No such model.'}))"
+    monkeypatch.setattr(supervisor, "COMMAND", [STUB_COMMAND[0], "-c", said])
+    with pytest.raises(MienError, match="No such model"):
+        run(["/a.jpg"], Attempts(3))
