@@ -1,14 +1,24 @@
 # The service, small and without rights; it answers for localhost only:
 # docker build -t mien . && docker run --rm -p 127.0.0.1:8000:8000 -e MIEN_ALLOW_HOST=localhost mien
+#
+# For a build that can be repeated, name the base image by its digest:
+# docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
+# docker build --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:... -t mien .
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM python:3.11-slim-bookworm AS build
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY container ./container
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r container/build-requirements.txt \
+ && python -m venv /opt/mien \
+ && /opt/mien/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r container/requirements.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN python -m venv /opt/mien \
- && /opt/mien/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve]'
+RUN /opt/build/bin/python -m hatchling build -t wheel -d /src/dist \
+ && /opt/mien/bin/pip install --no-cache-dir --no-deps /src/dist/*.whl
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/mien /opt/mien
 ENV PATH=/opt/mien/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

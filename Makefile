@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 DATA ?=
 
-.PHONY: demo test slow check docs lock format clean help
+.PHONY: demo test slow check docs lock sbom format clean help
 
 help:             ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ lock:             ## update uv.lock and constraints.txt to the newest versions t
 	uv lock --upgrade
 	echo "# The versions of uv.lock that the tests run with, for pip; written by \`make lock\`." > constraints.txt
 	uv export --quiet --frozen --no-hashes --no-emit-project --extra dev --no-header --no-annotate >> constraints.txt
+	uv export -q --frozen --extra serve --extra heif --no-dev --no-emit-project -o container/requirements.txt
+	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+	  | uv pip compile -q --generate-hashes --python-version 3.11 - -o container/build-requirements.txt
+
+sbom:             ## write sbom.json, the CycloneDX bill of materials of the container (needs uv)
+	uv export -q --preview-features sbom-export --frozen --extra serve --extra heif --no-dev --format cyclonedx1.5 -o sbom.json
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix

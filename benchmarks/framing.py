@@ -69,7 +69,7 @@ def by_points(template: NDArray[np.float64]) -> Way:
 def box_square(face: Detection) -> Alignment:
     """The square around the box, as long as its longer side, as most tools crop."""
     side = 48 / max(face.box.width, face.box.height)
-    x, y = face.box.centre
+    x, y = face.box.center
     return Alignment(((side, 0.0, 24 - side * x), (0.0, side, 24 - side * y)))
 
 
@@ -79,7 +79,7 @@ def ways(template: NDArray[np.float64]) -> dict[str, Way]:
     def turning(most: float, wider: float = 1.0) -> Way:
         framing = replace(
             FER2013_FRAMING,
-            most_turn=most,
+            max_roll_angle=most,
             width=FER2013_FRAMING.width / wider,
             height=FER2013_FRAMING.height / wider,
         )
@@ -105,7 +105,7 @@ def measure_framing(
     chosen = np.random.default_rng(0).choice(len(data), min(n, len(data)), replace=False)
     found = [detector.detect(as_rgb(data.images[i])) for i in chosen]
     faces = [one[0] for one in found if len(one) == 1 and one[0].landmarks]
-    boxes = np.array([(*f.box.centre, f.box.width, f.box.height) for f in faces]) / 48
+    boxes = np.array([(*f.box.center, f.box.width, f.box.height) for f in faces]) / 48
     points = np.array([points_of(f) for f in faces]) / 48
     columns = dict(zip(("centre_x", "centre_y", "width", "height"), boxes.T, strict=True))
     columns["size"] = np.sqrt(boxes[:, 2] * boxes[:, 3])
@@ -135,8 +135,8 @@ def lay_out(face: Image, degrees: float, place: NDArray[np.float64]) -> Image:
 
 def nearest(faces: list[Detection], place: NDArray[np.float64]) -> Detection | None:
     """The detection of the given face, if it was found."""
-    best = min(faces, key=lambda f: math.dist(f.box.centre, place), default=None)
-    return best if best and math.dist(best.box.centre, place) <= MOST_AWAY else None
+    best = min(faces, key=lambda f: math.dist(f.box.center, place), default=None)
+    return best if best and math.dist(best.box.center, place) <= MOST_AWAY else None
 
 
 def evaluate_laid_out(

@@ -127,7 +127,7 @@ def look(model: bytes, names: list[str], pixels: NDArray[np.float32]) -> Candida
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return decode(session.run(names, {session.get_inputs()[0].name: pixels}), 0.3).apart(0.3)
+    return decode(session.run(names, {session.get_inputs()[0].name: pixels}), 0.3).nms(0.3)
 
 
 def check(original: onnx.ModelProto, made: bytes, folder: Path) -> str:

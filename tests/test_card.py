@@ -33,7 +33,7 @@ def test_read_back_equals_written(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"name": "n", "labels": ["a", "b"]}', "{'a'}"])
-def test_what_is_no_card_is_refused(text: str) -> None:
+def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
     with pytest.raises(ModelError, match="Expected the JSON of a model card"):
         ModelCard.from_json(text)
 
@@ -41,27 +41,27 @@ def test_what_is_no_card_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"labels": ["a"]}, "two or more unique labels"),
+        ({"labels": ["a"]}, "two or more unique class names"),
         ({"labels": ["a", "a"]}, "unique"),
-        ({"labels": ["a", "  "]}, "printable letters"),
-        ({"labels": ["a", "b\x1b[2J"]}, "printable letters"),
-        ({"labels": ["a", 3]}, "printable letters"),
+        ({"labels": ["a", "  "]}, "printable characters"),
+        ({"labels": ["a", "b\x1b[2J"]}, "printable characters"),
+        ({"labels": ["a", 3]}, "printable characters"),
         ({"temperature": 0}, "from 0.001 to 1000, got 0"),
         ({"temperature": True}, "got True"),
         ({"temperature": "2"}, "got '2'"),
         ({"temperature": float("nan")}, "got nan"),
         ({"labels": "angry"}, "labels must be a list"),
         ({"labels": {"a": 1, "b": 2}}, "labels must be a list"),
-        ({"name": 3}, "another name than 3"),
-        ({"licence": None}, "another licence than None"),
-        ({"scores": [1]}, r"another scores than \[1\]"),
-        ({"recipe": "x" * 5000}, "another recipe than"),
-        ({"input": {"height": "48"}}, "another height than '48'"),
-        ({"input": {"high": float("nan")}}, "another high than nan"),
+        ({"name": 3}, "invalid name: 3"),
+        ({"licence": None}, "invalid licence: None"),
+        ({"scores": [1]}, r"invalid scores: \[1\]"),
+        ({"recipe": "x" * 5000}, "invalid recipe: 'xxx"),
+        ({"input": {"height": "48"}}, "invalid height: '48'"),
+        ({"input": {"high": float("nan")}}, "invalid high: nan"),
         ({"input": 3}, "must be a mapping"),
         ({"heads": 3}, "not iterable"),
         ({"heads": [3]}, "not a mapping"),
-        ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "another taxonomy than 3"),
+        ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "invalid taxonomy: 3"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
@@ -73,7 +73,7 @@ def test_impossible_values_are_refused(change: dict[str, object], sentence: str)
 
 @pytest.mark.parametrize("scores", [{"a": float("nan")}, {"a": object()}])
 def test_a_card_that_json_cannot_hold_is_not_written(scores: dict[str, object]) -> None:
-    with pytest.raises(ModelError, match="expected what JSON can hold"):
+    with pytest.raises(ModelError, match="expected values that JSON can represent"):
         replace(CARD, scores=scores).to_json()
 
 

@@ -78,7 +78,7 @@ def test_names_may_be_parted_by_blanks_alone() -> None:
         ("x\0y,z", "for a name"),
     ],
 )
-def test_what_is_no_list_of_names_is_refused_shortly(written: Any, sentence: str) -> None:
+def test_values_that_are_not_lists_of_names_have_short_errors(written: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         parse_class_names(written)
     assert len(str(caught.value)) < 300
@@ -122,6 +122,6 @@ def test_a_list_that_could_count_from_either_asks_for_numbers() -> None:
     assert get_class_order(written).fit((1, 2)) == {0: "sad", 1: "fear", 2: "happy"}
 
 
-def test_a_word_that_is_no_known_order_is_refused_with_those_that_are() -> None:
+def test_the_error_for_an_unknown_class_order_lists_the_known_ones() -> None:
     with pytest.raises(DataError, match=r"one of rafdb, .* ferplus, or names .* got 'imagenet'"):
         get_class_order("imagenet")

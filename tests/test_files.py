@@ -44,7 +44,7 @@ def left_by_a_kill(path: Path) -> Path:
     return left
 
 
-def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
     left = left_by_a_kill(tmp_path / "model.onnx")
     planted = {
         ".hidden", ".lock", ".vault-password", ".best-a1b2c3d4.keras", ".best-copy.keras", "model.onnx",
@@ -58,7 +58,7 @@ def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}
 
 
-def test_links_and_folders_named_like_leftovers_stay_with_what_they_lead_to(tmp_path: Path) -> None:
+def test_links_and_folders_named_like_leftovers_are_kept(tmp_path: Path) -> None:
     names = [left_by_a_kill(tmp_path / "model.onnx").name for _ in range(3)]
     remove_leftovers(tmp_path)
     precious = tmp_path / "precious"
@@ -79,7 +79,7 @@ def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == "whole"
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "a.csv"):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a.csv")

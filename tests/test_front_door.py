@@ -25,10 +25,9 @@ def test_all_is_sorted_and_every_name_loads() -> None:
     others = sorted(name for name in mien.__all__ if not name.isupper())
     assert mien.__all__ == constants + others
     assert dir(mien) == sorted([*mien.__all__, "__version__"])
-    earlier = {"Taxonomy": "LabelSet"}
     for name in mien.__all__:
         assert (
-            getattr(mien, name).__name__ == earlier.get(name, name)
+            getattr(mien, name).__name__ == {"Taxonomy": "LabelSet"}.get(name, name)
             if not name.isupper()
             else getattr(mien, name).name == name.lower()
         )
@@ -74,7 +73,7 @@ def test_a_command_without_arguments_prints_its_help_and_no_empty_sentence(argum
     assert done.returncode == 2
 
 
-def test_without_the_cli_extra_the_command_says_how_to_get_it() -> None:
+def test_without_the_cli_extra_the_command_prints_how_to_install_it() -> None:
     program = "import sys; sys.modules['typer'] = None\nfrom mien.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2

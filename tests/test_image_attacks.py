@@ -106,7 +106,9 @@ def test_many_tiny_parts_are_refused_at_once(tmp_path: Path, name: str) -> None:
     for read in (read_image, image_size, count_frames):
         for source in (path, ATTACKS[name]):
             began = time.monotonic()
-            with pytest.raises(DataError, match=r"of usual parts, got one of .*\. Save it anew"):
+            with pytest.raises(
+                DataError, match=r"with a usual number of parts, got one with .*\. Save it again"
+            ):
                 read(source)
             assert time.monotonic() - began < _SECONDS
 

@@ -105,7 +105,7 @@ def test_another_environment_s_pip_is_not_named(
     assert shlex.split(install_line("x>=1"))[-1] == "x>=1"
 
 
-def test_a_frozen_program_is_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_program_must_be_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert "PyInstaller" in install_command("heif")
 
@@ -116,7 +116,10 @@ def test_a_frozen_program_is_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatc
         (Installation("clone", "/home/me/mien"), "git -C /home/me/mien restore src/mien"),
         (Installation("file", "/srv/mien-1.whl"), "pip install --force-reinstall --no-deps /srv/mien-1.whl"),
         (Installation("index"), "pip install --force-reinstall --no-deps mien"),
-        (Installation("gone", "/srv/mien-1.whl"), "install it again from what was /srv/mien-1.whl"),
+        (
+            Installation("gone", "/srv/mien-1.whl"),
+            "install it again; it was installed from /srv/mien-1.whl, which no longer exists",
+        ),
     ],
 )
 def test_damaged_files_are_brought_back_from_where_they_came(
@@ -126,7 +129,7 @@ def test_damaged_files_are_brought_back_from_where_they_came(
     assert installation.reinstall_command() == command
 
 
-def test_a_missing_extra_names_that_command_and_travels_whole() -> None:
+def test_a_missing_extra_names_the_command_and_can_be_pickled() -> None:
     missing = MissingExtra("pyarrow", "parquet", "Or write CSV.")
     assert str(missing) == (
         f"This needs pyarrow, which is not installed. Get it with: {install_command('parquet')}. Or write CSV."
@@ -178,7 +181,7 @@ class TestLongCommandLines:
             assert f"onnxruntime {version} crashes" in done.stderr
             assert "'onnxruntime>=1.31'" in done.stderr
 
-    def test_a_short_line_is_no_reason_to_refuse_it(self, tmp_path: Path) -> None:
+    def test_a_short_command_line_is_accepted(self, tmp_path: Path) -> None:
         place = environment(pretend(tmp_path, "onnxruntime", "1.30.0"))
         program = "import mien; print(mien.Classifier.__name__)"
         done = subprocess.run(

@@ -41,5 +41,5 @@ def test_names_are_unique_and_known() -> None:
     with pytest.raises(DataError, match="unique class names"):
         Taxonomy("twice", ("a", "a"))
     assert get_taxonomy("ferplus") is FERPLUS
-    with pytest.raises(DataError, match="fer2013, ferplus, .* got 'affectnet'"):
+    with pytest.raises(DataError, match=r"fer2013, ferplus, .* got 'affectnet'"):
         get_taxonomy("affectnet")

@@ -64,7 +64,7 @@ def test_a_device_or_a_folder_is_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(DataError, match="expected the name of a file to write"):
+        with pytest.raises(DataError, match="expected the path of a file to write"):
             write_text(tmp_path / name, "text")
     assert (tmp_path / "pipe").is_fifo()
 

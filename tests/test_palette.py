@@ -53,7 +53,7 @@ def test_both_label_sets_share_their_colors() -> None:
     ],
     ids=["usual", "protanopia", "deuteranopia"],
 )
-def test_told_apart_by_the_color_blind(simulation: list[list[float]]) -> None:
+def test_colors_are_distinguishable_with_color_blindness(simulation: list[list[float]]) -> None:
     shares = np.array(list(PALETTE.values())) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(simulation).T, 0, 1)

@@ -280,7 +280,7 @@ def test_the_design_shows_every_package() -> None:
     assert sorted(shown) == sorted([*folders, "assets", "page"])
 
 
-def test_every_module_says_what_it_holds() -> None:
+def test_every_module_has_a_docstring() -> None:
     for path in (ROOT / "src" / "mien").rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
 

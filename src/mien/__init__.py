@@ -1,6 +1,6 @@
-"""Train, judge and use a facial expression recognizer.
+"""Train, evaluate and use facial expression recognizers.
 
-Importing this does nothing but define names; what a name needs is loaded when the name is first used.
+Importing the package loads none of its submodules; each name is imported on first use.
 
 >>> import mien
 >>> mien.FER2013.classes[3]
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data import Dataset, load
     from mien.errors import DataError, MienError, MissingExtra, ModelError
-    from mien.labels import FER2013, FERPLUS, Taxonomy
+    from mien.labels import FER2013, FERPLUS, LabelSet, Taxonomy
     from mien.recognition.classifier import Classifier
     from mien.recognition.faces import Box, Expression, Face
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.annotate import draw_faces, watch
+    from mien.workflows.cross_validate import cross_validate
     from mien.workflows.evaluate import evaluate
     from mien.workflows.export import export
     from mien.workflows.keras_start import load_keras
@@ -39,6 +40,7 @@ __all__ = [
     "Dataset",
     "Expression",
     "Face",
+    "LabelSet",
     "MienError",
     "MissingExtra",
     "ModelCard",
@@ -47,6 +49,7 @@ __all__ = [
     "Run",
     "Taxonomy",
     "batch",
+    "cross_validate",
     "draw_faces",
     "evaluate",
     "export",
@@ -65,6 +68,7 @@ _HOMES = {
     "Dataset": "data",
     "Expression": "recognition.faces",
     "Face": "recognition.faces",
+    "LabelSet": "labels",
     "MienError": "errors",
     "MissingExtra": "errors",
     "ModelCard": "card",
@@ -72,6 +76,7 @@ _HOMES = {
     "Recognizer": "recognition.recognizer",
     "Run": "workflows.run",
     "Taxonomy": "labels",
+    "cross_validate": "workflows.cross_validate",
     "batch": "bulk.job",
     "draw_faces": "workflows.annotate",
     "evaluate": "workflows.evaluate",
@@ -84,12 +89,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the room it lives in."""
+    """Import a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
     return getattr(import_module(f"mien.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return [*__all__, "__version__"]

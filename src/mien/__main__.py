@@ -1,4 +1,4 @@
-"""`python -m mien` and the `mien` command."""
+"""Entry point of the `mien` command and of `python -m mien`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command; without the `cli` extra, say how to get it."""
+    """Run the command. Without the `cli` extra, print how to install it."""
     try:
         from mien.cli import run
     except ModuleNotFoundError as error:
@@ -16,7 +16,7 @@ def main() -> None:
 
         sys.stderr.write(f"The mien command needs its extra. Get it with: {install_command('cli')}\n")
         sys.exit(2)
-    except KeyboardInterrupt:  # while the command itself was being loaded
+    except KeyboardInterrupt:  # while the command was being imported
         sys.exit(130)
     sys.exit(run())
 

@@ -1,8 +1,9 @@
-"""Of 16 bits a channel, whether they are used: cameras and scanners also put 8, 10 or 12 bits into 16.
+"""Checks of the bit depth of images with 16 bits per channel.
 
-White is 65535. Taken at that, values of fewer bits are black, and a face in them is not found; so they are refused
-rather than guessed at. A TIFF file that says how many bits it has is taken at its word, and so is a PGM or PPM file
-that says which value is white; Pillow scales the values of those.
+Cameras and scanners also store 8, 10 or 12 bits in 16-bit channels. White is 65535, so such an image would be read as
+almost black and no face would be found in it. These images are rejected instead of guessing their range. A TIFF file
+that states its bits per sample is trusted, and so is a PGM or PPM file that states its white value (Pillow rescales
+those).
 """
 
 from __future__ import annotations
@@ -19,108 +20,108 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-_LEAST = 1 << 12
-"""An image of which no value reaches this has 12 bits or fewer."""
+_MIN_MAXIMUM = 1 << 12
+"""An image whose maximum is below this uses 12 bits or fewer."""
 
-_COLOR = frozenset({"RGB", "RGBA", "RGBX", "LA"})  # in which more is lighter
+_COLOR = frozenset({"RGB", "RGBA", "RGBX", "LA"})  # modes in which higher values are brighter
 _BITS_PER_SAMPLE = 258  # a TIFF tag
 
 
 def require_full_range(pixels: NDArray[np.uint16], name: str) -> None:
-    """Refuse values of 12 bits or fewer in 16; all of them 0 are black by any count.
+    """Raise an error if 16-bit pixels use 12 bits or fewer. All-zero images pass: they are black at any depth.
 
     Args:
         pixels: uint16 (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), where the last channel is alpha.
-        name: what to call it in an error.
+        name: name used in error messages.
 
     Raises:
-        DataError: no value, or no alpha, uses the upper four bits.
+        DataError: If no color value, or no alpha value, uses the upper four bits.
     """
     alpha = pixels.ndim == 3 and pixels.shape[2] == 4
     for part in (pixels[..., :3], pixels[..., 3:]) if alpha else (pixels,):
         most = int(part.max())
-        if 0 < most < _LEAST:
+        if 0 < most < _MIN_MAXIMUM:
             raise _narrow(name, most, by_array=name == "the array")
 
 
 def bits_of_gray(image: Image, name: str) -> int:
-    """How many bits the values of a gray image of 16 bits use: what the file says, or 16.
+    """Return how many bits the values of a 16-bit gray image use: what the file states, else 16.
 
     Args:
-        image: of Pillow's, loaded, with a mode that begins with `I;16`.
-        name: what to call it in an error.
+        image: a loaded PIL image whose mode starts with `I;16`.
+        name: name used in error messages.
 
     Raises:
-        DataError: it does not say, and no value uses the upper four bits.
+        DataError: If the file states no bit depth and no value uses the upper four bits.
     """
     tags: Any = getattr(image, "tag_v2", {})
-    said: Any = tags.get(_BITS_PER_SAMPLE)
-    if isinstance(said, tuple) and said and said[0] in range(9, 16):
-        return int(said[0])
+    stated: Any = tags.get(_BITS_PER_SAMPLE)
+    if isinstance(stated, tuple) and stated and stated[0] in range(9, 16):
+        return int(stated[0])
     extrema: Any = image.getextrema() if image.mode == "I;16" else (0, np.asarray(image).max())
     most = int(extrema[1])
-    if 0 < most < _LEAST:
+    if 0 < most < _MIN_MAXIMUM:
         raise _narrow(name, most, by_array=False)
     return 16
 
 
 def deep_color_file(image: Image) -> Any:
-    """The open file of an image that stores 16 bits for each of several channels; `None` for others.
+    """Return the open file of an image with 16 bits per channel and several channels; `None` for other images.
 
-    It is a PNG or TIFF file, or a PPM or PGM file with white at 65535. Pillow keeps the upper 8 bits of color, and lets
-    go of the file when the image is loaded.
+    Such files are PNG and TIFF, and PPM and PGM with white at 65535. Pillow keeps only the upper 8 bits of color, and
+    closes the file when the image is loaded.
     """
     tiles: Any = getattr(image, "tile", None)
     if not tiles:
         return None
     if image.format == "PPM":
-        form = tiles[0][3]  # its mode, with the value of white where Pillow scales
-        deep = form == "I;16B" or (isinstance(form, tuple) and 65535 in form)
+        arguments = tiles[0][3]  # the raw mode, with the white value if Pillow rescales
+        deep = arguments == "I;16B" or (isinstance(arguments, tuple) and 65535 in arguments)
     else:
         deep = image.format in {"PNG", "TIFF"} and image.mode in _COLOR and ";16" in str(tiles[0])
     return getattr(image, "fp", None) if deep else None
 
 
 def require_deep_color(image: Image, name: str, file: Any) -> None:
-    """Refuse an image with 16 bits a channel that uses 12 or fewer.
+    """Raise an error if an image with 16 bits per channel uses 12 bits or fewer.
 
     Args:
-        image: loaded.
-        name: what to call it in an error.
-        file: what `deep_color_file` gave before that.
+        image: a loaded PIL image.
+        name: name used in error messages.
+        file: the result of `deep_color_file`, called before the image was loaded.
 
     Raises:
-        DataError: no value, or no alpha, uses the upper four bits.
+        DataError: If no color value, or no alpha value, uses the upper four bits.
     """
     extrema: Any = image.getextrema()
     if image.mode == "I":
-        if 0 < extrema[1] < _LEAST:
+        if 0 < extrema[1] < _MIN_MAXIMUM:
             raise _narrow(name, extrema[1], by_array=False)
         return
     highest = [band[1] for band in extrema]
     color, alpha = (highest[:-1], highest[-1]) if image.mode.endswith("A") else (highest, 255)
-    if min(max(color), alpha) >= _LEAST >> 8:
+    if min(max(color), alpha) >= _MIN_MAXIMUM >> 8:
         return
     pixels = _all_bits(image, file)
     if pixels is not None:
         require_full_range(pixels, name)
         return
-    most = min(value for value in (max(color), alpha, 255) if value) << 8  # as much as is known of it
-    if most < _LEAST:
+    most = min(value for value in (max(color), alpha, 255) if value) << 8  # only the upper 8 bits are known
+    if most < _MIN_MAXIMUM:
         raise _narrow(name, most, by_array=False)
 
 
 def _all_bits(image: Image, file: Any) -> NDArray[np.uint16] | None:
-    """The image decoded again with all its bits; `None` where its file is not at hand any more."""
+    """Decode the image again with all its bits; `None` if its file is no longer available."""
     try:
         if file.closed:  # by Pillow, which opened it
-            data = Path(image.filename).read_bytes()  # type: ignore[attr-defined]  # of an image from a file
+            data = Path(image.filename).read_bytes()  # type: ignore[attr-defined]  # set for images from a file
         else:
             file.seek(0)
             data = file.read()
-        data += b"\n"  # the last number of a plain PPM file may end with the file, where OpenCV misses it
+        data += b"\n"  # OpenCV misses the last number of a plain PPM file without a newline at the end
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except Exception:  # noqa: BLE001 - whatever is wrong with somebody's file
+    except Exception:  # noqa: BLE001 - any error in a foreign file
         return None
     return np.asarray(pixels) if pixels is not None and pixels.dtype == np.uint16 else None
 
@@ -129,10 +130,12 @@ def _narrow(name: str, most: int, *, by_array: bool) -> DataError:
     bits = next(bits for bits in (8, 10, 12) if most < 1 << bits)
     if by_array:
         scaled = "array" if bits == 8 else f"(array >> {bits - 8})"
-        remedy = f"If they are of {bits} bits, scale them first: {scaled}.astype('uint8')."
+        remedy = f"If the values have {bits} bits, scale them first: {scaled}.astype('uint8')."
     else:
-        remedy = "Scale them to the full range and save it again, best with 8 bits."
-    return DataError(
-        f"{name}: expected values of 16 bits, where white is 65535, got none above {most}, "
-        f"as {bits} bits in 16 have; they would be taken for black. {remedy}"
+        remedy = "Scale the values to the full range and save the file again, preferably with 8 bits."
+    return DataError.from_parts(
+        name,
+        expected="16-bit values, where white is 65535",
+        received=f"none above {most}, as {bits} bits in 16 have; the image would be read as black",
+        remedy=remedy,
     )

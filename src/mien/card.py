@@ -1,4 +1,9 @@
-"""The model card: the contract that travels inside a model file. Read, never guessed from a file name."""
+"""The model card: metadata stored inside a model file, such as class names, input format and scores.
+
+>>> card = ModelCard("mine", ("no", "yes"), "custom")
+>>> ModelCard.from_json(card.to_json()) == card
+True
+"""
 
 from __future__ import annotations
 
@@ -18,25 +23,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METADATA_KEY = "mien.card"
-"""Key of the card in an ONNX file's metadata."""
+"""Key of the card in the metadata of an ONNX file."""
 
 NOT_STATED = "not stated"
 
 SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from 1 in sum, and a probability under 0: room for float16 and int8 models,
-none for logits."""
+"""Maximum deviation of a sum of probabilities from 1, and of a probability below 0: enough for the rounding of float16
+and int8 models, but not for logits."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes.
+    """The input of a network.
 
     Args:
-        height: rows of pixels.
-        width: columns of pixels.
+        height: height in pixels.
+        width: width in pixels.
         colour: `gray`: one channel, luma by ITU-R BT.601.
-        low: the pixel value of black.
-        high: the pixel value of white; the network rescales by itself.
+        low: input value of a black pixel.
+        high: input value of a white pixel; further rescaling is part of the network.
     """
 
     height: int = CROP_SIZE
@@ -60,14 +65,14 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Head:
-    """A further answer of the same network, in another label set.
+    """An additional output of the same network, for another label set.
 
     Args:
         taxonomy: name of the label set.
-        labels: class names in the order of its probabilities.
-        output: name of the output that holds them.
-        temperature: what its logits are divided by before softmax.
-        scores: measured scores with their data and split.
+        labels: class names in the order of the probabilities.
+        output: name of the output with the probabilities.
+        temperature: the logits are divided by this before the softmax.
+        scores: measured scores with their data set and split.
     """
 
     taxonomy: str
@@ -85,22 +90,22 @@ class Head:
 
 @dataclass(frozen=True, repr=False)
 class ModelCard:
-    """What a model is, takes, gives and is worth.
+    """Description of a model: class names, input, training, scores, license and limitations.
 
     Args:
         name: name of the model.
-        labels: class names in the order of its probabilities.
+        labels: class names in the order of the probabilities.
         taxonomy: name of the label set.
-        input: what it takes.
-        temperature: what the logits are divided by before softmax; 1 leaves the probabilities as they are.
-        training_data: what it was trained on.
-        recipe: how.
-        scores: measured scores with their data and split.
-        licence: of the weights, which is for their maker to give; `NOT_STATED` until then.
-        limits: what it must not be used for or trusted in.
-        made_with: versions of what made it.
-        output: name of the output that holds the probabilities.
-        heads: further answers of the same network.
+        input: the input of the network.
+        temperature: the logits are divided by this before the softmax; 1 leaves the probabilities unchanged.
+        training_data: the data set that it was trained on.
+        recipe: the settings of the training.
+        scores: measured scores with their data set and split.
+        licence: license of the weights, as stated by their author; `NOT_STATED` by default.
+        limits: what the model must not be used for.
+        made_with: versions of the software that made it.
+        output: name of the output with the probabilities.
+        heads: additional outputs of the same network.
     """
 
     name: str
@@ -131,35 +136,37 @@ class ModelCard:
 
     @property
     def answers(self) -> tuple[Head, ...]:
-        """All answers of the network, its own first."""
+        """All outputs of the network with their label sets, the main one first."""
         own = Head(self.taxonomy, self.labels, self.output, self.temperature, self.scores)
         return (own, *self.heads)
 
     @property
     def taxonomies(self) -> dict[str, tuple[str, ...]]:
-        """The label sets that the network answers in, by name, its own first."""
+        """Class names of each label set that the network supports, by its name, the main one first."""
         return {answer.taxonomy: answer.labels for answer in self.answers}
 
     def answering_in(self, taxonomy: str) -> ModelCard:
-        """The card of the same network as it answers in one of its label sets; this one's answer becomes a head.
+        """Return the card of the same network for another of its label sets; the current one becomes a head.
 
         Raises:
-            ModelError: it does not know that label set.
+            ModelError: If the network does not support the label set.
         """
         if not isinstance(taxonomy, str) or taxonomy not in self.taxonomies:
-            raise ModelError(
-                f"{self.name}: expected one of its label sets ({', '.join(self.taxonomies)}), got {quoted(taxonomy)}."
+            raise ModelError.from_parts(
+                self.name,
+                expected=f"one of its label sets ({', '.join(self.taxonomies)})",
+                received=quoted(taxonomy),
             )
         chosen = next(answer for answer in self.answers if answer.taxonomy == taxonomy)
         others = tuple(answer for answer in self.answers if answer.taxonomy != taxonomy)
         return replace(self, **vars(chosen), heads=others)
 
     def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, classes) as the temperature wants them: `p ** (1 / T)`, scaled to sum to 1."""
+        """Apply the temperature to probabilities (n, classes): `p ** (1 / T)`, normalized to sum to 1."""
         if self.temperature == 1:
             return probabilities
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float64(self.temperature)
-        scaled = np.exp(logits - logits.max(axis=1, keepdims=True))  # the highest is 1, so that none is lost
+        scaled = np.exp(logits - logits.max(axis=1, keepdims=True))  # the highest is 1, to avoid underflow
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
     def __repr__(self) -> str:
@@ -184,24 +191,24 @@ class ModelCard:
         return html_table(rows, title=self.name, align="left")
 
     def to_json(self) -> str:
-        """The card as JSON text; `from_json` reads it back.
+        """Return the card as JSON text; `from_json` is the inverse.
 
         Raises:
-            ModelError: its recipe or scores hold what JSON does not know, NaN for example.
+            ModelError: If its recipe or scores contain values that JSON cannot represent, such as NaN.
         """
         try:
             return json.dumps(asdict(self), indent=1, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ModelError(
-                f"Model card {_short(self.name)}: expected what JSON can hold ({error})."
+                f"Model card {_short(self.name)}: expected values that JSON can represent ({error})."
             ) from error
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
-        """The card that `to_json` wrote.
+        """Parse a card from JSON text, as written by `to_json`.
 
         Raises:
-            ModelError: the text is no model card.
+            ModelError: If the text is not a model card.
         """
         try:
             data = json.loads(text)
@@ -212,7 +219,9 @@ class ModelCard:
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"[:120]
-            raise ModelError(f"Expected the JSON of a model card, got something else ({reason}).") from error
+            raise ModelError.from_parts(
+                expected="the JSON of a model card", received=f"something else ({reason})"
+            ) from error
 
 
 def _labels_of(data: dict[str, Any]) -> tuple[Any, ...]:
@@ -229,52 +238,61 @@ def _short(value: Any) -> str:
 
 def _require(right: bool, name: str, value: Any) -> None:
     if not right or isinstance(value, bool):
-        raise ModelError(f"Model card: expected another {name} than {_short(value)}.")
+        raise ModelError(f"Model card: invalid {name}: {_short(value)}.")
 
 
 def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
     if isinstance(labels, str) or not isinstance(labels, tuple | list):
-        raise ModelError(f"Model card {_short(name)}: expected a tuple of labels, got {_short(labels)}.")
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}", expected="a tuple of class names", received=_short(labels)
+        )
     if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
-        raise ModelError(
-            f"Model card {_short(name)}: expected labels in printable letters, got {_short(list(labels))}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}",
+            expected="class names of printable characters",
+            received=_short(list(labels)),
         )
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise ModelError(
-            f"Model card {_short(name)}: expected two or more unique labels, got {_short(labels)}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}", expected="two or more unique class names", received=_short(labels)
         )
     if (
         isinstance(temperature, bool)
         or not isinstance(temperature, int | float)
         or not 1e-3 <= temperature <= 1e3
     ):
-        raise ModelError(
-            f"Model card {_short(name)}: expected a temperature from 0.001 to 1000, got {_short(temperature)}."
+        raise ModelError.from_parts(
+            f"Model card {_short(name)}",
+            expected="a temperature from 0.001 to 1000",
+            received=_short(temperature),
         )
 
 
 def require_probabilities(given: NDArray[np.floating[Any]], *, name: str = "") -> None:
-    """Refuse what are no probabilities: finite, 0 or more, each row summing to 1 but for `SUM_TOLERANCE`.
+    """Raise an error unless values are probabilities: finite, 0 or more, each row summing to 1 within `SUM_TOLERANCE`.
 
     Args:
-        given: (n, classes), before any temperature, which could hide what they are.
-        name: the model's, to begin the sentence with.
+        given: output of a model (n, classes), before a temperature is applied, which could hide errors.
+        name: name of the model, which starts the error message.
 
     Raises:
-        ModelError: they are none.
+        ModelError: If they are not probabilities.
     """
     if not len(given):
         return
-    expected = f"{name}: expected" if name else "Expected"
     sums, lowest = given.sum(axis=1), given.min()
     if lowest >= -SUM_TOLERANCE and np.abs(sums - 1).max() <= SUM_TOLERANCE:
         return
     if bad := int((~np.isfinite(given)).any(axis=1).sum()):
-        raise ModelError(
-            f"{expected} finite probabilities from the model, got NaN or infinity for {bad} of {len(given)} images. "
-            "Its weights may be broken: use an earlier save."
+        raise ModelError.from_parts(
+            name,
+            expected="finite probabilities from the model",
+            received=f"NaN or infinity for {bad} of {len(given)} images",
+            remedy="Its weights may be damaged: use an earlier checkpoint.",
         )
-    raise ModelError(
-        f"{expected} probabilities from the model that are 0 or more and sum to 1, got values down to {lowest:.4g} "
-        f"and sums from {sums.min():.4g} to {sums.max():.4g}. Does the network lack its softmax?"
+    raise ModelError.from_parts(
+        name,
+        expected="probabilities from the model that are 0 or more and sum to 1",
+        received=f"values down to {lowest:.4g} and sums from {sums.min():.4g} to {sums.max():.4g}",
+        remedy="The network may lack a softmax as its last layer.",
     )

@@ -1,9 +1,14 @@
-"""What a file is by its content: an image or a video, and of how many frames."""
+"""Detect whether a file is an image or a video by its content, and count its frames.
+
+>>> kind_of_bytes(b"GIF89a")
+'image'
+"""
 
 from __future__ import annotations
 
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,20 +18,24 @@ if TYPE_CHECKING:
     from mien.images import ImageSource
 
 _HEAD_BYTES = 1024
+_JPEG = b"\xff\xd8\xff"
 _MANY_PIXELS = 1 << 40  # nothing is decoded here
 
-# MP4 and QuickTime but for sound alone, Matroska and WebM, AVI, MPEG transport streams.
+# MP4 and QuickTime (except audio-only files), Matroska and WebM, AVI, MPEG transport streams.
 _VIDEOS = re.compile(
     rb".{4}ftyp(?!M4[AB])|\x1aE\xdf\xa3|RIFF....AVI |(?:G.{187}){2}G|.{4}(?:G.{191}){2}G", re.DOTALL
 )
-_OF_SEVERAL = frozenset({"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"})
-"""What Pillow calls the formats that can hold several frames or pages."""
+_MULTI_FRAME = frozenset({"PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"})
+"""Pillow's names of the formats that can hold several frames or pages."""
 
 
 def kind_of_content(path: str | Path) -> Literal["image", "video"] | None:
-    """What a file is by its first bytes, whatever its name: an image that is read here, a video, or neither.
+    """Return whether a file is an image in a supported format or a video, judging by its first bytes.
 
-    What is no regular file, or cannot be read, is neither.
+    The file name does not matter.
+
+    Returns:
+        "image", "video", or `None` for other files and for anything that is not a readable regular file.
     """
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
@@ -39,30 +48,41 @@ def kind_of_content(path: str | Path) -> Literal["image", "video"] | None:
 
 
 def kind_of_bytes(content: bytes) -> Literal["image", "video"] | None:
-    """What bytes are, by how they begin: an image that is read here, a video, or neither."""
+    """Return whether bytes start like an image in a supported format or like a video; `None` for neither."""
     head = content[:_HEAD_BYTES]
     if is_image(head):
         return "image"
     return "video" if _VIDEOS.match(head) else None
 
 
+def has_several_frames(source: bytes) -> bool:
+    """Whether the bytes of an image hold more frames or pages than the first; damaged ones count as none."""
+    if source.startswith(_JPEG):
+        return False
+    with suppress(Exception), open_image(source, _MANY_PIXELS) as (_, image):
+        return image.format in _MULTI_FRAME and (
+            bool(getattr(image, "is_animated", False)) or int(getattr(image, "n_frames", 1)) > 1
+        )
+    return False
+
+
 def count_frames(source: ImageSource) -> int:
-    """How many frames or pages a file has; `mien.images.read_image` reads the first.
+    """Count the frames or pages of an image file. `mien.images.read_image` reads the first.
 
     Args:
         source: a path, the bytes of a file, or an open file.
 
     Returns:
-        The frames of an animated GIF, WebP, PNG or AVIF, the pages of a TIFF, the images of a HEIC; 1 for others, and
-        where the frames after the first are damaged.
+        The number of frames of an animated GIF, WebP, PNG or AVIF, pages of a TIFF, or images of a HEIC; 1 for other
+        formats, and if the frames after the first are damaged.
 
     Raises:
-        DataError: it is no image.
+        DataError: If the source is not an image.
     """
     with open_image(source, _MANY_PIXELS) as (_, image):
-        if image.format not in _OF_SEVERAL:
+        if image.format not in _MULTI_FRAME:
             return 1
         try:
             return max(int(getattr(image, "n_frames", 1)), 1)
-        except Exception:  # noqa: BLE001 - damaged frames raise anything, and the first is good
+        except Exception:  # noqa: BLE001 - damaged frames raise all kinds of errors
             return 1

@@ -1,12 +1,18 @@
-"""Files that are whole or absent: written aside, then renamed into place."""
+"""Atomic file writes: write to a temporary file, then rename it.
+
+>>> with replacing("scores.csv") as temporary:  # doctest: +SKIP
+...     temporary.write_text("accuracy,0.7")
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,21 +25,32 @@ if TYPE_CHECKING:
 
 
 _PARTIAL = re.compile(r"\.mien-partial-([0-9a-f]{16})-([0-9a-f]{16})(\.[^.]*)?")
-"""Names of files under way: a random number, and a checksum of it, which no other program puts into a name."""
+"""Names of temporary files: a random number and a checksum of it, so that no other program's file matches."""
 
 _LONGEST_SUFFIX = 32
-_UMASK = os.umask(0)  # the only way to ask for it is to set it: done once, before there are threads
+_UMASK = os.umask(0)  # it can only be read by setting it: done once at import, before threads start
 os.umask(_UMASK)
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path to write to that takes the name `path` when the block ends well, and is removed when it does not.
+    """Write a file atomically: yield a temporary path that is renamed to `path` if the block succeeds.
 
-    The temporary file lies in the same folder (made if need be) and keeps the suffix, for some writers choose
-    the format by it. A reader sees the old file or the new one, never a part; so does a machine that loses
-    power, for the content is on disk before the name is. What is neither a file nor a link is never replaced, and
-    within `mien.ownership.guarding` no file that mien did not write.
+    If the block raises an exception, the temporary file is removed and `path` stays as it was. The temporary file is in
+    the same folder (created if necessary) and has the same suffix, because some writers choose the format by it. Readers
+    see the old file or the new one, never a part of it, also after a power failure: the content is flushed to disk
+    before the rename. Folders and devices are never replaced, nor, within `mien.ownership.guarding`, files that mien
+    did not write.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        The path of the temporary file.
+
+    Raises:
+        DataError: If `path` is a folder or a device, or a guard forbids replacing the file.
+        OSError: If the file cannot be written; its `filename` is `path`.
     """
     path = Path(path)
     guard = guard_of(path)
@@ -52,7 +69,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         aside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
         checksum = checksum_of(aside) if guard else ""
         if guard:
-            guard.check(path)  # it may have come meanwhile
+            guard.check(path)  # it may have been created in the meantime
         aside.replace(path)
         if guard:
             guard.remember(path, checksum)
@@ -61,19 +78,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _require_file(path: Path) -> None:
-    """Refuse a folder, and a device such as /dev/null, which would be gone for all programs."""
+    """Raise an error for a folder, or a device such as /dev/null, which must not be replaced."""
     if path.exists() and not path.is_file():
-        raise DataError(
-            f"{quoted_path(str(path))}: expected the name of a file to write, got that of a "
-            f"{'folder' if path.is_dir() else 'device'}. Name a file."
+        raise DataError.from_parts(
+            quoted_path(str(path)),
+            expected="the path of a file to write",
+            received=f"a {'folder' if path.is_dir() else 'device'}",
+            remedy="Give the path of a file.",
         )
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove what `replacing` left in a folder when the process was killed; nobody may be writing there.
+    """Remove temporary files that `replacing` left in a folder when a process was killed.
 
-    Only regular files whose name holds the checksum that `replacing` puts there are removed: no link, no folder, and
-    no file of anybody else that begins with a dot.
+    Do not call it while another process writes to the folder. Only regular files whose name contains the checksum that
+    `replacing` puts there are removed: no links, no folders and no hidden files of other programs.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -97,34 +116,64 @@ def _seal(number: str) -> str:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say which file could not be written: a full disk names none, a closed folder the temporary one."""
+    """Set the file name of an OSError to the target: errors name no file (disk full) or the temporary one."""
     try:
         yield
     except OSError as error:
         named = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if error.errno is not None and (named is None or _is_partial(named.name)):
-            error.filename = str(path)
+            raise OSError(
+                error.errno, error.strerror, str(path)
+            ) from error  # PyAV's errors cannot be changed
         raise
 
 
+def open_without_links(path: Path) -> FileIO:
+    """Open a file created by `replacing` for writing, without following a link that replaced it in the meantime."""
+    flags = os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return FileIO(os.open(path, flags), "wb")
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder for this user only, or check that no other user can write to an existing one.
+
+    Raises:
+        OSError: If it belongs to another user, or others can write to it.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix":
+        status = path.stat()
+        if status.st_uid not in {os.geteuid(), 0}:
+            raise PermissionError(errno.EPERM, "the folder belongs to another user", str(path))
+        if status.st_mode & 0o022:
+            raise PermissionError(
+                errno.EPERM,
+                f"other users can write into it; run: chmod go-w {quoted_path(str(path))}",
+                str(path),
+            )
+    return path
+
+
 def write_bytes(path: str | Path, data: bytes) -> Path:
-    """Write a file whole or not at all; gives back its path."""
-    with replacing(path) as aside:
-        aside.write_bytes(data)
+    """Write bytes to a file atomically and return its path."""
+    with replacing(path) as aside, open_without_links(aside) as file:
+        rest = memoryview(data)
+        while rest:  # on a full disk, the first call writes a part and the next one fails
+            rest = rest[file.write(rest) :]
     return Path(path)
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file (UTF-8) whole or not at all; gives back its path."""
+    """Write a text file (UTF-8) atomically and return its path."""
     return write_bytes(path, text.encode())
 
 
 def cache_folder() -> Path:
-    """`$MIEN_CACHE`, else `mien` in `$XDG_CACHE_HOME`, else in `~/.cache`.
+    """Return the cache folder: `$MIEN_CACHE`, else `$XDG_CACHE_HOME/mien`, else `~/.cache/mien`.
 
-    https://specifications.freedesktop.org/basedir-spec/latest/ has a relative `$XDG_CACHE_HOME` ignored.
+    A relative `$XDG_CACHE_HOME` is ignored (https://specifications.freedesktop.org/basedir-spec/latest/).
     """
     if chosen := os.environ.get("MIEN_CACHE"):
-        return Path(chosen).expanduser()  # a tilde is none where no shell has read it
+        return Path(chosen).expanduser()  # for values that no shell has expanded
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (shared if shared.is_absolute() else Path("~/.cache").expanduser()) / "mien"

@@ -1,8 +1,8 @@
-"""Bounds on the parts that an image file is made of, counted before a reader of Pillow sees them.
+"""Limits on the number of segments, chunks and blocks in image files, checked before Pillow parses them.
 
-Pillow goes through segments, chunks and blocks one by one in Python, and joins some of them in quadratic time, so that
-a few megabytes of tiny ones keep it busy for minutes. Here they are only counted, in one pass over their lengths. For
-`mien.decoding` alone.
+Pillow processes these parts one by one in Python and concatenates some of them in quadratic time, so a few megabytes of
+tiny parts would keep it busy for minutes. Here they are only counted, in one pass over their lengths. Used only by
+`mien.decoding`.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_SEGMENTS = 2_000
-"""Segments of a JPEG before its pixels; 255 of a color profile and some hundred of metadata are the most in use."""
+"""Segments of a JPEG before its pixels. In practice at most 255 for a color profile and a few hundred of metadata."""
 
 MOST_EXIF = 64
-"""Segments of EXIF data in a JPEG, of up to 64 KB each."""
+"""EXIF segments in a JPEG, of up to 64 KB each."""
 
 MOST_PADDING = 1 << 16
-"""Bytes between the segments of a JPEG that belong to none."""
+"""Padding bytes between the segments of a JPEG."""
 
 MOST_PARTS = 10_000
-"""Chunks or blocks of a file of any size; larger files may have more of them, but not smaller ones."""
+"""Chunks or blocks in a file of any size; large files may have more, in proportion to their size."""
 
 MOST_PROFILES = 4
-"""Color profiles of a PNG; one is allowed by the standard."""
+"""Color profiles in a PNG; the standard allows one."""
 
 MOST_EXTENSIONS = 1 << 20
 """Bytes of comments and other extensions in a GIF."""
 
 MOST_RLE_PIXELS = 1_000_000
-"""Pixels of a BMP with run-length encoding, which Pillow decodes in Python."""
+"""Pixels of a run-length encoded BMP, which Pillow decodes in Python."""
 
 MOST_SCANS = 100
-"""Scans of a progressive JPEG; a usual one has 10."""
+"""Scans of a progressive JPEG; about 10 are usual."""
 
 _LEAST_SCANS = 20
 _SCANNED_PIXELS = 1_000_000_000  # pixels times scans
 
 
 class PartsError(ValueError):
-    """A file is made of more parts than are read; says of what."""
+    """An image file has more parts than the limit. The message names the parts."""
 
 
 def check_parts(kind: str, stream: BinaryIO) -> None:
-    """Count the parts of an image file; it is at its beginning before and after.
+    """Count the parts of an image file.
 
     Args:
-        kind: its format, as `mien.decoding` calls it.
-        stream: the file.
+        kind: the format, by its name in `mien.decoding`.
+        stream: the file, at its start; it is at its start afterwards, too.
 
     Raises:
-        PartsError: there are too many.
+        PartsError: If there are too many parts.
     """
     if kind in _CHECKS:
         size = stream.seek(0, os.SEEK_END)
@@ -65,7 +65,7 @@ def check_parts(kind: str, stream: BinaryIO) -> None:
 
 
 def most_scans(pixels: int) -> int:
-    """How many scans a JPEG of so many pixels may have: each goes over all of them."""
+    """Return the maximum number of scans of a JPEG with this many pixels; each scan touches all pixels."""
     return max(_LEAST_SCANS, min(MOST_SCANS, _SCANNED_PIXELS // max(pixels, 1)))
 
 
@@ -119,7 +119,7 @@ def _check_webp(stream: BinaryIO, size: int) -> None:
 
 
 def _check_gif(stream: BinaryIO, size: int) -> None:
-    """Blocks of all frames, for each is gone through where frames are counted."""
+    """Count the blocks of all frames: Pillow parses all of them to count the frames."""
     most, blocks, extensions = MOST_PARTS + size // 64, 0, 0
     stream.seek(10)
     flags = stream.read(3)[:1] or b"\0"
@@ -135,7 +135,7 @@ def _check_gif(stream: BinaryIO, size: int) -> None:
         elif kind == b";":
             return
         else:
-            continue  # Pillow looks for the next block byte by byte
+            continue  # Pillow searches for the next block byte by byte
         while length := (stream.read(1) or b"\0")[0]:
             stream.seek(length, os.SEEK_CUR)
             blocks += 1
@@ -145,11 +145,11 @@ def _check_gif(stream: BinaryIO, size: int) -> None:
 
 
 def _colors(flags: int) -> int:
-    """Bytes of a table of colors."""
+    """Return the size of a color table in bytes."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _check_bmp(stream: BinaryIO, size: int) -> None:  # noqa: ARG001 - all of these have the same form
+def _check_bmp(stream: BinaryIO, size: int) -> None:  # noqa: ARG001 - all checks have the same signature
     stream.seek(14)
     head = stream.read(20)
     if len(head) < 20 or int.from_bytes(head[:4], "little") < 40:
@@ -157,7 +157,7 @@ def _check_bmp(stream: BinaryIO, size: int) -> None:  # noqa: ARG001 - all of th
     width, height = (int.from_bytes(head[at : at + 4], "little", signed=True) for at in (4, 8))
     if int.from_bytes(head[16:20], "little") in {1, 2} and abs(width * height) > MOST_RLE_PIXELS:
         raise PartsError(
-            f"{abs(width * height):,} pixels in run-length encoding, of which {MOST_RLE_PIXELS:,} are read"
+            f"{abs(width * height):,} run-length encoded pixels, more than the limit of {MOST_RLE_PIXELS:,}"
         )
 
 

@@ -1,12 +1,18 @@
-"""The only place that decodes images, converts their color, resizes and writes them.
+"""Read, convert, resize and write images.
 
-Two forms exist in mien: an RGB image, uint8 (height, width, 3), and a gray crop, uint8 (48, 48).
+mien uses two formats: RGB images, uint8 (height, width, 3), and gray face crops, uint8 (48, 48). Embedded color profiles
+are not applied.
 
-Embedded color profiles are not applied.
+>>> image = np.full((4, 6, 3), 255, np.uint8)
+>>> to_gray(image).shape
+(4, 6)
+>>> to_crop(image).shape
+(48, 48)
 """
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +27,7 @@ from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
-from mien.files import replacing
+from mien.files import write_bytes
 from mien.quoting import quoted, quoted_path
 
 if TYPE_CHECKING:
@@ -31,10 +37,10 @@ if TYPE_CHECKING:
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any] | Image"
 )
-"""What `read_image` takes."""
+"""Types that `read_image` accepts."""
 
 CROP_SIZE = 48
-"""Side of a gray crop in pixels: what FER2013 has and the networks take."""
+"""Side length of a face crop in pixels, as in FER2013."""
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -42,15 +48,15 @@ IMAGE_SUFFIXES = frozenset(
         ".tiff", ".gif", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif", ".pbm", ".pgm", ".pnm", ".ppm",
     }
 )  # fmt: skip
-"""How the names of images end; only for finding them in a folder."""
+"""Suffixes of image files, used to find them in a folder. The format of a file is detected from its content."""
 
 MAX_PIXELS = 120_000_000
-"""More than the 108 million of a phone's largest camera; decoding this many takes about 0.8 GB."""
+"""Default maximum number of pixels. The largest phone cameras have 108 million; decoding takes about 0.8 GB."""
 
 _STRIP_PIXELS = 1 << 18
-_MOST_SIDE = 1 << 14
+_MAX_CROP_SIZE = 1 << 14
 _ENCODINGS: dict[str, dict[str, Any]] = {
-    ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # thin colored lines stay crisp
+    ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # keeps thin colored lines sharp
     ".jpeg": {"format": "JPEG", "quality": 92, "subsampling": 0},
     ".png": {"format": "PNG"},
     ".webp": {"format": "WEBP", "quality": 92},
@@ -58,29 +64,30 @@ _ENCODINGS: dict[str, dict[str, Any]] = {
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode an image, whatever it comes as.
+    """Decode an image to an RGB array.
 
-    Files are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM or, with the extra `heif`, HEIC; of several frames
-    the first is read. What is transparent is laid on white. Of 16 bits a channel the upper 8 are kept, so white is
-    65535; values that use 12 bits or fewer are refused, for they would be black. Safe to call from several threads.
+    Supported formats are JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, PBM, PGM, PPM and, with the extra `heif`, HEIC. The
+    first frame or page of a file is read. Transparent pixels are composited over white. With 16 bits per channel the
+    upper 8 bits are kept (white is 65535); images that use 12 bits or fewer raise an error, because they would turn
+    out black. This function is thread-safe.
 
     Args:
-        source: a path; the bytes of a file; a file opened with "rb", read from where it stands or, if no image
-            begins there, from its beginning; an array, uint8 or uint16 of shape (h, w), (h, w, 1), (h, w, 3) RGB
-            or (h, w, 4) RGBA (OpenCV reads BGR: pass `array[..., ::-1]`); or a PIL image, of which the current
+        source: a path; the bytes of a file; a file opened with "rb", read from its current position or, if no image
+            starts there, from its start; an array, uint8 or uint16 of shape (h, w), (h, w, 1), (h, w, 3) in RGB order
+            or (h, w, 4) in RGBA order (OpenCV reads BGR: pass `array[..., ::-1]`); or a PIL image, whose current
             frame is read.
-        max_pixels: a file or PIL image with more is refused, before it is decoded.
+        max_pixels: maximum number of pixels of a file or PIL image, checked before decoding.
 
     Returns:
-        RGB uint8 (height, width, 3), contiguous, turned upright by its EXIF tag as `PIL.ImageOps.exif_transpose`
-        does. A PIL image that was turned already (`rotate` keeps the tag) is not turned again. An array that is just so
-        already comes back itself.
+        RGB uint8 (height, width, 3), C-contiguous, with the EXIF orientation applied as by
+        `PIL.ImageOps.exif_transpose`. A PIL image that was already rotated (`rotate` keeps the tag) is not rotated
+        again. A C-contiguous RGB uint8 array is returned as it is, without a copy.
 
     Raises:
-        DataError: there is no such file, or it is no image, too large, or damaged; or it is cut short, for
-            what is missing could be the face; or the array has another form. Floats are refused, for they do
-            not say what white is.
-        MissingExtra: the image is HEIC and pillow-heif is not installed.
+        DataError: If there is no such file; if it is not an image, is too large, damaged or truncated (the missing part
+            could show a face); or if the array has another shape or type. Float arrays are rejected, because they do not
+            define white.
+        MissingExtra: If the image is HEIC and pillow-heif is not installed.
     """
     if isinstance(source, np.ndarray):
         return _array_to_rgb(source)
@@ -93,10 +100,10 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
 
 
 def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Width and height that `read_image` would give, mostly without decoding.
+    """Return width and height of the result of `read_image`, in most cases without decoding the image.
 
-    A PNG is decoded if no EXIF data stand before its pixels, for they may stand behind. Arguments and errors
-    are those of `read_image`.
+    A PNG without EXIF data before its pixels is decoded, because they may follow. Arguments and errors are those of
+    `read_image`.
     """
     if isinstance(source, np.ndarray):
         height, width = _array_to_rgb(source).shape[:2]
@@ -109,98 +116,127 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
-    """Write an image as JPEG, PNG or WebP, told by the suffix; the file is whole or absent.
+    """Write an image as JPEG, PNG or WebP, depending on the suffix. The file is written atomically.
 
     Args:
-        path: ends in .jpg, .jpeg, .png or .webp; its folder is made if need be.
+        path: a path that ends in .jpg, .jpeg, .png or .webp; its folder is created if necessary.
         image: RGB uint8 (h, w, 3) or gray uint8 (h, w).
 
     Returns:
         The path.
 
     Raises:
-        DataError: the suffix is another, the image does not fit the format (WebP ends at 16,383 pixels a
+        DataError: If the path has another suffix, the format cannot hold the image (WebP is limited to 16,383 pixels per
             side), or the file cannot be written.
     """
-    from PIL.Image import fromarray
-
     path = path_to_write(path, "an image")
     suffix = path.suffix.lower()
     if suffix not in _ENCODINGS:
-        raise DataError(
-            f"{quoted_path(str(path))}: expected a name that ends in .jpg, .png or .webp, "
-            f"got {quoted_path(suffix) or 'no ending'}."
+        raise DataError.from_parts(
+            quoted_path(str(path)),
+            expected="a name that ends in .jpg, .png or .webp",
+            received=quoted_path(suffix) or "no suffix",
         )
     if not isinstance(image, np.ndarray):
-        raise DataError(f"Expected an image to write as an array, got {type(image).__name__}.")
-    rgb = _array_to_rgb(image)
+        raise DataError.from_parts(expected="an image as an array", received=type(image).__name__)
     try:
-        with replacing(path) as aside:
-            fromarray(rgb).save(aside, **_ENCODINGS[suffix])
+        return write_bytes(path, _encoded(_array_to_rgb(image), suffix))
     except (OSError, ValueError) as error:
         raise DataError(f"{quoted_path(str(path))}: cannot be written ({reason(error)}).") from error
-    return path
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
+    """Encode an image as JPEG, PNG or WebP in memory.
+
+    Args:
+        image: RGB uint8 (h, w, 3) or gray uint8 (h, w).
+        suffix: .jpg, .jpeg, .png or .webp.
+
+    Raises:
+        DataError: If the suffix is not supported, or the format cannot hold the image.
+    """
+    if suffix not in _ENCODINGS:
+        raise DataError.from_parts(
+            expected=f"one of the formats {', '.join(_ENCODINGS)}", received=quoted(suffix)
+        )
+    try:
+        return _encoded(_array_to_rgb(image), suffix)
+    except (OSError, ValueError) as error:
+        raise DataError(f"The image cannot be encoded as {suffix[1:]} ({reason(error)}).") from error
+
+
+def _encoded(rgb: NDArray[np.uint8], suffix: str) -> bytes:
+    """Encode in memory: Pillow does not notice a full disk when it writes to a file."""
+    from PIL.Image import fromarray
+
+    file = io.BytesIO()
+    fromarray(rgb).save(file, **_ENCODINGS[suffix])
+    return file.getvalue()
 
 
 def path_to_write(path: Any, what: str) -> Path:
-    """The path of a file to write.
+    """Check the path of a file to write.
+
+    Args:
+        path: a string or path-like object.
+        what: what will be written, for error messages, such as "an image".
 
     Raises:
-        DataError: it is no path.
+        DataError: If it is not a path.
     """
     if isinstance(path, str | os.PathLike):
-        with suppress(Exception):  # a path that cannot say where it leads
+        with suppress(Exception):  # foreign path-like objects can raise anything
             text = os.fsdecode(path)
             if text and "://" not in text:
                 return Path(text)
-    raise DataError(f"Expected the path of {what} to write, got {quoted(path)}.")
+    raise DataError.from_parts(expected=f"the path of {what} to write", received=quoted(path))
 
 
 def to_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB uint8 (h, w, 3) to luma uint8 (h, w) by ITU-R BT.601; equal channels come out unchanged.
+    """Convert RGB uint8 (h, w, 3) to luma uint8 (h, w) by ITU-R BT.601; pixels with equal channels keep their value.
 
     Raises:
-        DataError: it has another form.
+        DataError: If the image has another shape or type.
     """
     return np.asarray(cv2.cvtColor(require_rgb(rgb), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def require_rgb(image: Any) -> NDArray[np.uint8]:
-    """The same image, made sure to be RGB uint8 (h, w, 3) with pixels, as `read_image` gives it.
+    """Return the image if it is RGB uint8 (h, w, 3) with at least one pixel, as `read_image` returns it.
 
     Raises:
-        DataError: it has another form.
+        DataError: If it has another shape or type.
     """
+    expected, remedy = "an RGB image as uint8 (h, w, 3)", "Read it with mien.images.read_image."
     if not isinstance(image, np.ndarray):
-        raise DataError(
-            f"Expected an RGB image as uint8 (h, w, 3), got {type(image).__name__}. "
-            "Get one with mien.images.read_image."
-        )
+        raise DataError.from_parts(expected=expected, received=type(image).__name__, remedy=remedy)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(f"Expected an RGB image as uint8 (h, w, 3), got {form_of(image)}.")
+        raise DataError.from_parts(expected=expected, received=form_of(image), remedy=remedy)
     return image
 
 
 def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8]:
-    """A whole image that shows one face, as the gray crop that networks take.
+    """Convert an image that shows one face to a gray crop, the input of the networks.
 
-    The image is scaled as a whole (area averaging down, bilinear up); one that is not square keeps its
-    middle, for squeezing a face changes its expression.
+    The image is resized (area averaging to shrink, bilinear to enlarge). If it is not square, its center square is used,
+    because stretching a face changes its expression.
 
     Args:
         image: gray uint8 (h, w) or RGB uint8 (h, w, 3).
-        size: side of the crop in pixels.
+        size: side length of the crop in pixels, from 1 to 16,384.
 
     Returns:
         Gray uint8 (size, size).
 
     Raises:
-        DataError: the image has another form, or the size is no whole number in reason.
+        DataError: If the image has another shape or type, or the size is out of range.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MOST_SIDE:
-        raise DataError(f"Expected the side of a crop in pixels, from 1 to {_MOST_SIDE}, got {quoted(size)}.")
-    flat = isinstance(image, np.ndarray) and image.ndim == 2 and image.dtype == np.uint8 and image.size
-    gray = image if flat else to_gray(image)
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MAX_CROP_SIZE:
+        raise DataError.from_parts(
+            expected=f"the side length of a crop in pixels, from 1 to {_MAX_CROP_SIZE}", received=quoted(size)
+        )
+    is_gray = isinstance(image, np.ndarray) and image.ndim == 2 and image.dtype == np.uint8 and image.size
+    gray = image if is_gray else to_gray(image)
     height, width = gray.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -212,9 +248,9 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
 
 
 def _to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
-    """RGB uint8 (h, w, 3), strip by strip: half the memory of all at once, and faster for it."""
+    """Convert to RGB uint8 (h, w, 3) in strips, which halves the peak memory and is faster."""
     width, height = image.size
-    bits = {"I": 16}.get(image.mode, 8)  # of a PGM file, brought to 16 by Pillow
+    bits = {"I": 16}.get(image.mode, 8)  # mode "I" is a PGM file, scaled to 16 bits by Pillow
     if image.mode.startswith("I;16"):
         bits = bits_of_gray(image, name)
     rgb = np.empty((height, width, 3), np.uint8)
@@ -227,7 +263,7 @@ def _to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
 
 
 def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
-    """uint8 (h, w, 3), or (h, w, 1) of what is gray, of which so many bits are used."""
+    """Convert a strip to uint8 (h, w, 3), or (h, w, 1) if it is gray, from values with this many bits."""
     from PIL.Image import new
 
     if strip.mode == "I" or strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
@@ -242,14 +278,20 @@ def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
 
 
 def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """An array in any accepted form, as RGB uint8 (h, w, 3), contiguous."""
-    array = array if type(array) is np.ndarray else np.asarray(array)  # a subclass may compute otherwise
+    """Convert an array of any accepted shape and type to RGB uint8 (h, w, 3), C-contiguous."""
+    array = array if type(array) is np.ndarray else np.asarray(array)  # subclasses may override operators
     channels = array.shape[2] if array.ndim == 3 else 1
     fits = array.ndim in {2, 3} and channels in {1, 3, 4} and array.size
     if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
+        expected = (
+            "uint8 or uint16 of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA"
+        )
+        received, _, remedy = f"{form_of(array)}{remedy_for(array, bool(fits))}".partition(". ")
         raise DataError(
-            "the array: expected uint8 or uint16 of shape (height, width), (height, width, 3) RGB or "
-            f"(height, width, 4) RGBA, got {form_of(array)}{remedy_for(array, bool(fits))}"
+            f"the array: expected {expected}, got {received}. {remedy}",
+            expected=expected,
+            received=received,
+            remedy=remedy,
         )
     if array.dtype.itemsize == 2:
         require_full_range(array, "the array")

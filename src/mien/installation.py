@@ -1,7 +1,10 @@
-"""How this copy of mien was installed, and the command that adds one of its extras to it.
+"""Detect how mien was installed, and return the commands that install its extras or repair it.
 
-A clone, a wheel, a repository and a package index each need another command. Importing this does nothing but define
-names; it needs nothing but the standard library, since it speaks where packages are missing.
+A clone, a wheel, a repository and a package index need different commands. This module imports only the standard
+library, because it is used when packages are missing.
+
+>>> install_command("cli")  # doctest: +SKIP
+"pip install 'mien[cli]'"
 """
 
 from __future__ import annotations
@@ -24,13 +27,13 @@ DISTRIBUTION = "mien"
 
 @dataclass(frozen=True)
 class Installation:
-    """Where this copy of mien came from.
+    """How and from where mien was installed.
 
     Args:
-        kind: `clone` for an editable source tree, `file` for a wheel, an archive or a folder that is still there,
-            `repository` for an address, `index` for a package index, `frozen` for a program made by PyInstaller, `gone`
-            where the file or the folder that it was installed from is no longer there.
-        source: the path or the address, without extras; empty for `index` and `frozen`.
+        kind: `clone` for an editable source tree, `file` for a wheel, an archive or a folder that still exists,
+            `repository` for a URL, `index` for a package index, `frozen` for a program built with PyInstaller, `gone`
+            if the file or folder that it was installed from no longer exists.
+        source: the path or URL, without extras; empty for `index` and `frozen`.
     """
 
     kind: Literal["clone", "file", "repository", "index", "frozen", "gone"]
@@ -38,22 +41,22 @@ class Installation:
 
 
 def find_installation() -> Installation:
-    """How the copy of mien that runs was installed."""
+    """Detect how the running copy of mien was installed."""
     if getattr(sys, "frozen", False):
         return Installation("frozen")
     root = Path(__file__).resolve().parents[2]
     if _is_clone(root):
         return Installation("clone", str(root))
     try:
-        told = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
-        origin = json.loads(told) if told else {}
+        text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+        origin = json.loads(text) if text else {}
     except (metadata.PackageNotFoundError, ValueError):
         origin = {}
     return _from_origin(origin)
 
 
 def _is_clone(root: Path) -> bool:
-    """Whether a folder is a source tree of mien: it lies there with its pyproject.toml."""
+    """Return whether a folder is a source tree of mien, judging by its pyproject.toml."""
     try:
         return f'name = "{DISTRIBUTION}"' in (root / "pyproject.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -61,13 +64,13 @@ def _is_clone(root: Path) -> bool:
 
 
 def _from_origin(origin: dict[str, Any]) -> Installation:
-    """What a `direct_url.json` tells (https://packaging.python.org/specifications/direct-url)."""
+    """Interpret a `direct_url.json` (https://packaging.python.org/specifications/direct-url)."""
     url = str(origin.get("url", ""))
     if not url:
         return Installation("index")
     if "vcs_info" in origin:
-        told = origin["vcs_info"]
-        return Installation("repository", f"{told.get('vcs', 'git')}+{url}@{told.get('commit_id', 'HEAD')}")
+        vcs = origin["vcs_info"]
+        return Installation("repository", f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}")
     if not url.startswith("file:"):
         return Installation("repository", url)
     path = url2pathname(urlsplit(url).path)
@@ -77,18 +80,18 @@ def _from_origin(origin: dict[str, Any]) -> Installation:
 
 
 def install_command(extras: str, installation: Installation | None = None) -> str:
-    """The command line that adds extras to this copy of mien, for the Python that runs it.
+    """Return the shell command that installs extras of mien into the running Python environment.
 
     Args:
         extras: the name of an extra, or several separated by commas.
-        installation: how mien was installed; found out when not given.
+        installation: how mien was installed; detected by default.
 
     Returns:
-        A line for a shell, such as `pip install -e '/home/me/mien[cli]'`.
+        A shell command such as `pip install -e '/home/me/mien[cli]'`.
     """
     found = installation or find_installation()
     if found.kind == "frozen":
-        return f"pip install '{DISTRIBUTION}[{extras}]', and make the program anew with PyInstaller"
+        return f"pip install '{DISTRIBUTION}[{extras}]', then rebuild the program with PyInstaller"
     if found.kind == "gone":
         wanted = requirements_of(extras)
         if wanted:
@@ -103,12 +106,12 @@ def install_command(extras: str, installation: Installation | None = None) -> st
 
 
 def reinstall_command() -> str:
-    """What brings back the files of this copy of mien where some are missing or damaged."""
+    """Return what restores missing or damaged files of this installation."""
     found = find_installation()
     if found.kind == "frozen":
-        return "make the program anew with PyInstaller, for which mien brings a hook"
+        return "rebuild the program with PyInstaller, for which mien provides a hook"
     if found.kind == "gone":
-        return f"install it again from what was {found.source}"
+        return f"install it again; it was installed from {found.source}, which no longer exists"
     if found.kind == "clone":
         return f"git -C {_quoted(found.source)} restore src/{DISTRIBUTION}"
     wanted = (
@@ -118,18 +121,18 @@ def reinstall_command() -> str:
 
 
 def install_line(*requirements: str) -> str:
-    """The command line that installs requirements into the environment of the Python that runs."""
+    """Return the shell command that installs requirements into the running Python environment."""
     return f"{installer('install')} {' '.join(_quoted(requirement) for requirement in requirements)}"
 
 
 def uninstall_line(*names: str) -> str:
-    """The command line that takes distributions out of the environment of the Python that runs."""
-    begins = installer("uninstall")
-    return " ".join([begins, *([] if begins.startswith("uv ") else ["-y"]), *names])
+    """Return the shell command that removes distributions from the running Python environment."""
+    command = installer("uninstall")
+    return " ".join([command, *([] if command.startswith("uv ") else ["-y"]), *names])
 
 
 def installer(action: str) -> str:
-    """What begins a command line of pip: `pip install` where that is this environment's pip, else a longer form."""
+    """Return the start of a pip command: `pip install` if `pip` is that of this environment, else a longer form."""
     pip = shutil.which("pip")
     if pip and Path(pip).parent == Path(sys.executable).parent:
         return f"pip {action}"
@@ -146,7 +149,7 @@ def _quoted(word: str) -> str:
 
 
 def requirements_of(extras: str) -> list[str]:
-    """What the extras of the installed mien ask for on this machine, extras of extras included; `[]` if not known."""
+    """Return the requirements of extras on this platform, nested extras included; `[]` if unknown."""
     try:
         from packaging.requirements import Requirement
 
@@ -168,7 +171,7 @@ def requirements_of(extras: str) -> list[str]:
 
 
 def faulty_runtimes() -> dict[str, str]:
-    """Installed distributions of ONNX Runtime that crash where the command line is long, and their versions."""
+    """Return the installed ONNX Runtime distributions that crash with long command lines, and their versions."""
     found = {}
     for name in ("onnxruntime", "onnxruntime-gpu"):
         try:

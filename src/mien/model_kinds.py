@@ -1,7 +1,7 @@
-"""What a model file is, told by its content and never by its name, and what to do with one that cannot be used as it is.
+"""Detect the format of model files by their content, and suggest how to convert unsupported ones.
 
-Nothing here runs, unpickles or loads a model: only the first bytes, the names in a zip archive and the outermost fields
-of a protocol buffer are looked at.
+No model is loaded, unpickled or run: only the first bytes, the names in a zip archive and the top-level fields of a
+protocol buffer are read.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mien.quoting import MOST, quoted_path
 _HEAD = 4096
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_PLACES = (0, 512, 1024, 2048)
-"""Where the signature of an HDF5 file may stand (https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html)."""
+"""Offsets of the signature of an HDF5 file (https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html)."""
 
 EXAMPLE_LABELS = ",".join(FER2013.classes)
 
 
 class ModelKind(Enum):
-    """What a file or a folder holds; the value is its name in a sentence."""
+    """The content of a file or folder; the value is a description for error messages."""
 
     ONNX = "an ONNX model"
     KERAS = "a Keras file (.keras)"
@@ -41,7 +41,7 @@ class ModelKind(Enum):
     COREML = "a Core ML model"
     JSON = "the architecture of a Keras model without its weights (JSON)"
     ZIP = "a zip archive"
-    PACKED = "a packed file"
+    PACKED = "a compressed file"
     LFS = "a Git LFS pointer, not the file itself"
     PAGE = "a web page, not the file itself"
     EMPTY = "an empty file"
@@ -55,10 +55,10 @@ KERAS_KINDS = frozenset({ModelKind.KERAS, ModelKind.HDF5})
 
 
 def kind_of(path: str | Path) -> ModelKind:
-    """What a file or folder holds.
+    """Detect what a file or folder contains.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: If it exists but cannot be read.
     """
     path = Path(path)
     if path.is_dir():
@@ -74,17 +74,17 @@ def kind_of(path: str | Path) -> ModelKind:
 
 
 def refusal(path: str | Path, kind: ModelKind) -> str:
-    """A sentence on a model that cannot be opened: what it is, and what to do."""
+    """Return the error message for a model that cannot be opened: what it is, and what to do."""
     return f"{shown(path)}: this is {kind.value}. {remedy(path, kind)}"
 
 
 def shown(path: str | Path) -> str:
-    """A path as a message names it: its last 80 characters, on one line."""
+    """Return a path as shown in error messages: its last 80 characters, on one line."""
     return quoted_path(str(path))
 
 
 def remedy(path: str | Path, kind: ModelKind) -> str:
-    """What to do with a file or folder of that kind to use its model here."""
+    """Return how to convert a file or folder of that kind to a supported format."""
     text = str(path) if len(str(path)) <= MOST and str(path).isprintable() else "MODEL"
     return _REMEDIES[kind].format(
         path=shlex.quote(text),
@@ -109,7 +109,7 @@ def _kind_of_zip(path: Path) -> ModelKind:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError):
-        return ModelKind.UNKNOWN  # cut off
+        return ModelKind.UNKNOWN  # truncated
     last = {name.rpartition("/")[2] for name in names}
     if {"config.json", "metadata.json"} <= names:
         return ModelKind.KERAS
@@ -141,30 +141,30 @@ def _kind_of_head(head: bytes) -> ModelKind | None:
     return next((kind for kind, is_it in marks.items() if is_it), None)
 
 
-_GRAPH, _WHOLE = 7, 2
-"""Numbers of the field `graph` of an ONNX model and of `meta_graphs` of a SavedModel."""
+_GRAPH, _META_GRAPHS = 7, 2
+"""Numbers of the fields `graph` of an ONNX model and `meta_graphs` of a SavedModel."""
 
 
 def _kind_of_message(path: Path) -> ModelKind:
-    """Which protocol buffer a file is, by its outermost fields (onnx.proto, graph.proto, saved_model.proto)."""
+    """Detect the protocol buffer message of a file by its top-level fields (onnx, graph, saved_model .proto)."""
     try:
-        fields = dict(_outermost(path))
+        fields = dict(_top_level_fields(path))
     except (ValueError, OSError):
         return ModelKind.UNKNOWN
     if fields.get(_GRAPH) == 2:
         return ModelKind.ONNX
-    if fields.get(1) == 0 and fields.get(_WHOLE) == 2:
+    if fields.get(1) == 0 and fields.get(_META_GRAPHS) == 2:
         return ModelKind.SAVED_MODEL_FILE
     if fields.get(1) == 2 and set(fields) <= {1, 2, 3, 4}:
         return ModelKind.GRAPH
     return ModelKind.UNKNOWN
 
 
-def _outermost(path: Path) -> list[tuple[int, int]]:
-    """Number and wire type of each outermost field of a protocol buffer, which need not all be read.
+def _top_level_fields(path: Path) -> list[tuple[int, int]]:
+    """Return number and wire type of each top-level field of a protocol buffer, without reading their content.
 
     Raises:
-        ValueError: it is none.
+        ValueError: If the file is not a protocol buffer.
     """
     size = path.stat().st_size
     found = []
@@ -175,12 +175,12 @@ def _outermost(path: Path) -> list[tuple[int, int]]:
             while shift < 64:
                 byte = file.read(1)
                 if not byte:
-                    raise ValueError("a number cut short")
+                    raise ValueError("a truncated number")
                 value |= (byte[0] & 0x7F) << shift
                 if byte[0] < 0x80:
                     return value
                 shift += 7
-            raise ValueError("a number without an end")
+            raise ValueError("a number with more than 64 bits")
 
         while file.tell() < size:
             key = varint()
@@ -200,16 +200,16 @@ def _outermost(path: Path) -> list[tuple[int, int]]:
 
 
 _EXPORT = "mien export model.onnx --format onnx --model-labels {labels} --out with-card.onnx"
-_THEN = f"then give it a model card: {_EXPORT}"
+_THEN = f"then add a model card: {_EXPORT}"
 _IN_TORCH = (
     "In PyTorch, where its class is defined: torch.onnx.export(network, torch.zeros(1, 1, 48, 48), 'model.onnx', "
-    "dynamic_axes={{'image': {{0: 'n'}}}}, input_names=['image'], dynamo=False), with a softmax at its end; "
+    "dynamic_axes={{'image': {{0: 'n'}}}}, input_names=['image'], dynamo=False), with a softmax as the last layer; "
     f"{_THEN}"
 )
 _AGAIN = "Get the file itself"
 
 _REMEDIES = {
-    ModelKind.ONNX: "Open it as it is.",
+    ModelKind.ONNX: "Use it as it is.",
     ModelKind.KERAS: "Export it once with: mien export {path} --format onnx",
     ModelKind.HDF5: "Export it once with: mien export {path} --format onnx",
     ModelKind.TFLITE: f"Convert it: python -m tf2onnx.convert --tflite {{path}} --output model.onnx; {_THEN}",
@@ -221,31 +221,31 @@ _REMEDIES = {
         "Convert it: python -m tf2onnx.convert --graphdef {path} --inputs INPUT:0 --outputs OUTPUT:0 --output "
         f"model.onnx; {_THEN}"
     ),
-    ModelKind.TORCH: f"It holds no network that can be run without its Python code. {_IN_TORCH}",
+    ModelKind.TORCH: f"It contains no network that can run without its Python code. {_IN_TORCH}",
     ModelKind.TORCHSCRIPT: f"Load it with torch.jit.load and export it. {_IN_TORCH}",
     ModelKind.SAFETENSORS: (
-        "It holds weights only. Load them into their network where it is defined, and save that as .keras or .onnx."
+        "It contains weights only. Load them into their network where it is defined, and save that as .keras or .onnx."
     ),
     ModelKind.NUMPY: (
-        "It holds numbers only. Load them into their network where it is defined, and save that as .keras or .onnx."
+        "It contains arrays only. Load them into their network where it is defined, and save that as .keras or .onnx."
     ),
     ModelKind.PICKLE: (
-        "Opening one runs whatever code is in it, so it is not opened. Load it in the program that wrote it, and save "
-        "the network as .keras or .onnx there."
+        "Pickles can run any code when opened, so it is not opened. Load it in the program that wrote it, and save the "
+        "network as .keras or .onnx."
     ),
     ModelKind.OPENVINO: "Use the ONNX or Keras file that it was converted from.",
     ModelKind.COREML: "Use the ONNX or Keras file that it was converted from.",
     ModelKind.JSON: (
-        "In Keras, join it with its weights: network = keras.models.model_from_json(open({quoted}).read()); "
+        "In Keras, combine it with its weights: network = keras.models.model_from_json(open({quoted}).read()); "
         "network.load_weights(WEIGHTS); network.save('model.keras')."
     ),
     ModelKind.ZIP: "Unpack it and give the model file in it.",
     ModelKind.PACKED: "Unpack it and give the model file in it.",
     ModelKind.LFS: f"{_AGAIN} with: git lfs pull",
-    ModelKind.PAGE: f"{_AGAIN}: where it was downloaded from may want you to sign in or to confirm.",
-    ModelKind.EMPTY: f"{_AGAIN} again.",
+    ModelKind.PAGE: f"{_AGAIN}: the download may require signing in or a confirmation.",
+    ModelKind.EMPTY: "Get the file again.",
     ModelKind.RUN: "Make its ONNX file with: mien export {path} --format onnx",
     ModelKind.FOLDER: "Give a run folder with best.keras or model.onnx in it, or a model file.",
-    ModelKind.MISSING: "Check the name.",
-    ModelKind.UNKNOWN: "Give an ONNX or Keras file. If it is one, it is damaged or cut short: get it again.",
+    ModelKind.MISSING: "Check the path.",
+    ModelKind.UNKNOWN: "Give an ONNX or Keras file. If it is one, it is damaged or truncated: get it again.",
 }

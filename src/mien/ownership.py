@@ -1,8 +1,11 @@
-"""Which files mien wrote itself: a command replaces those and no others.
+"""Keep track of the files that mien wrote, so that commands replace these files and no others.
 
-A folder in which a command wrote files holds a list of them, `.mien-files.jsonl`: for each its name, the SHA-256 of
-its content and a digest of what it was made of. A file is ours for as long as its content is what was written. One that
-was changed since, that is a link, or that the list does not name belongs to the user.
+A folder with output files of mien contains a list of them, `.mien-files.jsonl`, with the name, the SHA-256 of the
+content and a digest of the source of each file. A file belongs to mien as long as its content is what was written.
+Files that were changed since, links, and files that are not on the list belong to the user.
+
+>>> with guarding("Use another folder."):  # doctest: +SKIP
+...     write_text("scores.json", "{}")
 """
 
 from __future__ import annotations
@@ -23,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LIST = ".mien-files.jsonl"
-"""The name of the list in each folder."""
+"""File name of the list in each folder."""
 
 _SPARE_LINES = 200
-"""Lines of a list that later ones have replaced, past which it is written anew."""
+"""Number of outdated lines after which a list is rewritten."""
 
 
 class _Entry(NamedTuple):
-    """What a list says of a file: its checksum, and what it was made of."""
+    """An entry of a list: the checksum of a file, and the digest of its source."""
 
     sha256: str
     source: str | None
@@ -38,13 +41,13 @@ class _Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Guard:
-    """Keeps `mien.files.replacing` from replacing what mien did not write, and lists what it writes.
+    """Keeps `mien.files.replacing` from replacing files of the user, and lists the files that it writes.
 
     Args:
-        force: whether other files may be replaced too.
-        remedy: what to do about a file that may not.
-        folder: where this holds; everywhere by default.
-        source: what the files are made of; only a file that was made of the same is replaced.
+        force: whether files of the user may be replaced, too.
+        remedy: what to do about a file that must not be replaced, as a sentence.
+        folder: the folder that the guard applies to; all folders by default.
+        source: digest of the source of the files; only files with the same source are replaced.
         lists: the lists read so far, by folder.
     """
 
@@ -55,35 +58,36 @@ class Guard:
     lists: dict[Path, dict[str, _Entry]] = field(default_factory=dict)
 
     def covers(self, path: Path) -> bool:
-        """Whether this holds for a file."""
+        """Return whether the guard applies to a file."""
         return self.folder is None or path.is_relative_to(self.folder)
 
     def allows(self, path: Path) -> bool:
-        """Whether a file may be written there without the loss of one that is not ours."""
-        return not os.path.lexists(path) or self._is_ours(path)
+        """Return whether writing to a path would not destroy a file of the user."""
+        return not os.path.lexists(path) or self._is_own(path)
 
     def check(self, path: Path) -> None:
-        """Refuse to replace a file that is not ours.
+        """Raise an error if writing to a path would replace a file of the user.
 
         Raises:
-            DataError: there is such a file.
+            DataError: If there is such a file.
         """
         if not self.force and not self.allows(path):
             raise DataError(
-                f"{quoted_path(str(path))}: there is a file of that name already, which mien did not write or which was "
-                f"changed since. {self.remedy}".rstrip()
+                f"{quoted_path(str(path))}: this file exists, and mien did not write it or it was changed since. "
+                f"{self.remedy}".rstrip(),
+                remedy=self.remedy or None,
             )
 
     def remember(self, path: Path, checksum: str) -> None:
-        """Put a file that was just written on the list of its folder."""
+        """Add a file that was just written to the list of its folder."""
         entries, entry = self._entries(path.parent), _Entry(checksum, self.source)
         if entries.get(path.name) == entry:
             return
         entries[path.name] = entry
         with suppress(OSError), (path.parent / LIST).open("a", encoding="ascii") as file:
-            file.write(_line(path.name, entry))  # where that fails, the file counts as the user's
+            file.write(_line(path.name, entry))  # if this fails, the file counts as the user's
 
-    def _is_ours(self, path: Path) -> bool:
+    def _is_own(self, path: Path) -> bool:
         entry = self._entries(path.parent).get(path.name)
         if entry is None or path.is_symlink() or not path.is_file():
             return False
@@ -101,17 +105,17 @@ _current: ContextVar[Guard | None] = ContextVar("mien_guard", default=None)
 
 
 def guard_of(path: Path) -> Guard | None:
-    """The guard that is in force for a file, if any."""
+    """Return the guard that applies to a file, if any."""
     guard = _current.get()
     return guard if guard and guard.covers(path) else None
 
 
 def free_name(path: Path, allows: Callable[[Path], bool]) -> Path:
-    """A path where a file may be written: the one that is wanted, or where that may not be, one with a number.
+    """Return a path that may be written: the preferred one, or else one with a number appended to its stem.
 
     Args:
-        path: the one that is wanted.
-        allows: whether a file may be written to a path.
+        path: the preferred path.
+        allows: a function that returns whether a path may be written.
     """
     free, number = path, 2
     while not allows(free):
@@ -121,25 +125,25 @@ def free_name(path: Path, allows: Callable[[Path], bool]) -> Path:
 
 
 def names_on_list(folder: Path) -> set[str]:
-    """The names of the files in a folder that mien wrote there, and of the list of them."""
+    """Return the names of the files that mien wrote to a folder, including the list itself."""
     return {LIST, *_read_list(folder / LIST)}
 
 
 @contextmanager
 def guarding(remedy: str = "", *, folder: Path | None = None, force: bool = False) -> Iterator[Guard]:
-    """While this lasts, `mien.files.replacing` replaces only files that mien wrote itself.
+    """Within the block, `mien.files.replacing` replaces only files that mien wrote itself.
 
     Args:
-        remedy: what to do about a file that may not be replaced, as a sentence.
-        folder: where this holds; everywhere by default.
-        force: replace other files too.
+        remedy: what to do about a file that must not be replaced, as a sentence.
+        folder: the folder that this applies to; all folders by default.
+        force: whether to replace files of the user, too.
     """
     yield from _using(Guard(force, remedy, folder))
 
 
 @contextmanager
 def made_of(source: str) -> Iterator[Guard]:
-    """While this lasts, files are written that are made of a source; those of another source are not replaced."""
+    """Within the block, files are recorded as made from a source, and files of another source are not replaced."""
     digest = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:16]
     yield from _using(replace(_current.get() or Guard(), source=digest))
 
@@ -153,7 +157,7 @@ def _using(guard: Guard) -> Iterator[Guard]:
 
 
 def checksum_of(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -163,7 +167,7 @@ def _line(name: str, entry: _Entry) -> str:
 
 
 def _read_list(path: Path) -> dict[str, _Entry]:
-    """What a list says, the latest line on each file; lines that are damaged say nothing."""
+    """Read a list; the last line of each file counts, and damaged lines are ignored."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,8 @@
-"""A color for each expression, the same in every drawing, and the ink that can be read on it."""
+"""Colors of the expressions, used in all drawings and figures, and a readable text color for each.
+
+>>> color_of("happy")
+(240, 228, 66)
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ Color = tuple[int, int, int]
 INK: Color = (13, 15, 18)
 PAPER: Color = (255, 255, 255)
 
-# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): told apart by all eyes. Their
-# black would be lost in a dark image; a light gray stands for it.
+# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): distinguishable with any kind of color
+# vision. Light gray replaces their black, which would not be visible in a dark image.
 PALETTE: dict[str, Color] = {
     "neutral": (216, 220, 226),
     "happiness": (240, 228, 66),
@@ -30,19 +34,19 @@ PALETTE: dict[str, Color] = {
     "fear": (204, 121, 167),
     "contempt": (230, 159, 0),
 }
-"""A color for each expression, by FER+'s names."""
+"""The color of each expression, by its name in FER+."""
 
 UNSURE_BELOW = 0.4
-"""Score under which an expression is drawn as a guess."""
+"""Score below which an expression is drawn as uncertain, in [0, 1]."""
 
 
 def color_of(label: str, classes: Sequence[str] = ()) -> Color:
-    """The color of a class.
+    """Return the color of a class.
 
     Args:
-        label: an expression in any usual spelling, or a class of one's own.
-        classes: all classes of the label set. A class that is no expression gets one of the colors that the
-            expressions among them leave free, in their order; without them it is light gray.
+        label: an expression in any common spelling, or a custom class.
+        classes: all classes of the label set. Custom classes get the colors that are not used by its expressions, in
+            order; without `classes` their color is light gray.
     """
     token = _token_of(label)
     if token is not None:
@@ -52,7 +56,7 @@ def color_of(label: str, classes: Sequence[str] = ()) -> Color:
 
 @cache
 def class_colors(classes: tuple[str, ...]) -> dict[str, Color]:
-    """A color for each class of a label set, told apart by all eyes as far as there are eight or fewer."""
+    """Return a color for each class of a label set; up to eight colors are distinguishable with any color vision."""
     tokens = {name: _token_of(name) for name in classes}
     free = [color for name, color in PALETTE.items() if name not in tokens.values()] or list(PALETTE.values())
     own = [name for name, token in tokens.items() if token is None]
@@ -69,14 +73,14 @@ def _token_of(label: str) -> str | None:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """Contrast ratio of two colors, 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    """Return the contrast ratio of two colors, from 1 to 21 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 
 @cache
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever reads better on a color; the contrast is 4.5 or more on all of `PALETTE`."""
+    """Return black or white, whichever has more contrast with a color; at least 4.5 for all of `PALETTE`."""
     return max(INK, PAPER, key=lambda ink: contrast(ink, color))
 
 

@@ -1,7 +1,7 @@
-"""One package loaded in a process of its own, and what it says of itself: `python -m mien.probing NAME`.
+"""Import a package in a separate process and report its version and devices: `python -m mien.probing NAME`.
 
-A package that is broken may end the process that loads it, and TensorFlow takes seconds; so `mien doctor` asks from
-outside, with a time-out.
+A broken package can crash the process that imports it, and TensorFlow takes seconds to import; so `mien doctor` imports
+packages in a subprocess with a timeout.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from importlib import import_module
 from typing import Any
 
 TIME_LIMIT = 120.0
-"""Seconds that a package may take to load."""
+"""Timeout for importing a package, in seconds."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What came of loading a package.
+    """The result of importing a package.
 
     Args:
-        loads: whether it loads.
-        error: why not, in one line; empty where it does.
-        facts: what it says: `version`, and by package `gui`, `providers`, `devices` or `keras`.
-        timed_out: whether it took too long, which on a busy machine is no fault of the package.
+        loads: whether the import succeeded.
+        error: why it failed, in one line; empty if it succeeded.
+        facts: `version` and, depending on the package, `gui`, `providers`, `devices` or `keras`.
+        timed_out: whether the import timed out, which can also happen on a busy machine.
     """
 
     loads: bool
@@ -36,11 +36,11 @@ class Probe:
 
 
 def probe(name: str, seconds: float = TIME_LIMIT) -> Probe:
-    """Load a package in another process.
+    """Import a package in another process.
 
     Args:
-        name: what is imported; a back end is loaded together with Keras.
-        seconds: how long it may take.
+        name: the module to import; a Keras backend is imported together with Keras.
+        seconds: timeout.
     """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
     if name in _DEVICES:
@@ -57,9 +57,9 @@ def probe(name: str, seconds: float = TIME_LIMIT) -> Probe:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Probe(False, f"it did not load within {seconds:g} s", timed_out=True)
+        return Probe(False, f"importing it took longer than {seconds:g} s", timed_out=True)
     if done.returncode < 0:
-        return Probe(False, f"loading it ended the process with signal {-done.returncode}")
+        return Probe(False, f"importing it crashed the process with signal {-done.returncode}")
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

@@ -1,30 +1,63 @@
-"""How messages quote what somebody gave: printable, on one line, and never long."""
+"""Quote user input in error messages: printable, on one line, and at most 80 characters.
+
+>>> quoted(["a"] * 100, most=12)
+"['a', 'a', …"
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 MOST = 80
-"""Characters of anybody's input in a message."""
+"""Maximum number of characters of quoted input."""
+
+
+_UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that commands print as escapes: controls, odd bytes, line and paragraph separators."""
+
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that change the direction of text, by which a name can look like another."""
+
+_SUSPECT = re.compile("[^ -~\u00a1-\u02ff]")  # all but the usual
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text of somebody else on one line, with nothing in it that commands a terminal or turns the text around.
+
+    Args:
+        text: from a file, a folder, an archive, a model card, another machine.
+        keep: controls that stay, such as line feeds of our own.
+
+    >>> print(printable("\x1b[31mred\nline\u202e"))
+    \x1b[31mred\nline\u202e
+    """
+    return _SUSPECT.sub(lambda found: _escaped(found[0], keep), text)
+
+
+def _escaped(character: str, keep: str) -> str:
+    is_unshown = character in _DIRECTIONS or unicodedata.category(character) in _UNSHOWN
+    return character.encode("unicode_escape").decode() if is_unshown and character not in keep else character
 
 
 def quoted(value: Any, most: int = MOST) -> str:
-    """The beginning of what `repr` says of a value.
+    """Return the start of the `repr` of a value.
 
     >>> quoted("a" * 1000, most=10)
     "'aaaaaaaa…"
     """
-    if isinstance(value, str | bytes | bytearray):  # the repr of all of it could take gigabytes
+    if isinstance(value, str | bytes | bytearray):  # the repr of the whole value could take gigabytes
         value = value[:most]
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - it is somebody else's
+    except Exception:  # noqa: BLE001 - foreign objects can raise anything
         text = f"an object of type {type(value).__name__}"
     return _cut(_printable(text), most)
 
 
 def quoted_path(path: str, most: int = MOST) -> str:
-    """A path; of a long one the end, which tells files of one folder apart.
+    """Return a path, shortened at the start if it is long, so that the file name stays visible.
 
     >>> quoted_path("/data/" + "deep/" * 100 + "face.jpg", most=20)
     '…deep/deep/face.jpg'

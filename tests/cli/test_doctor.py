@@ -215,8 +215,8 @@ def test_a_probe_reports_each_kind_of_failure(tmp_path: Path, monkeypatch: pytes
     broken(tmp_path, "deadly_one", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     broken(tmp_path, "loud_one", "print('hello'); __version__ = '7'")
     monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
-    assert probe("slow_one", seconds=1) == Probe(False, "it did not load within 1 s", timed_out=True)
-    assert probe("deadly_one") == Probe(False, "loading it ended the process with signal 11")
+    assert probe("slow_one", seconds=1) == Probe(False, "importing it took longer than 1 s", timed_out=True)
+    assert probe("deadly_one") == Probe(False, "importing it crashed the process with signal 11")
     assert probe("loud_one") == Probe(True, facts={"version": "7"})
     assert probe("no_such_one").error == "ModuleNotFoundError: No module named 'no_such_one'"
 

@@ -209,7 +209,7 @@ def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
         (["*.gif"], "*.gif: expected an image, a video or a folder, but there is no such file"),
         (
             ["none.png", "--model", "nothing"],
-            "expected an ONNX file, a run folder or the name of a bundled model",
+            "Expected an ONNX file, a run folder or the name of a bundled model",
         ),
         (
             ["none.png", "--model", "page.jpg"],

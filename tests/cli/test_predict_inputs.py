@@ -191,7 +191,7 @@ def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
         (b"P7\nWIDTH 2\n", "PAM"),
         (bytes(128) + b"DICM", "DICOM"),
         (b"\0\0\1\0\1\0" + bytes(40), "icon"),
-        (b"FUJIVIDEOCCD-RAW" + bytes(40), "raw file"),
+        (b"FUJIFILMCCD-RAW" + bytes(40), "raw file"),
         (b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18\0" + bytes(40), "TGA"),
         (b"\0\1\1\0\0\0\1\x18" + bytes(4) + b"\x40\0\x40\0\x08\0" + bytes(40), "TGA"),
         (b"\0\0\2\0\1\0\x20\x20\0\0\4\0\4\0\x30\1\0\0" + bytes(40), "cursor"),

@@ -122,7 +122,7 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130, out + err
-    assert f"Go on with: mien train --resume --out {run}" in err
+    assert f"Resume with: mien train --resume --out {run}" in err
     assert "Traceback" not in err
     assert {path.name for path in run.iterdir()} - SHEETS == RUN_FILES
 
@@ -160,9 +160,7 @@ def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Pa
     assert given.returncode == 2
     assert "accuracy" in given.stdout
     (tmp_path / "report.html").write_text("mine")
-    is_one_sentence(
-        mien("evaluate", run, "--out", tmp_path), r"report\.html: there is a file of that name already"
-    )
+    is_one_sentence(mien("evaluate", run, "--out", tmp_path), r"report\.html: this file exists")
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
@@ -217,7 +215,7 @@ def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> No
                 break
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)
-    assert said[0].startswith("No --data: training on drawn faces")
+    assert said[0].startswith("No data given: training on drawn faces")
     assert "runs/classic-synthetic-seed0" in said[-1]
 
 
@@ -337,7 +335,9 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: 
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert said == "Stopped before an epoch was whole, so nothing is kept. The same command begins again.\n"
+    assert (
+        said == "Stopped before an epoch was complete, so nothing is kept. The same command starts again.\n"
+    )
 
 
 def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
@@ -409,17 +409,17 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     student = tmp_path / "student"
     shared = ("--data", table, "--recipe", "small", "--epochs", 1, "--batch-size", 16, "--out", student)
     alone = mien("train", "--data", table, "--recipe", "compact", "--distil", 0.5, "--out", student)
-    is_one_sentence(alone, "--teacher", "--distil 0")
+    is_one_sentence(alone, "--teacher", "--distillation-weight 0")
     assert not (student / "recipe.json").exists()
     views = ("--views", 1, "--views-in", tmp_path / "views", "--save-every", 60)
     is_one_sentence(
-        mien("train", *shared, "--teacher", "none"), "run folder with a whole epoch or a bundled model"
+        mien("train", *shared, "--teacher", "none"), "run folder with a finished epoch or a bundled model"
     )
     both = ("--teacher", run / "model.onnx", "--teacher", run)
     taught = mien("train", *shared, *both, *views, "--precision", "bfloat16")
     assert taught.returncode == 0, taught.stderr
-    assert "1 views of the images prepared" in taught.stdout
-    assert "1 views shown to the teachers" in taught.stdout
+    assert "1 augmented copies computed" in taught.stdout
+    assert "1 augmented copies shown to the teachers" in taught.stdout
     teachers = json.loads((student / "recipe.json").read_text())["data"]["teachers"]
     assert teachers == [str(run / "model.onnx"), str(run)]
     assert len(list((tmp_path / "views").glob("*.npy"))) == 3
@@ -517,9 +517,9 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
     other = mien("train", "--recipe", "classic", "--from", whole_run, *more, tmp_path / "other")
     is_one_sentence(other, "the network of this recipe")
     nothing = mien("train", "--from", tmp_path / "none", *more, tmp_path / "third")
-    is_one_sentence(nothing, "to begin with, found none")
+    is_one_sentence(nothing, "to start from, found none")
     table_itself = mien("train", "--from", table, *more, tmp_path / "third")
-    is_one_sentence(table_itself, "to begin with, found another file")
+    is_one_sentence(table_itself, "to start from, found another file")
 
 
 def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import logging
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -337,3 +338,16 @@ def test_load_uses_the_cache_unless_told_not_to(table, monkeypatch, tmp_path):
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(first.targets, second.targets)
     assert second.source == str(table)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks at modes")
+def test_a_cache_is_for_its_user_alone(tmp_path, table, caplog):
+    private = tmp_path / "private"
+    read_cached([table], classes=7, folder=private)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    read_cached([table], classes=7, folder=open_to_all)
+    assert not list(open_to_all.iterdir())
+    assert "other users can write into it; run: chmod go-w" in caplog.text

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from mien import files
 from mien.data.dataset import Dataset
+from mien.data.digests import split_digests
 from mien.data.kaggle import COMPETITION, COPY, fetch
 from mien.errors import DataError, MissingExtra
 from mien.labels import FER2013
@@ -58,6 +62,19 @@ def load_whole(path: Path, counts: tuple[int, int, int] = (28_709, 3_589, 3_589)
 
 def load_half(path: Path) -> Dataset:
     return load_whole(path, (14_000, 1_000, 1_000))
+
+
+@cache
+def digests() -> dict[str, str]:
+    split = np.repeat(["Training", "PublicTest", "PrivateTest"], (28_709, 3_589, 3_589))
+    images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (len(split), 48, 48))
+    return split_digests(Dataset(images, np.zeros((len(split), 7), np.float32), split, FER2013))
+
+
+@pytest.fixture(autouse=True)
+def _known_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digests of the stand-in are those that are expected."""
+    monkeypatch.setattr("mien.data.kaggle.FER2013_SHA256", digests())
 
 
 @pytest.fixture
@@ -162,3 +179,47 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path, table: Path) -> No
     fetch(folder, downloader=FakeHub(table, AssertionError()), load=load_whole)
     assert own.read_text() == "somebody's own"
     assert (folder / "fer2013.csv").read_text() == TEXT
+
+
+def test_altered_pixels_and_labels_are_refused(table: Path) -> None:
+    def altered(path: Path) -> Dataset:
+        whole = load_whole(path)
+        images = whole.images.copy()
+        images[12_345, 20, 20] ^= 1
+        return replace(whole, images=images)
+
+    def relabelled(path: Path) -> Dataset:
+        whole = load_whole(path)
+        targets = whole.targets.copy()
+        targets[7] = 0, 1, 0, 0, 0, 0, 0
+        return replace(whole, targets=targets)
+
+    for load in (altered, relabelled):
+        with pytest.raises(DataError, match="the table was altered"):
+            fetch(downloader=FakeHub(table, table), load=load)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    images = np.arange(4 * 48 * 48, dtype=np.uint32).astype(np.uint8).reshape(4, 48, 48)
+    images[:, 0, 0] = 1, 2, 3, 4
+    targets = np.eye(7, dtype=np.float32)[[0, 1, 1, 6]]
+    one = Dataset(images, targets, np.array(["Training"] * 4), FER2013)
+    other = Dataset(images[::-1], targets[::-1], one.split, FER2013)
+    swapped = Dataset(images, targets[::-1], one.split, FER2013)
+    assert split_digests(one) == split_digests(other) != split_digests(swapped)
+
+
+def test_a_link_in_place_of_the_copy_is_not_followed(tmp_path: Path, table: Path, monkeypatch: Any) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    opened = files.open_without_links
+
+    def swapped(path: Path) -> Any:
+        path.unlink()
+        path.symlink_to(victim)
+        return opened(path)
+
+    monkeypatch.setattr("mien.data.kaggle.open_without_links", swapped)
+    with pytest.raises(DataError, match="cannot be written"):
+        fetch(tmp_path / "new", downloader=FakeHub(table, table), load=load_whole)
+    assert victim.read_text() == "precious"

@@ -155,7 +155,7 @@ def test_biases_equal_those_of_a_general_optimizer(classes: int, seed: int) -> N
     np.testing.assert_allclose(calibration.fit_biases(shifted, true), theirs - theirs.mean(), atol=1e-3)
 
 
-def test_biases_mend_a_model_that_answers_some_classes_too_often() -> None:
+def test_biases_correct_a_model_that_predicts_some_classes_too_often() -> None:
     p, true = sampled(6000, 4, seed=1)
     known = np.array([0.9, -0.5, 0.1, -0.5])
     crooked = calibration.apply_biases(p, known)
@@ -177,7 +177,7 @@ def test_biases_of_extreme_probabilities_are_numbers() -> None:
         calibration.apply_biases(sure, np.zeros(1))
 
 
-def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
+def test_biases_of_an_uninformative_model_are_the_class_frequencies() -> None:
     true = np.repeat([0, 1, 2], [1500, 900, 600])
     biases = calibration.fit_biases(np.full((3000, 3), 1 / 3), true)
     np.testing.assert_allclose(
@@ -192,13 +192,13 @@ def test_biases_of_a_model_that_knows_nothing_are_what_is_frequent() -> None:
         ([[2.0, 1.0]], [0], "sum to 1"),
         ([[0.5, 0.5]], [2], "labels from 0 to 1, got 2"),
         ([[0.5, 0.5]], [-1], "labels from 0 to 1, got -1"),
-        ([[0.5, 0.5]], [0.0], "labels as whole numbers"),
-        ([[0.5, 0.5]], None, "labels as whole numbers"),
+        ([[0.5, 0.5]], [0.0], "labels as integers"),
+        ([[0.5, 0.5]], None, "labels as integers"),
         ("ab", [0], "probabilities as numbers"),
         ([], [], "one image or more"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
+def test_invalid_arguments_of_calibration_have_short_errors(
     probabilities: object, true: object, sentence: str
 ) -> None:
     for function in (
@@ -213,7 +213,7 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(
 
 def test_settings_of_calibration_are_checked() -> None:
     p, true = sampled(20)
-    with pytest.raises(DataError, match="bins as a whole number from 1 on, got 0"):
+    with pytest.raises(DataError, match="bins as an integer of at least 1, got 0"):
         calibration.reliability_bins(p, true, bins=0)
     with pytest.raises(DataError, match="temperature above 0, got str"):
         calibration.apply_temperature(p, "2")  # type: ignore[arg-type]
@@ -222,14 +222,14 @@ def test_settings_of_calibration_are_checked() -> None:
 
 
 @pytest.mark.parametrize(("true", "used"), [([0, 1], 1.0), ([1, 0], calibration.HOTTEST)])
-def test_a_temperature_at_its_bound_is_told_and_sharpens_nothing(true: list[int], used: float) -> None:
+def test_a_temperature_at_its_bound_is_reported_and_set_to_one(true: list[int], used: float) -> None:
     p = np.tile([[0.6, 0.4], [0.3, 0.7]], (10, 1))
     fit = judge_temperature(p, np.tile(true, 10))
     assert fit.temperature == pytest.approx(used)
     assert (fit.at_bound, fit.n, fit.few) == (True, 20, True)
 
 
-def test_cross_validation_tells_what_a_temperature_is_worth_elsewhere() -> None:
+def test_cross_validation_scores_a_temperature_on_held_out_images() -> None:
     p, true = sampled(5000, temperature=2.0)
     fit = judge_temperature(p, true)
     assert fit.temperature == calibration.fit_temperature(p, true)
@@ -243,7 +243,7 @@ def test_cross_validation_tells_what_a_temperature_is_worth_elsewhere() -> None:
     assert apart.loss > metrics.log_loss(labels, own)  # what it was fitted on flatters it
 
 
-def test_each_image_is_changed_by_what_others_fitted() -> None:
+def test_each_image_is_transformed_by_a_fit_on_other_images() -> None:
     p, true = sampled(53)
     seen = []
 

@@ -100,23 +100,23 @@ def test_labels_are_matched_by_name_and_not_by_place(order: list[int]) -> None:
         (),
     ],
 )
-def test_other_labels_than_the_data_has_are_refused(labels: tuple[str, ...]) -> None:
-    with pytest.raises(ModelError, match="the 7 labels of fer2013") as caught:
+def test_class_names_that_differ_from_the_data_set_are_rejected(labels: tuple[str, ...]) -> None:
+    with pytest.raises(ModelError, match="the 7 classes of fer2013") as caught:
         evaluate(seer(7), make_dataset(), labels=labels)
-    assert f"got {len(labels)} labels" in str(caught.value)
-    remedy = "in index order" if len(labels) == 7 else "mien.Taxonomy"
+    assert f"got {len(labels)} classes" in str(caught.value)
+    remedy = "in index order" if len(labels) == 7 else "label set"
     assert remedy in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("last", "told"),
     [
-        (("Foo",), r", of which Foo is none of them\. Give"),
-        (("Foo", "contempt"), r", of which Foo, contempt are none of them\. Accuracy"),
+        (("Foo",), r", of which Foo is not among them\. Give"),
+        (("Foo", "contempt"), r", of which Foo, contempt are not among them\. The accuracy"),
         (("Angry",), r"Angry\)\. Give"),
     ],
 )
-def test_labels_that_the_data_does_not_have_are_named(last: tuple[str, ...], told: str) -> None:
+def test_the_error_names_classes_that_the_data_set_does_not_have(last: tuple[str, ...], told: str) -> None:
     labels = ("Angry", "Disgust", "Fear", "Joy", "Sad", "Surprised")
     with pytest.raises(ModelError, match=told):
         evaluate(seer(7), make_dataset(), labels=(*labels, *last))
@@ -132,7 +132,7 @@ def broken(rows: Any) -> Any:
         (broken([0.5, 0.5]), r"shape \(70, 7\) .*got \(70, 2\)"),
         (lambda _: np.ones((1, 7)) / 7, r"got \(1, 7\)"),
         (lambda crops: np.ones(len(crops)), r"got \(70,\)"),
-        (broken([np.nan, 1, 0, 0, 0, 0, 0]), "NaN or infinity for 70 of 70 images.*earlier save"),
+        (broken([np.nan, 1, 0, 0, 0, 0, 0]), "NaN or infinity for 70 of 70 images.*earlier checkpoint"),
         (broken([np.inf, 1, 0, 0, 0, 0, 0]), "NaN or infinity"),
         (broken([3.1, -2, 0.5, 1, 0, 0, 0]), "sums from 2.6 to 2.6.*softmax"),
         (broken([1.5, -0.5, 0, 0, 0, 0, 0]), "down to -0.5.*softmax"),
@@ -141,7 +141,7 @@ def broken(rows: Any) -> Any:
         (lambda _: ["happy"], "array of probabilities from the model, got list"),
     ],
 )
-def test_what_is_not_probabilities_is_refused(predict: Any, words: str) -> None:
+def test_values_that_are_not_probabilities_are_rejected(predict: Any, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         evaluate(predict, make_dataset(), labels=FER2013.classes)
 
@@ -215,7 +215,7 @@ def test_a_split_that_is_all_copies_has_no_duplicate_free_score() -> None:
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["duplicate_free"]["accuracy"] is None
 
 
-def test_votes_are_judged_by_their_majority() -> None:
+def test_the_true_class_of_votes_is_their_majority() -> None:
     dataset = make_dataset(16, FERPLUS)
     targets = 0.6 * dataset.targets + 0.4 * np.roll(dataset.targets, 1, axis=1)
     result = evaluate(seer(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
@@ -223,7 +223,7 @@ def test_votes_are_judged_by_their_majority() -> None:
     assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
 
 
-def test_the_other_splits_can_be_judged() -> None:
+def test_the_other_splits_can_be_evaluated() -> None:
     result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split="Training")
     assert (result.split, result.n) == ("Training", 20)
 
@@ -253,7 +253,7 @@ def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
         evaluate(noisy, make_dataset(), labels=FER2013.classes, split=split)  # type: ignore[arg-type]
 
 
-def test_a_model_of_other_classes_is_judged_on_data_of_its_own() -> None:
+def test_a_model_with_other_classes_is_evaluated_on_its_own_data() -> None:
     five = Taxonomy("five", ("angry", "happy", "sad", "surprise", "neutral"))
     result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
     assert (result.accuracy, result.labels) == (1.0, five.classes)
@@ -311,7 +311,7 @@ def test_the_dict_is_a_copy() -> None:
     ("change", "error", "sentence"),
     [
         ({"predict": None}, ModelError, "a function from crops to probabilities, got NoneType"),
-        ({"dataset": "fer2013.csv"}, DataError, r"a mien\.Dataset to judge on, got str"),
+        ({"dataset": "fer2013.csv"}, DataError, r"a mien\.Dataset, got str"),
         ({"labels": "angry"}, ModelError, "a list of class names"),
         ({"labels": None}, ModelError, "a list of class names"),
         ({"labels": [1, 2]}, ModelError, "a list of class names"),

@@ -102,7 +102,7 @@ class TestCurves:
             assert [line.get_xdata()[0] for line in lines(axes, "learning rate drop")] == [30.5, 42.5]
             assert [text for text in words(axes) if text.startswith("rate")] == ["rate 5e-4", "rate 1.25e-4"]
 
-    def test_a_rise_or_a_rounding_is_no_drop(self) -> None:
+    def test_an_increase_or_rounding_is_not_a_learning_rate_drop(self) -> None:
         rates = [1e-4, 5e-4] + [1e-3, 0.00099999] * 10
         figure = figures.curves_figure(make_history(22, rates))
         assert not lines(figure.axes[0], "learning rate drop")
@@ -138,7 +138,7 @@ class TestCurves:
             for a, b in zip(ours.get_lines(), theirs.get_lines(), strict=True):
                 np.testing.assert_array_equal(a.get_ydata(), b.get_ydata())
 
-    def test_what_was_not_recorded_is_not_drawn(self, tmp_path: Path) -> None:
+    def test_columns_that_were_not_recorded_are_not_drawn(self, tmp_path: Path) -> None:
         figure = figures.curves_figure({"loss": [2.0, 1.0], "accuracy": [0.2, 0.4]})
         assert not any("best" in text or "validation" in text for text in words(figure))
         np.testing.assert_array_equal(lines(figure.axes[0], "training")[0].get_xdata(), [1, 2])
@@ -170,7 +170,7 @@ class TestConfusion:
         assert cells[:5] == ["75%", "30", "25%", "10", "0"]
         assert cells[5:10] == ["33%", "1,000", "67%", "2,000", "0"]
         assert cells[10:13] == ["-", "-", "-"]  # no images of that class
-        assert "66.8% right (2,030 of 3,040); each row adds up to 100%" in words(axes)
+        assert "66.8% correct (2,030 of 3,040); each row adds up to 100%" in words(axes)
         assert [text.get_text() for text in axes.get_yticklabels()] == ["a  (40)", "b  (3,000)", "c  (0)"]
 
     @pytest.mark.parametrize("share", [0, 10, 25, 40, 45, 50, 55, 60, 66, 75, 90, 100])
@@ -289,17 +289,15 @@ class TestChoice:
         with pytest.raises(DataError, match="samples, mistakes, confident, got 'best'"):
             figures.choose_samples(evaluation, 12, kind="best")
 
-    def test_a_sheet_says_how_it_was_chosen_and_how_good_the_model_is(self, tmp_path: Path) -> None:
+    def test_the_title_of_a_sheet_has_its_selection_and_the_accuracy(self, tmp_path: Path) -> None:
         evaluation = make_evaluation(1000, 0.6)
         chosen = figures.choose_samples(evaluation, 12)
         right = int((evaluation.predicted[chosen] == evaluation.true[chosen]).sum())
         title = figures.sheet_title(evaluation, chosen, "samples")
-        assert f"Random sample, {right} of 12 right." in title
-        assert f"classic on PrivateTest: {evaluation.accuracy:.1%} of 1,000 right" in title
+        assert f"Random sample, {right} of 12 correct." in title
+        assert f"classic on PrivateTest: {evaluation.accuracy:.1%} of 1,000 correct" in title
         assert figures.sheet_title(evaluation, chosen, "mistakes").startswith("Mistakes only, 12 of ")
-        assert figures.sheet_title(evaluation, chosen, "confident").startswith(
-            "The 12 most confident hits of "
-        )
+        assert figures.sheet_title(evaluation, chosen, "confident").startswith("The 12 most confident of ")
         names = {path.name for path in figures.plot_sheets(evaluation, tmp_path)}
         assert names == {path.name for path in tmp_path.iterdir()}
         assert names == {"samples.png", "mistakes.png", "confident.png"}
@@ -324,7 +322,7 @@ class TestOtherCharts:
         bins = reliability_bins(probabilities, np.array([0, 0, 0, 0, 1] * 10))
         figure = figures.reliability_figure(bins, "classic")
         assert f"expected calibration error {100 * abs(0.8 - certainty):.1f}%" in words(figure)
-        assert ("too sure" if certainty > 0.8 else "not sure enough") in words(figure)
+        assert ("overconfident" if certainty > 0.8 else "underconfident") in words(figure)
         (bar,) = figure.axes[0].containers[0]
         assert bar.get_height() == pytest.approx(0.8)
         assert sum(patch.get_height() for patch in figure.axes[1].patches) == 50

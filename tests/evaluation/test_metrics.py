@@ -141,7 +141,7 @@ def test_other_seeds_draw_other_intervals() -> None:
 @pytest.mark.parametrize(
     ("true", "predicted", "words"),
     [
-        ([0, 1], [0], "each, got"),
+        ([0, 1], [0], "label per image, got"),
         ([0, -1], [0, 1], "true labels from 0 to 2, got -1 to 0"),
         ([0, 1], [0, 3], "predicted labels from 0 to 2, got 0 to 3"),
     ],
@@ -154,7 +154,7 @@ def test_labels_that_do_not_fit_are_refused(true: list[int], predicted: list[int
 def test_nothing_to_judge_is_refused() -> None:
     nothing = np.zeros((3, 3), np.int64)
     for score in (metrics.accuracy, metrics.macro_f1, metrics.balanced_accuracy, metrics.bootstrap_interval):
-        with pytest.raises(DataError, match="one judged image or more, got none"):
+        with pytest.raises(DataError, match="confusion matrix of one image or more, got none"):
             score(nothing)
     with pytest.raises(DataError, match="one or more"):
         metrics.log_loss(np.zeros(0, np.int64), np.zeros((0, 3)))
@@ -170,16 +170,16 @@ def test_the_examples_of_the_docstring_hold() -> None:
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: metrics.confusion_matrix([0, 1], ["a", "b"], 2), "predicted labels as whole numbers"),
-        (lambda: metrics.confusion_matrix([0.5], [0], 2), "true labels as whole numbers"),
-        (lambda: metrics.confusion_matrix(None, [0], 2), "true labels as whole numbers"),
+        (lambda: metrics.confusion_matrix([0, 1], ["a", "b"], 2), "predicted labels as integers"),
+        (lambda: metrics.confusion_matrix([0.5], [0], 2), "true labels as integers"),
+        (lambda: metrics.confusion_matrix(None, [0], 2), "true labels as integers"),
         (lambda: metrics.confusion_matrix([0], [2], 2), "predicted labels from 0 to 1, got 2"),
         (lambda: metrics.confusion_matrix([-1], [0], 2), "true labels from 0 to 1, got -1"),
-        (lambda: metrics.confusion_matrix([0], [0], "2"), "classes as a whole number"),
+        (lambda: metrics.confusion_matrix([0], [0], "2"), "classes as an integer"),
         (lambda: metrics.accuracy(np.ones((2, 3), int)), r"shape \(classes, classes\), got \(2, 3\)"),
         (lambda: metrics.accuracy([[1, -1], [0, 1]]), "counts of 0 or more"),
-        (lambda: metrics.macro_f1([[0.5, 0.5], [0, 1]]), "as whole numbers"),
-        (lambda: metrics.balanced_accuracy(np.zeros((0, 0), int)), "one judged image or more"),
+        (lambda: metrics.macro_f1([[0.5, 0.5], [0, 1]]), "as integers"),
+        (lambda: metrics.balanced_accuracy(np.zeros((0, 0), int)), "confusion matrix of one image or more"),
         (lambda: metrics.class_scores([]), r"shape \(classes, classes\)"),
         (lambda: metrics.log_loss([0], [[np.nan, 1]]), "NaN or infinity in 1 of 1"),
         (lambda: metrics.log_loss([0], [[3.0, -2.0]]), "sum to 1"),
@@ -192,11 +192,11 @@ def test_the_examples_of_the_docstring_hold() -> None:
         (lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), level=95), "between 0 and 1, got 95"),
         (
             lambda: metrics.bootstrap_interval(np.eye(2, dtype=int), resamples=0),
-            "resamples as a whole number",
+            "resamples as an integer",
         ),
     ],
 )
-def test_what_cannot_be_scored_is_refused_in_a_sentence(call: Any, sentence: str) -> None:
+def test_invalid_arguments_of_metrics_have_short_errors(call: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         call()
 

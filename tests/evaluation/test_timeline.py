@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex
 from mien.errors import DataError
 from mien.evaluation import figures
 from mien.evaluation.figures import timeline as timeline_module
+from mien.evaluation.figures.label_colors import label_colors
 from mien.evaluation.figures.timeline import Timeline
 from mien.evaluation.figures.tracks import BINS
 from mien.labels import FER2013, FERPLUS
@@ -57,9 +58,9 @@ class TestGathering:
         timeline = Timeline()
         for i, row in enumerate(rows):
             timeline.add(i * spacing, [make_face(1, row)])
-        (course,) = timeline.courses()
-        np.testing.assert_allclose(course.shares, rows.mean(axis=0), atol=1e-9)
-        ((at, means),) = course.pieces  # one piece, however far apart the frames are
+        (track,) = timeline.tracks()
+        np.testing.assert_allclose(track.shares, rows.mean(axis=0), atol=1e-9)
+        ((at, means),) = track.segments  # one piece, however far apart the frames are
         width = timeline._width
         places = (np.arange(frames) * spacing / width).astype(int)
         expected = [rows[places == place].mean(axis=0) for place in np.unique(places)]
@@ -79,20 +80,20 @@ class TestGathering:
                 i / 25, [*faces, make_face(2, certain("happiness", FERPLUS.classes), FERPLUS.classes)]
             )
         assert timeline.labels == (*FER2013.classes, "contempt")
-        first, second = timeline.courses()
+        first, second = timeline.tracks()
         np.testing.assert_allclose(first.shares, [*(0.5 * certain("happy")), 0.5])
         np.testing.assert_allclose(second.shares, [*certain("happy"), 0])
         figure = figures.timeline_figure(timeline)
         assert [text.get_text() for text in figure.legends[0].get_texts()][:3] == ["angry", "disgust", "fear"]
         assert "contempt" in [text.get_text() for text in figure.legends[0].get_texts()]
 
-    def test_classes_of_a_label_set_of_ones_own_come_in_their_order(self) -> None:
+    def test_classes_of_a_custom_label_set_keep_their_order(self) -> None:
         timeline = Timeline()
         labels = ("joy", "happy", "bored")  # the first two mean the same
         timeline.add(0, [make_face(1, [0.2, 0.3, 0.5], labels)])
         timeline.add(0.1, [make_face(1, [0.2, 0.3, 0.5], labels)])
         assert timeline.labels == labels
-        np.testing.assert_allclose(timeline.courses()[0].shares, [0.2, 0.3, 0.5])
+        np.testing.assert_allclose(timeline.tracks()[0].shares, [0.2, 0.3, 0.5])
 
     @pytest.mark.parametrize(
         ("share", "least", "doubt"), [(0.39, 0.0, True), (0.41, 0.0, False), (0.6, 0.7, True)]
@@ -111,24 +112,24 @@ class TestGathering:
 
     def test_a_face_that_leaves_and_returns_has_two_pieces(self) -> None:
         timeline = make_timeline(10, 25, {1: (0, 10)})
-        course = make_timeline(10, 25, {1: (0, 10), 2: (2, 4)}).courses()[1]
-        assert len(timeline.courses()[0].pieces) == 1
-        assert [(at[0], at[-1]) for at, _ in course.pieces] == [
+        track = make_timeline(10, 25, {1: (0, 10), 2: (2, 4)}).tracks()[1]
+        assert len(timeline.tracks()[0].segments) == 1
+        assert [(at[0], at[-1]) for at, _ in track.segments] == [
             (pytest.approx(2, abs=0.05), pytest.approx(4, abs=0.05))
         ]
         gone = Timeline()
         for i in range(250):
             visible = not 60 <= i < 100 and not 150 <= i < 160  # 1.6 s, and 0.4 s that are drawn through
             gone.add(i / 25, [make_face(1, certain("happy"))] if visible else [])
-        (course,) = gone.courses()
-        assert len(course.pieces) == 2
-        assert course.in_view == pytest.approx(10 - 1.6, abs=0.1)
+        (track,) = gone.tracks()
+        assert len(track.segments) == 2
+        assert track.in_view == pytest.approx(10 - 1.6, abs=0.1)
 
-    def test_two_glimpses_far_apart_are_not_joined(self) -> None:
+    def test_two_short_appearances_far_apart_are_not_joined(self) -> None:
         timeline = Timeline()
         for i in range(2500):
             timeline.add(i / 25, [make_face(1, certain("sad"))] if i in {10, 2000} else [])
-        assert len(timeline.courses()[0].pieces) == 2
+        assert len(timeline.tracks()[0].segments) == 2
 
     def test_ten_hours_take_no_more_memory_than_ten_minutes(self) -> None:
         row = certain("happy")
@@ -145,16 +146,16 @@ class TestGathering:
         late, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert late < 1.1 * early < 4_000_000
-        assert len(timeline._courses) <= 64
+        assert len(timeline._bins) <= 64
         assert timeline.faces == 226
-        assert timeline.courses()[0].track == 1
-        assert timeline.courses()[0].in_view == pytest.approx(36_000, rel=0.01)
+        assert timeline.tracks()[0].number == 1
+        assert timeline.tracks()[0].in_view == pytest.approx(36_000, rel=0.01)
 
     def test_faces_without_a_track_are_passed_over(self) -> None:
         timeline = Timeline()
         timeline.add(0.0, [make_face(None, certain("happy"))])
-        assert timeline.courses() == []
-        with pytest.raises(DataError, match="a face or more"):
+        assert timeline.tracks() == []
+        with pytest.raises(DataError, match="No face found"):
             figures.timeline_figure(timeline)
 
 
@@ -172,7 +173,7 @@ class TestFigure:
         assert_png(timeline.plot(tmp_path / "chart.png", "Expressions in video.mp4"))
 
     @pytest.mark.parametrize("faces", [1, 4, 9])
-    def test_up_to_four_faces_are_drawn_and_the_rest_are_told(self, faces: int) -> None:
+    def test_up_to_four_faces_are_drawn_and_the_number_of_others_is_noted(self, faces: int) -> None:
         spans = {track: (0.0, 2.0 + track) for track in range(1, faces + 1)}
         figure = figures.timeline_figure(make_timeline(20, 5, spans))
         titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -198,11 +199,11 @@ class TestFigure:
         assert "sad" not in names
 
     def test_labels_of_other_models_get_colors_of_their_own(self) -> None:
-        colors = timeline_module._colors(("bored", "Happy", "awake", "neutral"))
+        colors = label_colors(("bored", "Happy", "awake", "neutral"))
         assert len(set(colors)) == 4
         assert colors[1] == PALETTE["happiness"]
-        assert set(timeline_module._colors(FERPLUS.classes)) == set(PALETTE.values())
-        assert len(timeline_module._colors((*FERPLUS.classes, "bored", "awake"))) == 10
+        assert set(label_colors(FERPLUS.classes)) == set(PALETTE.values())
+        assert len(label_colors((*FERPLUS.classes, "bored", "awake"))) == 10
 
     def test_the_key_names_every_label_once(self) -> None:
         figure = figures.timeline_figure(make_timeline(5, 25, {1: (0, 5)}))
@@ -237,16 +238,16 @@ class TestRows:
         by_frame = Timeline()
         for i in range(50):
             by_frame.add(i / 10, [make_face(3, rows[2 * i]), make_face(5, rows[2 * i + 1])])
-        for one, other in zip(drawn[0].courses(), by_frame.courses(), strict=True):
+        for one, other in zip(drawn[0].tracks(), by_frame.tracks(), strict=True):
             assert one.track == other.track
-            np.testing.assert_allclose(one.pieces[0][1], other.pieces[0][1])
+            np.testing.assert_allclose(one.segments[0][1], other.segments[0][1])
 
     def test_lengths_that_differ_and_no_row_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "chart.png"
         for seconds, tracks, rows in [(2, 1, (2, 7)), (2, 2, (1, 7)), (2, 2, (2, 6))]:
             with pytest.raises(DataError, match="of one length and a column for each of 7 labels"):
                 figures.plot_timeline([0.0] * seconds, [1] * tracks, np.ones(rows) / 7, LABELS, path)
-        with pytest.raises(DataError, match="a face or more"):
+        with pytest.raises(DataError, match="No face found"):
             figures.plot_timeline([], [], np.zeros((0, 7)), LABELS, path)
         assert not path.exists()
 

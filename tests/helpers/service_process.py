@@ -157,7 +157,7 @@ def small_portrait(side: int = 200) -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture as a file."""
+    """A image as a file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

@@ -69,7 +69,7 @@ def test_base64_as_a_data_uri(expected: Face) -> None:
         DeepFace.analyze("data:image/jpeg;base64,%%%")
 
 
-def test_without_a_face_it_is_an_error_or_the_whole_image() -> None:
+def test_an_image_without_a_face_raises_an_error_or_is_used_whole() -> None:
     empty = np.full((200, 300, 3), 90, np.uint8)
     with pytest.raises(ValueError, match="Face could not be detected"):
         DeepFace.analyze(empty)
@@ -123,10 +123,10 @@ def test_settings_that_protect_are_refused() -> None:
     assert DeepFace.analyze(str(PORTRAIT), anti_spoofing=False, silent=True)
 
 
-def test_settings_without_effect_are_told() -> None:
-    with pytest.warns(UserWarning, match="Without effect here: align, expand_percentage"):
+def test_settings_without_an_effect_give_a_warning() -> None:
+    with pytest.warns(UserWarning, match="These settings have no effect: align, expand_percentage"):
         DeepFace.analyze(str(PORTRAIT), align=False, expand_percentage=10)
-    with pytest.warns(UserWarning, match="Without effect here: cascade_file"):
+    with pytest.warns(UserWarning, match="These settings have no effect: cascade_file"):
         FER(cascade_file="mine.xml")
     with pytest.raises(DataError, match=r"DeepFace\.analyze has no setting 'enforce_detecton'"):
         DeepFace.analyze(str(PORTRAIT), enforce_detecton=False)
@@ -134,7 +134,7 @@ def test_settings_without_effect_are_told() -> None:
         FER(emotion_model="mine.h5")
 
 
-def test_a_misspelled_skip_is_told() -> None:
+def test_a_misspelled_skip_gives_a_warning() -> None:
     with pytest.warns(UserWarning, match="DeepFace has no detector_backend 'Skip'"):
         DeepFace.analyze(str(PORTRAIT), detector_backend="Skip")
 
@@ -156,7 +156,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     sentence = str(error)
     assert re.search(r"\[1\] Face could not be detected in \S*wall\.png", sentence)
     assert "[2] Face could not be detected in the image" in sentence
-    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, found no such file", sentence)
+    assert re.search(r"\[3\] \S*nobody\.jpg: expected an image, but there is no such file", sentence)
     assert [answer is not None for answer in error.results] == [True, False, False, False]
     assert error.results[0] == DeepFace.analyze(str(PORTRAIT))
     assert sorted(error.errors) == [1, 2, 3]
@@ -165,10 +165,10 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     assert [len(faces) for faces in DeepFace.analyze(tuple(batch[:3]), enforce_detection=False)] == [1, 1, 1]
 
 
-def test_base64_without_its_beginning_is_told_in_a_sentence() -> None:
+def test_base64_without_the_start_of_a_data_uri_has_a_short_error() -> None:
     text = base64.b64encode(PORTRAIT.read_bytes()).decode()
     for given in (text, text[:2000] + "\n" + text[2000:]):
-        with pytest.raises(DataError, match="Put data:image/jpeg;base64, before it") as caught:
+        with pytest.raises(DataError, match="Prepend data:image/jpeg;base64, to it") as caught:
             DeepFace.analyze(given)
         assert len(str(caught.value)) < 250
 

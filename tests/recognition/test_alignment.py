@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.recognition.alignment import FER2013_FRAMING, Alignment, align, crop_faces, lean_of, warp
+from mien.recognition.alignment import FER2013_FRAMING, Alignment, align, crop_faces, roll_angle, warp
 from mien.recognition.faces import Box, Detection, Landmarks
 
 UPRIGHT = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]], float)
@@ -40,9 +40,9 @@ def turn(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
     return points @ np.array([[c, s], [-s, c]])
 
 
-def face(box: Box, lean: float = 0.0) -> Detection:
+def face(box: Box, roll: float = 0.0) -> Detection:
     size = box.height / 100
-    return Detection(box, 0.9, to_landmarks(turn(UPRIGHT, lean) * size + box.centre))
+    return Detection(box, 0.9, to_landmarks(turn(UPRIGHT, roll) * size + box.center))
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -53,21 +53,21 @@ def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-@given(box=boxes, lean=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
+@given(box=boxes, roll=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
 @settings(deadline=None)
-def test_points_come_back_from_the_crop(box: Box, lean: float, points: list[tuple[float, float]]) -> None:
-    alignment = align(face(box, lean))
+def test_points_come_back_from_the_crop(box: Box, roll: float, points: list[tuple[float, float]]) -> None:
+    alignment = align(face(box, roll))
     there = alignment.to_crop(np.array(points))
     np.testing.assert_allclose(alignment.to_image(there), points, atol=1e-6)
 
 
-@given(box=boxes, lean=st.floats(-44, 44))
+@given(box=boxes, roll=st.floats(-44, 44))
 @settings(deadline=None)
-def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) -> None:
-    detection = face(box, lean)
+def test_the_position_of_the_face_in_the_crop_matches_the_framing(box: Box, roll: float) -> None:
+    detection = face(box, roll)
     alignment = align(detection)
     np.testing.assert_allclose(
-        alignment.to_crop(np.array(box.centre)), np.multiply(FER2013_FRAMING.centre, 48)
+        alignment.to_crop(np.array(box.center)), np.multiply(FER2013_FRAMING.center, 48)
     )
     area = box.area * alignment.scale**2
     assert area == pytest.approx(FER2013_FRAMING.width * FER2013_FRAMING.height * 48**2)
@@ -77,18 +77,18 @@ def test_the_face_lies_in_the_crop_as_the_framing_says(box: Box, lean: float) ->
     assert eyes[0, 0] < eyes[1, 0]
 
 
-@given(lean=st.floats(-179, 179))
+@given(roll=st.floats(-179, 179))
 @settings(deadline=None)
-def test_the_lean_is_measured_clockwise(lean: float) -> None:
-    assert lean_of(to_landmarks(turn(UPRIGHT, lean))) == pytest.approx(lean)
+def test_the_roll_angle_is_clockwise(roll: float) -> None:
+    assert roll_angle(to_landmarks(turn(UPRIGHT, roll))) == pytest.approx(roll)
 
 
-@given(lean=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
+@given(roll=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
 @settings(deadline=None)
-def test_no_face_is_turned_by_more_than_the_framing_allows(lean: float, sign: int) -> None:
-    a, _, _ = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[0]
-    b = align(face(Box(0, 0, 80, 100), sign * lean)).matrix[1][0]
-    assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.most_turn)
+def test_no_face_is_turned_by_more_than_the_framing_allows(roll: float, sign: int) -> None:
+    a, _, _ = align(face(Box(0, 0, 80, 100), sign * roll)).matrix[0]
+    b = align(face(Box(0, 0, 80, 100), sign * roll)).matrix[1][0]
+    assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.max_roll_angle)
 
 
 def test_without_landmarks_nothing_is_turned() -> None:
@@ -97,33 +97,33 @@ def test_without_landmarks_nothing_is_turned() -> None:
     assert alignment.matrix[0][0] == alignment.scale > 0
 
 
-@given(box=boxes, lean=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
+@given(box=boxes, roll=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
 @settings(deadline=None)
 def test_a_larger_image_of_the_face_gives_the_same_crop(
-    box: Box, lean: float, factor: int, shift: tuple[int, int]
+    box: Box, roll: float, factor: int, shift: tuple[int, int]
 ) -> None:
     larger = Box(
         box.x * factor + shift[0], box.y * factor + shift[1], box.width * factor, box.height * factor
     )
     points = np.array([[0, 0], [100, 0], [0, 100]], float)
     np.testing.assert_allclose(
-        align(face(larger, lean)).to_crop(points * factor + shift),
-        align(face(box, lean)).to_crop(points),
+        align(face(larger, roll)).to_crop(points * factor + shift),
+        align(face(box, roll)).to_crop(points),
         atol=1e-6,
     )
 
 
 @given(
     box=boxes,
-    lean=angles,
+    roll=angles,
     height=st.integers(1, 90),
     width=st.integers(1, 90),
     n=st.integers(0, 3),
 )
 @settings(deadline=None)
-def test_any_box_gives_a_crop(box: Box, lean: float, height: int, width: int, n: int) -> None:
+def test_any_box_gives_a_crop(box: Box, roll: float, height: int, width: int, n: int) -> None:
     image = np.full((height, width, 3), (10, 200, 90), np.uint8)
-    crops = crop_faces(image, [face(box, lean)] * n)
+    crops = crop_faces(image, [face(box, roll)] * n)
     assert crops.shape == (n, 48, 48)
     assert crops.dtype == np.uint8
     luma = round(0.299 * 10 + 0.587 * 200 + 0.114 * 90)
@@ -147,16 +147,16 @@ def test_a_box_far_larger_than_the_image_shows_all_of_it(size: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, [Box(1, 2, 3, 4)], [(1, 2, 3, 4)], "face", 5])
-def test_what_are_no_detections_is_refused(wrong: Any) -> None:
+def test_invalid_detections_are_rejected(wrong: Any) -> None:
     with pytest.raises(DataError, match="Expected a list of"):
         crop_faces(np.zeros((9, 9, 3), np.uint8), wrong)
 
 
-@given(x=st.integers(-40, 160), y=st.integers(-40, 160), side=st.integers(20, 120), lean=st.floats(-40, 40))
+@given(x=st.integers(-40, 160), y=st.integers(-40, 160), side=st.integers(20, 120), roll=st.floats(-40, 40))
 @settings(deadline=None, max_examples=40)
-def test_a_mirrored_image_gives_the_mirrored_crop(x: int, y: int, side: int, lean: float) -> None:
+def test_a_mirrored_image_gives_the_mirrored_crop(x: int, y: int, side: int, roll: float) -> None:
     image = textured(200, 220)
-    detection = face(Box(x, y, side, side), lean)
+    detection = face(Box(x, y, side, side), roll)
     assert detection.landmarks is not None
     flip = np.array([-1.0, 1.0])
     points = np.array(list(detection.landmarks.to_dict().values())) * flip + (220, 0)
@@ -167,9 +167,9 @@ def test_a_mirrored_image_gives_the_mirrored_crop(x: int, y: int, side: int, lea
     assert np.abs(one - other[:, ::-1]).mean() < 3
 
 
-@given(lean=st.floats(-40, 40), side=st.integers(30, 300), down=st.booleans())
+@given(roll=st.floats(-40, 40), side=st.integers(30, 300), down=st.booleans())
 @settings(deadline=None, max_examples=30)
-def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bool) -> None:
+def test_the_crop_matches_its_alignment(roll: float, side: int, down: bool) -> None:
     """On a ramp, averaging changes nothing, so that a shift by half a pixel of the crop would show.
 
     It rises a little across too: else whole rows round to whole levels the same way, which looks like a shift.
@@ -177,7 +177,7 @@ def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bo
     place = np.arange(400)
     ramp = 0.52 * place[None, :] + 0.107 * place[:, None]
     image = np.repeat(np.rint(ramp.T if down else ramp).astype(np.uint8)[..., None], 3, axis=2)
-    alignment = align(face(Box(200 - side // 2, 200 - side // 2, side, side), lean))
+    alignment = align(face(Box(200 - side // 2, 200 - side // 2, side, side), roll))
     inner = np.stack(np.meshgrid(np.arange(48), np.arange(48)), axis=-1)
     there = alignment.to_image(inner + 0.5)
     inside = ((there > 8) & (there < 392)).all(axis=-1)
@@ -187,7 +187,7 @@ def test_the_crop_shows_what_the_alignment_says(lean: float, side: int, down: bo
     assert np.abs(error).max() < 1.5
 
 
-def test_a_image_that_is_a_crop_comes_out_as_it_is() -> None:
+def test_a_crop_is_returned_unchanged() -> None:
     gray = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     image = np.repeat(gray[..., None], 3, axis=2)
     crop = warp(image, Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))))
@@ -205,7 +205,7 @@ def test_a_checkerboard_of_pixels_becomes_gray_and_not_noise() -> None:
         assert np.abs(crop.astype(float) - 127.5).max() < 20
 
 
-def test_a_heat_map_laid_back_lies_on_the_face() -> None:
+def test_a_heat_map_is_drawn_on_its_face() -> None:
     detection = face(Box(120, 80, 60, 80), 20)
     alignment = align(detection)
     heat = np.zeros((48, 48), np.float32)
@@ -227,6 +227,6 @@ def test_the_framing_is_data() -> None:
     "image",
     [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
 )
-def test_what_is_no_rgb_image_is_refused(image: NDArray[np.uint8]) -> None:
+def test_images_that_are_not_rgb_are_rejected(image: NDArray[np.uint8]) -> None:
     with pytest.raises(DataError, match="Expected an RGB image"):
         crop_faces(image, [])

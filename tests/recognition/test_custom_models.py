@@ -20,7 +20,7 @@ from mien.errors import MienError
 from mien.images import image_size, read_image, to_crop, to_gray, write_image
 from mien.recognition.adapters import FER, DeepFace, to_deepface, to_fer
 from mien.recognition.alignment import crop_faces
-from mien.recognition.custom_models import checked_detections, checked_probabilities
+from mien.recognition.custom_models import validate_detections, validate_probabilities
 from mien.recognition.detection import CenterFace
 from mien.recognition.explain import explain
 from mien.recognition.export_rows import RowWriter
@@ -203,8 +203,8 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "write_image path": lambda odd: write_image(odd, IMAGE),
     "write_image": lambda odd: write_image("/nobody/here/a.png", odd),
     "recognizer": recognizer(),
-    "many": lambda odd: recognizer().many(odd),
-    "many of one": lambda odd: recognizer().many([odd, IMAGE]),
+    "many": lambda odd: recognizer().predict_batch(odd),
+    "many of one": lambda odd: recognizer().predict_batch([odd, IMAGE]),
     "name_expressions": lambda odd: recognizer().name_expressions([odd], [[]]),
     "name_expressions of": lambda odd: recognizer().name_expressions([IMAGE], [odd]),
     "recognize_images": lambda odd: list(recognize_images(recognizer(), [("a", odd)])),
@@ -240,8 +240,8 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
     "overlap": lambda odd: CenterFace(overlap=odd),
     "crop_faces": lambda odd: crop_faces(odd, []),
     "crop_faces of": lambda odd: crop_faces(IMAGE, odd),
-    "checked_detections": lambda odd: checked_detections(odd, "it"),
-    "checked_probabilities": lambda odd: checked_probabilities(odd, 1, ("a", "b"), "it"),
+    "validate_detections": lambda odd: validate_detections(odd, "it"),
+    "validate_probabilities": lambda odd: validate_probabilities(odd, 1, ("a", "b"), "it"),
     "Box": lambda odd: Box(odd, 1, 2, 3),
     "Box width": lambda odd: Box(1, 1, odd, 3),
     "Landmarks": lambda odd: Landmarks(odd, (1, 1), (1, 1), (1, 1), (1, 1)),

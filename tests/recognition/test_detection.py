@@ -22,7 +22,7 @@ from mien.images import read_image
 from mien.recognition import detection
 from mien.recognition.alignment import align
 from mien.recognition.centerface import Candidates, decode, to_input
-from mien.recognition.detection import CenterFace, FaceDetector, to_detections, whole_image_face
+from mien.recognition.detection import CenterFace, FaceDetector, crop_to_detection, to_detections
 from mien.recognition.faces import Box, Detection, Landmarks
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "photos"
@@ -86,7 +86,7 @@ def test_two_copies_are_two_faces_the_larger_first(detector: CenterFace) -> None
     scene[:, 388:] = portrait()
     large, small = detector.detect(scene)
     assert large.box.area > small.box.area
-    assert large.box.centre[0] > 388 > small.box.centre[0]
+    assert large.box.center[0] > 388 > small.box.center[0]
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 90), (77, 90), (2048, 2400)])
@@ -100,7 +100,7 @@ def test_the_box_is_in_the_pixels_of_the_image(detector: CenterFace, width: int,
 
 
 @pytest.mark.parametrize("degrees", [-30, 30])
-def test_a_leaning_face_is_found_and_levelled(detector: CenterFace, degrees: int) -> None:
+def test_a_rotated_face_is_found_and_made_upright(detector: CenterFace, degrees: int) -> None:
     matrix = cv2.getRotationMatrix2D((273, 230), degrees, 1)
     face = only(detector.detect(np.asarray(cv2.warpAffine(portrait(), matrix, (512, 600)), np.uint8)))
     upright = only(detector.detect(portrait()))
@@ -141,21 +141,21 @@ def test_a_image_that_is_all_face_has_one(detector: CenterFace, side: int) -> No
 def test_the_crop_of_a_whole_image_is_the_image() -> None:
     for side in (24, 48, 64):
         image = np.zeros((side, side, 3), np.uint8)
-        corners = align(whole_image_face(image, 0.2)).corners()
+        corners = align(crop_to_detection(image, 0.2)).corners()
         np.testing.assert_allclose(corners, [[0, 0], [side, 0], [side, side], [0, side]], atol=0.75)
 
 
-def test_a_weak_crop_is_taken_for_a_face_only_where_it_is_small_and_square(
+def test_a_weak_candidate_is_used_as_a_crop_only_in_small_square_images(
     detector: CenterFace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = Candidates(
         np.array([[1, 1, 9, 9]], np.float32), np.array([0.2], np.float32), np.zeros((1, 5, 2), np.float32)
     )
 
-    def look(self: CenterFace, image: Image, side: int, confidence: float) -> Candidates:
+    def single_pass(self: CenterFace, image: Image, side: int, confidence: float) -> Candidates:
         return weak.pick(weak.scores >= confidence)
 
-    monkeypatch.setattr(CenterFace, "look", look)
+    monkeypatch.setattr(CenterFace, "single_pass", single_pass)
     whole = only(detector.detect(np.zeros((64, 52, 3), np.uint8)))
     assert whole.landmarks is None
     assert whole.confidence == pytest.approx(0.2)
@@ -196,13 +196,14 @@ def test_a_very_large_image_is_looked_at_small(detector: CenterFace) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)]
 )
-def test_what_is_no_rgb_image_is_refused(detector: CenterFace, image: Image) -> None:
+def test_images_that_are_not_rgb_are_rejected(detector: CenterFace, image: Image) -> None:
     with pytest.raises(DataError, match="Expected an RGB image"):
         detector.detect(image)
 
 
 @pytest.mark.parametrize(
-    "settings_", [{"threads": -1}, {"side": 10}, {"fine_side": -1}, {"confidence": 0.0}, {"overlap": 1.5}]
+    "settings_",
+    [{"threads": -1}, {"side": 10}, {"fine_side": -1}, {"confidence": 0.0}, {"iou_threshold": 1.5}],
 )
 def test_settings_out_of_range_are_refused(settings_: dict[str, float]) -> None:
     with pytest.raises(DataError, match=next(iter(settings_))):
@@ -277,7 +278,7 @@ def test_faces_kept_apart(rows: list[tuple[int, int, int, int]], overlap: float)
     boxes = [Box(*row) for row in rows]
     scores = np.linspace(0.3, 0.9, len(boxes), dtype=np.float32)
     corners = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float32).reshape(-1, 4)
-    kept = Candidates(corners, scores, np.zeros((len(boxes), 5, 2), np.float32)).apart(overlap)
+    kept = Candidates(corners, scores, np.zeros((len(boxes), 5, 2), np.float32)).nms(overlap)
     chosen = [int(np.flatnonzero(scores == score)[0]) for score in kept.scores]
     assert chosen == sorted(chosen, reverse=True)
     for i in range(len(boxes)):

@@ -18,11 +18,11 @@ from PIL import Image as PillowImage
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE, PAPER, color_of, contrast, ink_on
-from mien.recognition.drawing import annotation, draw_faces, draw_heat
+from mien.recognition.drawing import annotation, draw_faces, draw_heatmap
 from mien.recognition.drawing import legend as legend_module
 from mien.recognition.drawing.layout import Place, Wish, eyes_of, lay_out
 from mien.recognition.drawing.painting import fill, paint, paint_frame, paint_rounded, rounded, text_mask
-from mien.recognition.drawing.sizes import LEAST_TYPE, Proportions, fit_proportions
+from mien.recognition.drawing.sizes import MIN_FONT_SIZE, Proportions, fit_proportions
 from mien.recognition.faces import Box, Expression, Face
 
 Image = NDArray[np.uint8]
@@ -86,7 +86,7 @@ class TestPainting:
         opacity=st.sampled_from([1.0, 0.5, 0.16]),
     )
     @example(x=-30, y=-30, width=70, height=70, radius=8, opacity=0.5)  # in pieces, cut on all sides
-    def test_pieces_make_what_one_mask_makes(
+    def test_painting_in_parts_equals_painting_one_mask(
         self, x: int, y: int, width: int, height: int, radius: int, opacity: float
     ) -> None:
         box, before = Box(x, y, width, height), noise(40, 30)
@@ -106,7 +106,7 @@ class TestPainting:
         assert (canvas[:, 2:] == 100).all()
 
     @pytest.mark.parametrize("size", [(60, 40), (7, 5), (2, 2), (1, 1), (1, 30)])
-    def test_a_frame_lies_inside_its_box_and_leaves_the_middle(self, size: tuple[int, int]) -> None:
+    def test_a_frame_is_inside_its_box_and_leaves_the_center_unchanged(self, size: tuple[int, int]) -> None:
         canvas = flat(80, 60, 0)
         paint_frame(canvas, Box(5, 6, *size), PAPER, thickness=2, radius=9)
         drawn = changed(flat(80, 60, 0), canvas)
@@ -123,7 +123,7 @@ class TestPainting:
         area = rounded(101, 101, 50).sum() / 255
         assert area == pytest.approx(np.pi * 50.5**2, rel=0.02)
 
-    def test_dashes_are_even_and_corners_whole(self) -> None:
+    def test_dashes_are_even_and_corners_solid(self) -> None:
         canvas = flat(120, 80, 0)
         paint_frame(canvas, Box(0, 0, 120, 80), PAPER, thickness=1, radius=0, dash=8)
         row = canvas[0, :, 0] > 0
@@ -160,7 +160,7 @@ class TestLayout:
             (Box(10, 240, 600, 230), "above"),
         ],
     )
-    def test_a_panel_goes_where_there_is_room(self, box: Box, side: str) -> None:
+    def test_a_panel_is_placed_where_there_is_space(self, box: Box, side: str) -> None:
         (place,) = lay_out((640, 480), wishes_of([box], (80, 24), (150, 120)), gap=4)
         assert place.panel is not None
         found = {
@@ -241,7 +241,7 @@ class TestProportions:
         sizes = [
             fit_proportions(
                 (width, 3 * width // 4), [Box(0, 0, width // 4, width // 4)], ["happy 93%"]
-            ).type_size
+            ).font_size
             for width in (320, 640, 1280, 4000)
         ]
         assert sizes[0] == 12
@@ -251,12 +251,12 @@ class TestProportions:
     def test_small_faces_have_small_tags(self) -> None:
         large = fit_proportions((1280, 960), [Box(0, 0, 400, 400)], ["happy 93%"])
         small = fit_proportions((1280, 960), [Box(0, 0, 400, 400), Box(500, 0, 60, 60)], ["happy 93%"] * 2)
-        assert 12 <= small.type_size < large.type_size
+        assert 12 <= small.font_size < large.font_size
 
     @given(width=st.integers(1, 300), height=st.integers(1, 300), label=st.text(max_size=40))
     def test_tags_fit_or_are_not_drawn(self, width: int, height: int, label: str) -> None:
         proportions = fit_proportions((width, height), [Box(0, 0, width, height)], [label])
-        if proportions.type_size >= LEAST_TYPE:
+        if proportions.font_size >= MIN_FONT_SIZE:
             tag = proportions.tag(label)
             assert tag[0] <= width
             assert tag[1] <= height
@@ -302,11 +302,11 @@ class TestDrawFaces:
         ],
         ids=["gray", "alpha", "float", "empty"],
     )
-    def test_what_is_no_image_is_refused(self, image: Any) -> None:
+    def test_values_that_are_not_images_are_rejected(self, image: Any) -> None:
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
             draw_faces(image, [])
         with pytest.raises(DataError, match=r"Expected an RGB image, uint8 \(H, W, 3\), got"):
-            draw_heat(image, np.eye(2, 3), np.ones((6, 6)))
+            draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)))
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
     @pytest.mark.parametrize("label", FERPLUS.classes)
@@ -374,7 +374,7 @@ class TestDrawFaces:
         assert heights(9) == {0}
         assert heights(4, bars=False) == {0}
 
-    def test_a_guess_says_so(self) -> None:
+    def test_an_uncertain_expression_has_a_question_mark(self) -> None:
         sure, unsure = make_face(Box(0, 0, 9, 9), "neutral", 0.34), make_face(Box(0, 0, 9, 9), "neutral", 0.4)
         assert annotation._tag_text(sure, 0.4) == "neutral? 34%"
         assert annotation._tag_text(unsure, 0.4) == "neutral 40%"
@@ -583,32 +583,32 @@ class TestDoubt:
         line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
         assert 0.3 < (line == color_of("sad")).all(axis=1).mean() < 0.7
 
-    def test_a_class_of_that_name_is_no_doubt(self) -> None:
+    def test_a_class_named_uncertain_is_drawn_like_any_other(self) -> None:
         expression = make_expression("uncertain", 0.8, ("uncertain", "happy"))
         assert annotation._tag_text(Face(Box(0, 0, 9, 9), expression), 0.4) == "uncertain 80%"
 
 
 class TestChecks:
     @pytest.mark.parametrize("image", [None, "face.jpg", [[1, 2, 3]], PillowImage.new("RGB", (9, 9))])
-    def test_an_image_that_is_no_array_is_refused(self, image: Any) -> None:
+    def test_an_image_that_is_not_an_array_is_rejected(self, image: Any) -> None:
         with pytest.raises(DataError, match=f"got {type(image).__name__}"):
             draw_faces(image, [])
 
     @pytest.mark.parametrize("face", [None, {"label": "happy"}, Box(1, 1, 5, 5), (1, 2, 3, 4)])
-    def test_what_is_no_face_is_refused(self, face: Any) -> None:
-        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as a Recognizer gives them"):
+    def test_items_that_are_not_faces_are_rejected(self, face: Any) -> None:
+        with pytest.raises(DataError, match=r"Expected faces as mien\.Face, as returned by a Recognizer"):
             draw_faces(flat(64, 48), [make_face(Box(1, 1, 9, 9)), face])
 
 
 class TestDrawHeat:
-    def test_the_map_lies_where_the_crop_was(self) -> None:
+    def test_the_heat_map_is_at_the_position_of_the_crop(self) -> None:
         image = flat(400, 300, 90)
         turned = cv2.getRotationMatrix2D((200.0, 150.0), 20, 0.25)  # (200, 150) stays where it is
         turned[:, 2] += (23.5 - 200, 23.5 - 150)  # the middle of the crop
         heat = np.zeros((12, 12))
         heat[2, 9] = 1.0  # columns 36 to 40 and rows 8 to 12 of the crop: its middle is at 37.5, 9.5
         kept = turned.copy()
-        drawn = draw_heat(image, turned, heat)
+        drawn = draw_heatmap(image, turned, heat)
         hottest = np.unravel_index(np.abs(drawn.astype(int) - 90).sum(axis=2).argmax(), (300, 400))
         expected = np.linalg.solve(turned[:, :2], np.array((37.5, 9.5)) - turned[:, 2])
         np.testing.assert_allclose(hottest[::-1], expected, atol=6)
@@ -617,17 +617,17 @@ class TestDrawHeat:
 
     def test_color_and_opacity(self) -> None:
         image = flat(48, 48, 100)
-        drawn = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
+        drawn = draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), cv2.COLORMAP_INFERNO)[0, 0, ::-1]
         np.testing.assert_array_equal(drawn[24, 24], hottest)
-        half = draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0.5)
+        half = draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=0.5)
         np.testing.assert_allclose(half[24, 24], (hottest.astype(int) + 100) / 2, atol=1)
-        np.testing.assert_array_equal(draw_heat(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
+        np.testing.assert_array_equal(draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
 
     def test_the_edge_is_soft_and_the_rest_untouched(self) -> None:
         image = flat(300, 200, 100)
         away = np.array([[0.5, 0, -50], [0, 0.5, -30]])  # columns 100 to 195, rows 60 to 155
-        drawn = draw_heat(image, away, np.ones((3, 3)), alpha=1.0)
+        drawn = draw_heatmap(image, away, np.ones((3, 3)), alpha=1.0)
         touched = changed(image, drawn)
         ys, xs = np.nonzero(touched)
         assert 98 <= xs.min() <= 104
@@ -640,22 +640,22 @@ class TestDrawHeat:
     def test_a_crop_outside_of_the_image_changes_nothing(self) -> None:
         image = noise(60, 40)
         far = np.array([[1.0, 0, 900], [0, 1, 900]])
-        np.testing.assert_array_equal(draw_heat(image, far, np.ones((6, 6))), image)
+        np.testing.assert_array_equal(draw_heatmap(image, far, np.ones((6, 6))), image)
 
     @pytest.mark.parametrize(
         ("transform", "heat", "sentence"),
         [
-            (np.eye(3), np.ones((6, 6)), r"Expected an affine of shape \(2, 3\)"),
+            (np.eye(3), np.ones((6, 6)), r"Expected an affine matrix \(2, 3\)"),
             (np.eye(2, 3), np.ones(6), r"a heat map \(h, w\)"),
             (np.eye(2, 3), np.ones((0, 6)), r"a heat map \(h, w\)"),
-            (np.zeros((2, 3)), np.ones((6, 6)), "that can be inverted"),
-            (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "that can be inverted"),
-            (np.full((2, 3), np.inf), np.ones((6, 6)), "that can be inverted"),
+            (np.zeros((2, 3)), np.ones((6, 6)), "invertible affine matrix"),
+            (np.array([[1, 0, np.nan], [0, 1, 0]]), np.ones((6, 6)), "invertible affine matrix"),
+            (np.full((2, 3), np.inf), np.ones((6, 6)), "invertible affine matrix"),
         ],
     )
-    def test_what_cannot_be_drawn_is_refused(self, transform: Any, heat: Any, sentence: str) -> None:
+    def test_invalid_drawing_arguments_are_rejected(self, transform: Any, heat: Any, sentence: str) -> None:
         with pytest.raises(DataError, match=sentence):
-            draw_heat(noise(60, 40), transform, heat)
+            draw_heatmap(noise(60, 40), transform, heat)
 
     @given(
         numbers=st.lists(st.floats(-1e4, 1e4), min_size=6, max_size=6),
@@ -665,7 +665,7 @@ class TestDrawHeat:
     def test_any_transform(self, numbers: list[float], width: int, height: int) -> None:
         image = flat(width, height)
         try:
-            drawn = draw_heat(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))
+            drawn = draw_heatmap(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))
         except DataError:
             return
         assert drawn.shape == image.shape

@@ -12,7 +12,7 @@ import pytest
 from mien.card import METADATA_KEY, Head, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
-from mien.recognition.drawing import draw_heat
+from mien.recognition.drawing import draw_heatmap
 from mien.recognition.explain import explain
 from mien.recognition.faces import Box, Landmarks
 from mien.recognition.recognizer import Recognizer
@@ -84,7 +84,7 @@ def test_the_map_is_hot_where_the_image_is_bright(model: Path) -> None:
     assert heat.heat.min() == 0
     x, y = heat.transform @ (125.5, 125.5, 1)
     assert heat.heat[int((y + 0.5) // 8), int((x + 0.5) // 8)] == 1
-    drawn = draw_heat(image, heat.transform, heat.heat).astype(int) - image
+    drawn = draw_heatmap(image, heat.transform, heat.heat).astype(int) - image
     rows, columns = np.nonzero(np.abs(drawn).sum(axis=2) > 60)
     assert abs(rows.mean() - 125.5) < 12
     assert abs(columns.mean() - 125.5) < 12
@@ -114,7 +114,7 @@ def test_one_file_answers_in_its_label_sets(model: Path) -> None:
         Classifier(model, taxonomy="ferplus")
 
 
-def test_a_network_without_maps_says_so(tmp_path: Path) -> None:
+def test_a_network_without_activation_maps_raises_an_error(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"))
     assert explain(classifier, np.zeros((9, 9, 3), np.uint8), []) == []
     recognizer = Recognizer(classifier, detector=OneFace())

@@ -107,7 +107,7 @@ class TestEveryFormat:
             writer.write(b"caf\xe9.jpg".decode(errors="surrogateescape"), [make_face()])
         assert [row["source"] for row in read(path)] == ["caf\\udce9.jpg"]
 
-    def test_no_rows_make_a_whole_file(self, suffix: str, tmp_path: Path) -> None:
+    def test_a_file_without_rows_is_valid(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS):
             pass
@@ -129,7 +129,7 @@ class TestEveryFormat:
         assert len(read(path)) == 2
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_many_rows_are_not_held(self, suffix: str, tmp_path: Path) -> None:
+    def test_many_rows_are_not_kept_in_memory(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for i in range(10_000):
@@ -162,7 +162,7 @@ def test_any_text_comes_back_from_csv(tmp_path_factory: pytest.TempPathFactory, 
         assert [row["source"] for row in csv.DictReader(file)] == names
 
 
-def test_parquet_has_whole_numbers_and_floats(tmp_path: Path) -> None:
+def test_parquet_has_integers_and_floats(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     path = tmp_path / "rows.parquet"
@@ -201,3 +201,18 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 def test_two_labels_of_one_column_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="different columns, got probability_score twice"):
         RowWriter(tmp_path / "rows.csv", ("score", "probability_score"))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_names_are_no_formulas_where_that_is_asked_for(tmp_path: Path, name: str) -> None:
+    labels = ("=happy()", "sad")
+    face = Face(Box(0, 0, 9, 9), Expression.from_probabilities(labels, (0.75, 0.25)))
+    for safe in (False, True):
+        with RowWriter(tmp_path / "rows.csv", labels, excel_safe=safe) as writer:
+            writer.write(name, [face])
+        with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
+            header, row = csv.reader(file)
+        assert row[0] == ("'" + name if safe else name)
+        assert header[-2] == ("'=happy()" if safe else "=happy()")
+        assert row[COLUMNS.index("label")].startswith("'") == safe
+        assert not row[-1].startswith("'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_data_outside_is_found_wherever_it_hides(make: Callable[[], onnx.ModelPr
     assert summarise(make().SerializeToString()).external
 
 
-def test_a_model_that_stands_alone_is_told_so_with_its_metadata(tmp_path: Path) -> None:
+def test_a_model_without_external_data_is_detected_with_its_metadata(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     helper.set_model_props(model, {"a": "1", "größe": "ü" * 300, "empty": ""})
     assert summarise(model.SerializeToString()) == OnnxSummary(
@@ -110,5 +111,55 @@ def nested(levels: int) -> bytes:
 
 def test_nesting_is_followed_and_has_an_end() -> None:
     assert summarise(nested(10)).external
-    with pytest.raises(NotOnnxError, match="nested beyond reason"):
+    with pytest.raises(NotOnnxError, match="nested too deeply"):
         summarise(nested(40))
+
+
+def key_of_five_bytes(number: int, wire: int) -> bytes:
+    """A key of five bytes with bit 32 set, which readers that keep 32 bits take for `number`."""
+    key = (number << 3 | wire) | 1 << 32
+    return bytes([*(key >> shift & 0x7F | 0x80 for shift in (0, 7, 14, 21)), key >> 28])
+
+
+def test_a_key_whose_high_bits_other_readers_drop_is_refused() -> None:
+    data = as_initializer().SerializeToString()
+    at = data.index(b"\x3a")  # the graph
+    hidden = data[:at] + key_of_five_bytes(7, 2) + data[at + 1 :]
+    with pytest.raises(NotOnnxError, match="key"):
+        summarise(hidden)
+
+
+@pytest.mark.parametrize("key", [b"\x00\x00", b"\x02\x00", b"\xba\x80\x80\x80\x80\x00\x00"])
+def test_keys_that_protocol_buffers_do_not_allow_are_refused(key: bytes) -> None:
+    with pytest.raises(NotOnnxError, match="key"):
+        summarise(key)
+
+
+def test_a_long_key_within_five_bytes_is_read() -> None:
+    entry = b"\x0a\x01a\x12\x01b"
+    assert summarise(b"\xf2\x80\x80\x00" + bytes([len(entry)]) + entry).metadata == {"a": "b"}
+
+
+def test_millions_of_tiny_fields_are_refused_soon() -> None:
+    began = time.monotonic()
+    for data in (
+        b"\x08\x00" * 10_000_000,
+        b"\x3a\x84\x80\x80\x05" + b"\x0a\x00" * (10 << 20) + b"\x12\x00\x12\x00",
+    ):
+        with pytest.raises(NotOnnxError):
+            summarise(data)
+    assert time.monotonic() - began < 5
+
+
+def test_the_format_of_onnx_runtime_is_refused() -> None:
+    with pytest.raises(NotOnnxError, match="own format"):
+        summarise(b"\x08\x08\x12\x00ORTM" + bytes(100))
+
+
+@pytest.mark.parametrize("operator", ["Loop", "Scan"])
+def test_loops_are_found_also_within_branches(operator: str) -> None:
+    loop = helper.make_node(operator, ["n", "c"], ["y"], body=graph())
+    branch = helper.make_node("If", ["x"], ["y"], then_branch=graph(nodes=[loop]), else_branch=graph())
+    assert summarise(helper.make_model(graph(nodes=[branch])).SerializeToString()).loop == operator
+    harmless = helper.make_model(graph(nodes=[helper.make_node("Relu", ["x"], ["y"])]))
+    assert not summarise(harmless.SerializeToString()).loop

@@ -65,7 +65,9 @@ def recognizer() -> Recognizer:
 
 def test_no_one_and_many_faces_have_one_shape() -> None:
     classifier = Brightness()
-    faces = Recognizer(classifier, detector=Corners()).many([image(0, 9), image(3, 200), image(1, 50)])
+    faces = Recognizer(classifier, detector=Corners()).predict_batch(
+        [image(0, 9), image(3, 200), image(1, 50)]
+    )
     assert [len(found) for found in faces] == [0, 3, 1]
     assert classifier.batches == [4]
     assert [face.expression.label for face in faces[1] + faces[2]] == ["bright"] * 3 + ["dark"]
@@ -83,7 +85,7 @@ def test_without_faces_the_network_is_not_asked() -> None:
 def test_only_the_largest_faces_are_kept() -> None:
     faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(image(5, 9))
     assert [face.box.width for face in faces] == [40, 39]
-    with pytest.raises(DataError, match="max_faces to be a whole number from 1 on, got 0"):
+    with pytest.raises(DataError, match="max_faces as an integer of at least 1, got 0"):
         Recognizer(Brightness(), max_faces=0)
 
 
@@ -92,8 +94,8 @@ def test_only_the_largest_faces_are_kept() -> None:
     [
         (str(PORTRAIT), "one path"),
         (PORTRAIT, "one path"),
-        (b"\xff\xd8\xff", "the bytes of one"),
-        (bytearray(3), "the bytes of one"),
+        (b"\xff\xd8\xff", "the bytes of one image"),
+        (bytearray(3), "the bytes of one image"),
         (image(1, 9), r"one array of shape \(60, 90, 3\)"),
         (image(1, 9)[..., 0], r"one array of shape \(60, 90\)"),
         (Image.new("RGB", (9, 9)), "one Image"),
@@ -102,10 +104,12 @@ def test_only_the_largest_faces_are_kept() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_many_images_are_not_one(source: Any, got: str) -> None:
+def test_a_single_image_is_not_a_batch(source: Any, got: str) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    with pytest.raises(DataError, match=rf"^Expected a list of images, got {got}\. Put it into a list: many"):
-        recognizer.many(source)
+    with pytest.raises(
+        DataError, match=rf"^Expected a list of images, got {got}\. Put it into a list: predict_batch"
+    ):
+        recognizer.predict_batch(source)
 
 
 def test_many_images_may_come_as_whatever_gives_them() -> None:
@@ -121,8 +125,8 @@ def test_many_images_may_come_as_whatever_gives_them() -> None:
         np.stack(images)[..., 0],
         objects,
     ):
-        assert [len(faces) for faces in recognizer.many(several)] == [2, 0]
-    assert recognizer.many([]) == []
+        assert [len(faces) for faces in recognizer.predict_batch(several)] == [2, 0]
+    assert recognizer.predict_batch([]) == []
 
 
 def test_every_kind_of_image_gives_the_same(recognizer: Recognizer) -> None:
@@ -178,7 +182,7 @@ def test_images_are_drawn_as_they_are_needed() -> None:
     assert len(drawn) <= 2 + 4 + 4
 
 
-def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_bundled_file_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.recognition import model_files
 
     monkeypatch.setattr(model_files, "checksums", lambda: {"large.onnx": "0" * 64})
@@ -194,13 +198,13 @@ def test_a_damaged_bundled_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         (
             {"model": Brightness(), "taxonomy": "ferplus"},
             ModelError,
-            "to answer in 'ferplus', got Brightness",
+            "for the label set 'ferplus', got Brightness",
         ),
         ({"model": Brightness(), "detector": 3}, DataError, "a detector with a method detect, got int"),
-        ({"model": Brightness(), "max_faces": 1.5}, DataError, "whole number from 1 on, got 1.5"),
+        ({"model": Brightness(), "max_faces": 1.5}, DataError, "integer of at least 1, got 1.5"),
     ],
 )
-def test_what_cannot_recognize_is_refused_at_once(
+def test_invalid_arguments_of_a_recognizer_are_rejected_at_once(
     settings: dict[str, Any], error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error, match=sentence):
@@ -212,7 +216,7 @@ def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> No
     assert "contempt" in recognizer.labels
 
 
-def test_a_result_cannot_be_changed_and_travels_whole() -> None:
+def test_a_result_is_immutable_and_can_be_pickled() -> None:
     (face,) = Recognizer(Brightness(), detector=Corners())(image(1, 200))
     for change in (
         lambda found: found.update(dark=1.0),
@@ -275,36 +279,36 @@ def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (None, r"Expected a list of \S*Detection\(.*\) from Says, got None\. Return \[\] where there is no face\."),
-        ([(1, 2, 30, 40)], r"from Says, got one with \(1, 2, 30, 40\)"),
-        ([None], "got one with None"),
-        ([Box(1, 2, 30, 40)], "got one with Box"),
-        (np.array([[1, 2, 30, 40, 0.9]]), r"got one with array\(\["),
-        ((1, np.zeros((0, 15))), "got one with 1"),  # as cv2.FaceDetectorYN answers
+        (None, r"Expected a list of \S*Detection\(.*\) from Says, got None\. Return \[\] if there is no face\."),
+        ([(1, 2, 30, 40)], r"from Says, got one that contains \(1, 2, 30, 40\)"),
+        ([None], "got one that contains None"),
+        ([Box(1, 2, 30, 40)], "got one that contains Box"),
+        (np.array([[1, 2, 30, 40, 0.9]]), r"got one that contains array\(\["),
+        ((1, np.zeros((0, 15))), "got one that contains 1"),  # as cv2.FaceDetectorYN answers
         ({"faces": []}, "got {'faces': "),
         ("face", "got 'face'"),
         (box_of(1, 2, 30, 40), r"got Detection\("),
-        ([box_of(90, 0, 20, 20)], "image of 90x60 pixels, got x=90, y=0, width=20, height=20, which lies beside it"),
+        ([box_of(90, 0, 20, 20)], "image of 90x60 pixels, got x=90, y=0, width=20, height=20, which is outside"),
         ([box_of(0, 0, 20, 20), box_of(-20, 0, 20, 20)], "got x=-20"),
         ([box_of(0, 60, 9, 9)], "got x=0, y=60"),
-        ([box_of(0, -10**9, 9, 9)], "which lies beside it"),
+        ([box_of(0, -10**9, 9, 9)], "which is outside"),
     ],
     ids=str,
 )  # fmt: skip
-def test_what_a_detector_returns_is_checked(found: Any, sentence: str) -> None:
+def test_the_return_value_of_a_detector_is_validated(found: Any, sentence: str) -> None:
     recognizer = Recognizer(Brightness(), detector=Says(found))
     with pytest.raises(DataError, match=sentence) as caught:
         recognizer(image(1, 9))
     assert len(str(caught.value)) < 400
     with pytest.raises(DataError, match=sentence):
-        recognizer.many([image(1, 9)])
+        recognizer.predict_batch([image(1, 9)])
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (lambda: box_of(1, 2, 0, 5), "box of a face to have pixels, got 0x5"),
-        (lambda: Box(1, 2, -3, 5), r"width -3 and height 5\. A box is \(x, y, width, height\), not two corners"),
+        (lambda: Box(1, 2, -3, 5), r"got -3 and 5\. A box is \(x, y, width, height\), not two corners"),
         (lambda: Box(float("nan"), 2, 3, 4), "x of a box as a finite number, got nan"),
         (lambda: Box(-(10**30), 0, 10**31, 10), r"x of a box up to 2,147,483,647, got -10+"),
         (lambda: Box(0, 0, 5, 1e308), r"height of a box up to 2,147,483,647, got 10+"),
@@ -324,7 +328,7 @@ def test_what_a_detector_returns_is_checked(found: Any, sentence: str) -> None:
         (lambda: Face(Box(1, 2, 3, 4), "happy"), "expression of a face as an Expression, got 'happy'"),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
-def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) -> None:
+def test_results_are_validated_on_construction(make: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         make()
 
@@ -341,18 +345,18 @@ def test_results_are_checked_at_birth(make: Callable[[], Any], sentence: str) ->
         ([[0.2, 0.3, 0.5]], r"got an array of shape \(1, 3\)"),
         ([[0.5, 0.5]] * 2, r"got an array of shape \(2, 2\)"),
         ([], r"got an array of shape \(0,\)"),
-        ([[0.5, 0.5], [1.0]], "got list that NumPy makes no array of"),
+        ([[0.5, 0.5], [1.0]], "got list, which NumPy cannot convert"),
         (None, "got None"),
         ([["0.5", "0.5"]], r"got \[\['0\.5'"),
         ([[True, False]], r"got \[\[True"),
         ([[0.5 + 0j, 0.5]], "got "),
         ({"dark": 0.5, "bright": 0.5}, "got {'dark'"),
         (lambda: (row for row in [[0.5, 0.5]]), "got <generator"),
-        ((np.array([[0.5, 0.5]]), 1), "got tuple that NumPy makes no array of"),
+        ((np.array([[0.5, 0.5]]), 1), "got tuple, which NumPy cannot convert"),
     ],
     ids=lambda value: "generator" if callable(value) else str(value),
 )
-def test_what_a_classifier_returns_is_checked(given: Any, sentence: str) -> None:
+def test_the_return_value_of_a_classifier_is_validated(given: Any, sentence: str) -> None:
     recognizer = Recognizer(Says(given), detector=Corners())
     with pytest.raises(ModelError, match=sentence) as caught:
         recognizer(image(1, 9))
@@ -368,8 +372,8 @@ def test_labels_are_two_or_more_different_names(labels: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [Says, Brightness])
-def test_a_class_is_not_taken_for_an_object(wrong: Any) -> None:
-    with pytest.raises(ModelError, match=f"got the class '{wrong.__name__}'. Pass an object of it"):
+def test_classes_in_place_of_instances_are_rejected(wrong: Any) -> None:
+    with pytest.raises(ModelError, match=f"got the class '{wrong.__name__}'. Pass an instance of it"):
         Recognizer(wrong)
     with pytest.raises(DataError, match="Expected a detector with a method detect, got"):
         Recognizer(Brightness(), detector=wrong)
@@ -402,7 +406,7 @@ def test_the_largest_faces_are_kept_in_whatever_order_a_detector_gives_them() ->
 
 def test_faces_that_were_found_elsewhere_must_show_something() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    with pytest.raises(DataError, match="which lies beside it"):
+    with pytest.raises(DataError, match="which is outside"):
         recognizer.name_expressions([image(0, 9)], [[box_of(500, 0, 20, 20)]])
     with pytest.raises(DataError, match="got 2 lists for 1 images"):
         recognizer.name_expressions([image(0, 9)], [[], []])
@@ -417,7 +421,7 @@ def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
     batch = [image(2, 9), tmp_path / "cut.jpg", b"text", image(1, 200), None, "nobody.jpg"]
     with pytest.raises(BatchError, match=r"^4 of 6 images failed; the attribute results") as caught:
-        recognizer.many(batch)  # type: ignore[arg-type]
+        recognizer.predict_batch(batch)  # type: ignore[arg-type]
     error = caught.value
     assert [None if faces is None else len(faces) for faces in error.results] == [
         2,
@@ -428,9 +432,9 @@ def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -
         None,
     ]
     assert sorted(error.errors) == [1, 2, 4, 5]
-    assert re.search(r"\[1\] \S*cut\.jpg: expected a whole JPEG", str(error))
+    assert re.search(r"\[1\] \S*cut\.jpg: expected a complete JPEG", str(error))
     assert re.search(
-        r"\[2\] the image: expected .* \[4\] expected .* And 1 more: see the attribute errors", str(error)
+        r"\[2\] the image: expected .* \[4] Expected .* And 1 more: see the attribute errors", str(error)
     )
     assert len(str(error)) < 1000
     assert isinstance(error, ValueError)
@@ -453,11 +457,11 @@ def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) ->
     recognizer = Recognizer(Brightness(), detector=Corners())
     video = write_film(tmp_path / "video.mp4")
     with pytest.raises(
-        DataError, match=r"video\.mp4: .*got a video\. Watch it with mien\.watch\(recognizer, path\)"
+        DataError, match=r"video\.mp4: .*got a video\. Process it with mien\.watch\(recognizer, path\)"
     ):
         recognizer(video)
     for several in ([image(1, 9)], (image(1, 9),), np.stack([image(1, 9)]), iter([image(1, 9)])):
-        with pytest.raises(DataError, match=r"several go to recognizer\.many\(images\)"):
+        with pytest.raises(DataError, match=r"or several to recognizer\.predict_batch\(images\)"):
             recognizer(several)  # type: ignore[arg-type]
 
 
@@ -477,4 +481,4 @@ def test_worker_processes_recognize(method: str) -> None:
         with pytest.raises(DataError, match=r"nobody\.jpg: expected an image"):
             pool.submit(recognizer, "nobody.jpg").result()
         with pytest.raises(BatchError, match="1 of 2 images failed"):
-            pool.submit(recognizer.many, [str(PORTRAIT), "nobody.jpg"]).result()
+            pool.submit(recognizer.predict_batch, [str(PORTRAIT), "nobody.jpg"]).result()

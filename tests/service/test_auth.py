@@ -70,7 +70,7 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
 
         assert post("/v1/recognize", portrait()) == 200
         assert post("/v1/recognize", bytes(200_000)) == 413
-        assert post("/v1/recognize/video", b"no film") == 415
+        assert post("/v1/recognize/video", b"no video") == 415
         counted = service.get(PLACE + "/metrics", **KEY).body.decode()
         assert 'mien_requests_total{route="/v1/recognize",status="200"} 1.0' in counted
         assert 'mien_requests_total{route="/page",status="200"} 2.0' in counted
@@ -114,7 +114,7 @@ def test_no_bytes_of_a_form_reach_a_log(
 
 def test_what_leads_nowhere_needs_the_key_too() -> None:
     with running(Settings(threads=1, api_key="a long secret")) as service:
-        for path in ("/v2/model", "/v1", "/metrics/", "/health", "/page", "/docs"):
+        for path in ("/v2/model", "/v1", "/metrics/", "/health", "/page", "/redoc"):
             assert (service.get(path).status, service.get(path, **KEY).status) == (401, 404), path
 
 

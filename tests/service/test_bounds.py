@@ -41,7 +41,7 @@ class Gate:
 @contextmanager
 def gated(**settings: float) -> Iterator[tuple[Running, Gate, ThreadPoolExecutor]]:
     gate = Gate()
-    options = {"threads": 1, "queue": 4, "max_pictures": 4, **settings}
+    options = {"threads": 1, "queue": 4, "max_images": 4, **settings}
     with ThreadPoolExecutor(8) as callers:
         try:
             with running(Settings(**options), detector=gate) as service:  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
         assert service.metric("mien_queue") == 0
 
 
-def test_every_picture_takes_a_place() -> None:
+def test_every_image_takes_a_place() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 3, of=3)
         assert service.send(("a", portrait()), ("b", portrait())).status == 503
@@ -88,7 +88,7 @@ def test_every_picture_takes_a_place() -> None:
 
 def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
     large = portrait() + bytes(60_000)
-    with gated(max_bytes=100_000, held_bytes=100_000, max_film_bytes=0) as (service, gate, callers):
+    with gated(max_bytes=100_000, held_bytes=100_000, max_video_bytes=0) as (service, gate, callers):
         (asked,) = occupy(service, callers, 1, data=large)
         wait_until(lambda: gate.calls)
         reply = service.send_raw(large)
@@ -99,7 +99,7 @@ def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
         assert service.metric("mien_held_bytes") == 0
 
 
-def test_large_pictures_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_LARGE", 10_000)
     with gated(threads=3) as (service, gate, callers):
         asked = occupy(service, callers, 3)
@@ -173,22 +173,22 @@ class Slow:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Two hundred frames."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
     with VideoWriter(path, 25, (64, 48)) as writer:
         for i in range(200):
             writer.write(np.full((48, 64, 3), i, np.uint8))
     return path.read_bytes()
 
 
-def test_a_film_ends_when_its_caller_has_gone(film: bytes) -> None:
+def test_a_video_ends_when_its_caller_has_gone(video: bytes) -> None:
     with running(Settings(threads=1), detector=Slow()) as service:
         gone = http.client.HTTPConnection("127.0.0.1", service.port)
-        gone.request("POST", "/v1/recognize/video", film, {"Content-Type": "video/mp4"})
+        gone.request("POST", "/v1/recognize/video", video, {"Content-Type": "video/mp4"})
         answer = gone.getresponse()
         assert b'"frame": 0' in answer.readline()
-        busy = service.send_raw(film, kind="video/mp4", to="/v1/recognize/video")
+        busy = service.send_raw(video, kind="video/mp4", to="/v1/recognize/video")
         assert (busy.status, busy.json["received"]) == (503, "one more")
         assert busy.json["expected"] == "at most 1 video in progress"
         assert busy.headers["retry-after"]
@@ -199,26 +199,26 @@ def test_a_film_ends_when_its_caller_has_gone(film: bytes) -> None:
         assert service.metric('mien_requests_total{route="/v1/recognize/video",status="499"}') == 1
         assert service.metric('mien_requests_total{route="/v1/recognize/video",status="200"}') == 0
         end = {"done": True, "frames": 2, "error": None}  # once the thread is done with the frame it was at
-        wait_until(lambda: service.send_raw(film, "every=100", to="/v1/recognize/video").lines[-1] == end)
+        wait_until(lambda: service.send_raw(video, "every=100", to="/v1/recognize/video").lines[-1] == end)
 
 
-def test_a_film_whose_next_line_takes_too_long_ends_with_a_line(film: bytes) -> None:
+def test_a_video_whose_next_line_takes_too_long_ends_with_a_line(video: bytes) -> None:
     with gated(deadline=0.3) as (service, gate, _):
-        (end,) = service.send_raw(film, kind="video/mp4", to="/v1/recognize/video").lines
+        (end,) = service.send_raw(video, kind="video/mp4", to="/v1/recognize/video").lines
         assert (end["done"], end["frames"]) == (True, 0)
         assert end["error"].startswith("Processing took longer than 0.3 seconds.")
         assert service.metric('mien_refusals_total{reason="deadline"}') == 1
         gate.opened.set()
 
 
-def test_a_film_at_the_end_of_the_service_ends_with_a_line(
-    film: bytes, capfd: pytest.CaptureFixture[str]
+def test_a_video_at_the_end_of_the_service_ends_with_a_line(
+    video: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with ThreadPoolExecutor(1) as caller:
         with running(Settings(threads=1, deadline=1), detector=Slow(0.1)) as service:
-            asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognize/video")
+            asked = caller.submit(service.send_raw, video, kind="video/mp4", to="/v1/recognize/video")
             wait_until(lambda: service.metric("mien_frames_total"))
-            # Leaving the block ends the service, which waits for two seconds; the film would take twenty.
+            # Leaving the block ends the service, which waits for two seconds; the video would take twenty.
         *rows, end = asked.result(20).lines
     assert [row["frame"] for row in rows] == list(range(len(rows)))
     assert 10 < len(rows) < 100
@@ -303,13 +303,13 @@ def test_answers_are_those_of_the_classifier() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queue": 3}, "a queue of at least max_pictures"),
+        ({"queue": 3}, "a queue of at least max_images"),
         ({"max_bytes": 0}, "max_bytes to be a whole number, 1 or more, got 0"),
         ({"threads": -1}, "threads to be a whole number, from 0 to 256, got -1"),
         ({"threads": 257}, "threads to be a whole number, from 0 to 256, got 257"),
         ({"deadline": 0.0}, "deadline to be a number of seconds above 0"),
         ({"deadline": float("nan")}, "deadline to be a number of seconds above 0"),
-        ({"held_bytes": 5}, "held_bytes of at least max_bytes and max_film_bytes"),
+        ({"held_bytes": 5}, "held_bytes of at least max_bytes and max_video_bytes"),
         ({"api_key": "short"}, "API key of at least 8 printable"),
         ({"api_key": " short \n    "}, "API key of at least 8 printable"),
         ({"api_key": "long\tenough it is"}, "at least 8 printable ASCII"),

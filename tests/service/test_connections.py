@@ -149,7 +149,7 @@ class TestNumbers:
             assert service.send_raw(portrait()).status == 200
 
     def test_slow_bodies_take_no_place_in_the_queue(self) -> None:
-        with running(Settings(threads=1, queue=4, max_pictures=4)) as service:
+        with running(Settings(threads=1, queue=4, max_images=4)) as service:
             slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(20)]
             for one in slow:
                 one.sendall(_POST + b"Content-Length: 99\r\n\r\nx")
@@ -241,7 +241,7 @@ def _body(service: Running) -> bytes:
 def _video() -> bytes:
     """A request with a video that takes longer than the grace."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
+        path = Path(folder) / "video.mp4"
         with VideoWriter(path, 25, (640, 480)) as writer:
             for i in range(400):
                 writer.write(np.full((480, 640, 3), i % 256, np.uint8))

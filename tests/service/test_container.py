@@ -47,7 +47,8 @@ def variables() -> set[str]:
     from typing import get_args, get_type_hints
 
     hints = get_type_hints(serve, include_extras=True)
-    return {get_args(hints[name])[1].envvar for name in signature(serve).parameters}
+    named = [get_args(hints[name])[1].envvar for name in signature(serve).parameters]
+    return {one for names in named for one in ([names] if isinstance(names, str) else names)}
 
 
 def test_the_linter_has_nothing_to_say() -> None:
@@ -67,7 +68,9 @@ def test_the_image_is_slim_and_without_rights() -> None:
     assert instructions.count("FROM") == 2
     assert "RUN" not in last  # what builds stays behind
     assert "ADD" not in instructions
-    assert all("-slim" in value for name, value in steps() if name == "FROM")
+    assert all(value.startswith("${PYTHON_IMAGE}") for name, value in steps() if name == "FROM")
+    (image,) = [value for name, value in steps() if name == "ARG"]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:[\d.]+-slim-\w+", image)  # a digest can be given in its place
     (user,) = [value for name, value in steps() if name == "USER"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     assert ("ENTRYPOINT", '["mien", "serve"]') in steps()
@@ -75,12 +78,50 @@ def test_the_image_is_slim_and_without_rights() -> None:
 
 def test_python_and_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for name, value in steps():
-        if name == "FROM":
-            assert value.startswith(f"python:{project['requires-python'].removeprefix('>=')}-")
-    (install,) = [value for name, value in steps() if name == "RUN"]
-    (extra,) = re.findall(r"'\.\[(\w+)\]'", install)
-    assert extra in project["optional-dependencies"]
+    (image,) = [value for name, value in steps() if name == "ARG"]
+    assert image.startswith(f"PYTHON_IMAGE=python:{project['requires-python'].removeprefix('>=')}-")
+    locked = pinned("container/requirements.txt")
+    for extra in ("cli", "serve", "heif"):
+        for wanted in project["optional-dependencies"][extra]:
+            name = re.split(r"[\[<>=!~; ]", wanted)[0]
+            assert name == "mien" or name in locked, wanted
+
+
+def pinned(path: str) -> dict[str, str]:
+    """The packages of a requirements file, each with one version and with hashes."""
+    entries = re.split(r"\n(?=\w)", (ROOT / path).read_text())
+    found = {}
+    for entry in entries:
+        if entry.startswith("#"):
+            continue
+        name, _, version = entry.split()[0].partition("==")
+        assert version, entry
+        assert "--hash=sha256:" in entry, entry
+        found[name] = version
+    return found
+
+
+def test_everything_that_is_installed_is_pinned_by_hash() -> None:
+    runs = " ".join(value for name, value in steps() if name == "RUN")
+    for install in re.findall(r"pip install [^&]+", runs):
+        assert "--require-hashes" in install or "--no-deps /src/dist" in install
+    assert pinned("container/build-requirements.txt").keys() >= {"hatchling"}
+    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    versions = {package["name"]: package["version"] for package in locked if "version" in package}
+    for name, version in pinned("container/requirements.txt").items():
+        assert versions[name] == version  # else: make lock
+
+
+def test_the_closed_network_has_no_way_out_and_one_door() -> None:
+    text = (ROOT / "compose.internal.yaml").read_text().replace("!reset ", "")
+    document = compose_spec.PyCompose.from_yaml(text).to_dict()
+    assert document["networks"]["inside"]["internal"] is True
+    assert document["services"]["mien"]["networks"] == ["inside"]
+    assert not document["services"]["mien"].get("ports")
+    proxy = document["services"]["proxy"]
+    assert proxy["ports"] == ["127.0.0.1:8000:8080"]
+    assert proxy["read_only"] is True
+    assert proxy["security_opt"] == ["no-new-privileges:true"]
 
 
 def test_what_is_copied_is_there_and_nothing_else_is_sent() -> None:

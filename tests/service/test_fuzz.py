@@ -64,25 +64,25 @@ def turned() -> bytes:
 
 
 @cache
-def film(kind: str = "mp4", codec: str = "h264") -> bytes:
+def video(kind: str = "mp4", codec: str = "h264") -> bytes:
     file, form = io.BytesIO(), "yuvj420p" if codec == "mjpeg" else "yuv420p"
     with av.open(file, "w", format=kind) as out:
         stream = out.add_stream(codec, rate=10, width=96, height=64, pix_fmt=form)
         for i in range(8):
-            picture = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 30 * i, np.uint8))
-            out.mux(stream.encode(picture.reformat(format=form)))
+            image = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 30 * i, np.uint8))
+            out.mux(stream.encode(image.reformat(format=form)))
         out.mux(stream.encode())
     return file.getvalue()
 
 
-def films() -> list[bytes]:
-    """One of each kind of film."""
+def videos() -> list[bytes]:
+    """One of each kind of video."""
     return [
-        film(),
-        film("webm", "vp8"),
-        film("avi", "mpeg4"),
-        film("mov", "mpeg4"),
-        film("matroska", "mjpeg"),
+        video(),
+        video("webm", "vp8"),
+        video("avi", "mpeg4"),
+        video("mov", "mpeg4"),
+        video("matroska", "mjpeg"),
     ]
 
 
@@ -105,7 +105,7 @@ def zip_of_text() -> bytes:
 
 
 def originals() -> list[bytes]:
-    """One of each kind of picture, whole, and the traps."""
+    """One of each kind of image, whole, and the traps."""
     small, image = small_portrait(120), small_portrait(160)
     deep = Image.fromarray(np.asarray(small.convert("L")).astype(np.uint16) * 257)
     return [
@@ -170,10 +170,10 @@ class Mutant:
 
 def mutants(seed: int) -> Iterator[Mutant]:
     """Requests without end; the same for the same seed."""
-    r, pictures, moving = random.Random(seed), originals(), films()  # noqa: S311 - the same each time
+    r, images, moving = random.Random(seed), originals(), videos()  # noqa: S311 - the same each time
     while True:
-        is_film = r.random() < 0.15
-        files = moving if is_film else pictures
+        is_video = r.random() < 0.15
+        files = moving if is_video else images
         data = r.choice(files)
         if r.random() < 0.03:
             data = r.choice(files)[:100] + r.choice(files)
@@ -185,10 +185,10 @@ def mutants(seed: int) -> Iterator[Mutant]:
             parts = [(r.choice(names), data)] + [(r.choice(names), r.choice(files))] * r.choice(
                 (0, 0, 0, 1, 5)
             )
-            body, kind = form(*parts, name="video" if is_film else "image"), FORM
+            body, kind = form(*parts, name="video" if is_video else "image"), FORM
             if r.random() < 0.3:
                 body = r.choice(CHANGES)(body, r)
-        path = "/v1/recognize/video" if is_film else "/v1/recognize"
+        path = "/v1/recognize/video" if is_video else "/v1/recognize"
         yield Mutant(f"{path}?{r.choice(OPTIONS)}", body, kind)
 
 
@@ -200,7 +200,7 @@ def throw(service: Running, some: Iterator[Mutant], threads: int = 1) -> Counter
         if "ndjson" not in reply.headers.get("content-type", ""):
             _ = reply.json
         elif reply.lines[-1]["done"] is not True:
-            raise AssertionError("a film without an end")
+            raise AssertionError("a video without an end")
         assert reply.status in {200, 413, 415, 422, 503}, (reply, one.path, one.kind, one.body[:200])
         return reply.status
 
@@ -209,7 +209,7 @@ def throw(service: Running, some: Iterator[Mutant], threads: int = 1) -> Counter
 
 
 def test_broken_uploads_are_answered() -> None:
-    settings = Settings(threads=1, max_pixels=4_000_000, max_bytes=2_000_000, max_pictures=4, deadline=20)
+    settings = Settings(threads=1, max_pixels=4_000_000, max_bytes=2_000_000, max_images=4, deadline=20)
     with running(settings) as service:
         expected = service.send_raw(portrait()).json
         found = throw(service, islice(mutants(1), 150))
@@ -219,10 +219,10 @@ def test_broken_uploads_are_answered() -> None:
     assert all(found[status] >= 5 for status in (200, 413, 415, 422)), found
 
 
-def test_a_film_that_leads_before_its_own_beginning_does_not_end_the_process() -> None:
-    data = film()
-    at = data.index(b"stco") + 12  # where the first pictures are; OpenCV takes it for -2,147,483,648
-    with pytest.raises(DataError, match="expected images, got none that can be decoded"):
+def test_a_video_that_leads_before_its_own_beginning_does_not_end_the_process() -> None:
+    data = video()
+    at = data.index(b"stco") + 12  # where the first images are; OpenCV takes it for -2,147,483,648
+    with pytest.raises(DataError, match="expected frames, got none that can be decoded"):
         list(read_frames(io.BytesIO(data[:at] + b"\x80\0\0\0" + data[at + 4 :])))
 
 
@@ -235,13 +235,13 @@ def memory(process: int) -> int:
 @pytest.mark.slow
 def test_thousands_of_broken_uploads() -> None:
     limits = (
-        "--films",
+        "--videos",
         "4",
         "--max-pixels",
         "4000000",
         "--max-bytes",
         "2000000",
-        "--max-pictures",
+        "--max-images",
         "4",
         "--deadline",
         "20",

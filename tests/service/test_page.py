@@ -23,7 +23,7 @@ from mien.palette import color_of
 from mien.recognition.drawing import UNSURE_BELOW
 from mien.service.app import PAGE
 from mien.service.settings import Settings
-from tests.helpers.browser import Visit, browser, visit, write_film
+from tests.helpers.browser import Visit, browser, visit, write_video
 from tests.helpers.service_process import Running, running
 
 pytestmark = pytest.mark.slow
@@ -34,18 +34,18 @@ KEY = "a-long-enough-key"
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film, one that Chromium cannot play, and one for the webcam."""
-    folder = tmp_path_factory.mktemp("films")
-    write_film(folder / "film.mp4")
-    write_film(folder / "old.avi", codec="mpeg4")
-    write_film(folder / "webcam.mjpeg", codec="mjpeg", pixels="yuvj420p")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video, one that Chromium cannot play, and one for the webcam."""
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / "video.mp4")
+    write_video(folder / "old.avi", codec="mpeg4")
+    write_video(folder / "webcam.mjpeg", codec="mjpeg", pixels="yuvj420p")
     return folder
 
 
 @pytest.fixture(scope="module")
-def chrome(films: Path) -> Iterator[Any]:
-    with browser(films / "webcam.mjpeg") as chromium:
+def chrome(videos: Path) -> Iterator[Any]:
+    with browser(videos / "webcam.mjpeg") as chromium:
         yield chromium
 
 
@@ -69,7 +69,7 @@ def copied(guest: Visit) -> Any:
 
 
 def downloaded(guest: Visit) -> Image.Image:
-    """The picture that the page saves."""
+    """The image that the page saves."""
     with guest.page.expect_download() as download:
         guest.press("Download PNG")
     assert download.value.suggested_filename.endswith("-mien.png")
@@ -88,7 +88,7 @@ def with_model(change: Any) -> Any:
     return lambda page: page.route("**/v1/model", route)
 
 
-class TestPictures:
+class TestImages:
     def test_one_face_with_all_its_probabilities(self, guest: Visit) -> None:
         give_portrait(guest)
         page = guest.page
@@ -134,7 +134,7 @@ class TestPictures:
                 )
                 assert any(apart)
 
-    def test_several_pictures_and_one_that_is_none(self, guest: Visit) -> None:
+    def test_several_images_and_one_that_is_none(self, guest: Visit) -> None:
         guest.known.append("415")
         none = {"name": "page.jpg", "mimeType": "image/jpeg", "buffer": b"<!DOCTYPE html><html></html>"}
         guest.give(PORTRAIT)
@@ -175,7 +175,7 @@ class TestPictures:
             guest.page.evaluate(script, [data, kind])
             guest.page.get_by_role("button", name=f"{kind}.jpg: 1 face").wait_for()
 
-    def test_the_drawn_faces_need_no_picture(self, guest: Visit) -> None:
+    def test_the_drawn_faces_need_no_image(self, guest: Visit) -> None:
         guest.press("Try sample faces")
         guest.expect_heading("4 faces")
 
@@ -186,7 +186,7 @@ class TestWhatLeaves:
         reply = service.send(("grace_hopper.jpg", PORTRAIT.read_bytes())).json
         assert copied(guest) == reply
 
-    def test_its_keys_are_those_that_are_told(self, guest: Visit, films: Path) -> None:
+    def test_its_keys_are_those_that_are_told(self, guest: Visit, videos: Path) -> None:
         told = told_shape()
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
@@ -195,16 +195,16 @@ class TestWhatLeaves:
         shape = {**told, "images": [without_track(told["images"][0])]}
         del shape["videos"]  # there when a video was named
         assert keys(copied(guest)) == keys(shape)
-        guest.give(films / "film.mp4")
+        guest.give(videos / "video.mp4")
         done(guest)
         assert keys(copied(guest)) == keys({**told, "images": []})
 
-    def test_a_film_as_the_command_gives_it(
-        self, guest: Visit, films: Path, capsys: pytest.CaptureFixture[str]
+    def test_a_video_as_the_command_gives_it(
+        self, guest: Visit, videos: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert run(["predict", str(films / "film.mp4"), "--every", "3", "--json"]) == 0
+        assert run(["predict", str(videos / "video.mp4"), "--every", "3", "--json"]) == 0
         wanted = json.loads(capsys.readouterr().out)
-        guest.give(films / "film.mp4")
+        guest.give(videos / "video.mp4")
         done(guest)
         document = copied(guest)
         assert (document["images"], len(document["videos"])) == ([], 1)
@@ -216,21 +216,19 @@ class TestWhatLeaves:
             list(one["probabilities"])[:2] for one in expected
         ]
 
-    def test_the_annotated_picture(self, guest: Visit) -> None:
+    def test_the_annotated_image(self, guest: Visit) -> None:
         give_portrait(guest)
         face = copied(guest)["images"][0]["faces"][0]
-        picture, before = np.asarray(downloaded(guest)), np.asarray(Image.open(PORTRAIT).convert("RGB"))
-        assert picture.shape == before.shape == (600, 512, 3)
-        box, colour = face["box"], color_of(face["label"])
+        image, before = np.asarray(downloaded(guest)), np.asarray(Image.open(PORTRAIT).convert("RGB"))
+        assert image.shape == before.shape == (600, 512, 3)
+        box, color = face["box"], color_of(face["label"])
         middle = box["y"] + box["height"] // 2
-        edge = picture[middle - 5 : middle + 5, box["x"] - 2 : box["x"] + 3].reshape(-1, 3)
-        assert np.abs(edge - np.array(colour)).max(axis=1).min() <= 8
+        edge = image[middle - 5 : middle + 5, box["x"] - 2 : box["x"] + 3].reshape(-1, 3)
+        assert np.abs(edge - np.array(color)).max(axis=1).min() <= 8
         inside = slice(middle - 20, middle + 20), slice(box["x"] + 40, box["x"] + 80)
-        assert (
-            np.abs(picture[inside].astype(int) - before[inside]).max() <= 3
-        )  # the face itself is left alone
+        assert np.abs(image[inside].astype(int) - before[inside]).max() <= 3  # the face itself is left alone
 
-    def test_a_picture_too_large_is_made_smaller_and_its_faces_mapped_back(
+    def test_a_image_too_large_is_made_smaller_and_its_faces_mapped_back(
         self, chrome: Any, service: Running
     ) -> None:
         limits = with_model(lambda model: model["limits"].update(max_pixels=80_000))
@@ -309,15 +307,15 @@ class TestHeat:
 
 
 def corners_of_crop(transform: list[list[float]]) -> np.ndarray:
-    """The corners (4, 2) of the crop in the picture, counted from the corner of the first pixel."""
+    """The corners (4, 2) of the crop in the image, counted from the corner of the first pixel."""
     affine = np.array(transform)
     corners = np.array([[0, 0], [48, 0], [48, 48], [0, 48]]) - 0.5
     return np.linalg.solve(affine[:, :2], (corners - affine[:, 2]).T).T + 0.5
 
 
-class TestFilm:
-    def test_rows_come_as_a_timeline_to_move_about_on(self, guest: Visit, films: Path) -> None:
-        guest.give(films / "film.mp4")
+class TestVideo:
+    def test_rows_come_as_a_timeline_to_move_about_on(self, guest: Visit, videos: Path) -> None:
+        guest.give(videos / "video.mp4")
         guest.expect_heading("The face over the video")
         done(guest)
         document = copied(guest)["videos"][0]
@@ -336,10 +334,10 @@ class TestFilm:
         guest.page.mouse.click(chart["x"] + 84 + (chart["width"] - 84) / 2, chart["y"] + 60)
         guest.until("Math.abs(document.querySelector('video').currentTime - 1.5) < 0.1")
         guest.press("Save this frame")
-        guest.page.get_by_role("button", name="film-1.5.jpg: 1 face").wait_for()
+        guest.page.get_by_role("button", name="video-1.5.jpg: 1 face").wait_for()
 
-    def test_the_chart_has_a_lane_for_each_expression_in_its_colour(self, guest: Visit, films: Path) -> None:
-        guest.give(films / "film.mp4")
+    def test_the_chart_has_a_lane_for_each_expression_in_its_color(self, guest: Visit, videos: Path) -> None:
+        guest.give(videos / "video.mp4")
         done(guest)
         first = copied(guest)["videos"][0]["frames"][0]["faces"][0]
         lane = list(FER2013.classes).index(first["label"])
@@ -349,29 +347,29 @@ class TestFilm:
         )
         assert pixel == [*color_of(first["label"]), 255]
 
-    def test_a_film_that_the_browser_cannot_play_is_looked_at_all_the_same(
-        self, guest: Visit, films: Path
+    def test_a_video_that_the_browser_cannot_play_is_looked_at_all_the_same(
+        self, guest: Visit, videos: Path
     ) -> None:
-        guest.give(films / "old.avi")
+        guest.give(videos / "old.avi")
         guest.expect_heading("1 face")
         guest.page.get_by_text("This browser cannot play the video").wait_for()
         slider = guest.page.get_by_role("slider")
         slider.press("End")
         guest.until("Number(document.querySelector('.chart').ariaValueNow) > 2.5")
 
-    def test_another_rate_looks_anew(self, guest: Visit, films: Path) -> None:
-        guest.give(films / "film.mp4")
+    def test_another_rate_looks_anew(self, guest: Visit, videos: Path) -> None:
+        guest.give(videos / "video.mp4")
         done(guest)
         guest.page.locator("#every select").select_option("10")
         done(guest)
         assert [row["frame"] for row in copied(guest)["videos"][0]["frames"]] == [0, 10, 20, 30, 40]
 
-    def test_a_film_too_long_is_told_before_it_is_sent(
-        self, chrome: Any, service: Running, films: Path
+    def test_a_video_too_long_is_told_before_it_is_sent(
+        self, chrome: Any, service: Running, videos: Path
     ) -> None:
-        limits = with_model(lambda model: model["limits"].update(max_film_bytes=1000))
+        limits = with_model(lambda model: model["limits"].update(max_video_bytes=1000))
         with visit(chrome, service.port, setup=limits) as guest:
-            guest.give(films / "film.mp4")
+            guest.give(videos / "video.mp4")
             guest.expect_heading("Processing failed")
             assert "this service accepts at most 1 MB" in guest.page.locator(".problem").inner_text()
             assert not any("/v1/recognize" in address for address in guest.addresses)
@@ -383,7 +381,7 @@ def told(face: dict[str, Any]) -> str:
 
 
 def done(guest: Visit) -> None:
-    """Wait until the film is looked at."""
+    """Wait until the video is looked at."""
     guest.page.wait_for_timeout(150)
     guest.until("document.querySelector('.chip').hidden && !document.querySelector('#timeline').hidden")
 
@@ -416,7 +414,7 @@ class TestWebcam:
         scale = frame["width"] / 640
         assert seen["x"] - frame["x"] == pytest.approx((640 - box["x"] - box["width"]) * scale, abs=1)
 
-    def test_one_picture_at_a_time_and_memory_stays_flat(self, chrome: Any, service: Running) -> None:
+    def test_one_image_at_a_time_and_memory_stays_flat(self, chrome: Any, service: Running) -> None:
         under_way = {"now": 0, "most": 0, "all": 0}
 
         def count(page: Any) -> None:
@@ -445,7 +443,7 @@ class TestWebcam:
         assert under_way["most"] == 1
         assert (
             sizes[2] - sizes[1] < 1_500_000
-        )  # 40 rows of a few faces; 40 pictures would be 2.5 MB even as JPEG
+        )  # 40 rows of a few faces; 40 images would be 2.5 MB even as JPEG
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
@@ -484,8 +482,8 @@ def heap(guest: Visit) -> int:
 
 
 class TestAddresses:
-    def test_every_address_of_a_picture_is_given_back(
-        self, chrome: Any, service: Running, films: Path
+    def test_every_address_of_a_image_is_given_back(
+        self, chrome: Any, service: Running, videos: Path
     ) -> None:
         script = """
             window.open = new Set();
@@ -496,7 +494,7 @@ class TestAddresses:
         with visit(
             chrome, service.port, setup=lambda page: page.add_init_script(script), permissions=["camera"]
         ) as guest:
-            guest.give(PORTRAIT, SAMPLE, films / "film.mp4")
+            guest.give(PORTRAIT, SAMPLE, videos / "video.mp4")
             guest.expect_heading("1 face")
             guest.press("Webcam")
             guest.expect_heading("The face in the last minute")
@@ -504,14 +502,14 @@ class TestAddresses:
             guest.press("Stop webcam")
             guest.page.get_by_role("button", name="Download PNG").wait_for()
             assert guest.page.evaluate("open.size") == 4
-            for name in ("webcam", "film.mp4", "sample.webp", "grace_hopper.jpg"):
+            for name in ("webcam", "video.mp4", "sample.webp", "grace_hopper.jpg"):
                 guest.press(f"Remove {name}")
             guest.expect_heading("Recognize facial expressions")
             guest.until("open.size === 0")
 
 
 class TestUnderAPath:
-    def test_pictures_and_films_are_recognised_there(self, chrome: Any, films: Path) -> None:
+    def test_images_and_videos_are_recognised_there(self, chrome: Any, videos: Path) -> None:
         def mounted(app: Any) -> Any:
             return Starlette(
                 routes=[Mount("/mien", app)], lifespan=lambda _: app.router.lifespan_context(app)
@@ -524,7 +522,7 @@ class TestUnderAPath:
             guest.press("Heat map")
             guest.until("document.querySelectorAll('svg.heat image').length === 4")
             give_portrait(guest)
-            guest.give(films / "film.mp4")
+            guest.give(videos / "video.mp4")
             done(guest)
             guest.page.get_by_role("link", name="mien").click()
             guest.expect_heading("Recognize facial expressions")

@@ -1,4 +1,4 @@
-"""The page for who sees, hears or moves otherwise, by independent rules: axe, forced colours, sizes for fingers.
+"""The page for who sees, hears or moves otherwise, by independent rules: axe, forced colors, sizes for fingers.
 
 `pip install axe-playwright-python` brings axe-core; without it the test that needs it is skipped.
 """
@@ -38,16 +38,16 @@ def guest(chrome: Any, service: Running) -> Iterator[Visit]:
         yield guest
 
 
-def states(guest: Visit, film: Path) -> Iterator[str]:
-    """The page empty, with faces, with a film, and with a file that is none."""
+def states(guest: Visit, video: Path) -> Iterator[str]:
+    """The page empty, with faces, with a video, and with a file that is none."""
     guest.page.get_by_text("Evaluated on").wait_for()
     yield "empty"
     guest.give(SAMPLE)
     guest.expect_heading("4 faces")
     yield "faces"
-    guest.give(film)
+    guest.give(video)
     done(guest)
-    yield "film"
+    yield "video"
     guest.known.append("415")
     guest.give(NONE)
     guest.expect_heading("Processing failed")
@@ -66,11 +66,11 @@ def color_of(pixel: np.ndarray) -> Color:
 
 class TestRules:
     @pytest.mark.parametrize("way", WAYS)
-    def test_axe_finds_nothing(self, chrome: Any, service: Running, film: Path, way: str) -> None:
+    def test_axe_finds_nothing(self, chrome: Any, service: Running, video: Path, way: str) -> None:
         package = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
         axe = (Path(package.__file__).parent / "axe.min.js").read_text()
         with visit(chrome, service.port, **WAYS[way]) as guest:
-            for state in states(guest, film):
+            for state in states(guest, video):
                 guest.page.wait_for_timeout(200)
                 guest.page.evaluate(axe)
                 found = guest.page.evaluate(
@@ -79,8 +79,8 @@ class TestRules:
                 )
                 assert found == [], state
 
-    def test_one_title_and_no_name_told_twice(self, guest: Visit, film: Path) -> None:
-        for state in states(guest, film):
+    def test_one_title_and_no_name_told_twice(self, guest: Visit, video: Path) -> None:
+        for state in states(guest, video):
             assert guest.page.get_by_role("heading", level=1).count() == 1, state
             overlay = guest.page.locator(".overlay").aria_snapshot()
             names = [line for line in overlay.splitlines() if "%" in line]
@@ -101,7 +101,7 @@ class TestForcedColors:
             filled = np.abs(line - line[-1]) > 128
             assert filled.mean() == pytest.approx(share, abs=0.04)
 
-    def test_a_picture_that_is_saved_keeps_its_colours(self, chrome: Any, service: Running) -> None:
+    def test_a_image_that_is_saved_keeps_its_colors(self, chrome: Any, service: Running) -> None:
         saved = []
         for forced in ("none", "active"):
             with visit(chrome, service.port, forced_colors=forced) as guest:
@@ -126,7 +126,7 @@ class TestNotice:
         alert.wait_for(state="hidden")
         assert guest.page.evaluate("document.activeElement.textContent") == "Use the webcam"
 
-    def test_escape_inside_it_leads_to_the_pictures(self, guest: Visit) -> None:
+    def test_escape_inside_it_leads_to_the_images(self, guest: Visit) -> None:
         alert = self.refuse(guest)
         guest.page.get_by_role("button", name="Dismiss").focus()
         guest.page.keyboard.press("Escape")
@@ -157,10 +157,10 @@ class TestAbout:
 
 class TestRoomForFingers:
     def test_what_one_presses_is_large_enough_and_all_there(
-        self, chrome: Any, service: Running, film: Path
+        self, chrome: Any, service: Running, video: Path
     ) -> None:
         with visit(chrome, service.port, **PHONE) as guest:
-            for state in states(guest, film):
+            for state in states(guest, video):
                 guest.page.wait_for_timeout(200)
                 for name, x, y, width, height, hidden, top, left, right in guest.page.evaluate(
                     """() => [...document.querySelectorAll("button:not(.box), select, .switch label")]
@@ -180,15 +180,15 @@ class TestRoomForFingers:
                     assert x >= left - 0.5, (state, name)
                     assert x + width <= right + 0.5, (state, name)
 
-    def test_the_veil_is_read_over_any_picture(self, guest: Visit) -> None:
+    def test_the_veil_is_read_over_any_image(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         for scheme in ("light", "dark"):
             guest.page.emulate_media(color_scheme=scheme)
             guest.page.evaluate("document.querySelector('#dropping').hidden = false")
             seen = pixels(guest.page.locator("#dropping p")).reshape(-1, 3)
-            colours, counts = np.unique(seen, axis=0, return_counts=True)
-            assert counts.max() / counts.sum() > 0.75  # one colour behind the letters
-            ground = colours[counts.argmax()]
+            colors, counts = np.unique(seen, axis=0, return_counts=True)
+            assert counts.max() / counts.sum() > 0.75  # one color behind the letters
+            ground = colors[counts.argmax()]
             ink = seen[np.abs(seen - ground).sum(axis=1).argmax()]
             assert contrast(color_of(ink), color_of(ground)) >= 4.5

@@ -17,7 +17,7 @@ from tests.service.test_page import PORTRAIT, done
 pytestmark = pytest.mark.slow
 
 NONE = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"<!DOCTYPE html><html></html>"}
-SENTENCE = "Expected a film with frames that can be decoded, got none."
+SENTENCE = "Expected a video with frames that can be decoded, got none."
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def rows(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"content_type": "application/x-ndjson", "body": "".join(json.dumps(row) + "\n" for row in rows)}
 
 
-def answer_films(guest: Visit, **answer: Any) -> None:
+def answer_videos(guest: Visit, **answer: Any) -> None:
     guest.page.route("**/v1/recognize/video*", lambda route: route.fulfill(**answer))
 
 
@@ -51,33 +51,33 @@ def expect_failed(guest: Visit, name: str, sentence: str) -> None:
     assert not guest.page.locator("#player").is_visible()
 
 
-class TestFilmWithoutFrames:
-    def test_the_service_refuses_it(self, guest: Visit, film: Path) -> None:
+class TestVideoWithoutFrames:
+    def test_the_service_refuses_it(self, guest: Visit, video: Path) -> None:
         problem = {"title": "Unprocessable", "status": 422, "detail": SENTENCE}
-        answer_films(guest, status=422, content_type="application/problem+json", body=json.dumps(problem))
-        guest.give(film)
-        expect_failed(guest, "film.mp4", SENTENCE)
+        answer_videos(guest, status=422, content_type="application/problem+json", body=json.dumps(problem))
+        guest.give(video)
+        expect_failed(guest, "video.mp4", SENTENCE)
 
     @pytest.mark.parametrize("error", [SENTENCE, None])
-    def test_none_comes(self, guest: Visit, film: Path, error: str | None) -> None:
-        answer_films(guest, **rows({"done": True, "frames": 0, "error": error}))
-        guest.give(film)
-        expect_failed(guest, "film.mp4", error or "No frame of the video can be decoded.")
+    def test_none_comes(self, guest: Visit, video: Path, error: str | None) -> None:
+        answer_videos(guest, **rows({"done": True, "frames": 0, "error": error}))
+        guest.give(video)
+        expect_failed(guest, "video.mp4", error or "No frame of the video can be decoded.")
 
-    def test_its_pictures_are_noise(self, guest: Visit, film: Path) -> None:
-        data = bytearray(film.read_bytes())
+    def test_its_images_are_noise(self, guest: Visit, video: Path) -> None:
+        data = bytearray(video.read_bytes())
         begin = data.index(b"mdat") + 4
         data[begin:-2000] = np.random.default_rng(0).bytes(len(data) - 2000 - begin)
         guest.give({"name": "noise.mp4", "mimeType": "video/mp4", "buffer": bytes(data)})
         expect_failed(guest, "noise.mp4", "")
 
-    def test_what_came_before_the_end_stays_and_the_end_is_told(self, guest: Visit, film: Path) -> None:
+    def test_what_came_before_the_end_stays_and_the_end_is_told(self, guest: Visit, video: Path) -> None:
         row = {"frame": 0, "seconds": 0, "width": 640, "height": 360, "faces": []}
-        answer_films(guest, **rows(row, {"done": True, "frames": 1, "error": "The rest was left out."}))
-        guest.give(film)
+        answer_videos(guest, **rows(row, {"done": True, "frames": 1, "error": "The rest was left out."}))
+        guest.give(video)
         done(guest)
         guest.page.locator("#panel").get_by_text("The rest was left out.").wait_for()
-        assert guest.page.get_by_role("status").inner_text() == "film.mp4: The rest was left out."
+        assert guest.page.get_by_role("status").inner_text() == "video.mp4: The rest was left out."
         assert guest.page.locator("#timeline").is_visible()
 
 

@@ -1,4 +1,4 @@
-"""The page's files by themselves: its colours, its weight, its manners. No browser."""
+"""The page's files by themselves: its colors, its weight, its manners. No browser."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ WEIGHT = 160_000
 """Bytes of the whole page, uncompressed; about a tenth of what one photo has."""
 
 
-def colour(name: str, scheme: str) -> Color:
-    """A colour of tokens.css in one scheme."""
+def color(name: str, scheme: str) -> Color:
+    """A color of tokens.css in one scheme."""
     values = re.findall(r"#([0-9a-f]{6})\b", TOKENS[name])
     value = values[SCHEMES.index(scheme) if len(values) == 2 else 0]
     return (int(value[:2], 16), int(value[2:4], 16), int(value[4:], 16))
 
 
 @pytest.mark.parametrize("label", PALETTE)
-def test_expressions_have_the_colours_of_the_palette(label: str) -> None:
-    assert colour(label, "light") == PALETTE[label]
-    assert colour(f"on-{label}", "light") == ink_on(PALETTE[label])
+def test_expressions_have_the_colors_of_the_palette(label: str) -> None:
+    assert color(label, "light") == PALETTE[label]
+    assert color(f"on-{label}", "light") == ink_on(PALETTE[label])
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -50,7 +50,7 @@ def test_expressions_have_the_colours_of_the_palette(label: str) -> None:
 )  # fmt: skip
 def test_contrast_is_enough_to_read(ink: str, ground: str, least: float, scheme: str) -> None:
     """WCAG 2.2 AA: 4.5 for text, 3 for the edges of what one can press and for the focus."""
-    assert contrast(colour(ink, scheme), colour(ground, scheme)) >= least
+    assert contrast(color(ink, scheme), color(ground, scheme)) >= least
 
 
 def test_the_page_is_light() -> None:
@@ -63,7 +63,7 @@ def test_a_score_counts_as_a_guess_below_the_same_bound_as_in_annotated_copies()
 
 
 WORDS = re.compile(
-    r"pictures?|films?|colours?|recognis\w*|licen[c]e|taxonom\w*|grey|finder|look(?:ed|ing|s)? at",
+    r"images?|videos?|colors?|recognis\w*|licen[c]e|taxonom\w*|gray|finder|look(?:ed|ing|s)? at",
     re.IGNORECASE,
 )
 """What the glossary has other words for."""

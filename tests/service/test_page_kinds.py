@@ -59,7 +59,7 @@ def moving(kind: str) -> bytes:
 
 
 def stage(guest: Visit) -> np.ndarray:
-    """The pixels (h, w, 3) of the picture on the stage, as the browser shows them."""
+    """The pixels (h, w, 3) of the image on the stage, as the browser shows them."""
     size, data = guest.page.evaluate(
         """async () => {
             const image = document.querySelector("#stage img");
@@ -76,7 +76,7 @@ def stage(guest: Visit) -> np.ndarray:
 
 
 def expect_face_where_it_is(guest: Visit) -> None:
-    """The face of the upright portrait, and the picture under its box."""
+    """The face of the upright portrait, and the image under its box."""
     guest.expect_heading("1 face")
     image = copied(guest)["images"][0]
     assert (image["width"], image["height"]) == (512, 600)
@@ -102,7 +102,7 @@ class TestTurned:
         expect_face_where_it_is(guest)
 
     def test_a_jpeg_whose_tag_is_odd(self, guest: Visit) -> None:
-        """The service heeds a tag of the wrong type; browsers do not, and the picture is seen lying."""
+        """The service heeds a tag of the wrong type; browsers do not, and the image is seen lying."""
         data = turned(6, "JPEG")
         entry = struct.pack(">HHL", ORIENTATION, 3, 1)
         assert entry in data
@@ -145,7 +145,7 @@ class TestMoving:
 class TestMisnamed:
     """What a file is, its bytes say."""
 
-    def test_a_picture_called_a_film(self, guest: Visit) -> None:
+    def test_a_image_called_a_video(self, guest: Visit) -> None:
         give(guest, PORTRAIT.read_bytes(), "holiday.mp4", "video/mp4")
         expect_face_where_it_is(guest)
 
@@ -153,8 +153,8 @@ class TestMisnamed:
         give(guest, moving("PNG"), "holiday")
         expect_face_where_it_is(guest)
 
-    def test_a_film_called_a_picture(self, guest: Visit, film: Path) -> None:
-        give(guest, film.read_bytes(), "holiday.jpg", "image/jpeg")
+    def test_a_video_called_a_image(self, guest: Visit, video: Path) -> None:
+        give(guest, video.read_bytes(), "holiday.jpg", "image/jpeg")
         guest.expect_heading("The face over the video")
         done(guest)
         guest.page.get_by_role("button", name="Play").wait_for()
@@ -171,9 +171,9 @@ class TestPlace:
     """What comes is shown where one is: nothing scrolls but the strip."""
 
     @pytest.mark.parametrize("size", [(1280, 900), (1280, 500), (375, 667)])
-    def test_the_window_stays(self, guest: Visit, film: Path, size: tuple[int, int]) -> None:
+    def test_the_window_stays(self, guest: Visit, video: Path, size: tuple[int, int]) -> None:
         guest.page.set_viewport_size({"width": size[0], "height": size[1]})
-        guest.give(film)
+        guest.give(video)
         done(guest)
         assert guest.page.evaluate("scrollY") == 0
         guest.give(PORTRAIT)

@@ -88,8 +88,8 @@ class TestKeyboard:
         guest.expect_heading("1 face")
         assert focused(guest).startswith("grace_hopper.jpg")
 
-    def test_a_film(self, guest: Visit, film: Path) -> None:
-        guest.give(film)
+    def test_a_video(self, guest: Visit, video: Path) -> None:
+        guest.give(video)
         done(guest)
         tab_to(guest, "Play")
         tab_to(guest, "Time in the video")
@@ -132,7 +132,7 @@ class TestHearing:
         assert told.inner_text().startswith("1 face: ")
 
 
-class TestColours:
+class TestColors:
     def background(self, guest: Visit) -> int:
         red = guest.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
         return int(red)
@@ -148,8 +148,8 @@ class TestColours:
             assert self.background(guest) > 200
             assert switch.get_attribute("aria-pressed") == "false"
 
-    def test_the_chart_is_drawn_anew(self, guest: Visit, film: Path) -> None:
-        guest.give(film)
+    def test_the_chart_is_drawn_anew(self, guest: Visit, video: Path) -> None:
+        guest.give(video)
         done(guest)
         guest.known.append("willReadFrequently")
         name = """() => {
@@ -161,23 +161,23 @@ class TestColours:
         guest.page.wait_for_timeout(200)
         assert guest.page.evaluate(name) > 180
 
-    def test_each_label_has_the_colour_of_the_palette(self, guest: Visit) -> None:
+    def test_each_label_has_the_color_of_the_palette(self, guest: Visit) -> None:
         labels = [label for taxonomy in TAXONOMIES.values() for label in taxonomy.classes]
         labels += [label.upper() for label in labels] + ["sadness", "Joy", "suprised", "unheard of"]
         seen = guest.page.evaluate(
             """async (labels) => {
-                const { coloursOf } = await import("/page/palette.js");
-                return labels.map((label) => coloursOf(label).fill.match(/\\d+/g).map(Number));
+                const { colorsOf } = await import("/page/palette.js");
+                return labels.map((label) => colorsOf(label).fill.match(/\\d+/g).map(Number));
             }""",
             labels,
         )
-        assert [tuple(colour) for colour in seen] == [color_of(label) for label in labels]
+        assert [tuple(color) for color in seen] == [color_of(label) for label in labels]
 
 
 class TestRoom:
     @pytest.mark.parametrize("width", [360, 768, 1920])
     def test_nothing_is_wider_than_the_window(
-        self, chrome: Any, service: Running, film: Path, width: int
+        self, chrome: Any, service: Running, video: Path, width: int
     ) -> None:
         fits = "document.documentElement.scrollWidth <= innerWidth"
         with visit(chrome, service.port, viewport={"width": width, "height": 800}) as guest:
@@ -186,14 +186,14 @@ class TestRoom:
             guest.give(SAMPLE)
             guest.expect_heading("4 faces")
             assert guest.page.evaluate(fits)
-            guest.give(film)
+            guest.give(video)
             done(guest)
             assert guest.page.evaluate(fits)
             box = guest.page.locator(".frame").bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width + 0.5
 
-    def test_nothing_jumps_while_a_picture_is_looked_at(self, chrome: Any, service: Running) -> None:
+    def test_nothing_jumps_while_a_image_is_looked_at(self, chrome: Any, service: Running) -> None:
         script = """
             window.shift = 0;
             new PerformanceObserver((list) => {
@@ -271,7 +271,7 @@ class TestModules:
         transform = cv2.invertAffineTransform(alignment.inverse()).tolist()
         corners = self.run(
             guest,
-            """const way = heat.wayToPicture({ transform: given });
+            """const way = heat.wayToImage({ transform: given });
             return [[0, 0], [96, 0], [96, 96], [0, 96]].map(([x, y]) => {
                 const point = way.transformPoint(new DOMPoint(x, y));
                 return [point.x, point.y];
@@ -293,7 +293,7 @@ class TestModules:
         assert large["landmarks"]["nose"] == [151.25, 175]
         corners = self.run(
             guest,
-            """const way = heat.wayToPicture({ transform: given });
+            """const way = heat.wayToImage({ transform: given });
             return [0, 96].map((x) => way.transformPoint({ x, y: x })).map(({ x, y }) => [x, y]);""",
             large["heat"]["transform"],
         )

@@ -147,8 +147,8 @@ class TestDoubt:
         field.press("ArrowDown")
         guest.until("document.querySelector('#threshold input').value === '95'")
 
-    def test_a_video_and_its_tracks_follow_the_threshold(self, guest: Visit, film: Path) -> None:
-        guest.give(film)
+    def test_a_video_and_its_tracks_follow_the_threshold(self, guest: Visit, video: Path) -> None:
+        guest.give(video)
         done(guest)
         before = copied(guest)["videos"][0]
         set_threshold(guest, "100")
@@ -185,8 +185,8 @@ def choose_labels(guest: Visit, count: int) -> None:
 
 
 class TestLabelSets:
-    def test_after_a_change_a_video_has_all_classes_of_the_new_set(self, guest: Visit, film: Path) -> None:
-        guest.give(film)
+    def test_after_a_change_a_video_has_all_classes_of_the_new_set(self, guest: Visit, video: Path) -> None:
+        guest.give(video)
         done(guest)
         for labels in (FERPLUS.classes, FER2013.classes):
             choose_labels(guest, len(labels))

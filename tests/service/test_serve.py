@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mien.cli import run
 from mien.recognition.video import VideoWriter
+from mien.service.settings import Settings
 from tests.helpers.service_process import FORM, Running, portrait, wait_until
 
 
@@ -94,7 +96,7 @@ def test_a_host_of_another_machine_is_told(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "found none" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
+    assert "there is no such file" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
     (tmp_path / "text.onnx").write_text("hello")
     for workers in ("1", "2"):
         said = refused(capsys, "--model", str(tmp_path / "text.onnx"), "--port", "0", "--workers", workers)
@@ -108,7 +110,7 @@ def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_pa
 def test_a_setting_at_fault_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "Expected a queue of at least max_pictures (16) places, got 2." in refused(capsys, "--queue", "2")
+    assert "Expected a queue of at least max_images (16) places, got 2." in refused(capsys, "--queue", "2")
     monkeypatch.setenv("MIEN_API_KEY", "short")
     assert "API key of at least 8" in refused(capsys)
     monkeypatch.setenv("MIEN_API_KEY", "long enough\x01 it is")
@@ -129,7 +131,7 @@ def test_a_setting_at_fault_is_told(
         ("max-bytes", "many", "a whole number of 1 or more"),
         ("queue", "abc", "a whole number of 1 or more"),
         ("queue", "0", "a whole number of 1 or more"),
-        ("max-film-bytes", "-1", "a whole number of 0 or more"),
+        ("max-video-bytes", "-1", "a whole number of 0 or more"),
         ("workers", "1.5", "a whole number of 1 or more"),
         ("port", "70000", "a whole number from 0 to 65,535"),
         ("deadline", "soon", "a number"),
@@ -222,13 +224,13 @@ def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None
 
 
 @pytest.mark.slow
-def test_a_film_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "film.mp4", 25, (320, 240)) as writer:
+def test_a_video_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "video.mp4", 25, (320, 240)) as writer:
         for i in range(1500):
             writer.write(np.full((240, 320, 3), i % 256, np.uint8))
-    film = (tmp_path / "film.mp4").read_bytes()
+    video = (tmp_path / "video.mp4").read_bytes()
     with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
-        asked = caller.submit(service.send_raw, film, kind="video/mp4", to="/v1/recognize/video")
+        asked = caller.submit(service.send_raw, video, kind="video/mp4", to="/v1/recognize/video")
         wait_until(lambda: service.metric("mien_frames_total"))
         service.process.send_signal(signal.SIGTERM)
         *rows, end = asked.result(20).lines
@@ -267,7 +269,7 @@ def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
         wait_until(lambda: len(workers()) == 2)
         for _ in range(20):
             assert service.send_raw(portrait()).status == 200
-        assert service.metric("mien_pictures_total") == 20
+        assert service.metric("mien_images_total") == 20
         victim = min(workers())
         os.kill(victim, signal.SIGSTOP)
         time.sleep(1.5)  # the keeper asks it whether it lives, and waits
@@ -280,7 +282,7 @@ def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
             except OSError:  # it was taken by the one that died
                 time.sleep(0.1)
         assert answered >= 38
-        assert service.metric("mien_pictures_total") == 20 + answered
+        assert service.metric("mien_images_total") == 20 + answered
         assert service.metric("mien_queue") == 0
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
@@ -297,3 +299,35 @@ def test_workers_end_with_their_keeper() -> None:
                 return probe.connect_ex(("127.0.0.1", service.port)) != 0
 
         wait_until(closed)
+
+
+FORMER_NAMES = {
+    "--max-pictures": "MIEN_MAX_PICTURES",
+    "--max-film-bytes": "MIEN_MAX_FILM_BYTES",
+    "--max-film-frames": "MIEN_MAX_FILM_FRAMES",
+    "--film-deadline": "MIEN_FILM_DEADLINE",
+    "--films": "MIEN_FILMS",
+    "--film-memory": "MIEN_FILM_MEMORY",
+}
+
+
+def test_the_former_names_of_options_and_variables_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[dict[str, Any]] = []
+    monkeypatch.setattr("mien.cli.serve._serve", lambda *given: taken.append(given[-1]))
+    for option, variable in FORMER_NAMES.items():
+        for arguments, environment in (([option, "7"], {}), ([], {variable: "7"})):
+            with monkeypatch.context() as patch:
+                for name, value in environment.items():
+                    patch.setenv(name, value)
+                assert run(["serve", *arguments]) == 0
+            assert 7 in taken[-1].values(), option
+
+
+def test_the_former_names_of_settings_still_work() -> None:
+    settings = Settings(
+        max_pictures=3, max_film_bytes=4, max_film_frames=5, film_deadline=6, films=7, film_memory=8
+    )
+    assert (settings.max_images, settings.max_pictures) == (3, 3)
+    assert (settings.videos, settings.films) == (7, 7)
+    limits = settings.limits()
+    assert (limits["max_video_bytes"], limits["max_film_bytes"]) == (4, 4)

@@ -136,7 +136,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
     with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
         load_classifier(foreign)
-    with pytest.raises(ModelError, match="expected 3 labels, one for each class of the network, got 2"):
+    with pytest.raises(ModelError, match="expected 3 class names, one for each class of the network, got 2"):
         load_classifier(foreign, labels=["a", "b"])
     classifier = load_classifier(foreign, labels=["a", "b", "c"])
     weights, bias = classifier.network.get_weights()

@@ -64,6 +64,16 @@ def add_noise(images: Any, rng: np.random.Generator) -> Any:
     return images + rng.normal(0, 8, images.shape)
 
 
+class Told(Reporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
 class StopAfter(Reporter):
     """Ctrl-C after an epoch."""
 
@@ -198,10 +208,11 @@ class Subclassed(keras.Model):  # type: ignore[misc]
 def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
     network = Subclassed()
     network(np.zeros((1, 48, 48, 1)))
-    run = mien.train(
-        make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=SilentReporter()
-    )
+    told = Told()
+    run = mien.train(make_dataset(70, 28, 14), network=network, epochs=1, out=tmp_path / "run", reporter=told)
     assert run.evaluate().n == 28
+    assert [text for text in told.warnings if "no model.onnx" in text]
+    assert (tmp_path / "run" / "evaluation.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -233,13 +244,6 @@ def test_a_callback_without_a_state_is_told_when_the_training_is_resumed(tmp_pat
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
             self.epochs += 1
-
-    class Told(Reporter):
-        def __init__(self) -> None:
-            self.warnings: list[str] = []
-
-        def warning(self, text: str) -> None:
-            self.warnings.append(text)
 
     dataset, told = make_dataset(70, 28, 14), Told()
     counting = Counting()

@@ -34,7 +34,7 @@ from mien.cli import (
 )
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
-from mien.cli.help_text import unwrapped
+from mien.cli.help_text import TrainCommand, unwrapped
 from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
@@ -62,7 +62,8 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "doctor": (doctor.doctor, doctor.EXAMPLES),
 }
 for _name, (_function, _examples) in _COMMANDS.items():
-    app.command(_name, help=unwrapped(_function), epilog=_examples)(_function)
+    _kind = TrainCommand if _name == "train" else None
+    app.command(_name, cls=_kind, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 
 # Typer carries a click of its own; the root of its usage errors is reached through one that it exports.

@@ -18,10 +18,13 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mien.quoting import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rich.console import RenderableType
+    from rich.text import Text
 
     from mien.evaluation.evaluate import Evaluation
     from mien.workflows.load_model import LoadedModel
@@ -134,15 +137,23 @@ class _Output:
                 self._displays[-1].start()
 
 
+class _SafeConsole(Console):
+    """A console on which no text, wherever it comes from, commands the terminal or turns text around."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text as it is printed, in a line or in a cell of a table."""
+        return super().render_str(printable(text, keep="\n\t"), **options)
+
+
 _output = _Output()
-out = Console(
+out = _SafeConsole(
     file=cast("IO[str]", _output),
     highlight=False,
     markup=False,
     soft_wrap=True,
     width=None if _output.isatty() else _WIDE,
 )
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+err = _SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def silence_output() -> None:
@@ -232,7 +243,7 @@ def counts_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
     for split, counts in splits.items():
         table.add_column(split, justify="right", footer=f"{sum(counts.values()):,}")
     for label in dict.fromkeys(label for counts in splits.values() for label in counts):
-        table.add_row(label, *(f"{counts.get(label, 0):,}" for counts in splits.values()))
+        table.add_row(printable(label), *(f"{counts.get(label, 0):,}" for counts in splits.values()))
     return table
 
 

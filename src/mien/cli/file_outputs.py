@@ -152,17 +152,20 @@ class RowsOutput(Output):
         path: the file; an existing file is replaced if mien wrote it.
         labels: class names in the order of the probabilities.
         force: replace any other file too.
+        excel_safe: keep spreadsheets from taking names for formulas.
 
     Raises:
         DataError: the file cannot be written, or it exists and mien did not write it.
     """
 
-    def __init__(self, path: Path, labels: Sequence[str], *, force: bool = False) -> None:
+    def __init__(
+        self, path: Path, labels: Sequence[str], *, force: bool = False, excel_safe: bool = False
+    ) -> None:
         from mien.recognition.export_rows import RowWriter
 
         _require_folder(path.parent, "--csv")
-        self._writer = RowWriter(path, labels)
-        with guarding("Choose another name with --csv, or replace the file with --force.", force=force):
+        self._writer = RowWriter(path, labels, excel_safe=excel_safe)
+        with guarding("Give another name to --csv, or replace the file with --force.", force=force):
             self._writer.__enter__()
 
     def image(self, source: Source, result: ImageResult) -> None:

@@ -5,6 +5,32 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from typer.core import TyperCommand
+
+_PANELS = {
+    "Data": ("data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops"),
+    "Recipe": (
+        "recipe", "epochs", "batch_size", "learning_rate", "schedule", "stopping_patience", "label_smoothing",
+        "class_weights", "sampling", "loss", "focal_gamma", "select", "mixup", "precision", "seed", "joint",
+    ),
+    "Fine-tuning": ("start", "freeze", "frozen_epochs", "trunk_rate"),
+    "Teachers and augmented copies": (
+        "teacher", "distillation_weight", "augmented_copies", "augmentation_cache",
+    ),
+    "Run": ("out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "license_"),
+}  # fmt: skip
+"""The options of `mien train` by subject, under which its help shows them."""
+
+
+class TrainCommand(TyperCommand):
+    """`mien train`, with its options in groups."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        panels = {name: panel for panel, names in _PANELS.items() for name in names}
+        for parameter in self.params:
+            parameter.rich_help_panel = panels.get(parameter.name or "")  # type: ignore[attr-defined]
+
 
 def unwrapped(function: Any) -> str:
     """The docstring of a command as paragraphs of one line each, which the terminal wraps."""

@@ -17,6 +17,7 @@ from mien.cli.help_text import examples
 from mien.cli.options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
+from mien.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,9 +50,11 @@ def model(
     if json:
         print_json({"model": name, "bytes": len(data), "sha256": digest, "card": asdict(card)})
         return
-    out.print(f"{card.name}   ({name}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)")
+    out.print(
+        f"{printable(card.name)}   ({printable(name)}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)"
+    )
     for title, text in _lines(card):
-        out.print(f"  {title:<14} {text}")
+        out.print(f"  {title:<14} {printable(text)}")
 
 
 def _find(model: str) -> tuple[str, bytes, ModelCard]:

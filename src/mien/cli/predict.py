@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import ExpressionClassifier, Recognizer
-    from mien.recognition.video.watching import Frame, Frames
+    from mien.recognition.video.decoder_pool import DecodedFrames
+    from mien.recognition.video.frames import Frame, Frames
 
 _STDIN_BYTES = 2**30
 """Maximum bytes read from standard input; no image is larger."""
@@ -45,6 +46,7 @@ def predict(
     save: its.SaveOption = None,
     explain: its.ExplainOption = False,
     force: its.ForceOption = False,
+    excel_safe: its.ExcelSafeOption = False,
     max_faces: its.MaxFacesOption = None,
     min_confidence: its.MinConfidenceOption = 0.0,
     flip_tta: its.FlipTtaOption = True,
@@ -72,8 +74,9 @@ def predict(
     failures = Failures(keeps_files=bool(csv or save))
     with guarding(), ExitStack() as stack:
         outputs = _open_outputs(
-            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain
-        )
+            stack, sources, recognizer, model, json=json, csv=csv, force=force, save=save, explain=explain,
+            excel_safe=excel_safe,
+        )  # fmt: skip
         _predict_images(images, recognizer, outputs, failures)
         for video in videos:
             watched = Video(video, every=every, min_confidence=min_confidence)
@@ -149,6 +152,7 @@ def _open_outputs(
     force: bool,
     save: Path | None,
     explain: bool,
+    excel_safe: bool,
 ) -> list[Output]:
     outputs: list[Output] = []
     videos = any(source.kind != "image" for source in sources)
@@ -160,7 +164,7 @@ def _open_outputs(
     if csv:
         from mien.cli.file_outputs import RowsOutput
 
-        take(RowsOutput(csv, recognizer.labels, force=force))
+        take(RowsOutput(csv, recognizer.labels, force=force, excel_safe=excel_safe))
     if save:
         from mien.cli.file_outputs import CopiesOutput
 
@@ -266,22 +270,23 @@ def _predict_video(
             send(lambda output: output.end_video(video), writing)
 
 
-def _open_video(video: Video, stack: ExitStack) -> Frames | None:
+def _open_video(video: Video, stack: ExitStack) -> Frames | DecodedFrames | None:
     """Its frames, closed with the stack; where it cannot be opened, the video is told why."""
-    from mien.recognition.video.watching import read_frames
+    from mien.recognition.video.decoder_pool import open_video
 
     name = video.source.name
     try:
-        frames = read_frames(int(name) if video.source.kind == "webcam" else name, every=video.every)
+        frames = open_video(int(name) if video.source.kind == "webcam" else name, every=video.every)
     except MienError as error:
         video.error = str(error)
         return None
     video.info = frames.info
-    return stack.enter_context(frames)
+    stack.enter_context(frames)
+    return frames
 
 
 def _watch_video(
-    video: Video, frames: Frames, recognizer: Recognizer, smoothing: float
+    video: Video, frames: Frames | DecodedFrames, recognizer: Recognizer, smoothing: float
 ) -> Iterator[tuple[Frame, list[Face]]]:
     from mien.recognition.video.watching import watch
 

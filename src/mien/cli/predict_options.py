@@ -69,6 +69,15 @@ ForceOption = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+ExcelSafeOption = Annotated[
+    bool,
+    typer.Option(
+        "--excel-safe",
+        help="In the file of --csv, write an apostrophe before names that begin with = + - @, which spreadsheets run as "
+        "formulas.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 MaxFacesOption = Annotated[
     int | None,
     typer.Option(

@@ -7,13 +7,13 @@ does not depend on the number of images or the length of a video.
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
 from mien.cli.console import out, write_out
 from mien.cli.video_output import seconds_of
+from mien.quoting import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from mien.recognition.video.watching import Frame
 
 _NAME_WIDTH = 40
-_UNSHOWN = frozenset(
-    {"Cc", "Cs", "Zl", "Zp"}
-)  # control characters, surrogates, line and paragraph separators
 
 
 class Output:
@@ -184,11 +181,8 @@ class JsonOutput(Output):
 
 
 def shown(name: str) -> str:
-    """A name that is safe to print: control characters and separators are escaped."""
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSHOWN else char
-        for char in name
-    )
+    """A name for the terminal: what would break the line or command the terminal is spelled out."""
+    return printable(name)
 
 
 def speakable(name: str) -> str:

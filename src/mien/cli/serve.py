@@ -14,6 +14,25 @@ from mien.cli.console import err
 from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
+EXAMPLES = "\n\n".join(
+    (
+        "Examples:",
+        "  mien serve",
+        "  MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
+        "  mien serve --allow-host mien.example.org --allow-origin https://app.example.org",
+    )
+)
+
+_FORMER = {
+    "max-images": "max-pictures",
+    "max-video-bytes": "max-film-bytes",
+    "max-video-frames": "max-film-frames",
+    "video-deadline": "film-deadline",
+    "videos": "films",
+    "video-memory": "film-memory",
+}
+"""Options that had another name, which they keep as an alias, as do their variables."""
+
 _TYPO = 0.87  # likeness of two names from which one is taken for a misspelling of the other
 
 
@@ -32,7 +51,7 @@ def _number(
     Raises:
         MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
     """
-    variable = f"MIEN_{name.upper().replace('-', '_')}"
+    variable = _variable(name)
     span = f" of {least} or more" if most is None else f" from {least} to {most:,}"
     wanted = "a number" if kind is float else f"a whole number{span}"
 
@@ -48,7 +67,15 @@ def _number(
             )
         return number
 
-    return typer.Option(envvar=variable, metavar="N", parser=read, help=told)
+    former = _FORMER.get(name)
+    names = [f"--{one}" for one in (name, former) if one]
+    variables = [_variable(one) for one in (name, former) if one]
+    envvar = variables if former else variable
+    return typer.Option(*(names if former else ()), envvar=envvar, metavar="N", parser=read, help=told)
+
+
+def _variable(name: str) -> str:
+    return f"MIEN_{name.upper().replace('-', '_')}"
 
 
 def serve(
@@ -71,13 +98,21 @@ def serve(
     workers: Annotated[
         int, _number("workers", "Number of processes; each loads the model and has these limits.")
     ] = 1,
+    flip_tta: Annotated[
+        bool,
+        typer.Option(
+            "--flip-tta/--no-flip-tta",
+            envvar="MIEN_FLIP_TTA",
+            help="Average the probabilities of each face with those of its mirror image.",
+        ),
+    ] = True,
     threads: Annotated[int, _number("threads", "Images processed at once; 0 for one per core.", least=0)] = 0,
     max_bytes: Annotated[int, _number("max-bytes", "Maximum size of a request with images, in bytes.")] = 20
     * _MEGABYTE,
     max_pixels: Annotated[
         int, _number("max-pixels", "Maximum size of an image or video frame, in pixels.")
     ] = 50_000_000,
-    max_pictures: Annotated[int, _number("max-pictures", "Maximum images per request.")] = 16,
+    max_images: Annotated[int, _number("max-images", "Maximum images per request.")] = 16,
     queue: Annotated[int, _number("queue", "Maximum images in flight; further requests get 503.")] = 64,
     held_bytes: Annotated[
         int, _number("held-bytes", "Maximum bytes of all requests in flight; further requests get 503.")
@@ -101,16 +136,18 @@ def serve(
     connections_per_caller: Annotated[
         int, _number("connections-per-caller", "Maximum connections from one address.")
     ] = 128,
-    max_film_bytes: Annotated[
-        int, _number("max-film-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
+    max_video_bytes: Annotated[
+        int, _number("max-video-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
     ] = 100 * _MEGABYTE,
-    max_film_frames: Annotated[int, _number("max-film-frames", "Maximum frames processed per video.")] = 9000,
-    film_deadline: Annotated[
-        float, _number("film-deadline", "Maximum seconds of work per video.", kind=float)
+    max_video_frames: Annotated[
+        int, _number("max-video-frames", "Maximum frames processed per video.")
+    ] = 9000,
+    video_deadline: Annotated[
+        float, _number("video-deadline", "Maximum seconds of work per video.", kind=float)
     ] = 600.0,
-    films: Annotated[int, _number("films", "Videos processed at once.")] = 1,
-    film_memory: Annotated[
-        int, _number("film-memory", "Maximum memory for decoding a video, in bytes.")
+    videos: Annotated[int, _number("videos", "Videos processed at once.")] = 1,
+    video_memory: Annotated[
+        int, _number("video-memory", "Maximum memory for decoding a video, in bytes.")
     ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
@@ -128,6 +165,14 @@ def serve(
             help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
         ),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="MIEN_ALLOW_ORIGIN",
+            metavar="ORIGIN",
+            help="Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Start the web page and the HTTP API on this machine.
 
@@ -137,12 +182,13 @@ def serve(
     """
     _check_variables()
     options = {
-        "model": model, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
-        "max_pictures": max_pictures, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
-        "max_film_bytes": max_film_bytes, "max_film_frames": max_film_frames, "film_deadline": film_deadline,
-        "films": films, "film_memory": film_memory, "api_key": api_key, "allow_host": allow_host,
+        "model": model, "flip_tta": flip_tta, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
+        "max_images": max_images, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
+        "max_video_bytes": max_video_bytes, "max_video_frames": max_video_frames, "video_deadline": video_deadline,
+        "videos": videos, "video_memory": video_memory, "api_key": api_key, "allow_host": allow_host,
         "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
         "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
+        "allow_origin": tuple(origin.lower().rstrip("/") for origin in allow_origin or ()) or None,
     }  # fmt: skip
     _serve(host, port, workers, options)
 
@@ -153,7 +199,7 @@ def _check_variables() -> None:
     Raises:
         DataError: there is one. An empty key or host list, as an unset secret leaves it, would open the service.
     """
-    known = [f"MIEN_{name.upper()}" for name in signature(serve).parameters]
+    known = [_variable(name) for name in (*signature(serve).parameters, *_FORMER.values())]
     for name in known:
         if not os.environ.get(name, "set").strip():
             raise DataError(f"{name} is set but empty. Give it a value, or unset it for the default.")

@@ -100,6 +100,7 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
         arrays["splits"] = np.asarray(data[2])
     if options.class_names is None and given.dtype.kind in "uif":
         arrays["class_names"] = np.array(label_set.classes)
+        options = replace(options, label_set=label_set)
     dataset = read_arrays_of(arrays, options, "memory", progress)
     if not soft:
         return dataset

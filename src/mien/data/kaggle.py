@@ -6,16 +6,19 @@ reader's own Kaggle token where Kaggle says to put it.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from mien.data.digests import FER2013_SHA256, split_digests
 from mien.errors import DataError, MissingExtra
-from mien.files import replacing
+from mien.files import open_without_links, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,9 @@ COPY = "deadskull7/fer2013"
 """The same table as a Kaggle data set, which asks for nothing."""
 
 PUBLISHED_SPLITS = {TRAINING: 28_709, PUBLIC_TEST: 3_589, PRIVATE_TEST: 3_589}
+
+PUBLISHED_MD5 = frozenset({"f8428a1edbd21e88f42c73edd2a14f95", "b114b9e04e6949e5fe8b6a98b3892b1d"})
+"""MD5 of fer2013.csv and icml_face_data.csv as published, by which torchvision knows them."""
 
 BY_HAND = (
     f"Or download fer2013.csv by hand from https://www.kaggle.com/datasets/{COPY} (or "
@@ -175,7 +181,17 @@ def _check(table: Path, load: Callable[[Path], Dataset], say: Callable[[str], ob
             f"{table}: expected the published {_list(PUBLISHED_SPLITS)}, got {_list(counts)}. Delete it and "
             f"fetch it again. {BY_HAND}"
         )
-    say(f"It holds the published {_list(counts)}.")
+    if split_digests(dataset) != FER2013_SHA256 and _md5(table) not in PUBLISHED_MD5:
+        raise DataError(
+            f"{table}: expected the images and labels of FER2013 (SHA-256 in mien.data.digests), got others: the table "
+            f"was altered. Delete it and fetch it again. {BY_HAND}"
+        )
+    say(f"It holds the published {_list(counts)}, unaltered.")
+
+
+def _md5(table: Path) -> str:
+    with table.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
 
 
 def _list(counts: dict[str, int]) -> str:
@@ -188,8 +204,8 @@ def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:
     if os.path.lexists(target):  # no regular file, or it would have been found at the start
         raise DataError(f"{target}: FER2013 came, but something else is there already. Move it away.")
     try:
-        with replacing(target) as aside:
-            shutil.copyfile(table, aside)
+        with replacing(target) as aside, table.open("rb") as source, open_without_links(aside) as file:
+            shutil.copyfileobj(source, file)
     except OSError as error:
         raise DataError(f"{target}: FER2013 came but cannot be written there ({error.strerror}).") from error
     say(f"Copied to {target}.")

@@ -1,1 +1,7 @@
-"""Judge: any function from crops to probabilities, scored and drawn, whoever made it."""
+"""Evaluate classifiers: metrics, calibration, figures and reports.
+
+Any function from gray face crops to class probabilities can be evaluated, whatever framework it uses.
+
+>>> from mien.evaluation.evaluate import evaluate
+>>> evaluation = evaluate(classifier.probabilities, dataset, labels=classifier.labels)  # doctest: +SKIP
+"""

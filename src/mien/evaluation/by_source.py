@@ -1,8 +1,8 @@
-"""Scores by the source that a face came from, with intervals over groups: people, videos, whatever must not be split.
+"""Scores by the source of the faces, with cluster bootstrap intervals over groups such as people or videos.
 
-Faces of one person, or frames of one video, are right or wrong together. Resampling single faces as if they were
-independent gives intervals that are too narrow; here whole groups are drawn (the cluster bootstrap; Cameron, Gelbach and
-Miller 2008, https://doi.org/10.1162/rest.90.3.414).
+Predictions for faces of the same person, or frames of the same video, are correlated. Resampling single faces as if they
+were independent would give intervals that are too narrow, so whole groups are resampled (cluster bootstrap; Cameron,
+Gelbach and Miller 2008, https://doi.org/10.1162/rest.90.3.414).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_FACES = 20
-"""Classes with fewer faces than this in a source have no part in its mean recall."""
+"""Classes with fewer faces than this in a source are left out of its mean recall."""
 
 _RESAMPLES = 2000
 
 
 def mean_recall(confusion: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean recall over some classes, of one confusion matrix or of each of a stack.
+    """Compute the mean recall over some classes, for a confusion matrix or each of a stack.
 
     Args:
-        confusion: counts (..., classes, classes), rows true.
-        counted: (classes,), which classes count. A class without a face in a resample is left out of its mean.
+        confusion: counts (..., classes, classes), rows are true classes.
+        counted: bool (classes,), the classes to include. Classes without a face in a resample are left out of its mean.
     """
     support = confusion.sum(axis=-1)
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
@@ -45,13 +45,13 @@ def group_interval(
     resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The 95% bootstrap interval of a score when whole groups are drawn.
+    """Compute the 95% bootstrap interval of a score by resampling whole groups.
 
     Args:
         confusions: the confusion matrix of each group, (groups, classes, classes).
-        score: from a stack of confusion matrices to a score for each.
-        resamples: how many times to draw.
-        seed: fixes the draw.
+        score: function from a stack of confusion matrices to one score each.
+        resamples: number of resamples.
+        seed: random seed.
     """
     groups = len(confusions)
     drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=resamples)
@@ -64,7 +64,7 @@ def group_interval(
 def group_confusions(
     true: NDArray[np.int64], predicted: NDArray[np.int64], groups: NDArray[np.str_], classes: int
 ) -> NDArray[np.int64]:
-    """The confusion matrix of each group, int64 (groups, classes, classes), in the order of their names."""
+    """Return the confusion matrix of each group, int64 (groups, classes, classes), sorted by group name."""
     names, index = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), classes, classes), np.int64)
     np.add.at(counts, (index, true, predicted), 1)
@@ -78,18 +78,18 @@ def score_sources(
     sources: NDArray[np.str_],
     groups: NDArray[np.str_] | None,
 ) -> dict[str, dict[str, Any]]:
-    """The scores of each source.
+    """Compute the scores of each source.
 
     Args:
         probabilities: (n, classes).
         true: class indices (n,).
         labels: class names in index order.
-        sources: (n,), where each face came from.
-        groups: (n,), whom or what it shows; each face is a group of its own where not given.
+        sources: (n,), the source of each face.
+        groups: (n,), the group of each face, such as a person or video; by default each face is its own group.
 
     Returns:
-        By source: `n`, `groups`, `accuracy`, `mean_recall` over the classes with 20 faces or more, their 95%
-        `accuracy_interval` and `mean_recall_interval`, `ece`, and `recall` and `support` by class.
+        A dict by source with `n`, `groups`, `accuracy`, `mean_recall` over the classes with 20 faces or more, their 95%
+        intervals `accuracy_interval` and `mean_recall_interval`, `ece`, and `recall` and `support` by class.
     """
     found = {}
     for source in sorted(set(sources.tolist())):
@@ -120,6 +120,6 @@ def score_sources(
 
 
 def accuracy_of(confusions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The accuracy of each of a stack of confusion matrices (..., classes, classes)."""
+    """Compute the accuracy of each of a stack of confusion matrices (..., classes, classes)."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1).sum(axis=-1)
     return np.asarray(right / np.maximum(confusions.sum(axis=(-1, -2)), 1))

@@ -1,20 +1,21 @@
-"""Does a probability of 0.8 come true eight times in ten? Measured and mended, in plain numpy.
+"""Calibration: reliability bins, expected calibration error, temperature scaling and class biases (NumPy).
 
-The bins, the expected calibration error and the temperature are those of Guo et al. 2017, "On Calibration of
-Modern Neural Networks" (https://arxiv.org/abs/1706.04599):
+A classifier is calibrated if, for example, 80% of its predictions with a probability of 0.8 are correct. The expected
+calibration error (ECE) and temperature scaling are those of Guo et al. 2017, "On Calibration of Modern Neural Networks"
+(https://arxiv.org/abs/1706.04599):
 
     ECE = sum_b (n_b / n) |accuracy_b - confidence_b|
     p_T = softmax(log(p) / T)
 
-`log(p)` stands in for the logits: it differs from them by one constant a row, which softmax does not see.
-A temperature never changes which class is likeliest. Biases, one a class, may: they mend a model that answers some
-classes too often and others too seldom, as one does that learned from votes and is asked for their majority
-("vector scaling" in Guo et al., here with one scale for all classes; Alexandari et al. 2020,
+`log(p)` replaces the logits: it differs from them by a constant per row, which does not change the softmax. A
+temperature does not change the most probable class. Per-class logit biases can: they correct a model that predicts
+some classes too often and others too rarely, for example one trained on vote distributions and evaluated on the
+majority vote ("vector scaling" in Guo et al., here with one scale for all classes; Alexandari et al. 2020,
 https://arxiv.org/abs/1901.06852):
 
     p_b = softmax(log(p) + b)
 
-Fit either on the split that selects, never on the test.
+Fit both on the validation split, never on the test split.
 
 >>> import numpy as np
 >>> p = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]])
@@ -43,25 +44,24 @@ if TYPE_CHECKING:
 BINS = 15  # as in Guo et al.
 
 COLDEST, HOTTEST = 0.05, 20.0
-"""Where the search for a temperature ends. One at either end says that the model is always or never right."""
+"""Bounds of the search for a temperature. A result at a bound means that the model is always right, or no better than
+chance."""
 
-_TINY = 1e-12  # stands for a probability that underflowed to 0, whose logarithm would be infinite
-_HALVINGS = 60  # of log T, from a width of 6 down to the limit of float64
-_BIAS_SPREAD = (
-    0.5  # standard deviation that biases are expected to have, which holds those of rare classes back
-)
-_STEPS = 50  # of Newton's method at most, which needs about eight
+_TINY = 1e-12  # minimum probability, so that its logarithm is finite
+_HALVINGS = 60  # bisection steps in log T, from a width of 6 to the precision of float64
+_BIAS_SPREAD = 0.5  # standard deviation of the prior of biases, which regularizes those of rare classes
+_STEPS = 50  # maximum number of Newton steps; about eight are needed
 
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityBins:
-    """How often a model is right, by how sure it is.
+    """Accuracy of a model by its confidence.
 
     Args:
-        edges: float64 (bins + 1,) from 0 to 1; bin b holds the confidences in (edges[b], edges[b + 1]].
-        count: int64 (bins,), images in the bin.
-        confidence: float64 (bins,), mean probability of the likeliest class; NaN where the bin is empty.
-        accuracy: float64 (bins,), part of the bin's images named rightly; NaN where the bin is empty.
+        edges: float64 (bins + 1,) from 0 to 1; bin b contains confidences in (edges[b], edges[b + 1]].
+        count: int64 (bins,), number of images in the bin.
+        confidence: float64 (bins,), mean probability of the most probable class; NaN for empty bins.
+        accuracy: float64 (bins,), accuracy in the bin; NaN for empty bins.
     """
 
     edges: NDArray[np.float64]
@@ -80,15 +80,15 @@ class ReliabilityBins:
 def reliability_bins(
     probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]], bins: int = BINS
 ) -> ReliabilityBins:
-    """Sort images into bins of equal width by the probability of their likeliest class.
+    """Group images into bins of equal width by their confidence, the probability of the most probable class.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
         true: class indices (n,).
-        bins: how many bins.
+        bins: number of bins.
 
     Raises:
-        DataError: shapes do not fit or there is no image.
+        DataError: If the shapes do not match, or there are no images.
     """
     probabilities, true = check_scored(probabilities, true)
     check_count("bins", bins)
@@ -104,37 +104,40 @@ def reliability_bins(
 def expected_calibration_error(
     probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]], bins: int = BINS
 ) -> float:
-    """The mean gap between how sure a model is and how often it is right, in [0, 1].
+    """Compute the expected calibration error, in [0, 1]: the mean difference between confidence and accuracy.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
         true: class indices (n,).
-        bins: how many bins of equal width.
+        bins: number of bins of equal width.
+
+    Raises:
+        DataError: If the shapes do not match, or there are no images.
     """
     return reliability_bins(probabilities, true, bins).error
 
 
 def fit_temperature(probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]) -> float:
-    """The temperature with the least log loss.
+    """Fit the temperature that minimizes the log loss.
 
-    The loss is convex in 1/T, so its slope changes sign once; that place is found by bisection in log T.
+    The loss is convex in 1/T; the root of its derivative is found by bisection in log T.
 
     Args:
-        probabilities: (n, classes), each row summing to 1; of the split that selects, not of the test.
+        probabilities: (n, classes), each row summing to 1, of the validation split.
         true: class indices (n,).
 
     Returns:
-        T in [0.05, 20]; above 1 where the model was too sure of itself.
+        T in [0.05, 20]; above 1 for an overconfident model.
 
     Raises:
-        DataError: shapes do not fit or there is no image.
+        DataError: If the shapes do not match, or there are no images.
     """
     probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)
     low, high = np.log(COLDEST), np.log(HOTTEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _too_sure(logits, true, float(np.exp(middle))):
+        if _is_overconfident(logits, true, float(np.exp(middle))):
             low = middle
         else:
             high = middle
@@ -146,63 +149,65 @@ def apply_temperature(probabilities: NDArray[np.floating[Any]], temperature: flo
 
     Args:
         probabilities: (n, classes), each row summing to 1.
-        temperature: above 0.
+        temperature: a number above 0.
 
     Returns:
         float64 (n, classes), each row summing to 1.
 
     Raises:
-        DataError: the temperature is not a number above 0.
+        DataError: If the temperature is not a number above 0.
     """
     if isinstance(temperature, bool) or not isinstance(temperature, int | float | np.number):
-        raise DataError(f"Expected a temperature above 0, got {type(temperature).__name__}.")
+        raise DataError.from_parts(expected="a temperature above 0", received=type(temperature).__name__)
     if not 0 < temperature < np.inf:
-        raise DataError(f"Expected a temperature above 0, got {temperature}.")
+        raise DataError.from_parts(expected="a temperature above 0", received=f"{temperature}")
     return _softmax(_logits(check_probabilities(probabilities)) / temperature)
 
 
 def fit_biases(
     probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]
 ) -> NDArray[np.float64]:
-    """The biases, together with a scale of all logits, that have the least log loss, held back by a normal prior.
+    """Fit per-class logit biases that minimize the log loss, regularized by a normal prior.
 
-    The loss, that of `softmax(scale * log(p) + c)` with the prior on c, is convex; Newton's method finds its place, and
-    b = c / scale. The scale is found only to be left out again: fit a temperature afterwards.
+    The biases are fitted together with a scale of the logits: the loss of `softmax(scale * log(p) + c)` with a prior
+    on c is convex and minimized by Newton's method, and b = c / scale. The scale is then discarded: fit a temperature
+    afterwards.
 
     Args:
-        probabilities: (n, classes), each row summing to 1; of the split that selects, not of the test.
+        probabilities: (n, classes), each row summing to 1, of the validation split.
         true: class indices (n,).
 
     Returns:
         float64 (classes,), to be added to the logits; their sum is 0.
 
     Raises:
-        DataError: shapes do not fit or there is no image.
+        DataError: If the shapes do not match, or there are no images.
     """
     probabilities, true = check_scored(probabilities, true)
     logits = _logits(probabilities)
     n, classes = logits.shape
-    held = np.diag([*np.full(classes, 1 / (n * _BIAS_SPREAD**2)), 1e-9])
-    middle = np.array([*np.zeros(classes), 1.0])  # no biases, then the scale that changes nothing
-    found = middle
-    loss = _scaled_loss(logits, true, found, held)
+    prior = np.diag([*np.full(classes, 1 / (n * _BIAS_SPREAD**2)), 1e-9])
+    start = np.array([*np.zeros(classes), 1.0])  # biases and scale of the identity
+    found = start
+    loss = _scaled_loss(logits, true, found, prior)
     for _ in range(_STEPS):
         p = _softmax(found[-1] * logits + found[:-1])
-        wrong = p.copy()
-        wrong[np.arange(n), true] -= 1
-        slope = np.array([*wrong.mean(axis=0), (wrong * logits).sum(axis=1).mean()]) + held @ (found - middle)
-        bend = np.empty((classes + 1, classes + 1))
-        bend[:-1, :-1] = np.diag(p.mean(axis=0)) - p.T @ p / n
+        residual = p.copy()
+        residual[np.arange(n), true] -= 1
+        gradient = np.array([*residual.mean(axis=0), (residual * logits).sum(axis=1).mean()])
+        gradient += prior @ (found - start)
+        hessian = np.empty((classes + 1, classes + 1))
+        hessian[:-1, :-1] = np.diag(p.mean(axis=0)) - p.T @ p / n
         expected = (p * logits).sum(axis=1, keepdims=True)
-        bend[-1, :-1] = bend[:-1, -1] = (p * (logits - expected)).mean(axis=0)
-        bend[-1, -1] = (p * logits**2).sum(axis=1).mean() - (expected**2).mean()
-        step = np.linalg.solve(bend + held, slope)
-        share = 1.0
-        while share > 1e-6 and _scaled_loss(logits, true, found - share * step, held) > loss:
-            share /= 2
-        found = found - share * step
-        gained, loss = loss, _scaled_loss(logits, true, found, held)
-        if gained - loss < 1e-12:
+        hessian[-1, :-1] = hessian[:-1, -1] = (p * (logits - expected)).mean(axis=0)
+        hessian[-1, -1] = (p * logits**2).sum(axis=1).mean() - (expected**2).mean()
+        step = np.linalg.solve(hessian + prior, gradient)
+        step_size = 1.0
+        while step_size > 1e-6 and _scaled_loss(logits, true, found - step_size * step, prior) > loss:
+            step_size /= 2
+        found = found - step_size * step
+        previous, loss = loss, _scaled_loss(logits, true, found, prior)
+        if previous - loss < 1e-12:
             break
     biases = found[:-1] / max(found[-1], 1 / HOTTEST)
     return np.asarray(biases - biases.mean())
@@ -211,7 +216,7 @@ def fit_biases(
 def apply_biases(
     probabilities: NDArray[np.floating[Any]], biases: NDArray[np.floating[Any]]
 ) -> NDArray[np.float64]:
-    """Answer some classes more often and others less: `softmax(log(p) + b)`.
+    """Add per-class biases to the logits: `softmax(log(p) + b)`.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
@@ -230,9 +235,9 @@ def apply_biases(
         or biases.dtype.kind not in "fiu"
         or not np.isfinite(biases).all()
     ):
-        raise DataError(
-            "Expected probabilities (n, classes) and biases (classes,), "
-            f"got shapes {probabilities.shape} and {biases.shape}."
+        raise DataError.from_parts(
+            expected="probabilities (n, classes) and biases (classes,)",
+            received=f"shapes {probabilities.shape} and {biases.shape}",
         )
     return _softmax(_logits(probabilities) + biases)
 
@@ -241,16 +246,16 @@ def _scaled_loss(
     logits: NDArray[np.float64],
     true: NDArray[np.integer[Any]],
     found: NDArray[np.float64],
-    held: NDArray[np.float64],
+    prior: NDArray[np.float64],
 ) -> float:
-    """The mean log loss under biases and a scale, and what the prior adds to it."""
+    """Return the mean log loss for biases and a scale, plus the penalty of the prior."""
     scaled = found[-1] * logits + found[:-1]
     highest = scaled.max(axis=1)
     logs = (
         scaled[np.arange(len(true)), true] - highest - np.log(np.exp(scaled - highest[:, None]).sum(axis=1))
     )
-    away = found - np.eye(len(found))[-1]
-    return float(-logs.mean() + away @ held @ away / 2)
+    distance = found - np.eye(len(found))[-1]
+    return float(-logs.mean() + distance @ prior @ distance / 2)
 
 
 def _mean(total: NDArray[Any], count: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -268,7 +273,9 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _too_sure(logits: NDArray[np.float64], true: NDArray[np.integer[Any]], temperature: float) -> bool:
-    """Whether a higher temperature lowers the loss: its slope in 1/T, E_p[logit] - logit_true, is above 0."""
+def _is_overconfident(
+    logits: NDArray[np.float64], true: NDArray[np.integer[Any]], temperature: float
+) -> bool:
+    """Return whether a higher temperature lowers the loss: its derivative in 1/T, E_p[logit] - logit_true, is > 0."""
     expected = (_softmax(logits / temperature) * logits).sum(axis=1)
     return bool((expected - logits[np.arange(len(true)), true]).mean() > 0)

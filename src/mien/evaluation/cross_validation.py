@@ -1,4 +1,4 @@
-"""What is fitted on some images, judged on others: temperatures and biases by cross-validation."""
+"""Cross-validation of temperatures and per-class biases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 FEW = 300
-"""With fewer images than this, what is fitted on them follows their chance more than the model."""
+"""With fewer images than this, a fit is dominated by chance."""
 
 
 def out_of_fold(
@@ -36,21 +36,21 @@ def out_of_fold(
     folds: int = FOLDS,
     seed: int = 0,
 ) -> NDArray[np.float64] | None:
-    """Probabilities of each image, changed by what was fitted on the other folds.
+    """Return out-of-fold probabilities: those of each fold are transformed by a fit on the other folds.
 
     Args:
         probabilities: (n, classes), each row summing to 1.
         true: class indices (n,).
-        fit: probabilities and labels to what is fitted.
-        apply: probabilities and what was fitted to probabilities (n, classes).
-        folds: into how many parts the images are drawn.
-        seed: fixes the draw.
+        fit: function from probabilities and labels to fitted parameters.
+        apply: function from probabilities and fitted parameters to probabilities (n, classes).
+        folds: number of folds.
+        seed: random seed of the assignment to folds.
 
     Returns:
-        float64 (n, classes), or `None` where there are fewer images than folds.
+        float64 (n, classes), or `None` if there are fewer images than folds.
 
     Raises:
-        DataError: they are no probabilities and labels of the same images.
+        DataError: If they are not probabilities and labels of the same images.
     """
     p, labels = check_scored(probabilities, true)
     if len(labels) < folds:
@@ -65,15 +65,16 @@ def out_of_fold(
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A temperature, and what it is worth on images that it was not fitted on.
+    """A fitted temperature with its cross-validated scores.
 
     Args:
-        temperature: the temperature to use: that with the least log loss, or 1 where the search ended at its lower
-            bound, for a model that is always right on a few images is not therefore sure of others.
-        n: images it was fitted on.
-        at_bound: whether the search ended at a bound: the model is always right on them, or no better than chance.
-        loss: cross-entropy by cross-validation, in nats; `None` with fewer images than folds.
-        ece: expected calibration error by cross-validation, likewise.
+        temperature: the temperature to use: the one that minimizes the log loss, or 1 if the search ended at its lower
+            bound, because being always right on a few images does not justify maximum confidence.
+        n: number of images that it was fitted on.
+        at_bound: whether the search ended at a bound: the model is always right on these images, or no better than
+            chance.
+        loss: cross-validated cross-entropy in nats; `None` with fewer images than folds.
+        ece: cross-validated expected calibration error, in [0, 1]; `None` with fewer images than folds.
     """
 
     temperature: float
@@ -84,32 +85,32 @@ class TemperatureFit:
 
     @property
     def few(self) -> bool:
-        """Whether there were too few images to trust it."""
+        """Whether there were too few images for a reliable fit."""
         return self.n < FEW
 
 
 def judge_temperature(
     probabilities: NDArray[np.floating[Any]], true: NDArray[np.integer[Any]]
 ) -> TemperatureFit:
-    """Fit a temperature, and judge by cross-validation what fitting one is worth.
+    """Fit a temperature and cross-validate it.
 
     Args:
-        probabilities: (n, classes), each row summing to 1; of the split that selects, not of the test.
+        probabilities: (n, classes), each row summing to 1, of the validation split.
         true: class indices (n,).
 
     Raises:
-        DataError: they are no probabilities and labels of the same images.
+        DataError: If they are not probabilities and labels of the same images.
     """
     fitted = fit_temperature(probabilities, true)
     at_bound = not COLDEST * 1.001 < fitted < HOTTEST / 1.001
-    apart = out_of_fold(probabilities, true, _fit_inside, apply_temperature)
+    held_out = out_of_fold(probabilities, true, _fit_inside, apply_temperature)
     labels = np.asarray(true)
     return TemperatureFit(
         _used(fitted),
         len(labels),
         at_bound,
-        None if apart is None else metrics.log_loss(labels, apart),
-        None if apart is None else expected_calibration_error(apart, labels),
+        None if held_out is None else metrics.log_loss(labels, held_out),
+        None if held_out is None else expected_calibration_error(held_out, labels),
     )
 
 
@@ -118,5 +119,5 @@ def _used(fitted: float) -> float:
 
 
 def _fit_inside(probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> float:
-    """The temperature that would be used."""
+    """Return the temperature that would be used."""
     return _used(fit_temperature(probabilities, true))

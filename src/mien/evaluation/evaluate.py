@@ -1,7 +1,11 @@
-"""`evaluate`: any function from crops to probabilities, judged on a split of a data set.
+"""`evaluate`: evaluate any function from face crops to class probabilities on a split of a data set.
 
-A Keras network, an ONNX file and another package's model all come as the same thing, a function. What it
-gives is checked before it is scored, for a missing softmax or label scores badly without a word.
+The function can wrap a Keras network, an ONNX file or another package. Its output is validated before it is scored,
+because errors such as a missing softmax would otherwise only lead to bad scores.
+
+>>> evaluation = evaluate(classifier.probabilities, dataset, labels=classifier.labels)  # doctest: +SKIP
+>>> evaluation.accuracy, evaluation.macro_f1  # doctest: +SKIP
+(0.74, 0.72)
 """
 
 from __future__ import annotations
@@ -27,46 +31,46 @@ if TYPE_CHECKING:
     from mien.labels import Taxonomy
 
 Predict = Callable[[Any], Any]
-"""Gray crops, uint8 (n, 48, 48), to probabilities, float (n, classes)."""
+"""Function from gray crops, uint8 (n, 48, 48), to probabilities, float (n, classes)."""
 
 Progress = Callable[[int, int], None]
-"""Called after each batch with the images done and the images in all."""
+"""Function called after each batch with the number of processed images and the total number."""
 
 _BY_IMAGE = ("probabilities", "true", "images")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """What a model scored on a split.
+    """The scores of a model on a split.
 
-    Where targets are vote distributions (FER+), an image's true class is its likeliest one, and accuracy and
-    loss alike are measured against that class alone.
+    If targets are vote distributions (FER+), the true class of an image is the one with the most votes, for accuracy and
+    loss alike.
 
     Args:
         model: name of the model.
-        data: where the images came from.
-        split: the split that was judged.
-        labels: class names, in the order of every array here (the data set's order).
-        n: images judged.
+        data: source of the data set.
+        split: name of the split.
+        labels: class names, in the order of all arrays (the order of the data set).
+        n: number of images.
         accuracy: in [0, 1].
-        accuracy_interval: its 95% bootstrap interval; over groups where the data name them.
+        accuracy_interval: its 95% bootstrap interval; groups are resampled if the data set has them.
         loss: categorical cross-entropy in nats.
         macro_f1: mean F1 over the classes, in [0, 1].
         macro_f1_interval: its 95% bootstrap interval.
         balanced_accuracy: mean recall over the classes, in [0, 1].
         per_class: `{label: {"precision":, "recall":, "f1":, "support":}}`.
-        confusion: int64 (classes, classes), rows true, columns predicted.
+        confusion: int64 (classes, classes), rows are true classes, columns predicted classes.
         ece: expected calibration error in 15 bins, in [0, 1].
-        duplicate_free: `n`, `accuracy` and `macro_f1` over the images that have no exact copy in another
-            split; the scores are `None` where no such image is left.
-        flip_tta: whether each image's mirror image was judged with it and the two averaged.
+        duplicate_free: `n`, `accuracy` and `macro_f1` of the images without an exact copy in another split; the scores
+            are `None` if there are no such images.
+        flip_tta: whether the predictions for each image and its mirror image were averaged.
         probabilities: float64 (n, classes).
         true: int64 (n,), class indices.
-        images: uint8 (n, 48, 48), the images judged.
-        by_source: the scores by the collection that a face came from, where the data say it
-            (`mien.evaluation.by_source.score_sources`); `None` where they do not.
-        label_mapping: how the classes of the data were mapped to those of the model
-            (`mien.data.label_mapping.LabelMapping.to_dict`); `None` where both have the same.
+        images: uint8 (n, 48, 48), the images.
+        by_source: the scores by source (`mien.evaluation.by_source.score_sources`); `None` if the data set does not name
+            the sources of its images.
+        label_mapping: how the classes of the data set were mapped to those of the model
+            (`mien.data.label_mapping.LabelMapping.to_dict`); `None` if both have the same classes.
     """
 
     model: str
@@ -93,7 +97,7 @@ class Evaluation:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """The likeliest class of each image, int64 (n,)."""
+        """The most probable class of each image, int64 (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     def __repr__(self) -> str:
@@ -116,7 +120,7 @@ class Evaluation:
         return html_table(rows, ("class", "precision", "recall", "F1", "images"), title=title)
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores as plain numbers, lists and dicts, ready for JSON; the arrays by image stay behind."""
+        """Return the scores as a JSON-serializable dict, without the arrays with one row per image."""
         kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]
         kept = [name for name in kept if name != "label_mapping" or self.label_mapping is not None]
         return {name: _plain(getattr(self, name)) for name in kept}
@@ -133,75 +137,83 @@ def evaluate(
     flip_tta: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge a model on one split of a data set.
+    """Evaluate a model on a split of a data set.
 
     Args:
-        predict: gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
-        dataset: all splits there are: the other ones tell which images of this one are copies.
-        labels: the model's class names in its index order, in any usual spelling.
-        split: the split to judge, in upper or lower case.
-        model: what to call the model in the result.
-        batch_size: images in a call of `predict`.
-        flip_tta: judge the mirror image of each image too, and average.
-        progress: called after each batch with the images done and the images in all.
+        predict: function from gray crops uint8 (n, 48, 48) to probabilities (n, len(labels)).
+        dataset: the data set with all its splits; the other splits are used to find duplicates.
+        labels: class names in the order of the model's outputs, in any common spelling.
+        split: name of the split, in upper or lower case.
+        model: name of the model in the result.
+        batch_size: number of images per call of `predict`.
+        flip_tta: whether to average the predictions for each image and its mirror image.
+        progress: function called after each batch with the number of processed images and the total number.
+
+    Returns:
+        The scores.
 
     Raises:
-        DataError: there is no such split, it has no images, or some of them no label.
-        ModelError: the labels are not those of the data set, or `predict` does not give probabilities.
+        DataError: If there is no such split, it has no images, or some of them have no label.
+        ModelError: If the class names differ from those of the data set, or `predict` does not return probabilities.
     """
     if not callable(predict):
-        raise ModelError(
-            f"Expected a function from crops to probabilities, got {type(predict).__name__}. Of a mien.Classifier it is "
-            "classifier.probabilities."
+        raise ModelError.from_parts(
+            expected="a function from crops to probabilities",
+            received=type(predict).__name__,
+            remedy="For a mien.Classifier, pass classifier.probabilities.",
         )
     if not isinstance(dataset, Dataset):
-        raise DataError(
-            f"Expected a mien.Dataset to judge on, got {type(dataset).__name__}. Load one with mien.load(PATH)."
+        raise DataError.from_parts(
+            expected="a mien.Dataset",
+            received=type(dataset).__name__,
+            remedy="Load one with mien.load(PATH).",
         )
     if (
         isinstance(labels, str)
         or not isinstance(labels, Iterable)
         or not all(isinstance(label, str) for label in labels)
     ):
-        raise ModelError(f"Expected labels as a list of class names in index order, got {repr(labels)[:80]}.")
+        raise ModelError.from_parts(
+            expected="labels as a list of class names in index order", received=repr(labels)[:80]
+        )
     split = find_split(split)
     columns = _match_labels(labels, dataset.taxonomy)
     require_splits(dataset, [split])
-    judged = dataset.subset(split)
+    subset = dataset.subset(split)
     given = _predict_all(
-        predict, judged.images, len(labels), batch_size, flip_tta=flip_tta, progress=progress
+        predict, subset.images, len(labels), batch_size, flip_tta=flip_tta, progress=progress
     )
     probabilities = np.empty_like(given)
     probabilities[:, columns] = given
-    alone = duplicate_free(dataset, split)
-    return _score(probabilities, judged, alone, model=model, split=split, flip_tta=flip_tta)
+    unique = duplicate_free(dataset, split)
+    return _score(probabilities, subset, unique, model=model, split=split, flip_tta=flip_tta)
 
 
 def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
-    """For each label of the model, the column that the data set has for it."""
-    columns, strange = [], []
+    """Return the index in the data set of each class of the model."""
+    columns, unknown = [], []
     for label in labels:
         try:
             columns.append(taxonomy.index(label))
         except DataError:
-            strange.append(label)
-    if strange or sorted(columns) != list(range(len(taxonomy))):
-        which = f", of which {', '.join(strange)} {'is' if len(strange) == 1 else 'are'} none of them"
-        raise ModelError(
-            f"Expected a model with the {len(taxonomy)} labels of {taxonomy.name} "
-            f"({', '.join(taxonomy.classes)}), got {len(labels)} labels ({', '.join(labels)})"
-            f"{which if strange else ''}. {_other_classes(labels, taxonomy)}"
+            unknown.append(label)
+    if unknown or sorted(columns) != list(range(len(taxonomy))):
+        which = f", of which {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not among them"
+        raise ModelError.from_parts(
+            expected=f"a model with the {len(taxonomy)} classes of {taxonomy.name} ({', '.join(taxonomy.classes)})",
+            received=f"{len(labels)} classes ({', '.join(labels)}){which if unknown else ''}",
+            remedy=_other_classes(labels, taxonomy),
         )
     return columns
 
 
 def _other_classes(labels: Sequence[str], taxonomy: Taxonomy) -> str:
-    """What to do with a model whose labels are not those of the data."""
+    """Return the remedy for a model whose classes differ from those of the data set."""
     if len(labels) == len(taxonomy):
-        return "Give its class names in index order, in words that mean these."
+        return "Give its class names in index order, in common words for these classes."
     return (
-        f"Accuracy over {len(taxonomy)} classes says nothing of a model that knows {len(labels)}. Judge it in Python on "
-        "a mien.Dataset whose taxonomy, a mien.Taxonomy, has its own classes: docs/evaluation.md."
+        f"The accuracy over {len(taxonomy)} classes is not defined for a model with {len(labels)}. Evaluate it in "
+        "Python on a mien.Dataset with its own label set: docs/evaluation.md."
     )
 
 
@@ -214,9 +226,9 @@ def _predict_all(
     flip_tta: bool,
     progress: Progress | None,
 ) -> NDArray[np.float64]:
-    """Probabilities of all images, float64 (n, classes), in the model's own column order."""
+    """Return the probabilities of all images, float64 (n, classes), in the order of the model's classes."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise DataError(f"Expected a batch size of 1 or more, got {repr(batch_size)[:80]}.")
+        raise DataError.from_parts(expected="a batch size of 1 or more", received=repr(batch_size)[:80])
     parts = []
     for start in range(0, len(images), batch_size):
         crops = images[start : start + batch_size]
@@ -231,30 +243,35 @@ def _predict_all(
 
 
 def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64]:
-    """What a model gave, made sure to be probabilities: finite, in [0, 1], each row summing to 1.
+    """Validate the output of a model: finite, in [0, 1], each row summing to 1.
 
     Args:
-        output: what it gave, an array or what makes one.
-        n: crops that it was given.
-        classes: its labels.
+        output: the output, an array or array-like.
+        n: number of crops that were passed.
+        classes: number of classes.
 
     Returns:
-        float64 (n, classes), without the rounding.
+        float64 (n, classes), renormalized.
 
     Raises:
-        ModelError: they are no probabilities, or of another shape.
+        ModelError: If they are not probabilities, or have another shape.
     """
     if np.iscomplexobj(output):
-        raise ModelError("Expected an array of probabilities from the model, got complex numbers.")
+        raise ModelError.from_parts(
+            expected="an array of probabilities from the model", received="complex numbers"
+        )
     try:
         given = np.asarray(output).astype(np.float64)
     except (TypeError, ValueError) as error:
         kind = type(output).__name__
-        raise ModelError(f"Expected an array of probabilities from the model, got {kind}.") from error
+        raise ModelError.from_parts(
+            expected="an array of probabilities from the model", received=f"{kind}"
+        ) from error
     if given.shape != (n, classes):
-        raise ModelError(
-            f"Expected probabilities of shape {(n, classes)} (images, labels) from the model, "
-            f"got {given.shape}. Does it have as many outputs as labels?"
+        raise ModelError.from_parts(
+            expected=f"probabilities of shape {(n, classes)} (images, classes) from the model",
+            received=f"{given.shape}",
+            remedy="Check that it has as many outputs as class names.",
         )
     require_probabilities(given)
     given = np.clip(given, 0, None)
@@ -263,24 +280,24 @@ def check_probabilities(output: Any, n: int, classes: int) -> NDArray[np.float64
 
 def _score(
     probabilities: NDArray[np.float64],
-    judged: Dataset,
-    alone: NDArray[np.bool_],
+    subset: Dataset,
+    unique: NDArray[np.bool_],
     *,
     model: str,
     split: str,
     flip_tta: bool,
 ) -> Evaluation:
-    labels, true = judged.taxonomy.classes, judged.labels
+    labels, true = subset.taxonomy.classes, subset.labels
     predicted = probabilities.argmax(axis=1)
     confusion = metrics.confusion_matrix(true, predicted, len(labels))
     return Evaluation(
         model=model,
-        data=judged.source,
+        data=subset.source,
         split=split,
         labels=labels,
-        n=len(judged),
+        n=len(subset),
         accuracy=metrics.accuracy(confusion),
-        accuracy_interval=_accuracy_interval(confusion, true, predicted, judged),
+        accuracy_interval=_accuracy_interval(confusion, true, predicted, subset),
         loss=metrics.log_loss(true, probabilities),
         macro_f1=metrics.macro_f1(confusion),
         macro_f1_interval=metrics.bootstrap_interval(confusion, "macro_f1"),
@@ -288,27 +305,27 @@ def _score(
         per_class=_class_table(confusion, labels),
         confusion=confusion,
         ece=calibration.expected_calibration_error(probabilities, true),
-        duplicate_free=_headline(metrics.confusion_matrix(true[alone], predicted[alone], len(labels))),
+        duplicate_free=_headline(metrics.confusion_matrix(true[unique], predicted[unique], len(labels))),
         flip_tta=flip_tta,
         probabilities=probabilities,
         true=true,
-        images=judged.images,
+        images=subset.images,
         by_source=(
             None
-            if judged.sources is None
-            else score_sources(probabilities, true, labels, judged.sources, judged.groups)
+            if subset.sources is None
+            else score_sources(probabilities, true, labels, subset.sources, subset.groups)
         ),
     )
 
 
 def _accuracy_interval(
-    confusion: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], judged: Dataset
+    confusion: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64], subset: Dataset
 ) -> tuple[float, float]:
-    if judged.groups is None:
+    if subset.groups is None:
         return metrics.bootstrap_interval(confusion)
-    names = judged.groups
-    if judged.sources is not None:
-        names = np.char.add(np.char.add(judged.sources, " "), names)
+    names = subset.groups
+    if subset.sources is not None:
+        names = np.char.add(np.char.add(subset.sources, " "), names)
     return group_interval(group_confusions(true, predicted, names, len(confusion)), accuracy_of)
 
 
@@ -331,7 +348,7 @@ def _headline(confusion: NDArray[np.int64]) -> dict[str, float | int | None]:
 
 
 def _plain(value: Any) -> Any:
-    """A copy in the types that JSON knows."""
+    """Convert a value to JSON-serializable types."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):

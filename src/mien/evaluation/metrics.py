@@ -1,17 +1,16 @@
-"""Scores of a classifier, in plain numpy.
+"""Classification metrics (NumPy).
 
-`confusion_matrix` counts; every other score is read off those counts, so that one definition serves the
-official number, the class table and the bootstrap alike. With $C_{ij}$ the images of true class $i$ that
-were taken for class $j$:
+All metrics except the log loss are computed from a confusion matrix, so that scores, class tables and bootstrap
+intervals use the same definitions. With $C_{ij}$ the number of images of true class $i$ predicted as class $j$:
 
     accuracy            sum_i C_ii / sum_ij C_ij
     precision of j      C_jj / sum_i C_ij
     recall of i         C_ii / sum_j C_ij
     F1 of i             2 C_ii / (sum_j C_ij + sum_j C_ji)
-    macro-F1            mean F1 over the classes that occur in truth or prediction
-    balanced accuracy   mean recall over the classes that occur in truth
+    macro-F1            mean F1 over the classes that occur in labels or predictions
+    balanced accuracy   mean recall over the classes that occur in the labels
 
-A ratio with nothing below the line is 0, as in scikit-learn with `zero_division=0`.
+A ratio with a denominator of 0 is 0, as in scikit-learn with `zero_division=0`.
 
 >>> import numpy as np
 >>> confusion = confusion_matrix(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 0]), classes=3)
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 Score = Literal["accuracy", "macro_f1", "balanced_accuracy"]
 
 EPSILON = 1e-7
-"""The least probability that `log_loss` reckons with; Keras clips there too (`keras.config.epsilon`)."""
+"""Probabilities are clipped to this minimum in `log_loss`, as in Keras (`keras.config.epsilon`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,10 @@ class ClassScores:
     """Scores of each class, arrays of shape (classes,).
 
     Args:
-        precision: of the images taken for the class, the part that is of it, in [0, 1].
-        recall: of the images of the class, the part that was taken for it, in [0, 1].
-        f1: the harmonic mean of the two.
-        support: int64, images of the class.
+        precision: fraction of the images predicted as the class that belong to it, in [0, 1].
+        recall: fraction of the images of the class that are predicted as the class, in [0, 1].
+        f1: harmonic mean of precision and recall, in [0, 1].
+        support: int64, number of images of the class.
     """
 
     precision: NDArray[np.float64]
@@ -62,68 +61,78 @@ class ClassScores:
 def confusion_matrix(
     true: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], classes: int
 ) -> NDArray[np.int64]:
-    """Count the images of each true class (rows) by the class they were taken for (columns).
+    """Count images by true class (rows) and predicted class (columns).
 
     Args:
         true: class indices (n,), each in [0, classes).
         predicted: class indices (n,), each in [0, classes).
-        classes: how many classes there are, whether or not they occur.
+        classes: number of classes.
 
     Returns:
         int64 (classes, classes).
 
     Raises:
-        DataError: the lengths differ or an index is out of range.
+        DataError: If the lengths differ, or an index is out of range.
     """
     check_count("classes", classes)
     true = check_labels(true, classes, "true labels")
     predicted = check_labels(predicted, classes, "predicted labels")
     if true.shape != predicted.shape or true.ndim != 1:
-        raise DataError(
-            f"Expected a true and a predicted label each, got {true.shape} and {predicted.shape}."
+        raise DataError.from_parts(
+            expected="one true and one predicted label per image",
+            received=f"shapes {true.shape} and {predicted.shape}",
         )
     cells = true.astype(np.int64) * classes + predicted.astype(np.int64)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def accuracy(confusion: NDArray[np.int64]) -> float:
-    """The part of all images that was named rightly, in [0, 1].
+    """Compute the accuracy, in [0, 1]: the fraction of images predicted correctly.
 
     Args:
-        confusion: counts (classes, classes), rows true.
+        confusion: counts (classes, classes), rows are true classes.
 
     Raises:
-        DataError: it counts no image (so do all scores of this module).
+        DataError: If it is not a confusion matrix of at least one image.
     """
     return float(_accuracy(check_confusion(confusion)))
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """The mean F1 over the classes that occur in truth or prediction, in [0, 1].
+    """Compute the macro-averaged F1 score, in [0, 1].
 
-    A class that occurs in neither is left out of the mean, and one that occurs in only one of them counts as
-    0: what `sklearn.metrics.f1_score(average="macro", zero_division=0)` does.
+    Classes that occur neither in the labels nor in the predictions are left out, and a class that occurs in only one of
+    them counts as 0, as in `sklearn.metrics.f1_score(average="macro", zero_division=0)`.
 
     Args:
-        confusion: counts (classes, classes), rows true.
+        confusion: counts (classes, classes), rows are true classes.
+
+    Raises:
+        DataError: If it is not a confusion matrix of at least one image.
     """
     return float(_macro_f1(check_confusion(confusion)))
 
 
 def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
-    """The mean recall over the classes that occur in truth, in [0, 1]: rare classes weigh like common ones.
+    """Compute the balanced accuracy, in [0, 1]: the mean recall of the classes that occur in the labels.
 
     Args:
-        confusion: counts (classes, classes), rows true.
+        confusion: counts (classes, classes), rows are true classes.
+
+    Raises:
+        DataError: If it is not a confusion matrix of at least one image.
     """
     return float(_balanced_accuracy(check_confusion(confusion)))
 
 
 def class_scores(confusion: NDArray[np.int64]) -> ClassScores:
-    """Precision, recall, F1 and support of every class.
+    """Compute precision, recall, F1 and support of each class.
 
     Args:
-        confusion: counts (classes, classes), rows true.
+        confusion: counts (classes, classes), rows are true classes.
+
+    Raises:
+        DataError: If it is not a confusion matrix of at least one image.
     """
     right, support, taken = _margins(check_confusion(confusion))
     return ClassScores(
@@ -139,27 +148,29 @@ def log_loss(
     probabilities: NDArray[np.floating[Any]],
     epsilon: float = EPSILON,
 ) -> float:
-    """Categorical cross-entropy, the mean over the images of `-sum_j t_j log p_j`, in nats.
+    """Compute the categorical cross-entropy, the mean of `-sum_j t_j log p_j` over the images, in nats.
 
     Args:
         targets: class indices (n,), or distributions (n, classes) that sum to 1.
         probabilities: (n, classes), each row summing to 1.
-        epsilon: probabilities below this count as this, so that one sure mistake costs 16.1 and not infinity.
+        epsilon: minimum to which probabilities are clipped, in (0, 1). The default limits the loss of an image to 16.1.
 
     Raises:
-        DataError: shapes do not fit or there is no image.
+        DataError: If the shapes do not match, or there are no images.
     """
     probabilities = as_array(probabilities, "probabilities", "fiu")
     targets = as_array(targets, "targets", "fiu")
     n, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     if n == 0 or targets.shape not in {(n,), (n, classes)}:
-        raise DataError(
-            "Expected targets and probabilities of the same images, one or more, "
-            f"got shapes {targets.shape} and {probabilities.shape}."
+        raise DataError.from_parts(
+            expected="targets and probabilities of the same images, one or more",
+            received=f"shapes {targets.shape} and {probabilities.shape}",
         )
     probabilities = check_probabilities(probabilities)
     if not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
-        raise DataError(f"Expected epsilon as a number between 0 and 1, got {repr(epsilon)[:80]}.")
+        raise DataError.from_parts(
+            expected="epsilon as a number between 0 and 1", received=repr(epsilon)[:80]
+        )
     targets = check_labels(targets, classes, "targets") if targets.ndim == 1 else check_probabilities(targets)
     logs = np.log(np.clip(probabilities.astype(np.float64), epsilon, None))
     if targets.ndim == 1:  # noqa: SIM108 - two lines read better
@@ -177,29 +188,30 @@ def bootstrap_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a score.
+    """Compute the percentile bootstrap interval of a score.
 
-    To draw n images with replacement and count them again is to draw the cells of the confusion matrix from
-    a multinomial, so that is what is drawn: the same law, without touching an image. An accuracy of 0 or 1
-    gets an interval without width: resampling cannot show what never happened.
+    Resampling n images with replacement is equivalent to drawing the cells of the confusion matrix from a multinomial
+    distribution, which is faster. The interval of an accuracy of 0 or 1 has a width of 0.
 
     Args:
-        confusion: counts (classes, classes), rows true.
-        score: which score.
-        level: how much of the resampled scores the interval holds, in (0, 1).
-        resamples: how many times to draw.
-        seed: fixes the draw.
+        confusion: counts (classes, classes), rows are true classes.
+        score: `accuracy`, `macro_f1` or `balanced_accuracy`.
+        level: fraction of the resampled scores in the interval, in (0, 1).
+        resamples: number of resamples.
+        seed: random seed.
 
     Returns:
-        The lower and the upper end.
+        Lower and upper end of the interval.
 
     Raises:
-        DataError: the matrix counts no image, or there is no such score, level or number.
+        DataError: If it is not a confusion matrix of at least one image, or another argument is invalid.
     """
     if score not in _SCORES:
-        raise DataError(f"Expected the score to be one of {', '.join(_SCORES)}, got {repr(score)[:80]}.")
+        raise DataError.from_parts(
+            expected=f"the score to be one of {', '.join(_SCORES)}", received=repr(score)[:80]
+        )
     if not isinstance(level, int | float) or not 0 < level < 1:
-        raise DataError(f"Expected the level to be between 0 and 1, got {repr(level)[:80]}.")
+        raise DataError.from_parts(expected="the level to be between 0 and 1", received=repr(level)[:80])
     check_count("resamples", resamples)
     confusion = check_confusion(confusion)
     cells = confusion.ravel()
@@ -210,11 +222,11 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-# Below, `confusion` may also be a stack (resamples, classes, classes): one score comes out for each.
+# In the functions below, `confusion` can also be a stack (resamples, classes, classes), with one score for each.
 
 
 def _margins(confusion: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Images named rightly, images of each class, images taken for each class."""
+    """Return the numbers of correct predictions, labels and predictions of each class."""
     return np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1), confusion.sum(axis=-2)
 
 

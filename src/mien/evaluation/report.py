@@ -1,4 +1,8 @@
-"""One page that says it all: an evaluation as a single HTML file with its figures inside it."""
+"""Write an evaluation as a self-contained HTML report with scores and figures.
+
+>>> write_report(evaluation, "report")  # doctest: +SKIP
+PosixPath('report/report.html')
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,12 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.html"
 
-_NOTES = """Accuracy is the part of the images whose likeliest class is the true one; where the data give
-votes, the true class is the one with most votes. The interval holds 95% of 2,000 bootstrap resamples.
-Duplicate-free leaves out the images that have an exact copy in another split. Macro-F1 is the mean F1 over
-the classes, balanced accuracy the mean recall. The loss is the categorical cross-entropy in nats. The
-calibration error is the mean gap between confidence and accuracy in 15 bins."""
+_NOTES = """Accuracy is the fraction of images whose most probable class is the true class; for data with
+votes, the true class is the one with the most votes. The interval contains 95% of 2,000 bootstrap resamples.
+Duplicate-free scores exclude images that have an exact copy in another split. Macro-F1 is the mean F1 score of
+the classes, and balanced accuracy the mean recall. The loss is the categorical cross-entropy in nats. The
+calibration error is the expected calibration error (ECE): the mean difference between confidence and accuracy
+in 15 bins."""
 
 _CSS = """
 :root { color-scheme: light dark;
@@ -73,17 +78,17 @@ def write_report(
     samples: int = 18,
     seed: int = 0,
 ) -> Path:
-    """Write an evaluation as one self-contained HTML page, `report.html`.
+    """Write an evaluation as a self-contained HTML page, `report.html`.
 
-    The page shows images of the data set; where those may not be passed on, `samples=0` leaves them out.
+    The page shows images of the data set. If they must not be redistributed, leave them out with `samples=0`.
 
     Args:
-        evaluation: what was judged.
-        folder: where to write it; made if need be.
-        history: the course of the training, as `figures.curves_figure` takes it.
-        card: what is known of the model, as plain values by name.
-        samples: how many images to show.
-        seed: fixes which.
+        evaluation: the evaluation.
+        folder: output folder; created if necessary.
+        history: training history, as accepted by `figures.curves_figure`.
+        card: fields of the model card by name.
+        samples: number of images to show.
+        seed: random seed of the choice of images.
 
     Returns:
         The path of the page.
@@ -110,13 +115,13 @@ def _heading(evaluation: Evaluation) -> str:
     mirrored = ", each averaged with its mirror image" if evaluation.flip_tta else ""
     return (
         f"<h1>{escape(evaluation.model)}</h1>\n"
-        f'<p class="muted">judged on {escape(evaluation.split)} of {escape(evaluation.data)}: '
+        f'<p class="muted">evaluated on {escape(evaluation.split)} of {escape(evaluation.data)}: '
         f"{evaluation.n:,} images{mirrored}</p>"
     )
 
 
 def _tiles(evaluation: Evaluation) -> str:
-    """The scores at a glance: for each a name, a value and what goes with it."""
+    """Return the main scores as tiles with a name, a value and a note."""
     alone = evaluation.duplicate_free
     scores = [
         ("accuracy", _percent(evaluation.accuracy), _range(evaluation.accuracy_interval)),
@@ -140,7 +145,7 @@ def _class_table(evaluation: Evaluation) -> str:
         for label, scores in evaluation.per_class.items()
     ]
     head = ["class", "precision", "recall", "F1", "images"]
-    return f'<h2>Each class</h2>\n<div class="scroll">\n{_table(rows, head)}\n</div>'
+    return f'<h2>Scores by class</h2>\n<div class="scroll">\n{_table(rows, head)}\n</div>'
 
 
 def _card_table(card: Mapping[str, Any]) -> str:
@@ -148,7 +153,7 @@ def _card_table(card: Mapping[str, Any]) -> str:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    """Names and values as rows, one table inside the other; what is empty is left out."""
+    """Return names and values as a table, nested for nested mappings; empty values are left out."""
     rows = (
         f"<tr><td>{_words(name)}</td><td>{_folded(name, value)}</td></tr>"
         for name, value in values.items()
@@ -158,14 +163,14 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _folded(name: str, value: Any) -> str:
-    """The value, behind its name where it is long and rarely read: a recipe holds all settings of a training."""
+    """Return a value as HTML; a recipe is collapsed, because it has many settings."""
     if name != "recipe" or not isinstance(value, Mapping):
         return _value(value)
     return f"<details><summary>{escape(str(value.get('name', 'all of it')))}</summary>\n{_pairs(value)}</details>"
 
 
 def _value(value: Any) -> str:
-    """A value of a card as HTML: words and numbers as they are read, lists and flat mappings in one line."""
+    """Return a value of a model card as HTML; lists and flat mappings on one line."""
     if isinstance(value, Mapping):
         if any(isinstance(item, Mapping) for item in value.values()):
             return _pairs(value)
@@ -193,7 +198,7 @@ def _table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
 def _figures(
     evaluation: Evaluation, history: History | None, samples: int, seed: int
 ) -> Iterable[tuple[str, Figure]]:
-    """The figures of the page one after the other, so that only one at a time is held."""
+    """Yield the figures of the page one by one, so that only one is in memory."""
     if history is not None and len(history):
         yield "Training", figures.curves_figure(history)
     subject = f"{evaluation.model} on {evaluation.split}"
@@ -215,7 +220,7 @@ def _figures(
 
 
 def _image(title: str, figure: Figure) -> str:
-    """A section with one figure, shown at half its pixels so that it is sharp on fine screens."""
+    """Return a section with one figure, displayed at half its resolution to be sharp on high-density screens."""
     data = base64.b64encode(png(figure)).decode()
     width = round(figure.get_figwidth() * 80)
     return (

@@ -1,4 +1,4 @@
-"""Names of splits, as people write them."""
+"""Look up splits by name, including common names such as `train`, `val` and `test`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ _SPLIT_NAMES = {
 
 
 def find_split(name: str) -> str:
-    """The split of that name, or of what it is called elsewhere: `train`, `val`, `validation`, `public`, `test`.
+    """Return the split with a name, or with a common name such as `train`, `val`, `validation`, `public` or `test`.
 
-    Case, spaces, hyphens and underscores do not matter.
+    Case, spaces, hyphens and underscores are ignored.
 
     Raises:
-        DataError: there is none.
+        DataError: If there is no such split.
 
     >>> find_split("publictest"), find_split("val"), find_split("test")
     ('PublicTest', 'PublicTest', 'PrivateTest')
     """
     plain = re.sub(r"[\s_-]", "", name).lower() if isinstance(name, str) else ""
     if plain not in _SPLIT_NAMES:
-        raise DataError(
-            f"Expected the split to be one of {', '.join(SPLITS)} (or train, validation, test), got {repr(name)[:80]}."
+        raise DataError.from_parts(
+            expected=f"the split to be one of {', '.join(SPLITS)} (or train, validation, test)",
+            received=repr(name)[:80],
         )
     return _SPLIT_NAMES[plain]

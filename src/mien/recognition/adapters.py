@@ -1,10 +1,10 @@
-"""Answers in the shape of other packages, so that a program can switch by changing one import.
+"""Drop-in replacements for DeepFace and FER: the same functions and result formats, so that only the import changes.
 
-    from mien.recognition.adapters import DeepFace    # was: from deepface import DeepFace
-    from mien.recognition.adapters import FER         # was: from fer import FER
+    from mien.recognition.adapters import DeepFace    # instead of: from deepface import DeepFace
+    from mien.recognition.adapters import FER         # instead of: from fer import FER
 
-Both shapes were read off the packages themselves: deepface 0.0.9x (https://github.com/serengil/deepface) and fer
-25.10 (https://github.com/JustinShenk/fer). Like them, these take arrays as OpenCV gives them, blue first.
+The formats are those of deepface 0.0.9x (https://github.com/serengil/deepface) and fer 25.10
+(https://github.com/JustinShenk/fer). As in these packages, arrays are in BGR order, as OpenCV reads them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mien.recognition.adapter_settings import (
 from mien.recognition.batch_errors import for_each, name_of
 from mien.recognition.faces import Box, Detection, Expression, Face
 from mien.recognition.recognizer import Recognizer
-from mien.recognition.values import flag, items_of, whole
+from mien.recognition.values import boolean, to_list, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,12 +41,15 @@ if TYPE_CHECKING:
 
 
 def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A face as `DeepFace.analyze(…, actions=["emotion"])` gives it: percentages, region, confidence.
+    """Convert a face to the format of `DeepFace.analyze(..., actions=["emotion"])`.
 
     Args:
-        face: what a recognizer found.
-        size: width and height of the image, for a region that ends where the image ends; without it the region
-            still never begins outside.
+        face: a face from a recognizer.
+        size: width and height of the image, to clip the region to the image. By default it is clipped only at the left
+            and top edges.
+
+    Returns:
+        A dict with percentages, region and confidence.
     """
     seven = _seven(face)
     left, right = (face.landmarks.left_eye, face.landmarks.right_eye) if face.landmarks else (None, None)
@@ -54,7 +57,7 @@ def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, An
     return {
         "emotion": {label: 100 * value for label, value in seven.items()},
         "dominant_emotion": _strongest(seven)[0],
-        # deepface means the person's left, which is the image's right.
+        # In DeepFace, left and right refer to the person.
         "region": {
             "x": x, "y": y, "w": width, "h": height,
             "left_eye": _rounded(right), "right_eye": _rounded(left),
@@ -64,18 +67,21 @@ def to_deepface(face: Face, size: tuple[int, int] | None = None) -> dict[str, An
 
 
 def to_fer(face: Face, size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A face as `FER().detect_emotions(…)` gives it: box and probabilities rounded to two places.
+    """Convert a face to the format of `FER().detect_emotions(...)`.
 
     Args:
-        face: what a recognizer found.
+        face: a face from a recognizer.
         size: width and height of the image, as for `to_deepface`.
+
+    Returns:
+        A dict with the box and the probabilities, rounded to two decimal places.
     """
     emotions = {label: round(value, 2) for label, value in _seven(face).items()}
     return {"box": list(_inside(face.box, size)), "emotions": emotions}
 
 
 class DeepFace:
-    """`deepface.DeepFace`, as far as it names expressions."""
+    """Replacement for `deepface.DeepFace`, for expressions only."""
 
     @staticmethod
     def analyze(
@@ -89,35 +95,38 @@ class DeepFace:
         anti_spoofing: bool = False,
         **others: Any,
     ) -> list[Any]:
-        """The faces of an image, or a list of them for each of several images.
+        """Find the faces in an image, or in each of several images, and recognize their expressions.
 
         Args:
             img_path: a path, a data URI with base64, an open file, a BGR array (h, w, 3), or a list of these.
-            actions: `emotion`; `age`, `gender` and `race` are left out with a warning.
-            enforce_detection: whether an image without a face is an error; if not, the whole image is
-                taken, as with `skip`.
-            detector_backend: `skip` takes the whole image for one face without looking for any, as theirs does:
-                the region is the image, the face's confidence 0. The names of their detectors are passed over.
-            align: faces are always aligned; a warning says so for `False`.
-            expand_percentage: has no effect; a warning says so where it is not 0.
-            silent: nothing is printed anyway.
-            anti_spoofing: refused: a photograph of a face is not told from a face here.
-            others: `models` and `prog_bar` of older versions, which have no effect.
+            actions: `emotion`; `age`, `gender` and `race` are ignored with a warning.
+            enforce_detection: whether an image without a face raises an error; if not, the whole image is used as a
+                face.
+            detector_backend: `skip` uses the whole image as a face without detection, as in DeepFace: the region is the
+                image, and the confidence is 0. The names of DeepFace's detectors are ignored.
+            align: ignored; faces are always aligned. `False` gives a warning.
+            expand_percentage: ignored; values other than 0 give a warning.
+            silent: ignored; nothing is printed.
+            anti_spoofing: not supported; `True` raises an error.
+            others: `models` and `prog_bar` of older versions, which are ignored.
+
+        Returns:
+            A list of dicts, one per face; for several images, a list of such lists.
 
         Raises:
-            DataError: no action that is known is asked for, it is no image, it shows no face, or a setting is not
-                known or not supported. It is a `ValueError`.
-            BatchError: some of several images failed; its `results` hold what came of the others.
+            DataError: If no known action is requested, the image is invalid or shows no face, or a setting is unknown or
+                not supported. It is a `ValueError`.
+            BatchError: If some of several images failed. Its `results` hold the results of the others.
         """
         del silent
-        if flag(anti_spoofing, "anti_spoofing"):
+        if boolean(anti_spoofing, "anti_spoofing"):
             raise DataError(
-                "anti_spoofing=True is not supported: mien cannot tell a face from a photograph of one. "
-                "Check that with another program, and leave it out here."
+                "anti_spoofing=True is not supported: mien cannot distinguish a face from a photo of a face. "
+                "Leave the setting out, and use another program for that."
             )
         refuse_unknown("DeepFace.analyze", others, known=("models", "prog_bar"))
         check_actions(actions)
-        enforced = flag(enforce_detection, "enforce_detection")
+        enforced = boolean(enforce_detection, "enforce_detection")
         check_backend(detector_backend)
         warn_of_no_effect(
             {"align": (align, True), "expand_percentage": (expand_percentage, 0)},
@@ -134,20 +143,20 @@ class DeepFace:
 
 
 class FER:
-    """`fer.FER`: the detector of expressions.
+    """Replacement for `fer.FER`.
 
     Args:
-        cascade_file: of theirs; has no effect, a warning says so.
-        mtcnn: likewise, without a warning: the built-in detector is used either way.
-        tfserving: likewise, with a warning.
-        scale_factor: likewise.
-        min_face_size: faces whose box is less wide or high, in pixels, are left out; none by default.
-        min_neighbors: has no effect.
-        offsets: likewise.
-        others: `compile` of theirs, which has no effect.
+        cascade_file: ignored with a warning.
+        mtcnn: ignored; the built-in detector is always used.
+        tfserving: ignored with a warning.
+        scale_factor: ignored.
+        min_face_size: minimum width and height of a face in pixels; no minimum by default.
+        min_neighbors: ignored.
+        offsets: ignored.
+        others: `compile`, which is ignored.
 
     Raises:
-        DataError: a setting is not known.
+        DataError: If a setting is unknown.
     """
 
     def __init__(
@@ -168,18 +177,21 @@ class FER:
             reason="The built-in detector and model are used.",
         )
         least = 0 if min_face_size is None else min_face_size
-        self._least = whole(least, "min_face_size", "pixels")
+        self._least = whole_number(least, "min_face_size", "pixels")
 
     def detect_emotions(self, img: Any, face_rectangles: Any = None) -> list[dict[str, Any]]:
-        """The faces of an image.
+        """Find the faces in an image and recognize their expressions.
 
         Args:
             img: a path or a BGR array (h, w, 3).
-            face_rectangles: boxes `(x, y, w, h)` to use instead of finding faces. One that lies beside the image is
-                left out, as theirs leaves it out.
+            face_rectangles: boxes `(x, y, w, h)` to use instead of detecting faces. Boxes outside the image are ignored,
+                as in FER.
+
+        Returns:
+            A list of dicts, one per face.
 
         Raises:
-            DataError: it is no image, or a rectangle is none.
+            DataError: If the image or a rectangle is invalid.
         """
         image = _rgb(img)
         height, width = image.shape[:2]
@@ -193,7 +205,7 @@ class FER:
         return [to_fer(face, (width, height)) for face in found]
 
     def top_emotion(self, img: Any) -> tuple[str | None, float | None]:
-        """The strongest expression of the largest face and its score; `(None, None)` without a face."""
+        """Return the most probable expression of the largest face and its score; `(None, None)` without a face."""
         faces = self.detect_emotions(img)
         if not faces:
             return None, None
@@ -202,7 +214,7 @@ class FER:
 
 @cache
 def _recognizer() -> Recognizer:
-    """Theirs are functions and cheap objects; the model is loaded once, at the first image."""
+    """Return the recognizer, which is loaded once, for the first image."""
     return Recognizer()
 
 
@@ -212,15 +224,15 @@ def _analyze(img: Any, enforce_detection: bool, detector_backend: str) -> list[d
     faces = [] if skip else _recognizer()(image)
     if not faces and enforce_detection and not skip:
         raise DataError(
-            f"Face could not be detected in {name_of(img) or 'the image'}: expected one face at least. "
-            "Set enforce_detection=False to take the whole image for a face."
+            f"Face could not be detected in {name_of(img) or 'the image'}. "
+            "Set enforce_detection=False to use the whole image as a face."
         )
     height, width = image.shape[:2]
     return [to_deepface(face, (width, height)) for face in faces or [_whole(image)]]
 
 
 def _whole(image: NDArray[np.uint8]) -> Face:
-    """An image that is itself a face, cropped as the images of a data folder are."""
+    """Use the whole image as a face, cropped like the images of a data folder."""
     recognizer = _recognizer()
     (row,) = recognizer.classifier.probabilities(to_crop(image)[None])
     height, width = image.shape[:2]
@@ -230,12 +242,14 @@ def _whole(image: NDArray[np.uint8]) -> Face:
 
 
 def _inside(box: Box, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    """x, y, width and height of what of a box lies in the image: theirs are used to cut images with."""
+    """Clip a box to the image, so that it can be used to slice it; return x, y, width and height."""
     right, bottom = box.right, box.bottom
     if size is not None:
-        sides = [whole(side, "size of an image", "pixels") for side in items_of(size) or ()]
+        sides = [whole_number(side, "size of an image", "pixels") for side in to_list(size) or ()]
         if len(sides) != 2:
-            raise DataError(f"Expected the size of an image as width and height, got {quoted(size)}.")
+            raise DataError.from_parts(
+                expected="the size of an image as width and height", received=quoted(size)
+            )
         right, bottom = min(right, sides[0]), min(bottom, sides[1])
     x, y = max(box.x, 0), max(box.y, 0)
     return x, y, max(right - x, 0), max(bottom - y, 0)
@@ -249,15 +263,15 @@ def _rgb(img: Any) -> NDArray[np.uint8]:
 
 
 def _seven(face: Face) -> dict[str, float]:
-    """Probabilities by the seven names that both packages use; contempt, which they lack, is left out."""
+    """Return the probabilities of the seven classes of both packages; contempt is left out."""
     if not isinstance(face, Face):
-        raise DataError(f"Expected a Face, got {quoted(face)}.")
+        raise DataError.from_parts(expected="a Face", received=quoted(face))
     theirs = dict.fromkeys(FER2013.classes, 0.0)
     for label, value in face.expression.probabilities.items():
         if label != "contempt":
             theirs[FER2013.classes[FER2013.index(label)]] = value
     total = sum(theirs.values())
-    if not total:  # contempt alone: nothing is known of the seven
+    if not total:  # contempt has a probability of 1
         return dict.fromkeys(theirs, 1 / len(theirs))
     return {label: value / total for label, value in theirs.items()}
 

@@ -1,9 +1,12 @@
-"""From faces in an image to the gray crops that the networks know, and back.
+"""Align detected faces and crop them to the gray input of the networks.
 
-A network judges faces well that lie in the square as those lay that it was trained on. `FER2013_FRAMING` says how
-FER2013's lie; `align` finds the turn, scale and shift that lay a detected face like that; `crop_faces` carries them
-out. What is found in a crop goes back to the image by `Alignment.to_image`. The choice between this and other
-ways is measured in `benchmarks/framing.py`.
+A network works best with faces in the same position and size as in its training data. `FER2013_FRAMING` describes the
+position of the faces in FER2013; `align` computes the rotation, scale and translation that bring a detected face to that
+position, and `crop_faces` applies them. `Alignment.to_image` maps points of the crop back to the image.
+`benchmarks/framing.py` compares this method with others.
+
+>>> from mien.recognition.detection import CenterFace
+>>> crops = crop_faces(image, CenterFace().detect(image))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import cv2
 import numpy as np
 
 from mien.images import CROP_SIZE, require_rgb, to_gray
-from mien.recognition.custom_models import checked_detections
+from mien.recognition.custom_models import validate_detections
 from mien.recognition.faces import Box
 
 if TYPE_CHECKING:
@@ -26,52 +29,52 @@ if TYPE_CHECKING:
 
     from mien.recognition.faces import Detection, Landmarks, Point
 
-_HALF = 0.5  # OpenCV counts from the middle of the first pixel, we from its corner
+_HALF = 0.5  # the origin is the center of the first pixel in OpenCV, and its corner here
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How a face lies in a crop; lengths are shares of the crop's side.
+    """Position and size of a face in its crop, as fractions of the side length of the crop.
 
     Args:
-        center: where the middle of the face's box lies, x and y.
-        width: of the face's box.
-        height: of the face's box.
-        most_turn: degrees up to which a face that leans is turned upright; one that leans more keeps the rest.
+        center: x and y of the center of the bounding box.
+        width: width of the bounding box.
+        height: height of the bounding box.
+        max_roll_angle: maximum rotation in degrees that makes a tilted face upright.
     """
 
-    centre: Point
+    center: Point
     width: float
     height: float
-    most_turn: float
+    max_roll_angle: float
 
     @property
     def size(self) -> float:
-        """Geometric mean of width and height: less moved by an open mouth or a turned head than either."""
+        """Geometric mean of width and height: less affected by an open mouth or a turned head than either of them."""
         return math.sqrt(self.width * self.height)
 
     def box_in(self, width: int, height: int) -> Box:
-        """Where the face lies in an image of this size that is itself such a crop, in its pixels."""
+        """Return the box of the face in an image of this size that is itself such a crop, in pixels."""
         wide, high = max(1, round(self.width * width)), max(1, round(self.height * height))
         return Box(
-            round(self.centre[0] * width - wide / 2), round(self.centre[1] * height - high / 2), wide, high
+            round(self.center[0] * width - wide / 2), round(self.center[1] * height - high / 2), wide, high
         )
 
 
-FER2013_FRAMING = Framing(centre=(0.5, 0.513), width=0.812, height=0.955, most_turn=45.0)
-"""Medians of the built-in detector's boxes on FER2013's Training images (`benchmarks/framing.py`); mirrored
-faces are as likely, so the middle is at a half."""
+FER2013_FRAMING = Framing(center=(0.5, 0.513), width=0.812, height=0.955, max_roll_angle=45.0)
+"""Medians of the boxes of the built-in detector on the Training images of FER2013 (`benchmarks/framing.py`). The center
+is at one half horizontally, because mirrored faces are equally likely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The way from an image to a crop: turn, scale and shift, never mirror or squeeze.
+    """A similarity transform from an image to a crop: rotation, scale and translation.
 
-    Points are continuous: pixel (0, 0) covers the square from (0, 0) to (1, 1), as a `Box` counts.
+    Points are continuous: pixel (0, 0) covers the square from (0, 0) to (1, 1), as in `Box`.
 
     Args:
-        matrix: the two rows of the affine map from image to crop.
-        size: side of the crop in pixels.
+        matrix: the two rows of the affine matrix from image to crop.
+        size: side length of the crop in pixels.
     """
 
     matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -79,25 +82,25 @@ class Alignment:
 
     @property
     def scale(self) -> float:
-        """Pixels of the crop to one of the image."""
+        """Scale factor from the image to the crop."""
         return math.hypot(self.matrix[0][0], self.matrix[1][0])
 
     def to_crop(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Points (..., 2) of the image as points of the crop."""
+        """Map points (..., 2) from the image to the crop."""
         linear, shift = self._parts()
         return np.asarray(points @ linear.T + shift, np.float64)
 
     def to_image(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Points (..., 2) of the crop as points of the image."""
+        """Map points (..., 2) from the crop to the image."""
         linear, shift = self._parts()
         return np.asarray((points - shift) @ np.linalg.inv(linear).T, np.float64)
 
     def corners(self) -> NDArray[np.float64]:
-        """The crop's corners in the image (4, 2): upper left, upper right, lower right, lower left."""
+        """Return the corners of the crop in the image (4, 2): top left, top right, bottom right, bottom left."""
         return self.to_image(self.size * np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64))
 
     def inverse(self) -> NDArray[np.float64]:
-        """The affine map (2, 3) from crop to image, as `cv2.warpAffine` takes it to lay a heat map there."""
+        """Return the affine matrix (2, 3) from crop to image in the convention of `cv2.warpAffine`."""
         linear = np.linalg.inv(self._parts()[0])
         origin = self.to_image(np.full(2, _HALF)) - _HALF
         return np.column_stack([linear, origin])
@@ -108,32 +111,34 @@ class Alignment:
 
 
 def align(detection: Detection, framing: Framing = FER2013_FRAMING, size: int = CROP_SIZE) -> Alignment:
-    """The way from the image to the crop of one face.
+    """Compute the transform from the image to the crop of one face.
 
-    Place and size come from the box, the turn from the landmarks; without landmarks the face is not turned.
+    Position and scale are computed from the box, and the rotation from the landmarks. Without landmarks the face is not
+    rotated.
 
     Args:
-        detection: the face.
-        framing: how it shall lie in the crop.
-        size: side of the crop in pixels.
+        detection: the detected face.
+        framing: position and size of the face in the crop.
+        size: side length of the crop in pixels.
     """
     box = detection.box
     scale = size * framing.size / math.sqrt(box.width * box.height)
-    lean = math.radians(lean_of(detection.landmarks)) if detection.landmarks else 0.0
-    most = math.radians(framing.most_turn)
-    turn = -min(max(lean, -most), most)
-    a, b = scale * math.cos(turn), scale * math.sin(turn)
-    x, y = box.centre
-    across = framing.centre[0] * size - (a * x - b * y)
-    down = framing.centre[1] * size - (b * x + a * y)
+    roll = math.radians(roll_angle(detection.landmarks)) if detection.landmarks else 0.0
+    limit = math.radians(framing.max_roll_angle)
+    rotation = -min(max(roll, -limit), limit)
+    a, b = scale * math.cos(rotation), scale * math.sin(rotation)
+    x, y = box.center
+    across = framing.center[0] * size - (a * x - b * y)
+    down = framing.center[1] * size - (b * x + a * y)
     return Alignment(((a, -b, across), (b, a, down)), size)
 
 
-def lean_of(landmarks: Landmarks) -> float:
-    """Degrees by which a face leans, clockwise as seen, in (-180, 180].
+def roll_angle(landmarks: Landmarks) -> float:
+    """Return the roll angle of a face in degrees, clockwise in the image, in (-180, 180].
 
-    Two directions that are level in an upright face, along the eyes and along the mouth, and one that is plumb,
-    from the eyes to the mouth, are summed as arrows, so that one landmark at fault does not decide alone.
+    It is the direction of a sum of three vectors: from eye to eye and from corner to corner of the mouth, which are
+    horizontal in an upright face, and from the eyes to the mouth, which is vertical. So a single wrong landmark has a
+    limited effect.
     """
     points = [landmarks.left_eye, landmarks.right_eye, landmarks.left_mouth, landmarks.right_mouth]
     left_eye, right_eye, left_mouth, right_mouth = (complex(*point) for point in points)
@@ -146,24 +151,24 @@ def lean_of(landmarks: Landmarks) -> float:
 def crop_faces(
     image: NDArray[np.uint8], detections: Sequence[Detection], framing: Framing = FER2013_FRAMING
 ) -> NDArray[np.uint8]:
-    """The faces of an image as the networks take them.
+    """Crop the faces of an image to the input of the networks.
 
-    Only the part of the image that a crop shows is read, so that the cost does not depend on the image's size.
-    What lies outside the image is filled with its edge.
+    Only the part of the image inside a crop is read, so that the time does not depend on the image size. Pixels outside
+    the image are filled by repeating its edge.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        detections: the faces; their boxes may reach beyond the image.
-        framing: how a face shall lie in the crop.
+        detections: the detected faces; boxes may extend beyond the image.
+        framing: position and size of a face in the crop.
 
     Returns:
         Gray uint8 (n, 48, 48), in the order of the detections; n may be 0.
 
     Raises:
-        DataError: the image has another form, or what should be faces are none.
+        DataError: If the image has another shape or type, or an item is not a detection.
     """
     require_rgb(image)
-    detections = checked_detections(detections, "a detector")
+    detections = validate_detections(detections, "a detector")
     crops = np.empty((len(detections), CROP_SIZE, CROP_SIZE), np.uint8)
     for crop, detection in zip(crops, detections, strict=True):
         crop[...] = warp(image, align(detection, framing))
@@ -171,11 +176,11 @@ def crop_faces(
 
 
 def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
-    """One crop, gray uint8 (size, size), of an RGB image uint8 (h, w, 3).
+    """Apply a transform to an RGB image uint8 (h, w, 3) and return the crop, gray uint8 (size, size).
 
-    Interpolation looks at a few pixels only and would turn fine texture into noise. So a face larger than the crop is
-    averaged down to less than a factor of two above twice the crop's size, laid straight at twice that size, and
-    averaged again: the crop hardly depends on how large the same face is in the image.
+    Interpolation alone would cause aliasing. So a face larger than the crop is first shrunk by area averaging to between
+    two and four times the size of the crop, then transformed at twice that size, and averaged again. The crop then
+    hardly depends on the size of the face in the image.
     """
     left, top, right, bottom = _extent(alignment, image.shape[0], image.shape[1])
     part = to_gray(image[top:bottom, left:right])
@@ -185,13 +190,13 @@ def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
     small = (max(1, round(wide / shrink)), max(1, round(high / shrink)))
     if shrink > 1:
         part = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
-    first = alignment.to_image(np.full(2, _HALF / finer)) - (left, top)  # the middle of the first pixel
+    first = alignment.to_image(np.full(2, _HALF / finer)) - (left, top)  # center of the first pixel
     linear = np.column_stack([alignment.inverse()[:, :2] / finer, first])
     linear *= np.array([[part.shape[1] / wide], [part.shape[0] / high]])
     linear[:, 2] -= _HALF
     side = alignment.size * finer
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    fine = part.astype(np.float32)  # rounded once, at the end
+    fine = part.astype(np.float32)  # rounded only once, at the end
     crop = cv2.warpAffine(fine, linear, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     if finer > 1:
         crop = cv2.resize(crop, (alignment.size, alignment.size), interpolation=cv2.INTER_AREA)
@@ -199,7 +204,7 @@ def warp(image: NDArray[np.uint8], alignment: Alignment) -> NDArray[np.uint8]:
 
 
 def _extent(alignment: Alignment, height: int, width: int) -> tuple[int, int, int, int]:
-    """The pixels that a crop needs, at least one: left, top, right, bottom."""
+    """Return the region of the image that a crop needs, at least one pixel: left, top, right, bottom."""
     corners = alignment.corners()
     margin = 1 + 1 / alignment.scale
     low, high = np.floor(corners.min(axis=0) - margin), np.ceil(corners.max(axis=0) + margin)

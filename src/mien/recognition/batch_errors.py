@@ -1,4 +1,4 @@
-"""What is said when some images of a batch fail: which, and why."""
+"""Collect the errors of failed images of a batch in a `BatchError`."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _MOST = 3
-"""So many of those that failed are told with their reasons."""
+"""Maximum number of failed images listed in the message."""
 
 
 def name_of(image: Any) -> str:
-    """What to call an image of a batch beside its place: its path, "" where it has none."""
-    said = image if isinstance(image, str | os.PathLike) else getattr(image, "name", None)
+    """Return the path of an image for error messages; "" if it has none."""
+    path = image if isinstance(image, str | os.PathLike) else getattr(image, "name", None)
     try:
-        return quoted_path(os.fsdecode(said)) if said else ""
-    except Exception:  # noqa: BLE001 - it is somebody else's, and only a name
+        return quoted_path(os.fsdecode(path)) if path else ""
+    except Exception:  # noqa: BLE001 - foreign objects can raise anything
         return ""
 
 
 def batch_error(failed: Mapping[int, tuple[str, MienError]], results: Sequence[Any]) -> BatchError:
-    """The error of a batch in which some images failed.
+    """Create the exception for a batch with failed images.
 
     Args:
-        failed: the name and the error of each that failed, by its place from 0.
-        results: what came of each image, `None` where it failed.
+        failed: name and exception of each failed image, by its index.
+        results: the result of each image; `None` for failed images.
     """
-    told = [_told(place, name, str(error)) for place, (name, error) in list(failed.items())[:_MOST]]
+    reasons = [_reason(place, name, str(error)) for place, (name, error) in list(failed.items())[:_MOST]]
     more = f" And {len(failed) - _MOST:,} more: see the attribute errors." if len(failed) > _MOST else ""
     return BatchError(
-        f"{len(failed):,} of {len(results):,} images failed; the attribute results holds what came of the others. "
-        f"{' '.join(told)}{more}",
+        f"{len(failed):,} of {len(results):,} images failed; the attribute results holds the results of the others. "
+        f"{' '.join(reasons)}{more}",
         {place: error for place, (_, error) in failed.items()},
         results,
     )
 
 
 def for_each(work: Callable[[Any], Any], images: Iterable[Any]) -> list[Any]:
-    """What a function gives for each image of a batch; those that fail do not stop the others.
+    """Call a function for each image of a batch; failed images do not stop the others.
 
     Args:
         work: the function.
-        images: what it is given, one after another.
+        images: the images.
+
+    Returns:
+        The results in order.
 
     Raises:
-        BatchError: some failed; its `results` hold what came of the others.
+        BatchError: If the function failed for some images. Its `results` hold the results of the others.
     """
     results: list[Any] = []
     failed: dict[int, tuple[str, MienError]] = {}
@@ -64,6 +67,6 @@ def for_each(work: Callable[[Any], Any], images: Iterable[Any]) -> list[Any]:
     return results
 
 
-def _told(place: int, name: str, reason: str) -> str:
+def _reason(place: int, name: str, reason: str) -> str:
     reason = reason if not name or name in reason else f"{name}: {reason}"
     return f"[{place}] {reason}"

@@ -1,13 +1,19 @@
-"""`Classifier`: an ONNX session and its card; crops in, probabilities out."""
+"""`Classifier`: an expression classifier in an ONNX file.
+
+>>> import numpy as np
+>>> classifier = Classifier()
+>>> classifier.labels[:3]
+('angry', 'disgust', 'fear')
+>>> classifier.probabilities(np.zeros((2, 48, 48), np.uint8)).shape
+(2, 7)
+"""
 
 from __future__ import annotations
 
-import os
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
@@ -17,8 +23,9 @@ from mien.quoting import quoted
 from mien.recognition.model_files import DEFAULT, answers_in, read_model
 from mien.recognition.model_origin import ModelOrigin
 from mien.recognition.network_input import REMAKE, read_input
-from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card, summary_of
-from mien.recognition.values import flag
+from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
+from mien.recognition.onnx_session import open_session, run_session
+from mien.recognition.values import boolean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,35 +36,37 @@ if TYPE_CHECKING:
     from mien.card import ModelCard
 
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
-"""Name of the output with the class activation maps that belong to an output with probabilities."""
+"""Output with probabilities -> output with its class activation maps."""
 
 MOST_THREADS = 256
-"""More than this are refused: they would take longer to start than to work."""
+"""Maximum number of threads; more would take longer to start than to do the work."""
 
 _MOST_AT_ONCE = 256
-"""Crops in one call of the network; more take more memory and no less time."""
+"""Maximum number of crops per call of the network; larger batches need more memory and are not faster."""
 
 
 class Classifier:
-    """An expression classifier in an ONNX file made by mien. One may serve many threads at once.
+    """An expression classifier in an ONNX file. Instances are thread-safe.
 
-    It can be copied and pickled: another process gets the file and the settings, and opens it anew.
+    A classifier can be copied and pickled: the other process receives the file and the settings, and opens it again.
 
     Args:
-        model: path of an ONNX file, a run folder, or the name of a bundled model.
-        taxonomy: the label set to answer in, of those that the model knows; its own by default.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-        class_names: in the order of the probabilities, for an ONNX file of another program, which has no card.
-        pixel_scale: what pixels from 0 to 255 are multiplied by, for such a file; 1 where it rescales by itself, else
-            1/255, when not given.
-        pixel_range: what black and white are for such a file, `(-1, 1)` say, in place of a scale. Its layout, size and
-            number of channels are read off its input; crops are resized, and repeated for three channels.
-        flip_tta: average the probabilities of each crop with those of its mirror image (horizontal-flip test-time
-            augmentation). It takes twice the time and makes the answer the same for a mirrored face.
+        model: path of an ONNX file or a run folder, or the name of a bundled model.
+        taxonomy: name of the label set to use, of those that the model supports; the main one by default.
+        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
+        class_names: class names in the order of the probabilities, for an ONNX file of another program without a model
+            card.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
+            network rescales its input, else 1/255.
+        pixel_range: input values of black and white pixels for such a file, for example `(-1, 1)`, instead of a scale.
+            Layout, size and number of channels are read from the input of the network; crops are resized, and repeated
+            for three channels.
+        flip_tta: whether to average the probabilities of each crop and its mirror image (test-time augmentation). It
+            takes twice the time, and the result does not change if a face is mirrored.
 
     Raises:
-        ModelError: the file is missing, is no ONNX file, keeps data in other files, does not take what its card says,
-            or has no card and no class names are given, or has one and they are.
+        ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its
+            model card; or if it has no model card and no class names are given, or both.
 
     >>> import numpy as np
     >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape
@@ -76,7 +85,7 @@ class Classifier:
         flip_tta: bool = False,
     ) -> None:
         check_threads(threads)
-        self.flip_tta = flag(flip_tta, "flip_tta")
+        self.flip_tta = boolean(flip_tta, "flip_tta")
         self.name, data = read_model(model)
         described = class_names is not None or pixel_scale is not None or pixel_range is not None
         foreign = described and not has_card(self.name, data)
@@ -100,13 +109,13 @@ class Classifier:
         return other
 
     def __deepcopy__(self, _: dict[int, object]) -> Classifier:
-        return copy(self)  # the network is shared: nothing in it changes
+        return copy(self)  # the session is shared: it is immutable
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the session, which cannot go to another process; in its place the file, unless it is bundled.
+        """Return the state for pickling: the bytes of the file (unless it is bundled) in place of the session.
 
         Raises:
-            ModelError: the file is gone, or has changed since it was opened.
+            ModelError: If the file no longer exists or has changed since it was opened.
         """
         state = {name: value for name, value in self.__dict__.items() if name != "_session"}
         return {**state, "_data": None if self._origin.bundled else self._origin.read()}
@@ -122,65 +131,73 @@ class Classifier:
         return self.card.labels
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities; the same as `labels`."""
+        return self.labels
+
+    @property
     def taxonomies(self) -> dict[str, tuple[str, ...]]:
-        """The label sets that the model knows, by name, the one it answers in first."""
+        """Class names of each label set that the model supports, by its name, the current one first."""
         return self.card.taxonomies
 
     def answering_in(self, taxonomy: str) -> Classifier:
-        """The same model, in memory once, as it answers in another of its label sets.
+        """Return a classifier for another label set of the same model. Both share the network in memory.
 
         Raises:
-            ModelError: it does not know that label set.
+            ModelError: If the model does not support the label set.
         """
         other = copy(self)
         other.card = self.card.answering_in(taxonomy)
         return other
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities of each expression.
+        """Return the probability of each class.
 
         Args:
-            crops: gray uint8 (n, 48, 48); n may be 0.
+            crops: gray face crops uint8 (n, 48, 48); n may be 0.
 
         Returns:
-            float32 (n, classes), each row summing to 1, calibrated by the card's temperature.
+            float32 (n, classes), each row summing to 1, calibrated with the temperature of the model card.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: what the network gives are no probabilities.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network does not return probabilities.
         """
-        if not len(self._checked(crops)):
+        if not len(self._check_crops(crops)):
             return np.zeros((0, len(self.labels)), np.float32)
         (probabilities,) = self._in_parts(crops, [self.card])
         return probabilities
 
     def raw_outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network gives, float32 (n, classes), unchecked and not calibrated."""
-        return self._run(self._checked(crops), self.card.output)
+        return self._run(self._check_crops(crops), self.card.output)
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """The probabilities in every label set that the model knows, by its name, from one call of the network.
+        """Return the probabilities for each label set that the model supports, with one call of the network.
 
         Args:
-            crops: gray uint8 (n, 48, 48), some hundreds at most.
+            crops: gray face crops uint8 (n, 48, 48), a few hundred at most.
+
+        Returns:
+            float32 (n, classes) by the name of the label set.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: what the network gives are no probabilities.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network does not return probabilities.
         """
-        self._checked(crops)
+        self._check_crops(crops)
         cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
         given = self._in_parts(crops, cards)
         return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
 
     def _in_parts(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
-        """The calibrated probabilities of any number of crops, by card."""
+        """Return the calibrated probabilities of any number of crops for each card."""
         step = _MOST_AT_ONCE // 2 if self.flip_tta else _MOST_AT_ONCE
-        parts = [self._answer(crops[i : i + step], cards) for i in range(0, max(1, len(crops)), step)]
+        parts = [self._run_part(crops[i : i + step], cards) for i in range(0, max(1, len(crops)), step)]
         return [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
-    def _answer(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
-        """The same of a part of them, from one call of the network."""
+    def _run_part(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
+        """Return the calibrated probabilities of one batch for each card, with one call of the network."""
         n = len(crops)
         if self.flip_tta:
             crops = np.concatenate([crops, crops[:, :, ::-1]])
@@ -193,38 +210,40 @@ class Classifier:
         return [np.asarray((rows[:n] + rows[n:]) / 2, np.float32) for rows in answers]
 
     def activation_maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What each place of a crop adds to the logit of each class (Zhou et al. 2016, arXiv:1512.04150).
+        """Return class activation maps (Zhou et al. 2016, arXiv:1512.04150).
 
         Args:
-            crops: gray uint8 (n, 48, 48).
+            crops: gray face crops uint8 (n, 48, 48).
 
         Returns:
-            float32 (n, h, w, classes) over the whole crop; their mean over all places are the logits.
+            float32 (n, h, w, classes) over the whole crop; their spatial mean is the logits.
 
         Raises:
-            DataError: the crops have another shape or type.
-            ModelError: the network does not end in global average pooling, so it has no such maps.
+            DataError: If the crops have another shape or type.
+            ModelError: If the network has no class activation maps, because it does not end in global average pooling.
         """
         name = MAPS.get(self.card.output, "")
         if name not in {output.name for output in self._session.get_outputs()}:
             raise ModelError(
-                f"{self.name}: expected a network with class activation maps, which those that end in global "
-                "average pooling give (recipes compact and small)."
+                f"{self.name}: expected a network with class activation maps. Networks that end in global average "
+                "pooling have them, such as those of the recipes compact and small."
             )
-        maps = self._run(self._checked(crops), name)
+        maps = self._run(self._check_crops(crops), name)
         if not self.flip_tta:
             return maps
         return np.asarray((maps + self._run(crops[:, :, ::-1], name)[:, :, ::-1]) / 2, np.float32)
 
-    def _checked(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _check_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if not isinstance(crops, np.ndarray):
-            raise DataError(
-                f"Expected crops as an array uint8 (n, {CROP_SIZE}, {CROP_SIZE}), got {type(crops).__name__}."
+            raise DataError.from_parts(
+                expected=f"crops as an array uint8 (n, {CROP_SIZE}, {CROP_SIZE})",
+                received=type(crops).__name__,
             )
-        crops = np.asarray(crops)  # of a subclass too
+        crops = np.asarray(crops)  # drops subclasses
         if crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE) or crops.dtype != np.uint8:
-            raise DataError(
-                f"Expected crops as uint8 (n, {CROP_SIZE}, {CROP_SIZE}), got {crops.dtype} {crops.shape}."
+            raise DataError.from_parts(
+                expected=f"crops as uint8 (n, {CROP_SIZE}, {CROP_SIZE})",
+                received=f"{crops.dtype} {crops.shape}",
             )
         return crops
 
@@ -232,15 +251,18 @@ class Classifier:
         return self._outputs(crops, [output])[0]
 
     def _outputs(self, crops: NDArray[np.uint8], names: list[str]) -> list[NDArray[np.float32]]:
-        """Some outputs of the network; one that takes a fixed number of crops is asked again and again."""
+        """Run the network and return some of its outputs; with a fixed batch size, in several calls."""
         pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
         if not size:
-            found: list[NDArray[np.float32]] = self._session.run(names, {self._input: pixels})
+            found: list[NDArray[np.float32]] = run_session(
+                self._session, names, {self._input: pixels}, self.name
+            )
             return found
         lacking = -len(pixels) % size
         filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
         parts = [
-            self._session.run(names, {self._input: filled[i : i + size]}) for i in range(0, len(filled), size)
+            run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
+            for i in range(0, len(filled), size)
         ]
         return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
 
@@ -250,90 +272,67 @@ class Classifier:
         spec = self.card.input
         shapes = [entry.shape for entry in inputs]
         if not -1e6 <= spec.low < spec.high <= 1e6:
-            raise ModelError(
-                f"{self.name}: expected a range of pixel values from black to white, got {spec.low} to {spec.high}. "
-                f"{REMAKE}"
+            raise ModelError.from_parts(
+                self.name,
+                expected="a range of pixel values from black to white",
+                received=f"{spec.low} to {spec.high}",
+                remedy=REMAKE,
             )
         if len(inputs) != 1:
-            raise ModelError(f"{self.name}: expected one input, got {shapes}. {REMAKE}")
+            raise ModelError.from_parts(self.name, expected="one input", received=f"{shapes}", remedy=REMAKE)
         self._form = read_input(self.name, shapes[0])
-        told = (spec.height, spec.width, spec.colour)
-        if told != (self._form.height, self._form.width, self._form.color):
-            raise ModelError(
-                f"{self.name}: expected one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-                f"{spec.width}) of {spec.colour} pixels, as its model card says, got {shapes}. {REMAKE}"
+        if (spec.height, spec.width, spec.colour) != (self._form.height, self._form.width, self._form.color):
+            raise ModelError.from_parts(
+                self.name,
+                expected=f"one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
+                f"{spec.width}) of {spec.colour} pixels, as its model card says",
+                received=f"{shapes}",
+                remedy=REMAKE,
             )
         self._input = inputs[0].name
         for answer in self.card.answers:
             found = outputs.get(answer.output)
             if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
-                raise ModelError(
-                    f"{self.name}: expected an output {answer.output} with {len(answer.labels)} classes, "
-                    f"got { {name: output.shape for name, output in outputs.items()} }."
+                raise ModelError.from_parts(
+                    self.name,
+                    expected=f"an output {answer.output} with {len(answer.labels)} classes",
+                    received=f"{ {name: output.shape for name, output in outputs.items()} }",
                 )
         types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
         if types != {"tensor(float)"}:
-            raise ModelError(
-                f"{self.name}: expected float32 in and out, got {', '.join(sorted(types))}. {REMAKE}"
+            raise ModelError.from_parts(
+                self.name,
+                expected="float32 inputs and outputs",
+                received=", ".join(sorted(types)),
+                remedy=REMAKE,
             )
 
 
 def check_pixel_range(given: Any) -> tuple[float, float] | None:
-    """What black and white are for a network, as two numbers.
+    """Validate the input values of black and white pixels.
 
     Raises:
-        ModelError: they are not two numbers that rise.
+        ModelError: If they are not two increasing numbers.
     """
     if given is None:
         return None
+    expected = "the pixel range as two increasing numbers, such as (-1, 1)"
     try:
         low, high = (float(value) for value in given)
     except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"Expected the pixel range as two numbers such as (-1, 1), got {quoted(given)}."
-        ) from error
+        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
     if not -1e6 <= low < high <= 1e6:
-        raise ModelError(
-            f"Expected the pixel range as two rising numbers such as (-1, 1), got {quoted(given)}."
-        )
+        raise ModelError.from_parts(expected=expected, received=quoted(given))
     return low, high
 
 
 def check_threads(threads: int) -> None:
-    """Refuse a number of threads that is none, or that no machine has.
+    """Validate a number of threads.
 
     Raises:
-        DataError: it is.
+        DataError: If it is not an integer from 0 to `MOST_THREADS`.
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
-        raise DataError(
-            f"Expected threads as a whole number from 0 (all) to {MOST_THREADS}, got {quoted(threads)}."
+        raise DataError.from_parts(
+            expected=f"threads as an integer from 0 (all) to {MOST_THREADS}", received=quoted(threads)
         )
-
-
-def open_session(name: str, data: bytes, threads: int) -> ort.InferenceSession:
-    """An ONNX Runtime session of a model file that stands alone, on the processor.
-
-    Args:
-        name: what to call it in an error.
-        data: the bytes of the file.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-
-    Raises:
-        ModelError: it keeps data in other files or does not load.
-    """
-    if summary_of(name, data).external:
-        raise ModelError(
-            f"{name}: expected a model in one file, got one that keeps data in others, which could be any file of "
-            "this machine. Save it with its data inside."
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    if threads > (os.cpu_count() or 1):  # threads that wait in a loop would take each other's core
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{name}: expected an ONNX model, got a file that does not load as one.") from error

@@ -1,6 +1,6 @@
-"""What a user's own detector and classifier are, and what they return: checked before anything relies on it.
+"""Validate custom detectors and classifiers and the values that they return.
 
-The built-in ones pass the same checks. What such an object raises by itself is not caught here.
+The built-in ones pass the same checks. Exceptions raised by custom objects are not caught here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
 from mien.quoting import quoted
 from mien.recognition.faces import Detection
-from mien.recognition.values import items_of
+from mien.recognition.values import to_list
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,126 +22,136 @@ _DETECTION = "mien.recognition.faces.Detection(Box(x, y, width, height), confide
 
 
 def require_detector(detector: Any) -> None:
-    """Refuse what is no detector: an object with a method `detect`.
+    """Raise an error unless an object is a detector, that is, has a method `detect`.
 
     Raises:
-        DataError: it is none.
+        DataError: If it is not.
     """
     if isinstance(detector, type):
-        raise DataError(
-            f"Expected a detector with a method detect, got the class {quoted(detector.__name__)}. "
-            "Pass an object of it."
+        raise DataError.from_parts(
+            expected="a detector with a method detect",
+            received=f"the class {quoted(detector.__name__)}",
+            remedy="Pass an instance of it.",
         )
     if not callable(getattr(detector, "detect", None)):
-        raise DataError(f"Expected a detector with a method detect, got {type(detector).__name__}.")
+        raise DataError.from_parts(
+            expected="a detector with a method detect", received=type(detector).__name__
+        )
 
 
 def require_classifier(model: Any) -> None:
-    """Refuse what is no classifier: an object with `labels` and a method `probabilities`.
+    """Raise an error unless an object is a classifier, that is, has `labels` and a method `probabilities`.
 
     Raises:
-        ModelError: it is none.
+        ModelError: If it is not.
     """
     expected = (
-        "Expected a model as a path, the name of a bundled one, or a classifier with labels and a method "
+        "Expected a model as a path, the name of a bundled model, or a classifier with labels and a method "
         "probabilities, got"
     )
     if isinstance(model, type):
-        raise ModelError(f"{expected} the class {quoted(model.__name__)}. Pass an object of it.")
+        raise ModelError(f"{expected} the class {quoted(model.__name__)}. Pass an instance of it.")
     if not callable(getattr(model, "probabilities", None)) or not hasattr(model, "labels"):
         raise ModelError(f"{expected} {type(model).__name__}.")
     labels_of(model)
 
 
 def labels_of(classifier: Any) -> tuple[str, ...]:
-    """The class names of a classifier.
+    """Return the class names of a classifier.
 
     Raises:
-        ModelError: they are not two or more different names in a list or tuple.
+        ModelError: If they are not a list or tuple of two or more different names.
     """
     labels = classifier.labels
-    names = None if isinstance(labels, set | frozenset) else items_of(labels)
+    names = None if isinstance(labels, set | frozenset) else to_list(labels)
     if names is None:
-        raise ModelError(
-            f"Expected the labels of {type(classifier).__name__} as a list or tuple of names in the order of the "
-            f"probabilities, got {quoted(labels)}."
+        raise ModelError.from_parts(
+            expected=f"the labels of {type(classifier).__name__} as a list or tuple of names in the order of "
+            "the probabilities",
+            received=quoted(labels),
         )
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ModelError(
-            f"Expected the labels of {type(classifier).__name__} to be names, got {quoted(names)}."
+        raise ModelError.from_parts(
+            expected=f"the labels of {type(classifier).__name__} to be names", received=quoted(names)
         )
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ModelError(
-            f"Expected two or more different labels of {type(classifier).__name__}, got {quoted(names)}."
+        raise ModelError.from_parts(
+            expected=f"two or more different labels of {type(classifier).__name__}", received=quoted(names)
         )
     return tuple(str(name) for name in names)
 
 
-def checked_detections(found: Any, name: str, size: tuple[int, int] | None = None) -> list[Detection]:
-    """The faces that a detector found.
+def validate_detections(found: Any, name: str, size: tuple[int, int] | None = None) -> list[Detection]:
+    """Validate the return value of a detector.
 
     Args:
-        found: what it returned: detections in a list or in anything else that gives one after another.
-        name: what to call the detector in an error.
-        size: width and height of the image, of which each face must show a part; not checked without it.
+        found: the return value, an iterable of detections.
+        name: name of the detector for error messages.
+        size: width and height of the image, to check that each box overlaps it; not checked by default.
+
+    Returns:
+        The detections.
 
     Raises:
-        DataError: it is none, or holds something else, or a box with no pixel in the image.
+        DataError: If it is not an iterable of detections, or a box is outside the image.
     """
-    detections = items_of(found)
+    detections = to_list(found)
     if detections is None:
-        hint = " Return [] where there is no face." if found is None else ""
+        hint = " Return [] if there is no face." if found is None else ""
         raise DataError(f"Expected a list of {_DETECTION} from {name}, got {quoted(found)}.{hint}")
     for one in detections:
         if not isinstance(one, Detection):
-            raise DataError(f"Expected a list of {_DETECTION} from {name}, got one with {quoted(one)}.")
+            raise DataError.from_parts(
+                expected=f"a list of {_DETECTION} from {name}", received=f"one that contains {quoted(one)}"
+            )
         if size is not None:
             require_inside(one, size)
     return detections
 
 
 def require_inside(detection: Detection, size: tuple[int, int]) -> None:
-    """Refuse a face that shows no pixel of its image.
+    """Raise an error if a detection is outside its image.
 
     Args:
-        detection: the face.
+        detection: the detection.
         size: width and height of the image.
 
     Raises:
-        DataError: its box lies beside the image.
+        DataError: If its box has no pixel inside the image.
     """
     box = detection.box
     if not box.overlaps(*size):
-        raise DataError(
-            f"Expected boxes that show a part of the image of {size[0]}x{size[1]} pixels, got x={box.x}, y={box.y}, "
-            f"width={box.width}, height={box.height}, which lies beside it. Leave it out; are its numbers corners, "
-            "or pixels of another size of the image?"
+        raise DataError.from_parts(
+            expected=f"boxes that overlap the image of {size[0]}x{size[1]} pixels",
+            received=f"x={box.x}, y={box.y}, width={box.width}, height={box.height}, which is outside",
+            remedy="Leave it out, and check that its values are not two corners or coordinates in a resized "
+            "image.",
         )
 
 
-def checked_probabilities(given: Any, n: int, labels: tuple[str, ...], name: str) -> NDArray[np.float32]:
-    """What a classifier answered for some crops.
+def validate_probabilities(given: Any, n: int, labels: tuple[str, ...], name: str) -> NDArray[np.float32]:
+    """Validate the return value of a classifier.
 
     Args:
-        given: what it returned, an array or what NumPy can make one of.
-        n: how many crops it was given.
-        labels: its class names.
-        name: what to call it in an error.
+        given: the return value, an array or array-like.
+        n: number of crops that were passed.
+        labels: class names of the classifier.
+        name: name of the classifier for error messages.
 
     Returns:
         float32 (n, classes), in [0, 1].
 
     Raises:
-        ModelError: it has another shape or is not made of numbers, or its rows are no probabilities.
+        ModelError: If it has another shape, is not numeric, or its rows are not probabilities.
     """
     shape = (n, len(labels))
     expected = (
-        f"Expected probabilities float32 {shape} from {name}, a row for each crop and a column for each label"
+        f"Expected probabilities float32 {shape} from {name}, one row per crop and one column per class"
     )
     try:
         rows = np.asarray(given)
     except Exception as error:  # rows of different lengths, a tensor on another device
-        raise ModelError(f"{expected}, got {type(given).__name__} that NumPy makes no array of.") from error
+        raise ModelError(f"{expected}, got {type(given).__name__}, which NumPy cannot convert.") from error
     if rows.dtype.kind not in "fiu":
         raise ModelError(f"{expected}, got {quoted(given)}.")
     if rows.shape != shape:

@@ -1,6 +1,10 @@
-"""Where the faces are: `FaceDetector`, what any detector must do, and `CenterFace`, the one that comes with mien.
+"""Face detection: the `FaceDetector` protocol and the built-in detector, `CenterFace`.
 
-Why this one, and how it does beside others, is measured in `benchmarks/detection.py`.
+`benchmarks/detection.py` compares it with other detectors.
+
+>>> import numpy as np
+>>> CenterFace().detect(np.zeros((480, 640, 3), np.uint8))
+[]
 """
 
 from __future__ import annotations
@@ -17,55 +21,59 @@ from mien.recognition.centerface import OUTPUTS, Candidates, decode, to_input
 from mien.recognition.classifier import check_threads
 from mien.recognition.faces import Box, Detection, Landmarks
 from mien.recognition.model_files import read_bundled
-from mien.recognition.values import finite
+from mien.recognition.values import finite_float
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 WEIGHTS = "centerface.onnx"
-"""The bundled network; how it was made stands beside it."""
+"""The bundled network; a text file beside it tells how it was made."""
 
-_SMALL = 40  # pixels of height in the working image; where a face is smaller, still smaller ones may be near
-_WORTH_IT = 1.25  # a closer look must show at least so many times more
+_SMALL = (
+    40  # pixels of face height in the resized image; smaller faces suggest that even smaller ones were missed
+)
+_MIN_GAIN = 1.25  # minimum ratio of `fine_side` to `side` for the second pass
 _CROP_SIDE = 64  # pixels; an image up to this size may be a crop of one face
 _CROP_ASPECT = 1.25
-_CROP_CONFIDENCE = (
-    0.15  # 0.11 is the most that blank, noisy and shaded squares reach: benchmarks/detection.py
-)
+_CROP_CONFIDENCE = 0.15  # blank, noisy and shaded squares reach at most 0.11: benchmarks/detection.py
 
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """What finds faces; pass any object with this method in place of the built-in one."""
+    """Protocol of face detectors. Any object with this method can replace the built-in detector."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of an RGB image, uint8 (h, w, 3), the largest first, in its own pixels."""
+        """Return the faces of an RGB image, uint8 (h, w, 3), the largest first, in pixels of the image."""
         ...
 
 
 class CenterFace:
-    """The built-in detector: CenterFace through ONNX Runtime, with five landmarks for each face.
+    """The built-in face detector: CenterFace with ONNX Runtime, with five landmarks per face.
 
-    An image is looked at in up to three sizes. First with its longer side at `side`; if that shows nothing, at half
-    of it, for a face that fills the image or is larger. (An image smaller than that half is looked at the other way
-    round.) If there are no faces then or only small ones, and the image has more to show, at `fine_side` too.
+    An image is processed at up to three sizes. The first pass resizes its longer side to `side` pixels; if no face is
+    found, the second one to half of that, for a face that fills the image or extends beyond it. (For images smaller than
+    that half, the order is reversed.) If no faces or only small ones were found and the image has a higher resolution,
+    a third pass uses `fine_side` pixels.
 
-    A small square image in which this finds nothing may be a crop, all face: see `whole_image_face`.
+    A small square image without a detected face may be a face crop: see `crop_to_detection`.
 
-    Boxes go round the face, forehead to chin and ear to ear, and may reach beyond the image where a face is cut
-    off; their middle is always inside. One detector may serve several threads at once.
+    Boxes enclose the face from forehead to chin and from ear to ear. They may extend beyond the image if a face is cut
+    off at its edge; their center is always inside. A detector is thread-safe.
 
     Args:
-        threads: processor threads to use; 0 lets ONNX Runtime choose.
-        side: working size: pixels of the image's longer side. A face under a twentieth of it is missed.
-        fine_side: working size of the closer look, at most the image's own; 0 for none, as suits a video.
-        confidence: the least score of a face, in (0, 1].
-        overlap: of two faces that share more of their area (IoU), in [0, 1], the surer is kept.
+        threads: number of CPU threads; 0 lets ONNX Runtime choose.
+        side: size of the longer side of the resized image in pixels. Faces smaller than a twentieth of it are missed.
+        fine_side: size of the longer side in the third pass in pixels, at most that of the image; 0 turns the pass off,
+            for example for videos.
+        confidence: minimum score of a face, in (0, 1].
+        iou_threshold: of two detections with a higher intersection over union, in [0, 1], only the one with the higher
+            score is kept (non-maximum suppression).
+        overlap: former name of `iou_threshold`.
 
     Raises:
-        DataError: a setting is out of its range.
-        ModelError: the bundled network is missing or damaged.
+        DataError: If an argument is out of range.
+        ModelError: If the bundled network is missing or damaged.
     """
 
     def __init__(
@@ -75,101 +83,109 @@ class CenterFace:
         side: int = 320,
         fine_side: int = 960,
         confidence: float = 0.3,
-        overlap: float = 0.3,
+        iou_threshold: float = 0.3,
+        overlap: float | None = None,
     ) -> None:
+        iou_threshold = iou_threshold if overlap is None else overlap
         check_threads(threads)
-        good = all(type(one) is int for one in (side, fine_side)) and side >= 64 and fine_side >= 0
+        valid_sides = all(type(one) is int for one in (side, fine_side)) and side >= 64 and fine_side >= 0
         if (
-            not good
-            or not 0 < finite(confidence, "confidence") <= 1
-            or not 0 <= finite(overlap, "overlap") <= 1
+            not valid_sides
+            or not 0 < finite_float(confidence, "confidence") <= 1
+            or not 0 <= finite_float(iou_threshold, "iou_threshold") <= 1
         ):
-            raise DataError(
-                "Expected side of 64 or more and fine_side of 0 or more in whole pixels, confidence above 0 and up to 1 "
-                f"and overlap from 0 to 1, got side={quoted(side)}, fine_side={quoted(fine_side)}, "
-                f"confidence={quoted(confidence)}, overlap={quoted(overlap)}."
+            raise DataError.from_parts(
+                expected="side of 64 or more and fine_side of 0 or more as integers, confidence above 0 and up to 1 "
+                "and iou_threshold from 0 to 1",
+                received=f"side={quoted(side)}, fine_side={quoted(fine_side)}, confidence={quoted(confidence)}, "
+                f"iou_threshold={quoted(iou_threshold)}",
             )
         self.threads = threads
         self.side = side
         self.fine_side = fine_side
         self.confidence = confidence
-        self.overlap = overlap
+        self.iou_threshold = iou_threshold
         self._session = _open_session(threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings; the network comes with the package, and a session does not go to another process."""
+        """Return the settings without the session, which cannot be pickled; the network is part of the package."""
         return {name: value for name, value in self.__dict__.items() if name != "_session"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._session = _open_session(self.threads)
 
+    @property
+    def overlap(self) -> float:
+        """Former name of `iou_threshold`."""
+        return self.iou_threshold
+
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of an image.
+        """Find the faces of an image.
 
         Args:
             image: RGB uint8 (h, w, 3), of any size.
 
         Returns:
-            The faces, the largest first, in the image's own pixels; an empty list where there is none.
+            The faces, the largest first, in pixels of the image; an empty list if there is none.
 
         Raises:
-            DataError: the image has another form.
+            DataError: If the image has another shape or type.
         """
         require_rgb(image)
-        weak = min(self.confidence, _CROP_CONFIDENCE) if _may_be_crop(image) else self.confidence
-        seen = _inside(self._look_all(image, weak), image)
-        faces = seen.pick(seen.scores >= self.confidence)
-        if len(faces) or not len(seen):
+        threshold = min(self.confidence, _CROP_CONFIDENCE) if _may_be_crop(image) else self.confidence
+        candidates = _inside(self._all_passes(image, threshold), image)
+        faces = candidates.pick(candidates.scores >= self.confidence)
+        if len(faces) or not len(candidates):
             return to_detections(faces)
-        return [whole_image_face(image, float(seen.scores.max()))]
+        return [crop_to_detection(image, float(candidates.scores.max()))]
 
-    def _look_all(self, image: NDArray[np.uint8], confidence: float) -> Candidates:
+    def _all_passes(self, image: NDArray[np.uint8], confidence: float) -> Candidates:
         longer = max(image.shape[:2])
         sides = (self.side, self.side // 2) if longer > self.side // 2 else (self.side // 2, self.side)
         for side in sides:
-            found = self.look(image, side, confidence)
+            found = self.single_pass(image, side, confidence)
             if (found.scores >= self.confidence).any():
                 break
         fine = min(self.fine_side, longer)
-        if fine < _WORTH_IT * self.side or not _maybe_smaller(found, longer / self.side):
+        if fine < _MIN_GAIN * self.side or not _maybe_smaller(found, longer / self.side):
             return found
-        return found.joined(self.look(image, fine, confidence)).apart(self.overlap)
+        return found.joined(self.single_pass(image, fine, confidence)).nms(self.iou_threshold)
 
-    def look(self, image: NDArray[np.uint8], side: int, confidence: float) -> Candidates:
-        """One look at an image.
+    def single_pass(self, image: NDArray[np.uint8], side: int, confidence: float) -> Candidates:
+        """Run the network once.
 
         Args:
             image: RGB uint8 (h, w, 3).
-            side: pixels that its longer side is scaled to.
-            confidence: the least score, in (0, 1].
+            side: size in pixels that its longer side is resized to.
+            confidence: minimum score, in (0, 1].
 
         Returns:
-            The faces, the surest first, in the image's own pixels.
+            The faces, sorted by descending score, in pixels of the image.
         """
         pixels, back = to_input(image, side)
         maps = self._session.run(OUTPUTS, {"pixels": pixels})
-        return decode(maps, confidence).apart(self.overlap).scaled(*back)
+        return decode(maps, confidence).nms(self.iou_threshold).scaled(*back)
 
 
-def whole_image_face(image: NDArray[np.uint8], confidence: float) -> Detection:
-    """The face of an image that is itself a crop, as data sets hold them.
+def crop_to_detection(image: NDArray[np.uint8], confidence: float) -> Detection:
+    """Return the detection for an image that is itself a face crop, as in data sets such as FER2013.
 
-    In such an image a face has no outline that a detector could go by. `CenterFace` takes an image for one when all
-    of these hold: it has at most 64 pixels a side and is nearly square (the sides differ by a quarter at most); no face
-    is found in it; but some place reaches a score of 0.15, which blank, noisy and shaded squares do not. The
-    face is then said to lie as faces lie in FER2013, so that its crop is the whole image.
+    The outline of the face is not visible in such an image, so the detector does not find it. `CenterFace` treats an
+    image as a crop if its sides have at most 64 pixels and differ by at most a quarter, no face is found in it, but
+    the highest score is at least 0.15, which blank, noisy and shaded squares do not reach. The box is then placed as
+    in FER2013, so that the resulting crop is the whole image.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        confidence: the best score in it.
+        confidence: the highest score in it, in [0, 1].
     """
     height, width = image.shape[:2]
     return Detection(FER2013_FRAMING.box_in(width, height), confidence)
 
 
 def to_detections(faces: Candidates) -> list[Detection]:
-    """Faces with whole pixels and plain numbers, the largest first."""
+    """Convert faces to detections with integer boxes, the largest first."""
     found = [
         _detection(*row)
         for row in zip(faces.corners.tolist(), faces.scores.tolist(), faces.points.tolist(), strict=True)
@@ -189,13 +205,13 @@ def _may_be_crop(image: NDArray[np.uint8]) -> bool:
 
 
 def _maybe_smaller(found: Candidates, shrink: float) -> bool:
-    """Whether the smallest face, if there is any, is small in an image that many times smaller."""
+    """Return whether there are no faces, or the smallest one is small in an image reduced by the factor `shrink`."""
     heights = (found.corners[:, 3] - found.corners[:, 1]) / shrink
     return not len(found) or bool(heights.min() < _SMALL)
 
 
 def _inside(faces: Candidates, image: NDArray[np.uint8]) -> Candidates:
-    """Those whose middle is in the image, and not in the black beside it."""
+    """Return the faces whose center is inside the image, not in the padding."""
     middle = (faces.corners[:, :2] + faces.corners[:, 2:]) / 2
     inside = (middle >= 0) & (middle < image.shape[1::-1])
     return faces.pick(inside[:, 0] & inside[:, 1])
@@ -205,7 +221,7 @@ def _open_session(threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.enable_mem_pattern = False  # images come in many sizes, and a pattern is kept for each
-    # Threads that wait in a loop keep a core from other work for no gain here.
+    options.enable_mem_pattern = False  # a pattern would be kept for each of many image sizes
+    # Spinning threads would occupy a core without a benefit here.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(read_bundled(WEIGHTS), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,7 @@
-"""Where in a face its expression was seen: class activation maps, with the way back to the image."""
+"""Class activation maps of faces, with the transform between image and face crop.
+
+>>> maps = explain(recognizer.classifier, image, recognizer(image))  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from mien.errors import DataError
 from mien.quoting import quoted
 from mien.recognition.alignment import align, crop_faces
 from mien.recognition.faces import Detection, Face
-from mien.recognition.values import items_of
+from mien.recognition.values import to_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """What in a face spoke for an expression.
+    """The contribution of each part of a face to its expression.
 
     Args:
-        label: the expression, the most probable one where the face's label is `"uncertain"`.
-        heat: float32 (h, w) over the whole crop, from 0 (nothing, or against it) to 1 (most).
-        transform: affine float64 (2, 3) from pixels of the image to pixels of the crop of 48x48, both counted
-            from the middle of the first pixel, as `cv2.warpAffine` and `draw_heat` take it.
+        label: the expression; the most probable one if the label of the face is `"uncertain"`.
+        heat: float32 (h, w) over the whole crop, from 0 (no or negative contribution) to 1 (highest contribution).
+        transform: affine float64 (2, 3) from pixels of the image to pixels of the 48x48 crop, both counted from the
+            center of the first pixel, as expected by `cv2.warpAffine` and `draw_heatmap`.
     """
 
     label: str
@@ -38,7 +41,7 @@ class HeatMap:
     transform: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data."""
+        """Return a JSON-serializable dict."""
         return {
             "label": self.label,
             "values": [[round(float(value), 4) for value in row] for row in self.heat],
@@ -47,41 +50,45 @@ class HeatMap:
 
 
 def explain(classifier: Classifier, image: NDArray[np.uint8], faces: Sequence[Face]) -> list[HeatMap]:
-    """A heat map for each face's most probable expression, by one more call of the network.
+    """Compute a heat map for the most probable expression of each face, with one call of the network.
 
-    A map is the class's activation map less the mean over all classes: what spoke for this expression rather than
-    for any; negative places are 0, the highest is 1.
+    A heat map is the class activation map minus the mean over all classes, so that it shows what distinguishes this
+    expression from the others. Negative values are set to 0, and the maximum is scaled to 1.
 
     Args:
-        classifier: the classifier that named the faces.
+        classifier: the classifier that recognized the faces.
         image: RGB uint8 (height, width, 3).
-        faces: faces of the image.
+        faces: the faces found in the image.
+
+    Returns:
+        One heat map per face, in order.
 
     Raises:
-        ModelError: the network has no class activation maps.
-        DataError: a face has a label that is none of the classifier's.
+        ModelError: If the network has no class activation maps.
+        DataError: If a face has a label that the classifier does not know.
     """
-    given = items_of(faces)
-    if given is None or not all(isinstance(face, Face) for face in given):
-        raise DataError(f"Expected a list of faces that a recognizer found, got {quoted(faces)}.")
-    faces = given
+    checked = to_list(faces)
+    if checked is None or not all(isinstance(face, Face) for face in checked):
+        raise DataError.from_parts(expected="a list of faces from a recognizer", received=quoted(faces))
+    faces = checked
     if not faces:
         return []
-    if strange := sorted({face.expression.best for face in faces} - set(classifier.labels)):
-        raise DataError(
-            f"Expected faces with labels of the classifier ({', '.join(classifier.labels)}), got "
-            f"{', '.join(strange)}. Explain with the classifier that named them."
+    if unknown := sorted({face.expression.best for face in faces} - set(classifier.labels)):
+        raise DataError.from_parts(
+            expected=f"faces with labels of the classifier ({', '.join(classifier.labels)})",
+            received=", ".join(unknown),
+            remedy="Use the classifier that recognized them.",
         )
     found = [Detection(face.box, face.confidence, face.landmarks) for face in faces]
     maps = classifier.activation_maps(crop_faces(image, found))  # (n, h, w, classes)
-    apart = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)
+    relative = np.maximum(maps - maps.mean(axis=3, keepdims=True), 0)
     return [
         HeatMap(
             face.expression.best,
             _scaled(places[..., classifier.labels.index(face.expression.best)]),
             np.asarray(cv2.invertAffineTransform(align(detection).inverse()), np.float64),
         )
-        for face, detection, places in zip(faces, found, apart, strict=True)
+        for face, detection, places in zip(faces, found, relative, strict=True)
     ]
 
 

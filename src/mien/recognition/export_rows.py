@@ -1,4 +1,8 @@
-"""`RowWriter`: a row for each face of an image or frame, as CSV, JSON, JSON Lines or Parquet."""
+"""Write one row per face to a CSV, JSON, JSON Lines or Parquet file.
+
+>>> with RowWriter("faces.csv", recognizer.labels) as rows:  # doctest: +SKIP
+...     rows.write("photo.jpg", recognizer("photo.jpg"))
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from mien.files import replacing
 from mien.images import path_to_write
 from mien.quoting import quoted, quoted_path
 from mien.recognition.faces import Face
-from mien.recognition.values import finite, items_of
+from mien.recognition.values import finite_float, to_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,36 +27,38 @@ if TYPE_CHECKING:
 COLUMNS = (
     "source", "frame", "seconds", "track", "x", "y", "width", "height", "confidence", "label", "score",
 )  # fmt: skip
-"""The columns before those of the labels' probabilities."""
+"""The columns before the probabilities of the classes."""
 
-_WHOLE = frozenset({"frame", "track", "x", "y", "width", "height"})
+_INTEGERS = frozenset({"frame", "track", "x", "y", "width", "height"})
 _TEXT = frozenset({"source", "label"})
-_DIGITS = 6  # after the point
-_GROUP = 4096  # rows that Parquet writes at a time
+_DIGITS = 6  # after the decimal point
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
+_GROUP = 4096  # rows in a row group of Parquet
 
 
 class RowWriter:
-    """Writes a row for each face as it comes, to .csv, .json, .jsonl or .parquet. A context manager.
+    """Context manager that writes one row per face to a .csv, .json, .jsonl or .parquet file.
 
-    The columns are `COLUMNS`, then one for each label with its probability; a label that is called like one of
-    `COLUMNS` has its column called `probability_…`. Frame and seconds are empty for an image, the track where
-    there is none. An image or frame without a face leaves no row. Times are rounded to
-    microseconds (1.88, not 1.8800000000000003), and in CSV all other numbers to six digits after the point.
+    The columns are `COLUMNS`, followed by one column per class with its probability. The column of a class with the same
+    name as one of `COLUMNS` is `probability_<name>`. `frame` and `seconds` are empty for images, and `track` for faces
+    without one. Images and frames without a face have no row. Times are rounded to microseconds, and in CSV all other
+    numbers to six decimal places.
 
-    The file takes its name when the block ends well or is ended by Ctrl-C, then with the rows so far; any other
-    error leaves nothing. No more than a few thousand rows are held.
+    The file gets its name when the block ends without an error or with Ctrl-C; after any other error no file is written.
+    At most a few thousand rows are kept in memory.
 
     Args:
-        path: where to write it; the ending says the format.
-        labels: names of the expressions, in the model's order.
+        path: the file to write; its suffix determines the format.
+        labels: class names in the order of the model.
+        excel_safe: whether to prepend an apostrophe to text that starts with `= + - @`, a tab or a carriage return,
+            which spreadsheets would run as a formula.
 
     Raises:
-        DataError: the ending names no format that is written here, or there is a folder of that name,
-            or two labels would have one column.
-        MissingExtra: Parquet is wanted and pyarrow is not installed.
+        DataError: If the suffix is not supported, the path is a folder, or two classes would have the same column.
+        MissingExtra: If the format is Parquet and pyarrow is not installed.
     """
 
-    def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, labels: Sequence[str], *, excel_safe: bool = False) -> None:
         self._path = path_to_write(path, "a file for rows")
         self._labels = _names(labels)
         suffix = self._path.suffix.lower()
@@ -61,11 +67,19 @@ class RowWriter:
                 f"{quoted_path(str(path))}: expected a name that ends in {', '.join(_FORMATS)} for rows to write."
             )
         if self._path.is_dir():
-            raise DataError(f"{path}: expected a file for rows to write, got a folder. Name a file in it.")
+            raise DataError.from_parts(
+                quoted_path(str(path)),
+                expected="a file for rows to write",
+                received="a folder",
+                remedy="Give the path of a file.",
+            )
         names = tuple(f"probability_{label}" if label in COLUMNS else label for label in self._labels)
         self._columns = (*COLUMNS, *names)
+        self._excel_safe = excel_safe
         if twice := sorted({name for name in names if self._columns.count(name) > 1}):
-            raise DataError(f"Expected labels that name different columns, got {', '.join(twice)} twice.")
+            raise DataError.from_parts(
+                expected="class names for different columns", received=f"{', '.join(twice)} twice"
+            )
         self._make = _FORMATS[suffix]
         if suffix == ".parquet":
             _import_pyarrow()
@@ -73,7 +87,8 @@ class RowWriter:
 
     def __enter__(self) -> Self:
         aside = self._stack.enter_context(replacing(self._path))
-        self._format = self._make(aside, self._columns)
+        columns = _without_formulas(self._columns) if self._excel_safe else self._columns
+        self._format = self._make(aside, columns)
         self._stack.callback(self._format.close)
         return self
 
@@ -87,25 +102,25 @@ class RowWriter:
     def write(
         self, source: str, faces: Sequence[Face], *, frame: int | None = None, seconds: float | None = None
     ) -> None:
-        """Add a row for each face of an image or frame.
+        """Write one row per face of an image or frame.
 
         Args:
-            source: the image or video.
-            faces: what was found in it.
-            frame: number of the frame in a video.
-            seconds: when it is shown.
+            source: name of the image or video.
+            faces: the faces found in it.
+            frame: index of the frame in a video.
+            seconds: time of the frame in the video.
 
         Raises:
-            DataError: the source has no name, or a face has other labels than the file.
+            DataError: If the source is not a string, or a face lacks one of the classes.
         """
         if isinstance(source, PathLike):
             source = str(source)
         if not isinstance(source, str):
-            raise DataError(f"Expected the name of an image or video, got {quoted(source)}.")
+            raise DataError.from_parts(expected="the name of an image or video", received=quoted(source))
         if seconds is not None:
-            finite(seconds, "time of a frame")
-        faces = _checked_faces(faces, self._labels)
-        # A name that is no valid text (bytes that are not UTF-8) is written with its odd bytes spelled out.
+            finite_float(seconds, "time of a frame")
+        faces = _check_faces(faces, self._labels)
+        # Bytes of a name that are not valid UTF-8 are written as escape sequences.
         source = source.encode(errors="backslashreplace").decode()
         for face in faces:
             box, expression = face.box, face.expression
@@ -115,61 +130,71 @@ class RowWriter:
                 box.x, box.y, box.width, box.height,
                 float(face.confidence), expression.label, float(expression.score), *probabilities,
             )  # fmt: skip
-            self._format.write(row)
+            self._format.write(_without_formulas(row) if self._excel_safe else row)
+
+
+def _without_formulas(row: Sequence[Any]) -> list[Any]:
+    """A row whose texts no spreadsheet takes for a formula: an apostrophe stands before those that could be one."""
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 
 def _names(labels: Any) -> tuple[str, ...]:
-    names = tuple(items_of(labels) or ())
+    names = tuple(to_list(labels) or ())
     if not names or not all(isinstance(name, str) for name in names):
-        raise DataError(f"Expected the names of the expressions in a list or tuple, got {quoted(labels)}.")
+        raise DataError.from_parts(
+            expected="the class names as a list or tuple of strings", received=quoted(labels)
+        )
     return names
 
 
-def _checked_faces(faces: Any, labels: tuple[str, ...]) -> list[Face]:
-    found = items_of(faces)
+def _check_faces(faces: Any, labels: tuple[str, ...]) -> list[Face]:
+    found = to_list(faces)
     for face in [faces] if found is None else found:
         if not isinstance(face, Face):
-            raise DataError(f"Expected a list of faces to write, got one with {quoted(face)}.")
+            raise DataError.from_parts(
+                expected="a list of faces to write", received=f"one that contains {quoted(face)}"
+            )
         if missing := [label for label in labels if label not in face.expression.probabilities]:
-            raise DataError(
-                f"Expected faces with probabilities of {quoted(labels)}, got one without {quoted(missing)}. "
-                "Make a writer with the labels of its recognizer."
+            raise DataError.from_parts(
+                expected=f"faces with probabilities of {quoted(labels)}",
+                received=f"one without {quoted(missing)}",
+                remedy="Create the writer with recognizer.labels.",
             )
     return found or []
 
 
 class _Format(Protocol):
-    """One file format, made of a path and the names of its columns."""
+    """A file format, constructed from a path and column names."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None: ...
 
     def write(self, row: Sequence[Any]) -> None:
-        """Add a row."""
+        """Write a row."""
 
     def close(self) -> None:
-        """Finish the file."""
+        """Complete and close the file."""
 
 
 class _Csv:
-    """Comma-separated, UTF-8, with a header; what holds a comma, a quote or a new line is quoted."""
+    """CSV: comma-separated, UTF-8, with a header; values with commas, quotes or line breaks are quoted."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        # Python 3.11 leaves a lone carriage return unquoted, which readers take for the end of the row.
-        self._careful = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        # Python 3.11 does not quote a lone carriage return, which readers interpret as the end of the row.
+        self._quoting = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         self._writer.writerow(columns)
 
     def write(self, row: Sequence[Any]) -> None:
         row = [round(value, _DIGITS) if isinstance(value, float) else value for value in row]
-        (self._careful if "\r" in row[0] else self._writer).writerow(row)
+        (self._quoting if "\r" in row[0] else self._writer).writerow(row)
 
     def close(self) -> None:
         self._file.close()
 
 
 class _JsonLines:
-    """A JSON object a line."""
+    """JSON Lines: one JSON object per line."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = path.open("w", encoding="utf-8", newline="\n")
@@ -186,7 +211,7 @@ class _JsonLines:
 
 
 class _Json(_JsonLines):
-    """One JSON array of objects."""
+    """JSON: one array of objects."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         super().__init__(path, columns)
@@ -202,7 +227,7 @@ class _Json(_JsonLines):
 
 
 class _Parquet:
-    """Parquet: whole numbers, 64-bit floats and text; a row group for every few thousand rows."""
+    """Parquet: 64-bit integers and floats, and strings; one row group per few thousand rows."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._arrow, parquet = _import_pyarrow()
@@ -228,7 +253,7 @@ class _Parquet:
     def _type(self, name: str) -> Any:
         if name in _TEXT:
             return self._arrow.string()
-        return self._arrow.int64() if name in _WHOLE else self._arrow.float64()
+        return self._arrow.int64() if name in _INTEGERS else self._arrow.float64()
 
 
 def _import_pyarrow() -> tuple[Any, Any]:

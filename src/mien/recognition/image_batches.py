@@ -1,4 +1,7 @@
-"""Many images, one result each, whatever is wrong with some of them."""
+"""Recognize many images in chunks, with one result per image; failed images do not stop the others.
+
+>>> results = recognize_images(Recognizer(), [("a.jpg", "a.jpg"), ("b.jpg", "b.jpg")])  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from mien.content import count_frames
 from mien.errors import BatchError, DataError, MienError
 from mien.images import read_image
 from mien.quoting import quoted, quoted_path
-from mien.recognition.values import is_iterable, whole
+from mien.recognition.values import is_iterable, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,22 +30,22 @@ if TYPE_CHECKING:
 
 
 _HELD_BYTES = 192 * 2**20
-"""Decoded pixels that a chunk may hold; the next one is decoded beside it."""
+"""Maximum size of the decoded pixels of a chunk; the next chunk is decoded at the same time."""
 
 _FIRST = 2
-"""Images in the first chunk, when nothing is known of their size."""
+"""Images in the first chunk, when their size is not known yet."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What came of one image.
+    """The result for one image.
 
     Args:
-        source: what to call it.
-        faces: its faces, the largest first; empty where there is none or where it failed.
-        image: RGB uint8 (height, width, 3); `None` where it failed.
-        error: why it failed, in one sentence that names it; `None` where it did not.
-        frames: how many frames or pages the file has; the first is used.
+        source: name of the image.
+        faces: its faces, the largest first; empty if there is none or the image failed.
+        image: RGB uint8 (height, width, 3); `None` if the image failed.
+        error: error message that names the image; `None` if it did not fail.
+        frames: number of frames or pages in the file; the first one is used.
     """
 
     source: str
@@ -53,13 +56,13 @@ class ImageResult:
 
     @property
     def note(self) -> str | None:
-        """A sentence on frames that were not used, `None` where there are none."""
+        """A sentence about unused frames; `None` if there are none."""
         if self.frames == 1:
             return None
         return f"{self.source}: only the first of its {self.frames:,} frames or pages was used."
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data, as `mien predict --json` prints it; `note` only where there is one."""
+        """Return a JSON-serializable dict, as printed by `mien predict --json`; `note` only if there is one."""
         height, width = self.image.shape[:2] if self.image is not None else (None, None)
         return {
             "source": self.source,
@@ -74,22 +77,22 @@ class ImageResult:
 def recognize_images(
     recognizer: Recognizer, images: Iterable[tuple[str, ImageSource]], *, chunk: int = 8
 ) -> Iterator[ImageResult]:
-    """Recognize images one chunk at a time; the next chunk is decoded meanwhile.
+    """Recognize images in chunks. The next chunk is decoded in other threads in the meantime.
 
     Args:
-        recognizer: what does it.
-        images: name and image of each, drawn from as they are needed; memory stays flat however many, for of
-            large ones fewer are held at a time.
-        chunk: the most images whose faces go through the network in one call.
+        recognizer: the recognizer.
+        images: pairs of a name and an image, consumed as needed. Memory use does not grow with their number; chunks of
+            large images are smaller.
+        chunk: maximum number of images per call of the networks.
 
     Yields:
-        One result for each image, in order; an image that cannot be read gives its reason and stops nothing.
+        One result per image, in order. The result of an image that cannot be read has an `error`.
 
     Raises:
-        DataError: the images are no pairs of a name and an image, or the chunk is less than 1.
+        DataError: If the items are not pairs of a name and an image, or `chunk` is less than 1.
     """
-    if whole(chunk, "chunk", "images") < 1:
-        raise DataError(f"Expected a chunk of 1 image or more, got {chunk}.")
+    if whole_number(chunk, "chunk", "images") < 1:
+        raise DataError.from_parts(expected="a chunk of 1 image or more", received=quoted(chunk))
     names = _pairs(images)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         waiting = [pool.submit(_read, name, image) for name, image in islice(names, min(_FIRST, chunk))]
@@ -103,15 +106,15 @@ def recognize_images(
 
 def _pairs(images: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(images, str | bytes | memoryview) or not is_iterable(images):
-        raise DataError(f"Expected pairs of a name and an image, got {quoted(images)}.")
+        raise DataError.from_parts(expected="pairs of a name and an image", received=quoted(images))
     for pair in images:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str | os.PathLike):
-            raise DataError(f"Expected pairs of a name and an image, got {quoted(pair)}.")
+            raise DataError.from_parts(expected="pairs of a name and an image", received=quoted(pair))
         yield str(pair[0]), pair[1]
 
 
 def _room(results: list[ImageResult], chunk: int) -> int:
-    """How many of the next images to hold, if they are as large as the largest of these."""
+    """Return the number of images for the next chunk, assuming that they are as large as the largest of these."""
     largest = max(result.image.nbytes if result.image is not None else 0 for result in results)
     return max(1, min(chunk, _HELD_BYTES // max(largest, 1)))
 
@@ -128,7 +131,7 @@ def _read(name: str, image: ImageSource) -> ImageResult:
 
 
 def _named(name: str, image: ImageSource, reason: str) -> str:
-    """A reason that says which image it is about."""
+    """Prepend the name of the image to an error message that does not contain it."""
     known = (name, quoted_path(name), str(getattr(image, "name", name)))
     return reason if reason.startswith(known) else f"{quoted_path(name)}: {reason}"
 
@@ -137,8 +140,8 @@ def _recognize(recognizer: Recognizer, results: list[ImageResult]) -> Iterator[I
     images = [result.image for result in results if result.image is not None]
     errors: dict[int, MienError] = {}
     try:
-        answers: list[Any] = list(recognizer.many(images))
-    except BatchError as error:  # a detector is at fault in some of them
+        answers: list[Any] = list(recognizer.predict_batch(images))
+    except BatchError as error:  # the detector failed for some of them
         answers, errors = error.results, error.errors
     place = 0
     for result in results:

@@ -1,4 +1,9 @@
-"""Where a model's file is: a path, a run folder, or a name that comes with the package."""
+"""Find and read model files: paths, run folders, and the names of models bundled with the package.
+
+>>> name, data = read_model("default")
+>>> name
+'default'
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from mien.model_kinds import ModelKind, kind_of, refusal, shown
 from mien.quoting import quoted
 
 DEFAULT = "default"
-"""The bundled model that is used where none is named."""
+"""Name of the bundled model that is used by default."""
 
 BUNDLED = {
     DEFAULT: ("large", None),
@@ -24,62 +29,67 @@ BUNDLED = {
     "large-ferplus": ("large", "ferplus"),
     "small-2026-11": ("small-2026-11", None),
 }
-"""Names that stand for bundled models: the file in `assets/`, and the label set in which it is to answer.
+"""Names of bundled models: the file in `assets/`, and the label set to use (`None` for the model's default).
 
-`small-2026-11` is the default of the first version, kept for those who need the same answers again."""
+`small-2026-11` is the default model of the first version, kept for reproducibility."""
 
 RUN_MODEL = "model.onnx"
-"""What the ONNX model in a run folder is called."""
+"""File name of the ONNX model in a run folder."""
 
 
 @cache
 def checksums() -> dict[str, str]:
-    """Name of each bundled file, and its SHA-256, from the list that comes with them."""
+    """Return the SHA-256 of each bundled file by its name, from the bundled list."""
     lines = (files("mien") / "assets" / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     pairs = (line.split() for line in lines if line.strip())
     return {name: digest for digest, name in pairs}
 
 
 def answers_in(model: str | Path) -> str | None:
-    """The label set that the name of a bundled model asks for, `None` where it asks for none."""
+    """Return the label set that the name of a bundled model selects; `None` if it selects none."""
     return BUNDLED[model][1] if isinstance(model, str) and model in BUNDLED else None
 
 
 def read_bundled(name: str) -> bytes:
-    """The bytes of a bundled file, checked.
+    """Read a bundled file and verify its checksum.
 
     Raises:
-        ModelError: the file is missing or damaged, as an installation that was cut short leaves it.
+        ModelError: If the file is missing or damaged, for example after an interrupted installation.
     """
     place = files("mien") / "assets" / name
     try:
         data = place.read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"{place}: expected a file of mien, found none. Restore it: {reinstall_command()}"
-        ) from error
+        remedy = f"Restore it: {reinstall_command()}"
+        raise ModelError(f"{place}: this file of mien is missing. {remedy}", remedy=remedy) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != checksums()[name]:
-        raise ModelError(
-            f"{place}: expected the SHA-256 {checksums()[name][:12]}…, got {digest[:12]}…: the file is damaged. "
-            f"Restore it: {reinstall_command()}"
+        raise ModelError.from_parts(
+            str(place),
+            expected=f"the SHA-256 {checksums()[name][:12]}…",
+            received=f"{digest[:12]}…: the file is damaged",
+            remedy=f"Restore it: {reinstall_command()}",
         )
     return data
 
 
 def read_model(model: str | Path) -> tuple[str, bytes]:
-    """What to call a model, and the bytes of its ONNX file.
+    """Read a model file.
 
     Args:
-        model: path of an `.onnx` file, a run folder, or the name of a bundled model.
+        model: path of an `.onnx` file or a run folder, or the name of a bundled model.
+
+    Returns:
+        The name of the model, as used in error messages, and the bytes of its ONNX file.
 
     Raises:
-        ModelError: there is no such file, it holds no ONNX model, or a bundled one is damaged.
+        ModelError: If there is no such file, it is not an ONNX model, or a bundled model is damaged.
     """
     if not isinstance(model, str | Path) or not str(model):
-        raise ModelError(
-            "Expected a model as the path of an ONNX file, a run folder or the name of a bundled model "
-            f"({', '.join(BUNDLED)}), got {quoted(model)}."
+        raise ModelError.from_parts(
+            expected="a model as the path of an ONNX file, a run folder or the name of a bundled model "
+            f"({', '.join(BUNDLED)})",
+            received=quoted(model),
         )
     if isinstance(model, str) and model in BUNDLED:
         return model, read_bundled(f"{BUNDLED[model][0]}.onnx")
@@ -88,20 +98,21 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
         kind = kind_of(path)
         if kind is ModelKind.RUN and (path / RUN_MODEL).is_file():
             path, kind = path / RUN_MODEL, ModelKind.ONNX
-        if kind in {
-            ModelKind.ONNX,
-            ModelKind.UNKNOWN,
-        }:  # what is wrong with the latter is told where it is read
+        if kind in {ModelKind.ONNX, ModelKind.UNKNOWN}:  # parsing an unknown file raises a precise error
             return str(path), path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(
-            f"{shown(path)}: expected an ONNX file, got one that cannot be read ({reason})."
+        raise ModelError.from_parts(
+            shown(path), expected="an ONNX file", received=f"a file that cannot be read ({reason})"
         ) from error
     if kind is ModelKind.MISSING:
         names = ", ".join(BUNDLED)
+        expected = f"an ONNX file, a run folder or the name of a bundled model ({names})"
+        remedy = "Check the path, or make an ONNX file with: mien export MODEL --format onnx"
         raise ModelError(
-            f"{shown(path)}: expected an ONNX file, a run folder or the name of a bundled model ({names}), found none. "
-            "Make one with: mien export MODEL --format onnx"
+            f"{shown(path)}: there is no such file. Expected {expected}. {remedy}",
+            expected=expected,
+            received="a path without a file",
+            remedy=remedy,
         )
     raise ModelError(refusal(path, kind))

@@ -1,4 +1,4 @@
-"""Where an open model came from, so that another process can open it too."""
+"""The origin of an open model, so that a pickled classifier can be restored in another process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """The file of a model, and the checksum that tells whether it is still the same.
+    """The file of a model and its checksum.
 
     Args:
-        model: the name of a bundled model, or the whole path of an ONNX file.
-        bundled: whether it is the former.
-        digest: SHA-256 of the file as it was opened.
+        model: the name of a bundled model, or the absolute path of an ONNX file.
+        bundled: whether it is the name of a bundled model.
+        digest: SHA-256 of the file when it was opened.
     """
 
     model: str
@@ -30,11 +30,11 @@ class ModelOrigin:
 
     @classmethod
     def of(cls, model: str | os.PathLike[str], path: str, data: bytes) -> ModelOrigin:
-        """The origin of a model that was just read.
+        """Create the origin of a model that was just read.
 
         Args:
-            model: what was asked for.
-            path: the file that was read for it.
+            model: the model as requested by the user.
+            path: the file that was read.
             data: its bytes.
         """
         bundled = isinstance(model, str) and model in BUNDLED
@@ -43,15 +43,17 @@ class ModelOrigin:
         )
 
     def read(self) -> bytes:
-        """The bytes of the model, as they were when it was opened.
+        """Read the bytes of the model, unchanged since it was opened.
 
         Raises:
-            ModelError: the file is gone, or is another one now.
+            ModelError: If the file no longer exists or has changed.
         """
         name, data = read_model(self.model)
         if hashlib.sha256(data).hexdigest() != self.digest:
-            raise ModelError(
-                f"{name}: expected the model that was opened, to hand it to another process, got a file that has "
-                "changed since. Open the model again."
+            raise ModelError.from_parts(
+                name,
+                expected="the model file that was opened, to copy it to another process",
+                received="a file that has changed since",
+                remedy="Open the model again.",
             )
         return data

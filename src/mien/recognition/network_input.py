@@ -1,4 +1,4 @@
-"""What an ONNX network takes, read off its input, and crops turned into that: layout, size, channels and range."""
+"""The input of an ONNX network (layout, size and channels), and the conversion of face crops to it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from mien.card import InputSpec
 
 _LARGEST = 1024
-"""Pixels a side; larger inputs are of other networks."""
+"""Maximum width and height in pixels; larger inputs belong to other kinds of networks."""
 
 REMAKE = (
-    "Make it anew where it was made, with gray or RGB crops of one size and a free batch size going in and float32 "
-    "probabilities coming out."
+    "Export it again where it was made, with gray or RGB crops of one size and a variable batch size as input, and "
+    "float32 probabilities as output."
 )
 
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """The form of a network's input.
+    """The input of a network.
 
     Args:
-        height: rows of pixels.
-        width: columns of pixels.
+        height: height in pixels.
+        width: width in pixels.
         channels: 1 for gray, 3 for RGB.
-        channels_first: whether it is (n, channels, height, width).
-        batch: how many images go in at once; 0 for any number.
+        channels_first: whether the layout is (n, channels, height, width).
+        batch: fixed batch size; 0 if it is variable.
     """
 
     height: int = CROP_SIZE
@@ -45,15 +45,15 @@ class NetworkInput:
 
     @property
     def color(self) -> str:
-        """`gray` or `rgb`, as a model card has it."""
+        """`gray` or `rgb`, as in a model card."""
         return "rgb" if self.channels == 3 else "gray"
 
     def prepare(self, crops: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
-        """Crops as the network takes them.
+        """Convert face crops to the input of the network.
 
         Args:
             crops: gray uint8 (n, 48, 48).
-            spec: its range of pixel values.
+            spec: the range of pixel values.
 
         Returns:
             float32 (n, height, width, channels) or (n, channels, height, width).
@@ -73,14 +73,14 @@ class NetworkInput:
 
 
 def read_input(name: str, shape: list[Any]) -> NetworkInput:
-    """The form of an input of this shape.
+    """Interpret the shape of an input.
 
     Args:
-        name: the model, for messages.
-        shape: as ONNX Runtime gives it: whole numbers, names or `None` for what is free.
+        name: name of the model for error messages.
+        shape: the shape from ONNX Runtime: integers, or names or `None` for variable dimensions.
 
     Raises:
-        ModelError: it is no input for images.
+        ModelError: If it is not an input for images.
     """
     free = [side if isinstance(side, int) else None for side in shape]
     if len(free) == 4:
@@ -89,7 +89,10 @@ def read_input(name: str, shape: list[Any]) -> NetworkInput:
             height, width = (side or CROP_SIZE for side in sides)
             if channels in {1, 3} and max(height, width) <= _LARGEST and min(height, width) >= 8:
                 return NetworkInput(height, width, channels, first, batch)
-    raise ModelError(
-        f"{name}: expected one input of shape (n, height, width, channels) or (n, channels, height, width), with 1 or 3 "
-        f"channels, got {str(shape)[:80]}. {REMAKE}"
+    raise ModelError.from_parts(
+        name,
+        expected="one input of shape (n, height, width, channels) or (n, channels, height, width), with 1 "
+        "or 3 channels",
+        received=f"{str(shape)[:80]}",
+        remedy=f"{REMAKE}",
     )

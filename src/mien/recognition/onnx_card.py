@@ -1,4 +1,4 @@
-"""The model card in an ONNX file, and one for a file of another program, which has none."""
+"""Read the model card of an ONNX file, or create one for an ONNX file of another program."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ _RESCALING = frozenset(
 
 
 def read_card(name: str, data: bytes) -> ModelCard:
-    """The card inside the bytes of an ONNX file.
+    """Read the model card from the bytes of an ONNX file.
 
     Args:
-        name: what to call the file in an error.
+        name: name of the file for error messages.
         data: its bytes.
 
     Raises:
-        ModelError: it is no ONNX file, or has no card or a damaged one.
+        ModelError: If it is not an ONNX file, or has no model card or a damaged one.
     """
     metadata = summary_of(name, data).metadata
     remedy = (
-        f"Give it one, with the names in the order of its classes: mien export {shlex.quote(name)} --format onnx "
+        f"Add one, with the class names in the order of its outputs: mien export {shlex.quote(name)} --format onnx "
         f"--model-labels {EXAMPLE_LABELS} --out with-card.onnx"
     )
     if METADATA_KEY not in metadata:
         raise ModelError(
-            f"{name}: expected a model card in the file's metadata, found none, so the names of its classes are not "
-            f"known. {remedy}"
+            f"{name}: the file has no model card in its metadata, so its class names are unknown. {remedy}"
         )
     try:
         return ModelCard.from_json(metadata[METADATA_KEY])
@@ -51,10 +50,10 @@ def read_card(name: str, data: bytes) -> ModelCard:
 
 
 def has_card(name: str, data: bytes) -> bool:
-    """Whether the bytes of an ONNX file hold a model card that can be read.
+    """Return whether the bytes of an ONNX file contain a valid model card.
 
     Raises:
-        ModelError: it is no ONNX file.
+        ModelError: If it is not an ONNX file.
     """
     text = summary_of(name, data).metadata.get(METADATA_KEY)
     if text is None:
@@ -67,33 +66,37 @@ def has_card(name: str, data: bytes) -> bool:
 
 
 def summary_of(name: str, data: bytes) -> OnnxSummary:
-    """What the bytes of an ONNX file say of it.
+    """Read metadata and external data references from the bytes of an ONNX file.
 
     Raises:
-        ModelError: they are no ONNX file.
+        ModelError: If it is not an ONNX file.
     """
     try:
         return summarise(data)
     except NotOnnxError as error:
-        raise ModelError(f"{name}: expected an ONNX model, got something else or a cut file.") from error
+        raise ModelError.from_parts(
+            name, expected="an ONNX model", received="another or a truncated file"
+        ) from error
 
 
 def check_class_names(names: Any) -> tuple[str, ...]:
-    """Class names as a tuple, made sure to be some: two or more different words.
+    """Validate class names and return them as a tuple.
 
     Raises:
-        ModelError: they are not.
+        ModelError: If they are not two or more different, non-empty strings.
     """
-    told = f"{type(names).__name__}" if isinstance(names, str) or not isinstance(names, Iterable) else None
-    found = () if told else tuple(names)
+    wrong_type = (
+        f"{type(names).__name__}" if isinstance(names, str) or not isinstance(names, Iterable) else None
+    )
+    found = () if wrong_type else tuple(names)
     if (
-        told
+        wrong_type
         or len(set(map(str, found))) < max(len(found), 2)
         or not all(isinstance(n, str) and n for n in found)
     ):
-        raise ModelError(
-            "Expected class names as two or more different words in the order of the network's classes, got "
-            f"{told or str(list(found))[:80]}."
+        raise ModelError.from_parts(
+            expected="class names as two or more different strings in the order of the network's classes",
+            received=f"{wrong_type or str(list(found))[:80]}",
         )
     return found
 
@@ -106,28 +109,29 @@ def card_of(
     pixel_scale: float | None,
     pixel_range: tuple[float, float] | None = None,
 ) -> ModelCard:
-    """The card of an ONNX file that has none.
+    """Create a model card for an ONNX file that has none.
 
     Args:
-        name: what to call the file.
+        name: name of the file.
         data: its bytes.
-        session: made of them.
-        class_names: in the order of its probabilities.
-        pixel_scale: what pixels from 0 to 255 are multiplied by before they go in. When not given: 1 for a network that
-            begins with arithmetic on its input or its normalization, else 1/255, which is what most projects train
-            with.
-        pixel_range: what black and white are for it, in place of a scale.
+        session: its session.
+        class_names: class names in the order of the probabilities.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
+            with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
+        pixel_range: input values of black and white pixels, instead of a scale.
 
     Raises:
-        ModelError: no output has that many classes, or its input is not for images.
+        ModelError: If no output has that many classes, or the input is not an image.
     """
     wanted = len(class_names)
     outputs = {output.name: output.shape for output in session.get_outputs()}
     fitting = [name for name, shape in outputs.items() if len(shape) == 2 and shape[-1] in {wanted, None}]
     if not fitting:
-        raise ModelError(
-            f"{name}: expected an output with {wanted} classes, one for each class name, got {_told(outputs)}. "
-            "Give as many names as the network has classes, in its order."
+        raise ModelError.from_parts(
+            name,
+            expected=f"an output with {wanted} classes, one per class name",
+            received=_listed(outputs),
+            remedy="Give as many names as the network has classes, in its order.",
         )
     taken = read_input(name, session.get_inputs()[0].shape)
     if pixel_range is None and pixel_scale is None:
@@ -145,7 +149,7 @@ def card_of(
     )
 
 
-def _told(outputs: dict[str, Any]) -> str:
+def _listed(outputs: dict[str, Any]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in list(outputs.items())[:4])
 
 

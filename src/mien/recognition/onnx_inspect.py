@@ -1,8 +1,8 @@
-"""What stands in an ONNX file, read without running it: its metadata, and whether it reaches for other files.
+"""Read the metadata of an ONNX file and detect references to external data, without loading the model.
 
-ONNX Runtime reads a file's metadata only once it has loaded the whole of it, and follows references to external
-data on the way (CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So a file is looked through first, by the wire
-format of protocol buffers (https://protobuf.dev/programming-guides/encoding) and the numbers of
+ONNX Runtime returns the metadata of a file only after loading it, and follows references to external data when it does
+(CVE-2022-25882, CVE-2024-27318, CVE-2026-27489). So files are inspected first, with a parser of the protocol buffer wire
+format (https://protobuf.dev/programming-guides/encoding) and the field numbers of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -17,10 +17,24 @@ if TYPE_CHECKING:
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _METADATA = 14
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
-_DEEPEST = 64
-"""Messages inside messages; a graph within a graph takes three."""
+_OPERATOR = 4  # of a node
+_MOST_FIELDS = 500_000
+"""Fields that are read of a file; a network of a thousand operators has some ten thousand."""
 
-# Which fields of a message hold messages that can hold tensors.
+_MOST_KEY, _KEY_BYTES = 0xFFFFFFFF, 5
+"""The largest key of a field, and the most bytes that it may take. ONNX Runtime ignores higher bits, so that a field
+with such a key would be another one here than there."""
+
+_ORT_FORMAT_AT, _ORT_FORMAT = slice(4, 8), b"ORTM"
+"""How a file in ONNX Runtime's own format begins, which is no protocol buffer."""
+
+_ENDLESS = frozenset({b"Loop", b"Scan"})
+"""Operators that repeat a graph as often as the file says."""
+
+_DEEPEST = 64
+"""Maximum nesting depth of messages; a subgraph adds three levels."""
+
+# Fields of each message with submessages that can contain tensors.
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -33,53 +47,93 @@ _CHILDREN: dict[str, dict[int, str]] = {
 
 
 class NotOnnxError(ValueError):
-    """The bytes are no protocol buffer message, or one nested beyond reason."""
+    """The bytes are not a protocol buffer message, or it is nested too deeply."""
 
 
 @dataclass(frozen=True)
 class OnnxSummary:
-    """What a file says of itself.
+    """Summary of an ONNX file.
 
     Args:
         metadata: its metadata entries.
-        external: whether any tensor in it lies in another file.
+        external: whether a tensor is stored in another file.
+        loop: name of an operator that repeats a graph; "" if there is none.
     """
 
     metadata: dict[str, str]
     external: bool
+    loop: str = ""
 
 
 def summarise(data: bytes) -> OnnxSummary:
-    """Look through the bytes of an ONNX file.
+    """Parse the bytes of an ONNX file.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
+    if data[_ORT_FORMAT_AT] == _ORT_FORMAT:
+        raise NotOnnxError("ONNX Runtime's own format")
     view = memoryview(data)
-    metadata = dict(_entry(value) for number, value in _fields(view) if number == _METADATA)
-    return OnnxSummary(metadata, _reaches_out(view, "model", 0))
+    scan = _Scan()
+    metadata = dict(_entry(value) for number, value in _fields(view, scan) if number == _METADATA)
+    scan.look_into(view, "model", 0)
+    return OnnxSummary(metadata, scan.external, scan.loop)
+
+
+class _Scan:
+    """Recursive search of a model, with a limit on the number of fields."""
+
+    def __init__(self) -> None:
+        self.external, self.loop, self._count = False, "", 0
+
+    def count(self) -> None:
+        """Count a field.
+
+        Raises:
+            NotOnnxError: If there are too many.
+        """
+        self._count += 1
+        if self._count > _MOST_FIELDS:
+            raise NotOnnxError(f"more than {_MOST_FIELDS:,} fields")
+
+    def look_into(self, message: memoryview, kind: str, depth: int) -> None:
+        """Search a message for tensors in other files and for loops."""
+        if depth > _DEEPEST:
+            raise NotOnnxError("messages nested too deeply")
+        if kind == "tensor":
+            self.external |= any(
+                number == _EXTERNAL_DATA or (number == _DATA_LOCATION and bool(value))
+                for number, value in _fields(message, self)
+            )
+            return
+        children = _CHILDREN[kind]
+        for number, value in _fields(message, self):
+            if number in children:
+                self.look_into(_as_message(value), children[number], depth + 1)
+            elif kind == "node" and number == _OPERATOR and isinstance(value, memoryview):
+                self.loop = bytes(value).decode() if bytes(value[:8]) in _ENDLESS else self.loop
 
 
 _PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that hand the pixels of an image on as they are."""
+"""Operators that do not change pixel values."""
 
 
 def first_operators(data: bytes, name: str) -> set[str]:
-    """The operators that take an input of a model's graph, beyond those that only hand it on in another shape or type.
+    """Return the first operators that process an input of the graph, skipping those that only change shape or type.
 
     Args:
         data: the bytes of an ONNX file.
-        name: the input.
+        name: name of the input.
 
     Raises:
-        NotOnnxError: they are no such file, or a cut one.
+        NotOnnxError: If it is not an ONNX file, or is truncated.
     """
     graphs = [value for number, value in _fields(memoryview(data)) if number == 7]
     nodes = [
         _as_message(value) for graph in graphs for number, value in _fields(_as_message(graph)) if number == 1
     ]
     carriers, found = {name.encode()}, set()
-    for node in nodes:  # which a valid file holds in the order in which they are run
+    for node in nodes:  # valid files store nodes in topological order
         parts = [(number, bytes(value)) for number, value in _fields(node) if isinstance(value, memoryview)]
         if carriers.isdisjoint(value for number, value in parts if number == 1):
             continue
@@ -91,42 +145,31 @@ def first_operators(data: bytes, name: str) -> set[str]:
     return found
 
 
-def _reaches_out(message: memoryview, kind: str, depth: int) -> bool:
-    if depth > _DEEPEST:
-        raise NotOnnxError("messages nested beyond reason")
-    if kind == "tensor":
-        return any(
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
-            for number, value in _fields(message)
-        )
-    children = _CHILDREN[kind]
-    return any(
-        _reaches_out(_as_message(value), children[number], depth + 1)
-        for number, value in _fields(message)
-        if number in children
-    )
-
-
 def _entry(value: memoryview | int) -> tuple[str, str]:
     parts = {number: bytes(_as_message(part)) for number, part in _fields(_as_message(value))}
     try:
         return parts.get(1, b"").decode(), parts.get(2, b"").decode()
     except UnicodeDecodeError as error:
-        raise NotOnnxError("metadata that is no text") from error
+        raise NotOnnxError("metadata that is not text") from error
 
 
 def _as_message(value: memoryview | int) -> memoryview:
     if isinstance(value, int):
-        raise NotOnnxError("a number where a message belongs")
+        raise NotOnnxError("a number in place of a message")
     return value
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """Number and value of each field of a message; of the fixed-width ones, which nothing here needs, a 0."""
+def _fields(message: memoryview, scan: _Scan | None = None) -> Iterator[tuple[int, memoryview | int]]:
+    """Yield number and value of each field of a message; 0 for fixed-width values, which are not needed here."""
     at = 0
     while at < len(message):
+        if scan:
+            scan.count()
+        begin = at
         key, at = _varint(message, at)
         number, wire = key >> 3, key & 7
+        if key > _MOST_KEY or at - begin > _KEY_BYTES or not number:
+            raise NotOnnxError("a field whose key protocol buffers do not allow")
         if wire == _VARINT:
             value, at = _varint(message, at)
             yield number, value
@@ -142,7 +185,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         else:
             raise NotOnnxError(f"a field of the unknown wire type {wire}")
     if at > len(message):
-        raise NotOnnxError("a field cut short")
+        raise NotOnnxError("a truncated field")
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -154,4 +197,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise NotOnnxError("a number cut short")
+    raise NotOnnxError("a truncated number")

@@ -1,4 +1,4 @@
-"""`Probabilities`: the probability of each label, which nobody can change."""
+"""`Probabilities`: an immutable dict with the probability of each class."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class Probabilities(dict[str, float]):
-    """The probability of each label, in the model's order: a `dict` that cannot be changed.
+    """Immutable dict with the probability of each class, in the order of the model.
 
-    So results can be shared between threads, compared, hashed and pickled.
+    It can be shared between threads, compared, hashed and pickled.
     """
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise TypeError(
-            "The probabilities of a result cannot be changed. Copy them first: dict(probabilities)."
+            "The probabilities of a result cannot be changed. Make a copy first: dict(probabilities)."
         )
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse

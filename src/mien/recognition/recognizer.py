@@ -1,4 +1,12 @@
-"""`Recognizer`: a detector, the alignment and a classifier as one thing; an image in, its faces out."""
+"""`Recognizer`: find the faces in an image and recognize their expressions.
+
+It combines a face detector, the alignment of faces and an expression classifier.
+
+>>> recognizer = Recognizer()
+>>> faces = recognizer("photo.jpg")  # doctest: +SKIP
+>>> faces[0].expression.label  # doctest: +SKIP
+'happy'
+"""
 
 from __future__ import annotations
 
@@ -17,16 +25,16 @@ from mien.recognition.alignment import crop_faces
 from mien.recognition.batch_errors import batch_error, name_of
 from mien.recognition.classifier import Classifier, check_threads
 from mien.recognition.custom_models import (
-    checked_detections,
-    checked_probabilities,
     labels_of,
     require_classifier,
     require_detector,
+    validate_detections,
+    validate_probabilities,
 )
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.model_files import DEFAULT
-from mien.recognition.values import is_iterable, share
+from mien.recognition.values import is_iterable, unit_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,38 +48,38 @@ if TYPE_CHECKING:
 
 
 class ExpressionClassifier(Protocol):
-    """What a recognizer needs of a classifier; `mien.Classifier` is one, a Keras network can be another."""
+    """Protocol of classifiers for a recognizer. `mien.Classifier` implements it; a Keras network can be wrapped."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the probabilities."""
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Gray crops uint8 (n, 48, 48) to probabilities float32 (n, classes)."""
+        """Return probabilities float32 (n, classes) for gray crops uint8 (n, 48, 48)."""
 
 
 class Recognizer:
-    """Finds the faces of an image and names what they show. One may serve many threads at once.
+    """Finds the faces in an image and recognizes their expressions. Instances are thread-safe.
 
-    It can be pickled, so that worker processes get it: they open the model anew. A detector and a classifier of your
-    own must be fit for that themselves.
+    A recognizer can be pickled for worker processes, which open the model again. A detector or classifier of your own
+    must then support pickling, too.
 
     Args:
-        model: the classifier, or what `mien.Classifier` takes: a file, a run folder or a bundled name.
-        taxonomy: the label set to answer in, of those that the model knows; its own by default.
-        detector: what finds the faces; the bundled detector by default.
-        max_faces: keep only so many faces of an image, the largest; all of them by default.
-        min_confidence: a face whose most probable expression has a lower probability, in [0, 1], gets the label
-            `"uncertain"`; its score and probabilities stay as they are, and `face.expression.best` names the
-            most probable expression. 0, the default, never does.
-        threads: processor threads that one call uses; 0 lets ONNX Runtime choose.
-        flip_tta: average the probabilities of each face with those of its mirror image (horizontal-flip test-time
-            augmentation): more accurate, the same answer for a mirrored image, and twice the time of the classifier,
-            which is a small part of the whole. It applies to a model given by its name or path; a classifier object
-            decides for itself.
+        model: path of an ONNX file or a run folder, the name of a bundled model, or a classifier object.
+        taxonomy: name of the label set to use, of those that the model supports; the main one by default.
+        detector: face detector; the built-in one by default.
+        max_faces: maximum number of faces per image; the largest are kept. All faces by default.
+        min_confidence: if the highest probability of a face is below this value, in [0, 1], its label is `"uncertain"`.
+            Its score and probabilities do not change, and `face.expression.best` is the most probable expression.
+        threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
+        flip_tta: whether to average the probabilities of each face and its mirror image (test-time augmentation), which
+            is more accurate and gives the same result for a mirrored image. It takes twice the time of the classifier, a
+            small part of the total. It applies to a model given by its path or name; a classifier object has its own
+            setting.
 
     Raises:
-        ModelError: the model is missing or is not one of mien's.
+        ModelError: If the model does not exist or has no model card.
+        DataError: If another argument is invalid.
 
     >>> import numpy as np
     >>> Recognizer()(np.zeros((480, 640, 3), np.uint8))
@@ -90,94 +98,108 @@ class Recognizer:
         flip_tta: bool = True,
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
-            raise DataError(
-                f"Expected max_faces to be a whole number from 1 on, got {quoted(max_faces)}. "
-                "Leave it out to keep all faces."
+            raise DataError.from_parts(
+                expected="max_faces as an integer of at least 1",
+                received=quoted(max_faces),
+                remedy="Leave it out to keep all faces.",
             )
         check_threads(threads)
-        with ThreadPoolExecutor(1) as beside:  # opening a network takes as long as looking at an image
-            opened = beside.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
+        with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
+            opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
             self.classifier = _classifier_of(model, taxonomy, threads=threads, flip_tta=flip_tta)
         self.detector = opened.result()
         require_detector(self.detector)
         self.max_faces = max_faces
-        self.min_confidence = share(min_confidence, "min_confidence")
+        self.min_confidence = unit_float(min_confidence, "min_confidence")
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the expressions, in the model's order."""
+        """Class names in the order of the probabilities."""
         return labels_of(self.classifier)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities; the same as `labels`."""
+        return self.labels
+
     def __call__(self, image: ImageSource) -> list[Face]:
-        """The faces of an image, the largest first.
+        """Find the faces in an image and recognize their expressions.
 
         Args:
             image: a path, the bytes of a file, a file opened with "rb", RGB uint8 (height, width, 3), gray uint8
-                (height, width) or an image of Pillow. OpenCV reads BGR: pass `array[..., ::-1]`. Videos go to
-                `mien.watch`, several images to `many`.
+                (height, width) or a PIL image. OpenCV reads BGR: pass `array[..., ::-1]`. Use `mien.watch` for videos
+                and `predict_batch` for several images.
 
         Returns:
-            The faces; an empty list where there is none.
+            The faces, the largest first; an empty list if there is none.
 
         Raises:
-            DataError: it is no image, or what the detector returns are no faces in it.
-            ModelError: what the classifier returns are no probabilities.
+            DataError: If it is not an image, or the detector returns something other than faces in the image.
+            ModelError: If the classifier does not return probabilities.
         """
         rgb = read_image(image)
         return self.name_expressions([rgb], [self._detect(rgb)])[0]
 
-    def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
-        """The faces of several images, in order; all of them go through the network in one call.
+    def predict_batch(self, images: Iterable[ImageSource]) -> list[list[Face]]:
+        """Find the faces in several images and recognize all expressions in one call of the classifier.
 
         Args:
-            images: a list of what a call takes, or anything else that gives one image after another.
+            images: an iterable of images, of the types that calling the recognizer accepts.
+
+        Returns:
+            The faces of each image, in order.
 
         Raises:
-            BatchError: some of them are no images, or the detector is at fault in them. It says which, and its
-                `results` hold the faces of the others.
-            DataError: it is one image and no list.
-            ModelError: what the classifier returns are no probabilities.
+            BatchError: If some images are invalid or the detector failed for them. Its `errors` hold the reasons, and
+                its `results` the faces of the others.
+            DataError: If `images` is a single image.
+            ModelError: If the classifier does not return probabilities.
         """
         _check_several(images)
-        good: dict[int, tuple[NDArray[np.uint8], list[Detection]]] = {}
+        succeeded: dict[int, tuple[NDArray[np.uint8], list[Detection]]] = {}
         failed: dict[int, tuple[str, MienError]] = {}
         for place, image in enumerate(images):
             try:
                 rgb = read_image(image)
-                good[place] = rgb, self._detect(rgb)
+                succeeded[place] = rgb, self._detect(rgb)
             except MienError as error:
                 failed[place] = name_of(image), error
-        decoded, found = [one for one, _ in good.values()], [faces for _, faces in good.values()]
-        answers = self.name_expressions(decoded, found)
+        decoded = [rgb for rgb, _ in succeeded.values()]
+        results = self.name_expressions(decoded, [faces for _, faces in succeeded.values()])
         if failed:
-            by_place = dict(zip(good, answers, strict=True))
-            raise batch_error(failed, [by_place.get(place) for place in range(len(good) + len(failed))])
-        return answers
+            by_place = dict(zip(succeeded, results, strict=True))
+            raise batch_error(failed, [by_place.get(place) for place in range(len(succeeded) + len(failed))])
+        return results
+
+    def many(self, images: Iterable[ImageSource]) -> list[list[Face]]:
+        """Former name of `predict_batch`."""
+        return self.predict_batch(images)
 
     def name_expressions(
         self, images: Sequence[NDArray[np.uint8]], found: Sequence[Sequence[Detection]]
     ) -> list[list[Face]]:
-        """The expressions of faces that were found already.
+        """Recognize the expressions of faces that were already detected.
 
         Args:
             images: RGB uint8 (height, width, 3) each.
-            found: the faces of each image.
+            found: the detections of each image.
 
         Returns:
-            For each image its faces, in the order given.
+            The faces of each image, in the order of the detections.
 
         Raises:
-            DataError: an image has another form, or a face shows no pixel of its image, or there are not as many
-                lists of faces as images.
-            ModelError: what the classifier gives are no probabilities.
+            DataError: If an image has another shape or type, a face is outside its image, or the numbers of images and
+                lists of detections differ.
+            ModelError: If the classifier does not return probabilities.
         """
         images, found = [require_rgb(image) for image in images], list(found)
         if len(images) != len(found):
-            raise DataError(
-                f"Expected a list of faces for each image, got {len(found)} lists for {len(images)} images."
+            raise DataError.from_parts(
+                expected="a list of faces for each image",
+                received=f"{len(found)} lists for {len(images)} images",
             )
         found = [
-            checked_detections(faces, "a detector", image.shape[1::-1])
+            validate_detections(faces, "a detector", image.shape[1::-1])
             for image, faces in zip(images, found, strict=True)
         ]
         crops = [crop_faces(image, faces) for image, faces in zip(images, found, strict=True) if faces]
@@ -186,36 +208,37 @@ class Recognizer:
         return [[self._face(detection, labels, next(rows)) for detection in faces] for faces in found]
 
     def explain(self, image: ImageSource, faces: Sequence[Face]) -> list[HeatMap]:
-        """Where in each face its expression was seen.
+        """Compute which parts of each face contribute to its expression (class activation maps).
 
         Args:
-            image: the image that they were found in.
-            faces: what this recognizer found there.
+            image: an image.
+            faces: the faces that this recognizer found in the image.
 
         Returns:
-            A heat map for each face, in order; `mien.recognition.drawing.draw_heat` lays one over the image.
+            One heat map per face, in order. Draw it with `mien.recognition.drawing.draw_heatmap`.
 
         Raises:
-            ModelError: the classifier gives no class activation maps.
+            ModelError: If the classifier has no class activation maps.
         """
         from mien.recognition.explain import explain
 
         if not isinstance(self.classifier, Classifier):
-            raise ModelError(
-                f"Expected a classifier from an ONNX file to explain, got {type(self.classifier).__name__}. "
-                "Export it with: mien export MODEL --format onnx"
+            raise ModelError.from_parts(
+                expected="a mien.Classifier for heat maps",
+                received=type(self.classifier).__name__,
+                remedy="Export the network to ONNX first: mien export MODEL --format onnx",
             )
         return explain(self.classifier, read_image(image), faces)
 
     def _detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         height, width = image.shape[:2]
         name = type(self.detector).__name__
-        found = checked_detections(self.detector.detect(image), name, (width, height))
+        found = validate_detections(self.detector.detect(image), name, (width, height))
         return sorted(found, key=lambda face: face.box.area, reverse=True)[: self.max_faces]
 
     def _probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        given = self.classifier.probabilities(crops)
-        return checked_probabilities(given, len(crops), self.labels, type(self.classifier).__name__)
+        output = self.classifier.probabilities(crops)
+        return validate_probabilities(output, len(crops), self.labels, type(self.classifier).__name__)
 
     def _face(self, detection: Detection, labels: tuple[str, ...], row: NDArray[np.float32]) -> Face:
         expression = Expression.from_probabilities(labels, row, min_confidence=self.min_confidence)
@@ -223,22 +246,24 @@ class Recognizer:
 
 
 def _check_several(images: Any) -> None:
-    """Refuse one image where several are expected: its letters, bytes or rows would be taken for them."""
+    """Raise an error for a single image, whose characters, bytes or rows would be treated as images."""
     if isinstance(images, str | os.PathLike):
         got = "one path"
     elif isinstance(images, bytes | bytearray | memoryview):
-        got = "the bytes of one"
+        got = "the bytes of one image"
     elif isinstance(images, np.ndarray) and _is_one_image(images):
         got = f"one array of shape {images.shape}"
     elif hasattr(images, "read") or isinstance(images, Mapping) or not is_iterable(images):
         got = f"one {type(images).__name__}"
     else:
         return
-    raise DataError(f"Expected a list of images, got {got}. Put it into a list: many([image]).")
+    raise DataError.from_parts(
+        expected="a list of images", received=f"{got}", remedy="Put it into a list: predict_batch([image])."
+    )
 
 
 def _is_one_image(array: NDArray[Any]) -> bool:
-    """Whether it is neither a stack of images nor an array of paths or of images."""
+    """Return whether an array is a single image, not a stack of images or an array of paths or images."""
     if array.dtype.kind in "OSU":
         return False
     return array.ndim < 3 or (array.ndim == 3 and array.shape[2] < 5)
@@ -253,7 +278,7 @@ def _classifier_of(
     if taxonomy is None:
         return model
     if not isinstance(model, Classifier):
-        raise ModelError(
-            f"Expected a model of mien's to answer in {quoted(taxonomy)}, got {type(model).__name__}."
+        raise ModelError.from_parts(
+            expected=f"a mien.Classifier for the label set {quoted(taxonomy)}", received=type(model).__name__
         )
     return model.answering_in(taxonomy)

@@ -1,4 +1,4 @@
-"""Values that results are made of: numbers that are native, finite and in range, lists, flags; whatever came."""
+"""Convert and validate arguments: finite numbers, numbers in [0, 1], integers, lists and booleans."""
 
 from __future__ import annotations
 
@@ -13,38 +13,40 @@ from mien.errors import DataError
 from mien.quoting import quoted
 
 TOLERANCE = 1e-3
-"""How far a probability may be outside [0, 1]: what float16 and int8 networks are off by."""
+"""Maximum distance of a probability from [0, 1], due to the rounding of float16 and int8 networks."""
 
 
-def finite(value: Any, what: str) -> float:
-    """A finite number as a float.
+def finite_float(value: Any, what: str) -> float:
+    """Convert a value to a finite float.
 
     Args:
-        value: an int, a float or a number of NumPy's.
-        what: what to call it in an error.
+        value: an int, a float or a NumPy number.
+        what: name of the value in error messages.
 
     Raises:
-        DataError: it is no number, or NaN or infinite.
+        DataError: If it is not a number, or is NaN or infinite.
     """
     if type(value) is not float:
         if isinstance(value, bool) or not isinstance(value, int | np.floating | Real):
-            raise DataError(f"Expected the {what} as a number, got {quoted(value)}.")
+            raise DataError.from_parts(expected=f"the {what} as a number", received=quoted(value))
         try:
             value = float(value)
         except OverflowError as error:
-            raise DataError(f"Expected the {what} as a finite number, got {quoted(value)}.") from error
+            raise DataError.from_parts(
+                expected=f"the {what} as a finite number", received=quoted(value)
+            ) from error
     if not math.isfinite(value):
-        raise DataError(f"Expected the {what} as a finite number, got {value}.")
+        raise DataError.from_parts(expected=f"the {what} as a finite number", received=f"{value}")
     return float(value)
 
 
-def share(value: Any, what: str) -> float:
-    """A number in [0, 1] as a float; what is outside by rounding alone is set to 0 or 1.
+def unit_float(value: Any, what: str) -> float:
+    """Convert a value to a float in [0, 1]; values outside by at most `TOLERANCE` are clipped.
 
     Raises:
-        DataError: it is not.
+        DataError: If it is not a number in [0, 1].
     """
-    number = finite(value, what)
+    number = finite_float(value, what)
     if 0 <= number <= 1:
         return number
     if not -TOLERANCE <= number <= 1 + TOLERANCE:
@@ -53,30 +55,29 @@ def share(value: Any, what: str) -> float:
     return min(max(number, 0.0), 1.0)
 
 
-def whole(value: Any, what: str, unit: str) -> int:
-    """A whole number as an int.
+def whole_number(value: Any, what: str, unit: str) -> int:
+    """Convert a number without a fractional part to an int.
 
     Raises:
-        DataError: it is not.
+        DataError: If it is not a number or has a fractional part.
     """
-    number = value if type(value) is int else finite(value, what)
+    number = value if type(value) is int else finite_float(value, what)
     if number != int(number):
-        raise DataError(f"Expected the {what} in whole {unit}, got {number:g}. Round it first.")
+        raise DataError.from_parts(
+            expected=f"the {what} in whole {unit}", received=f"{number:g}", remedy="Round it first."
+        )
     return int(value)
 
 
-def items_of(value: Any) -> list[Any] | None:
-    """What is in a list, an array or anything else that gives one item after another; `None` where it is none.
-
-    Text, bytes and mappings are none.
-    """
+def to_list(value: Any) -> list[Any] | None:
+    """Convert an iterable to a list; `None` for strings, bytes, mappings and non-iterable values."""
     if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not is_iterable(value):
         return None
     return list(value)
 
 
 def is_iterable(value: Any) -> bool:
-    """Whether something gives one item after another."""
+    """Return whether a value is iterable."""
     try:
         iter(value)
     except TypeError:
@@ -84,12 +85,12 @@ def is_iterable(value: Any) -> bool:
     return True
 
 
-def flag(value: Any, what: str) -> bool:
-    """A setting that is on or off.
+def boolean(value: Any, what: str) -> bool:
+    """Convert `True`, `False`, 1, 0 or `None` to a bool.
 
     Raises:
-        DataError: it is neither `True` or 1 nor `False`, 0 or `None`.
+        DataError: If it is another value.
     """
     if value is None or (isinstance(value, Real | np.bool_) and value in {0, 1}):
         return bool(value)
-    raise DataError(f"Expected {what} as True or False, got {quoted(value)}.")
+    raise DataError.from_parts(expected=f"{what} as True or False", received=quoted(value))

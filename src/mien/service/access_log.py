@@ -1,4 +1,4 @@
-"""Middleware around everything: security headers, one line of log a request, metrics.
+"""Middleware around the application: security headers, one log line per request, metrics.
 
 The log holds no query, no file name, no address of a caller and nothing of an image.
 """
@@ -40,16 +40,17 @@ _HEADERS = {
 _ROUTES = frozenset(
     {
         "/", *ROUTES, "/v1/model", "/health/live", "/health/ready", "/metrics", "/openapi.json",
+        "/docs", "/v2", "/v2/health/live", "/v2/health/ready",
     }
 )  # fmt: skip
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
 )
-_QUIET = ("/health/", "/metrics")  # asked every few seconds: only logged when they fail
+_QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds: only logged when they fail
 _GONE = 499
 
 
-class Observing:
+class AccessLog:
     """Middleware that adds the security headers, logs and counts.
 
     Args:
@@ -61,7 +62,7 @@ class Observing:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request and tell of it."""
+        """Serve a request, log it and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -89,8 +90,8 @@ class Observing:
             self._metrics.refusals.labels(reason).inc()
         if status < 400 and route.startswith(_QUIET):
             return
-        visit = state.get("visit")
-        size = f" {visit.bytes:,} bytes" if visit else ""
+        reservation = state.get("reservation")
+        size = f" {reservation.bytes:,} bytes" if reservation else ""
         did = (f" {state['did']}" if "did" in state else "") + (f" ({reason})" if reason else "")
         known = method if method in _METHODS else "OTHER"
         _log.info("%s %s %d %.0f ms%s%s", known, route, status, 1e3 * seconds, size, did)
@@ -101,13 +102,14 @@ def _secure(path: str, message: Message) -> None:
     for name, value in _HEADERS.items():
         headers[name] = value
     # The page's files are asked for anew each time, which is cheap, so that a new version shows at once.
-    headers.setdefault(
-        "Cache-Control", "no-cache" if path == "/" or path.startswith("/page/") else "no-store"
-    )
+    is_page = path in {"/", "/docs"} or path.startswith(("/page/", "/docs/"))
+    headers.setdefault("Cache-Control", "no-cache" if is_page else "no-store")
 
 
 def _route(path: str) -> str:
-    """A path as one of a few names, for what a caller makes up has no place in logs and metrics."""
+    """The route of a path, from a fixed list: paths that callers make up do not go into logs and metrics."""
     if path in _ROUTES:
         return path
-    return "/page" if path.startswith("/page/") else "other"
+    if path.startswith("/v2/models/"):
+        return "/v2/models/infer" if path.endswith("/infer") else "/v2/models"
+    return "/page" if path.startswith("/page/") else "/docs" if path.startswith("/docs/") else "other"

@@ -10,24 +10,27 @@ from urllib.parse import quote
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations of its routes
 from starlette.responses import Response
 
 import mien
-from mien.service.access_log import Observing
+from mien.service import inference_routes
+from mien.service.access_log import AccessLog
 from mien.service.auth import route_path
-from mien.service.capacity import House
+from mien.service.capacity import Capacity
+from mien.service.docs_page import add_docs
 from mien.service.engine import Engine
-from mien.service.limits import ROUTES, Limits
+from mien.service.limits import Limits, upload_route
 from mien.service.openapi import Service
 from mien.service.problems import Refusal, from_http, from_validation, problem_response
 from mien.service.prometheus import Metrics
 from mien.service.routes import router
-from mien.service.schemas import FilmOptions, Options
+from mien.service.schemas import Options, VideoOptions
 from mien.service.settings import Settings
 from mien.service.static import PageFile, PageFiles
 from mien.service.upload_kinds import RECOGNIZE_VIDEO
-from mien.service.video_stream import Films
+from mien.service.video_stream import Videos
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,12 +42,12 @@ PAGE = Path(__file__).with_name("page")
 
 @dataclass(eq=False)
 class Parts:
-    """What the routes work with; `ready` while requests are accepted."""
+    """The parts of the service that routes use; `ready` while requests are accepted."""
 
     settings: Settings
     metrics: Metrics
     engine: Engine
-    films: Films
+    videos: Videos
     ready: bool = False
 
 
@@ -61,12 +64,13 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     settings = settings or Settings()
     metrics = Metrics()
     engine = Engine(settings, metrics.batches.observe, detector)
-    parts = Parts(settings, metrics, engine, Films(engine, settings, metrics))
+    parts = Parts(settings, metrics, engine, Videos(engine, settings, metrics))
     app = Service(
         title="mien",
         summary="Faces in images and videos and the expressions they show, which are not what people feel.",
         version=mien.__version__,
         lifespan=_lifespan,
+        openapi_url=None,  # see add_document
         docs_url=None,  # its scripts would come from another machine
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name the host that the caller made up
@@ -75,6 +79,9 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.state.parts = parts
     app.label_sets = tuple(engine.taxonomies)
     app.include_router(router)
+    app.include_router(inference_routes.router)
+    app.add_document("/openapi.json")
+    add_docs(app)
     app.add_api_route("/page/index.html", _to_page, include_in_schema=False, response_model=None)
     app.mount("/page", PageFiles(directory=PAGE, check_dir=False))
     app.add_api_route("/", _page, include_in_schema=False, response_model=None)
@@ -82,23 +89,32 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
     app.add_exception_handler(Refusal, _tell)
     app.add_exception_handler(HTTPException, _tell)
     app.add_exception_handler(RequestValidationError, _tell)
-    app.add_middleware(Limits, settings=settings, house=House(settings, metrics))
-    app.add_middleware(Observing, metrics=metrics)  # added last, it stands outermost
+    app.add_middleware(Limits, settings=settings, capacity=Capacity(settings, metrics))
+    if settings.allow_origin:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origin,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(AccessLog, metrics=metrics)  # added last, it stands outermost
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts: Parts = app.state.parts
-    parts.films.start()
+    parts.engine.start()
+    parts.videos.start()
     parts.engine.warm_up()
-    parts.films.wait_until_ready()
+    parts.videos.wait_until_ready()
     parts.ready = True
     try:
         yield {"metrics": parts.metrics}  # for the connections below
     finally:
         parts.ready = False
-        parts.films.close()
+        parts.videos.close()
         parts.engine.close()
 
 
@@ -107,21 +123,21 @@ async def _page() -> PageFile:
 
 
 async def _to_page(request: Request) -> Response:
-    """To where the page's own relative addresses hold; the host, which the caller made up, is not named."""
+    """Redirect to where the relative URLs of the page hold, without naming the host, which the caller chose."""
     here = request.scope["path"].rpartition("/")[2]
     there = "../" if route_path(request.scope) else f"./{quote(here)}/"
     return Response(status_code=307, headers={"Location": there})
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    """A refusal, the router's or the validation's included, as a problem."""
+    """Answer a refusal, also of the router or of validation, as a problem."""
     if isinstance(error, RequestValidationError):
-        is_video = ROUTES.get(route_path(request.scope)) == RECOGNIZE_VIDEO
-        known = FilmOptions if is_video else Options
+        is_video = upload_route(route_path(request.scope)) == RECOGNIZE_VIDEO
+        known = VideoOptions if is_video else Options
         error = from_validation(error, list(known.model_fields))
     elif isinstance(error, HTTPException):
         path = request.scope["path"]
         error = from_http(error, request.method, path, list(request.app.openapi()["paths"]))
     assert isinstance(error, Refusal)  # noqa: S101 - it is registered for these three
     request.state.reason = error.reason
-    return problem_response(error)
+    return problem_response(error, route_path(request.scope))

@@ -1,4 +1,4 @@
-"""Who is let in: by the host that is asked for, the page that asks, and the key; decided before a body is read."""
+"""Access control by host name, origin and API key, before a body is read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
     from mien.service.settings import Settings
 
-_HEALTH = frozenset({"/health/live", "/health/ready"})
-_OPEN = _HEALTH | {"", "/", "/openapi.json"}  # "" leads to "/" where the service stands under a path
+_HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+_OPEN = _HEALTH | {"", "/", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
+"""What needs no key; "" leads to "/" where the service stands under a path."""
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 
 
 def route_path(scope: Scope) -> str:
-    """The path that the router goes by: without that under which the service is mounted (`root_path`).
+    """The path as the router sees it: without `root_path`, under which the service is mounted.
 
     It is the router's own rule, and tested against it, for a check that reads a path otherwise could be walked around.
     """
@@ -35,7 +38,7 @@ def route_path(scope: Scope) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether a name or an address stands for this machine alone: localhost, 127.0.0.0/8, ::1."""
+    """Whether a host name or address means this machine only: localhost, 127.0.0.0/8, ::1."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -43,8 +46,8 @@ def is_local(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_caller(scope: Scope, settings: Settings) -> None:
-    """Let everyone have the page and the health; the rest, whatever its path looks like, is for those who may.
+def authorize(scope: Scope, settings: Settings) -> None:
+    """Refuse requests without access. The page, its files, the documentation and health checks are open.
 
     Raises:
         Refusal: the request is for another host, comes from a page of another site, or without the key.
@@ -52,12 +55,13 @@ def check_caller(scope: Scope, settings: Settings) -> None:
     path, headers = route_path(scope), Headers(scope=scope)
     if path not in _HEALTH:  # what watches over machines asks for them by their addresses
         _check_host(headers, settings.allow_host)
-    if scope["method"] not in _READING:
-        _check_origin(headers, settings.allow_host or ())
-    if path in _OPEN or path.startswith("/page/"):
+    is_allowed = headers.get("origin", "").lower() in (settings.allow_origin or ())
+    if scope["method"] not in _READING and not is_allowed:
+        _check_origin(headers, settings.allow_host or (), (scope.get("server") or (None, None))[1])
+    if path in _OPEN or path.startswith(("/page/", "/docs/")):
         return
-    # A page of another site may send a picture even where it may not read the answer.
-    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    # A page of another site may send a image even where it may not read the answer.
+    if not is_allowed and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _other_site()
     if settings.api_key is not None and not _knows(headers, settings.api_key):
         raise Refusal(
@@ -72,7 +76,7 @@ def check_caller(scope: Scope, settings: Settings) -> None:
 
 
 def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
-    """Refuse a name that a stranger had lead to this machine, whose page would count as ours (DNS rebinding)."""
+    """Refuse unknown host names, which could be made to resolve to this machine (DNS rebinding)."""
     if allowed is None:
         return
     for host in headers.getlist("host"):  # programs that are no browsers may name none
@@ -88,25 +92,38 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
             )
 
 
-def _check_origin(headers: Headers, allowed: Collection[str]) -> None:
-    """Refuse what a page of another site sends; browsers that say less than others name at least its origin."""
+def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | None) -> None:
+    """Refuse requests from pages of other origins; browsers without Sec-Fetch-Site send at least Origin."""
     origin = headers.get("origin")
     if origin is None or headers.get("sec-fetch-site") == "same-origin":
         return
-    place = _without_port(origin.partition("://")[2])
-    if not place or (place != _without_port(headers.get("host", "")) and _name(place) not in allowed):
+    scheme, _, place = origin.lower().partition("://")
+    default = _PORTS.get(scheme)
+    name, port = _name(place), _port(place) or default
+    host = headers.get("host", "").lower()
+    if not name or default is None:
         raise _other_site()
+    if name == _name(host):
+        given = _port(host)
+        if port == given and (scheme == "http" or given != own_port):  # we speak HTTP on our own port
+            return
+        if given is None and port == default:  # a proxy in front, which may add TLS
+            return
+    elif name in allowed and port == default:
+        return
+    raise _other_site()
 
 
 def _name(place: str) -> str:
-    """The host of HOST:PORT in small letters, "" where it is none."""
+    """The host of HOST:PORT in lowercase, "" if it is not valid."""
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""
 
 
-def _without_port(place: str) -> str:
-    """HOST:PORT in small letters without a port that goes without saying."""
-    return re.sub(r":(80|443)?$", "", place.lower())
+def _port(place: str) -> int | None:
+    """The port of HOST:PORT, `None` if there is none."""
+    found = re.search(r":(\d{1,5})$", place)
+    return int(found[1]) if found else None
 
 
 def _knows(headers: Headers, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Faces of many requests in few calls of the network."""
+"""Batching: faces of concurrent requests in few calls of the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_AT_ONCE = 64
 
 @dataclass(eq=False)
 class _Job:
-    """Crops that wait for their probabilities, or for the error that came in their place."""
+    """Crops that wait for their probabilities or an error."""
 
     crops: NDArray[np.uint8]
     answer: NDArray[np.float32] | None = None
@@ -32,7 +32,7 @@ class _Job:
 
 
 class Batching:
-    """A classifier that answers all threads that ask while it is busy in one call, the next.
+    """A classifier that batches the crops of all threads that call it while it is busy.
 
     Nobody waits for a batch to fill: while one call runs, the crops of other threads gather; whichever of them comes
     to its turn first asks for all.
@@ -74,7 +74,7 @@ class Batching:
         return job.answer
 
     def _take(self) -> list[_Job]:
-        """Jobs from the front of the line, at least one, and no more crops than make sense at once."""
+        """The next jobs of the queue: at least one, up to the maximum batch size."""
         with self._list:
             count, crops = 1, len(self._waiting[0].crops)
             for job in self._waiting[1:]:

@@ -1,4 +1,4 @@
-"""`House`: the capacity of the service: how many images and bytes are in flight, and how many may be."""
+"""`Capacity`: the number of images and bytes in flight, and their limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 
-class House:
-    """How many images and bytes are in flight, and how many may be.
+class Capacity:
+    """Images and bytes in flight, and their limits.
 
     Args:
         settings: the bounds.
@@ -24,78 +24,78 @@ class House:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
-        self._pictures = self._bytes = 0
+        self._images = self._bytes = 0
 
     @contextmanager
-    def visit(self) -> Iterator[Visit]:
-        """Let a request in; it takes places once its body is there, and all is given back at the end.
+    def reservation(self) -> Iterator[Reservation]:
+        """Admit a request. It takes places once its body has arrived; everything is released at the end.
 
         Raises:
             Refusal: the service is busy now.
         """
         self.expect_room(1, 0)
-        visit = Visit(self)
+        reservation = Reservation(self)
         try:
-            yield visit
+            yield reservation
         finally:
-            self._move(-visit.places, -visit.bytes)
+            self._move(-reservation.places, -reservation.bytes)
 
-    def admit(self, pictures: int, size: int) -> None:
-        """Let more images and bytes in.
+    def admit(self, images: int, size: int) -> None:
+        """Admit more images and bytes.
 
         Raises:
             Refusal: there is no room for them.
         """
-        self.expect_room(pictures, size)
-        self._move(pictures, size)
+        self.expect_room(images, size)
+        self._move(images, size)
 
-    def expect_room(self, pictures: int, size: int) -> None:
-        """Make sure that there is room for more images and bytes now.
+    def expect_room(self, images: int, size: int) -> None:
+        """Check that there is room for more images and bytes.
 
         Raises:
             Refusal: there is none.
         """
         settings = self._settings
-        if self._pictures + pictures > settings.queue:
+        if self._images + images > settings.queue:
             raise _busy(f"at most {counted(settings.queue, 'image')} in flight", "a full queue", "queue")
         if self._bytes + size > settings.held_bytes:
             raise _busy(
                 f"at most {settings.held_bytes:,} bytes of requests in flight", "more bytes", "memory"
             )
 
-    def _move(self, pictures: int, size: int) -> None:
-        self._pictures += pictures
+    def _move(self, images: int, size: int) -> None:
+        self._images += images
         self._bytes += size
-        self._metrics.queue.set(self._pictures)
+        self._metrics.queue.set(self._images)
         self._metrics.held.set(self._bytes)
 
 
-class Visit:
-    """What one request has taken of the capacity."""
+class Reservation:
+    """The share of the capacity that one request holds."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
         self.places = self.bytes = 0
 
     def take_places(self, places: int) -> None:
-        """Have so many places in all.
+        """Hold so many places in total.
 
         Raises:
             Refusal: there are not so many.
         """
         more = places - self.places
         if more > 0:
-            self._house.admit(more, 0)
+            self._capacity.admit(more, 0)
             self.places = places
 
     def take_bytes(self, size: int) -> None:
-        """Hold so many bytes more.
+        """Hold more bytes.
 
         Raises:
             Refusal: there is no room for them.
         """
         if size:
-            self._house.admit(0, size)
+            self._capacity.admit(0, size)
             self.bytes += size
 
 

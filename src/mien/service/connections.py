@@ -1,4 +1,4 @@
-"""Connections: how many there may be, and how long each may take to send, to read and to do nothing.
+"""Limits of connections: their number, and timeouts for sending, reading and idling.
 
 Uvicorn's protocol over h11 has no such bounds but for the wait for a next request.
 """
@@ -26,7 +26,7 @@ _RESERVE = 64  # descriptors for everything but connections
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many descriptors as the system allows it."""
+    """Raise the limit of open files to what the system allows."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -35,7 +35,7 @@ def raise_file_limit() -> None:
 
 
 def connection_limits(most: int) -> tuple[int, int]:
-    """How many connections there may be, and how many may wait to be accepted, with the descriptors that there are.
+    """Maximum number of connections, and of those that wait to be accepted, within the limit of open files.
 
     Args:
         most: how many there should be at most.
@@ -53,7 +53,7 @@ def connection_limits(most: int) -> tuple[int, int]:
 
 
 class Pieces(h11.Connection):
-    """The server's side of HTTP/1.1, which takes no body in very small pieces: each costs as much as a large one."""
+    """An HTTP/1.1 server connection that refuses bodies in very small pieces, each as costly as a large one."""
 
     def __init__(self, header_bytes: int) -> None:
         super().__init__(h11.SERVER, header_bytes)
@@ -68,6 +68,12 @@ class Pieces(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._pieces = self._bytes = 0
+            names = {name for name, _ in event.headers}
+            if {
+                b"content-length",
+                b"transfer-encoding",
+            } <= names:  # a proxy may believe the other one (RFC 9112, 6.1)
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         elif isinstance(event, h11.Data):
             self._pieces += 1
             self._bytes += len(event.data)
@@ -77,7 +83,7 @@ class Pieces(h11.Connection):
 
 
 class FrontProtocol(H11Protocol):
-    """One connection, with bounds.
+    """One connection, with limits.
 
     Args:
         settings: the bounds.
@@ -96,7 +102,7 @@ class FrontProtocol(H11Protocol):
         self._unread_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many."""
+        """Accept a connection, unless there are too many."""
         super().connection_made(transport)
         peer = self.client[0] if self.client else None
         same = sum(1 for one in self.connections if (getattr(one, "client", None) or [None])[0] == peer)
@@ -108,13 +114,13 @@ class FrontProtocol(H11Protocol):
         self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of it."""
+        """Forget the connection."""
         if self._tick:
             self._tick.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes in."""
+        """Process received data."""
         if self.transport.is_closing():
             return
         if self._header_since is None and (self.cycle is None or self.cycle.response_complete):
@@ -124,12 +130,12 @@ class FrontProtocol(H11Protocol):
             self._header_since = None
 
     def on_response_complete(self) -> None:
-        """An answer is done; the time for the next header begins with its first byte, after the wait for it."""
+        """A response is complete; the timeout of the next header starts with its first byte."""
         self._header_since = None
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Say that it was no HTTP, unless an answer has begun."""
+        """Answer 400 for invalid HTTP, unless a response has begun."""
         self._count("protocol")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
@@ -140,7 +146,7 @@ class FrontProtocol(H11Protocol):
         self._tick = self.loop.call_later(_TICK, self._look)
 
     def _look(self) -> None:
-        """Close the connection if it has taken too long at something; else look again later."""
+        """Close the connection if a timeout has passed, else check again later."""
         now = self.loop.time()
         if self._does_not_read(now):
             self._count("unread")
@@ -165,7 +171,7 @@ class FrontProtocol(H11Protocol):
             self.transport.close()
 
     def _does_not_read(self, now: float) -> bool:
-        """Whether nothing of what waits to be sent has been taken for too long."""
+        """Whether the caller has read nothing of its response for too long."""
         size = self.transport.get_write_buffer_size()
         if not size or size < self._unread or not self._unread:
             self._unread_since = now
@@ -188,7 +194,7 @@ _SLOW = _plain("408 Request Timeout", "The header of the request did not arrive 
 
 
 def end_now(status: int) -> None:
-    """End the process although threads are at work; what they decode is of no use to anybody any more."""
+    """End the process at once, although threads are still working for callers that are gone."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

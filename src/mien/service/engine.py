@@ -1,4 +1,4 @@
-"""`Engine`: recognition for many callers at once: a pool of threads over one detector and one network."""
+"""`Engine`: recognition for concurrent requests, with a thread pool over one detector and one network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.decoders.image_pool import (
+    DecodedImage,
+    DecodeTask,
+    ImageDecoderError,
+    ImageDecoderPool,
+    ImageLimits,
+    ImageMemoryError,
+)
+from mien.decoders.process import can_start
 from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
 from mien.recognition.classifier import Classifier
@@ -16,9 +25,10 @@ from mien.recognition.detection import CenterFace
 from mien.recognition.faces import uncertain_label
 from mien.recognition.image_batches import ImageResult
 from mien.recognition.recognizer import Recognizer
+from mien.service.annotated import draw_copy
 from mien.service.batching import Batching
 from mien.service.problems import Refusal, from_error, shown
-from mien.service.upload_kinds import RECOGNIZE_VIDEO, expect_image, is_animated
+from mien.service.upload_kinds import RECOGNIZE_VIDEO, accepted_images, expect_image, is_animated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,40 +42,46 @@ if TYPE_CHECKING:
     from mien.service.uploads import Upload
 
 
-_LARGE = 12_500_000
-"""Pixels; what a phone's usual camera takes is below."""
+_READY_DECODERS = 4
+"""Maximum number of decoding processes that are started beforehand; more are started under load."""
 
-"""The label of a face whose score is under `min_confidence`."""
+_LARGE = 12_500_000
+"""Pixels from which an image counts as large; usual photos of phones are smaller."""
+
+UNCERTAIN = "uncertain"
+"""The label of a face with a score below `min_confidence`."""
 
 FIRST_FRAME = (
-    "The image is animated; only its first frame was processed. "
-    f"For all frames convert it to MP4 and send it to {RECOGNIZE_VIDEO}."
+    "The file has several frames or pages; only the first was processed. "
+    f"For all of them convert it to MP4 and send it to {RECOGNIZE_VIDEO}, or send each by itself."
 )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one picture; the picture itself is let go.
+    """The result for one image, without its pixels.
 
     Args:
         data: JSON-clean, in the shape of `mien predict --json`, with `heat` where it was asked for.
         refusal: why it failed, where it did.
+        copy: an annotated copy, encoded, where one was asked for.
     """
 
     data: dict[str, Any]
     refusal: Refusal | None = None
+    copy: bytes | None = None
 
 
 class _LargeError(Exception):
-    """A picture has more pixels than those that are worked on side by side."""
+    """An image is too large to be processed beside others."""
 
 
 class Engine:
-    """Recognises pictures in a pool of threads, each picture on one.
+    """Recognizes images in a thread pool, one thread per image.
 
-    That is quicker for many callers than many threads for one picture. While one thread waits for the network,
+    For many callers that is faster than many threads for one image. While one thread waits for the network,
     another one decodes or detects; so there are more of them than cores, but not many more, for each may hold a
-    decoded picture. Large pictures have one more thread for themselves, or a few of them could take all memory.
+    decoded image. Large images have one more thread for themselves, or a few of them could take all memory.
 
     Args:
         settings: model, threads and limits.
@@ -82,10 +98,12 @@ class Engine:
         observe: Callable[[int], None] = lambda _: None,
         detector: FaceDetector | None = None,
     ) -> None:
-        model = Classifier(settings.model, threads=1)
+        model = Classifier(settings.model, threads=1, flip_tta=settings.flip_tta)
         self.card = model.card
         self.taxonomies = model.taxonomies
         self._max_pixels = settings.max_pixels
+        self._decoders = _decoder_pool(settings) if can_start() else None
+        self._accepted = accepted_images(in_child=self._decoders is not None)
         detector = detector or CenterFace(threads=1)
         own = model.card.taxonomy
         answering = {name: model if name == own else model.answering_in(name) for name in self.taxonomies}
@@ -96,19 +114,33 @@ class Engine:
         self._pool = ThreadPoolExecutor(settings.cores + 1, thread_name_prefix="mien")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="mien-large")
 
+    @property
+    def image_formats(self) -> tuple[str, ...]:
+        """The image formats that are accepted."""
+        return tuple(self._accepted)
+
+    def start(self) -> None:
+        """Start the processes that decode images."""
+        if self._decoders:
+            self._decoders.prepare()
+
     def warm_up(self) -> None:
         """Run both networks once, so that the first caller does not wait for what they do at first."""
         self._recognizers[self.card.taxonomy](np.zeros((320, 320, 3), np.uint8))
         for explainer in self._explainers.values():
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
+        if self._decoders:
+            self._decoders.wait_until_ready()
 
     def close(self) -> None:
-        """End the threads once they are done with what they are at, which nobody waits for; what waits is not begun."""
+        """Shut down: running jobs finish without being waited for, queued ones are cancelled."""
+        if self._decoders:
+            self._decoders.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._large.shutdown(wait=False, cancel_futures=True)
 
     def check(self, options: Options) -> None:
-        """Refuse options that this model cannot follow.
+        """Refuse options that this model does not support.
 
         Raises:
             Refusal: the model does not know the label set, or two are named.
@@ -134,16 +166,28 @@ class Engine:
                     reason="options",
                 )
 
-    async def recognize(self, upload: Upload, options: Options) -> Answer:
-        """One picture, on a thread of the pool; given up if it has not begun when the caller is cancelled."""
-        try:
-            return await asyncio.wrap_future(self._pool.submit(self._recognise, upload, options, _LARGE))
-        except _LargeError:
-            most = self._max_pixels
-            return await asyncio.wrap_future(self._large.submit(self._recognise, upload, options, most))
+    async def recognize(self, upload: Upload, options: Options, copy_as: str = "") -> Answer:
+        """Process one image on a thread of the pool; when the caller is cancelled, its decoding is killed.
 
-    def find(self, pictures: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
-        """The faces of decoded pictures, RGB uint8 (h, w, 3), on the calling thread."""
+        Args:
+            upload: the image.
+            options: what was asked for.
+            copy_as: the media type of an annotated copy, "" for none.
+        """
+        task, most = DecodeTask(), self._max_pixels
+        try:
+            try:
+                job = self._pool.submit(self._recognize, upload, options, _LARGE, task, copy_as)
+                return await asyncio.wrap_future(job)
+            except _LargeError:
+                job = self._large.submit(self._recognize, upload, options, most, task, copy_as)
+                return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
+        """Find the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
         recognizer = self._recognizers[options.chosen_label_set or self.card.taxonomy]
         found = [
             [
@@ -151,12 +195,12 @@ class Engine:
                 for face in recognizer.detector.detect(one)
                 if face.confidence >= options.min_detection_confidence
             ]
-            for one in pictures
+            for one in images
         ]
-        return recognizer.name_expressions(pictures, [faces[: options.max_faces] for faces in found])
+        return recognizer.name_expressions(images, [faces[: options.max_faces] for faces in found])
 
     def explain(
-        self, picture: NDArray[np.uint8], faces: Sequence[Face], options: Options
+        self, image: NDArray[np.uint8], faces: Sequence[Face], options: Options
     ) -> list[dict[str, Any]]:
         """A heat map for each face, JSON-clean.
 
@@ -164,7 +208,7 @@ class Engine:
             Refusal: the model gives none.
         """
         try:
-            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(picture, faces)
+            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(image, faces)
         except ModelError as error:
             raise Refusal(
                 422,
@@ -176,31 +220,49 @@ class Engine:
             ) from error
         return [heat.to_dict() for heat in maps]
 
-    def _recognise(self, upload: Upload, options: Options, most: int) -> Answer:
+    def _recognize(
+        self, upload: Upload, options: Options, most: int, task: DecodeTask, copy_as: str
+    ) -> Answer:
         try:
-            expect_image(upload.data)
-            picture = self._decode(upload.data, min(most, self._max_pixels))
-            (faces,) = self.find([picture], options)
-            heat = self.explain(picture, faces, options) if options.explain else []
+            expect_image(upload.data, self._accepted)
+            image = self._decode(upload.data, min(most, self._max_pixels), task)
+            (faces,) = self.find([image.pixels], options)
+            heat = self.explain(image.pixels, faces, options) if options.explain else []
         except Refusal as refusal:
             return Answer(ImageResult(upload.name, [], error=refusal.sentence).to_dict(), refusal)
-        data = ImageResult(upload.name, faces, picture).to_dict()
+        data = ImageResult(upload.name, faces, image.pixels).to_dict()
         data["faces"] = face_rows(faces, heat, options)
-        if is_animated(upload.data):
+        if image.animated:
             data["note"] = FIRST_FRAME
-        return Answer(data)
+        copy = draw_copy(image.pixels, faces, copy_as, options.min_confidence) if copy_as else None
+        return Answer(data, copy=copy)
 
-    def _decode(self, data: bytes, most: int) -> NDArray[np.uint8]:
+    def _decode(self, data: bytes, most: int, task: DecodeTask) -> DecodedImage:
         try:
-            return read_image(data, max_pixels=most)
+            if self._decoders:
+                return self._decoders.read_image(data, max_pixels=most, task=task)
+            return DecodedImage(read_image(data, max_pixels=most), is_animated(data))
         except TooLargeError as error:
             if most < self._max_pixels:
                 raise _LargeError from error
             raise from_error(error, 413, "too many pixels", remedy="Scale the image down.") from error
         except NotEnoughMemoryError as error:
             raise _no_memory() from error
+        except ImageMemoryError as error:
+            if most < self._max_pixels:
+                raise _LargeError from error
+            raise from_error(error, 413, "memory") from error
+        except ImageDecoderError as error:
+            raise from_error(error, 422, "decoder") from error
         except MienError as error:
             raise from_error(error, 422, "damaged") from error
+
+
+def _decoder_pool(settings: Settings) -> ImageDecoderPool:
+    limits = ImageLimits(
+        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, seconds=settings.deadline
+    )
+    return ImageDecoderPool(limits, ready=min(settings.cores, _READY_DECODERS))
 
 
 def _no_memory() -> Refusal:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from mien.service.auth import check_caller, route_path
+from mien.service.auth import authorize, route_path
 from mien.service.problems import Refusal, broken, counted, problem_response
 from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from mien.service.capacity import House, Visit
+    from mien.service.capacity import Capacity, Reservation
     from mien.service.settings import Settings
 
 HEADER = 16 << 10
@@ -29,26 +30,34 @@ ROUTES = {
     "/v1/recognise": RECOGNIZE,
     "/v1/recognise/video": RECOGNIZE_VIDEO,
 }
-"""The routes that take files, by every name under which they answer."""
+"""The routes that take files, by all their names."""
+
+_INFER = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/infer")
+"""The route of the Open Inference Protocol, which takes images too."""
 
 _PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
 
 
+def upload_route(path: str) -> str | None:
+    """The route that takes files at a path, by its first name; `None` where files are not taken."""
+    return RECOGNIZE if _INFER.fullmatch(path) else ROUTES.get(path)
+
+
 class Limits:
-    """Middleware that keeps the bounds: header, key, place, bytes, time.
+    """Middleware that enforces limits: header, access, capacity, size, time.
 
     Args:
         app: what it stands before.
         settings: the bounds.
-        house: who is in.
+        capacity: who is in.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, house: House) -> None:
-        self._app, self._settings, self._house = app, settings, house
+    def __init__(self, app: ASGIApp, settings: Settings, capacity: Capacity) -> None:
+        self._app, self._settings, self._capacity = app, settings, capacity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or say why not; an unforeseen error is logged and told as a fault of ours."""
+        """Serve a request or refuse it; unexpected errors are logged and answered with 500."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -71,25 +80,27 @@ class Limits:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         _check_header(scope)
-        check_caller(scope, self._settings)
-        route = ROUTES.get(route_path(scope))
+        authorize(scope, self._settings)
+        route = upload_route(route_path(scope))
         if scope["method"] != "POST" or route is None:
             await self._app(scope, receive, answer)
             return
-        is_film = route == RECOGNIZE_VIDEO
-        most = self._settings.max_film_bytes if is_film else self._settings.max_bytes
+        is_video = route == RECOGNIZE_VIDEO
+        most = self._settings.max_video_bytes if is_video else self._settings.max_bytes
         if not most:
-            raise _no_films()
+            raise _no_videos()
         _check_declared(scope, most)
-        with self._house.visit() as visit:
-            scope["state"]["visit"] = visit
-            await self._in_time(scope, _Body(receive, visit, most, self._settings), answer, is_film=is_film)
+        with self._capacity.reservation() as reservation:
+            scope["state"]["reservation"] = reservation
+            await self._in_time(
+                scope, _Body(receive, reservation, most, self._settings), answer, is_video=is_video
+            )
 
-    async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_film: bool) -> None:
-        """Serve within the deadline; the answer to a film may take longer, but not from one line to the next."""
+    async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_video: bool) -> None:
+        """Serve within the deadline; for a video it holds from line to line."""
         try:
             async with asyncio.timeout(self._settings.deadline) as timeout:
-                answer.clock = (timeout, self._settings.deadline) if is_film else None
+                answer.clock = (timeout, self._settings.deadline) if is_video else None
                 await self._app(scope, body, answer)
         except TimeoutError:
             if not timeout.expired():
@@ -100,7 +111,7 @@ class Limits:
 
 
 class _Answer:
-    """Passes an answer on, and knows whether it has begun and whether it is done.
+    """Passes a response on and tracks whether it has begun and is complete.
 
     Args:
         send: where it goes.
@@ -121,11 +132,11 @@ class _Answer:
         self.done = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def refuse(self, scope: Scope, receive: Receive, refusal: Refusal) -> None:
-        """Tell a refusal; an answer that has begun ends with its last line, or is broken off where it has none."""
+        """Send a refusal; a response that has begun ends with its last line, or is cut off if it has none."""
         state = scope["state"]
         state["reason"] = refusal.reason
         if not self.begun:
-            await problem_response(refusal)(scope, receive, self)
+            await problem_response(refusal, route_path(scope))(scope, receive, self)
         elif not self.done and "last_line" in state:
             body = {"type": "http.response.body", "body": state["last_line"](refusal.sentence)}
             with suppress(TimeoutError):  # nobody waits long for a caller that does not read
@@ -134,10 +145,10 @@ class _Answer:
 
 
 class _Body:
-    """The body of a request, refused as soon as it is too large or too slow; its declared length is not believed."""
+    """The body of a request, refused as soon as it is too large or too slow, whatever length is declared."""
 
-    def __init__(self, receive: Receive, visit: Visit, most: int, settings: Settings) -> None:
-        self._receive, self._visit, self._most, self._settings = receive, visit, most, settings
+    def __init__(self, receive: Receive, reservation: Reservation, most: int, settings: Settings) -> None:
+        self._receive, self._reservation, self._most, self._settings = receive, reservation, most, settings
         self._end = asyncio.get_running_loop().time() + settings.body_timeout
         self.whole = False
 
@@ -145,12 +156,12 @@ class _Body:
         message = await (self._receive() if self.whole else self._next())
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
-            if self._visit.bytes + size > self._most:
+            if self._reservation.bytes + size > self._most:
                 raise _too_large(self._most, "more bytes")
-            self._visit.take_bytes(size)
+            self._reservation.take_bytes(size)
             if not message.get("more_body", False):
                 self.whole = True
-                self._visit.take_places(1)
+                self._reservation.take_places(1)
         return message
 
     async def _next(self) -> Message:
@@ -167,7 +178,7 @@ class _Body:
 
 
 def _check_header(scope: Scope) -> None:
-    """Refuse a header that is too long, which the server takes as long as all of it comes at once."""
+    """Refuse a header that is too long; the server itself accepts any that arrives in one piece."""
     query = scope["query_string"]
     size = len(f"{scope['method']}  HTTP/1.1\r\n\r\n") + len(query) + bool(query)
     size += len(scope.get("raw_path") or scope["path"].encode())
@@ -184,7 +195,7 @@ def _check_header(scope: Scope) -> None:
 
 
 def _check_declared(scope: Scope, most: int) -> None:
-    """Refuse at once what says itself that it is too large."""
+    """Refuse a body whose declared length is too large."""
     declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared[:19]) > most:
         raise _too_large(most, f"{int(declared[:19]):,} bytes")
@@ -201,14 +212,14 @@ def _too_large(most: int, got: str) -> Refusal:
     )
 
 
-def _no_films() -> Refusal:
+def _no_videos() -> Refusal:
     return Refusal(
         403,
         "This service does not accept videos.",
         expected="an image",
         received="a video; videos are turned off",
-        remedy="Start the service with --max-film-bytes above 0 to accept them.",
-        reason="no films",
+        remedy="Start the service with --max-video-bytes above 0 to accept them.",
+        reason="no videos",
     )
 
 

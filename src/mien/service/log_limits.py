@@ -1,4 +1,4 @@
-"""A bound on what is written to the log in a second, whoever causes it."""
+"""A rate limit for the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SECONDS = 10.0
 
 
 class LogLimit(logging.Filter):
-    """Lets so many records through in each ten seconds, and says how many were left out.
+    """Passes a limited number of records every ten seconds and reports how many were dropped.
 
     Args:
         most: records in ten seconds.

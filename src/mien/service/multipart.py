@@ -1,6 +1,6 @@
-"""multipart/form-data (RFC 7578) as it comes in, kept in memory.
+"""A parser of multipart/form-data (RFC 7578) that keeps files in memory.
 
-The form parsers of web frameworks put large files into temporary ones on a disk; a picture has no business there. The
+The form parsers of web frameworks put large files into temporary ones on a disk; a image has no business there. The
 grammar is that of python-multipart; how much may come is counted where it comes in: `mien.service.limits`.
 """
 
@@ -30,11 +30,11 @@ Part = tuple[str, str | None, bytes]
 
 
 class FormError(ValueError):
-    """The form is none, or breaks off; says what came in its place."""
+    """The form is invalid or incomplete; the message says what was received."""
 
 
 class Form:
-    """Takes the body of a form piece by piece.
+    """Parses the body of a form piece by piece.
 
     Args:
         content_type: the header, which names the boundary.
@@ -59,7 +59,7 @@ class Form:
         self._parser.logger = _SILENT  # it would log bytes of what was sent
 
     def write(self, data: bytes) -> None:
-        """Take the next piece.
+        """Parse the next piece.
 
         Raises:
             FormError: it is no form.
@@ -70,7 +70,7 @@ class Form:
             raise FormError("one that cannot be read") from error
 
     def parts(self) -> list[Part]:
-        """All parts, once the body is at its end.
+        """All parts, once the body is complete.
 
         Raises:
             FormError: the form breaks off before its own end.
@@ -128,7 +128,7 @@ def _missing() -> bytes:
 
 
 def _encoded_name(disposition: bytes) -> str | None:
-    """The name of a file as some programs write it where it is not ASCII (RFC 8187), `None` where there is none."""
+    """The file name in the encoding of RFC 8187, `None` if there is none."""
     found = _ENCODED.search(disposition)
     return unquote_to_bytes(found[1]).decode(errors="replace") if found else None
 

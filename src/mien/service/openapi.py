@@ -1,14 +1,17 @@
-"""The OpenAPI document: what FastAPI makes of the routes, with problems and lines of videos as they really are."""
+"""The OpenAPI document of FastAPI, completed with problems and the lines of video responses."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations of its routes
+from starlette.responses import Response
 
 from mien.service.problems import MEDIA_TYPE
-from mien.service.schemas import LABEL_SET_OPTIONS, FilmEnd, FilmRow, Health, Model, Problem, Recognised
+from mien.service.schemas import LABEL_SET_OPTIONS, Health, Model, Problem, Recognized, VideoEnd, VideoRow
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = {
@@ -18,13 +21,26 @@ _SECURITY = {
 
 
 class Service(FastAPI):
-    """FastAPI with a document that also tells what the routes answer by themselves."""
+    """FastAPI with a complete OpenAPI document."""
 
     label_sets: tuple[str, ...] = ()
     """Names of the label sets that the model answers in."""
 
+    def add_document(self, path: str) -> None:
+        """Serve the document; it is serialized once per `root_path`."""
+        written: dict[str, bytes] = {}
+
+        async def document(request: Request) -> Response:
+            root = str(request.scope.get("root_path", "")).rstrip("/")
+            if root not in written:
+                servers = {"servers": [{"url": root}]} if root else {}
+                written[root] = json.dumps(self.openapi() | servers).encode()
+            return Response(written[root], media_type="application/json")
+
+        self.add_api_route(path, document, include_in_schema=False, response_model=None)
+
     def openapi(self) -> dict[str, Any]:
-        """The document, made once."""
+        """The document, built once."""
         if self.openapi_schema is None:
             document = super().openapi()
             parts = document.setdefault("components", {})
@@ -38,15 +54,15 @@ class Service(FastAPI):
 
 
 def _schemas() -> dict[str, Any]:
-    """All that is answered. FastAPI would leave out of examples what is null there."""
-    models = [(model, "serialization") for model in (Recognised, Model, Health, Problem, FilmRow, FilmEnd)]
+    """The schemas of all responses; FastAPI would leave null fields out of the examples."""
+    models = [(model, "serialization") for model in (Recognized, Model, Health, Problem, VideoRow, VideoEnd)]
     _, document = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: dict[str, Any] = document["$defs"]
     return schemas
 
 
 def _complete(path: str, operation: dict[str, Any], label_sets: tuple[str, ...]) -> None:
-    """Every error is a problem; what needs the key, where there is one, says so; options list their values."""
+    """Complete an operation: errors are problems, security schemes, values of label sets."""
     problem = {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
     for status, response in operation["responses"].items():
         if int(status) >= 400 and not path.startswith("/health/"):

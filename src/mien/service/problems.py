@@ -1,4 +1,4 @@
-"""Errors as callers meet them: application/problem+json (RFC 9457), with what was expected, received, and to do."""
+"""Errors as application/problem+json (RFC 9457), with what was expected, received, and what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST = 80  # characters of a caller's own that are quoted
 
 
 class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
-    """A request that is not served.
+    """A request that is refused.
 
     Args:
         status: the HTTP status.
@@ -77,15 +77,21 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
         }
 
 
-def problem_response(refusal: Refusal) -> Response:
-    """The answer that tells a refusal."""
+def problem_response(refusal: Refusal, path: str = "") -> Response:
+    """The response for a refusal; below `/v2` with the field `error` of the Open Inference Protocol.
+
+    Args:
+        refusal: what to tell.
+        path: of the request.
+    """
+    error = {"error": refusal.sentence} if path.startswith("/v2") else {}
     return Response(
-        json.dumps(refusal.to_dict()), refusal.status, headers=refusal.headers, media_type=MEDIA_TYPE
+        json.dumps(error | refusal.to_dict()), refusal.status, headers=refusal.headers, media_type=MEDIA_TYPE
     )
 
 
 def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") -> Refusal:
-    """One of mien's own errors as a refusal: its fields where it has them, else its sentence taken apart.
+    """A `MienError` as a refusal, with its fields or what its message says.
 
     Args:
         error: what was raised.
@@ -122,7 +128,7 @@ def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") 
 
 
 def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refusal:
-    """The first option at fault, where these are known."""
+    """A refusal for the first invalid option."""
     first = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the options"
     if first["type"] == "extra_forbidden":
@@ -139,7 +145,7 @@ def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refu
 
 
 def unknown_option(name: str, known: Sequence[str]) -> Refusal:
-    """An option that there is not; the one that was probably meant is named."""
+    """A refusal for an unknown option, with the closest known one."""
     close = get_close_matches(name.lower(), known, n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
     return Refusal(
@@ -153,7 +159,7 @@ def unknown_option(name: str, known: Sequence[str]) -> Refusal:
 
 
 def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]) -> Refusal:
-    """What the router refuses: no such endpoint, where these are known; no such method."""
+    """A refusal for an unknown endpoint or method."""
     headers = dict(error.headers or {})
     message = f"{plain(str(error.detail))}."
     expected, received, remedy = "a request that can be served", plain(str(error.detail)), "Change it."
@@ -181,7 +187,7 @@ def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]
 
 
 def broken() -> Refusal:
-    """A fault of our own, told without its inside."""
+    """A refusal for an internal error, without its details."""
     return Refusal(
         500,
         "Internal error of the service.",

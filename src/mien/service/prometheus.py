@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus; in a registry of its own, so that an application around it stays apart."""
+"""Metrics for Prometheus, in a registry of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counters, gauges and histograms of one worker, and the text that tells those of all."""
+    """Counters, gauges and histograms of one worker, and the exposition of all workers."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -40,7 +40,8 @@ class Metrics:
         self.refusals = Counter(
             "mien_refusals", "Requests and images refused, by reason.", ["reason"], registry=own
         )
-        self.pictures = Counter("mien_pictures", "Images processed.", registry=own)
+        self.images = Counter("mien_images", "Images processed.", registry=own)
+        self.pictures = Counter("mien_pictures", "Alias of mien_images.", registry=own)
         self.frames = Counter("mien_frames", "Video frames processed.", registry=own)
         self.faces = Counter("mien_faces", "Faces found in images and frames.", registry=own)
         self.batches = Histogram(
@@ -85,7 +86,7 @@ class _Undated(CollectorRegistry):
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Take the gauges of workers that were killed out of the sums."""
+    """Remove the gauges of killed workers from the sums."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         try:

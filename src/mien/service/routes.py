@@ -13,15 +13,18 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 import mien
+from mien.service.annotated import IMAGE_TYPES, wanted_image
 from mien.service.limits import ROUTES
 from mien.service.problems import Refusal, counted, plain
-from mien.service.schemas import FilmOptions, Health, Model, Options, Recognised, finite
+from mien.service.schemas import Health, Model, Options, Recognized, VideoOptions, finite
 from mien.service.upload_kinds import RECOGNIZE, RECOGNIZE_VIDEO
 from mien.service.uploads import read_uploads
-from mien.service.video_stream import FilmAnswer
+from mien.service.video_stream import VideoAnswer
 
 if TYPE_CHECKING:
     from mien.service.app import Parts
+    from mien.service.engine import Answer
+    from mien.service.uploads import Upload
 
 T = TypeVar("T")
 
@@ -42,7 +45,8 @@ _WHY = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI descriptions of error statuses."""
     return {status: {"description": _WHY[status]} for status in statuses}
 
 
@@ -58,7 +62,10 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
             },
         }
     }
-    content = {"multipart/form-data": form, **dict.fromkeys(types, raw)}
+    base64 = {"type": "string", "format": "byte", "description": "Base64, or a data URI."}
+    many = {"oneOf": [base64, {"type": "array", "items": base64}]}
+    document = {"schema": {"type": "object", "required": [field], "properties": {field: many}}}
+    content = {"multipart/form-data": form, "application/json": document, **dict.fromkeys(types, raw)}
     return {"requestBody": {"required": True, "description": most, "content": content}}
 
 
@@ -67,35 +74,67 @@ def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
     summary="Faces and expressions in one or more images",
     response_model=None,
     responses={
-        200: {"model": Recognised},
-        **_problems(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
+        200: {
+            "model": Recognized,
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
+        },
+        **problems_of(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
     },
     openapi_extra=_files(
         "image",
         ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream"),
-        "JPEG, PNG, WebP, BMP or GIF, recognized by content; of an animated image the first frame.",
+        "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC, recognized by content; of several frames the first.",
     ),
 )
 async def recognize(request: Request, options: Annotated[Options, Query()]) -> Response:
-    """One invalid image is answered with a problem; among several it is reported in its own `error`."""
-    parts = _parts(request)
+    """One invalid image is answered with a problem; among several it is reported in its own `error`.
+
+    With `Accept: image/jpeg` (or PNG, WebP) the answer is the image with its faces drawn in.
+    """
+    parts = parts_of(request)
     _check_repeated(request)
     parts.engine.check(options)
-    uploads = await read_uploads(request, "image", parts.settings.max_pictures)
-    request.state.visit.take_places(len(uploads))
-    work = asyncio.gather(*(parts.engine.recognize(upload, options) for upload in uploads))
-    answers = await _unless_gone(request, work)
+    uploads = await read_uploads(request, "image", parts.settings.max_images)
+    copy_as = wanted_image(request.headers.get("accept", "*/*"))
+    if copy_as and len(uploads) > 1:
+        raise _one_copy(len(uploads))
+    answers = await recognize_all(request, uploads, options, copy_as)
     if len(answers) == 1 and answers[0].refusal:
         raise answers[0].refusal
     for answer in answers:
         if answer.refusal:
             parts.metrics.refusals.labels(answer.refusal.reason).inc()
-    images = [answer.data for answer in answers]
-    faces = sum(len(image["faces"]) for image in images)
-    parts.metrics.pictures.inc(sum(answer.refusal is None for answer in answers))
+    if copy_as:
+        return Response(answers[0].copy, media_type=copy_as, headers={"Vary": "Accept"})
+    return json_response({"model": parts.engine.card.name, "images": [answer.data for answer in answers]})
+
+
+async def recognize_all(
+    request: Request, uploads: list[Upload], options: Options, copy_as: str = ""
+) -> list[Answer]:
+    """Process the images of a request side by side, and count them."""
+    parts = parts_of(request)
+    request.state.reservation.take_places(len(uploads))
+    work = asyncio.gather(*(parts.engine.recognize(upload, options, copy_as) for upload in uploads))
+    answers = await _unless_gone(request, work)
+    faces = sum(len(answer.data["faces"]) for answer in answers)
+    processed = sum(answer.refusal is None for answer in answers)
+    parts.metrics.images.inc(processed)
+    parts.metrics.pictures.inc(processed)
     parts.metrics.faces.inc(faces)
-    request.state.did = f"{counted(len(images), 'image')}, {counted(faces, 'face')}"
-    return _json({"model": parts.engine.card.name, "images": images})
+    request.state.did = f"{counted(len(answers), 'image')}, {counted(faces, 'face')}"
+    return answers
+
+
+def _one_copy(count: int) -> Refusal:
+    return Refusal(
+        406,
+        "Only one image can be answered with an annotated copy.",
+        expected="one image",
+        received=counted(count, "image"),
+        remedy="Send one image per request, or accept application/json.",
+        reason="options",
+    )
 
 
 @router.post(
@@ -109,14 +148,14 @@ async def recognize(request: Request, options: Annotated[Options, Query()]) -> R
                 "application/x-ndjson": {
                     "schema": {
                         "anyOf": [
-                            {"$ref": "#/components/schemas/FilmRow"},
-                            {"$ref": "#/components/schemas/FilmEnd"},
+                            {"$ref": "#/components/schemas/VideoRow"},
+                            {"$ref": "#/components/schemas/VideoEnd"},
                         ]
                     }
                 }
             },
         },
-        **_problems(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
+        **problems_of(401, 403, 408, 413, 415, 421, 422, 431, 500, 503, 504),
     },
     openapi_extra=_files(
         "video",
@@ -124,15 +163,15 @@ async def recognize(request: Request, options: Annotated[Options, Query()]) -> R
         "MP4, QuickTime, WebM, Matroska or AVI, recognized by content.",
     ),
 )
-async def recognize_video(request: Request, options: Annotated[FilmOptions, Query()]) -> Response:
+async def recognize_video(request: Request, options: Annotated[VideoOptions, Query()]) -> Response:
     """Each face keeps its track from frame to frame, and its probabilities are smoothed."""
-    parts = _parts(request)
+    parts = parts_of(request)
     _check_repeated(request)
     parts.engine.check(options)
     (upload,) = await read_uploads(request, "video", 1)
-    film = await parts.films.open(upload, options)
+    video = await parts.videos.open(upload, options)
     request.state.did = "a video"
-    return FilmAnswer(film)
+    return VideoAnswer(video)
 
 
 for _name, _route in ROUTES.items():
@@ -145,14 +184,14 @@ for _name, _route in ROUTES.items():
     "/v1/model",
     summary="The model, and the limits of the service",
     response_model=None,
-    responses={200: {"model": Model}, **_problems(401, 403, 421, 431, 500)},
+    responses={200: {"model": Model}, **problems_of(401, 403, 421, 431, 500)},
 )
 async def model(request: Request) -> Response:
     """The model card says what the model was trained on, how accurate it is and what it must not be used for."""
-    parts = _parts(request)
+    parts = parts_of(request)
     card = parts.engine.card
     label_sets = {name: list(labels) for name, labels in parts.engine.taxonomies.items()}
-    return _json(
+    return json_response(
         {
             "name": card.name,
             "version": mien.__version__,
@@ -168,8 +207,8 @@ async def model(request: Request) -> Response:
 
 @router.get("/health/live", summary="Whether the process answers", response_model=Health)
 async def live() -> Response:
-    """For a restart where it does not answer."""
-    return _json({"status": "ok"})
+    """Liveness probe."""
+    return json_response({"status": "ok"})
 
 
 @router.get(
@@ -179,9 +218,9 @@ async def live() -> Response:
     responses={503: {"model": Health, "description": "Not yet, or no longer."}},
 )
 async def ready(request: Request) -> Response:
-    """For a load balancer."""
-    is_ready = _parts(request).ready
-    return _json({"status": "ok" if is_ready else "not ready"}, 200 if is_ready else 503)
+    """Readiness probe."""
+    is_ready = parts_of(request).ready
+    return json_response({"status": "ok" if is_ready else "not ready"}, 200 if is_ready else 503)
 
 
 @router.get(
@@ -190,20 +229,22 @@ async def ready(request: Request) -> Response:
     response_model=None,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **_problems(401, 403, 421, 431),
+        **problems_of(401, 403, 421, 431),
     },
 )
 async def metrics(request: Request) -> Response:
     """In the text format of Prometheus."""
-    return Response(_parts(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(parts_of(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _parts(request: Request) -> Parts:
+def parts_of(request: Request) -> Parts:
+    """The parts of the service that routes use."""
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _json(data: Any, status: int = 200) -> Response:
+def json_response(data: Any, status: int = 200) -> Response:
+    """JSON, with null for numbers that it does not have."""
     return Response(json.dumps(finite(data), allow_nan=False), status, media_type="application/json")
 
 
@@ -226,7 +267,7 @@ def _check_repeated(request: Request) -> None:
 
 
 async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
-    """What some work gives; it is given up when the caller hangs up.
+    """The result of some work, cancelled when the caller disconnects.
 
     Raises:
         ClientDisconnect: the caller did.

@@ -1,4 +1,4 @@
-"""Requests and answers of the API as types; the OpenAPI document is made of these."""
+"""Request and response types of the API, from which the OpenAPI document is made."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Options(BaseModel):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class FilmOptions(Options):
+class VideoOptions(Options):
     """Options of recognition in a video."""
 
     every: int = Field(1, ge=1, le=100, description="Process every Nth frame.")
@@ -66,7 +66,7 @@ class Box(BaseModel):
 
 
 class Heat(BaseModel):
-    """Which parts of a face spoke for its expression."""
+    """Which parts of a face supported its expression."""
 
     label: str
     values: list[list[float]] = Field(description="Rows over the crop of 48x48 pixels, from 0 to 1.")
@@ -93,7 +93,7 @@ class TrackedFace(Face):
     track: int = Field(description="A number that the face keeps from frame to frame.")
 
 
-class Picture(BaseModel):
+class Image(BaseModel):
     """The result for one image."""
 
     source: str = Field(description="The file name that was sent.")
@@ -122,7 +122,7 @@ _FACE: dict[str, Any] = {
 _MODEL = "small-fer2013"
 
 
-class Recognised(BaseModel):
+class Recognized(BaseModel):
     """Faces and expressions in all images of a request, in order."""
 
     model_config = ConfigDict(
@@ -145,10 +145,10 @@ class Recognised(BaseModel):
     )
 
     model: str = Field(description="The name on the model's card, see /v1/model.")
-    images: list[Picture]
+    images: list[Image]
 
 
-class FilmRow(BaseModel):
+class VideoRow(BaseModel):
     """A frame of a video: one line of the answer."""
 
     model_config = ConfigDict(
@@ -166,7 +166,7 @@ class FilmRow(BaseModel):
     faces: list[TrackedFace]
 
 
-class FilmEnd(BaseModel):
+class VideoEnd(BaseModel):
     """The last line of the answer to a video."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"done": True, "frames": 250, "error": None}]})

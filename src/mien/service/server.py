@@ -1,4 +1,4 @@
-"""Running the service: a socket, one or several workers, logs, and an end that finishes what is under way."""
+"""Running the service: socket, workers, logs and a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -21,8 +21,10 @@ from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
 from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
+from mien.service.log_output import drain_log
 from mien.service.problems import plain, shown
 from mien.service.prometheus import SHARED
+from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -39,7 +41,9 @@ _LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
     "filters": {"limit": {"()": "mien.service.log_limits.LogLimit"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["limit"]}},
+    "handlers": {
+        "stderr": {"class": "mien.service.log_output.LogOutput", "formatter": "line", "filters": ["limit"]}
+    },
     "loggers": {
         "asyncio": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "mien.service": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
@@ -78,7 +82,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
-    """All that can fail before the service starts.
+    """Load the model and configure the server; everything that can fail before the service starts.
 
     Args:
         settings: of each worker.
@@ -94,7 +98,7 @@ def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
 
 
 def serve(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Serve until the process is told to end (SIGTERM, Ctrl-C); what is under way then is finished.
+    """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Args:
         config: what `prepare` gives.
@@ -106,19 +110,20 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
     if config.workers == 1:
         _serve_here(config, listener)
         return
-    with tempfile.TemporaryDirectory(prefix="mien-metrics-") as folder:
-        os.environ[SHARED] = folder  # the workers share their counts there; nothing else
+    with worker_folder() as folder:
+        os.environ[SHARED] = str(folder)  # the workers share their counts there; nothing else
         try:
             group = _Workers(config, [listener])
             group.run()
         finally:
             del os.environ[SHARED]
+    drain_log()
     if group.interrupted:
         raise KeyboardInterrupt
 
 
 def _make_worker(settings: Settings) -> Service:
-    """The application of one worker, which ends when its keeper is gone, or it would hold the port for ever."""
+    """The application of one worker, which ends when the supervisor is gone."""
     keeper = multiprocessing.parent_process()
     if keeper is not None:
         threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
@@ -140,9 +145,33 @@ def _end_after(process: BaseProcess) -> None:
 
 
 class _Workers(Multiprocess):
-    """Uvicorn's keeper of workers, which remembers that Ctrl-C ended it and sees at once that a worker died."""
+    """Uvicorn's supervisor of workers, which remembers Ctrl-C and notices at once when a worker dies."""
 
     interrupted = False
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._ending = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end_soon)
+
+    def _end_soon(self, number: int, _: FrameType | None) -> None:
+        """End all workers, also stopped ones."""
+        self.signal_queue.append(number)
+        if self._ending:
+            return
+        self._ending = True
+        for process in self.processes:
+            if process.pid is not None and hasattr(signal, "SIGCONT"):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
+        threading.Thread(target=self._kill_late, daemon=True).start()
+
+    def _kill_late(self) -> None:
+        time.sleep((self.config.timeout_graceful_shutdown or 0) + _AFTER_GRACE)
+        for process in self.processes:
+            with suppress(OSError, ValueError):
+                process.process.kill()
 
     def keep_subprocess_alive(self) -> None:
         # As long as the worker's end of the pipe is open here too, one that dies while it is asked whether it lives
@@ -167,13 +196,14 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+        drain_log()
         if _still_working():
             end_now(status)
         end_after(None)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, whose process ends soon after the grace whatever a decoder is at."""
+    """Uvicorn's server, whose process ends soon after the grace period whatever native code is doing."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
@@ -181,14 +211,14 @@ class _Server(uvicorn.Server):
 
 
 def end_after(grace: float | None) -> None:
-    """Have the system end this process after a grace, even if no Python code can run any more; `None`: no longer."""
+    """Let the system end this process after a grace period, even if no Python code can run; `None` cancels that."""
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(0 if grace is None else int(grace) + _AFTER_GRACE)
 
 
 def _still_working() -> bool:
-    """Whether threads that decode or recognize are at work still; Python would wait for them."""
+    """Whether worker threads are still running, for which Python would wait."""
     end = time.monotonic() + 0.5
     while any(thread.name.startswith("mien") for thread in threading.enumerate()):
         if time.monotonic() > end:
@@ -198,12 +228,12 @@ def _still_working() -> bool:
 
 
 def _grace(settings: Settings) -> int:
-    """Seconds in which what is under way when the service is told to end may be finished."""
+    """The grace period in seconds."""
     return int(max(settings.deadline, 1)) + 1
 
 
 def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
-    """How Uvicorn serves an application, or with several workers what makes one in each."""
+    """The configuration of Uvicorn for an application, or for a factory with several workers."""
     raise_file_limit()
     most, backlog = connection_limits(settings.connections)
     return uvicorn.Config(

@@ -1,4 +1,4 @@
-"""`Settings`: all that can be set about the service, frozen and checked at birth."""
+"""`Settings`: the configuration of the service, frozen and validated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import wraps
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from mien.errors import DataError
 from mien.recognition.classifier import MOST_THREADS
@@ -15,19 +18,49 @@ from mien.service.problems import shown
 MEGABYTE = 1 << 20
 
 _KEY = re.compile(r"[ -~]{8,}")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
+FORMER = {
+    "max_pictures": "max_images",
+    "max_film_bytes": "max_video_bytes",
+    "max_film_frames": "max_video_frames",
+    "film_deadline": "video_deadline",
+    "films": "videos",
+    "film_memory": "video_memory",
+}
+"""Former names of settings, and what they are called now."""
+
+T = TypeVar("T", bound=type)
+
+
+def _with_former_names(cls: T) -> T:
+    """Let a class take its settings, and show them, under their former names too."""
+    begin = cls.__init__  # type: ignore[misc]  # of a dataclass, which has no other
+
+    @wraps(begin)
+    def init(self: Any, *args: Any, **settings: Any) -> None:
+        begin(self, *args, **{FORMER.get(name, name): value for name, value in settings.items()})
+
+    cls.__init__ = init  # type: ignore[misc]
+    for former, name in FORMER.items():
+        setattr(cls, former, property(attrgetter(name)))
+    return cls
+
+
+@_with_former_names
 @dataclass(frozen=True)
 class Settings:
     """How the service runs and what it refuses. Limits are those of one worker.
 
     Args:
         model: a bundled name, an `.onnx` file or a run folder.
+        flip_tta: average the probabilities of each face with those of its mirror image; half as fast, and better.
         threads: images processed at once; 0 for one per processor core, 256 at most.
         max_bytes: maximum size of a request with images.
         max_pixels: maximum size of an image, and of a frame of a video.
-        max_pictures: maximum number of images per request.
+        max_images: maximum number of images per request.
         queue: maximum number of images in flight: received, waiting or being processed.
         held_bytes: maximum size of all requests in flight, videos included.
         deadline: seconds from the header of a request to the last of its answer; for a video, from line to line.
@@ -37,25 +70,27 @@ class Settings:
         write_timeout: seconds in which a caller must read at least some of what waits for it.
         connections: maximum number of connections; fewer where the system allows fewer descriptors.
         connections_per_caller: of these, maximum number from one address; behind a proxy all have the proxy's.
-        max_film_bytes: maximum size of a video; 0 turns videos off.
-        max_film_frames: maximum number of frames processed per video; the rest is left out.
-        film_deadline: maximum seconds of work on a video; the rest is left out.
-        films: videos processed at once.
-        film_memory: maximum memory for decoding a video, in bytes, besides its own and that of the decoder.
+        max_video_bytes: maximum size of a video; 0 turns videos off.
+        max_video_frames: maximum number of frames processed per video; the rest is left out.
+        video_deadline: maximum seconds of work on a video; the rest is left out.
+        videos: videos processed at once.
+        video_memory: maximum memory for decoding a video, in bytes, besides its own and that of the decoder.
         api_key: key that callers must send, blanks around it removed; `None` serves everyone who can reach the port.
         allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
             only this machine can reach the port give at least `()`, or a page of another site can address it under a
             name of its own (DNS rebinding).
+        allow_origin: origins such as `https://app.example.org` whose pages may use the service (CORS); none by default.
 
     Raises:
         DataError: a setting has the wrong type or is out of its range.
     """
 
     model: str = DEFAULT
+    flip_tta: bool = True
     threads: int = 0
     max_bytes: int = 20 * MEGABYTE
     max_pixels: int = 50_000_000
-    max_pictures: int = 16
+    max_images: int = 16
     queue: int = 64
     held_bytes: int = 256 * MEGABYTE
     deadline: float = 30.0
@@ -65,27 +100,30 @@ class Settings:
     write_timeout: float = 20.0
     connections: int = 512
     connections_per_caller: int = 128
-    max_film_bytes: int = 100 * MEGABYTE
-    max_film_frames: int = 9000
-    film_deadline: float = 600.0
-    films: int = 1
-    film_memory: int = 2048 * MEGABYTE
+    max_video_bytes: int = 100 * MEGABYTE
+    max_video_frames: int = 9000
+    video_deadline: float = 600.0
+    videos: int = 1
+    video_memory: int = 2048 * MEGABYTE
     api_key: str | None = field(default=None, repr=False)
     allow_host: tuple[str, ...] | None = None
+    allow_origin: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
             raise self._wrong("model", "the name of a bundled model, an .onnx file or a run folder")
+        if not isinstance(self.flip_tta, bool):
+            raise self._wrong("flip_tta", "True or False")
         self._expect("threads", least=0, most=MOST_THREADS)
-        self._expect("max_film_bytes", least=0)
+        self._expect("max_video_bytes", least=0)
         for name in (
             "max_bytes",
             "max_pixels",
-            "max_pictures",
+            "max_images",
             "queue",
-            "max_film_frames",
-            "films",
-            "film_memory",
+            "max_video_frames",
+            "videos",
+            "video_memory",
             "held_bytes",
             "connections",
             "connections_per_caller",
@@ -93,7 +131,7 @@ class Settings:
             self._expect(name, least=1)
         for name in (
             "deadline",
-            "film_deadline",
+            "video_deadline",
             "header_timeout",
             "body_timeout",
             "idle_timeout",
@@ -102,17 +140,17 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400:
                 raise self._wrong(name, "a number of seconds above 0 and up to 86,400")
-        if self.queue < self.max_pictures:
+        if self.queue < self.max_images:
             raise DataError(
-                f"Expected a queue of at least max_pictures ({self.max_pictures}) places, got {self.queue}. "
-                "Increase queue or decrease max_pictures."
+                f"Expected a queue of at least max_images ({self.max_images}) places, got {self.queue}. "
+                "Increase queue or decrease max_images."
             )
-        if self.held_bytes < max(self.max_bytes, self.max_film_bytes):
+        if self.held_bytes < max(self.max_bytes, self.max_video_bytes):
             raise DataError(
-                "Expected held_bytes of at least max_bytes and max_film_bytes "
-                f"({max(self.max_bytes, self.max_film_bytes)}), got {self.held_bytes}. Increase it, or decrease those."
+                "Expected held_bytes of at least max_bytes and max_video_bytes "
+                f"({max(self.max_bytes, self.max_video_bytes)}), got {self.held_bytes}. Increase it, or decrease those."
             )
-        self._check_callers()
+        self._check_access()
 
     @property
     def cores(self) -> int:
@@ -123,8 +161,9 @@ class Settings:
     def limits(self) -> dict[str, int | float]:
         """The limits that callers can read from /v1/model."""
         names = (
-            "max_bytes", "max_pixels", "max_pictures", "queue", "deadline",
-            "max_film_bytes", "max_film_frames", "film_deadline",
+            "max_bytes", "max_pixels", "max_images", "queue", "deadline",
+            "max_video_bytes", "max_video_frames", "video_deadline",
+            "max_pictures", "max_film_bytes", "max_film_frames", "film_deadline",  # their former names
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -138,8 +177,8 @@ class Settings:
     def _wrong(self, name: str, expected: str) -> DataError:
         return DataError(f"Expected {name} to be {expected}, got {shown(getattr(self, name))}.")
 
-    def _check_callers(self) -> None:
-        """A setting that protects is never passed over: what is given for it must be one."""
+    def _check_access(self) -> None:
+        """Validate the settings that restrict access."""
         if self.api_key is not None:
             key = self.api_key.strip() if isinstance(self.api_key, str) else ""
             if not _KEY.fullmatch(key):
@@ -149,6 +188,7 @@ class Settings:
                 )
             # A file that a key is read from ends with a line's end; no header can hold one.
             object.__setattr__(self, "api_key", key)
+        self._check_origins()
         if self.allow_host is None:
             return
         if isinstance(self.allow_host, str) or not isinstance(self.allow_host, Collection):
@@ -163,3 +203,20 @@ class Settings:
                     "Omit scheme, port and path; use lowercase letters."
                 )
         object.__setattr__(self, "allow_host", tuple(self.allow_host))
+
+    def _check_origins(self) -> None:
+        origins = self.allow_origin
+        if origins is None:
+            return
+        if isinstance(origins, str) or not isinstance(origins, Collection):
+            raise DataError(
+                f"Expected allow_origin to be a tuple of origins, got {shown(origins)}. "
+                'Write it as ("https://app.example.org",).'
+            )
+        for origin in origins:
+            if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+                raise DataError(
+                    f"Expected an origin such as https://app.example.org, got {shown(origin)}. "
+                    "Give scheme, host and port, lowercase and without a path; * is not allowed."
+                )
+        object.__setattr__(self, "allow_origin", tuple(origins))

@@ -1,4 +1,4 @@
-"""The files of the page, with refusals in the words of the service."""
+"""Static files, with errors as problems."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or that it has not changed."""
+        """The file, or 304 if it has not changed."""
         response = PageFile(full_path, status_code=status_code, stat_result=stat_result)
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
@@ -35,7 +35,7 @@ class PageFiles(StaticFiles):
 
 
 class PageFile(FileResponse):
-    """A file that refuses a range which it does not have as a problem."""
+    """A file response that answers an invalid range with a problem."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it.

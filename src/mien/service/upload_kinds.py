@@ -1,4 +1,4 @@
-"""What an uploaded file is, told by its first bytes; its name and its declared type are not believed."""
+"""The kind of an uploaded file by its first bytes, whatever its name and declared type."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import io
 import re
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from mien.service.problems import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RECOGNIZE, RECOGNIZE_VIDEO = "/v1/recognize", "/v1/recognize/video"
 """The routes for images and for videos."""
@@ -22,7 +27,10 @@ IMAGES = {
     "BMP": rb"BM.{13}\0\0\0",
     "GIF": rb"GIF8[79]a",
 }
-"""The image formats that are accepted, and how each begins. The list is closed."""
+"""The image formats that are always accepted, and how each begins. The list is closed."""
+
+_IN_CHILD = {"TIFF": rb"II[*+]\0|MM\0[*+]", "AVIF": _AVIF, "HEIC": _HEIC}
+"""Those whose readers are too large to trust in the process that serves."""
 
 _READERS = {
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -67,21 +75,40 @@ _OTHERS = {
         "Decode the base64 and send the bytes.",
     ),
 }
-"""What else is known: how it begins, and what to do."""
+"""Other known kinds: how each begins, and what to do."""
 
 _CONVERT_IMAGE = "Convert it to JPEG or PNG."
 _CONVERT_VIDEO = "Convert it to MP4 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
 
 
-def expect_image(data: bytes) -> None:
-    """Accept the image formats only.
+def accepted_images(*, in_child: bool) -> dict[str, bytes]:
+    """The image formats that are accepted, and how each begins.
+
+    Args:
+        in_child: whether images are decoded in child processes; TIFF, AVIF and HEIC are decoded nowhere else.
+    """
+    if not in_child:
+        return IMAGES
+    from PIL import features
+
+    missing = {"AVIF"} if not features.check("avif") else set()
+    missing |= {"HEIC"} if find_spec("pillow_heif") is None else set()
+    return IMAGES | {kind: begin for kind, begin in _IN_CHILD.items() if kind not in missing}
+
+
+def expect_image(data: bytes, accepted: Mapping[str, bytes] = IMAGES) -> None:
+    """Accept some image formats only.
+
+    Args:
+        data: the bytes of a file.
+        accepted: the formats, and how each begins.
 
     Raises:
         Refusal: the bytes begin like something else, which is named where it is known.
     """
-    if _find(IMAGES, data):
+    if _find(accepted, data):
         return
-    wanted = f"an image ({', '.join(IMAGES)}), recognized by its content"
+    wanted = f"an image ({', '.join(accepted)}), recognized by its content"
     if other := _find(_OTHER_IMAGES, data):
         raise _unsupported(wanted, other, _CONVERT_IMAGE)
     if video := _find(VIDEOS, data) or _find(_OTHER_VIDEOS, data):
@@ -120,12 +147,12 @@ def is_animated(data: bytes) -> bool:
     return False
 
 
-def _find(kinds: dict[str, bytes], data: bytes) -> str | None:
+def _find(kinds: Mapping[str, bytes], data: bytes) -> str | None:
     return next((kind for kind, begin in kinds.items() if re.match(begin, data[:1024], re.DOTALL)), None)
 
 
 def _describe(data: bytes, convert: str) -> tuple[str, str]:
-    """What some other bytes are, and what to do."""
+    """A description of unknown bytes, and what to do."""
     if not data:
         return "an empty file", "Check the file; it has no bytes."
     if other := _find({kind: begin for kind, (begin, _) in _OTHERS.items()}, data):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mien.service.json_bodies import images_of
 from mien.service.multipart import Form, FormError
 from mien.service.problems import Refusal, counted, shown
 
@@ -53,12 +55,18 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared == "multipart/form-data":
         uploads = await _read_form(request, field, most)
+    elif declared == "application/json":
+        files = await asyncio.to_thread(images_of, await request.body(), field)
+        if len(files) > most:
+            raise _too_many(field, most)
+        names = [field] if len(files) == 1 else [f"{field}-{i}" for i in range(1, len(files) + 1)]
+        uploads = [Upload(name, data) for name, data in zip(names, files, strict=True)]
     elif _RAW.fullmatch(declared):
         uploads = [Upload(field, await request.body())]
     else:
         raise Refusal(
             415,
-            expected=f"multipart/form-data with file parts named {field}, or the bytes of one file",
+            expected=f"multipart/form-data with file parts named {field}, the bytes of one file, or JSON with base64",
             received=f"the content type {shown(declared)}",
             remedy=f"Send it with: curl -F {field}=@FILE URL",
             reason="content type",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
+from mien.decoders.process import can_start
 from mien.errors import DataError, MienError, TooLargeError
-from mien.recognition.decoder_process import DecoderError, DecoderLimits, DecoderPool, can_start
+from mien.recognition.video.decoder_pool import DecoderError, DecoderLimits, DecoderPool
 from mien.recognition.video.watching import read_frames, watch
 from mien.service.engine import face_rows
 from mien.service.problems import Refusal, counted, from_error
@@ -30,20 +31,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.types import Receive, Scope, Send
 
-    from mien.recognition.decoder_process import DecodedFrames
     from mien.recognition.faces import Face
+    from mien.recognition.video.decoder_pool import DecodedFrames
     from mien.recognition.video.watching import Frame, Frames
     from mien.service.engine import Engine
     from mien.service.prometheus import Metrics
-    from mien.service.schemas import FilmOptions
+    from mien.service.schemas import VideoOptions
     from mien.service.settings import Settings
     from mien.service.uploads import Upload
 
 _CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
 
 
-class Films:
-    """Opens films, a few at once.
+class Videos:
+    """Opens videos, a few at once.
 
     Args:
         engine: what finds the faces of frames.
@@ -53,12 +54,12 @@ class Films:
 
     def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
         self._engine, self._settings, self._metrics = engine, settings, metrics
-        self._free = threading.BoundedSemaphore(settings.films)
-        self._pool = DecoderPool(settings.films, _decoder_limits(settings)) if can_start() else None
+        self._free = threading.BoundedSemaphore(settings.videos)
+        self._pool = DecoderPool(settings.videos, _decoder_limits(settings)) if can_start() else None
 
     def start(self) -> None:
         """Start the processes that decode, if videos are accepted."""
-        if self._pool and self._settings.max_film_bytes:
+        if self._pool and self._settings.max_video_bytes:
             self._pool.prepare()
 
     def wait_until_ready(self) -> None:
@@ -71,26 +72,26 @@ class Films:
         if self._pool:
             self._pool.close()
 
-    async def open(self, upload: Upload, options: FilmOptions) -> Film:
-        """Open a film, so that one that is none is refused before the answer begins; it must be closed.
+    async def open(self, upload: Upload, options: VideoOptions) -> Video:
+        """Open a video, so that one that is none is refused before the answer begins; it must be closed.
 
         Raises:
-            Refusal: it is no film, or too many are worked on.
+            Refusal: it is no video, or too many are worked on.
         """
         expect_video(upload.data)
         if not self._free.acquire(blocking=False):
-            raise _busy(self._settings.films)
-        film = Film(self._engine, self._settings, options, self._metrics, self._free.release, self._pool)
+            raise _busy(self._settings.videos)
+        video = Video(self._engine, self._settings, options, self._metrics, self._free.release, self._pool)
         try:
-            await film.open(upload.data)
+            await video.open(upload.data)
         except BaseException:
-            film.close()
+            video.close()
             raise
-        return film
+        return video
 
 
-class Film:
-    """One film, on a thread of its own so that no picture waits for it.
+class Video:
+    """One video, on a thread of its own so that no image waits for it.
 
     Args:
         engine: what finds the faces of frames.
@@ -105,7 +106,7 @@ class Film:
         self,
         engine: Engine,
         settings: Settings,
-        options: FilmOptions,
+        options: VideoOptions,
         metrics: Metrics,
         closed: Callable[[], None],
         pool: DecoderPool | None = None,
@@ -130,13 +131,13 @@ class Film:
         """A line for each frame that is looked at, and one at the end."""
         rows = self._rows()
         while (row := await asyncio.wrap_future(self._thread.submit(next, rows, None))) is not None:
-            if "done" in row:  # who reads this may send the next film at once
+            if "done" in row:  # who reads this may send the next video at once
                 await asyncio.wrap_future(self._thread.submit(self._let_go))
             yield _line(row)
             self._sent += 1
 
     def last_line(self, why: str) -> bytes:
-        """The line that ends an answer before the film is done."""
+        """The line that ends an answer before the video is done."""
         return _line({"done": True, "frames": self._sent, "error": why})
 
     def close(self) -> None:
@@ -148,7 +149,7 @@ class Film:
         try:
             self._look_into(data)
         except BaseException:
-            self._let_go()  # who is refused may send the next film at once
+            self._let_go()  # who is refused may send the next video at once
             raise
 
     def _look_into(self, data: bytes) -> None:
@@ -216,35 +217,35 @@ class Film:
     def _enough(self, count: int, seconds: float) -> str:
         """Why no more frames are looked at; nothing as long as some are."""
         settings = self._settings
-        if count >= settings.max_film_frames:
-            most = counted(settings.max_film_frames, "frame")
+        if count >= settings.max_video_frames:
+            most = counted(settings.max_video_frames, "frame")
             return f"Only the first {most} were processed; the service processes at most {most} per video."
-        if seconds > settings.film_deadline:
-            most = counted(settings.film_deadline, "second")
+        if seconds > settings.video_deadline:
+            most = counted(settings.video_deadline, "second")
             return f"Processing stopped after {most}; the rest of the video was left out."
         return ""
 
 
-class FilmAnswer(StreamingResponse):
-    """The lines of a film as an answer; the film is let go at its end, whatever that is.
+class VideoAnswer(StreamingResponse):
+    """The lines of a video as an answer; the video is let go at its end, whatever that is.
 
     Args:
-        film: an open film.
+        video: an open video.
     """
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, film: Film) -> None:
-        super().__init__(film.lines())
-        self._film = film
+    def __init__(self, video: Video) -> None:
+        super().__init__(video.lines())
+        self._video = video
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines; whoever ends this before the film is done finds the last line in the scope's state.
+        """Send the lines; whoever ends this before the video is done finds the last line in the scope's state.
 
         Raises:
             ClientDisconnect: the caller has gone.
         """
-        scope["state"]["last_line"] = self._film.last_line
+        scope["state"]["last_line"] = self._video.last_line
         lines = asyncio.ensure_future(self.stream_response(send))
         gone = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:
@@ -255,12 +256,12 @@ class FilmAnswer(StreamingResponse):
         finally:
             lines.cancel()
             gone.cancel()
-            self._film.close()
+            self._video.close()
             await asyncio.gather(lines, gone, return_exceptions=True)
 
 
 def _first(frames: Frames | DecodedFrames) -> Frame:
-    """The first frame; looked for before the answer begins, for some films open and hold nothing that is decoded."""
+    """The first frame; looked for before the answer begins, for some videos open and hold nothing that is decoded."""
     received = "a video without any"
     try:
         if (frame := next(frames, None)) is not None:
@@ -282,8 +283,8 @@ def _first(frames: Frames | DecodedFrames) -> Frame:
 
 def _decoder_limits(settings: Settings) -> DecoderLimits:
     return DecoderLimits(
-        memory=settings.film_memory,
-        cpu_seconds=int(settings.film_deadline * (os.cpu_count() or 1)) + 1,
+        memory=settings.video_memory,
+        cpu_seconds=int(settings.video_deadline * (os.cpu_count() or 1)) + 1,
         seconds=settings.deadline,
         max_pixels=settings.max_pixels,
     )
@@ -293,11 +294,11 @@ def _line(row: dict[str, Any]) -> bytes:
     return json.dumps(finite(row), allow_nan=False).encode() + b"\n"
 
 
-def _busy(films: int) -> Refusal:
+def _busy(videos: int) -> Refusal:
     return Refusal(
         503,
         "The service is busy with other videos.",
-        expected=f"at most {counted(films, 'video')} in progress",
+        expected=f"at most {counted(videos, 'video')} in progress",
         received="one more",
         remedy="Retry in a few seconds.",
         reason="queue",

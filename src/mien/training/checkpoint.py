@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mien.errors import ModelError
 from mien.files import replacing, write_text
+from mien.unpacking import read_member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 _MEMBER = "mien_state.json"
+_MOST_STATE = 64 << 20  # bytes; an epoch has some hundred
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 FURTHER_COLUMNS = ("val_macro_f1",)
 """Columns of trainings that measure more."""
@@ -111,7 +113,7 @@ def read_state(path: Path) -> TrainingState:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return TrainingState(**json.loads(archive.read(_MEMBER)))
+            return TrainingState(**json.loads(read_member(archive, _MEMBER, _MOST_STATE)))
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path}: expected the checkpoint of a training, got something else ({error}). "

@@ -24,6 +24,7 @@ from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
 from mien.training.networks import HEADS
+from mien.unpacking import UnpackError, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,12 +72,14 @@ def read_card(path: str | Path) -> ModelCard | None:
             raise ModelError(refusal(path, kind))
         if kind is ModelKind.KERAS:
             with zipfile.ZipFile(path) as archive:
-                text = archive.read(_MEMBER).decode() if _MEMBER in archive.namelist() else None
+                text = read_member(archive, _MEMBER).decode() if _MEMBER in archive.namelist() else None
         else:
             with h5py.File(path, "r") as file:
                 text = file.attrs.get(_ATTRIBUTE)
             if text is None and (lacking := without_architecture(path)):
                 raise ModelError(f"{shown(path)}: {lacking[:1].upper()}{lacking[1:]}")
+    except UnpackError as error:
+        raise ModelError(f"{shown(path)}: {error}") from error
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise ModelError(
             f"{shown(path)}: expected a .keras or .h5 file of Keras, got something else or a cut file."

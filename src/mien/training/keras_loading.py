@@ -23,6 +23,7 @@ import keras
 from mien.errors import ModelError
 from mien.installation import install_line
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.unpacking import UnpackError, check_sizes, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,11 @@ def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
     kind = kind_of(path)
     if kind not in KERAS_KINDS:
         raise ModelError(refusal(path, kind))
+    if kind is ModelKind.KERAS:
+        try:
+            check_sizes(path)
+        except UnpackError as error:
+            raise ModelError(f"{shown(path)}: {error}") from error
     with tempfile.TemporaryDirectory() as folder, without_legacy_warning():
         place = path
         if path.suffix not in _SUFFIXES[kind]:  # Keras goes by it
@@ -168,7 +174,7 @@ def _version(path: Path) -> str:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                found = json.loads(archive.read("metadata.json")).get("keras_version", "")
+                found = json.loads(read_member(archive, "metadata.json")).get("keras_version", "")
         else:
             with h5py.File(path, "r") as file:
                 found = file.attrs.get("keras_version", "")

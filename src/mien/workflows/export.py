@@ -46,10 +46,10 @@ _TRIED_FACES = 21
 _REMEDY = "Choose another file with `out`, or replace it with `force=True`."
 
 _OTHER_FORMATS = {
-    "tfjs": "tensorflowjs_converter --input_format=tf_saved_model saved_model web (pip install tensorflowjs; Linux and "
-    "macOS) makes it from the format saved-model",
-    "coreml": "coremltools.convert('saved_model') (pip install coremltools; macOS and Linux) makes it from the format "
-    "saved-model",
+    "tfjs": "Export saved-model, then convert it: tensorflowjs_converter --input_format=tf_saved_model saved_model web "
+    "(package tensorflowjs; Linux and macOS)",
+    "coreml": "Export saved-model, then convert it: coremltools.convert('saved_model') (package coremltools; macOS and "
+    "Linux)",
 }
 """What makes other formats of a network that Keras has loaded."""
 

@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mien.errors import ModelError
 from mien.installation import install_command
+from mien.training.network_specs import Custom
 from mien.workflows.evaluate import card_scores
 from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.load_model import LoadedModel
@@ -52,8 +54,17 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
     from mien.training.run_folder import RELEASE, write_models
 
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
-    with reporter.progress("Writing facial_emotions_model.h5 and model.onnx"):
-        converted = write_models(run.folder, best.network, best.card)
+    try:
+        with reporter.progress("Writing facial_emotions_model.h5 and model.onnx"):
+            converted = write_models(run.folder, best.network, best.card)
+    except ModelError as error:
+        if not isinstance(run.recipe.network, Custom):
+            raise
+        reporter.warning(
+            "There is no model.onnx: the conversion runs in a process of its own, which does not know layers of yours. "
+            f"The Keras files are complete. ({str(error)[:200]} …)"
+        )
+        return
     if converted and run.recipe.release:
         _write_release(best, dataset, run.folder / RELEASE, reporter)
     if not converted:

@@ -157,7 +157,7 @@ class TestCommand:
         (video,) = json.loads(done.stdout)["videos"]
         assert [frame["seconds"] for frame in video["frames"]] == pytest.approx(TIMES[::every], abs=2e-3)
 
-    def test_sound_that_was_left_out_is_told(self, tmp_path: Path) -> None:
+    def test_missing_sound_is_reported(self, tmp_path: Path) -> None:
         video = make_sounding(tmp_path / "video.mov", "pcm_mulaw", rate=8000)
         done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out")])
         assert done.exit_code == 0
@@ -165,7 +165,7 @@ class TestCommand:
         assert "the annotated copy has no sound" in told
         assert "pcm_mulaw" in told
 
-    def test_without_pyav_the_command_says_that_no_copy_was_made(
+    def test_without_pyav_the_command_reports_that_no_copy_was_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         video = make_sounding(tmp_path / "video.mp4")

@@ -91,7 +91,7 @@ class TestTracker:
             seconds = i / 25
             right, left = face_at(80 + 80 * seconds, 200), face_at(560 - 80 * seconds, 215, 90)
             faces = [left, right]
-            if abs(right.box.centre[0] - left.box.centre[0]) < hidden_px:
+            if abs(right.box.center[0] - left.box.center[0]) < hidden_px:
                 faces = [right]
             found = {face.box: face.track for face in tracker.update(seconds, faces)}
             if i == 0:
@@ -111,7 +111,7 @@ class TestTracker:
         assert look(1.5) == look(2.0) == []
         assert look(2.1, face_at(205, 200)) == [2]
 
-    def test_frames_that_lie_farther_apart_than_the_gap_still_hold_together(self) -> None:
+    def test_segments_are_joined_if_frames_are_farther_apart_than_the_gap(self) -> None:
         tracker = FaceTracker(gap_seconds=1.0)
         numbers = [tracker.update(4.0 * i, [face_at(200 + 20 * i, 200)])[0].track for i in range(5)]
         assert numbers == [1] * 5
@@ -153,13 +153,13 @@ def numbered(row: tuple[float, ...], track: int | None = 1) -> Face:
 
 class TestChecks:
     @pytest.mark.parametrize("face", [None, {"track": 1}, Box(0, 0, 5, 5)])
-    def test_what_is_no_face_is_refused(self, face: Any) -> None:
+    def test_items_that_are_not_faces_are_rejected(self, face: Any) -> None:
         with pytest.raises(DataError, match=r"Expected faces as mien\.Face, got"):
             FaceTracker().update(0.0, [face_at(5, 5), face])
 
 
 class TestSmoother:
-    def test_after_a_change_of_the_label_set_it_begins_anew(self) -> None:
+    def test_smoothing_restarts_when_the_label_set_changes(self) -> None:
         smoother = Smoother(1.0)
         smoother.update(0.0, [numbered((0.2, 0.5, 0.3), 1)])
         other = Expression("bored", 0.9, {"bored": 0.9, "awake": 0.1})
@@ -172,7 +172,7 @@ class TestSmoother:
 
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 3), rows, st.integers(1, 3)), max_size=30), st.floats(0, 2))
-    def test_they_still_sum_to_one_and_lie_between_what_was_seen(
+    def test_smoothed_probabilities_sum_to_one_and_are_within_the_range_of_the_inputs(
         self, video: list[tuple[float, list[float], int]], constant: float
     ) -> None:
         smoother, seconds = Smoother(constant), 0.0
@@ -239,7 +239,7 @@ class TestCuts:
         assert found >= 17
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_motion_noise_light_and_sameness_are_none(self, seed: int) -> None:
+    def test_motion_noise_light_changes_and_equal_frames_are_not_cuts(self, seed: int) -> None:
         wide, random = scene(seed), np.random.default_rng(seed)
         detector = CutDetector()
         for x in range(0, 150, 30):

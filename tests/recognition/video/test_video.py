@@ -129,7 +129,7 @@ class TestTimes:
             ([-0.5, float("nan"), 0.08], [0, 0.04, 0.08]),
         ],
     )
-    def test_odd_time_stamps_are_mended(self, stamps: list[float], expected: list[float]) -> None:
+    def test_irregular_time_stamps_are_corrected(self, stamps: list[float], expected: list[float]) -> None:
         capture: Any = FakeCapture()
         clock = timestamps.FileClock(capture, 25.0)
         got = []
@@ -187,11 +187,11 @@ class FakeCapture:
 
 class TestProbe:
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-    def test_what_a_video_says(self, tmp_path: Path, suffix: str) -> None:
+    def test_properties_of_a_video(self, tmp_path: Path, suffix: str) -> None:
         path = make_film(tmp_path / f"video{suffix}", codec="mpeg4" if suffix == ".avi" else "libx264")
         assert probe(path) == VideoInfo(WIDTH, HEIGHT, 25.0, 30, 1.2)
 
-    def test_the_length_is_right_where_frames_are_not_counted(self, tmp_path: Path) -> None:
+    def test_the_duration_is_right_without_a_frame_count(self, tmp_path: Path) -> None:
         info = probe(make_film(tmp_path / "video.mkv", VARYING))
         assert info.seconds == pytest.approx(VARYING[-1], abs=0.1)
 
@@ -238,7 +238,7 @@ class TestDamage:
         assert frames.damage == f"{path}: 3 frames could not be decoded and were left out."
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-    def test_a_file_that_is_cut_off_gives_what_is_there(self, tmp_path: Path, suffix: str) -> None:
+    def test_a_truncated_file_returns_its_available_frames(self, tmp_path: Path, suffix: str) -> None:
         path = make_film(tmp_path / f"video{suffix}", options=_front(suffix))
         path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
         numbers = [shade(frame.image) for frame in read_frames(path)]
@@ -250,7 +250,7 @@ class TestDamage:
         _spoil_packets(path, range(30))
         frames = read_frames(path)
         with pytest.raises(
-            DataError, match=r"video\.mp4: expected images, got none .*\(its coding is H264\).* ffmpeg -i"
+            DataError, match=r"video\.mp4: expected frames, got none .*\(the codec is H264\).* ffmpeg -i"
         ):
             next(frames)
 
@@ -306,18 +306,18 @@ class TestAv1:
         assert frames.lost >= 10, frames.lost
         assert f"{frames.lost} frames could not be decoded" in frames.damage
 
-    def test_sound_that_outlasts_the_images_is_no_loss(self, tmp_path: Path) -> None:
+    def test_sound_longer_than_the_frames_is_not_a_loss(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.mkv")
         with_sound(path)
         frames = read_frames(path)
         assert (len(list(frames)), frames.lost, frames.damage) == (30, 0, "")
 
-    def test_a_spoilt_video_without_pyav_names_its_coding(
+    def test_the_error_for_an_undecodable_video_without_pyav_names_its_codec(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = make_film(tmp_path / "video.mp4", codec="libsvtav1")
         monkeypatch.setitem(sys.modules, "av", None)
-        with pytest.raises(DataError, match=r"can be decoded \(its coding is AV01\)\. Save it as H\.264"):
+        with pytest.raises(DataError, match=r"can be decoded \(the codec is AV01\)\. Convert it to H\.264"):
             list(read_frames(path))
 
 
@@ -346,10 +346,12 @@ class TestRefusals:
             ("page.mp4", b"\n<!DOCTYPE html><html>gone</html>", "got a web page"),
             ("notes.mp4", "Käse\n".encode() * 40, "got a text file"),
             ("list.mp4", b"#EXTM3U\n#EXTINF:10\n/etc/passwd\n", "got a text file"),
-            ("noise.mp4", bytes(range(256)) * 20, "FFmpeg finds no images"),
+            ("noise.mp4", bytes(range(256)) * 20, "without frames that FFmpeg can decode"),
         ],
     )
-    def test_what_is_no_video(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    def test_files_that_are_not_videos_are_rejected(
+        self, tmp_path: Path, name: str, content: bytes, message: str
+    ) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         for open_video in (probe, read_frames):
@@ -367,21 +369,24 @@ class TestRefusals:
         for path, message in [
             (tmp_path / "gone.mp4", "No such file"),
             (tmp_path, "a folder or a device"),
-            (make_sound(tmp_path / "sound.mp4"), r"no images that it can decode\. Is it sound only"),
-            (empty, "no images that it can decode"),
+            (
+                make_sound(tmp_path / "sound.mp4"),
+                r"without frames that FFmpeg can decode\. It may contain only sound",
+            ),
+            (empty, "without frames that FFmpeg can decode"),
             (cut, "without its index"),
         ]:
             with pytest.raises(DataError, match=message):
                 read_frames(path)
 
-    def test_a_name_that_is_no_text(self, tmp_path: Path) -> None:
+    def test_a_file_name_that_is_not_valid_text_is_rejected(self, tmp_path: Path) -> None:
         name = b"caf\xe9.mp4".decode(errors="surrogateescape")
         made = make_film(tmp_path / "made.mp4")
         (tmp_path / name).write_bytes(made.read_bytes())
         with pytest.raises(DataError, match=r"caf\\udce9\.mp4.*Rename it"):
             read_frames(tmp_path / name)
 
-    def test_sizes_that_cannot_be_are_borne(self, tmp_path: Path) -> None:
+    def test_impossible_sizes_are_handled(self, tmp_path: Path) -> None:
         path = tmp_path / "odd.mp4"
         boxes = [b"\0\0\0\x10ftypisom\0\0\0\0", b"\0\0\0\x01mdat" + b"\xff" * 8, b"\0\0\0\0moov"]
         path.write_bytes(b"".join(boxes))
@@ -390,7 +395,7 @@ class TestRefusals:
 
     def test_a_webcam_that_is_not_there(self) -> None:
         for number in (-1, 77):
-            with pytest.raises(DataError, match=f"webcam {number}: expected a webcam, none answers"):
+            with pytest.raises(DataError, match=f"webcam {number}: cannot open this webcam"):
                 read_frames(number)
 
     def test_standard_error_stays_clean(self, tmp_path: Path) -> None:
@@ -482,7 +487,7 @@ class TestWatch:
         seen = list(watch(SquareFinder(), frames, smoothing_seconds=0))
         assert {faces[0].expression.probabilities["happy"] for _, faces in seen} == {0.9, 0.1}
 
-    def test_after_a_cut_faces_are_new(self) -> None:
+    def test_faces_get_new_numbers_after_a_cut(self) -> None:
         bright = np.full((HEIGHT, WIDTH, 3), (30, 40, 120), np.uint8)
         bright[40:] = (250, 220, 160)
         bright[24:40, 10:26] = 255
@@ -512,24 +517,24 @@ class TestWatch:
             (None, "got NoneType"),
         ],
     )
-    def test_what_are_no_frames_is_refused(self, frames: Any, message: str) -> None:
+    def test_invalid_frames_are_rejected(self, frames: Any, message: str) -> None:
         with pytest.raises(DataError, match=message):
             list(watch(SquareFinder(), frames))
 
     @pytest.mark.parametrize("source", [cv2.VideoCapture(), 1.5, None, ["video.mp4"], True])
-    def test_what_is_no_video_is_refused(self, source: Any) -> None:
+    def test_files_that_are_not_videos_are_refused(self, source: Any) -> None:
         with pytest.raises(DataError, match=f"as a path or an open file.* got {type(source).__name__}"):
             read_frames(source)
 
     @pytest.mark.parametrize("answer", [None, [], [[], []], [None], [[{"label": "happy"}]], [[None]], 3])
-    def test_what_a_recognizer_of_ones_own_gives_is_checked(self, answer: Any) -> None:
+    def test_the_return_value_of_a_custom_recognizer_is_validated(self, answer: Any) -> None:
         class Odd:
             def many(self, _: Any, /) -> Any:
                 return answer
 
         with pytest.raises(DataError, match="from the recognizer, got"):
             list(watch(Odd(), [Frame(0, 0.0, image(0))]))
-        with pytest.raises(DataError, match="Expected a recognizer first"):
+        with pytest.raises(DataError, match="Expected a recognizer as the first argument"):
             list(watch("video.mp4", SquareFinder()))  # type: ignore[arg-type]
 
     def test_large_frames_go_in_small_chunks(self) -> None:

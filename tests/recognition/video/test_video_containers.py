@@ -77,7 +77,7 @@ def place_pixels(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.nda
 
 class TestOrientation:
     @pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
-    def test_a_matrix_sends_each_pixel_where_the_standard_says(self, orientation: Orientation) -> None:
+    def test_a_display_matrix_moves_each_pixel_as_in_the_standard(self, orientation: Orientation) -> None:
         matrix = matrix_of(orientation)
         assert Orientation.from_matrix(matrix) == orientation
         image = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
@@ -106,7 +106,7 @@ class TestOrientation:
             pytest.param(".webm", "libvpx-vp9", marks=pytest.mark.slow),
         ],
     )
-    def test_all_eight_orientations_are_shown_as_the_container_says(
+    def test_all_eight_orientations_of_the_container_are_applied(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, codec: str
     ) -> None:
         """With PyAV and without."""
@@ -136,9 +136,7 @@ class TestOrientation:
         assert (info.height, info.width) == expected.shape[:2]
 
     @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
-    def test_pixels_that_are_not_square_are_stretched_before_they_are_turned(
-        self, tmp_path: Path, codec: str
-    ) -> None:
+    def test_non_square_pixels_are_resampled_before_rotation(self, tmp_path: Path, codec: str) -> None:
         path = make_oriented(tmp_path / "dvd.mp4", Orientation(True, True, False), codec, Fraction(2, 1))
         assert next(read_frames(path)).image.shape == (2 * WIDTH, HEIGHT, 3)
         assert (probe(path).width, probe(path).height) == (HEIGHT, 2 * WIDTH)
@@ -213,7 +211,7 @@ class TestEditLists:
     @pytest.mark.parametrize("in_memory", [False, True])
     @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "libsvtav1"])
     @pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
-    def test_hidden_frames_are_no_damage(
+    def test_hidden_frames_are_not_damage(
         self, tmp_path: Path, edits: list[tuple[float, float]], codec: str, in_memory: bool
     ) -> None:
         path = with_edits(make_film(tmp_path / "video.mp4", codec=codec, gop=30), edits)
@@ -256,7 +254,7 @@ class TestCutOff:
             (".avi", {}),
         ],
     )
-    def test_a_file_that_is_cut_off_says_so(
+    def test_a_truncated_file_is_reported(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -280,14 +278,14 @@ class TestCutOff:
         if pyav and suffix in {".mp4", ".mov"} and "faststart" in options.values():
             assert count + frames.lost == 30
 
-    def test_av1_that_is_cut_off_says_so(self, tmp_path: Path) -> None:
+    def test_a_truncated_av1_video_is_reported(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.mp4", codec="libsvtav1", options={"movflags": "faststart"})
         path.write_bytes(path.read_bytes()[: int(0.8 * path.stat().st_size)])
         frames = read_frames(path)
         assert 1 <= len(list(frames)) < 30
         assert "the file is cut off after" in frames.damage
 
-    def test_fragments_cut_off_in_the_first_frame_are_said_to_be_cut_off(self, tmp_path: Path) -> None:
+    def test_fragments_truncated_in_the_first_frame_are_reported_as_truncated(self, tmp_path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
         path = tmp_path / "recording.mp4"
         with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as container:
@@ -299,11 +297,11 @@ class TestCutOff:
         data = path.read_bytes()
         path.write_bytes(data[: data.index(b"mdat") + 500])
         with pytest.raises(
-            DataError, match=r"recording\.mp4: expected images, got a file that is cut off before"
+            DataError, match=r"recording\.mp4: expected frames, got a file that is cut off before"
         ):
             list(read_frames(path))
 
-    def test_what_a_camera_appends_is_no_cut(self, tmp_path: Path) -> None:
+    def test_data_appended_by_a_camera_is_not_truncation(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.mp4")
         path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffSEFT and what a maker keeps for itself")
         frames = read_frames(path)
@@ -313,7 +311,7 @@ class TestCutOff:
 
 class TestCounts:
     @pytest.mark.parametrize("count", [0, 7, 3000])
-    def test_a_count_in_a_header_that_is_wrong_is_no_damage(self, tmp_path: Path, count: int) -> None:
+    def test_a_wrong_frame_count_in_a_header_is_not_damage(self, tmp_path: Path, count: int) -> None:
         path = make_film(tmp_path / "video.avi", codec="mpeg4")
         data = bytearray(path.read_bytes())
         total, length = data.index(b"avih") + 8 + 16, data.index(b"strh") + 8 + 32
@@ -324,7 +322,7 @@ class TestCounts:
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
-    def test_a_length_in_a_whole_matroska_file_that_is_wrong_is_no_damage(self, tmp_path: Path) -> None:
+    def test_a_wrong_duration_in_a_complete_matroska_file_is_not_damage(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.mkv")
         data = path.read_bytes()
         assert data.count(b"00:00:01.200000000") == 1
@@ -336,13 +334,13 @@ class TestCounts:
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
-    def test_a_browser_recording_without_lengths_is_no_damage(self, tmp_path: Path) -> None:
+    def test_a_browser_recording_without_lengths_is_not_damaged(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.webm", codec="libvpx-vp9", options={"live": "1"})
         frames = read_frames(path)
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
-    def test_frames_that_a_camera_repeated_at_the_end_are_no_damage(self, tmp_path: Path) -> None:
+    def test_frames_repeated_by_a_camera_at_the_end_are_not_damage(self, tmp_path: Path) -> None:
         """An AVI file marks a repeated frame by an empty chunk."""
         path = make_film(tmp_path / "video.avi", codec="mpeg4", gop=1)
         data = path.read_bytes()
@@ -360,7 +358,7 @@ class TestCounts:
 
 
 class TestHeaders:
-    def test_any_bytes_are_borne(self, tmp_path: Path) -> None:
+    def test_any_bytes_raise_only_the_expected_error(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
         for suffix in (".mp4", ".mkv", ".avi"):
             codec = "mpeg4" if suffix == ".avi" else "libx264"

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mien.data.fer2013.columns import shorten
 from mien.data.fer2013.file_kinds import refuse_known_kinds, refuse_other_archives
 from mien.data.splits import is_table
 from mien.data.table_files import HEAD_BYTES, WHOLE, choose_tables
 from mien.errors import DataError
+from mien.unpacking import BoundedStream, UnpackError, budget_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,6 +33,18 @@ _PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"  # POSIX.1-1988, the header block of the first member
 _BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
+
+_MOST_MEMBERS = 100_000
+_MOST_HEADER = 1 << 20
+_EXTENDED = frozenset(
+    {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+)
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
 
@@ -130,14 +145,18 @@ def _kind(file: IO[bytes], name: str) -> str:
 
 def _unpack(file: IO[bytes], kind: str, stack: ExitStack) -> IO[bytes]:
     """The file from its start, unpacked; what was opened is closed with the stack, the file itself is not."""
+    most = budget_of(file.seek(0, os.SEEK_END))
     file.seek(0)
+    unpacked: Any
     if kind == "gzip":
-        return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=file)))
-    if kind == "xz":
-        return cast("IO[bytes]", stack.enter_context(lzma.LZMAFile(file)))
-    if kind == "bzip2":
-        return cast("IO[bytes]", stack.enter_context(bz2.BZ2File(file)))
-    return file
+        unpacked = stack.enter_context(gzip.GzipFile(fileobj=file))
+    elif kind == "xz":
+        unpacked = stack.enter_context(lzma.LZMAFile(file))  # noqa: SIM115 - closed with the stack
+    elif kind == "bzip2":
+        unpacked = stack.enter_context(bz2.BZ2File(file))
+    else:
+        return file
+    return cast("IO[bytes]", io.BufferedReader(BoundedStream(unpacked, most, "the archive"), _BUFFER))
 
 
 def _is_tar(file: IO[bytes], kind: str) -> bool:
@@ -154,7 +173,9 @@ def _open_zip(path: Path, file: IO[bytes]) -> Iterator[Member]:
         else:
             chosen = _choose({info.filename: _peek_zip(archive, info) for info in infos}, str(path))
         for name in chosen:
-            with archive.open(name) as stream:
+            with archive.open(name) as packed:
+                most = budget_of(file.seek(0, os.SEEK_END))
+                stream = cast("IO[bytes]", io.BufferedReader(BoundedStream(packed, most, name), _BUFFER))
                 yield Member(f"{path}/{shorten(name, 80)}", stream, name)
 
 
@@ -188,7 +209,9 @@ def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
     heads: dict[str, bytes | None] = {}
     with ExitStack() as stack:
         archive = _stream_tar(file, kind, stack)
-        for info in archive:
+        for count, info in enumerate(archive):
+            if count > _MOST_MEMBERS:
+                raise UnpackError(f"the archive: expected at most {_MOST_MEMBERS:,} files inside, got more.")
             if not info.isfile() or not _is_wanted(info.name):
                 continue
             stream = archive.extractfile(info) if is_table(info.name) else None
@@ -199,7 +222,22 @@ def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
 
 
 def _stream_tar(file: IO[bytes], kind: str, stack: ExitStack) -> tarfile.TarFile:
-    return stack.enter_context(tarfile.open(fileobj=_unpack(file, kind, stack), mode="r|", bufsize=_BUFFER))
+    stream = _unpack(file, kind, stack)
+    return stack.enter_context(
+        tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER, tarinfo=_BoundedTarInfo)
+    )
+
+
+class _BoundedTarInfo(tarfile.TarInfo):
+    """A member of a tar whose extended header has a usual size; tarfile reads all of it into memory."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENDED and self.size > _MOST_HEADER:
+            raise UnpackError(
+                f"the archive: expected extended headers of at most {_MOST_HEADER:,} bytes, got one of {self.size:,}. "
+                "Pack it anew."
+            )
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]  # not in its type hints
 
 
 def _is_wanted(name: str) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import stat
 import tempfile
@@ -27,7 +28,7 @@ from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.table import PIXELS, Table
 from mien.data.splits import split_of_table
 from mien.errors import DataError
-from mien.files import cache_folder
+from mien.files import cache_folder, private_folder
 from mien.images import CROP_SIZE
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ def _key(paths: Sequence[Path], classes: int) -> str | None:
 def _read_entry(entry: Path, key: str) -> Table | None:
     """The arrays of an entry, or `None` if there is none or it is not whole."""
     try:
-        regular = stat.S_ISREG(entry.stat().st_mode)  # a pipe would wait for its writer
+        status = entry.stat()
+        if os.name == "posix" and status.st_uid not in {os.geteuid(), 0}:
+            logger.warning("The cache %s belongs to another user; the table is read again.", entry)
+            return None
+        regular = stat.S_ISREG(status.st_mode)  # a pipe would wait for its writer
         data = np.fromfile(entry, np.uint8) if regular else np.zeros(0, np.uint8)
     except FileNotFoundError:
         return None
@@ -149,7 +154,7 @@ def _write_entry(entry: Path, key: str, table: Table) -> None:
     for part in parts:
         digest.update(part)
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(entry.parent)
         with tempfile.NamedTemporaryFile(
             dir=entry.parent, prefix="mien-", suffix=".part", delete=False
         ) as file:

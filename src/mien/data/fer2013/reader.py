@@ -44,6 +44,9 @@ BLOCK_BYTES = 1 << 20  # with its buffers it stays in the processor's cache; lar
 MAX_ROW_BYTES = 1 << 20
 """A row has at most 9.3 kB; a file without line ends must not fill the memory."""
 
+MAX_BLANK_BYTES = 64 << 20
+"""Blank lines without an image between them."""
+
 _LISTS = re.compile(
     rb'"?(?:\[\[[][0-9., \t]*\]\]|\[[0-9., \t]*\])"?'
 )  # pixels as pandas writes a list of them
@@ -142,12 +145,16 @@ def _read_member(member: Member, file: str, classes: int, block_bytes: int) -> I
     told = None if header.usage is not None else split_of_table(member.inner) or split_of_table(file)
     split = default_split(header) if told is None else SPLITS.index(told)
     columns = Columns(header, classes if header.is_fer2013 or classes == ANY_NUMBER else 0, split)
-    row, scanner = 0, Scanner()
+    row, blank, scanner = 0, 0, Scanner()
     for part in chain([rest] if rest else [], texts):
         text = np.frombuffer(_flatten_lists(part), np.uint8)
         block = Block(text, scanner.scan(text), columns)
         if len(block):
             yield block.parse(name, row)
+        elif (blank := blank + len(part)) > MAX_BLANK_BYTES:
+            raise DataError(
+                f"{name}: expected rows of images, got {blank >> 20} MB of blank lines. Get it anew."
+            )
         row += len(block)
     if not row:
         raise DataError(f"{name}: expected rows of pictures, got a header only. Download the file again.")

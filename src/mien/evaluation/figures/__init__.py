@@ -1,6 +1,10 @@
-"""Figures worth putting in a slide: drawn from plain numbers, saved as PNG, read by color-blind eyes too.
+"""Figures of training, evaluation and videos, with a color-blind friendly palette.
 
-Each figure comes twice: `..._figure` gives the matplotlib figure, `plot_...` saves it and gives the path.
+Functions named `..._figure` return a matplotlib figure; functions named `plot_...` save it as PNG and return the path.
+
+>>> from mien.evaluation import figures
+>>> figures.plot_curves([{"loss": 1.2, "val_loss": 1.3}, {"loss": 1.0, "val_loss": 1.1}], "curves.png")  # doctest: +SKIP
+PosixPath('curves.png')
 """
 
 from mien.evaluation.figures.charts import (

@@ -1,4 +1,4 @@
-"""Charts of counts and scores: confusion matrix, reliability, images by split and class."""
+"""Charts of counts and scores: confusion matrix, reliability diagram, images by split and class."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from mien.evaluation.calibration import ReliabilityBins
 
-_DARK = 0.179  # relative luminance (WCAG 2) at which black and white ink have the same contrast, 4.6
+_DARK = 0.179  # relative luminance (WCAG 2) at which black and white text have the same contrast, 4.6
 
-_BAR = 0.92  # of the width of a bin
+_BAR = 0.92  # width of a bar, relative to the bin
 
 
 def plot_confusion(
@@ -42,10 +42,10 @@ def plot_confusion(
     """Save `confusion_figure` as a PNG file.
 
     Args:
-        matrix: counts (classes, classes), rows true.
+        matrix: counts (classes, classes), rows are true classes.
         labels: class names in index order.
-        path: where to write it.
-        title: what stands over it.
+        path: the file to write.
+        title: title of the figure.
     """
     return save(confusion_figure(matrix, labels, title), path)
 
@@ -53,22 +53,24 @@ def plot_confusion(
 def confusion_figure(
     matrix: NDArray[np.integer[Any]], labels: Sequence[str], title: str = "Confusion matrix"
 ) -> Figure:
-    """What each class was taken for: percentages of the row, and counts under them.
+    """Plot a confusion matrix with row percentages and counts.
 
     Args:
-        matrix: counts (classes, classes), rows true, columns predicted.
+        matrix: counts (classes, classes), rows are true classes, columns predicted classes.
         labels: class names in index order.
-        title: what stands over it.
+        title: title of the figure.
 
     Raises:
-        DataError: the matrix does not fit the labels.
+        DataError: If the shape of the matrix does not match the labels.
     """
     k = len(labels)
     if matrix.shape != (k, k):
-        raise DataError(f"Expected a confusion matrix of shape {(k, k)} for {k} labels, got {matrix.shape}.")
+        raise DataError.from_parts(
+            expected=f"a confusion matrix of shape {(k, k)} for {k} labels", received=f"{matrix.shape}"
+        )
     rows = [f"{label}  ({n:,})" for label, n in zip(labels, matrix.sum(axis=1), strict=True)]
     beside = 0.8 + 0.085 * max(map(len, rows))
-    cells = max(0.97 * k, 4.8)  # inches; at least as wide as the line under the title
+    cells = max(0.97 * k, 4.8)  # inches; at least the width of the subtitle
     with house_style():
         figure = new_figure(beside + cells, 1.9 + 0.76 * k)
         axes = figure.subplots()
@@ -81,12 +83,12 @@ def confusion_figure(
         axes.set_xlabel("predicted", labelpad=8)
         axes.set_ylabel("true  (images)", labelpad=8)
         axes.tick_params(length=0)
-        head(axes, fold(title, cells), _right_in_all(matrix))
+        head(axes, fold(title, cells), _summary(matrix))
     return figure
 
 
 def _draw_cells(axes: Axes, matrix: NDArray[np.integer[Any]]) -> None:
-    """A heat map of row percentages from near white to dark blue, with ink that can be read on each cell."""
+    """Draw a heat map of row percentages from near white to dark blue, with readable text on each cell."""
     need("seaborn", "train")
     import seaborn as sns
 
@@ -108,10 +110,10 @@ def _draw_cells(axes: Axes, matrix: NDArray[np.integer[Any]]) -> None:
         axes.text(column + 0.5, row + 0.56, f"{count:,}", va="top", fontsize=9.5, **middle)
 
 
-def _right_in_all(matrix: NDArray[np.integer[Any]]) -> str:
+def _summary(matrix: NDArray[np.integer[Any]]) -> str:
     n, right = int(matrix.sum()), int(np.trace(matrix))
     return (
-        f"{100 * right / n:.1f}% right ({right:,} of {n:,}); each row adds up to 100%" if n else "no images"
+        f"{100 * right / n:.1f}% correct ({right:,} of {n:,}); each row adds up to 100%" if n else "no images"
     )
 
 
@@ -119,19 +121,19 @@ def plot_reliability(bins: ReliabilityBins, path: str | Path, title: str = "Reli
     """Save `reliability_figure` as a PNG file.
 
     Args:
-        bins: what `calibration.reliability_bins` gives.
-        path: where to write it.
-        title: what stands over it.
+        bins: the result of `calibration.reliability_bins`.
+        path: the file to write.
+        title: title of the figure.
     """
     return save(reliability_figure(bins, title), path)
 
 
 def reliability_figure(bins: ReliabilityBins, title: str = "Reliability") -> Figure:
-    """How often the model is right, by how sure it says it is; under it, how many images each bin holds.
+    """Plot a reliability diagram: accuracy by confidence, and the number of images in each bin.
 
     Args:
-        bins: what `calibration.reliability_bins` gives.
-        title: what stands over it.
+        bins: the result of `calibration.reliability_bins`.
+        title: title of the figure.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -147,20 +149,20 @@ def reliability_figure(bins: ReliabilityBins, title: str = "Reliability") -> Fig
         gaps.yaxis.set_major_formatter(PercentFormatter(1))
         gaps.set_ylabel("accuracy")
         counts.set_ylabel("images")
-        counts.set_xlabel("confidence (probability of the likeliest class)")
+        counts.set_xlabel("confidence (probability of the most probable class)")
         head(gaps, fold(title, 5.5), f"expected calibration error {100 * bins.error:.1f}%")
     return figure
 
 
 def _draw_gaps(axes: Axes, bins: ReliabilityBins) -> None:
-    """A bar of the accuracy of each filled bin, and from its end to the mean confidence the gap."""
+    """Draw the accuracy of each non-empty bin as a bar, and its gap to the mean confidence."""
     filled = bins.count > 0
     left, width = bins.edges[:-1][filled], np.diff(bins.edges)[filled] * _BAR
     accuracy, confidence = bins.accuracy[filled], bins.confidence[filled]
     axes.bar(left, accuracy, width, align="edge", color=BLUE, label="accuracy")
     gaps: dict[str, tuple[NDArray[np.bool_], dict[str, Any]]] = {
-        "too sure": (confidence > accuracy, {"facecolor": "#f7dfcc", "edgecolor": VERMILION}),
-        "not sure enough": (
+        "overconfident": (confidence > accuracy, {"facecolor": "#f7dfcc", "edgecolor": VERMILION}),
+        "underconfident": (
             confidence < accuracy,
             {"facecolor": "#7fb8d8", "edgecolor": BLUE, "hatch": "////"},
         ),
@@ -180,25 +182,25 @@ def plot_counts(counts: Mapping[str, Mapping[str, int]], path: str | Path, title
     """Save `counts_figure` as a PNG file.
 
     Args:
-        counts: `{split: {label: images}}`, as `Dataset.counts()` gives.
-        path: where to write it.
-        title: what stands over it.
+        counts: `{split: {label: images}}`, as returned by `Dataset.counts()`.
+        path: the file to write.
+        title: title of the figure.
     """
     return save(counts_figure(counts, title), path)
 
 
 def counts_figure(counts: Mapping[str, Mapping[str, int]], title: str = "") -> Figure:
-    """How many images each split has of each class, a panel for each split.
+    """Plot the number of images by class, with a panel for each split.
 
     Args:
-        counts: `{split: {label: images}}`, as `Dataset.counts()` gives.
-        title: what stands over it.
+        counts: `{split: {label: images}}`, as returned by `Dataset.counts()`.
+        title: title of the figure.
 
     Raises:
-        DataError: there is no split.
+        DataError: If there is no split.
     """
     if not counts:
-        raise DataError("Expected the counts of one split or more, got none.")
+        raise DataError.from_parts(expected="the counts of one split or more", received="none")
     labels = list(dict.fromkeys(label for split in counts.values() for label in split))
     with house_style():
         figure = new_figure(1.6 + 3.6 * len(counts), 1.6 + 0.42 * len(labels))
@@ -220,7 +222,7 @@ def _draw_counts(axes: Axes, labels: list[str], numbers: list[int]) -> None:
     axes.bar_label(
         bars, [f"{n:,}  ({100 * n / total:.1f}%)" if n else "none" for n in numbers], padding=4, color=MUTED
     )
-    axes.set_xlim(0, max(*numbers, 1) * 1.5)  # room for the numbers at the ends of the bars
+    axes.set_xlim(0, max(*numbers, 1) * 1.5)  # space for the numbers at the ends of the bars
     axes.xaxis.set_visible(False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0, labelcolor=INK)

@@ -1,4 +1,9 @@
-"""The course of a training: accuracy and loss of both splits, epoch by epoch."""
+"""Learning curves: accuracy and loss on training and validation data by epoch.
+
+>>> history = [{"loss": 1.2, "val_loss": 1.3}, {"loss": 1.0, "val_loss": 1.1}]
+>>> plot_curves(history, "curves.png")  # doctest: +SKIP
+PosixPath('curves.png')
+"""
 
 from __future__ import annotations
 
@@ -29,20 +34,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 History = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
-"""A list for each column, or a dict for each epoch; the values are numbers, or their text as CSV gives it."""
+"""One list per column, or one dict per epoch; values are numbers or, as read from CSV, text."""
 
 Select = Literal["loss", "macro_f1", "last"]
 
 _COLUMNS = ("epoch", "accuracy", "val_accuracy", "loss", "val_loss", "learning_rate")
-_REAL_CHANGE = 1e-4  # relative; below it, a learning rate only shows how it was rounded
+_REAL_CHANGE = 1e-4  # minimum relative change of a learning rate that is not rounding
 _REAL_DROP = 0.05
-_LABEL_GAP = 0.065  # of the panel's height: the least distance of two labels at line ends
-_DROP_GAP = 0.035  # of the panel's width: drops closer than this share the label of the first
+_LABEL_GAP = 0.065  # minimum distance of two labels at line ends, relative to the height of the panel
+_DROP_GAP = 0.035  # of closer drops, only the first has a label; relative to the width of the panel
 
 
 @dataclass(frozen=True, eq=False)
-class _Course:
-    """A history as arrays of one length; a column that was not recorded is all NaN."""
+class _Curves:
+    """A history as arrays of the same length; columns that were not recorded are NaN."""
 
     epoch: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -54,7 +59,7 @@ class _Course:
 
     @property
     def best(self) -> int | None:
-        """Index of the epoch that was kept: the one named, else that with the lowest validation loss, if any."""
+        """Index of the epoch that was kept: the chosen one, or the one with the lowest validation loss."""
         if self.chosen is not None:
             return self.chosen
         return None if np.isnan(self.val_loss).all() else int(np.nanargmin(self.val_loss))
@@ -65,99 +70,100 @@ def plot_curves(history: History, path: str | Path, *, select: Select = "loss") 
 
     Args:
         history: see `curves_figure`.
-        path: where to write it.
+        path: the file to write.
         select: see `curves_figure`.
     """
     return save(curves_figure(history, select=select), path)
 
 
 def curves_figure(history: History, *, select: Select = "loss") -> Figure:
-    """Accuracy and loss on training and validation, the best epoch and the learning rate marked.
+    """Plot accuracy and loss on training and validation data, with the best epoch and the learning rate.
 
-    The best epoch is the one whose network is kept. Drops of a learning rate that goes in steps are
-    thin vertical lines with the new value; one that changes smoothly is a faint line of its own.
+    The best epoch is the one whose weights are kept. Drops of a stepwise learning rate are shown as thin vertical lines
+    with the new value, and a smooth learning rate as a separate curve.
 
     Args:
-        history: one row an epoch, of `epoch` (from 1; counted when missing), `accuracy`, `loss`,
-            `val_accuracy`, `val_loss` and `learning_rate`; whatever is missing is not drawn.
-        select: which epoch is kept: `loss`, that with the lowest validation loss; `macro_f1`, that with the highest
-            `val_macro_f1`; or `last`.
+        history: one row per epoch with `epoch` (from 1; counted if missing), `accuracy`, `loss`, `val_accuracy`,
+            `val_loss` and `learning_rate`; missing columns are not drawn.
+        select: which epoch is kept: `loss`, the one with the lowest validation loss; `macro_f1`, the one with the
+            highest `val_macro_f1`; or `last`.
 
     Raises:
-        DataError: there is no epoch, or a column is shorter than another.
+        DataError: If there are no epochs, or the columns differ in length.
     """
-    course = _read(history)
+    curves = _read(history)
     if select == "last":
-        course = replace(course, chosen=len(course.epoch) - 1)
+        curves = replace(curves, chosen=len(curves.epoch) - 1)
     elif select == "macro_f1" and (best := _best_by_f1(history)) is not None:
-        course = replace(course, chosen=best)
+        curves = replace(curves, chosen=best)
     with house_style():
-        if _is_smooth(course.learning_rate):
+        if _is_smooth(curves.learning_rate):
             figure = new_figure(12, 5.6)
             panels, strips = figure.subplots(2, 2, sharex="col", height_ratios=[7, 1])
             for strip in strips:
-                _draw_smooth_rate(strip, course)
+                _draw_smooth_rate(strip, curves)
         else:
             figure = new_figure(12, 4.9)
             panels = figure.subplots(1, 2)
             strips = panels
-        _panel(panels[0], course, course.accuracy, course.val_accuracy, "Accuracy", percent=True)
-        _panel(panels[1], course, course.loss, course.val_loss, "Loss", percent=False)
+        _panel(panels[0], curves, curves.accuracy, curves.val_accuracy, "Accuracy", percent=True)
+        _panel(panels[1], curves, curves.loss, curves.val_loss, "Loss", percent=False)
         for axes in strips:
             axes.set_xlabel("epoch")
     return figure
 
 
 def _best_by_f1(history: History) -> int | None:
-    """The place of the epoch with the highest macro-F1, of equals that with the lowest loss."""
+    """Return the index of the epoch with the highest macro-F1; of a tie, the one with the lowest loss."""
     rows = history if not isinstance(history, Mapping) else []
     if not rows or not all({"val_macro_f1", "val_loss"} <= row.keys() for row in rows):
         return None
     return max(range(len(rows)), key=lambda i: (float(rows[i]["val_macro_f1"]), -float(rows[i]["val_loss"])))
 
 
-def _read(history: History) -> _Course:
+def _read(history: History) -> _Curves:
     if not isinstance(history, Mapping):
         history = {name: [row.get(name, "nan") for row in history] for name in _COLUMNS}
     columns = {name: _numbers(history[name]) for name in _COLUMNS if len(history.get(name, ()))}
     lengths = {name: len(column) for name, column in columns.items()}
     n = max(lengths.values(), default=0)
     if n == 0 or set(lengths.values()) != {n}:
-        raise DataError(
-            f"Expected a history of one epoch or more in columns of one length, got {lengths or 'none'}."
+        raise DataError.from_parts(
+            expected="a history of one epoch or more in columns of the same length",
+            received=f"{lengths or 'none'}",
         )
-    course = {name: columns.get(name, np.full(n, np.nan)) for name in _COLUMNS}
-    if np.isnan(course["epoch"]).any():
-        course["epoch"] = np.arange(1.0, n + 1)
-    return _Course(chosen=None, **course)
+    curves = {name: columns.get(name, np.full(n, np.nan)) for name in _COLUMNS}
+    if np.isnan(curves["epoch"]).any():
+        curves["epoch"] = np.arange(1.0, n + 1)
+    return _Curves(chosen=None, **curves)
 
 
 def _numbers(column: Sequence[Any]) -> NDArray[np.float64]:
-    """Floats; an infinite loss cannot be drawn and becomes a gap, like an empty cell."""
+    """Convert a column to floats; infinite values and empty cells become NaN, a gap in the curve."""
     numbers = np.array([np.nan if value in ("", None) else float(value) for value in column])
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _panel(
     axes: Axes,
-    course: _Course,
+    curves: _Curves,
     training: NDArray[np.float64],
     validation: NDArray[np.float64],
     title: str,
     *,
     percent: bool,
 ) -> None:
-    """One of the two panels: lines, their names at the right end, and the marks."""
-    marker = "o" if len(course.epoch) < 3 else ""
+    """Draw one of the two panels: curves, their labels at the right end, and marks."""
+    marker = "o" if len(curves.epoch) < 3 else ""
     lines = [("training", training, BLUE), ("validation", validation, VERMILION)]
     for name, values, color in lines:
-        axes.plot(course.epoch, values, color=color, marker=marker, label=name)
-    _set_scales(axes, course.epoch, percent=percent)
-    if not _is_smooth(course.learning_rate):
-        _mark_drops(axes, course, at_top=not percent)
-    _mark_best(axes, course, validation)
+        axes.plot(curves.epoch, values, color=color, marker=marker, label=name)
+    _set_scales(axes, curves.epoch, percent=percent)
+    if not _is_smooth(curves.learning_rate):
+        _mark_drops(axes, curves, at_top=not percent)
+    _mark_best(axes, curves, validation)
     _name_lines(axes, lines, percent=percent)
-    head(axes, title, _subtitle(course, training, validation, percent=percent))
+    head(axes, title, _subtitle(curves, training, validation, percent=percent))
 
 
 def _set_scales(axes: Axes, epochs: NDArray[np.float64], *, percent: bool) -> None:
@@ -174,31 +180,31 @@ def _set_scales(axes: Axes, epochs: NDArray[np.float64], *, percent: bool) -> No
     axes.autoscale_view(scalex=False)
 
 
-def _mark_best(axes: Axes, course: _Course, validation: NDArray[np.float64]) -> None:
-    if course.best is None:
+def _mark_best(axes: Axes, curves: _Curves, validation: NDArray[np.float64]) -> None:
+    if curves.best is None:
         return
-    epoch = course.epoch[course.best]
+    epoch = curves.epoch[curves.best]
     axes.axvline(epoch, color=VERMILION, linewidth=1, alpha=0.45, zorder=1, label="best epoch")
     axes.plot(
-        epoch, validation[course.best], "o", color="white", markeredgecolor=VERMILION, markeredgewidth=2,
+        epoch, validation[curves.best], "o", color="white", markeredgecolor=VERMILION, markeredgewidth=2,
         markersize=8, zorder=5,
     )  # fmt: skip
 
 
-def _mark_drops(axes: Axes, course: _Course, *, at_top: bool) -> None:
-    """Each drop of the learning rate as a vertical line, named on the side where the curves are not."""
+def _mark_drops(axes: Axes, curves: _Curves, *, at_top: bool) -> None:
+    """Draw each drop of the learning rate as a vertical line, with a label away from the curves."""
     named_at = -np.inf
     width = np.ptp(axes.get_xlim())
-    for i in _drops(course.learning_rate):
-        x = (course.epoch[i - 1] + course.epoch[i]) / 2
+    for i in _drops(curves.learning_rate):
+        x = (curves.epoch[i - 1] + curves.epoch[i]) / 2
         axes.axvline(x, color=FAINT, linewidth=1, linestyle=(0, (2, 2)), zorder=0, label="learning rate drop")
         if x - named_at >= _DROP_GAP * width:
-            _name_drop(axes, x, course.learning_rate[i], at_top=at_top)
+            _name_drop(axes, x, curves.learning_rate[i], at_top=at_top)
             named_at = x
 
 
 def _name_drop(axes: Axes, x: float, rate: float, *, at_top: bool) -> None:
-    """The new rate along its line, on white, over the other vertical lines but behind the curves."""
+    """Write the new rate along its line, over other vertical lines but behind the curves."""
     axes.annotate(
         f"rate {_short(rate)}", (x, 0.985 if at_top else 0.015), (-3, 0), xycoords=("data", "axes fraction"),
         textcoords="offset points", rotation=90, ha="right", va="top" if at_top else "bottom", color=MUTED,
@@ -206,12 +212,12 @@ def _name_drop(axes: Axes, x: float, rate: float, *, at_top: bool) -> None:
     )  # fmt: skip
 
 
-def _draw_smooth_rate(axes: Axes, course: _Course) -> None:
-    """The rate in a strip of its own, from 0 to its peak."""
-    rate = course.learning_rate
+def _draw_smooth_rate(axes: Axes, curves: _Curves) -> None:
+    """Draw the learning rate in a separate panel, from 0 to its maximum."""
+    rate = curves.learning_rate
     peak = float(np.nanmax(rate))
-    axes.plot(course.epoch, rate, color=MUTED, linewidth=1.5, label="learning rate")
-    axes.fill_between(course.epoch, 0, rate, color=GRID)
+    axes.plot(curves.epoch, rate, color=MUTED, linewidth=1.5, label="learning rate")
+    axes.fill_between(curves.epoch, 0, rate, color=GRID)
     axes.set_ylim(0, peak * 1.1)
     axes.set_yticks([0, peak], ["0", _short(peak)])
     axes.set_ylabel("rate")
@@ -220,24 +226,24 @@ def _draw_smooth_rate(axes: Axes, course: _Course) -> None:
 
 
 def _changes(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Relative change of the learning rate from each epoch to the next; 0 where it is not known."""
+    """Return the relative change of the learning rate from epoch to epoch; 0 if unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(rate[1:] / rate[:-1] - 1, nan=0.0, posinf=1.0)
 
 
 def _is_smooth(rate: NDArray[np.float64]) -> bool:
-    """Whether the rate changes at most epochs, as a cosine or an exponential does, and not in steps."""
+    """Return whether the rate changes in most epochs, like a cosine or exponential schedule, not in steps."""
     changed = int((np.abs(_changes(rate)) > _REAL_CHANGE).sum())
     return changed >= 3 and changed > (len(rate) - 1) / 2
 
 
 def _drops(rate: NDArray[np.float64]) -> list[int]:
-    """Indices of the epochs that began with a lower learning rate."""
+    """Return the indices of the epochs that start with a lower learning rate."""
     return [int(i) + 1 for i in np.flatnonzero(_changes(rate) < -_REAL_DROP)]
 
 
 def _name_lines(axes: Axes, lines: list[tuple[str, NDArray[np.float64], str]], *, percent: bool) -> None:
-    """The name and last value of each line at its right end, moved apart where they would touch."""
+    """Write the name and last value of each curve at its right end, moved apart if they would overlap."""
     ends = [
         (name, float(values[~np.isnan(values)][-1]), color)
         for name, values, color in lines
@@ -253,7 +259,7 @@ def _name_lines(axes: Axes, lines: list[tuple[str, NDArray[np.float64], str]], *
 
 
 def _spread(heights: list[float], gap: float) -> list[float]:
-    """The two heights, moved apart evenly to at least `gap`; a single one stays."""
+    """Move two heights apart evenly to a distance of at least `gap`; a single one is unchanged."""
     if len(heights) < 2 or abs(heights[0] - heights[1]) >= gap:
         return heights
     middle = sum(heights) / 2
@@ -262,15 +268,15 @@ def _spread(heights: list[float], gap: float) -> list[float]:
 
 
 def _subtitle(
-    course: _Course, training: NDArray[np.float64], validation: NDArray[np.float64], *, percent: bool
+    curves: _Curves, training: NDArray[np.float64], validation: NDArray[np.float64], *, percent: bool
 ) -> str:
-    if course.best is None:
+    if curves.best is None:
         return ""
-    values = {"validation": validation[course.best], "training": training[course.best]}
+    values = {"validation": validation[curves.best], "training": training[curves.best]}
     known = [
         f"{name} {_value(value, percent=percent)}" for name, value in values.items() if not np.isnan(value)
     ]
-    return f"○ best epoch {course.epoch[course.best]:.0f}: {', '.join(known)}"
+    return f"○ best epoch {curves.epoch[curves.best]:.0f}: {', '.join(known)}"
 
 
 def _value(value: float, *, percent: bool) -> str:
@@ -278,7 +284,7 @@ def _value(value: float, *, percent: bool) -> str:
 
 
 def _short(rate: float) -> str:
-    """A learning rate as people write it: 0.001, 5e-4, 1.25e-4."""
+    """Format a learning rate: 0.001, 5e-4, 1.25e-4."""
     if rate >= 1e-3 or rate <= 0:
         return f"{rate:.3g}"
     mantissa, exponent = f"{rate:.2e}".split("e")

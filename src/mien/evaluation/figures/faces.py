@@ -1,4 +1,4 @@
-"""Sheets of images: sample predictions, and a contact sheet of a data set."""
+"""Sheets of face images: sample predictions, and contact sheets of a data set."""
 
 from __future__ import annotations
 
@@ -31,33 +31,34 @@ if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation
 
 SHEETS = ("samples", "mistakes", "confident")
-"""The sheets of an evaluation: a fair sample, mistakes only, and the hits that the model is most sure of."""
+"""The sheets of an evaluation: a random sample, mistakes only, and the most confident correct predictions."""
 
 
 def choose_samples(
     evaluation: Evaluation, n: int = 12, seed: int = 0, *, kind: str = "samples"
 ) -> NDArray[np.int64]:
-    """Pick images to show.
+    """Choose images to show.
 
     Args:
-        evaluation: what was judged.
-        n: how many to pick; all there are where there are fewer.
-        seed: fixes the choice.
-        kind: `samples`, a random sample of all images, each as likely as the other, in which mistakes are as frequent
-            as they are; `mistakes`, a random sample of those that were named wrongly; or `confident`, the hits with the
-            highest probabilities.
+        evaluation: the evaluation.
+        n: maximum number of images.
+        seed: random seed.
+        kind: `samples`, a random sample of all images; `mistakes`, a random sample of the wrong predictions; or
+            `confident`, the correct predictions with the highest probabilities.
 
     Returns:
-        int64 (at most n,), indices into the evaluation's arrays, without repeats; none where there is nothing of the
-        kind.
+        int64 (at most n,), indices into the arrays of the evaluation, without repeats; empty if there are no such
+        images.
 
     Raises:
-        DataError: there is no such kind, or n is less than 0.
+        DataError: If there is no such kind, or n is negative.
     """
     if kind not in SHEETS:
-        raise DataError(f"Expected the kind to be one of {', '.join(SHEETS)}, got {str(kind)[:80]!r}.")
+        raise DataError.from_parts(
+            expected=f"the kind to be one of {', '.join(SHEETS)}", received=f"{str(kind)[:80]!r}"
+        )
     if n < 0:
-        raise DataError(f"Expected to pick 0 images or more, got {n}.")
+        raise DataError.from_parts(expected="n, the number of images, to be 0 or more", received=f"{n}")
     is_wrong = evaluation.predicted != evaluation.true
     if kind == "confident":
         right = np.flatnonzero(~is_wrong)
@@ -68,22 +69,23 @@ def choose_samples(
 
 
 def sheet_title(evaluation: Evaluation, shown: NDArray[np.integer[Any]], kind: str, model: str = "") -> str:
-    """What stands over a sheet: how its images were chosen, and what share of all is named rightly.
+    """Return the title of a sheet: how its images were chosen, and the accuracy on all images.
 
     Args:
-        evaluation: what was judged.
+        evaluation: the evaluation.
         shown: indices of the images on the sheet.
         kind: one of `SHEETS`.
-        model: what to call the model; as the evaluation calls it when not given.
+        model: name of the model; that of the evaluation by default.
     """
     right = int((evaluation.predicted[shown] == evaluation.true[shown]).sum())
-    all_of_it = f"{model or evaluation.model} on {evaluation.split}: {evaluation.accuracy:.1%} of {evaluation.n:,} right"
-    told = {
-        "samples": f"Random sample, {right} of {len(shown)} right",
-        "mistakes": f"Mistakes only, {len(shown)} of {evaluation.n - _hits(evaluation):,}, drawn at random",
-        "confident": f"The {len(shown)} most confident hits of {_hits(evaluation):,}",
+    name = model or evaluation.model
+    accuracy = f"{name} on {evaluation.split}: {evaluation.accuracy:.1%} of {evaluation.n:,} correct"
+    choice = {
+        "samples": f"Random sample, {right} of {len(shown)} correct",
+        "mistakes": f"Mistakes only, {len(shown)} of {evaluation.n - _hits(evaluation):,}, chosen at random",
+        "confident": f"The {len(shown)} most confident of {_hits(evaluation):,} correct predictions",
     }[kind]
-    return f"{told}. {all_of_it}"
+    return f"{choice}. {accuracy}"
 
 
 def _hits(evaluation: Evaluation) -> int:
@@ -91,16 +93,16 @@ def _hits(evaluation: Evaluation) -> int:
 
 
 def plot_sheets(evaluation: Evaluation, folder: str | Path, model: str = "", *, n: int = 12) -> list[Path]:
-    """Save `samples.png`, `mistakes.png` and `confident.png`; one that would be empty is left out.
+    """Save `samples.png`, `mistakes.png` and `confident.png`; empty sheets are left out.
 
     Args:
-        evaluation: what was judged.
-        folder: where to write them.
-        model: what to call the model in their titles.
-        n: images on each.
+        evaluation: the evaluation.
+        folder: output folder.
+        model: name of the model in the titles.
+        n: maximum number of images per sheet.
 
     Returns:
-        The paths of those that were written.
+        The paths of the written files.
     """
     written = []
     for kind in SHEETS:
@@ -130,10 +132,10 @@ def plot_samples(
     Args:
         images: uint8 (n, height, width).
         true: class indices (n,).
-        probabilities: (n, classes); the likeliest class is the prediction.
+        probabilities: (n, classes); the most probable class is the prediction.
         labels: class names in index order.
-        path: where to write it.
-        title: what stands over it.
+        path: the file to write.
+        title: title of the figure.
     """
     return save(samples_figure(images, true, probabilities, labels, title=title), path)
 
@@ -146,25 +148,25 @@ def samples_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """Images with the predicted label, its probability and the true label.
+    """Show images with the predicted label, its probability and the true label.
 
-    A right one has a blue frame and a tick, a wrong one a vermilion frame and a cross.
+    Correct predictions have a blue frame and a check mark, wrong ones a vermilion frame and a cross.
 
     Args:
         images: uint8 (n, height, width).
         true: class indices (n,).
-        probabilities: (n, classes); the likeliest class is the prediction.
+        probabilities: (n, classes); the most probable class is the prediction.
         labels: class names in index order.
-        title: what stands over it.
+        title: title of the figure.
 
     Raises:
-        DataError: there is no image, or the lengths differ.
+        DataError: If there are no images, or the lengths differ.
     """
     n = len(images)
     if n == 0 or true.shape != (n,) or probabilities.shape != (n, len(labels)):
-        raise DataError(
-            f"Expected one image or more, each with a label and {len(labels)} probabilities, got shapes "
-            f"{images.shape}, {true.shape} and {probabilities.shape}."
+        raise DataError.from_parts(
+            expected=f"one image or more, each with a label and {len(labels)} probabilities",
+            received=f"shapes {images.shape}, {true.shape} and {probabilities.shape}",
         )
     with house_style():
         figure, tiles = _grid(n, columns=6, side=1.65, gap=0.3, below=0.62, title=title)
@@ -189,7 +191,7 @@ def _caption(axes: Axes, predicted: str, true: str, score: float) -> None:
 
 
 def _size(name: str, points: float, fits: int = 11) -> float:
-    """Type small enough for a name longer than `fits` characters to stay under its image."""
+    """Return a font size at which a name longer than `fits` characters still fits under its image."""
     return points * min(1.0, fits / max(len(name), 1))
 
 
@@ -200,10 +202,10 @@ def plot_faces(
 
     Args:
         images: uint8 (n, height, width).
-        labels: what to write under each image.
-        path: where to write it.
-        title: what stands over it.
-        columns: images in a row.
+        labels: caption of each image.
+        path: the file to write.
+        title: title of the figure.
+        columns: number of images per row.
     """
     return save(faces_figure(images, labels, title=title, columns=columns), path)
 
@@ -211,20 +213,20 @@ def plot_faces(
 def faces_figure(
     images: NDArray[np.uint8], labels: Sequence[str], *, title: str = "", columns: int = 10
 ) -> Figure:
-    """A contact sheet: images in rows, a word under each.
+    """Create a contact sheet: images in rows, each with a caption.
 
     Args:
         images: uint8 (n, height, width).
-        labels: what to write under each image.
-        title: what stands over it.
-        columns: images in a row.
+        labels: caption of each image.
+        title: title of the figure.
+        columns: number of images per row.
 
     Raises:
-        DataError: there is no image, or not a label for each.
+        DataError: If there are no images, or the numbers of images and labels differ.
     """
     if not len(images) or len(images) != len(labels):
-        raise DataError(
-            f"Expected a label for each of one image or more, got {len(labels)} for {len(images)}."
+        raise DataError.from_parts(
+            expected="a label for each of one image or more", received=f"{len(labels)} for {len(images)}"
         )
     with house_style():
         figure, tiles = _grid(len(images), columns=columns, side=1.0, gap=0.14, below=0.32, title=title)
@@ -240,7 +242,7 @@ def faces_figure(
 def _grid(
     n: int, *, columns: int, side: float, gap: float, below: float, title: str
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of n square tiles in rows; sizes in inches, `below` the room under each for its words."""
+    """Create a figure with n square tiles in rows; sizes in inches, `below` is the space for captions."""
     columns = min(columns, n)
     rows = math.ceil(n / columns)
     width = columns * (side + gap) + gap

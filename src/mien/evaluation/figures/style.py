@@ -1,7 +1,7 @@
-"""How every figure looks, and how it reaches the disk: one palette, one type size, one way to save.
+"""Common style of all figures, and saving them as PNG.
 
-Figures are `matplotlib.figure.Figure` objects of their own; `pyplot` and its list of open figures are never
-touched, so that figures need no display and are freed when let go.
+Figures are `matplotlib.figure.Figure` objects created without `pyplot`, so that they need no display and are freed when
+they are no longer referenced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): told apart by all eyes.
+# Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/): distinguishable with any color vision.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 
@@ -34,14 +34,14 @@ FAINT = "#c3c8cf"
 GRID = "#eceef1"
 
 DPI = 160
-"""Dots an inch: a figure 12 inches wide fills a slide of 1,920 pixels."""
+"""Resolution in dots per inch: a figure with a width of 12 inches fills a slide of 1,920 pixels."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 11,
     "text.color": INK,
-    "text.parse_math": False,  # a file name may hold a dollar sign
+    "text.parse_math": False,  # file names can contain dollar signs
     "axes.unicode_minus": True,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": MUTED,
@@ -68,17 +68,17 @@ _STYLE: dict[Any, Any] = {
 
 
 def need(package: str, extra: str) -> None:
-    """Make sure that a package is there.
+    """Check that a package is installed.
 
     Raises:
-        MissingExtra: it is not; the extra brings it.
+        MissingExtra: If it is not installed; the extra installs it.
     """
     if find_spec(package) is None:
         raise MissingExtra(package, extra)
 
 
 def load_drawing() -> None:
-    """Draw a little now, so that all of matplotlib is loaded: Ctrl-C in the middle of that counts as an error."""
+    """Draw a small figure, so that matplotlib is fully imported: Ctrl-C during its import would be an error."""
     with house_style():
         figure = new_figure(1, 1)
         figure.subplots().plot([0, 1])
@@ -87,10 +87,10 @@ def load_drawing() -> None:
 
 @contextlib.contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the style of the house while this lasts.
+    """Within the block, use the common style for new figures.
 
     Raises:
-        MissingExtra: matplotlib is not installed.
+        MissingExtra: If matplotlib is not installed.
     """
     need("matplotlib", "charts")
     import matplotlib as mpl
@@ -100,7 +100,7 @@ def house_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, sizes in inches, that makes room by itself for what stands outside its axes."""
+    """Create an empty figure of a size in inches, with constrained layout."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     return figure_class()((width, height), DPI, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12))
@@ -120,7 +120,7 @@ def figure_class() -> type[Figure]:
 
 
 def head(axes: Axes, title: str, subtitle: str = "") -> None:
-    """A bold title over the axes at the left, and a muted line under it."""
+    """Set a bold left-aligned title, with a muted subtitle under it."""
     axes.set_title(title, pad=26 if subtitle else 10)
     if subtitle:
         axes.annotate(
@@ -129,20 +129,20 @@ def head(axes: Axes, title: str, subtitle: str = "") -> None:
 
 
 def fold(title: str, inches: float) -> str:
-    """A title in lines that stay within a width, reckoned at an eighth of an inch a character."""
+    """Wrap a title to a width in inches, assuming an eighth of an inch per character."""
     return textwrap.fill(title, max(int(8 * inches), 8))
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+    """Return a figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes: no reason to fail or to scold.
+        # Characters that the font lacks are drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="png", dpi="figure")
     return buffer.getvalue()
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as a PNG file, whole or not at all."""
+    """Write a figure to a PNG file atomically and return the path."""
     return write_bytes(path, png(figure))

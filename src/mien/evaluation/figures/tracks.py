@@ -1,4 +1,4 @@
-"""The course of one face through a video: gathered in bins, given as pieces that can be drawn."""
+"""The track of a face in a video: probabilities over time, accumulated in bins."""
 
 from __future__ import annotations
 
@@ -13,70 +13,84 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 512
-"""Bins of a course; as many as a chart has room for."""
+"""Number of bins of a track; a chart has space for about as many."""
 
 
 class Bins:
-    """Sums and counts of one face in bins."""
+    """Sums of probabilities and numbers of frames of a face in bins of equal duration."""
 
     def __init__(self, classes: int) -> None:
         self.sums = np.zeros((BINS, classes))
         self.counts = np.zeros(BINS, np.int64)
 
     def add(self, place: int, values: Sequence[float]) -> None:
-        """Take in what one frame showed, probabilities (classes,), into one of the bins."""
+        """Add the probabilities (classes,) of a frame to a bin."""
         self.sums[place] += values
         self.counts[place] += 1
 
     def add_class(self) -> None:
-        """Make room for one more class, which was 0 so far."""
+        """Add a class, with a probability of 0 so far."""
         self.sums = np.pad(self.sums, ((0, 0), (0, 1)))
 
     def widen(self) -> None:
-        """Two bins become one."""
+        """Double the duration of the bins, by merging pairs of bins."""
         for array in (self.sums, self.counts):
             half = array.reshape(BINS // 2, 2, *array.shape[1:]).sum(axis=1)
             array[: BINS // 2], array[BINS // 2 :] = half, 0
 
-    def course(self, track: int, width: float, bridged: float) -> Course:
-        """The course of the face with this number.
+    def to_track(self, number: int, width: float, max_gap: float) -> Track:
+        """Convert the bins to a track.
 
         Args:
-            track: its number.
-            width: of a bin in seconds.
-            bridged: seconds out of view that do not break it.
+            number: number of the face.
+            width: duration of a bin in seconds.
+            max_gap: maximum time in seconds out of view that does not split the track into segments.
         """
         filled = np.flatnonzero(self.counts)
         means = self.sums[filled] / self.counts[filled, None]
-        ends = np.flatnonzero(np.diff(filled) * width > bridged + width) + 1
+        ends = np.flatnonzero(np.diff(filled) * width > max_gap + width) + 1
         pieces = zip(np.split(filled, ends), np.split(means, ends), strict=True)
         shares = self.sums.sum(axis=0) / self.counts.sum()
-        return Course(track, [_piece(at, mean, width) for at, mean in pieces], shares)
+        return Track(number, [_segment(at, mean, width) for at, mean in pieces], shares)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
-    """What a face showed.
+class Track:
+    """The probabilities of a face over time.
 
     Args:
-        track: its number.
-        pieces: for each time it was in view, seconds (n,) and probabilities (n, classes).
+        number: number of the face.
+        segments: for each period in view, seconds (n,) and probabilities (n, classes).
         shares: mean probabilities (classes,) over all frames.
     """
 
-    track: int
-    pieces: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+    number: int
+    segments: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
     shares: NDArray[np.float64]
 
     @property
+    def track(self) -> int:
+        """Former name of `number`."""
+        return self.number
+
+    @property
+    def pieces(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Former name of `segments`."""
+        return self.segments
+
+    @property
     def in_view(self) -> float:
-        """Seconds in view."""
-        return float(sum(at[-1] - at[0] for at, _ in self.pieces))
+        """Time in view in seconds."""
+        return float(sum(at[-1] - at[0] for at, _ in self.segments))
 
 
-def _piece(
+Course = Track
+"""Former name of `Track`."""
+
+
+def _segment(
     filled: NDArray[np.int64], means: NDArray[np.float64], width: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The middles of the filled bins, and the outer edges of the first and the last."""
+    """Return the centers of the bins, plus the outer edges of the first and the last one."""
     at = np.concatenate([[filled[0]], filled + 0.5, [filled[-1] + 1]]) * width
     return at, np.concatenate([means[:1], means, means[-1:]])

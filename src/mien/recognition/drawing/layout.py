@@ -1,8 +1,7 @@
-"""Where tags and panels stand in an image, so that they hide neither faces nor one another.
+"""Place tags and panels in an image so that they do not cover faces or each other.
 
-Pure geometry: rectangles in, rectangles out, nothing is drawn. Each tag or panel has a few places around its
-face; the cheapest is taken, face by face, where covering a tag costs more than covering another face, and that
-more than covering its own.
+This module only computes rectangles. For each face in turn, the position with the lowest cost among a few around the
+face is chosen. Covering a tag costs more than covering another face, and that more than covering the own face.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 Corner = tuple[int, int]
-"""Column and row of an upper left corner."""
+"""x and y of a top left corner."""
 
 _COST_OF_TAG = 1000.0
 _COST_OF_EYES = 60.0
@@ -31,24 +30,24 @@ _COST_OF_FACE = 30.0
 _COST_OF_OWN_FACE = 1.0
 _COST_OF_DISTANCE = 3.0
 _COST_OF_RANK = 0.02
-"""What it costs a tag to lie wholly on each of these (on the eyes of any face, besides the face); to stand where it
-may be taken for another face's; and to take the next place rather than the one before."""
+"""Costs of a tag that is completely on each of these (on the eyes of any face, in addition to the face), of a position
+where it may seem to belong to another face, and of each step in the order of positions."""
 
 _EYES = (0.22, 0.55)
-"""Where in the height of a face its eyes are, from the top of its box."""
+"""Vertical range of the eyes in the box of a face, as fractions of its height."""
 
-_MOST_OF_OWN_FACE = 0.4
-"""A panel that has to cover its face may hide this share of it."""
+_MAX_OWN_FACE = 0.4
+"""Maximum fraction of its own face that a panel may cover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What one face needs room for.
+    """The sizes to place for one face.
 
     Args:
-        box: the face, all of it within the image.
+        box: box of the face, within the image.
         tag: size of its tag.
-        panels: sizes of its panel, from the one wanted most to the smallest that will do; may be empty.
+        panels: possible sizes of its panel, from the preferred to the smallest one; may be empty.
     """
 
     box: Box
@@ -58,12 +57,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What one face got.
+    """The positions for one face.
 
     Args:
-        tag: where its tag stands.
-        panel: where its panel stands; `None` where there is no room.
-        level: which of its panels that is.
+        tag: position of its tag.
+        panel: position of its panel; `None` if there is no space.
+        level: index of the size of its panel.
     """
 
     tag: Box
@@ -72,17 +71,17 @@ class Place:
 
 
 def lay_out(size: Size, wishes: Sequence[Wish], *, gap: int) -> list[Place]:
-    """Find a place for each tag and, where there is room, for each panel.
+    """Find a position for each tag and, if there is space, for each panel.
 
     Args:
-        size: of the image.
-        wishes: the faces, the most important first; tags are not larger than the image.
-        gap: pixels to leave between a box and what stands beside it.
+        size: width and height of the image.
+        wishes: the faces, the most important first; tags must not be larger than the image.
+        gap: distance in pixels between a box and its tag or panel.
 
     Returns:
-        A place for each wish. Tags and panels lie within the image. Panels cover no tag, no panel and no
-        other face; only that of a single face may cover a part of its own. All panels are of one level: the
-        first at which each face has room, or else the last.
+        A place for each wish. Tags and panels are within the image. Panels do not cover tags, other panels or other
+        faces; only the panel of a single face may cover a part of it. All panels have the same level: the first one at
+        which all panels fit, or else the last one.
     """
     boxes = [wish.box for wish in wishes]
     tags = _place_tags(size, wishes, gap)
@@ -96,17 +95,17 @@ def lay_out(size: Size, wishes: Sequence[Wish], *, gap: int) -> list[Place]:
 
 
 def eyes_of(box: Box) -> Box:
-    """The part of a face's box that has its eyes."""
+    """Return the part of the box of a face that contains the eyes."""
     top, bottom = (round(share * box.height) for share in _EYES)
     return Box(box.x, box.y + top, box.width, max(bottom - top, 1))
 
 
 def hidden_shares(tags: Sequence[Box], boxes: Sequence[Box]) -> NDArray[np.float64]:
-    """What share of each tag lies on eyes, on other faces or on other tags: (n,).
+    """Return the fraction of each tag that covers eyes, other faces or other tags: float64 (n,).
 
     Args:
-        tags: where the tag of each face stands.
-        boxes: the faces.
+        tags: position of the tag of each face.
+        boxes: the boxes of the faces.
     """
     others = ~np.eye(len(boxes), dtype=bool)
     shares = _shares(_array(tags), _array([eyes_of(box) for box in boxes])).sum(axis=1)
@@ -135,7 +134,7 @@ def _place_tags(size: Size, wishes: Sequence[Wish], gap: int) -> list[Box]:
 
 
 def _around(box: Box, size: Size, gap: int) -> tuple[list[Corner], list[Corner]]:
-    """Places for a tag, the best first: above, below, inside and beside; and some that are further off."""
+    """Return positions for a tag, the best first: above, below, inside and beside; and some farther away."""
     width, height = size
     above, below, step = box.y - gap - height, box.bottom + gap, height + gap
     lefts = (box.x, box.right - width, box.x + (box.width - width) // 2)
@@ -164,7 +163,7 @@ def _place_panels(
 
 
 def _beside(size: Size, box: Box, tag: Box, panel: Size, gap: int) -> NDArray[np.int64]:
-    """Places (n, 4) for a panel, the best first: right, left, beyond the tag, below, above."""
+    """Return positions (n, 4) for a panel, the best first: right, left, beyond the tag, below, above."""
     width, height = panel
     tops = (box.y, box.bottom - height, box.y + (box.height - height) // 2)
     lefts = (box.x, box.right - width, box.x + (box.width - width) // 2)
@@ -177,8 +176,8 @@ def _beside(size: Size, box: Box, tag: Box, panel: Size, gap: int) -> NDArray[np
 def _first_free(
     places: NDArray[np.int64], own: NDArray[np.int64], others: NDArray[np.int64], gap: int
 ) -> Box | None:
-    """The first place that covers none of these, at a distance from the others where there is one."""
-    near, far = gap // 2, 2 * gap  # what stands close to another face seems to be its own
+    """Return the first position that covers none of these, if possible at a distance from the others."""
+    near, far = gap // 2, 2 * gap  # a panel close to another face would seem to belong to it
     free = _covered(_with_air(places, near), own) == 0
     for air in (far, near):
         clear = free & (_covered(_with_air(places, air), others) == 0)
@@ -188,17 +187,17 @@ def _first_free(
 
 
 def _least_hiding(size: Size, box: Box, panel: Size, tags: Sequence[Box], gap: int) -> Box | None:
-    """The corner of the image where a panel hides least of the face; `None` where that is too much."""
+    """Return the corner of the image where a panel covers the least of the face; `None` if that is too much."""
     right, bottom = size[0] - gap - panel[0], size[1] - gap - panel[1]
     places = _within(size, [(gap, bottom), (right, bottom), (right, gap), (gap, gap)], panel, margin=gap)
     hidden = _covered(places, _array([box])) * panel[0] * panel[1] / box.area
     cost = hidden + (_covered(places, _array(tags)) > 0)
     best = np.argmin(cost)
-    return _box(places[best]) if cost[best] <= _MOST_OF_OWN_FACE else None
+    return _box(places[best]) if cost[best] <= _MAX_OWN_FACE else None
 
 
 def _within(size: Size, corners: Sequence[Corner], own: Size, *, margin: int) -> NDArray[np.int64]:
-    """Rectangles (n, 4) of a size `own` at these upper left corners, moved into the image, off its edge."""
+    """Return rectangles (n, 4) of size `own` at these top left corners, moved inside the image."""
     spare = np.subtract(size, own)
     least = np.minimum(margin, spare // 2)
     start = np.clip(np.array(corners), least, spare - least)
@@ -210,12 +209,12 @@ def _with_air(places: NDArray[np.int64], air: int) -> NDArray[np.int64]:
 
 
 def _covered(places: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What share of each place (k, 4) lies over each of the others (m, 4), added up: (k,)."""
+    """Return the sum of the fractions of each place (k, 4) that cover each of the others (m, 4): (k,)."""
     return np.asarray(_shares(places, others).sum(axis=1))
 
 
 def _shares(places: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What share of each place (k, 4) lies over each of the others (m, 4): (k, m)."""
+    """Return the fraction of each place (k, 4) that covers each of the others (m, 4): (k, m)."""
     one, other = places[:, np.newaxis], others[np.newaxis]  # (k, 1, 4), (1, m, 4)
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     common = np.prod(np.maximum(sides, 0), axis=-1)

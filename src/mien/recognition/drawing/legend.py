@@ -1,4 +1,4 @@
-"""A legend below an image: what the numbers at its faces stand for, in columns."""
+"""Draw a legend below an image that lists the labels of numbered faces in columns."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from mien.palette import Color
 
-_LEAST_TYPE, _MOST_TYPE = 12, 40
-_TYPE_OF_IMAGE = 0.018
-"""Of the square root of the image's area: 20 pixels at 1280x960."""
+_MIN_FONT_SIZE, _MAX_FONT_SIZE = 12, 40
+_FONT_SCALE = 0.018
+"""Font size as a fraction of the square root of the image area: 20 pixels at 1280x960."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of a legend.
+    """An entry of a legend.
 
     Args:
-        number: what stands at the face; "" for the only face of an image.
-        text: what it stands for.
-        color: of its expression.
+        number: number at the face; "" for the only face of an image.
+        text: label of the face.
+        color: color of its expression.
     """
 
     number: str
@@ -39,17 +39,17 @@ class Entry:
 
 
 def add_legend(image: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
-    """The image with a legend below it; pixels of the image stay where they are.
+    """Add a legend below an image. The position of the image's pixels does not change.
 
     Args:
         image: RGB uint8 (height, width, 3).
-        entries: in their order, column by column.
+        entries: the entries, filled in column by column.
 
     Returns:
-        RGB uint8, higher than the image, and wider where one column needs more room than it has.
+        RGB uint8, higher than the image, and wider if a column needs more space than the image is wide.
     """
     height, width = image.shape[:2]
-    size = round(min(max(_TYPE_OF_IMAGE * (height * width) ** 0.5, _LEAST_TYPE), _MOST_TYPE))
+    size = round(min(max(_FONT_SCALE * (height * width) ** 0.5, _MIN_FONT_SIZE), _MAX_FONT_SIZE))
     gap, swatch, row = round(0.5 * size), round(0.7 * size), round(1.6 * size)
     numbers = max(text_width(entry.number, size) for entry in entries)
     left = numbers + gap if numbers else 0

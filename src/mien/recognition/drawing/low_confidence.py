@@ -1,4 +1,4 @@
-"""When an expression is drawn as a guess, and what is guessed."""
+"""Decide which expressions are drawn as uncertain, and with which label."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ if TYPE_CHECKING:
     from mien.recognition.faces import Expression
 
 
-def is_guess(expression: Expression, unsure_below: float = UNSURE_BELOW) -> bool:
-    """Whether an expression is drawn as a guess: its label is `"uncertain"`, or its score is low."""
-    return expression.score < unsure_below or _is_uncertain(expression)
+def is_uncertain(expression: Expression, unsure_below: float = UNSURE_BELOW) -> bool:
+    """Return whether an expression is drawn as uncertain: its label is `"uncertain"`, or its score is low."""
+    return expression.score < unsure_below or _has_uncertain_label(expression)
 
 
 def best_label(expression: Expression) -> str:
-    """The label of the most probable class, also of an expression whose label is `"uncertain"`."""
+    """Return the label of the most probable class, even if the label of the expression is `"uncertain"`."""
     values = expression.probabilities
-    return max(values, key=values.__getitem__) if _is_uncertain(expression) and values else expression.label
+    return (
+        max(values, key=values.__getitem__)
+        if _has_uncertain_label(expression) and values
+        else expression.label
+    )
 
 
-def _is_uncertain(expression: Expression) -> bool:
+def _has_uncertain_label(expression: Expression) -> bool:
     return expression.label == uncertain_label(expression.probabilities)

@@ -1,8 +1,8 @@
-"""Paint on an image: text, rectangles with rounded corners and frames, all antialiased.
+"""Drawing primitives: antialiased text, rounded rectangles and frames.
 
-A shape is a mask of coverage, uint8 (h, w), 255 being whole. Painting mixes one color into the pixels under it
-and touches no others, so that the cost is that of the shape and not of the image. Canvases are RGB uint8
-(H, W, 3) and are changed in place; what lies outside of one is left out.
+Shapes are coverage masks, uint8 (h, w), where 255 is full coverage. Painting blends a color into the pixels under the
+mask, so that its cost depends on the size of the shape and not of the image. Canvases are RGB uint8 (H, W, 3) and are
+modified in place; shapes are clipped to the canvas.
 """
 
 from __future__ import annotations
@@ -26,39 +26,41 @@ if TYPE_CHECKING:
     from mien.palette import Color
 
 _SMALL_AREA = 4096
-"""Pixels; up to here one mask is quicker than five pieces."""
+"""Area in pixels up to which painting a single mask is faster than five parts."""
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
-    """Refuse what is no RGB image.
+    """Raise an error unless an object is an RGB image.
 
     Raises:
-        DataError: it is not uint8 (H, W, 3), or has no pixels.
+        DataError: If it is not uint8 (H, W, 3), or has no pixels.
     """
     if not isinstance(image, np.ndarray):
-        raise DataError(
-            f"Expected an RGB image, uint8 (H, W, 3), got {type(image).__name__}. "
-            "Read it with mien.images.read_image."
+        raise DataError.from_parts(
+            expected="an RGB image, uint8 (H, W, 3)",
+            received=type(image).__name__,
+            remedy="Read it with mien.images.read_image.",
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise DataError(
-            f"Expected an RGB image, uint8 (H, W, 3), got {image.dtype} {image.shape}. "
-            "Read it with mien.images.read_image."
+        raise DataError.from_parts(
+            expected="an RGB image, uint8 (H, W, 3)",
+            received=f"{image.dtype} {image.shape}",
+            remedy="Read it with mien.images.read_image.",
         )
 
 
 def paint(
     canvas: NDArray[np.uint8], mask: NDArray[np.uint8], x: int, y: int, color: Color, opacity: float = 1.0
 ) -> None:
-    """Mix a color into the canvas where a mask covers it.
+    """Blend a color into the canvas under a mask.
 
     Args:
-        canvas: changed in place.
+        canvas: image to draw on, modified in place.
         mask: coverage uint8 (h, w).
-        x: column of the canvas under the mask's left column; may be negative.
-        y: row of the canvas under the mask's top row.
-        color: what is mixed in.
-        opacity: of the whole mask, in [0, 1].
+        x: position of the left column of the mask; may be negative.
+        y: position of the top row of the mask; may be negative.
+        color: the color.
+        opacity: opacity of the whole mask, in [0, 1].
     """
     left, top = max(-x, 0), max(-y, 0)
     region = canvas[y + top : max(y + mask.shape[0], 0), x + left : max(x + mask.shape[1], 0)]
@@ -72,7 +74,7 @@ def paint(
 
 
 def fill(canvas: NDArray[np.uint8], box: Box, color: Color, opacity: float = 1.0) -> None:
-    """Mix a color into a rectangle of the canvas."""
+    """Blend a color into a rectangle of the canvas."""
     region = canvas[max(box.y, 0) : max(box.bottom, 0), max(box.x, 0) : max(box.right, 0)]
     if opacity == 1:
         region[:] = color
@@ -82,7 +84,7 @@ def fill(canvas: NDArray[np.uint8], box: Box, color: Color, opacity: float = 1.0
 
 @lru_cache(maxsize=64)
 def _mixing(color: Color, opacity: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Tables (1, 256, 3): what a coverage adds, what it keeps of 255; what a value becomes under all of it."""
+    """Return lookup tables (1, 256, 3): added by a coverage, kept of 255 by it, and the blend at full coverage."""
     values = np.arange(256)[np.newaxis, :, np.newaxis]
     cover = np.rint(values * opacity)
     ink = np.array(color)
@@ -92,7 +94,7 @@ def _mixing(color: Color, opacity: float) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def rounded(width: int, height: int, radius: int) -> NDArray[np.uint8]:
-    """Mask of a filled rectangle with rounded corners: uint8 (height, width)."""
+    """Return the mask of a filled rectangle with rounded corners: uint8 (height, width)."""
     radius = min(radius, width // 2, height // 2)
     mask = np.full((height, width), 255, np.uint8)
     for tile, (x, y) in zip(*_corners(Box(0, 0, width, height), radius, radius, radius), strict=True):
@@ -125,17 +127,16 @@ def paint_frame(
     opacity: float = 1.0,
     dash: int = 0,
 ) -> None:
-    """Draw the outline of a rectangle with rounded corners, the line lying inside of it.
+    """Draw the outline of a rectangle with rounded corners. The line is inside the rectangle.
 
     Args:
-        canvas: changed in place.
-        box: the outer edge.
-        color: of the line.
-        thickness: of the line in pixels, 1 or more.
-        radius: of the outer corners in pixels.
-        opacity: of the line.
-        dash: about the length of a dash and of the gap after it in pixels; 0 draws a whole line. Corners are
-            always whole.
+        canvas: image to draw on, modified in place.
+        box: outer edge of the line.
+        color: color of the line.
+        thickness: line width in pixels, 1 or more.
+        radius: radius of the outer corners in pixels.
+        opacity: opacity of the line, in [0, 1].
+        dash: approximate length of dashes and gaps in pixels; 0 draws a solid line. Corners are always solid.
     """
     k = min(max(radius, thickness), box.width // 2, box.height // 2)
     thickness = min(thickness, max(k, 1))
@@ -150,7 +151,7 @@ def paint_frame(
 
 
 def _dashes(length: int, dash: int) -> Iterator[tuple[int, int]]:
-    """Start and length of each dash on an edge: gap, dash, gap ... gap, all alike; or of one whole line."""
+    """Yield start and length of each dash on an edge, or of one solid line."""
     if not dash:
         yield 0, length
         return
@@ -163,7 +164,7 @@ def _dashes(length: int, dash: int) -> Iterator[tuple[int, int]]:
 def _corners(
     box: Box, k: int, radius: int, thickness: int
 ) -> tuple[tuple[NDArray[np.uint8], ...], tuple[tuple[int, int], ...]]:
-    """Masks (k, k) for the four corners of a rounded outline, and where they go."""
+    """Return masks (k, k) of the four corners of a rounded outline, and their positions."""
     right, bottom = box.right - k, box.bottom - k
     places = ((box.x, box.y), (right, box.y), (box.x, bottom), (right, bottom))
     return _tiles(k, radius, thickness), places
@@ -171,7 +172,7 @@ def _corners(
 
 @lru_cache(maxsize=256)
 def _tiles(k: int, radius: int, thickness: int) -> tuple[NDArray[np.uint8], ...]:
-    """Corners upper left, upper right, lower left and lower right; covered by a pixel's distance to the edge."""
+    """Return masks of the corners: top left, top right, bottom left and bottom right."""
     steps = np.arange(k) + 0.5
     x, y = np.meshgrid(steps, steps)
     within = radius - np.hypot(np.maximum(radius - x, 0), np.maximum(radius - y, 0))
@@ -183,19 +184,19 @@ def _tiles(k: int, radius: int, thickness: int) -> tuple[NDArray[np.uint8], ...]
 
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's embedded typeface (Aileron), so that text looks alike on every system."""
+    """Load the font included in Pillow (Aileron), so that text looks the same on every system."""
     return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
 
 
 @lru_cache(maxsize=1024)
 def text_width(text: str, size: int) -> int:
-    """Width of a line of text in pixels."""
+    """Return the width of a line of text in pixels."""
     return math.ceil(_font(size).getlength(text))
 
 
 @lru_cache(maxsize=1024)
 def text_mask(text: str, size: int) -> NDArray[np.uint8]:
-    """Mask of a line of text, uint8 (2 * size, w); the middle of its capital letters is the middle row."""
+    """Return the mask of a line of text, uint8 (2 * size, w), with capital letters vertically centered."""
     font = _font(size)
     capital = -font.getbbox("H", anchor="ls")[1]
     image = Image.new("L", (text_width(text, size) + 1, 2 * size))

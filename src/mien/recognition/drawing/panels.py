@@ -1,7 +1,6 @@
-"""The panel beside a face: a row for each expression with label, bar and percentage.
+"""Draw the panel of a face: one row per expression with label, bar and percentage.
 
-All that is white on a panel, in its several strengths, is put together as one mask and painted at once: that is
-what keeps a frame of a video cheap.
+All white parts of a panel are combined in one mask and painted in one step, to keep drawing fast for videos.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _SHEET = 0.84
 _MUTED = 0.74
 _FAINT = 0.16
-"""Opacities: of the dark sheet; and of white for the text of rows that did not win, and for tracks and rims."""
+"""Opacities: of the dark background; of the text of rows that are not the most probable; of bar tracks and borders."""
 
 
 def draw_panel(
@@ -37,11 +36,11 @@ def draw_panel(
     """Draw a panel.
 
     Args:
-        canvas: changed in place.
-        place: where, of the size that `Proportions.panel` gives for these rows.
-        expression: what it shows.
-        rows: for all labels in the model's order where there are so many; else for the most probable ones.
-        proportions: of the drawing.
+        canvas: image to draw on, modified in place.
+        place: position of the panel, of the size that `Proportions.panel` returns for these rows.
+        expression: the expression to show.
+        rows: number of rows: all classes in the order of the model, or the most probable ones if there are fewer rows.
+        proportions: proportions of the drawing.
     """
     shares = list(expression.probabilities.items())
     if rows < len(shares):
@@ -60,7 +59,7 @@ def draw_panel(
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Where things are in a panel, in pixels from its upper left corner."""
+    """Positions in a panel, in pixels from its top left corner."""
 
     size: Size
     rows: int
@@ -68,19 +67,19 @@ class _Grid:
     proportions: Proportions
 
     def middle(self, i: int) -> int:
-        """The middle of row i."""
+        """Return the vertical center of row i."""
         row = self.proportions.row
         return (self.size[1] - self.rows * row + row) // 2 + i * row
 
     def bar_corner(self, i: int) -> tuple[int, int]:
-        """The upper left corner of the bar in row i."""
+        """Return the top left corner of the bar in row i."""
         left = self.proportions.pad + self.label_column + self.proportions.space
         return left, self.middle(i) - self.proportions.bar[1] // 2
 
 
 @lru_cache(maxsize=32)
 def _blank_panel(labels: tuple[str, ...], grid: _Grid) -> NDArray[np.uint8]:
-    """Rim, tracks and muted labels as a mask of white: uint8 (height, width)."""
+    """Return border, bar tracks and labels as a mask of white: uint8 (height, width)."""
     proportions = grid.proportions
     mask = _rim(grid.size, proportions)
     track = rounded(*proportions.bar, proportions.bar[1] // 2)
@@ -99,8 +98,8 @@ def _rim(size: Size, proportions: Proportions) -> NDArray[np.uint8]:
 
 
 def _write_shares(mask: NDArray[np.uint8], shares: list[tuple[str, float]], winner: str, grid: _Grid) -> None:
-    """Percentages, and the winner's row in full white."""
-    size = grid.proportions.small_type
+    """Write the percentages, and the row of the most probable class in full white."""
+    size = grid.proportions.panel_font_size
     for i, (label, share) in enumerate(shares):
         percent = f"{share:.0%}"
         strength = 1.0 if label == winner else _MUTED
@@ -111,13 +110,13 @@ def _write_shares(mask: NDArray[np.uint8], shares: list[tuple[str, float]], winn
 
 
 def _stamp_text(mask: NDArray[np.uint8], text: str, x: int, i: int, grid: _Grid, strength: float) -> None:
-    """Write into row i of a mask."""
-    size = grid.proportions.small_type
+    """Write text into row i of a mask."""
+    size = grid.proportions.panel_font_size
     _stamp(mask, text_mask(text, size), x, grid.middle(i) - size, strength)
 
 
 def _stamp(mask: NDArray[np.uint8], shape: NDArray[np.uint8], x: int, y: int, strength: float) -> None:
-    """Raise a mask to a shape at x, y, where it is lower; what lies outside is left out."""
+    """Combine a mask with a shape at x, y by the maximum, clipping the shape to the mask."""
     top, left = max(-y, 0), max(-x, 0)
     under = mask[y + top : y + shape.shape[0], x + left : x + shape.shape[1]]
     over = shape[top : top + under.shape[0], left : left + under.shape[1]]

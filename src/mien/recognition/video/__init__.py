@@ -1,8 +1,10 @@
-"""Videos and webcams: frames with their times, and the faces in them tracked from frame to frame.
+"""Read videos and webcams frame by frame, track faces and their expressions, and write videos.
 
 >>> from mien.recognition.video import read_frames, watch
+>>> for frame, faces in watch(recognizer, "clip.mp4"):  # doctest: +SKIP
+...     print(frame.seconds, [face.expression.label for face in faces])
 
-The names are loaded when they are first used.
+Each name is imported on first use.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module it lives in."""
+    """Import a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,7 @@
-"""Videos that OpenCV opens but cannot decode, AV1 above all, decoded by PyAV behind OpenCV's calls."""
+"""Read videos with PyAV through the interface of `cv2.VideoCapture`, for codecs that OpenCV cannot decode, such as AV1.
+
+Also contains checks of the end of a video that need PyAV. Without PyAV they return empty results.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,15 @@ if TYPE_CHECKING:
     from mien.recognition.video.orientation import Matrix
 
 CODINGS = frozenset({"av01", "AV01"})
-"""Names of codings that OpenCV's wheels have no decoder for."""
+"""FourCC codes of codecs without a decoder in OpenCV's wheels."""
 
-_FIRST_PACKETS = 100  # within which a first frame is looked for
-_SAME = 0.0005  # seconds: half of the coarsest tick, a millisecond
-_DISCARDED = 2  # AVINDEX_DISCARD_FRAME: in the index, and not to be shown
+_FIRST_PACKETS = 100  # maximum number of packets before the first frame
+_SAME = 0.0005  # seconds: half of the coarsest time unit, a millisecond
+_DISCARDED = 2  # AVINDEX_DISCARD_FRAME: in the index, but not shown
 
 
 def coding_of(capture: cv2.VideoCapture | AvCapture) -> str:
-    """The four letters that name the coding of a video, "" where it has none."""
+    """Return the FourCC code of the codec of a video; "" if there is none."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
     name = code.to_bytes(4, "little").decode("ascii", "replace").strip()
     return name if name.isalnum() else ""
@@ -40,11 +43,11 @@ def coding_of(capture: cv2.VideoCapture | AvCapture) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What a video holds after the last frame that could be shown; hidden frames do not count.
+    """Number of frames after the last decoded frame; hidden frames are not counted.
 
     Args:
         undecoded: frames that are in the file.
-        absent: frames that its index or its length tells of, but that are not in the file or cannot be found.
+        absent: frames that are missing according to the index or the duration of the video.
     """
 
     undecoded: int = 0
@@ -52,15 +55,15 @@ class Remainder:
 
 
 def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, fault: Fault | None) -> Remainder:
-    """Count the frames after the last one that was seen, as the container lists them; none without PyAV.
+    """Count the frames after the last decoded frame, as listed by the container; none without PyAV.
 
-    Frames that an edit list hides, and those that are shown before others but stored after them, are not counted.
+    Frames hidden by an edit list, and frames shown before but stored after the last one, are not counted.
 
     Args:
         source: path of a video, or one opened with "rb".
-        seconds: when the last frame is shown, counted from the first.
-        fps: frames a second, on average.
-        fault: what is wrong with the file as a whole.
+        seconds: time of the last frame, from the first.
+        fps: average frames per second.
+        fault: fault of the whole file, if any.
     """
     try:
         with open_container(source) as container:
@@ -80,13 +83,13 @@ def remainder_after(source: str | BinaryIO, seconds: float, fps: float, *, fault
 
 
 def _go_near(container: Any, stream: Any, seconds: float) -> None:
-    """To the key frame before a time; a container that cannot seek is read from its beginning."""
+    """Seek to the key frame before a time; containers without seeking are read from the start."""
     with suppress(OSError, ValueError, ZeroDivisionError):
         container.seek(int((stream.start_time or 0) + seconds / stream.time_base), stream=stream)
 
 
 def _absent(container: Any, stream: Any, last: float, fps: float) -> int:
-    """Frames that cannot be found: by the index of an MP4 file, elsewhere by the length of the track."""
+    """Count missing frames by the index of an MP4 file, and in other formats by the duration of the track."""
     if "mp4" in container.format.name:
         entries = ((entry.pos + entry.size, entry.flags) for entry in stream.index_entries)
         return sum(end > container.size and not flags & _DISCARDED for end, flags in entries)
@@ -95,9 +98,9 @@ def _absent(container: Any, stream: Any, last: float, fps: float) -> int:
 
 
 def first_frame_matrix(source: str | BinaryIO) -> Matrix | None:
-    """The display matrix of a video's first frame, as FFmpeg finds it in container or bitstream.
+    """Return the display matrix of the first frame, from the container or the bitstream.
 
-    `None` where there is none, or without PyAV.
+    `None` if there is none, or without PyAV.
     """
     try:
         with open_container(source) as container:
@@ -118,7 +121,7 @@ def _matrix_of(frame: Any) -> Matrix | None:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """All that opening and reading a video with PyAV may raise, where it is not installed too."""
+    """Return the exceptions that opening and reading a video with PyAV can raise, including those without PyAV."""
     usual = (ImportError, OSError, ValueError, LookupError)
     try:
         import av
@@ -128,11 +131,11 @@ def faults() -> tuple[type[Exception], ...]:
 
 
 def open_container(source: str | BinaryIO) -> Any:
-    """Open a video with PyAV, by which nothing but this one file is read and no decoder but a usual one is chosen.
+    """Open a video with PyAV, restricted to this file and to the decoders in `CODECS`.
 
     Raises:
-        ImportError: PyAV is not installed.
-        OSError, ValueError: it cannot open the file, or a video in it is of a rare coding.
+        ImportError: If PyAV is not installed.
+        OSError, ValueError: If the file cannot be opened, or its codec is not in `CODECS`.
     """
     import av
 
@@ -142,7 +145,7 @@ def open_container(source: str | BinaryIO) -> Any:
         codec = getattr(stream.codec_context, "name", None)
         if codec is not None and codec not in CODECS:
             container.close()
-            raise ValueError(f"the coding {codec} is not read")
+            raise ValueError(f"the codec {codec} is not supported")
     return container
 
 
@@ -158,7 +161,7 @@ def _kind_of(source: str | BinaryIO) -> ContainerKind:
 
 
 def _length_of(stream: Any) -> float | None:
-    """Seconds that the images last, without the sound: Matroska has it as a tag."""
+    """Return the duration of the video stream in seconds; Matroska stores it in a tag."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")
@@ -169,18 +172,18 @@ def _length_of(stream: Any) -> float | None:
 
 
 class AvCapture:
-    """The part of `cv2.VideoCapture` that reading a video needs, by PyAV.
+    """The methods of `cv2.VideoCapture` needed to read a video, implemented with PyAV.
 
     Args:
         source: path of a video, or one opened with "rb".
 
     Attributes:
-        ended: whether all of it was read; until then a `grab` that gives `False` is one packet that is damaged.
-        matrix: how frames are turned and mirrored for display, `None` where nothing is said.
+        ended: whether the end was reached; before that, `False` from `grab` means a damaged packet.
+        matrix: display matrix of the first frame; `None` if there is none.
 
     Raises:
-        ImportError: PyAV is not installed.
-        OSError, ValueError: it cannot open the video, or there are no images in it.
+        ImportError: If PyAV is not installed.
+        OSError, ValueError: If the video cannot be opened or contains no frames.
     """
 
     def __init__(self, source: str | BinaryIO) -> None:
@@ -190,7 +193,7 @@ class AvCapture:
         self._container = open_container(source)
         if not self._container.streams.video:
             self._container.close()
-            raise ValueError("no images")
+            raise ValueError("no video stream")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self._packets = iter(self._container.demux(self._stream))
@@ -201,7 +204,7 @@ class AvCapture:
         self.matrix = _matrix_of(self._frame)
 
     def grab(self) -> bool:
-        """Go to the next frame; `False` for a packet that cannot be decoded, and at the end."""
+        """Advance to the next frame; return `False` for an undecodable packet, and at the end."""
         if getattr(self, "_waiting", False):
             self._waiting = False
             return True
@@ -220,11 +223,11 @@ class AvCapture:
                 return False
 
     def retrieve(self) -> tuple[bool, NDArray[np.uint8]]:
-        """The frame as BGR uint8 (height, width, 3), as it is stored."""
+        """Return the frame as BGR uint8 (height, width, 3), in its stored orientation."""
         return True, np.asarray(self._frame.to_ndarray(format="bgr24"), np.uint8)
 
     def get(self, what: int) -> float:
-        """A property by OpenCV's number of it, 0 where it is not known."""
+        """Return a property by its OpenCV constant; 0 if unknown."""
         stream, context = self._stream, self._stream.codec_context
         aspect = stream.sample_aspect_ratio or 0
         fps = float(stream.average_rate or 0)
@@ -242,10 +245,10 @@ class AvCapture:
         return float(values.get(what, 0))
 
     def _seconds(self) -> float:
-        """When the frame is shown, counted from the beginning of the track."""
+        """Return the time of the frame from the start of the track."""
         time = getattr(self._frame, "time", None) or 0.0
         return float(time - (self._stream.start_time or 0) * self._stream.time_base)
 
     def release(self) -> None:
-        """Let the video go."""
+        """Close the video."""
         self._container.close()

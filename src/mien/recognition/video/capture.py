@@ -1,4 +1,4 @@
-"""Opening a video or a webcam with OpenCV, quietly, and saying in a sentence why one cannot be opened."""
+"""Open a video or webcam with OpenCV without log output, with precise error messages if that fails."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ Capture = cv2.VideoCapture | AvCapture
 _LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _QUIET = threading.Lock()
-_BEGINNING = 512  # bytes by which text is told from a video
-_LAST_WEBCAM = 99  # OpenCV takes the hundreds of a number for the driver to use
+_BEGINNING = 512  # number of bytes to distinguish text from videos
+_LAST_WEBCAM = 99  # OpenCV interprets the hundreds of a number as the driver to use
 _ORIENTED_CODINGS = frozenset(
     {"h264", "avc1", "avc3", "hevc", "hev1", "hvc1"}
-)  # may carry a matrix themselves
+)  # can contain a display matrix in the bitstream
 _NOT_IN_TEXT = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
 
 
 class SteadyFile(io.BufferedIOBase):
-    """A video in memory as OpenCV can read it, which ends the process where a file raises an error.
+    """File wrapper that never raises exceptions, because an exception in a file crashes OpenCV.
 
-    A damaged video asks for places before its beginning, at which `io.BytesIO` raises.
+    Damaged videos lead to seeks before the start of the file, for which `io.BytesIO` raises an exception.
 
     Args:
-        file: opened with "rb", or `io.BytesIO`.
+        file: a file opened with "rb", or `io.BytesIO`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def readable(self) -> bool:
-        """It is."""
+        """Return `True`."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return `True`."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to so many bytes; none where there are none or they cannot be read."""
+        """Read up to `size` bytes; return b"" at the end and after an error."""
         try:
             return self._file.read(max(size or 0, 0))
         except (OSError, ValueError):
             return b""
 
     def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place, and say where that is; -1 where there is no such place."""
+        """Change the position and return the new one; -1 if that is not possible."""
         try:
             return self._file.seek(place, whence)
         except (OSError, ValueError, OverflowError):
@@ -73,7 +73,7 @@ class SteadyFile(io.BufferedIOBase):
 
 
 def source_name(source: str | Path | int | SteadyFile) -> str:
-    """What a message calls a video or a webcam."""
+    """Return the name of a video or webcam for error messages."""
     if isinstance(source, int):
         return f"webcam {source}"
     return str(source) if isinstance(source, str | Path) else "the video"
@@ -82,10 +82,10 @@ def source_name(source: str | Path | int | SteadyFile) -> str:
 def open_capture(source: str | Path | int | SteadyFile) -> Capture:
     """Open a video by its path or in memory, or a webcam by its number.
 
-    OpenCV does not hold on to a video in memory: it must be kept for as long as the capture.
+    OpenCV keeps no reference to a video in memory: keep it alive as long as the capture.
 
     Raises:
-        DataError: there is no such video or webcam, or it cannot be decoded.
+        DataError: If there is no such video or webcam, or it cannot be opened.
     """
     if isinstance(source, int):
         return _open_webcam(source)
@@ -99,11 +99,11 @@ def _open_file(path: Path) -> Capture:
     with _opened(path) as file:
         kind = check_container(str(path), file)
     with _quiet(ffmpeg_options(kind, in_memory=False)):
-        # A whole path, for FFmpeg takes what stands before a colon for a protocol.
+        # An absolute path, because FFmpeg interprets text before a colon as a protocol.
         capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         with path.open("rb") as file:
-            raise DataError(f"{path}: expected a video, {_why_unreadable(file)}")
+            raise _unreadable(str(path), file)
     return _with_decoder(capture, str(path.absolute()))
 
 
@@ -111,23 +111,23 @@ def _open_stream(file: SteadyFile) -> Capture:
     _refuse_other_content(source_name(file), file.read(_BEGINNING))
     kind = check_container(source_name(file), file)
     with _quiet(ffmpeg_options(kind, in_memory=True)):
-        # OpenCV's types name a class of its own; any file will do.
+        # OpenCV's type stubs require their own class; any file works.
         capture = cv2.VideoCapture(cast("cv2.IStreamReader", file), cv2.CAP_FFMPEG, [])
     if not capture.isOpened():
-        raise DataError(f"{source_name(file)}: expected a video, {_why_unreadable(file)}")
+        raise _unreadable(source_name(file), file)
     return _with_decoder(capture, file)
 
 
 def _with_decoder(capture: cv2.VideoCapture, source: str | SteadyFile) -> Capture:
-    """The capture itself, or one by PyAV where that is installed and OpenCV has no decoder for the video."""
+    """Return the capture, or an `AvCapture` if OpenCV has no decoder for the video and PyAV is installed."""
     if coding_of(capture) in CODINGS:
         if isinstance(source, SteadyFile):
             source.seek(0)
-        with suppress(ImportError, OSError, ValueError):  # then reading it says what is the matter
+        with suppress(ImportError, OSError, ValueError):  # then reading the frames raises the error
             other = AvCapture(cast("BinaryIO", source) if isinstance(source, SteadyFile) else source)
             capture.release()
             return other
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # it knows angles only, no mirroring
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # OpenCV applies only rotations, not mirroring
     return capture
 
 
@@ -135,24 +135,30 @@ def _open_webcam(number: int) -> cv2.VideoCapture:
     with _quiet():
         capture = cv2.VideoCapture(number) if 0 <= number <= _LAST_WEBCAM else cv2.VideoCapture()
     if not capture.isOpened():
-        raise DataError(
-            f"webcam {number}: expected a webcam, none answers. Is it plugged in, free of other programs, and "
-            "may this one use it? The first is number 0."
+        remedy = (
+            "Check that it is connected, not used by another program, and that this program has permission to use it. "
+            "The first webcam is number 0."
         )
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest image, not one that waited
+        raise DataError(
+            f"webcam {number}: cannot open this webcam. {remedy}",
+            expected="a webcam",
+            received="none that responds",
+            remedy=remedy,
+        )
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # read the newest frame, not a buffered one
     return capture
 
 
 @contextmanager
 def _quiet(options: Mapping[str, str] | None = None) -> Generator[None]:
-    """Open a video or webcam with options for FFmpeg, and without a word of its own on standard error.
+    """Within the block, set FFmpeg options and suppress log output of OpenCV and FFmpeg.
 
-    OpenCV takes options for FFmpeg from the environment only, at each opening; so one thread opens at a time, and
-    afterwards the variables are as before. What the user has set there comes after ours and wins. FFmpeg's level of
-    logging is read at a process's first opening and stays; one that the user has set is left alone.
+    OpenCV reads FFmpeg options only from environment variables, whenever it opens a video; so one thread opens at a
+    time, and the variables are restored afterwards. Options set by the user take precedence. The log level of FFmpeg
+    is read once per process; a level set by the user is kept.
 
     Args:
-        options: the options, by their names.
+        options: FFmpeg options by name.
     """
     with _QUIET:
         level = cv2.utils.logging.getLogLevel()
@@ -179,57 +185,83 @@ def _opened(path: Path) -> Generator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise DataError(f"{path}: expected a video, but it cannot be read ({error.strerror}).") from error
+        raise _cannot_read(path, error) from error
+
+
+def _cannot_read(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: expected a video, but it cannot be read ({error.strerror}).",
+        expected="a video",
+        received=f"a file that cannot be read ({error.strerror})",
+    )
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse what is no video before FFmpeg sees it: it makes videos of text, and playlists reach other files."""
-    if not _is_text(str(path)):  # OpenCV would end the process
-        raise DataError(f"{path!a}: expected a video whose name is valid text, got other bytes. Rename it.")
+    """Raise an error for files that are not videos: FFmpeg renders text, and playlists open other files."""
+    if not _is_valid_text(str(path)):  # OpenCV would crash
+        raise DataError.from_parts(
+            f"{path!a}",
+            expected="a video whose name is valid text",
+            received="a name with other bytes",
+            remedy="Rename it.",
+        )
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path}: expected a video, got a folder or a device.")
+            raise DataError.from_parts(str(path), expected="a video", received="a folder or a device")
         with path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{path}: expected a video, but there is none ({error.strerror}). Is the path right?"
+            f"{path}: expected a video, but there is no such file ({error.strerror}). Check the path.",
+            expected="a video",
+            received="a path without a file",
+            remedy="Check the path.",
         ) from error
     except OSError as error:
-        raise DataError(f"{path}: expected a video, but it cannot be read ({error.strerror}).") from error
+        raise _cannot_read(path, error) from error
     _refuse_other_content(str(path), beginning)
 
 
 def _refuse_other_content(name: str, beginning: bytes) -> None:
     if not beginning:
-        raise DataError(f"{name}: expected a video, got an empty file.")
+        raise DataError.from_parts(name, expected="a video", received="an empty file")
     if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise DataError(f"{name}: expected a video, got a web page. Was it saved in place of the video?")
+        raise DataError.from_parts(
+            name, expected="a video", received="a web page", remedy="Download the video itself."
+        )
     if not set(beginning) & _NOT_IN_TEXT:
-        raise DataError(f"{name}: expected a video, got a text file.")
+        raise DataError.from_parts(name, expected="a video", received="a text file")
 
 
-def _is_text(name: str) -> bool:
-    """Whether a name is UTF-8 without a null, and not bytes that Python had to smuggle in."""
+def _is_valid_text(name: str) -> bool:
+    """Return whether a name is valid UTF-8 without a null character."""
     try:
         return b"\0" not in name.encode()
     except UnicodeEncodeError:
         return False
 
 
-def _why_unreadable(file: BinaryIO | SteadyFile) -> str:
-    """What came in place of a video that FFmpeg opens."""
+def _unreadable(name: str, file: BinaryIO | SteadyFile) -> DataError:
+    """Return the error for a file that FFmpeg cannot open."""
     boxes = whole_boxes(file)
+    interrupted = "as after an interrupted recording or copy; it cannot be played"
     if b"ftyp" in boxes and b"moov" not in boxes:
-        return "got one without its index, as when a recording or a copy was cut off; it cannot be played."
+        return DataError.from_parts(
+            name, expected="a video", received=f"one without its index, {interrupted}"
+        )
     if find_fault(file) == "cut off":
-        return "got one that is cut off, as when a recording or a copy was interrupted; it cannot be played."
-    return "got a file in which FFmpeg finds no images that it can decode. Is it sound only, or damaged?"
+        return DataError.from_parts(name, expected="a video", received=f"one that is cut off, {interrupted}")
+    return DataError.from_parts(
+        name,
+        expected="a video",
+        received="a file without frames that FFmpeg can decode",
+        remedy="It may contain only sound, or be damaged.",
+    )
 
 
 @contextmanager
 def opened_again(source: str | Path | SteadyFile) -> Generator[BinaryIO | None]:
-    """The file of a video beside the capture that reads it, at its beginning; `None` where it cannot be opened."""
+    """Open the file of a video again, next to its capture, at its start; `None` if it cannot be opened."""
     if isinstance(source, SteadyFile):
         place = source.seek(0, os.SEEK_CUR)
         source.seek(0)
@@ -247,7 +279,7 @@ def opened_again(source: str | Path | SteadyFile) -> Generator[BinaryIO | None]:
 
 
 def header_of(source: str | Path | int | SteadyFile, capture: Capture) -> VideoHeader:
-    """What the header of an open video says, with the display matrix that its first frame may carry instead."""
+    """Read the header of an open video, or the display matrix of its first frame if the header has none."""
     if isinstance(source, int):
         return NO_HEADER
     with opened_again(source) as file:

@@ -1,8 +1,8 @@
-"""Bounds on what the headers of a video claim, checked before FFmpeg reserves memory for it.
+"""Limits on the sizes claimed by video headers, checked before FFmpeg allocates memory for them.
 
-A few hundred bytes can claim tables of millions of samples, for which FFmpeg reserves gigabytes. Here only the counts
-are read. What is bounded: entries of tables against the bytes that they have in the file, samples against the size
-of the file, and what FFmpeg multiplies: samples by edits, samples by chunks, indexes by the indexes in them.
+A header of a few hundred bytes can claim tables of millions of samples, for which FFmpeg would allocate gigabytes. Only
+the counts are read here. Table entries are limited by their bytes in the file, samples by the size of the file, and also
+the products that FFmpeg allocates: samples by edits, samples by chunks, and indexes by nested indexes.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ _CHECKS = {MP4: check_mp4, MATROSKA: check_matroska, AVI: check_avi, MXF: check_
 
 
 def check_container(name: str, file: Seekable) -> ContainerKind:
-    """The kind of container of a video, whose headers claim no more than the file can hold.
+    """Check the header of a video, and return its container format.
 
     Args:
-        name: what a message calls the file.
-        file: the file; its place afterwards is its beginning.
+        name: name of the file for error messages.
+        file: the file; its position afterwards is its start.
 
     Raises:
-        DataError: the headers claim more.
+        DataError: If the header claims more than the file can contain.
     """
     size, kind = file.seek(0, os.SEEK_END), container_kind(read_at(file, 0, BEGINNING))
     try:
         if kind in _CHECKS:
             _CHECKS[kind](file, size)
     except ClaimError as error:
-        raise DataError(
-            f"{name}: expected a video whose header fits its content, got one that claims {error}. It is damaged, or "
-            "made to exhaust memory. Copy it again from where it came."
+        raise DataError.from_parts(
+            name,
+            expected="a video whose header fits its content",
+            received=f"one that claims {error}",
+            remedy="It is damaged, or made to exhaust memory. Copy it again from its source.",
         ) from error
     finally:
         file.seek(0)

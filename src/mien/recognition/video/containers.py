@@ -1,7 +1,7 @@
-"""Which container a video is in, by its first bytes, and which of FFmpeg's demuxers may read it.
+"""Detect the container format of a video, and restrict FFmpeg to the demuxers and decoders for it.
 
-FFmpeg chooses a demuxer by guessing, and some of them open other files and network ports: SDP, playlists, lists of
-files. So it is given the names of those that may be used for this file, and refuses the rest by itself.
+FFmpeg guesses the demuxer, and some demuxers open other files and network connections: SDP, playlists and concat
+lists. So FFmpeg is given an allowlist for each file.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import re
 from dataclasses import dataclass
 
 BEGINNING = 1024
-"""Bytes by which a container is told."""
+"""Number of bytes that determine the container format."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerKind:
-    """A kind of container.
+    """A container format.
 
     Args:
-        name: what a message calls it.
-        demuxers: FFmpeg's names of the demuxers that may read it.
+        name: name for error messages.
+        demuxers: FFmpeg's names of the allowed demuxers.
     """
 
     name: str
@@ -36,7 +36,7 @@ OTHER = ContainerKind(
         "mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "flv", "asf", "ogg", "gif", "ivf", "yuv4mpegpipe", "dv",
     ),
 )  # fmt: skip
-"""Containers without tables that could claim more than the file holds; none names another file."""
+"""Containers without tables that could claim more than the file contains, and without references to other files."""
 
 _STARTS = (
     (
@@ -60,11 +60,11 @@ CODECS = (
     "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le",
     "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd",
 )  # fmt: skip
-"""Decoders, by FFmpeg's names, that may be tried while it finds out what a file holds."""
+"""FFmpeg's names of the decoders that may be used while it probes a file."""
 
 
 def container_kind(beginning: bytes) -> ContainerKind:
-    """The kind of container that a file is in, by its first `BEGINNING` bytes."""
+    """Return the container format of a file by its first `BEGINNING` bytes."""
     for kind, start in _STARTS:
         if re.match(start, beginning, re.DOTALL):
             return kind
@@ -72,11 +72,11 @@ def container_kind(beginning: bytes) -> ContainerKind:
 
 
 def ffmpeg_options(kind: ContainerKind, *, in_memory: bool) -> dict[str, str]:
-    """What FFmpeg is told when it opens a file, so that nothing but this one is read and no port opened.
+    """Return FFmpeg options that prevent it from reading other files and from opening network connections.
 
     Args:
-        kind: the kind of container.
-        in_memory: whether the bytes are handed over by calls; then no protocol at all is needed.
+        kind: the container format.
+        in_memory: whether the data is in memory, so that no protocol is needed.
     """
     return {
         "format_whitelist": ",".join(kind.demuxers),

@@ -1,4 +1,9 @@
-"""The frames of a video file or a webcam, one by one, with their times."""
+"""Read the frames of a video file or webcam one by one, with their times.
+
+>>> with read_frames("clip.mp4") as frames:  # doctest: +SKIP
+...     for frame in frames:
+...         print(frame.index, frame.seconds, frame.image.shape)
+"""
 
 from __future__ import annotations
 
@@ -24,17 +29,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_LEAST_GAP = 3  # frames between the last one and the end that make one ask whether some were lost
-_FAILURES = 1000  # packets in a row that cannot be decoded before a video counts as ended, which takes 30 ms
+_MIN_GAP = 3  # minimum number of frames missing at the end to check for lost frames
+_FAILURES = 1000  # maximum number of consecutive undecodable packets; trying them takes 30 ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One image of a video.
+    """A frame of a video.
 
     Args:
-        index: its number among those that can be decoded, from 0.
-        seconds: when it is shown, counted from the video's beginning; grows from frame to frame.
+        index: index among the decodable frames, from 0.
+        seconds: time from the start of the video; it increases from frame to frame.
         image: RGB uint8 (height, width, 3), upright.
     """
 
@@ -44,19 +49,21 @@ class Frame:
 
 
 class Frames(Iterator[Frame]):
-    """What `read_frames` gives: an iterator that can be closed.
+    """Iterator over the frames of a video, returned by `read_frames`. It is also a context manager.
 
     Attributes:
-        info: what the video says of itself.
-        lost: frames that could not be decoded, of those passed so far; what the decoder mends is not counted, and
-            neither are frames that an edit list hides. After the end, also those that the file ends before.
-        cut_off: whether the file ends before its header says it does; known after the last frame.
-        seconds: when the latest frame is shown.
+        info: size, frame rate and duration of the video.
+        lost: number of undecodable frames so far. Frames that the decoder conceals or an edit list hides are not
+            counted. After the last frame, frames that are missing because the file is cut off are included.
+        cut_off: whether the file is shorter than its header says; set after the last frame.
+        seconds: time of the latest frame.
     """
 
     def __init__(self, source: str | Path | int | BinaryIO, every: int) -> None:
         if not isinstance(every, int) or every < 1:
-            raise DataError(f"Expected every first, second, … frame (1 or more), got every={every!r}.")
+            raise DataError.from_parts(
+                expected="every as an integer of at least 1", received=f"every={every!r:.80}"
+            )
         if isinstance(source, bool) or not (isinstance(source, str | Path | int) or _is_file(source)):
             raise DataError(
                 "Expected a video as a path or an open file, or the number of a webcam, "
@@ -64,7 +71,7 @@ class Frames(Iterator[Frame]):
             )
         self._source = (
             source if isinstance(source, str | Path | int) else SteadyFile(source)
-        )  # OpenCV lets go of it
+        )  # OpenCV does not keep a reference to it
         self._name, self._capture = source_name(self._source), open_capture(self._source)
         header = header_of(self._source, self._capture)
         self._orientation = Orientation.from_matrix(header.matrix or IDENTITY)
@@ -82,13 +89,13 @@ class Frames(Iterator[Frame]):
         self.close()
 
     def close(self) -> None:
-        """Let the video or webcam go; no more frames come."""
+        """Close the video or webcam."""
         self._frames.close()
-        self._capture.release()  # a generator that was never begun does not come to its `finally`
+        self._capture.release()  # a generator that was never started does not run its `finally` block
 
     @property
     def damage(self) -> str:
-        """A sentence about what was lost so far, "" where nothing was; whole after the last frame."""
+        """A sentence about the frames lost so far, "" if none were lost; complete after the last frame."""
         frames, were = ("1 frame", "was") if self.lost == 1 else (f"{self.lost:,} frames", "were")
         if self.cut_off:
             missing = f"; {frames} could not be decoded or {were} missing" if self.lost else ""
@@ -112,23 +119,27 @@ class Frames(Iterator[Frame]):
         if not self.info.live:
             self._check_end(index, stamp)
         if not index:
-            raise DataError(self._why_nothing(coding))
+            raise self._no_frames(coding)
 
-    def _why_nothing(self, coding: str) -> str:
+    def _no_frames(self, coding: str) -> DataError:
         if self.cut_off:
-            return (
-                f"{self._name}: expected images, got a file that is cut off before the first one ends, as when a "
-                "recording or a copy was interrupted. Copy it again from where it came."
+            return DataError.from_parts(
+                self._name,
+                expected="frames",
+                received="a file that is cut off before the end of the first one, as after an interrupted recording",
+                remedy="Copy it again from its source.",
             )
-        named = f" (its coding is {coding.upper()})" if coding else ""
-        return (
-            f"{self._name}: expected images, got none that can be decoded{named}. Save it as H.264; "
-            "FFmpeg does that with: ffmpeg -i VIDEO -c:v libx264 COPY.mp4"
+        codec = f" (the codec is {coding.upper()})" if coding else ""
+        return DataError.from_parts(
+            self._name,
+            expected="frames",
+            received=f"none that can be decoded{codec}",
+            remedy="Convert it to H.264, for example with: ffmpeg -i VIDEO -c:v libx264 COPY.mp4",
         )
 
     def _grab(self) -> bool:
-        """Go to the next frame that can be decoded; `False` at the end."""
-        # A failure is one packet that was bad, or the end: only trying again tells which.
+        """Advance to the next decodable frame; return `False` at the end."""
+        # A failure is either one bad packet or the end: only another attempt tells which.
         for failures in range(1 if self.info.live else _FAILURES):
             found = self._capture.grab()
             if found or getattr(self._capture, "ended", False):
@@ -137,7 +148,7 @@ class Frames(Iterator[Frame]):
         return False
 
     def _check_end(self, index: int, stamp: float) -> None:
-        """Find out whether the video goes on after the last of `index` frames, which its own clock shows at `stamp`."""
+        """Detect frames after the last of `index` decoded frames, whose time stamp in the file is `stamp`."""
         if isinstance(self._source, int):
             return
         with opened_again(self._source) as file:
@@ -146,13 +157,13 @@ class Frames(Iterator[Frame]):
             fault = find_fault(file)
             self.cut_off = fault == "cut off"
             gap = round(((self.info.seconds or 0) - self.seconds) * self.info.fps) - 1
-            if not index or (gap < _LEAST_GAP and not self.cut_off):
+            if not index or (gap < _MIN_GAP and not self.cut_off):
                 return
             file.seek(0)
             rest = remainder_after(file, stamp, self.info.fps, fault=fault)
-        # PyAV's capture has already counted what is in the file and could not be decoded.
+        # AvCapture has already counted the undecodable frames in the file.
         lost = rest.absent + (0 if isinstance(self._capture, AvCapture) else rest.undecoded)
-        if lost >= _LEAST_GAP or self.cut_off:  # one or two may be empty, and lengths are rounded
+        if lost >= _MIN_GAP or self.cut_off:  # one or two can be empty frames or rounding
             self.lost += lost
 
     def _image(self) -> NDArray[np.uint8] | None:
@@ -167,45 +178,48 @@ class Frames(Iterator[Frame]):
 
 
 def _is_file(source: object) -> bool:
-    """Whether it can be read as a file; a capture has a `read` of its own, which gives an image."""
+    """Return whether an object is a file; `cv2.VideoCapture` has a `read` method, but no `seek`."""
     return hasattr(source, "read") and hasattr(source, "seek")
 
 
 def _remedy(source: object) -> str:
     if isinstance(source, cv2.VideoCapture):
         return (
-            " Open the file or the webcam with read_frames itself, or make each image of your capture a frame: "
+            " Open the file or webcam with read_frames instead, or convert each image of your capture to a frame: "
             "Frame(index, seconds, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))."
         )
     return ""
 
 
 def read_frames(source: str | Path | int | BinaryIO, *, every: int = 1) -> Frames:
-    """Open a video and give its frames one by one.
+    """Open a video and iterate over its frames.
 
-    Frames are turned and mirrored as the file's display matrix says, and pixels that are not square (old
-    camcorders, DVDs) are made so. Frames that an edit list hides are left out. Damaged stretches are passed over
-    and counted; a file that is cut off gives what is there.
+    Frames are rotated and mirrored according to the display matrix of the file, and non-square pixels (old camcorders,
+    DVDs) are resampled to square ones. Frames hidden by an edit list are left out. Undecodable frames are skipped and
+    counted; of a file that is cut off, the available frames are read.
 
     Args:
         source: path of a video, a video opened with "rb" or in memory (`io.BytesIO`), or the number of a webcam.
-        every: give each first, second, … frame; the others are decoded but not converted.
+        every: return only every Nth frame; the others are decoded but not converted.
 
     Returns:
-        An iterator that lets the video go at its end or when it is closed; also a context manager.
+        An iterator and context manager. The video is closed at its end, or with `close()`.
 
     Raises:
-        DataError: there is no such video or webcam, or it cannot be decoded; while iterating, when no frame at
-            all can be decoded.
+        DataError: If there is no such video or webcam, or it cannot be opened; during iteration, if no frame can be
+            decoded.
     """
     return Frames(source, every)
 
 
 def probe(source: str | Path | int) -> VideoInfo:
-    """What a video says of itself, for progress bars and for writing a copy.
+    """Return size, frame rate and duration of a video, without decoding its frames.
+
+    Args:
+        source: path of a video, or the number of a webcam.
 
     Raises:
-        DataError: there is no such video or webcam, or it cannot be decoded.
+        DataError: If there is no such video or webcam, or it cannot be opened.
     """
     capture = open_capture(source)
     try:

@@ -1,21 +1,21 @@
-"""How much the headers of a video may claim, against the size of the file."""
+"""Limits on the number of samples claimed by a video header, depending on the file size."""
 
 from __future__ import annotations
 
 MOST_SAMPLES = 10_000_000
-"""Samples that all tracks may have together: 38 hours of 30 frames a second with sound."""
+"""Maximum number of samples of all tracks: 38 hours at 30 frames per second with sound."""
 
 SPARE_SAMPLES = 1_000_000
-"""Samples that a file of any size may claim, for one that was cut off still names those that are missing."""
+"""Number of samples that any file may claim: a file that was cut off still lists the missing ones."""
 
 BYTES_A_SAMPLE = 4
-"""Least bytes of a file for each sample that it claims; an entry in the table of sizes alone takes so many."""
+"""Minimum file size per claimed sample: the size of an entry in the table of sample sizes."""
 
 
 class ClaimError(ValueError):
-    """The headers of a video claim too much; says what."""
+    """The header of a video claims too much. The message says what."""
 
 
 def sample_limit(size: int) -> int:
-    """Samples that a file of so many bytes may have."""
+    """Return the maximum number of samples in a file of `size` bytes."""
     return max(SPARE_SAMPLES, min(size // BYTES_A_SAMPLE, MOST_SAMPLES))

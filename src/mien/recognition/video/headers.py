@@ -1,7 +1,7 @@
-"""What the headers of video files say that OpenCV does not pass on: the display matrix, edit lists, missing ends.
+"""Read the parts of video headers that OpenCV does not expose: display matrix, edit list, truncation.
 
-MP4 and QuickTime are boxes (ISO/IEC 14496-12), Matroska and WebM are EBML elements (RFC 8794, RFC 9559), AVI is
-RIFF chunks. Only headers are read; frames are skipped by their lengths.
+MP4 and QuickTime consist of boxes (ISO/IEC 14496-12), Matroska and WebM of EBML elements (RFC 8794, RFC 9559), and
+AVI of RIFF chunks. Only headers are read; frames are skipped by their lengths.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class Seekable(Protocol):
-    """What is needed of a file: `io.BytesIO`, one opened with "rb" or a `SteadyFile`."""
+    """Protocol of files: `io.BytesIO`, a file opened with "rb" or a `SteadyFile`."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes."""
+        """Read up to `size` bytes."""
 
     def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a place, and say where that is."""
+        """Change the position and return the new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoHeader:
-    """What a header says of the first video track.
+    """Header fields of the first video track.
 
     Args:
-        matrix: how its frames are turned and mirrored for display; `None` where it says nothing.
-        shown_seconds: how long what an edit list shows of it lasts; `None` without an edit list.
+        matrix: display matrix (rotation and mirroring); `None` if there is none.
+        shown_seconds: duration of the parts shown by the edit list; `None` without an edit list.
     """
 
     matrix: Matrix | None = None
@@ -46,7 +46,7 @@ NO_HEADER = VideoHeader()
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A box, an element or a chunk: its kind, and where its content begins and should end."""
+    """A box, element or chunk: its kind, and the start and end of its content."""
 
     kind: bytes
     start: int
@@ -54,16 +54,16 @@ class Part:
 
 
 Fault = Literal["cut off", "damaged"]
-"""What is wrong with a file as a whole: it ends before its headers say so, or something in it has no known name."""
+"""A fault of a whole file: it is shorter than its headers say, or contains unknown parts."""
 
-_MOST_PARTS = 2_000_000  # an hour of a browser's recording has 300,000; a file of nothing else is a trap
-_MOST_BYTES = 1 << 16  # of one header field
+_MOST_PARTS = 2_000_000  # an hour recorded by a browser has 300,000; more are an attack
+_MOST_BYTES = 1 << 16  # of a header field
 _AHEAD = 1 << 10
 _UNIT = 1 << 16  # matrices are 16.16 fixed-point numbers
 
 
 def read_header(file: Seekable) -> VideoHeader:
-    """Read what a video file's header says; `NO_HEADER` where it is of another format or damaged."""
+    """Read the header of a video file; return `NO_HEADER` if the format is another or the file is damaged."""
     try:
         beginning = read_at(file, 0, 12)
         if beginning[:4] == _EBML:
@@ -76,7 +76,7 @@ def read_header(file: Seekable) -> VideoHeader:
 
 
 def find_fault(file: Seekable) -> Fault | None:
-    """Whether the parts of a video file lead from its beginning to its end; `None` where that is so or not known."""
+    """Detect whether a video file is cut off or damaged; `None` if it is complete, or that is unknown."""
     try:
         end, beginning = file.seek(0, os.SEEK_END), read_at(file, 0, 12)
         if beginning[:4] == _EBML:
@@ -92,19 +92,19 @@ def find_fault(file: Seekable) -> Fault | None:
 
 
 def whole_boxes(file: Seekable) -> set[bytes]:
-    """The kinds of the outermost boxes of an MP4 file that are all there."""
+    """Return the kinds of the complete top-level boxes of an MP4 file."""
     end = file.seek(0, os.SEEK_END)
     return {part.kind for part in boxes(file, 0, end) if part.end <= end}
 
 
 def read_at(file: Seekable, place: int, size: int) -> bytes:
-    """Up to 64 KB from a place."""
+    """Read up to `size` bytes, at most 64 KB, from a position."""
     file.seek(place)
     return file.read(max(0, min(size, _MOST_BYTES)))
 
 
 def _heads(file: Seekable, size: int) -> Callable[[int], bytes]:
-    """What reads so many bytes from a place, a little ahead, for small parts follow one another closely."""
+    """Return a function that reads `size` bytes from a position, with read-ahead for small parts."""
     window, begin = b"", 0
 
     def head_at(place: int) -> bytes:
@@ -120,11 +120,11 @@ def _heads(file: Seekable, size: int) -> Callable[[int], bytes]:
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot"})
 
-_FRAME_BOXES = frozenset({b"mdat", b"moof", b"moov"})  # others that seem to go on are what a camera appended
+_FRAME_BOXES = frozenset({b"mdat", b"moof", b"moov"})  # other incomplete boxes are data appended by a camera
 
 
 def boxes(file: Seekable, start: int, end: int) -> Iterator[Part]:
-    """The boxes between two places; the last may say that it ends after `end`."""
+    """Yield the boxes between two positions; the last one can end after `end`."""
     head_at = _heads(file, 16)
     for _ in range(_MOST_PARTS):
         header = head_at(start) if start < end else b""
@@ -139,7 +139,7 @@ def boxes(file: Seekable, start: int, end: int) -> Iterator[Part]:
 
 
 def _box(file: Seekable, parent: Part, *kinds: bytes) -> Part | None:
-    """The first box of a kind in another, in that the first of the next kind, and so on."""
+    """Return the first box of a kind in another box, in that the first of the next kind, and so on."""
     for kind in kinds:
         found = next((part for part in boxes(file, parent.start, parent.end) if part.kind == kind), None)
         if found is None:
@@ -162,7 +162,7 @@ def _mp4_header(file: Seekable) -> VideoHeader:
 
 
 def _mp4_matrix(file: Seekable, movie: Part, track: Part) -> Matrix | None:
-    """The track's matrix, then that of the whole movie."""
+    """Return the matrix of the track multiplied by that of the movie."""
     matrix = IDENTITY
     for parent, kind, place in ((track, b"tkhd", 40), (movie, b"mvhd", 36)):
         if box := _box(file, parent, kind):
@@ -174,7 +174,7 @@ def _mp4_matrix(file: Seekable, movie: Part, track: Part) -> Matrix | None:
 
 
 def _edited_seconds(file: Seekable, movie: Part, track: Part) -> float | None:
-    """How long all that an edit list shows lasts; an empty edit at the start delays and shows nothing."""
+    """Return the total duration of the edits that show frames; an empty edit only delays the start."""
     edits, times = _box(file, track, b"edts", b"elst"), _box(file, movie, b"mvhd")
     if edits is None or times is None:
         return None
@@ -206,7 +206,7 @@ _UNKNOWN = -1  # the end of an element whose length was not known when it was wr
 
 
 def elements(file: Seekable, start: int, end: int, *, into: frozenset[bytes] = frozenset()) -> Iterator[Part]:
-    """The elements between two places, each followed by those in it where it is of a kind to go into."""
+    """Yield the elements between two positions, each followed by its children if its kind is in `into`."""
     head_at = _heads(file, 12)
     for _ in range(_MOST_PARTS):
         header = head_at(start) if start < end else b""
@@ -249,7 +249,7 @@ def _matroska_matrix(file: Seekable) -> Matrix | None:
 
 
 def _field(file: Seekable, parent: Part, *kinds: bytes) -> bytes:
-    """The content of the first element of a kind in another, and so on; b"" where there is none."""
+    """Return the content of the first element of a kind in another, and so on; b"" if there is none."""
     for kind in kinds:
         parts = elements(file, parent.start, parent.end)
         found = next((part for part in parts if part.kind == kind), None)
@@ -260,7 +260,7 @@ def _field(file: Seekable, parent: Part, *kinds: bytes) -> bytes:
 
 
 def _pose_matrix(file: Seekable, track: Part) -> Matrix | None:
-    """A flat projection that is rolled, and seen from behind where its yaw is half a turn, as FFmpeg reads it."""
+    """Return the matrix of a flat projection with a roll, mirrored if the yaw is 180 degrees, as FFmpeg does."""
     if int.from_bytes(_field(file, track, _VIDEO, _PROJECTION, _KIND)):
         return None  # a sphere or a cube
     yaw, pitch, roll = (
@@ -283,7 +283,7 @@ def _number(content: bytes) -> float:
 
 
 def _chunks(file: Seekable, start: int, end: int) -> Iterator[Part]:
-    """The outermost chunks; a file of more than a gigabyte has several."""
+    """Yield the top-level chunks; files of more than a gigabyte have several."""
     for _ in range(_MOST_PARTS):
         header = read_at(file, start, 8) if start < end else b""
         if len(header) < 8 or header[:4] != b"RIFF":

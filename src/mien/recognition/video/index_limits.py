@@ -1,4 +1,4 @@
-"""Bounds on the indexes of AVI (OpenDML) and MXF, which FFmpeg multiplies or reserves memory for."""
+"""Limits on the indexes of AVI (OpenDML) and MXF files, for which FFmpeg allocates memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 # AVI
 
-_MOST_INDEXES = 20_000  # a file has one a gigabyte, or one a few seconds
+_MOST_INDEXES = 20_000  # files have one per gigabyte, or one per few seconds
 _MOST_CHUNKS = 100_000
 
 
 def check_avi(file: Seekable, size: int) -> None:
-    """Open the lists of the header, and check each index of indexes (OpenDML) in them."""
+    """Check the indexes (OpenDML) in the header of an AVI file.
+
+    Raises:
+        ClaimError: If they claim more than the file can contain.
+    """
     place, entries = 0, 0
     for _ in range(_MOST_CHUNKS):
         head = read_at(file, place, 12)
@@ -26,7 +30,7 @@ def check_avi(file: Seekable, size: int) -> None:
             return
         kind, length = head[:4], int.from_bytes(head[4:8], "little")
         if kind in {b"RIFF", b"LIST"}:
-            if head[8:12] == b"movi":  # the frames; what stands behind is no longer header
+            if head[8:12] == b"movi":  # the frames; skipped
                 place += 8 + length + length % 2
                 continue
             place += 12
@@ -40,12 +44,12 @@ def check_avi(file: Seekable, size: int) -> None:
 
 
 def _indexed(file: Seekable, place: int, length: int) -> int:
-    """How many frames an index tells of, directly or in the indexes that it points to."""
+    """Return the number of frames in an index, directly or in the indexes that it points to."""
     head = read_at(file, place, 24)
     if len(head) < 24:
         return 0
     _, _, kind, count = struct.unpack("<HBBI", head[:8])
-    if kind != 0:  # entries of frames, of 8 bytes and more
+    if kind != 0:  # frame entries, of at least 8 bytes
         return min(int(count), length // 8)
     count = min(count, max(length - 24, 0) // 16)
     if count > _MOST_INDEXES:
@@ -68,17 +72,21 @@ _KEY = b"\x06\x0e\x2b\x34"
 _INDEX_SEGMENT = b"\x06\x0e\x2b\x34\x02\x53\x01\x01\x0d\x01\x02\x01\x01\x10\x01"
 _DURATION = b"\x3f\x0c\x00\x08"
 _ENTRIES = b"\x3f\x0a"
-_MOST_PACKETS = 2_000_000  # keys with their lengths: a few for each frame
+_MOST_PACKETS = 2_000_000  # keys with their lengths: a few per frame
 
 
 def check_mxf(file: Seekable, size: int) -> None:
-    """Add up the frames that the index segments tell of; FFmpeg reserves memory for each."""
+    """Add up the frames in the index segments of an MXF file; FFmpeg allocates memory for each.
+
+    Raises:
+        ClaimError: If they claim more than the file can contain.
+    """
     place, frames = 0, 0
     for _ in range(_MOST_PACKETS):
         head = read_at(file, place, 25)
         if len(head) < 17:
             return
-        if head[:4] != _KEY:  # FFmpeg would look for the next one, and find what is hidden in between
+        if head[:4] != _KEY:  # FFmpeg would search for the next one, and could find hidden ones
             raise ClaimError(f"a packet at byte {place:,}, where there is none")
         first = head[16]
         more = first & 0x7F if first & 0x80 else 0
@@ -96,7 +104,7 @@ def check_mxf(file: Seekable, size: int) -> None:
 
 
 def _segment_frames(content: bytes) -> int:
-    """Frames of an index segment: what its local tags say, however often they say it."""
+    """Return the number of frames of an index segment: the maximum of its local tags."""
     frames, place = 0, 0
     while place + 4 <= len(content):
         tag, length = content[place : place + 2], int.from_bytes(content[place + 2 : place + 4])

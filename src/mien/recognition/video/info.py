@@ -1,4 +1,4 @@
-"""What a video says of itself: its size, rate and length."""
+"""Size, frame rate and duration of a video."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from mien.recognition.video.capture import Capture
     from mien.recognition.video.headers import VideoHeader
 
-_MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K video; more is a damaged header or a trap
+_MAX_PIXELS = 1 << 26  # 8192 x 8192, twice an 8K video; more is a damaged or malicious header
 _USUAL_FPS = 30.0
-_PLAUSIBLE_FPS = 480.0  # a file that a browser recorded says 1,000 and means "I do not know"
+_PLAUSIBLE_FPS = 480.0  # recordings of browsers state 1,000 if the rate is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video says of itself.
+    """Size, frame rate and duration of a video.
 
     Args:
-        width: of its images as they are shown, upright, in pixels.
-        height: likewise.
-        fps: frames a second, on average; 30 where that is not known.
-        frames: how many there are, `None` where that is not known. Some formats (Matroska, WebM) do not count
-            them; then it is reckoned from the length and right for a steady rate only.
-        seconds: its length, `None` where that is not known.
+        width: width of the upright frames in pixels.
+        height: height of the upright frames in pixels.
+        fps: average frames per second; 30 if unknown.
+        frames: number of frames; `None` if unknown. Some formats (Matroska, WebM) do not store it; it is then estimated
+            from the duration, which is exact only for a constant frame rate.
+        seconds: duration in seconds; `None` if unknown.
         live: whether it is a webcam.
     """
 
@@ -44,21 +44,23 @@ class VideoInfo:
 
 
 def describe(capture: Capture, name: str, *, live: bool, header: VideoHeader = NO_HEADER) -> VideoInfo:
-    """What an open video says of itself; one with frames too large is let go.
+    """Return the properties of an open video. The video is closed if its frames are too large.
 
     Args:
         capture: the open video.
-        name: what a message calls it.
+        name: name of the video for error messages.
         live: whether it is a webcam.
-        header: what OpenCV does not pass on.
+        header: the header fields that OpenCV does not expose.
 
     Raises:
-        DataError: its frames are too large.
+        DataError: If its frames are too large.
     """
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > _MAX_PIXELS:
         capture.release()
-        raise DataError(f"{name}: expected a video of up to 8192x8192 pixels, got {width}x{height}.")
+        raise DataError.from_parts(
+            name, expected="a video of up to 8192x8192 pixels", received=f"{width}x{height}"
+        )
     orientation = Orientation.from_matrix(header.matrix or IDENTITY)
     width, height = orientation.size(*square_size(capture, width, height))
     fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -66,13 +68,13 @@ def describe(capture: Capture, name: str, *, live: bool, header: VideoHeader = N
     if live or not count > 0:
         return VideoInfo(width, height, fps if known else _USUAL_FPS, live=live)
     seconds, shown = count / fps if fps > 0 else None, header.shown_seconds
-    if seconds and shown is not None and shown < seconds - 1.5 / fps:  # an edit list hides some of them
+    if seconds and shown is not None and shown < seconds - 1.5 / fps:  # an edit list hides some frames
         return VideoInfo(width, height, fps if known else _USUAL_FPS, None, shown)
     return VideoInfo(width, height, fps if known else _USUAL_FPS, int(count) if known else None, seconds)
 
 
 def square_size(capture: Capture, width: int, height: int) -> tuple[int, int]:
-    """Width and height of a stored frame once its pixels are square, neither made less."""
+    """Return width and height of a stored frame with square pixels, enlarging one of them if necessary."""
     across, down = (capture.get(p) for p in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
     ratio = across / down if across > 0 and down > 0 else 1.0
     if not 0.1 < ratio < 10:

@@ -1,4 +1,4 @@
-"""Bounds on the headers of Matroska and WebM: FFmpeg takes up to 100 bytes for an element of three."""
+"""Limits on the number of elements in Matroska and WebM headers: FFmpeg uses up to 100 bytes for an element of three."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mien.recognition.video.headers import Part, Seekable
 
 MOST_ELEMENTS = 100_000
-"""Elements that a file may have outside clusters and the index: of tracks, chapters, tags and attachments."""
+"""Maximum number of elements outside clusters and index: tracks, chapters, tags and attachments."""
 
 MOST_INDEXED = 1_000_000
-"""Elements of the index, about six for each key frame."""
+"""Maximum number of elements in the index, about six per key frame."""
 
 MOST_BLOCKS = 2_000_000
-"""Elements in clusters whose length is not known, as browsers record them: six hours and more."""
+"""Maximum number of elements in clusters of unknown length, as recorded by browsers: more than six hours."""
 
 _SEGMENT, _SEEK_HEAD, _SEEK, _POSITION = (
     bytes.fromhex(kind) for kind in ("18538067", "114d9b74", "4dbb", "53ac")
@@ -42,10 +42,10 @@ _MASTERS = frozenset(
 
 
 def check_matroska(file: Seekable, size: int) -> None:
-    """Count the elements of the headers, those included that a seek head points to.
+    """Count the elements of the headers, including those that a seek head points to.
 
     Raises:
-        ClaimError: there are too many.
+        ClaimError: If there are too many.
     """
     counts, segment, targets = Counter[int](), 0, set[int]()
     for part in elements(file, 0, size, into=_MASTERS):
@@ -61,7 +61,7 @@ def check_matroska(file: Seekable, size: int) -> None:
 
 
 def _one(file: Seekable, place: int, size: int) -> Iterator[Part]:
-    """The element at a place, and those in it."""
+    """Yield the element at a position and its children."""
     first = next(elements(file, place, size), None)
     if first is None or first.kind in {_SEGMENT, _CLUSTER}:
         return
@@ -71,10 +71,10 @@ def _one(file: Seekable, place: int, size: int) -> Iterator[Part]:
 
 
 def _count(counts: Counter[int], part: Part) -> None:
-    """Count an element among those of its sort, which are told apart by how many there may be.
+    """Count an element against the limit of its kind.
 
     Raises:
-        ClaimError: there are too many.
+        ClaimError: If there are too many.
     """
     most = (
         MOST_BLOCKS

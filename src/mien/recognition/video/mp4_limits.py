@@ -1,4 +1,4 @@
-"""Bounds on the tables of MP4 and QuickTime (ISO/IEC 14496-12), for which FFmpeg reserves memory by their counts."""
+"""Limits on the tables of MP4 and QuickTime files (ISO/IEC 14496-12), for which FFmpeg allocates memory."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ _ENTRY_BYTES = {
 }  # fmt: skip
 _TABLES = re.compile(rb"st(?:sz|z2|ts|sc|co|ss|ps)|co64|ctts|elst|trun|senc|saiz|tfra|cmov|trak|moov")
 _MOST_BOXES = 1_000_000
-_MOST_DEPTH = 12  # FFmpeg goes 10 deep
-_MOST_DESCRIPTION = 1 << 20  # bytes of the description of samples that are searched
-_PCM_SAMPLES_A_BYTE = 32  # of sound that is stored in chunks and not sample by sample; the densest has 16
+_MOST_DEPTH = 12  # FFmpeg parses 10 levels
+_MOST_DESCRIPTION = 1 << 20  # number of bytes of the sample description that are searched
+_PCM_SAMPLES_A_BYTE = 32  # of audio stored in chunks; the densest format has 16
 
 
 @dataclass(eq=False)
 class _Track:
-    """What the tables of a track claim."""
+    """The counts claimed by the tables of a track."""
 
     handlers: set[bytes] = field(default_factory=set)
     samples: int = 0
     edits: int = 0
     chunks: int = 0
     times: tuple[int, int] = (0, 0)  # entries, samples
-    one_tick: bool = False  # a table of times with the one entry that each sample lasts one tick
+    one_tick: bool = False  # the table of durations has one entry: each sample lasts one tick
     offsets: int = 0
     runs: bytes = b""
 
     @property
     def chunked(self) -> bool:
-        """Whether it is sound that FFmpeg reads by the chunk."""
+        """Whether it is audio that FFmpeg reads in chunks."""
         return b"soun" in self.handlers and b"vide" not in self.handlers and self.one_tick
 
 
 def check_mp4(file: Seekable, size: int) -> None:
-    """Add up what the tables of all tracks and fragments claim.
+    """Check the counts claimed by the tables of all tracks and fragments.
 
     Raises:
-        ClaimError: they claim more than the file can hold.
+        ClaimError: If they claim more than the file can contain.
     """
     scan = _Scan(file, size)
     scan.walk(0, size, 0)
@@ -67,19 +67,21 @@ class _Scan:
         self._track = _Track()
 
     def walk(self, start: int, end: int, depth: int) -> None:
-        """Look at the boxes between two places, and at those in them."""
+        """Visit the boxes between two positions and their children."""
         for part in boxes(self._file, start, end):
             self._boxes += 1
             if self._boxes > _MOST_BOXES:
                 raise ClaimError(f"more than {_MOST_BOXES:,} boxes")
             begin, stop = part.start, min(part.end, end)
             if part.kind == b"cmov":
-                raise ClaimError("a compressed header, which is not read")
+                raise ClaimError("a compressed header, which is not supported")
             if part.kind == b"trak":
                 self.end_track()
             if self._holds_boxes(part) and depth < _MOST_DEPTH:
                 self.walk(begin, stop, depth + 1)
-            elif part.kind == b"meta" and depth < _MOST_DEPTH:  # with a version in MP4, without in QuickTime
+            elif (
+                part.kind == b"meta" and depth < _MOST_DEPTH
+            ):  # has a version field in MP4, but not in QuickTime
                 plain = read_at(self._file, begin + 4, 4) in {b"hdlr", b"mhdr", b"keys"}
                 self.walk(begin if plain else begin + 4, stop, depth + 1)
             elif part.kind == b"stsd":
@@ -88,7 +90,7 @@ class _Scan:
                 self._look_at(part.kind, begin, stop)
 
     def end_track(self) -> None:
-        """Check what the tables of the track claim together, and begin another."""
+        """Check the counts of the current track, and start the next one."""
         track, self._track = self._track, _Track()
         most = sample_limit(self._size)
         dense = _PCM_SAMPLES_A_BYTE * self._size + SPARE_SAMPLES
@@ -103,12 +105,12 @@ class _Scan:
             raise ClaimError(f"{pieces:,} samples of chunks in {self._size:,} bytes")
 
     def _holds_boxes(self, part: Part) -> bool:
-        if part.kind in {b"free", b"hoov"}:  # FFmpeg takes a header out of them
+        if part.kind in {b"free", b"hoov"}:  # FFmpeg accepts a header inside them
             return read_at(self._file, part.start + 4, 4) in {b"mvhd", b"cmov"}
         return part.kind in _CONTAINERS
 
     def _search(self, begin: int, end: int) -> None:
-        """FFmpeg takes the boxes in the description of samples as if they stood outside."""
+        """Search the sample description for tables: FFmpeg parses them as if they were outside."""
         self._file.seek(begin)
         content = self._file.read(max(0, min(end - begin, _MOST_DESCRIPTION)))
         for found in _TABLES.finditer(content):
@@ -117,7 +119,7 @@ class _Scan:
             self._look_at(found[0], begin + found.end(), end)
 
     def _look_at(self, kind: bytes, begin: int, end: int) -> None:
-        """Take note of a table; others are passed over."""
+        """Read the counts of a table; other boxes are ignored."""
         track = self._track
         if kind == b"hdlr":
             track.handlers.add(read_at(self._file, begin + 8, 4))
@@ -149,7 +151,7 @@ class _Scan:
         self._add_samples(count)
 
     def _take_other(self, kind: bytes, begin: int, end: int) -> None:
-        """Encryption of samples, and the index at the end of a file of fragments."""
+        """Read the counts of sample encryption and of the index of a fragmented file."""
         flags = int.from_bytes(read_at(self._file, begin, 4)) & 0xFFFFFF
         place = {b"senc": 4, b"saiz": 5 + 8 * (flags & 1), b"tfra": 12}[kind]
         count = int.from_bytes(read_at(self._file, begin + place, 4))
@@ -186,12 +188,12 @@ class _Scan:
             track.one_tick = track.times[0] == 1 and len(pairs) == 1 and int(pairs[0, 1]) == 1
 
     def _miss(self, entries: int, *, free: bool) -> None:
-        """Add to the entries that the file does not hold; those that take no room there are counted as samples."""
+        """Count entries that are missing in the file; entries without bytes are counted as samples instead."""
         if free:
             return
         self._missing += max(0, entries)
         if self._missing > SPARE_SAMPLES:
-            raise ClaimError(f"tables of {self._missing:,} entries more than it holds")
+            raise ClaimError(f"tables with {self._missing:,} entries more than it contains")
 
     def _add_samples(self, count: int) -> None:
         self._samples += count
@@ -200,12 +202,12 @@ class _Scan:
 
 
 def _in_chunks(track: _Track) -> int:
-    """Samples of a track by its chunks: chunks of each run by the samples in each."""
+    """Return the samples of a track by its chunks: the chunks of each run times the samples per chunk."""
     runs = np.frombuffer(track.runs, ">u4").reshape(-1, 3).astype(np.int64)
     if not len(runs) or not track.chunks:
         return 0
     first, each = runs[:, 0], runs[:, 1]
     lengths = np.diff(np.append(first, track.chunks + 1))
-    if (lengths < 0).any():  # FFmpeg mends the order in its own way
+    if (lengths < 0).any():  # FFmpeg reorders them
         return track.chunks * int(each.max())
     return int(sum(int(a) * int(b) for a, b in zip(lengths, each, strict=True) if b))

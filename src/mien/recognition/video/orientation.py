@@ -1,7 +1,7 @@
-"""How a video's frames are turned and mirrored for display, read from a display matrix.
+"""Rotation and mirroring of video frames by a display matrix.
 
-A phone stores frames as its sensor gives them, with a matrix that tells players how to show them: one of four
-rotations, for front cameras often with a mirroring. An angle alone cannot say that.
+A phone stores frames in the orientation of its sensor, with a matrix that tells players how to display them: one of four
+rotations, often combined with mirroring for front cameras.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Matrix = tuple[float, float, float, float]
-"""a, b, c, d: the pixel at x, y is shown at (a * x + c * y, b * x + d * y), up to a shift (ISO/IEC 14496-12, 6.2.2)."""
+"""a, b, c, d: pixel (x, y) is shown at (a * x + c * y, b * x + d * y) plus an offset (ISO/IEC 14496-12, 6.2.2)."""
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0)
 
@@ -25,9 +25,9 @@ class Orientation:
     """One of the eight orientations of a rectangle.
 
     Args:
-        transposed: whether rows become columns, before anything is flipped.
-        flipped_x: whether left and right are then exchanged.
-        flipped_y: whether top and bottom are then exchanged.
+        transposed: whether rows and columns are swapped, before flipping.
+        flipped_x: whether left and right are then swapped.
+        flipped_y: whether top and bottom are then swapped.
     """
 
     transposed: bool = False
@@ -36,26 +36,26 @@ class Orientation:
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> Self:
-        """The orientation of a display matrix; of one that turns by an odd angle, the nearest."""
+        """Return the orientation of a display matrix; the nearest one for other angles."""
         a, b, c, d = matrix
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image as it is shown: uint8 (height, width, 3), contiguous; the same object where nothing changes."""
+        """Return the image as displayed: uint8 (height, width, 3), contiguous; the same object if unchanged."""
         if self == Orientation():
             return image
         shown = image.transpose(1, 0, 2) if self.transposed else image
         return np.ascontiguousarray(shown[:: -1 if self.flipped_y else 1, :: -1 if self.flipped_x else 1])
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height as they are shown."""
+        """Return width and height as displayed."""
         return (height, width) if self.transposed else (width, height)
 
 
 def product(first: Matrix, then: Matrix) -> Matrix:
-    """The matrix that does what `first` and afterwards `then` do."""
+    """Return the matrix that applies `first` and then `then`."""
     a, b, c, d = first
     e, f, g, h = then
     return a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h

@@ -1,4 +1,4 @@
-"""The sound of a video, copied as it is into another one while that is written."""
+"""Copy the sound of a video into another one while that is being written."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from mien.recognition.video.av_capture import faults, open_container
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PRIMING = 0.1  # seconds before the first frame that a decoder needs to begin with
+_PRIMING = 0.1  # seconds before the first frame that an audio decoder needs to start
 
 
 class SoundCopy:
-    """Copies the sound of a video packet by packet, without encoding it again.
+    """Copies the sound of a video packet by packet, without re-encoding.
 
     Args:
-        source: path of the video that has the sound.
-        target: PyAV's container that is written; nothing may have been written to it.
+        source: path of the video with the sound.
+        target: PyAV container for output, to which nothing has been written yet.
 
     Attributes:
-        problem: why sound is left out, as the end of a sentence; "" where all of it is copied.
+        problem: why sound is missing, as the end of a sentence; "" if all of it is copied.
     """
 
     def __init__(self, source: str | Path, target: Any) -> None:
         self.problem = ""
         self._target = target
-        self._primed = "mp4" in target.format.name or "mov" in target.format.name  # can hide the beginning
-        self._streams: dict[int, Any] = {}  # of the copy, by the index of the original's
+        self._primed = (
+            "mp4" in target.format.name or "mov" in target.format.name
+        )  # these formats can hide the start
+        self._streams: dict[int, Any] = {}  # output streams by the index of the input stream
         self._packets: Iterator[Any] = iter(())
         self._waiting: tuple[Any, float] | None = None
         self._start = 0.0
@@ -41,7 +43,7 @@ class SoundCopy:
             self.problem = f"the sound cannot be read ({error})"
 
     def advance(self, seconds: float) -> None:
-        """Copy what is heard up to a time, counted from the first frame."""
+        """Copy the sound up to a time, counted from the first frame."""
         try:
             while (packet := self._next()) and packet[1] <= seconds:
                 self._waiting = None
@@ -51,12 +53,12 @@ class SoundCopy:
             self._packets, self._waiting = iter(()), None
 
     def finish(self) -> None:
-        """Copy what is left; a sound may last longer than the frames."""
+        """Copy the remaining sound, which can be longer than the frames."""
         self.advance(math.inf)
 
     def close(self) -> None:
-        """Let the source go."""
-        with suppress(AttributeError):  # it could not be opened
+        """Close the source."""
+        with suppress(AttributeError):  # if it could not be opened
             self._container.close()
 
     def _begin(self) -> None:
@@ -65,7 +67,7 @@ class SoundCopy:
         for stream in sounds:
             try:
                 self._streams[stream.index] = self._target.add_stream_from_template(stream)
-            except known:  # the first where FFmpeg has no decoder for it
+            except known:  # AttributeError if FFmpeg has no decoder for it
                 refused.add(getattr(stream.codec_context, "name", None) or "an unknown one")
         if refused:
             kind = self._target.format.name.split(",")[0].upper()
@@ -78,7 +80,7 @@ class SoundCopy:
             self._packets = iter(self._container.demux(kept))
 
     def _next(self) -> tuple[Any, float] | None:
-        """The next packet and when it is heard; those before the first frame are passed over."""
+        """Return the next packet and its time; packets before the first frame are skipped."""
         while self._waiting is None:
             packet = next(self._packets, None)
             if packet is None:

@@ -1,7 +1,7 @@
-"""Faces over time: the same number from frame to frame, and probabilities that do not flicker.
+"""Track faces from frame to frame, smooth their probabilities, and detect cuts between scenes.
 
-A face is taken for the one whose motion leads nearest to where it lies. Faces are not compared by their looks, so
-a person who leaves the video and comes back gets a new number.
+Faces are matched by position, size and motion, not by appearance, so a person who leaves the video and comes back gets a
+new number.
 """
 
 from __future__ import annotations
@@ -23,92 +23,98 @@ if TYPE_CHECKING:
 
     from mien.recognition.faces import Box
 
-_REACH = 0.5  # of a face's size: how far off its place a face may be found at once
-_SPEED = 2.5  # sizes a second: how much farther it may be found for each second that it was not looked at
-_FARTHEST = 2.0  # sizes: and no farther than this
-_GROWTH = 2.0  # times as large or as small as it was, at most
-_MEMORY = 0.2  # seconds over which the speed of a face is averaged
-_COAST = 0.5  # seconds that a face which is not seen is thought to go on moving
+# Distances are relative to the size of a face.
+_MAX_DISTANCE = 0.5  # maximum distance from the predicted position in consecutive frames
+_MAX_SPEED = 2.5  # increase of the maximum distance per second
+_MAX_TOTAL_DISTANCE = 2.0  # upper limit of the maximum distance
+_MAX_GROWTH = 2.0  # maximum ratio of the sizes
+_SPEED_SECONDS = 0.2  # time constant of the average speed of a face
+_COAST_SECONDS = 0.5  # how long the position of an undetected face is extrapolated
 
-# Chosen on 33 photographs: of the 528 cuts between two of them 96% are found, and no pan by up to 30% of the
-# width, zoom by a fifth or sudden light is taken for one.
-_CUT_LAYOUT = 0.4  # correlation of two small gray images
-_CUT_COLORS = 0.7  # share of their colors that two small images have in common
+# Chosen on 33 photographs: 96% of the 528 cuts between two of them are detected, and no pan by up to 30% of the width,
+# zoom by a fifth or sudden change of light.
+_CUT_LAYOUT = 0.4  # correlation of the reduced gray frames
+_CUT_COLORS = 0.7  # overlap of the color histograms of the reduced frames
 
 
 @dataclass(frozen=True, slots=True)
 class _Track:
-    """A face as it was last seen; its speed in pixels a second."""
+    """A face at its last detection, with its speed in pixels per second."""
 
     number: int
     box: Box
     seconds: float
     speed: tuple[float, float] = (0.0, 0.0)
 
-    def misfit(self, box: Box, seconds: float) -> float:
-        """How badly a box agrees with where the face should be, in sizes of the face; infinite if it cannot be."""
+    def cost(self, box: Box, seconds: float) -> float:
+        """Return the cost of matching a box, relative to the size of the face; infinite if it cannot match."""
         size, ahead = math.sqrt(self.box.area), seconds - self.seconds
         x, y = (
-            at + speed * min(ahead, _COAST) for at, speed in zip(self.box.centre, self.speed, strict=True)
+            at + speed * min(ahead, _COAST_SECONDS)
+            for at, speed in zip(self.box.center, self.speed, strict=True)
         )
-        distance = math.hypot(box.centre[0] - x, box.centre[1] - y) / size
+        distance = math.hypot(box.center[0] - x, box.center[1] - y) / size
         growth = abs(math.log(math.sqrt(box.area) / size))
-        possible = distance <= min(_REACH + _SPEED * ahead, _FARTHEST) and growth <= math.log(_GROWTH)
+        possible = distance <= min(
+            _MAX_DISTANCE + _MAX_SPEED * ahead, _MAX_TOTAL_DISTANCE
+        ) and growth <= math.log(_MAX_GROWTH)
         return distance + growth if possible else math.inf
 
-    def seen(self, box: Box, seconds: float) -> _Track:
-        """The same face where it is now."""
+    def updated(self, box: Box, seconds: float) -> _Track:
+        """Return the track updated with a new detection."""
         elapsed = seconds - self.seconds
         if elapsed <= 0:
             return replace(self, box=box)
-        keep = math.exp(-elapsed / _MEMORY)
+        keep = math.exp(-elapsed / _SPEED_SECONDS)
         across, down = (
             keep * old + (1 - keep) * (now - before) / elapsed
-            for old, now, before in zip(self.speed, box.centre, self.box.centre, strict=True)
+            for old, now, before in zip(self.speed, box.center, self.box.center, strict=True)
         )
         return _Track(self.number, box, seconds, (across, down))
 
 
 class FaceTracker:
-    """Gives faces numbers that they keep from frame to frame; the first is 1, and none is used again.
+    """Assigns a number to each face that stays the same from frame to frame. Numbers start at 1 and are not reused.
 
-    Of all pairs of a known face and a found one that can be the same, the best is taken, then the best of the
-    rest, and so on. That is no optimal assignment, but as places are foreseen by motion the two only differ
-    where faces lie so close that either may be wrong. The order in which faces are given does not matter.
+    Known and detected faces are matched greedily, by increasing cost. As positions are predicted from the motion, this
+    differs from an optimal assignment only if faces are so close that both can be wrong. The order of the faces does not
+    matter.
 
     Args:
-        gap_seconds: how long a face may be unseen and still be the same. Between two frames that follow each
-            other any time may pass.
+        gap_seconds: maximum time in seconds without detection after which a face keeps its number. The time between
+            consecutive frames is not limited.
 
     Raises:
-        DataError: the gap is negative.
+        DataError: If `gap_seconds` is negative.
     """
 
     def __init__(self, gap_seconds: float = 1.0) -> None:
         if not gap_seconds >= 0:
-            raise DataError(f"Expected a gap of 0 seconds or more, got {gap_seconds}.")
+            raise DataError.from_parts(expected="a gap of 0 seconds or more", received=f"{gap_seconds}")
         self._gap = gap_seconds
         self._tracks: list[_Track] = []
         self._given = 0
         self._before = -math.inf
 
     def update(self, seconds: float, faces: Sequence[Face]) -> list[Face]:
-        """Number the faces of the next frame.
+        """Assign numbers to the faces of the next frame.
 
         Args:
-            seconds: when it is shown; not before the last one.
-            faces: what was found in it.
+            seconds: time of the frame; not before the previous frame.
+            faces: the faces found in the frame.
 
         Returns:
-            The same faces in the same order, with `track` set; no two have the same.
+            The faces in the same order, with a unique `track` each.
 
         Raises:
-            DataError: the time runs backwards.
+            DataError: If the time is before the previous frame, or an item is not a face.
         """
         if wrong := [face for face in faces if not isinstance(face, Face)]:
-            raise DataError(f"Expected faces as mien.Face, got {wrong[0]!r:.80}.")
+            raise DataError.from_parts(expected="faces as mien.Face", received=f"{wrong[0]!r:.80}")
         if not seconds >= self._before:
-            raise DataError(f"Expected a frame at {self._before} seconds or later, got one at {seconds}.")
+            raise DataError.from_parts(
+                expected=f"a frame at {self._before} seconds or later", received=f"one at {seconds}"
+            )
         oldest = min(self._before, seconds - self._gap)
         known = [track for track in self._tracks if track.seconds >= oldest]
         order = sorted(range(len(faces)), key=lambda i: _by_place(faces[i]))
@@ -120,7 +126,7 @@ class FaceTracker:
         return [replace(face, track=tracks[i].number) for i, face in enumerate(faces)]
 
     def forget(self) -> None:
-        """Take all faces to come for new ones, as after a cut."""
+        """Forget all faces, so that the next ones get new numbers, for example after a cut."""
         self._tracks = []
 
     def _new(self, box: Box, seconds: float) -> _Track:
@@ -129,57 +135,62 @@ class FaceTracker:
 
 
 def _by_place(face: Face) -> tuple[float, ...]:
-    """An order of faces that does not depend on the order in which they were found."""
+    """Return a sort key, so that the result does not depend on the order of the faces."""
     box = face.box
     return box.x, box.y, box.width, box.height, face.confidence, *face.expression.probabilities.values()
 
 
 def _pair(known: Sequence[_Track], boxes: Sequence[Box], seconds: float) -> dict[int, _Track]:
-    """The known faces that were found again, by the place of their box in `boxes`."""
+    """Match known faces with boxes; return the updated tracks by the index of their box."""
     pairs = sorted(
-        (misfit, track.number, place, track)
+        (cost, track.number, place, track)
         for place, box in enumerate(boxes)
         for track in known
-        if (misfit := track.misfit(box, seconds)) < math.inf
+        if (cost := track.cost(box, seconds)) < math.inf
     )
     found: dict[int, _Track] = {}
     taken = set()
     for _, number, place, track in pairs:
         if number not in taken and place not in found:
             taken.add(number)
-            found[place] = track.seen(boxes[place], seconds)
+            found[place] = track.updated(boxes[place], seconds)
     return found
 
 
 class Smoother:
-    """Averages the probabilities of each face over time, the past fading exponentially.
+    """Smooths the probabilities of each face over time by an exponential moving average.
 
-    After a time t without change, what a face showed before counts for exp(-t / `seconds`). Only the times of
-    the frames count, not their number, so a varying rate and skipped frames make no difference.
+    After a time t, earlier probabilities have the weight exp(-t / `seconds`). The weights depend on the times of the
+    frames, not on their number, so variable frame rates and skipped frames make no difference.
 
     Args:
-        seconds: the time constant; 0 leaves probabilities as they are.
+        seconds: time constant in seconds; 0 leaves probabilities unchanged.
 
     Raises:
-        DataError: it is negative.
+        DataError: If it is negative.
     """
 
     def __init__(self, seconds: float = 0.3) -> None:
         if not seconds >= 0:
-            raise DataError(f"Expected a smoothing time of 0 seconds or more, got {seconds}.")
+            raise DataError.from_parts(
+                expected="a smoothing time of 0 seconds or more", received=f"{seconds}"
+            )
         self._constant = seconds
         self._means: dict[int, tuple[float, dict[str, float]]] = {}
 
     def update(self, seconds: float, faces: Sequence[Face]) -> list[Face]:
-        """The faces of the next frame with their mean probabilities; those without a track stay as they are.
+        """Smooth the probabilities of the faces of the next frame.
 
         Args:
-            seconds: when it is shown; not before the last one.
-            faces: with `track` set.
+            seconds: time of the frame; not before the previous frame.
+            faces: faces with `track` set; those without stay unchanged.
+
+        Returns:
+            The faces with smoothed probabilities.
         """
         if not self._constant:
             return list(faces)
-        # What counts for less than a millionth is forgotten, or a long video's memory would grow.
+        # Averages with a weight below a millionth are dropped, so that memory use does not grow.
         self._means = {n: m for n, m in self._means.items() if seconds - m[0] < 14 * self._constant}
         return [face if face.track is None else self._smooth(seconds, face.track, face) for face in faces]
 
@@ -187,7 +198,7 @@ class Smoother:
         values = dict(face.expression.probabilities)
         if (
             track in self._means and self._means[track][1].keys() == values.keys()
-        ):  # else the label set changed
+        ):  # otherwise the label set changed
             then, mean = self._means[track]
             keep = math.exp(-(seconds - then) / self._constant)
             values = {label: keep * mean[label] + (1 - keep) * value for label, value in values.items()}
@@ -196,20 +207,20 @@ class Smoother:
 
 
 class CutDetector:
-    """Tells where another scene begins: both the layout and the colors of the image are others.
+    """Detects cuts between scenes: a change of both the layout and the colors of the frame.
 
-    It rather misses a cut than sees one in a moving camera, for a cut that is none costs all faces their numbers.
+    Missing a cut is preferred to a false detection with a moving camera, which would give new numbers to all faces.
     """
 
     def __init__(self) -> None:
         self._before: tuple[NDArray[np.float32], NDArray[np.float64]] | None = None
 
     def update(self, image: NDArray[np.uint8]) -> bool:
-        """Whether a cut lies between this frame, RGB uint8 (height, width, 3), and the one before."""
-        step = max(min(image.shape[:2]) // 120, 1)  # a large image is thinned out first, which is quicker
+        """Return whether there is a cut between this frame, RGB uint8 (height, width, 3), and the previous one."""
+        step = max(min(image.shape[:2]) // 120, 1)  # subsampling large images first is faster
         thin = np.ascontiguousarray(image[::step, ::step])
         small = np.asarray(cv2.resize(thin, (32, 24), interpolation=cv2.INTER_AREA), np.uint8)
-        steps = small // 64 @ np.array([16, 4, 1])  # each pixel as one of 4 x 4 x 4 colors
+        steps = small // 64 @ np.array([16, 4, 1])  # color histogram bin of each pixel: 4 x 4 x 4 bins
         now = _normal(small), np.bincount(steps.ravel(), minlength=64) / steps.size
         before, self._before = self._before, now
         if before is None:
@@ -219,7 +230,7 @@ class CutDetector:
 
 
 def _normal(small: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Gray, of mean 0 and length 1, so that products of two are correlations; all 0 where nothing is to be seen."""
+    """Convert to gray with mean 0 and norm 1, so that dot products are correlations; all 0 if uniform."""
     gray: NDArray[np.float32] = small.mean(axis=2, dtype=np.float32)
     gray -= gray.mean()
     return gray / np.float32(max(float(np.linalg.norm(gray)), 1e-6))

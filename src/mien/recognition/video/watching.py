@@ -1,7 +1,10 @@
-"""Videos: frame by frame from a file or a webcam, with the faces in them followed over time.
+"""`watch`: find and track the faces in a video or webcam.
 
-`read_frames` gives the frames with their times, `watch` finds the faces and follows them from frame to frame,
-`VideoWriter` writes a video. OpenCV reads (FFmpeg inside). Only a few frames are held, however long the video.
+>>> for frame, faces in watch(recognizer, "clip.mp4"):  # doctest: +SKIP
+...     print(frame.seconds, [(face.track, face.expression.label) for face in faces])
+
+`read_frames` reads the frames with their times, and `VideoWriter` writes a video. Only a few frames are in memory at a
+time, whatever the length of the video.
 """
 
 from __future__ import annotations
@@ -32,44 +35,52 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv", ".ts", ".vob", ".webm", ".wmv",
     }
 )  # fmt: skip
-"""Endings of names that say a file is a video."""
+"""Suffixes of video files, used to find them in a folder. The format of a file is detected from its content."""
 
-_CHUNK_BYTES = 1 << 27  # of frames that wait for the recognizer: five of a 4K video
+_CHUNK_BYTES = 1 << 27  # maximum size of the frames of a chunk: five frames of a 4K video
 
 
-class FindsFaces(Protocol):
-    """What `watch` needs of a recognizer; `mien.Recognizer` is one."""
+class BatchRecognizer(Protocol):
+    """Protocol of recognizers for `watch`. `mien.Recognizer` implements it."""
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+        """Return the faces of each image, RGB uint8 (height, width, 3)."""
+
+
+class OldBatchRecognizer(Protocol):
+    """Recognizers with the former name of `predict_batch`, which are still accepted."""
 
     def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
-        """The faces of each of some images, RGB uint8 (height, width, 3)."""
+        """Return the faces of each image, RGB uint8 (height, width, 3)."""
 
 
 def watch(
-    recognizer: FindsFaces,
+    recognizer: BatchRecognizer | OldBatchRecognizer,
     frames: str | Path | int | Iterable[Frame],
     *,
     chunk: int = 8,
     tracker: FaceTracker | None = None,
     smoothing_seconds: float = 0.5,
 ) -> Generator[tuple[Frame, list[Face]]]:
-    """Find the faces of a video and follow them: each keeps its `track`, and its probabilities are smoothed.
+    """Find the faces in the frames of a video, track them, and smooth their probabilities over time.
 
-    For the raw probabilities set the smoothing to 0. After a cut all faces count as new ones.
+    The number of a face, `face.track`, is the same in all frames. After a cut to another scene all faces get new
+    numbers.
 
     Args:
-        recognizer: what finds the faces and names their expressions.
-        frames: what `read_frames` gives, or frames of your own; or the path of a video or the number of a webcam,
-            which is then opened and closed here. Those of a webcam go through one by one, so that nothing waits.
-        chunk: frames that go to the recognizer in one call; fewer where they are large.
-        tracker: what numbers the faces; a new `FaceTracker` by default.
-        smoothing_seconds: time constant of the smoothing; 0 turns it off.
+        recognizer: the recognizer.
+        frames: the path of a video or the number of a webcam, which is opened and closed here; or an iterable of frames,
+            such as the result of `read_frames`. Frames of a webcam are processed one by one, to avoid a delay.
+        chunk: maximum number of frames per call of the recognizer; fewer for large frames.
+        tracker: the face tracker; a new `FaceTracker` by default.
+        smoothing_seconds: time constant of the smoothing in seconds; 0 turns it off.
 
     Yields:
-        Each frame with its faces.
+        Each frame and its faces.
 
     Raises:
-        DataError: the video is at fault, a frame is no `Frame` with an RGB image, the recognizer does not give a
-            list of faces for each image, or a setting is negative.
+        DataError: If the video cannot be read, an item is not a `Frame` with an RGB image, the recognizer does not
+            return a list of faces per image, or a setting is negative.
     """
     _check_arguments(recognizer, frames)
     if isinstance(frames, str | Path | int):
@@ -80,68 +91,79 @@ def watch(
         return
     tracker, smoother, cuts = tracker or FaceTracker(), Smoother(smoothing_seconds), CutDetector()
     live = isinstance(frames, Frames) and frames.info.live
-    for some in _chunks(frames, 1 if live else chunk):
-        found = _checked(recognizer.many([frame.image for frame in some]), len(some))
-        for frame, faces in zip(some, found, strict=True):
+    predict_batch = getattr(recognizer, "predict_batch", None) or cast("OldBatchRecognizer", recognizer).many
+    for batch in _chunks(frames, 1 if live else chunk):
+        found = _check_result(predict_batch([frame.image for frame in batch]), len(batch))
+        for frame, faces in zip(batch, found, strict=True):
             if cuts.update(frame.image):
                 tracker.forget()
             yield frame, smoother.update(frame.seconds, tracker.update(frame.seconds, faces))
 
 
 def _chunks(frames: Iterable[Frame], size: int) -> Generator[list[Frame]]:
-    """Lists of up to `size` frames that do not take more than `_CHUNK_BYTES` together."""
-    some: list[Frame] = []
+    """Yield lists of up to `size` frames with a total size of up to `_CHUNK_BYTES`."""
+    batch: list[Frame] = []
     for frame in frames:
         _check_frame(frame)
-        some.append(frame)
-        if len(some) >= size or (len(some) + 1) * frame.image.nbytes > _CHUNK_BYTES:
-            yield some
-            some = []
-    if some:
-        yield some
+        batch.append(frame)
+        if len(batch) >= size or (len(batch) + 1) * frame.image.nbytes > _CHUNK_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _check_arguments(recognizer: object, frames: object) -> None:
-    if not hasattr(recognizer, "many"):
-        raise DataError(
-            f"Expected a recognizer first, such as mien.Recognizer(), got {type(recognizer).__name__}."
+    if not hasattr(recognizer, "predict_batch") and not hasattr(recognizer, "many"):
+        raise DataError.from_parts(
+            expected="a recognizer as the first argument, such as mien.Recognizer()",
+            received=type(recognizer).__name__,
         )
     if not hasattr(frames, "__iter__") and not isinstance(frames, int | Path):
-        raise DataError(
-            f"Expected the path of a video, the number of a webcam, or frames, got {type(frames).__name__}. "
-            "read_frames gives frames; of images of your own make Frame(index, seconds, image) each."
+        raise DataError.from_parts(
+            expected="the path of a video, the number of a webcam, or frames",
+            received=type(frames).__name__,
+            remedy="Use read_frames, or create Frame(index, seconds, image) from each of your images.",
         )
 
 
 def _check_frame(frame: object) -> None:
-    """Refuse what is no frame, before anything is made of it."""
+    """Raise an error unless an object is a frame with an RGB image and a time."""
     if not isinstance(frame, Frame):
-        raise DataError(
-            f"Expected frames as Frame(index, seconds, image), got {type(frame).__name__}. Read a video with "
-            "read_frames, or make a Frame of each image with the time when it is shown."
+        raise DataError.from_parts(
+            expected="frames as Frame(index, seconds, image)",
+            received=type(frame).__name__,
+            remedy="Read a video with read_frames, or create a Frame from each image and its time.",
         )
     name, image = f"frame {frame.index!r:.20}", frame.image
     if not isinstance(image, np.ndarray):
-        raise DataError(
-            f"Expected the image of {name} as an RGB array, uint8 (height, width, 3), got {type(image).__name__}."
+        raise DataError.from_parts(
+            expected=f"the image of {name} as an RGB array, uint8 (height, width, 3)",
+            received=type(image).__name__,
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DataError(
-            f"Expected the image of {name} to be RGB, uint8 (height, width, 3), got {image.dtype} {image.shape}. "
-            "Convert a gray one with cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)."
+        raise DataError.from_parts(
+            expected=f"the image of {name} to be RGB, uint8 (height, width, 3)",
+            received=f"{image.dtype} {image.shape}",
+            remedy="Convert a gray one with cv2.cvtColor(image, cv2.COLOR_GRAY2RGB).",
         )
     if not isinstance(frame.seconds, int | float | np.number) or not math.isfinite(frame.seconds):
-        raise DataError(f"Expected the time of {name} in seconds, got {frame.seconds!r:.80}.")
+        raise DataError.from_parts(
+            expected=f"the time of {name} in seconds", received=f"{frame.seconds!r:.80}"
+        )
 
 
-def _checked(found: object, images: int) -> list[list[Face]]:
-    """What a recognizer gave for some images: as many lists of faces."""
-    whole = isinstance(found, list | tuple) and len(found) == images
-    if not whole or not all(isinstance(faces, list | tuple) for faces in cast("Sequence[object]", found)):
-        raise DataError(
-            f"Expected a list of faces for each of {images} images from the recognizer, got {found!r:.80}."
+def _check_result(found: object, images: int) -> list[list[Face]]:
+    """Raise an error unless the result of a recognizer is a list of faces per image."""
+    complete = isinstance(found, list | tuple) and len(found) == images
+    if not complete or not all(isinstance(faces, list | tuple) for faces in cast("Sequence[object]", found)):
+        raise DataError.from_parts(
+            expected=f"a list of faces for each of {images} images from the recognizer",
+            received=f"{found!r:.80}",
         )
     for face in (face for faces in cast("Sequence[Sequence[object]]", found) for face in faces):
         if not isinstance(face, Face):
-            raise DataError(f"Expected faces as mien.Face from the recognizer, got {face!r:.80}.")
+            raise DataError.from_parts(
+                expected="faces as mien.Face from the recognizer", received=f"{face!r:.80}"
+            )
     return [list(faces) for faces in cast("Sequence[Sequence[Face]]", found)]

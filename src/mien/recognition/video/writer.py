@@ -1,4 +1,8 @@
-"""`VideoWriter`: a video written frame by frame, as browsers and QuickTime play it."""
+"""`VideoWriter`: write a video frame by frame, in formats that browsers and QuickTime can play.
+
+>>> with VideoWriter("copy.mp4", fps=25, size=(640, 480)) as writer:  # doctest: +SKIP
+...     writer.write(image)
+"""
 
 from __future__ import annotations
 
@@ -20,37 +24,36 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# No B-frames: with them, players show the first frame late and the length by what comes last in the file.
+# No B-frames: with them, players delay the first frame and show a wrong duration.
 _H264 = ("libx264", {"preset": "veryfast", "crf": "23", "bf": "0"})
 _VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0", "row-mt": "1"})
 _CODECS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
-_MILLISECONDS = frozenset({".mkv", ".webm"})  # whose time stamps are whole milliseconds
-_TICKS = 90_000  # a second, elsewhere: every usual frame rate fits
-_SLOWEST = 1001  # seconds a frame at most
+_MILLISECONDS = frozenset({".mkv", ".webm"})  # formats with time stamps in milliseconds
+_TICKS = 90_000  # per second in other formats: fits all common frame rates
+_SLOWEST = 1001  # maximum seconds per frame
 _BT601, _BT709 = 6, 1  # matrix; primaries and transfer (ITU-T H.273)
 _LIMITED = 1  # FFmpeg's number for luma from 16 to 235
 
 
 class VideoWriter:
-    """Writes a video: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm. A context manager.
+    """Context manager that writes a video: H.264 in .mp4, .m4v, .mov or .mkv, VP9 in .webm.
 
-    Frames keep their times, so that a video with a varying rate stays in step, also with its sound. The file
-    takes its name when the block ends well or is ended by Ctrl-C, for the part of a long video that was done is
-    worth keeping and plays; any other error leaves nothing, and so does a block that wrote no frame.
+    Frames keep their times, so that videos with a variable frame rate stay in sync with their sound. The file gets its
+    name when the block ends without an error or with Ctrl-C (the part written so far is then playable). After any other
+    error, or without frames, no file is written.
 
     Args:
-        path: where to write it; the ending says the format.
-        fps: frames a second for frames without a time, and how long the last one is shown.
-        size: width and height in pixels. An odd one is made even by repeating the last row or column.
-        sound_from: a video whose sound is copied, without encoding it again, as far as frames are written.
+        path: the file to write; its suffix determines the format.
+        fps: frames per second for frames without a time, and for the duration of the last frame.
+        size: width and height in pixels. Odd sizes are made even by repeating the last row or column.
+        sound_from: a video whose sound is copied without re-encoding, up to the last frame.
 
     Attributes:
-        sound_problem: why some of the sound was left out, such as a codec that the format cannot hold; "" where
-            none was.
+        sound_problem: why sound is missing, such as a codec that the format does not support; "" if none is missing.
 
     Raises:
-        DataError: the ending names no format that is written here, or the rate is no rate.
-        MissingExtra: PyAV is not installed.
+        DataError: If the suffix is not supported, or the frame rate is not positive.
+        MissingExtra: If PyAV is not installed.
     """
 
     def __init__(
@@ -68,11 +71,11 @@ class VideoWriter:
             raise MissingExtra("av", "cli") from error
         self._av = av
         if not (math.isfinite(fps) and fps > 0):
-            raise DataError(f"{path}: expected frames a second above 0, got {fps}.")
+            raise DataError.from_parts(f"{path}", expected="frames per second above 0", received=f"{fps}")
         self._fps = max(Fraction(fps).limit_denominator(_SLOWEST), Fraction(1, _SLOWEST))
         self._width, self._height = size
         self._tick = Fraction(1, 1000 if self._suffix in _MILLISECONDS else _TICKS)
-        self._last = -1  # time of the latest frame in ticks
+        self._last = -1  # time of the latest frame, in ticks
         self._frames = 0
         self._stack = ExitStack()
         self._sound_from = sound_from
@@ -89,7 +92,7 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None or issubclass(kind, KeyboardInterrupt):
-            with self._stack:  # closes the file, then gives it its name
+            with self._stack:  # closes the file, then renames it
                 if self._frames:
                     self._encode(None)
                 if self._sound:
@@ -98,13 +101,12 @@ class VideoWriter:
             self._stack.__exit__(kind, error, trace)
 
     def write(self, image: NDArray[np.uint8], seconds: float | None = None) -> None:
-        """Add a frame.
+        """Write a frame.
 
         Args:
-            image: RGB uint8 (height, width, 3). One of another size is scaled, as players do with a video that
-                changes its size.
-            seconds: when it is shown; one frame after the other by default. A time that is not later than the
-                one before is made so by the shortest step of the format.
+            image: RGB uint8 (height, width, 3). Images of another size are resized.
+            seconds: time of the frame; by default, one frame duration after the previous frame. A time that is not later
+                than the previous one is increased to the next possible time stamp.
         """
         if not self._frames:
             self._open()
@@ -120,14 +122,14 @@ class VideoWriter:
             self._sound.advance(float(self._last * self._tick))
 
     def finish_sound(self) -> None:
-        """Copy the sound that goes on after the last frame, too; for a video that was written to its end."""
+        """Also copy the sound after the last frame; call it after writing the complete video."""
         if self._sound:
             self._sound.finish()
 
     def _open(self) -> None:
-        """Made with the first frame, so that no frames make no file."""
+        """Create the file, when the first frame is written."""
         aside = self._stack.enter_context(replacing(self._path))
-        # The index at the front lets a browser begin to play before it has the whole file.
+        # An index at the start of the file lets browsers play it before it is fully loaded.
         options = {} if self._suffix in _MILLISECONDS else {"movflags": "faststart"}
         self._container = self._stack.enter_context(self._av.open(str(aside), "w", options=options))
         name, settings = _CODECS[self._suffix]
@@ -135,7 +137,7 @@ class VideoWriter:
         context = self._stream.codec_context
         context.width, context.height = self._width + self._width % 2, self._height + self._height % 2
         context.pix_fmt, context.time_base = "yuv420p", self._tick
-        # Said in the file, for players guess the matrix by the size and then colors shift.
+        # Stored in the file, because players otherwise guess the matrix by the size, and colors shift.
         context.colorspace, context.color_range = _BT601, _LIMITED
         context.color_primaries = context.color_trc = _BT709
         if self._sound_from is not None:
@@ -150,6 +152,6 @@ class VideoWriter:
         return np.ascontiguousarray(image)
 
     def _encode(self, frame: Any) -> None:
-        """Hand on one frame, or with `None` what the encoder still holds."""
+        """Encode a frame, or flush the encoder with `None`."""
         for packet in self._stream.encode(frame):
             self._container.mux(packet)

@@ -92,7 +92,7 @@ export class Camera {
 }
 
 /**
- * The picture that a video shows, as JPEG.
+ * The image that a video shows, as JPEG.
  * @param {HTMLVideoElement} video
  * @param {number} [scale]
  * @param {HTMLCanvasElement} [canvas]  used again and again, so that memory stays flat
@@ -106,7 +106,7 @@ export function frameOf(video, scale = 1, canvas = document.createElement("canva
 }
 
 /**
- * Resolves at the video's next picture, or when the webcam is let go.
+ * Resolves at the video's next image, or when the webcam is let go.
  * @param {HTMLVideoElement} video
  * @param {AbortSignal} signal
  */

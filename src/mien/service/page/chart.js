@@ -1,4 +1,4 @@
-/** A chart of one face over time: a lane for each expression, so that names and not colours tell them apart. */
+/** A chart of one face over time: a lane for each expression, so that names and not colors tell them apart. */
 
 import { colour, coloursOf, typeface } from "./palette.js";
 

@@ -1,4 +1,4 @@
-/** The notice above the pictures, and the question for a key. */
+/** The notice above the images, and the question for a key. */
 
 import { find } from "./dom.js";
 
@@ -10,7 +10,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !notice.hidden && !find("dialog[open]")) dismiss();
 });
 
-/** Where the focus was in the notice, it goes to the pictures. */
+/** Where the focus was in the notice, it goes to the images. */
 function dismiss() {
   const held = notice.contains(document.activeElement);
   notice.hidden = true;

@@ -1,10 +1,10 @@
-/** Boxes, and faces carried from one size of a picture to another. */
+/** Boxes, and faces carried from one size of an image to another. */
 
 /** @typedef {import("./types.js").Box} Box */
 /** @typedef {import("./types.js").Face} Face */
 
 /**
- * Faces found in a smaller copy, as they lie in the picture itself.
+ * Faces found in a smaller copy, as they lie in the image itself.
  * @param {Face[]} faces
  * @param {number} factor  how many times larger the picture is
  * @returns {Face[]}

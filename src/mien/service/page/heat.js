@@ -1,4 +1,4 @@
-/** Heat maps: what in a face spoke for its expression, as a small picture and the way it lies over the large one. */
+/** Heat maps: what in a face spoke for its expression, as a small image and the way it lies over the large one. */
 
 /** @typedef {import("./types.js").Heat} Heat */
 
@@ -11,7 +11,7 @@ const OPACITY = 0.62;
 const INFERNO = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];
 
 /**
- * A heat map in colours, transparent where it is cold.
+ * A heat map in colors, transparent where it is cold.
  * @param {Heat} heat
  * @returns {HTMLCanvasElement}
  */
@@ -34,7 +34,7 @@ export function heatPicture({ values }) {
 /**
  * The way from that picture's pixels to those of the face's picture, as `DOMMatrix` takes it.
  *
- * The service's transform leads from picture to crop and counts from the middle of the first pixel; a canvas counts
+ * The service's transform leads from image to crop and counts from the middle of the first pixel; a canvas counts
  * from its corner.
  * @param {Heat} heat
  * @returns {DOMMatrix}

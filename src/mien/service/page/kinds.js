@@ -4,7 +4,7 @@
 
 const HEAD = 32; // bytes
 
-/** What begins so is a picture. HEIC and AVIF are built as films are, and have to be asked for first. */
+/** What begins so is an image. HEIC and AVIF are built as videos are, and have to be asked for first. */
 const PICTURES = {
   "image/jpeg": /^\xff\xd8\xff/,
   "image/png": /^\x89PNG\r\n\x1a\n/,
@@ -43,7 +43,7 @@ async function headOf(file) {
 }
 
 /**
- * The same bytes under their own media type: browsers ask it before they play a film or decode a picture.
+ * The same bytes under their own media type: browsers ask it before they play a video or decode an image.
  * @param {File} file
  * @param {string} type
  * @returns {Blob}

@@ -103,7 +103,7 @@ export class Overlay {
     this.#placeBars(item, room, boxes, places);
   }
 
-  /** The bars may stand beside the picture too, as long as they are on the stage. */
+  /** The bars may stand beside the image too, as long as they are on the stage. */
   #placeBars(item, room, boxes, places) {
     const { face } = item;
     this.#bars.remove();
@@ -130,7 +130,7 @@ export class Overlay {
   }
 }
 
-/** A box as it is seen: a webcam's picture is shown as in a mirror. */
+/** A box as it is seen: a webcam's image is shown as in a mirror. */
 const shown = (box, item) =>
   item.kind === "camera" ? { ...box, x: item.size.width - box.x - box.width } : box;
 

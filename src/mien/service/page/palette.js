@@ -1,4 +1,4 @@
-/** The colour of each expression: custom properties of tokens.css, which a test holds equal to mien.palette. */
+/** The color of each expression: custom properties of tokens.css, which a test holds equal to mien.palette. */
 
 /** Usual spellings of labels, as in mien.labels. */
 const TOKENS = {
@@ -51,7 +51,7 @@ probe.hidden = true;
 probe.style.forcedColorAdjust = "none"; // a picture that is saved keeps its colours
 
 /**
- * A colour of tokens.css as a canvas takes it: canvases know neither custom properties nor light and dark.
+ * A color of tokens.css as a canvas takes it: canvases know neither custom properties nor light and dark.
  * @param {string} name
  */
 export function colour(name) {
@@ -64,7 +64,7 @@ export function colour(name) {
 export const typeface = () => getComputedStyle(document.body).fontFamily;
 
 /**
- * The colour of an expression and the ink that reads on it, for a canvas.
+ * The color of an expression and the ink that reads on it, for a canvas.
  * @param {string} label
  */
 export const coloursOf = (label) => ({

@@ -148,7 +148,7 @@ function details(face, labels, explain) {
   return [...bars, ...notes.map((note) => make("p", { className: "hint", textContent: note }))];
 }
 
-/** The face cut out of the picture on the stage, when that is there. */
+/** The face cut out of the image on the stage, when that is there. */
 function thumbOf({ box }) {
   const canvas = make("canvas", { className: "face-thumb", width: THUMB, height: THUMB });
   const image = find("#stage img");

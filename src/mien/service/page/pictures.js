@@ -13,7 +13,7 @@ const FIRST_FRAME = "Animated image: only the first frame is shown and processed
 const THUMB = 112;
 const ENVELOPE = 4096; // bytes of a form around its one file
 
-/** What a canvas does for each EXIF orientation from 2 on, of a picture of that width and height. */
+/** What a canvas does for each EXIF orientation from 2 on, of an image of that width and height. */
 const TURNS = {
   2: (w) => [-1, 0, 0, 1, w, 0], 3: (w, h) => [-1, 0, 0, -1, w, h], 4: (w, h) => [1, 0, 0, -1, 0, h],
   5: () => [0, 1, 1, 0, 0, 0], 6: (w, h) => [0, 1, -1, 0, h, 0], 7: (w, h) => [0, -1, -1, 0, h, w],
@@ -21,7 +21,7 @@ const TURNS = {
 };
 
 /**
- * A picture as it is sent, and as it is shown: always the same still, so that boxes lie where the service saw faces.
+ * An image as it is sent, and as it is shown: always the same still, so that boxes lie where the service saw faces.
  *
  * A file is both as it is, where the service takes it and surely sees what the browser shows. Of one that moves or is
  * turned by a tag, the first frame is drawn upright; one of a kind that only the browser knows is drawn as JPEG. What
@@ -72,7 +72,7 @@ async function decode(blob, orientation) {
 }
 
 /**
- * A picture as JPEG within the limits.
+ * An image as JPEG within the limits.
  * @param {ImageBitmap} bitmap
  * @param {Limits} limits
  * @returns {Promise<Blob>}

@@ -129,10 +129,10 @@ export class Recognising {
   }
 }
 
-/** Whether the service turned a picture that the browser did not, or the other way round, for an odd tag in it. */
+/** Whether the service turned an image that the browser did not, or the other way round, for an odd tag in it. */
 const liesOtherwise = (image, { width, height }) => (image.width - image.height) * (width - height) < 0;
 
-/** What a film's last line tells: why no more frames came. Where none came at all, it was no success. */
+/** What a video's last line tells: why no more frames came. Where none came at all, it was no success. */
 function ending(item, { error }) {
   if (item.series.rows.length) return error ? new Problem(error) : null;
   if (error) throw new Problem(error);

@@ -24,7 +24,7 @@ export class Service {
   }
 
   /**
-   * The answer for one picture.
+   * The answer for one image.
    * @param {Blob} picture
    * @param {string} name
    * @param {Options} options
@@ -38,7 +38,7 @@ export class Service {
   }
 
   /**
-   * The rows of a film as they come.
+   * The rows of a video as they come.
    * @param {Blob} film
    * @param {string} name
    * @param {Options} options

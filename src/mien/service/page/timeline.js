@@ -51,7 +51,7 @@ export class Timeline {
     return item.kind === "film" ? `${who} over the video` : `${who} in the last minute`;
   }
 
-  /** A film's chart is a slider; a webcam's is a picture. */
+  /** A video's chart is a slider; a webcam's is an image. */
   #describe(item) {
     const film = item.kind === "film";
     const roles = film

@@ -15,7 +15,7 @@ export class Tracker {
   #known = [];
 
   /**
-   * The faces of the next picture, with their tracks.
+   * The faces of the next image, with their tracks.
    * @param {Face[]} faces
    * @param {number} seconds
    * @returns {Face[]}

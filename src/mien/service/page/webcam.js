@@ -67,7 +67,7 @@ export class Webcam {
     }
   }
 
-  /** Lets the webcam go. Its last picture and its course stay on the table. */
+  /** Lets the webcam go. Its last image and its course stay on the table. */
   async stop() {
     const [camera, item, { video }] = [this.#camera, this.#item, this.stage];
     if (!camera || !item) return;
@@ -82,7 +82,7 @@ export class Webcam {
 }
 
 /**
- * The frame on the stage, as a picture of its own.
+ * The frame on the stage, as an image of its own.
  * @param {HTMLVideoElement} video
  * @param {Item} item
  */

@@ -1,38 +1,29 @@
-"""Decoding of untrusted videos in a process of its own, which can be bounded and killed."""
+"""Decoding of untrusted videos in a process of its own, which can be limited and killed."""
 
 from __future__ import annotations
 
 import json
 import os
-import select
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
+from mien.decoders.process import Child, ChildGone, ChildLate, can_start, start
 from mien.errors import DataError, MienError, TooLargeError
-from mien.recognition.video.frames import Frame
+from mien.quoting import quoted_path
+from mien.recognition.video.frames import Frame, Frames, read_frames
 from mien.recognition.video.info import VideoInfo
 
-_KEPT = (
-    "PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "LD_LIBRARY_PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "SYSTEMROOT",
-)
-_LONGEST_LINE = 1 << 16
+_MODULE = "mien.recognition.video.decoder_child"
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+_LEAST_MEMORY = 2 << 30
+_FRAME_SECONDS, _FRAMES = 120.0, 100  # how long so many frames of a local file may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,7 @@ class DecoderLimits:
 
     Args:
         memory: bytes, besides those of the interpreter and the libraries.
-        cpu_seconds: of the processor, on all cores together.
+        cpu_seconds: of the processor, on all cores together; 0 for no limit.
         seconds: from one frame to the next; the process is killed then.
         max_pixels: of a frame, of each anew.
     """
@@ -65,21 +56,25 @@ class DecodedFrames(Iterator[Frame]):
     """
 
     def __init__(
-        self, child: subprocess.Popen[bytes], data: bytes, every: int, limits: DecoderLimits
+        self, child: Child, source: bytes | str, every: int, limits: DecoderLimits, name: str = "the video"
     ) -> None:
-        self._child, self._limits, self._kept = child, limits, bytearray()
+        self._child, self._limits, self._name = child, limits, name
         self.damage, self._ended = "", False
+        is_path = isinstance(source, str)
+        size = 0 if is_path else len(source)
         order = {
-            "size": len(data),
+            "size": size,
+            "path": source if is_path else None,
             "every": every,
-            "memory": limits.memory + 2 * len(data),
+            "memory": limits.memory + 2 * size,
             "cpu_seconds": limits.cpu_seconds,
             "max_pixels": limits.max_pixels,
         }
         with self._closed_on_error():
             self._expect("ready")
-            self._send(json.dumps(order).encode() + b"\n")
-            self._send(data)
+            self._child.send(json.dumps(order).encode() + b"\n", self._until())
+            if isinstance(source, bytes):
+                self._child.send(source, self._until())
             self.info = _info(self._expect("info")["info"])
 
     def __next__(self) -> Frame:
@@ -97,9 +92,10 @@ class DecodedFrames(Iterator[Frame]):
             return None
         height, width = head["shape"]
         if height * width > self._limits.max_pixels:
-            raise _too_large(width, height, self._limits.max_pixels)
+            raise self._too_large(width, height)
         image = np.empty((height, width, 3), np.uint8)
-        self._read_into(memoryview(image).cast("B"))  # type: ignore[arg-type]  # NumPy's arrays are buffers
+        view = memoryview(image).cast("B")  # type: ignore[arg-type]  # NumPy's arrays are buffers
+        self._child.read_into(view, self._until())
         return Frame(int(head["index"]), float(head["seconds"]), image)
 
     def __enter__(self) -> Self:
@@ -111,13 +107,22 @@ class DecodedFrames(Iterator[Frame]):
     def close(self) -> None:
         """End the process; by the thread that reads the frames."""
         self._ended = True
-        _end(self._child)
+        self._child.close()
 
     @contextmanager
     def _closed_on_error(self) -> Iterator[None]:
         """End the process on any error; nonsense that it said is told as its end."""
         try:
             yield
+        except ChildLate as error:
+            self.close()
+            raise DecoderError(
+                f"{self._name}: expected the next frame within {self._limits.seconds:g} seconds, got none. Convert it "
+                "to H.264, or scale it down."
+            ) from error
+        except ChildGone as error:
+            self.close()
+            raise self._gone() from error
         except BaseException as error:
             self.close()
             if isinstance(error, _NONSENSE) and not isinstance(error, MienError):
@@ -130,74 +135,34 @@ class DecodedFrames(Iterator[Frame]):
         Raises:
             DataError: it is an error instead, or none.
         """
-        head: dict[str, Any] = json.loads(self._read_line())
+        head: dict[str, Any] = json.loads(self._child.read_line(self._until()))
         if head.get("memory"):
             raise DecoderError(
-                f"the video: expected one that is decoded with at most {self._limits.memory / 2**20:,.0f} MB of memory, "
-                "got one that takes more. Scale it down."
+                f"{self._name}: expected one that is decoded with at most {self._limits.memory / 2**20:,.0f} MB of "
+                "memory, got one that takes more. Scale it down."
             )
         if "error" in head:
             raise DataError(str(head["error"]))
         if "large" in head:
             width, height = head["large"]
-            raise _too_large(width, height, self._limits.max_pixels)
+            raise self._too_large(width, height)
         if what not in head and "end" not in head:
             raise self._gone()
         return head
 
-    def _send(self, data: bytes) -> None:
-        try:
-            cast("Any", self._child.stdin).write(data)
-            cast("Any", self._child.stdin).flush()
-        except (OSError, ValueError) as error:
-            raise self._gone() from error
+    def _until(self) -> float:
+        return time.monotonic() + self._limits.seconds
 
-    def _read_line(self) -> bytes:
-        until = time.monotonic() + self._limits.seconds
-        while b"\n" not in self._kept:
-            self._kept += self._some(_LONGEST_LINE, until)
-            if len(self._kept) > _LONGEST_LINE and b"\n" not in self._kept:
-                raise self._gone()
-        line, _, rest = self._kept.partition(b"\n")
-        self._kept = bytearray(rest)
-        return bytes(line)
-
-    def _read_into(self, view: memoryview) -> None:
-        until = time.monotonic() + self._limits.seconds
-        kept = min(len(self._kept), len(view))
-        view[:kept] = self._kept[:kept]
-        del self._kept[:kept]
-        while kept < len(view):
-            some = self._some(len(view) - kept, until)
-            view[kept : kept + len(some)] = some
-            kept += len(some)
-
-    def _some(self, most: int, until: float) -> bytes:
-        """Some bytes that the process wrote.
-
-        Raises:
-            DecoderError: it took too long, or it is gone.
-        """
-        try:
-            pipe = cast("Any", self._child.stdout).fileno()
-            ready, _, _ = select.select([pipe], [], [], max(until - time.monotonic(), 0))
-            some = os.read(pipe, min(most, 1 << 20)) if ready else None
-        except (OSError, ValueError) as error:
-            raise self._gone() from error
-        if some is None:
-            self._child.kill()
-            raise DecoderError(
-                f"the video: expected the next frame within {self._limits.seconds:g} seconds, got none. Convert it to "
-                "H.264, or scale it down."
-            )
-        if not some:
-            raise self._gone()
-        return some
+    def _too_large(self, width: int, height: int) -> TooLargeError:
+        most = self._limits.max_pixels / 1e6
+        return TooLargeError(
+            f"{self._name}: expected frames of at most {most:g} million pixels, got {width}x{height}. Scale it down."
+        )
 
     def _gone(self) -> DecoderError:
         return DecoderError(
-            "the video: expected frames, but the process that decodes it ended. It is damaged, or takes too much memory "
-            "or time. Convert it to H.264, or scale it down."
+            f"{self._name}: expected frames, but the process that decodes it ended. It is damaged, or takes too much "
+            "memory or time. Convert it to H.264, or scale it down."
         )
 
 
@@ -212,21 +177,21 @@ class DecoderPool:
     def __init__(self, spares: int = 1, limits: DecoderLimits | None = None) -> None:
         self._most, self._limits = spares, limits or DecoderLimits()
         self._lock = threading.Lock()
-        self._spares: list[subprocess.Popen[bytes]] = []
-        self._busy: list[subprocess.Popen[bytes]] = []
+        self._spares: list[Child] = []
+        self._busy: list[Child] = []
         self._closed = False
 
     def prepare(self) -> None:
         """Start the processes that wait."""
         with self._lock:
-            self._spares = [one for one in self._spares if one.poll() is None]
+            self._spares = [one for one in self._spares if one.alive]
             while not self._closed and len(self._spares) < self._most:
                 self._spares.append(_start())
 
     def wait_until_ready(self, seconds: float = 5.0) -> None:
         """Wait until the processes that wait can take a video; no longer than some seconds for each."""
         for child in self._spares:
-            select.select([cast("Any", child.stdout)], [], [], seconds)
+            child.wait_for_output(seconds)
 
     def read_frames(self, data: bytes, *, every: int = 1) -> DecodedFrames:
         """The frames of a video in memory; they must be closed.
@@ -241,10 +206,10 @@ class DecoderPool:
         with self._lock:
             if self._closed:
                 raise DecoderError("the video: expected a pool that is open, got a closed one. Make another.")
-            alive = [one for one in self._spares if one.poll() is None]
+            alive = [one for one in self._spares if one.alive]
             child = alive[0] if alive else _start()
             self._spares = alive[1:]
-            self._busy = [one for one in self._busy if one.poll() is None] + [child]
+            self._busy = [one for one in self._busy if one.alive] + [child]
         try:
             return DecodedFrames(child, data, every, self._limits)
         finally:
@@ -258,7 +223,44 @@ class DecoderPool:
             for child in self._busy:
                 child.kill()  # its pipes belong to who reads them
         for child in spares:
-            _end(child)
+            child.close()
+
+
+def open_video(
+    source: str | Path | int, *, every: int = 1, limits: DecoderLimits | None = None
+) -> Frames | DecodedFrames:
+    """Open a video file of unknown origin; it is decoded in a process with limits where one can be started.
+
+    The process may take half of the machine's memory, at least 2 GB, and two minutes from one frame to the next. Frames
+    and messages are those of `read_frames`.
+
+    Args:
+        source: path of a video; the number of a webcam is opened in this process.
+        every: give each first, second, … frame.
+        limits: other limits.
+
+    Raises:
+        DataError: it cannot be decoded, or takes too much.
+    """
+    if not can_start() or not isinstance(source, str | Path) or not isinstance(every, int):
+        return read_frames(source, every=every)
+    limits = limits or DecoderLimits(
+        memory=max(_LEAST_MEMORY, _machine_memory() // 2),
+        cpu_seconds=0,
+        seconds=_FRAME_SECONDS * max(1, every / _FRAMES),
+    )
+    return DecodedFrames(_start(), str(source), every, limits, name=quoted_path(str(source)))
+
+
+def _machine_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0
+
+
+def _start() -> Child:
+    return start(_MODULE, arenas=2)
 
 
 def _info(fields: Mapping[str, Any]) -> VideoInfo:
@@ -270,36 +272,4 @@ def _info(fields: Mapping[str, Any]) -> VideoInfo:
         float(fields["fps"]),
         None if frames is None else int(frames),
         None if seconds is None else float(seconds),
-    )
-
-
-def can_start() -> bool:
-    """Whether a process can be started for decoding; in a program that was frozen to one file it cannot."""
-    return os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
-
-
-def _start() -> subprocess.Popen[bytes]:
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}  # no key and no secret
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "mien.recognition.decoder_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    for file in (child.stdin, child.stdout):
-        with suppress(OSError):
-            cast("Any", file).close()
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(5)
-
-
-def _too_large(width: int, height: int, most: int) -> TooLargeError:
-    return TooLargeError(
-        f"the video: expected frames of at most {most / 1e6:g} million pixels, got {width}x{height}. Scale it down."
     )

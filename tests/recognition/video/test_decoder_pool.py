@@ -15,10 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.decoders.process import Child
 from mien.errors import DataError, TooLargeError
-from mien.recognition import decoder_process
-from mien.recognition.decoder_process import DecodedFrames, DecoderError, DecoderLimits, DecoderPool
-from mien.recognition.video import VideoWriter, read_frames
+from mien.recognition.video import VideoWriter, decoder_pool, read_frames
+from mien.recognition.video.decoder_pool import (
+    DecodedFrames,
+    DecoderError,
+    DecoderLimits,
+    DecoderPool,
+    open_video,
+)
 from tests.helpers.service_process import wait_until
 from tests.recognition.video.test_video import make_film
 
@@ -88,7 +94,7 @@ class TestFrames:
                 np.testing.assert_array_equal(one.image, other.image)
             assert frames.damage == expected.damage == ""
 
-    def test_damage_is_told_in_the_same_words(self, pool: DecoderPool, tmp_path: Path) -> None:
+    def test_damage_is_reported_with_the_same_message(self, pool: DecoderPool, tmp_path: Path) -> None:
         whole = make_film(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
         expected = read_frames(io.BytesIO(cut))
@@ -99,7 +105,7 @@ class TestFrames:
         assert frames.damage == expected.damage
         assert "cut off" in frames.damage
 
-    def test_what_is_no_video_is_refused_in_the_same_words(self, pool: DecoderPool) -> None:
+    def test_files_that_are_not_videos_have_the_same_error(self, pool: DecoderPool) -> None:
         for data in (b"", b"hello", b"\0" * 5000):
             with pytest.raises(DataError) as expected:
                 read_frames(io.BytesIO(data))
@@ -114,6 +120,36 @@ class TestFrames:
         pool.close()
 
 
+class TestLocalFiles:
+    def test_frames_and_damage_are_those_that_this_process_reads(self, tmp_path: Path) -> None:
+        path = make_film(tmp_path / "a 'strange' \u00e9 name.mkv")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+        with open_video(path, every=3) as frames, read_frames(path, every=3) as expected:
+            assert isinstance(frames, DecodedFrames)
+            for one, other in zip(frames, expected, strict=True):
+                assert (one.index, one.seconds) == (other.index, other.seconds)
+                np.testing.assert_array_equal(one.image, other.image)
+            assert frames.damage == expected.damage
+            assert "cut off" in frames.damage
+
+    def test_errors_are_told_in_the_same_words(self, tmp_path: Path) -> None:
+        (tmp_path / "text.mp4").write_bytes(b"hello")
+        for path in (tmp_path / "none.mp4", tmp_path / "text.mp4", tmp_path, ""):
+            with pytest.raises(DataError) as expected:
+                list(read_frames(path))
+            with pytest.raises(DataError) as told:
+                list(open_video(path))
+            assert str(told.value) == str(expected.value)
+
+    def test_one_that_takes_too_much_memory_names_the_file(self, tmp_path: Path) -> None:
+        with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
+            writer.write(np.zeros((2160, 3840, 3), np.uint8))
+        with pytest.raises(
+            DecoderError, match=r"large\.mp4: expected one that is decoded with at most 20 MB"
+        ):
+            list(open_video(tmp_path / "large.mp4", limits=DecoderLimits(memory=20 << 20)))
+
+
 class TestBounds:
     def test_no_secret_no_file_and_few_descriptors(
         self, pool: DecoderPool, video: bytes, monkeypatch: pytest.MonkeyPatch
@@ -126,7 +162,7 @@ class TestBounds:
             for line in (
                 "Max file size             0",
                 "Max open files            64",
-                "Max cpu time              1200",
+                "Max cpu time              1201",
             ):
                 assert line in limits
             address = next(line for line in limits.splitlines() if line.startswith("Max address space"))
@@ -142,7 +178,7 @@ class TestBounds:
             lines = Path(f"/proc/{pid_of(frames)}/net/dev").read_text().splitlines()[2:]
             assert [line.split(":")[0].strip() for line in lines] == ["lo"]
 
-    def test_memory_is_bounded_and_told(self, tmp_path: Path) -> None:
+    def test_memory_use_is_limited(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
             for _ in range(3):
                 writer.write(np.zeros((2160, 3840, 3), np.uint8))
@@ -153,8 +189,10 @@ class TestBounds:
 
     def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        monkeypatch.setattr(decoder_process, "_start", lambda: child)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        monkeypatch.setattr(decoder_pool, "_start", lambda: Child(child))
         began = time.monotonic()
         with pytest.raises(DecoderError, match=r"the next frame within 0\.5 seconds, got none"):
             DecoderPool(0, DecoderLimits(seconds=0.5)).read_frames(b"data")
@@ -172,8 +210,10 @@ class TestBounds:
         self, monkeypatch: pytest.MonkeyPatch, said: bytes
     ) -> None:
         code = f"import sys; sys.stdout.buffer.write({said!r})"
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        monkeypatch.setattr(decoder_process, "_start", lambda: child)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        monkeypatch.setattr(decoder_pool, "_start", lambda: Child(child))
         with pytest.raises(DecoderError, match="the process that decodes it ended"):
             list(DecoderPool(0, DecoderLimits(seconds=5)).read_frames(b"data"))
 
@@ -206,7 +246,7 @@ class TestEnds:
 
     def test_they_end_when_the_process_that_wants_the_frames_is_killed(self, tmp_path: Path) -> None:
         code = (
-            "import sys, time; from mien.recognition.decoder_process import DecoderPool\n"
+            "import sys, time; from mien.recognition.video.decoder_pool import DecoderPool\n"
             "pool = DecoderPool(1); frames = pool.read_frames(open(sys.argv[1], 'rb').read())\n"
             "print(frames._child.pid, *(one.pid for one in pool._spares), flush=True); time.sleep(60)"
         )

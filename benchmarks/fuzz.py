@@ -1,0 +1,263 @@
+"""Mutated images and videos through the service: every answer is an answer, in time, and nothing grows.
+
+usage: python benchmarks/fuzz.py [--images 20000] [--videos 2000] [--seed 1] [--out benchmarks/results/fuzz.json]
+
+The service is `mien serve` in a process of its own. Seeds are small files of every
+format that it takes, made here; each request is one of them with a few random changes (sent again after 503): flipped
+bits, bytes and lengths set to extremes, parts cut out, repeated, or taken from another file. Asserted: no status of 500
+or more but 503; no answer after the deadline and two seconds; `/health/live` is answered meanwhile; at the end the
+service has the descriptors that it had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import io
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from load import PACKAGES, Service
+from load_client import make_pictures
+from machine import describe_machine
+
+DEADLINE = 15.0
+CLIENTS = 4
+EXTREMES = (
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x80\0\0\0",
+    b"\0\0\0\1",
+    b"\xff\xd8\xff\xda",
+)
+
+
+def image_seeds() -> list[bytes]:
+    """A face in every format."""
+    face = Image.open(io.BytesIO(make_pictures()[0])).convert("RGB")
+    face.thumbnail((96, 96))
+    seeds = []
+
+    def add(image: Image.Image, kind: str, **options: Any) -> None:
+        file = io.BytesIO()
+        image.save(file, kind, **options)
+        seeds.append(file.getvalue())
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    add(face, "JPEG", exif=exif)
+    add(face, "JPEG", progressive=True)
+    add(face.convert("CMYK"), "JPEG")
+    add(face, "PNG")
+    add(face.convert("RGBA"), "PNG", save_all=True, append_images=[face.convert("RGBA")])
+    add(face, "WEBP")
+    add(face, "WEBP", save_all=True, append_images=[face.rotate(9)])
+    add(face.quantize(64), "GIF", save_all=True, append_images=[face.rotate(9).quantize(64)])
+    add(face, "BMP")
+    add(face.quantize(200), "BMP")
+    add(face, "TIFF", compression="tiff_lzw")
+    add(face, "TIFF", compression="jpeg")
+    add(face, "AVIF")
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        add(face, "HEIF")
+    except ImportError:
+        pass
+    return seeds
+
+
+def video_seeds() -> list[bytes]:
+    """A few moving frames in every container."""
+    from mien.recognition.video import VideoWriter
+
+    seeds = []
+    frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a.mp4", "a.mov", "a.mkv", "a.webm"):
+            with VideoWriter(Path(folder) / name, 25, (64, 48)) as writer:
+                for shift in range(12):
+                    writer.write(np.roll(frame, shift, 1))
+            seeds.append((Path(folder) / name).read_bytes())
+    return seeds
+
+
+def mutated(seeds: list[bytes], rng: random.Random) -> bytes:
+    """One of some files with one to eight random changes; its first bytes mostly stay."""
+    data = bytearray(rng.choice(seeds))
+    for _ in range(rng.randint(1, 8)):
+        at = rng.randrange(0 if rng.random() < 0.05 else min(12, len(data) - 1), max(len(data), 13))
+        change = rng.randrange(7)
+        if change == 0:
+            data[at : at + 1] = bytes([rng.randrange(256)])
+        elif change == 1 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif change == 2:
+            data[at : at + 4] = rng.choice(EXTREMES)
+        elif change == 3:
+            del data[at : at + rng.randrange(1, 64)]
+        elif change == 4:
+            data[at:at] = data[at : at + rng.randrange(1, 64)] * rng.randrange(1, 20)
+        elif change == 5:
+            other = rng.choice(seeds)
+            data[at : at + rng.randrange(64)] = other[at : at + rng.randrange(64)]
+        else:
+            del data[rng.randrange(len(data) // 2, len(data)) :]
+    return bytes(data) or b"\0"
+
+
+class Fuzz:
+    """Sends mutated files from several threads and keeps account."""
+
+    def __init__(self, service: Service, seed: int) -> None:
+        self.service, self.seed = service, seed
+        self.statuses: Counter[int] = Counter()
+        self.slowest, self.errors = 0.0, 0
+        self._lock = threading.Lock()
+
+    def run(self, path: str, seeds: list[bytes], count: int) -> dict[str, Any]:
+        """Send so many files; how the service took it."""
+        self.statuses, self.slowest, self.errors = Counter(), 0.0, 0
+        left, memory, health = iter(range(count)), [], []
+        threads = [threading.Thread(target=self._send, args=(path, seeds, left)) for _ in range(CLIENTS)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            asked = time.monotonic()
+            self._ask("GET", "/health/live")
+            health.append(time.monotonic() - asked)
+            memory.append((self.service.memory(), max(children_memory(self.service.process.pid), default=0)))
+            time.sleep(0.2)
+        return {
+            "requests": count,
+            "seconds": round(time.monotonic() - began, 1),
+            "statuses": {str(status): n for status, n in sorted(self.statuses.items())},
+            "connection_errors": self.errors,
+            "slowest_seconds": round(self.slowest, 2),
+            "health_p99_seconds": round(sorted(health)[int(0.99 * (len(health) - 1))], 3),
+            "health_median_seconds": round(statistics.median(health), 4),
+            "service_mb_at_first_and_most": [round(memory[0][0]), round(max(one for one, _ in memory))],
+            "largest_child_mb": round(max(child for _, child in memory)),
+        }
+
+    def _send(self, path: str, seeds: list[bytes], numbers: Any) -> None:
+        while True:
+            with self._lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            data = mutated(seeds, random.Random(f"{self.seed} {path} {number}"))  # noqa: S311 - to be repeated
+            status = 503
+            while status == 503:  # busy: ask again, so that every file is looked at
+                began = time.monotonic()
+                status = self._ask("POST", path, data)
+                with self._lock:
+                    self.statuses[status] += 1
+                    self.slowest = max(self.slowest, time.monotonic() - began)
+                time.sleep(0.05 if status == 503 else 0)
+            if status >= 500 and status != 503:
+                Path(f"fuzz-{status}-{number}.bin").write_bytes(data)
+
+    def _ask(self, method: str, path: str, data: bytes | None = None) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=DEADLINE + 30)
+        try:
+            connection.request(method, path, data, {"Content-Type": "application/octet-stream"})
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            with self._lock:
+                self.errors += 1
+            return 0
+        else:
+            return answer.status
+        finally:
+            connection.close()
+
+
+def children_memory(pid: int) -> list[float]:
+    """Resident megabytes of the processes that a process started."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            for child in file.read_text().split():
+                fields = Path(f"/proc/{child}/statm").read_text().split()
+                found.append(int(fields[1]) * 4096 / 2**20)
+        except OSError:
+            continue
+    return found
+
+
+def descriptors(pid: int) -> int:
+    """Open files of a process."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--videos", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    service = Service("--deadline", str(DEADLINE), "--videos", "2")
+    try:
+        fuzz = Fuzz(service, options.seed)
+        seeds = image_seeds()
+        fuzz.run("/v1/recognize", seeds, 200)  # warm
+        before = descriptors(service.process.pid)
+        results: dict[str, Any] = {"images": fuzz.run("/v1/recognize", seeds, options.images)}
+        if options.videos:
+            results["videos"] = fuzz.run("/v1/recognize/video?every=3", video_seeds(), options.videos)
+        time.sleep(6)  # idle connections are closed
+        results["descriptors_before_and_after"] = [before, descriptors(service.process.pid)]
+    finally:
+        results["exit_code"] = service.end()
+    results |= {
+        "seed": options.seed,
+        "deadline": DEADLINE,
+        "clients": CLIENTS,
+        "machine": describe_machine(PACKAGES),
+    }
+    text = json.dumps(results, indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n")
+    check(results)
+
+
+def check(results: dict[str, Any]) -> None:
+    """Hold the results against what is promised; exits with 1 where they do not keep it."""
+    faults = []
+    for name in ("images", "videos"):
+        found = results.get(name, {"statuses": {}, "slowest_seconds": 0, "connection_errors": 0})
+        faults += [
+            f"{name}: {status}" for status in found["statuses"] if int(status) >= 500 and status != "503"
+        ]
+        if found["slowest_seconds"] > DEADLINE + 2 or found["connection_errors"]:
+            faults.append(f"{name}: an answer came late or not at all")
+    before, after = results["descriptors_before_and_after"]
+    if after > before + 4 or results["exit_code"] != 0:
+        faults.append("descriptors or exit code")
+    if faults:
+        sys.exit("; ".join(faults))
+
+
+if __name__ == "__main__":
+    main()

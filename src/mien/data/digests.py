@@ -1,0 +1,39 @@
+"""SHA-256 of the images and labels of FER2013, split by split, whatever the file and the order of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+
+FER2013_SHA256 = {
+    TRAINING: "9cc68eaf2381dba5688557a3a51b1a382b77a4f99907c2fb52eafc370d3b9c32",
+    PUBLIC_TEST: "6905c9b5e9d7d76fa1645a756fc9c05f21b7ca84683c4002744c1c81b592374a",
+    PRIVATE_TEST: "05528916e81b556b2571e2adc611704e633958a28b2ed2ba5b07aba71f4fde7d",
+}
+"""What `split_digests` gives for FER2013."""
+
+
+def split_digests(dataset: Dataset) -> dict[str, str]:
+    """A digest for each split: the SHA-256 of the sorted SHA-256 of its rows.
+
+    A row is its label as one byte, 255 where it has none, and its 2,304 pixels.
+
+    Args:
+        dataset: images of 48x48 pixels.
+    """
+    labelled = dataset.targets.sum(axis=1) > 0
+    labels = np.where(labelled, dataset.targets.argmax(axis=1), 255).astype(np.uint8)
+    digests = {}
+    for split in np.unique(dataset.split):
+        inside = dataset.split == split
+        rows = zip(labels[inside], dataset.images[inside], strict=True)
+        each = sorted(hashlib.sha256(label.tobytes() + image.tobytes()).digest() for label, image in rows)
+        digests[str(split)] = hashlib.sha256(b"".join(each)).hexdigest()
+    return digests

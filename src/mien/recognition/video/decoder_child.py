@@ -1,0 +1,87 @@
+"""The process that decodes a video for another one: `python -m mien.recognition.video.decoder_child`.
+
+It has limits of the system on memory, processor time and open files, writes no file, and has no network where the
+system allows a process to give it up. The video comes in through standard input, or as a path; the frames go out through
+standard output. `mien.recognition.video.decoder_pool` is the other side.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mien.decoders.sandbox import (
+    end_with_parent,
+    leave_network,
+    limit_files,
+    limit_memory,
+    limit_processor,
+    mapped_bytes,
+    take_streams,
+)
+
+if TYPE_CHECKING:
+    from mien.recognition.video.frames import Frames
+
+
+def main() -> None:
+    """Decode one video and end."""
+    with suppress(AttributeError, OSError):
+        os.nice(5)  # images are answered at once, videos line by line
+    leave_network()
+    orders, frames = take_streams()
+    from mien.recognition.video.frames import read_frames
+
+    with suppress(ImportError):
+        import av  # noqa: F401 - before the limits, because it opens libraries
+    _write(frames, {"ready": True})
+    order = json.loads(orders.readline() or "null")
+    if order is None:  # there was nothing to do
+        return
+    data, path = orders.read(order["size"]), order["path"]
+    end_with_parent(orders)
+    limit_files()
+    limit_memory(mapped_bytes() + order["memory"])
+    if order["cpu_seconds"]:
+        limit_processor(order["cpu_seconds"])
+    try:
+        source = read_frames(io.BytesIO(data) if path is None else path, every=order["every"])
+        _decode(source, order["max_pixels"], frames)
+    except MemoryError:
+        _write(frames, {"memory": True})
+    except Exception as error:  # noqa: BLE001 - told to the other side
+        _write(frames, {"error": str(error), "memory": "nsufficient memory" in str(error)})
+    frames.flush()
+    os._exit(0)
+
+
+def _decode(source: Frames, max_pixels: int, out: BinaryIO) -> None:
+    _write(out, {"info": asdict(source.info)})
+    for frame in source:
+        height, width = frame.image.shape[:2]
+        if width * height > max_pixels:
+            _write(out, {"large": [width, height]})
+            return
+        _write(
+            out, {"index": frame.index, "seconds": frame.seconds, "shape": [height, width]}, frame.image.data
+        )
+    _write(out, {"end": True, "damage": source.damage})
+
+
+def _write(out: BinaryIO, head: dict[str, Any], pixels: memoryview | None = None) -> None:
+    """A line of JSON, and the bytes of a frame."""
+    rest = [
+        memoryview(json.dumps(head).encode() + b"\n"),
+        *([pixels.cast("B")] if pixels is not None else []),
+    ]
+    for part in rest:
+        while len(part):
+            part = part[out.write(part) :]  # noqa: PLW2901 - what is left of it
+
+
+if __name__ == "__main__":
+    main()

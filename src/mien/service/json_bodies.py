@@ -1,0 +1,112 @@
+"""Images in JSON bodies, as base64: `{"image": ...}`, `{"images": [...]}`, and DeepFace's `{"img": ...}`.
+
+A JSON parser makes far more of a few megabytes of brackets than of a long string; so brackets, colons and commas are
+counted before anything is parsed. Base64 has none of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+from mien.service.problems import Refusal, shown
+
+MOST_MARKS = 2_000
+"""Brackets, colons and commas in a body."""
+
+_DATA_URI = re.compile(r"\s*data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
+_EXAMPLE = '{"image": "<base64>"}'
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object, each of its keys once.
+
+    Raises:
+        Refusal: it is none, or has too many parts.
+    """
+    if sum(map(body.count, (b"[", b"{", b":", b","))) > MOST_MARKS:
+        raise _refusal(f"a JSON object of at most {MOST_MARKS:,} brackets, colons and commas", "more")
+    try:
+        parsed = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _refusal("a JSON object", f"text that is not JSON ({str(error)[:60]})") from error
+    if not isinstance(parsed, dict):
+        raise _refusal("a JSON object", f"JSON of another type ({type(parsed).__name__})")
+    return parsed
+
+
+def decode_base64(text: Any, name: str) -> bytes:
+    """The bytes of a file, from base64 or a data URI.
+
+    Args:
+        text: the usual alphabet or that for URLs, with or without padding and line breaks.
+        name: what to call it in an error.
+
+    Raises:
+        Refusal: it is no base64.
+    """
+    if not isinstance(text, str):
+        raise _refusal(f"{name} as a string of base64", f"JSON of another type ({type(text).__name__})")
+    if text[:8].lower().startswith(("http:", "https:", "file:", "/home", "s3:")):
+        raise _refusal(f"{name} as base64", "a URL or a path; nothing is fetched or read")
+    found = _DATA_URI.match(text, 0, 200)
+    raw = text[found.end() :] if found else text
+    try:
+        data = raw.encode("ascii").translate(_STANDARD, b" \t\r\n=")
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        raise _refusal(f"{name} as base64", f"{shown(text[:20])}…, which is not base64") from error
+
+
+def images_of(body: bytes, field: str) -> list[bytes]:
+    """The files of a JSON body.
+
+    Args:
+        body: of the request.
+        field: `image` or `video`.
+
+    Raises:
+        Refusal: it has other keys, or none, or what is no base64.
+    """
+    document = parse_object(body)
+    keys = {field, f"{field}s", *({"img"} if field == "image" else ())}
+    actions = document.pop("actions", ["emotion"])  # of DeepFace
+    if "emotion" not in (actions if isinstance(actions, list) else [actions]):
+        raise _refusal("the action emotion", f"actions {shown(actions)}")
+    given = [key for key in document if key in keys]
+    if len(given) != 1 or len(document) != 1:
+        others = ", ".join(shown(key) for key in document if key not in keys)
+        raise _refusal(
+            f"one of the keys {', '.join(sorted(keys))}",
+            f"the keys {others}" if others else f"{len(given)} of them",
+        )
+    value = document[given[0]]
+    values = value if isinstance(value, list) else [value]
+    return [decode_base64(one, given[0]) for one in values]
+
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refusal(expected: str, received: str) -> Refusal:
+    return Refusal(
+        422,
+        expected=expected,
+        received=received,
+        remedy=f"Send {_EXAMPLE}; options go into the URL (?max_faces=1).",
+        reason="form",
+    )

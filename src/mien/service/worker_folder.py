@@ -1,0 +1,62 @@
+"""The folder of temporary files in which several workers share their counts; those of killed services are removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFIX = "mien-metrics-"
+_KEEPER = "mien-keeper"
+"""A file in the folder that names the process to which it belongs."""
+
+
+@contextmanager
+def worker_folder() -> Iterator[Path]:
+    """A private folder that is removed at the end; first, those of services that were killed are removed."""
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        folder = Path(name)
+        (folder / _KEEPER).write_text(_identity(os.getpid()))
+        yield folder
+
+
+def _identity(pid: int) -> str:
+    """A process and when it was started, so that another one of the same number is not taken for it."""
+    started = ""
+    with suppress(OSError, IndexError):
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{pid} {started}"
+
+
+def _remove_abandoned(parent: Path) -> None:
+    with suppress(OSError):
+        for folder in parent.glob(f"{_PREFIX}*"):
+            with suppress(OSError, ValueError):
+                if _is_abandoned(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether a folder is ours, by its owner and the file in it, and the process that it names has ended."""
+    status = folder.lstat()
+    keeper = folder / _KEEPER
+    is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if not is_ours or not stat.S_ISREG(keeper.lstat().st_mode):
+        return False
+    if any(path.name != _KEEPER and path.suffix != ".db" for path in folder.iterdir()):
+        return False  # somebody put other things there
+    said = keeper.read_text()[:100]
+    pid = int(said.split()[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return _identity(pid) != said

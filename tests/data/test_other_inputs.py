@@ -1,0 +1,253 @@
+"""The inputs people have beside FER2013's table: each made here, and read as one data set."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+import mien
+from mien.errors import DataError
+from mien.labels import FER2013, FERPLUS
+
+LEVELS = np.array([10, 60, 110, 160], np.uint8)
+
+
+def png(level: int, size: int = 20) -> bytes:
+    return cv2.imencode(".png", np.full((size, size, 3), level, np.uint8))[1].tobytes()
+
+
+def seen(dataset: mien.Dataset) -> list[tuple[str, int]]:
+    """The class and the gray level of each image."""
+    return [
+        (dataset.label_set.classes[label], int(image[24, 24]))
+        for label, image in zip(dataset.labels, dataset.images, strict=True)
+    ]
+
+
+def table(path: Path, rows: list[list[Any]], delimiter: str = ",") -> Path:
+    path.write_text("\n".join(delimiter.join(map(str, row)) for row in rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_of_words_of_any_classes_is_read(tmp_path: Path, delimiter: str) -> None:
+    rows = [["label", "pixels", "split"]]
+    for word, level, split in (("bored", 10, "train"), ("awake", 60, "train"), ("bored", 110, "val")):
+        rows.append([word, " ".join([str(level)] * 2304), split])
+    dataset = mien.load(table(tmp_path / "x.csv", rows, delimiter))
+    assert dataset.label_set.classes == ("awake", "bored")
+    assert seen(dataset) == [("bored", 10), ("awake", 60), ("bored", 110)]
+    assert dataset.split.tolist() == ["Training", "Training", "PublicTest"]
+
+
+@pytest.mark.parametrize("side", [16, 64, 100])
+def test_images_of_another_size_in_a_table_are_resized(tmp_path: Path, side: int) -> None:
+    rows = [["emotion", "pixels"], *([i, " ".join([str(LEVELS[i % 4])] * side * side)] for i in range(7))]
+    dataset = mien.load(table(tmp_path / "x.csv", rows))
+    assert dataset.label_set is FER2013
+    assert [level for _, level in seen(dataset)] == [int(LEVELS[i % 4]) for i in range(7)]
+
+
+def test_a_column_for_each_pixel_is_read(tmp_path: Path) -> None:
+    header = ["label", *(f"pixel{i}" for i in range(400))]
+    path = table(tmp_path / "x.csv", [header, ["on", *[9] * 400], ["off", *[99] * 400]])
+    assert seen(mien.load(path)) == [("on", 9), ("off", 99)]
+    numbered = table(tmp_path / "y.csv", [header, [0, *[9] * 400], [1, *[99] * 400]])
+    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* class_names"):
+        mien.load(numbered)
+    assert seen(mien.load(numbered, class_names="off,on")) == [("off", 9), ("on", 99)]
+
+
+def test_a_table_of_paths_finds_its_images_and_groups(tmp_path: Path) -> None:
+    for name, level in (("faces/a.png", 10), ("faces/deep/b.png", 60)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(level))
+    path = table(
+        tmp_path / "labels.csv",
+        [["path", "label", "person"], ["faces/a.png", "up", "p1"], ["b.png", "down", "p2"]],
+    )
+    dataset = mien.load(path, group="person")
+    assert seen(dataset) == [("up", 10), ("down", 60)]
+    assert dataset.groups is not None
+    assert dataset.groups.tolist() == ["p1", "p2"]
+    with pytest.raises(DataError, match="group to be one of its columns"):
+        mien.load(path, group="nobody")
+    table(path, [["path", "label"], ["gone.png", "up"], ["b.png", "down"]])
+    with pytest.raises(DataError, match=r"row 1 .*an image file 'gone\.png' beside the table"):
+        mien.load(path)
+
+
+def test_the_label_tables_of_rafdb_are_read_in_its_order(tmp_path: Path) -> None:
+    for split, count in (("train", 7), ("test", 2)):
+        rows = [["image", "label"]]
+        for i in range(count):
+            (tmp_path / split).mkdir(exist_ok=True)
+            (tmp_path / split / f"{split}_{i}_aligned.jpg").write_bytes(png(10 + i))
+            rows.append([f"{split}_{i}.jpg", i + 1])
+        table(tmp_path / f"{split}_labels.csv", rows)
+    dataset = mien.load(tmp_path, class_names="rafdb")
+    assert [dataset.label_set.classes[label] for label in dataset.labels[:3]] == [
+        "surprise",
+        "fear",
+        "disgust",
+    ]
+    assert dataset.counts()["PrivateTest"]["fear"] == 1
+    with pytest.raises(DataError, match="numbers the expressions in another order"):
+        mien.load(tmp_path)
+
+
+def test_ck_tables_with_contempt_as_seventh_number_are_read(tmp_path: Path) -> None:
+    rows = [["emotion", "pixels"], *([i % 8, " ".join([str(i)] * 2304)] for i in range(16))]
+    path = table(tmp_path / "ckextended.csv", rows)
+    dataset = mien.load(path)
+    assert dataset.label_set is FERPLUS
+    assert dataset.label_set.classes[dataset.labels[7]] == "contempt"
+    assert "label 7 is read as contempt" in dataset.left_out.notes()[0]
+    assert mien.load(path, "ferplus").labels.tolist() == dataset.labels.tolist()
+    table(path, rows[:9])  # one row alone may be a slip
+    with pytest.raises(DataError, match=r"row 8 .* got '7'"):
+        mien.load(path)
+
+
+def test_a_misspelled_word_in_a_table_of_expressions_is_no_class(tmp_path: Path) -> None:
+    words = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "hapy"]
+    path = table(tmp_path / "x.csv", [["emotion", "pixels"], *([w, " ".join(["9"] * 2304)] for w in words)])
+    with pytest.raises(DataError, match=r"row 8 .* got 'hapy'"):
+        mien.load(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_an_archive_of_folders_is_read(tmp_path: Path, kind: str) -> None:
+    members = {
+        f"data/{split}/{label}/{i}.png": png(10 + i)
+        for split in ("train", "test")
+        for label in ("on", "off")
+        for i in range(2)
+    }
+    path = tmp_path / f"archive.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in {**members, "__MACOSX/data/._x.png": b"junk"}.items():
+                archive.writestr(name, data)
+    else:
+        with tarfile.open(path, "w:gz") as tar:
+            for name, data in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    dataset = mien.load(path)
+    assert dataset.counts() == {"Training": {"off": 2, "on": 2}, "PrivateTest": {"off": 2, "on": 2}}
+    assert dataset.source == str(path)
+
+
+def test_a_path_in_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../../evil/a.png", "on/a.png", "off/a.png"):
+            archive.writestr(name, png(9))
+    before = set(tmp_path.parent.rglob("*.png"))
+    mien.load(path)
+    assert set(tmp_path.parent.rglob("*.png")) == before
+
+
+def parquet(path: Path, columns: dict[str, list[Any]], names: list[str] | None = None) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    made = pa.table(columns)
+    if names:
+        features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+        made = made.replace_schema_metadata({"huggingface": json.dumps(features)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(made, path)
+    return path
+
+
+def test_parquet_of_hugging_face_is_read_with_its_class_names(tmp_path: Path) -> None:
+    images = [{"bytes": png(level), "path": None} for level in (10, 60)]
+    for split in ("train", "test"):
+        parquet(
+            tmp_path / "data" / f"{split}-00000-of-00001.parquet",
+            {"image": images, "label": [1, 0]},
+            ["no", "yes"],
+        )
+    dataset = mien.load(tmp_path)
+    assert seen(dataset)[:2] == [("yes", 10), ("no", 60)]
+    assert dataset.counts() == {"Training": {"no": 1, "yes": 1}, "PrivateTest": {"no": 1, "yes": 1}}
+
+
+def test_parquet_without_class_names_asks_for_them(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "x.parquet", {"image": [png(level) for level in (10, 60)], "label": [0, 1]})
+    with pytest.raises(DataError, match=r"labels are numbers .* class_names"):
+        mien.load(path)
+    assert seen(mien.load(path, class_names="a,b")) == [("a", 10), ("b", 60)]
+    with pytest.raises(DataError, match=r"a column of images .* got the columns 'label'"):
+        mien.load(parquet(tmp_path / "y.parquet", {"label": [0, 1]}))
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_npz_of_splits_is_read(tmp_path: Path, floats: bool) -> None:
+    images = np.stack([np.full((32, 32), level, np.uint8) for level in LEVELS])
+    given = images / 255 if floats else images
+    labels = np.array(["a", "b", "a", "b"])
+    np.savez(tmp_path / "x.npz", x_train=given, y_train=labels, x_test=given[:2], y_test=labels[:2])
+    dataset = mien.load(tmp_path / "x.npz")
+    assert seen(dataset)[:4] == [("a", 10), ("b", 60), ("a", 110), ("b", 160)]
+    assert dataset.split.tolist() == ["Training"] * 4 + ["PrivateTest"] * 2
+
+
+def test_npz_of_other_arrays_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", weights=np.zeros(3))
+    with pytest.raises(DataError, match=r"expected images and labels: .* got 'weights'"):
+        mien.load(tmp_path / "x.npz")
+    np.savez(
+        tmp_path / "y.npz", images=np.zeros((2, 48, 48), np.uint8), labels=np.array(["a", {}], dtype=object)
+    )
+    with pytest.raises(DataError, match="it holds Python objects"):
+        mien.load(tmp_path / "y.npz")
+
+
+def test_a_data_frame_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(10))
+    frame = pd.DataFrame(
+        {"image": [str(tmp_path / "a.png"), png(60), np.full((30, 30), 110, np.uint8)], "label": ["x", "y", "x"],
+         "split": ["train", "train", "test"]}
+    )  # fmt: skip
+    dataset = mien.load(frame)
+    assert seen(dataset) == [("x", 10), ("y", 60), ("x", 110)]
+    assert dataset.split.tolist() == ["Training", "Training", "PrivateTest"]
+    with pytest.raises(DataError, match="data frame with a column of labels"):
+        mien.load(frame[["image"]])
+
+
+def test_arrays_are_read_with_names_or_as_indices() -> None:
+    images = np.stack([np.full((48, 48, 1), level, np.uint8) for level in LEVELS])
+    assert seen(mien.load((images, ["a", "b", "a", "b"])))[1] == ("b", 60)
+    assert mien.load((images, [0, 1, 2, 3], ["train"] * 3 + ["test"])).label_set is FER2013
+    assert mien.load(
+        (images, np.eye(2, dtype=int)[[0, 1, 1, 0]]), class_names=["n", "y"]
+    ).labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(DataError, match="as many labels as images"):
+        mien.load((images, ["a", "b"]))
+
+
+def test_photos_without_a_face_are_named_and_crops_kept(tmp_path: Path) -> None:
+    from mien.data.options import NO_FACE
+
+    for name in ("on/a.png", "on/b.png", "off/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png(10))
+    crops = {"a.png": np.full((48, 48), 77, np.uint8), "c.png": np.full((48, 48), 88, np.uint8)}
+    dataset = mien.load(tmp_path, crop=lambda photo: crops.get(Path(photo).name, NO_FACE))
+    assert sorted(seen(dataset)) == [("off", 88), ("on", 77)]
+    assert dataset.left_out.without_face == (str(tmp_path / "on" / "b.png"),)
+    assert "1 photo has no face that was found" in dataset.left_out.notes()[0]

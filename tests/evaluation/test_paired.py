@@ -1,0 +1,80 @@
+"""Two models on the same images: McNemar's test and paired intervals, against SciPy and by counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from mien.data.dataset import Dataset
+from mien.errors import DataError
+from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.paired import EXACT_UP_TO, compare, difference_interval, mcnemar
+from mien.labels import LabelSet
+
+
+def right(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = [both, first, second, neither]
+    return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (20, 20), (60, 31), (400, 600)])
+def test_the_exact_test_is_that_of_scipy(first: int, second: int) -> None:
+    found = mcnemar(*right(50, first, second, 7))
+    expected = stats.binomtest(min(first, second), first + second).pvalue if first + second else 1.0
+    assert found.exact
+    assert (found.only_first, found.only_second) == (first, second)
+    assert found.p_value == pytest.approx(expected, rel=1e-9)
+
+
+def test_many_disagreements_are_tested_by_chi_squared_with_correction() -> None:
+    found = mcnemar(*right(0, EXACT_UP_TO, 1100, 5))
+    statistic = (abs(EXACT_UP_TO - 1100) - 1) ** 2 / (EXACT_UP_TO + 1100)
+    assert not found.exact
+    assert found.statistic == pytest.approx(statistic)
+    assert found.p_value == pytest.approx(stats.chi2.sf(statistic, 1), rel=1e-9)
+
+
+def test_arrays_of_two_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="two arrays of one length"):
+        mcnemar(np.ones(3, bool), np.ones(4, bool))
+
+
+def test_the_interval_is_that_of_a_bootstrap_done_by_hand() -> None:
+    first, second = right(60, 15, 30, 20)
+    low, high = difference_interval(first, second)
+    found = stats.bootstrap(
+        (first.astype(float), second.astype(float)), lambda a, b, axis: (b - a).mean(axis), paired=True,
+        n_resamples=9999, method="percentile", rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert (low, high) == pytest.approx((found.low, found.high), abs=0.012)
+    wide = difference_interval(first, second, groups=np.array([f"g{i // 25}" for i in range(125)]))
+    assert wide[1] - wide[0] != high - low
+
+
+def scored(predicted: np.ndarray, true: np.ndarray) -> Evaluation:
+    images = np.random.default_rng(0).integers(0, 256, (len(true), 48, 48), np.uint8)
+    eye = np.eye(3, dtype=np.float32)
+    dataset = Dataset(images, eye[true], np.full(len(true), "PrivateTest"), LabelSet("x", ("a", "b", "c")))
+    given = {image.tobytes(): eye[label] for image, label in zip(images, predicted, strict=True)}
+    return evaluate(
+        lambda crops: np.array([given[crop.tobytes()] for crop in crops]), dataset, labels=("a", "b", "c")
+    )
+
+
+def test_a_comparison_has_the_differences_of_the_scores() -> None:
+    rng = np.random.default_rng(2)
+    true = rng.integers(0, 3, 200)
+    one = np.where(rng.random(200) < 0.6, true, rng.integers(0, 3, 200))
+    other = np.where(rng.random(200) < 0.8, true, rng.integers(0, 3, 200))
+    found = compare(scored(one, true), scored(other, true))
+    assert found.accuracy_difference == pytest.approx((other == true).mean() - (one == true).mean())
+    expected = f1_score(true, other, average="macro") - f1_score(true, one, average="macro")
+    assert found.macro_f1_difference == pytest.approx(expected)
+    assert found.macro_f1_interval[0] < expected < found.macro_f1_interval[1]
+    assert found.accuracy_interval[0] < found.accuracy_difference < found.accuracy_interval[1]
+    assert found.agreement == pytest.approx((one == other).mean())
+    assert found.to_dict()["mcnemar"]["exact"] is True
+    with pytest.raises(DataError, match="the same images"):
+        compare(scored(one, true), scored(other, true[::-1].copy()))

@@ -1,0 +1,74 @@
+"""Former names of public functions, methods and arguments still work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.figures import Timeline
+from mien.evaluation.figures.tracks import Course, Track
+from mien.recognition.classifier import Classifier
+from mien.recognition.detection import CenterFace
+from mien.recognition.drawing import draw_heat, draw_heatmap
+from mien.recognition.faces import Box, Expression, Face
+from mien.recognition.recognizer import Recognizer
+from mien.recognition.video import Frame, watch
+
+IMAGE = np.zeros((64, 96, 3), np.uint8)
+FACE = Face(Box(10, 10, 40, 40), Expression.from_probabilities(("happy", "sad"), (0.9, 0.1)), track=1)
+
+
+def test_many_is_predict_batch() -> None:
+    recognizer = Recognizer()
+    assert recognizer.many([IMAGE, IMAGE]) == recognizer.predict_batch([IMAGE, IMAGE]) == [[], []]
+
+
+def test_watch_accepts_recognizers_with_either_name() -> None:
+    class Old:
+        def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+            return [[FACE] for _ in images]
+
+    class New:
+        def predict_batch(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
+            return [[FACE] for _ in images]
+
+    frames = [Frame(0, 0.0, IMAGE), Frame(1, 0.1, IMAGE)]
+    old, new = ([faces for _, faces in watch(each, frames)] for each in (Old(), New()))
+    assert old == new
+    assert len(old[0]) == 1
+
+
+def test_class_names_are_the_labels() -> None:
+    classifier = Classifier()
+    assert classifier.class_names == classifier.labels
+    assert Recognizer(classifier).class_names == classifier.labels
+
+
+def test_overlap_is_iou_threshold() -> None:
+    assert CenterFace(overlap=0.4).iou_threshold == 0.4
+    assert CenterFace(iou_threshold=0.2).overlap == 0.2
+    assert CenterFace().iou_threshold == 0.3
+
+
+def test_draw_heat_is_draw_heatmap() -> None:
+    transform, heat = np.array([[1.0, 0, -10], [0, 1.0, -5]]), np.linspace(0, 1, 36).reshape(6, 6)
+    drawn = draw_heatmap(IMAGE, transform, heat, alpha=0.5)
+    assert drawn.any()
+    np.testing.assert_array_equal(draw_heat(IMAGE, transform, heat, alpha=0.5), drawn)
+
+
+def test_centre_is_center() -> None:
+    assert FACE.box.centre == FACE.box.center == (30, 30)
+
+
+def test_courses_are_tracks() -> None:
+    timeline = Timeline()
+    timeline.add(0.0, [FACE])
+    timeline.add(1.0, [FACE])
+    (track,) = timeline.tracks()
+    (course,) = timeline.courses()
+    assert Course is Track
+    assert course.track == track.number == 1
+    np.testing.assert_array_equal(course.pieces[0][1], track.segments[0][1])

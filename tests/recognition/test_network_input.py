@@ -1,0 +1,76 @@
+"""ONNX networks of other programs: layout, size, channels, range and batch size are read off their input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from mien.errors import ModelError
+from mien.recognition.classifier import Classifier
+
+NAMES = ("a", "b")
+
+
+def mean_network(path: Path, shape: list[int | str], *, axes: list[int]) -> Path:
+    """Gives the mean pixel m of an image as the probabilities (m, 1 - m)."""
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("ReduceMean", ["input"], ["mean"], axes=axes, keepdims=0),
+        helper.make_node("Reshape", ["mean", "shape"], ["column"]),
+        helper.make_node("Sub", ["one", "column"], ["rest"]),
+        helper.make_node("Concat", ["column", "rest"], ["answer"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes, "mean",
+        [helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("answer", onnx.TensorProto.FLOAT, [shape[0], 2])],
+        [onnx.numpy_helper.from_array(np.array([-1, 1]), "shape"),
+         onnx.numpy_helper.from_array(np.float32(1), "one")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [["n", 64, 64, 1], ["n", 1, 64, 64], ["n", 224, 224, 3], ["n", 3, 224, 224], ["n", 3, 48, 48], [1, 3, 32, 40],
+     [4, 48, 48, 1], ["n", "h", "w", 3]],
+)  # fmt: skip
+def test_crops_are_turned_into_what_the_network_takes(tmp_path: Path, shape: list[int | str]) -> None:
+    path = mean_network(tmp_path / "m.onnx", shape, axes=[1, 2, 3])
+    crops = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 51, 102, 255, 153)])
+    classifier = Classifier(path, class_names=NAMES, pixel_scale=1 / 255)
+    given = classifier.probabilities(crops)
+    np.testing.assert_allclose(given[:, 0], [0, 0.2, 0.4, 1, 0.6], atol=1e-3)
+    assert classifier.card.input.colour == ("rgb" if 3 in shape[1:] else "gray")
+
+
+def test_a_range_takes_the_place_of_a_scale(tmp_path: Path) -> None:
+    path = mean_network(tmp_path / "m.onnx", ["n", 1, 48, 48], axes=[1, 2, 3])
+    crops = np.full((1, 48, 48), 255, np.uint8)
+    half = Classifier(path, class_names=NAMES, pixel_range=(0, 0.5)).probabilities(crops)
+    np.testing.assert_allclose(half, [[0.5, 0.5]], atol=1e-6)
+    with pytest.raises(ModelError, match="two increasing numbers"):
+        Classifier(path, class_names=NAMES, pixel_range=(1, -1))
+
+
+def test_an_image_is_resized_as_opencv_does(tmp_path: Path) -> None:
+    from mien.card import InputSpec
+    from mien.recognition.network_input import NetworkInput
+
+    crop = np.random.default_rng(0).integers(0, 256, (1, 48, 48), np.uint8)
+    found = NetworkInput(64, 64).prepare(crop, InputSpec(64, 64))
+    np.testing.assert_array_equal(
+        found[0, ..., 0], cv2.resize(crop[0], (64, 64), interpolation=cv2.INTER_LINEAR)
+    )
+
+
+@pytest.mark.parametrize("shape", [["n", 2304], ["n", 48, 48, 2], ["n", 48, 48], ["n", 4000, 4000, 1]])
+def test_an_input_that_takes_no_images_is_told(tmp_path: Path, shape: list[int | str]) -> None:
+    path = mean_network(tmp_path / "m.onnx", shape, axes=list(range(1, len(shape))))
+    with pytest.raises(ModelError, match=r"expected one input of shape \(n, height, width, channels\)"):
+        Classifier(path, class_names=NAMES)

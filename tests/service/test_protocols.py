@@ -1,0 +1,235 @@
+"""Other ways in and out: JSON with base64, annotated copies, the Open Inference Protocol, CORS, the documentation."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mien.service.annotated import wanted_image
+from mien.service.settings import Settings
+from tests.helpers.service_process import Reply, Running, encoded, portrait, running, small_portrait
+
+JSON = {"Content-Type": "application/json"}
+BASE64 = base64.b64encode(portrait()).decode()
+ORIGIN = "https://app.example.org"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with running(Settings(threads=2, allow_origin=(ORIGIN,), max_images=3, max_bytes=2_000_000)) as one:
+        yield one
+
+
+def post(service: Running, document: Any, path: str = "/v1/recognize", **headers: str) -> Reply:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return service.ask("POST", path, body, {**JSON, **headers})
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"image": BASE64},
+            {"img": BASE64},
+            {"img": "data:image/jpeg;base64," + BASE64, "actions": ["emotion"]},
+            {"images": [BASE64]},
+            {"image": base64.urlsafe_b64encode(portrait()).decode().rstrip("=")},
+            {"image": "\n".join(BASE64[i : i + 76] for i in range(0, len(BASE64), 76))},
+        ],
+    )
+    def test_an_image_as_base64_is_answered_like_its_bytes(
+        self, service: Running, document: dict[str, Any]
+    ) -> None:
+        (image,) = post(service, document).json["images"]
+        (expected,) = service.send_raw(portrait()).json["images"]
+        assert {**image, "source": ""} == {**expected, "source": ""}
+
+    def test_several_images_and_one_that_is_damaged(self, service: Running) -> None:
+        images = post(service, {"images": [BASE64, "AAAA", BASE64]}).json["images"]
+        assert [image["source"] for image in images] == ["image-1", "image-2", "image-3"]
+        assert [bool(image["error"]) for image in images] == [False, True, False]
+
+    @pytest.mark.parametrize(
+        ("document", "received"),
+        [
+            (b"{", "not JSON"),
+            (b"[]", "another type (list)"),
+            (b'{"image": "AAAA", "image": "AAAA"}', "twice"),
+            (b'{"image": NaN}', "not JSON"),
+            (b"[" * 1_000_000, "more"),
+            (b'{"a":' * 300, "not JSON"),
+            ({}, "0 of them"),
+            ({"image": BASE64, "img": BASE64}, "2 of them"),
+            ({"image": BASE64, "max_faces": 1}, "the keys 'max_faces'"),
+            ({"image": 3}, "another type (int)"),
+            ({"image": "%%%"}, "not base64"),
+            ({"image": "http://example.org/a.jpg"}, "a URL or a path"),
+            ({"image": "file:///etc/passwd"}, "a URL or a path"),
+            ({"img": BASE64, "actions": ["age"]}, "actions"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, service: Running, document: Any, received: str) -> None:
+        reply = post(service, document)
+        assert reply.status == 422
+        assert received in reply.json["received"]
+        assert '{"image": "<base64>"}' in reply.json["remedy"]
+
+    def test_too_many_images_are_refused(self, service: Running) -> None:
+        assert post(service, {"images": [BASE64] * 4}).status == 413
+
+
+class TestCopies:
+    @pytest.mark.parametrize(
+        ("accept", "kind"),
+        [
+            ("image/jpeg", "image/jpeg"),
+            ("image/png, application/json;q=0.5", "image/png"),
+            ("image/*", "image/jpeg"),
+            ("*/*", ""),
+            ("application/json", ""),
+            ("text/html", ""),
+            ("", ""),
+            ("image/avif,image/webp,*/*;q=0.8", "image/webp"),
+            ("image/jpeg;q=nonsense, */*", ""),
+        ],
+    )
+    def test_the_type_that_is_preferred(self, accept: str, kind: str) -> None:
+        assert wanted_image(accept) == kind
+
+    @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+    def test_the_answer_is_the_image_with_its_faces_drawn(self, service: Running, kind: str) -> None:
+        data = encoded(small_portrait(400), "PNG")
+        headers = {"Content-Type": "image/png", "Accept": f"image/{kind}"}
+        reply = service.ask("POST", "/v1/recognize?min_confidence=0.99", data, headers)
+        assert (reply.status, reply.headers["content-type"]) == (200, f"image/{kind}")
+        copy = Image.open(io.BytesIO(reply.body))
+        assert copy.format == kind.upper()
+        assert copy.width == small_portrait(400).width
+
+    def test_errors_stay_problems_and_several_images_are_refused(self, service: Running) -> None:
+        headers = {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}
+        assert service.ask("POST", "/v1/recognize", b"%PDF-", headers).json["status"] == 415
+        reply = post(service, {"images": [BASE64, BASE64]}, Accept="image/jpeg")
+        assert (reply.status, reply.json["received"]) == (406, "2 images")
+
+
+class TestInference:
+    def infer(self, service: Running, **document: Any) -> Reply:
+        images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [BASE64]}
+        return post(service, {"inputs": [images], **document}, "/v2/models/mien/infer")
+
+    def test_server_and_model_tell_what_they_are(self, service: Running) -> None:
+        name = service.get("/v1/model").json["name"]
+        assert service.get("/v2").json["name"] == "mien"
+        assert service.get("/v2/health/live").json == {"live": True}
+        assert service.get("/v2/health/ready").json == {"ready": True}
+        for path in (f"/v2/models/{name}", "/v2/models/mien/versions/1"):
+            model = service.get(path).json
+            assert model["name"] == name
+            assert model["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+            assert service.get(path + "/ready").json["ready"]
+        other = service.get("/v2/models/other")
+        assert other.status == 404
+        assert other.json["error"].startswith("No such model: other.")
+
+    def test_faces_come_as_tensors(self, service: Running) -> None:
+        (expected,) = service.send_raw(portrait()).json["images"][0]["faces"]
+        answer = self.infer(service, id="a1").json
+        assert answer["id"] == "a1"
+        outputs = {one["name"]: one for one in answer["outputs"]}
+        assert outputs["faces"]["data"] == [1]
+        assert outputs["box"]["shape"] == [1, 4]
+        assert outputs["box"]["data"] == list(expected["box"].values())
+        assert outputs["label"]["data"] == [expected["label"]]
+        assert outputs["probabilities"]["shape"] == [1, len(expected["probabilities"])]
+        assert outputs["probabilities"]["data"] == list(expected["probabilities"].values())
+
+    def test_outputs_and_parameters_can_be_chosen(self, service: Running) -> None:
+        answer = self.infer(service, outputs=[{"name": "probabilities"}], parameters={"label_set": "ferplus"})
+        (output,) = answer.json["outputs"]
+        assert (output["name"], output["shape"]) == ("probabilities", [1, 8])
+
+    def test_binary_data_of_several_images(self, service: Running) -> None:
+        data = b"".join(len(one).to_bytes(4, "little") + one for one in (portrait(), portrait("PNG")))
+        images = {
+            "name": "image",
+            "datatype": "BYTES",
+            "shape": [2],
+            "parameters": {"binary_data_size": len(data)},
+        }
+        head = json.dumps({"inputs": [images]}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(head))}
+        answer = post(service, head + data, "/v2/models/mien/infer", **headers).json
+        assert answer["outputs"][0]["data"] == [1, 1]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"inputs": []},
+            {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1], "data": [0]}]},
+            {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [2], "data": ["AAAA"]}]},
+            {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 9}}]},
+            {"parameters": {"every": 3}},
+            {"parameters": {"max_faces": 0}},
+            {"outputs": [{"name": "age"}]},
+            {"outputs": "faces"},
+            {"id": 3},
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_is_said_in_the_field_of_the_protocol(
+        self, service: Running, change: dict[str, Any]
+    ) -> None:
+        reply = self.infer(service, **change)
+        assert reply.status == 422
+        assert reply.json["error"].startswith(reply.json["detail"])
+
+    def test_a_damaged_image_is_an_error(self, service: Running) -> None:
+        images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["JVBERg=="]}
+        reply = self.infer(service, inputs=[images])
+        assert (reply.status, "error" in reply.json) == (415, True)
+
+
+class TestOrigins:
+    def test_a_page_of_an_allowed_origin_may_ask(self, service: Running) -> None:
+        headers = {
+            "Origin": ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",
+        }  # fmt: skip
+        preflight = service.ask("OPTIONS", "/v1/recognize", headers=headers)
+        assert preflight.status == 200
+        assert preflight.headers["access-control-allow-origin"] == ORIGIN
+        reply = post(service, {"image": BASE64}, Origin=ORIGIN, **{"Sec-Fetch-Site": "cross-site"})
+        assert reply.status == 200
+        assert reply.headers["access-control-allow-origin"] == ORIGIN
+
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "http://app.example.org", ORIGIN + ":8443", "null"]
+    )
+    def test_a_page_of_another_origin_may_not(self, service: Running, origin: str) -> None:
+        reply = post(service, {"image": BASE64}, Origin=origin)
+        assert reply.status == 403
+        assert "access-control-allow-origin" not in reply.headers
+
+    def test_another_port_or_scheme_is_another_origin(self, service: Running) -> None:
+        own = f"http://127.0.0.1:{service.port}"
+        assert post(service, {"image": BASE64}, Origin=own).status == 200
+        for other in ("http://127.0.0.1:1", own.replace("http:", "https:"), "http://127.0.0.1"):
+            assert post(service, {"image": BASE64}, Origin=other).status == 403
+
+
+class TestDocs:
+    def test_the_page_needs_no_other_machine(self, service: Running) -> None:
+        pytest.importorskip("fastapi_offline")
+        page = service.get("/docs")
+        assert page.status == 200
+        assert b"http" not in page.body
+        assert "'unsafe" not in page.headers["content-security-policy"]
+        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+            assert service.get(f"/docs/{name}").status == 200
+        assert service.get("/docs/other.js").status == 404
+        assert service.get("/docs/..%2fconsts.py").status == 404

@@ -1,0 +1,151 @@
+"""Fine-tuning: the order of an epoch, new heads from old ones, frozen trunks, rates, and what it selects by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mien.errors import ModelError
+from mien.labels import LabelSet
+from mien.recognition.model_files import read_model
+from mien.training import trainer
+from mien.training.checkpoint import best_row
+from mien.training.fine_tuning import DiscriminativeSGD, OldHead, assign_head, network_of_start
+from mien.training.fine_tuning_recipe import fine_tuning_recipe
+from mien.training.network_specs import Compact
+from mien.training.recipe import Recipe
+from mien.training.run_folder import load_best, read_history
+from mien.training.sampling import epoch_order
+from tests.conftest import make_dataset
+
+OWN = LabelSet("custom", ("bored", "happy", "tense"))
+TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)
+
+
+def test_balanced_sampling_shows_each_class_equally_often_and_repeats_itself() -> None:
+    labels = np.repeat([0, 1, 2], [5, 20, 50])
+    order = epoch_order(labels, "balanced", 1, 0)
+    assert np.bincount(labels[order]).tolist() == [25, 25, 25]
+    assert np.bincount(order[labels[order] == 0], minlength=5)[:5].tolist() == [5] * 5
+    assert len(set(order[labels[order] == 2])) == 25
+    assert (order == epoch_order(labels, "balanced", 1, 0)).all()
+    assert (order != epoch_order(labels, "balanced", 1, 1)).any()
+    assert sorted(epoch_order(labels, "shuffled", 1, 0)) == list(range(75))
+
+
+def test_a_new_head_begins_with_the_classes_that_mean_the_same() -> None:
+    layer = keras.layers.Dense(3)
+    layer.build((None, 2))
+    old = OldHead(
+        ("angry", "joy"), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), np.array([5.0, 6.0], np.float32)
+    )
+    assert assign_head(layer, OWN.classes, [old]) == 1
+    kernel, bias = layer.get_weights()
+    assert kernel[:, 1].tolist() == [2, 4]
+    assert bias.tolist() == [0, 6, 0]
+    assert np.abs(kernel[:, [0, 2]]).max() < 0.1
+
+
+def test_the_rate_of_the_trunk_is_a_share_of_that_of_the_head() -> None:
+    image = keras.Input((2,))
+    network = keras.Model(
+        image, keras.layers.Dense(1, name="probabilities")(keras.layers.Dense(2, name="trunk")(image))
+    )
+    network.compile(DiscriminativeSGD(0.1, trunk_rate=0.0), "mse")
+    before = [weight.numpy().copy() for weight in network.weights]
+    network.train_on_batch(np.ones((4, 2)), np.full((4, 1), 3.0))
+    changed = [
+        bool((weight.numpy() != old).any()) for weight, old in zip(network.weights, before, strict=True)
+    ]
+    assert changed == [False, False, True, True]
+    assert DiscriminativeSGD.from_config(network.optimizer.get_config()).trunk_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"trunk_rate": 0.5}, "optimizer sgd for a trunk_rate"),
+        ({"loss": "focal", "joint": 1.0}, "loss cross_entropy for a second head"),
+        ({"sampling": "rare"}, "sampling to be one of shuffled, balanced"),
+        ({"frozen_epochs": -1}, "frozen_epochs from 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        Recipe(name="x", network=TINY, **changes)  # type: ignore[arg-type]
+
+
+def test_defaults_follow_the_number_of_images_and_read_back() -> None:
+    network = network_of_start(read_model("small")[1])
+    few, some, many = (fine_tuning_recipe(network, count) for count in (50, 400, 4000))
+    assert few.epochs > some.epochs > many.epochs
+    assert few.frozen_epochs > some.frozen_epochs
+    assert Recipe.from_dict(few.to_dict()) == few
+    assert few.with_options(epochs=6).frozen_epochs == 1
+
+
+def test_of_equal_f1_the_epoch_with_the_lower_loss_is_kept() -> None:
+    rows = [
+        {"val_macro_f1": 0.5, "val_loss": 1.0}, {"val_macro_f1": 0.7, "val_loss": 0.9},
+        {"val_macro_f1": 0.7, "val_loss": 0.8}, {"val_macro_f1": 0.6, "val_loss": 0.1},
+    ]  # fmt: skip
+    assert best_row(rows, "macro_f1") is rows[2]
+    assert best_row(rows, "loss") is rows[3]
+    assert best_row(rows, "last") is rows[3]
+
+
+@pytest.mark.slow
+def test_a_run_is_fine_tuned_on_other_classes_and_resumes_exactly(tmp_path: Path) -> None:
+    data = make_dataset(42, 12, 12)
+    first = Recipe(name="first", network=TINY, epochs=2, batch_size=16)
+    trainer.train(data, first, tmp_path / "first")
+    own = make_dataset(30, 12, 12, taxonomy=OWN)
+    recipe = replace(
+        fine_tuning_recipe(network_of_start(tmp_path / "first"), 10), epochs=4, frozen_epochs=2, loss="focal",
+        select="macro_f1", warmup_epochs=0.0,
+    )  # fmt: skip
+    options = trainer.TrainerOptions(start=tmp_path / "first")
+    trainer.train(own, recipe, tmp_path / "whole", options)
+    best = load_best(tmp_path / "whole")
+    assert best.labels == OWN.classes
+    assert best.probabilities(own.images[:3]).shape == (3, 3)
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(state: object) -> None:
+        seen.append(state)
+        if len(seen) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trainer.train(own, recipe, tmp_path / "parts", replace(options, on_epoch=stop))
+    trainer.train(own, recipe, tmp_path / "parts", replace(options, resume=True))
+    for one, other in zip(read_history(tmp_path / "whole"), read_history(tmp_path / "parts"), strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {
+            k: v for k, v in other.items() if k != "seconds"
+        }
+    assert "val_macro_f1" in (tmp_path / "parts" / "history.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_frozen_trunk_keeps_its_weights(tmp_path: Path) -> None:
+    data = make_dataset(42, 12, 12)
+    trainer.train(data, Recipe(name="first", network=TINY, epochs=1, batch_size=16), tmp_path / "first")
+    recipe = fine_tuning_recipe(network_of_start(tmp_path / "first"), 10).with_options(epochs=2)
+    recipe = recipe.with_options(frozen_epochs=2)
+    own = make_dataset(30, 12, 12, taxonomy=OWN)
+    trainer.train(own, recipe, tmp_path / "own", trainer.TrainerOptions(start=tmp_path / "first"))
+    before, after = (load_best(tmp_path / name).network for name in ("first", "own"))
+    for layer in before.layers:
+        if layer.name == "probabilities":
+            continue
+        for old, new in zip(
+            layer.get_weights(), after.get_layer(index=before.layers.index(layer)).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(old, new)
