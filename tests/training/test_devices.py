@@ -50,7 +50,18 @@ def test_another_back_end_is_refused() -> None:
 
 
 def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mien", "train", "--data", "synthetic:200", "--recipe", "compact", "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "train",
+        "--data",
+        "synthetic:200",
+        "--recipe",
+        "compact",
+        "--out",
+        str(folder),
+    ]
     settings = ["--epochs", str(epochs), "--batch-size", "32", "--precision", "float32", "--backend", "jax"]
     flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
