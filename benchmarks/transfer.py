@@ -1,10 +1,9 @@
-"""What fine-tuning is worth: FER2013 with 50, 200 and 1,000 training images per class, from a network that saw none of them.
+"""What fine-tuning is worth on small parts of FER2013, from a network that saw none of these images.
 
-The source network learns four classes (happy, sad, surprise, neutral) from every second row of Training; the rows in
-between, less those with an exact copy among the others or in another split, are what the targets learn from, in all seven
-classes. Angry, disgust and fear are new to the source, and its head is not taken over. Each target has a fifth as many
-validation images as training images per class, from PublicTest; PrivateTest is read once for each target, and chooses
-nothing.
+The source network learns four classes (happy, sad, surprise, neutral) from every second row of Training. The targets
+learn all seven classes from the rows in between, without those that have an exact copy among the source's or in another
+split, with 50, 200 and 1,000 training images per class. Angry, disgust and fear are new to the source. Each target has a
+fifth as many validation images as training images per class, from PublicTest; PrivateTest is read once for each target.
 
     python benchmarks/transfer.py --data fer2013.csv source
     python benchmarks/transfer.py --data fer2013.csv target --arm fine-tuned --per-class 50 --seed 0
@@ -73,6 +72,7 @@ def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
 
 
 def recipe_of_source(seed: int = 0) -> Any:
+    """The recipe of the source network."""
     from mien.training.network_specs import Compact
     from mien.training.recipes import get_recipe
 
@@ -88,6 +88,7 @@ def recipe_of_source(seed: int = 0) -> Any:
 
 
 def train_source(path: str, folder: Path) -> None:
+    """Train the source network."""
     from mien.training import trainer
 
     data = source_data(mien.load(path))
@@ -104,6 +105,7 @@ def train_source(path: str, folder: Path) -> None:
 
 
 def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -> None:
+    """Train and evaluate one target."""
     from mien.evaluation.evaluate import evaluate
     from mien.recognition.model_files import read_model
     from mien.training import trainer
@@ -133,6 +135,7 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -
 
 
 def record(row: dict[str, Any]) -> None:
+    """Add a row to the results, in place of an older one."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": []}
     known["machine"] = describe_machine(("mien", "keras", "tensorflow-cpu", "numpy"))
     same = ("arm", "per_class", "seed")
@@ -159,6 +162,7 @@ def table() -> None:
 
 
 def main() -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -80,5 +80,5 @@ def test_predict_says_in_one_sentence_which_copies_are_missing(tmp_path: Path) -
 def test_an_image_is_encoded_in_memory() -> None:
     for suffix in (".jpg", ".png", ".webp"):
         assert read_image(encode_image(NOISE, suffix)).shape == NOISE.shape
-    with pytest.raises(DataError, match="Expected the format"):
+    with pytest.raises(DataError, match="Expected one of the formats"):
         encode_image(NOISE, ".bmp")

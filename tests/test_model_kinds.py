@@ -132,6 +132,6 @@ def test_the_command_tells_what_a_model_is(tmp_path: Path) -> None:
     CASES[ModelKind.TFLITE](tmp_path / "face.h5")
     is_one_sentence(
         mien("evaluate", tmp_path / "saved", "--data", "synthetic:70"),
-        "a TensorFlow SavedModel. Convert it: python",
+        "saved: expected a SavedModel with a signature for images, got: ",
     )
     is_one_sentence(mien("model", tmp_path / "face.h5"), "a TensorFlow Lite model. Convert it: python")

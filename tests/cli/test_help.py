@@ -14,7 +14,8 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mien.cli import app, completion, run
+from mien.cli import app, run
+from mien.cli.completion import complete_data, complete_models, complete_recipes
 
 COMMANDS = ("train", "evaluate", "export", "model", "recipes", "demo")
 GROUP: Any = get_command(app)
@@ -94,13 +95,13 @@ def test_files_are_completed_by_their_kind(tmp_path: Path, monkeypatch: pytest.M
     for name in ("a.onnx", "a.csv", "a.txt", ".a.onnx"):
         (tmp_path / name).touch()
     (tmp_path / "a-run").mkdir()
-    assert completion.models("a") == ["a-run/", "a.onnx"]
-    assert completion.models("ti") == ["tiny"]
-    assert completion.data("a") == ["a-run/", "a.csv"]
-    assert completion.data("syn") == ["synthetic"]
-    assert completion.models(f"{tmp_path}/a.") == [f"{tmp_path}/a.onnx"]
-    assert completion.models("nowhere/x") == []
-    assert completion.recipes("small") == ["small-alone", "small"]
+    assert complete_models("a") == ["a-run/", "a.onnx"]
+    assert complete_models("ti") == ["tiny"]
+    assert complete_data("a") == ["a-run/", "a.csv"]
+    assert complete_data("syn") == ["synthetic"]
+    assert complete_models(f"{tmp_path}/a.") == [f"{tmp_path}/a.onnx"]
+    assert complete_models("nowhere/x") == []
+    assert complete_recipes("small") == ["small-alone", "small"]
 
 
 def test_recipes_are_listed_with_cost_and_score(capsys: pytest.CaptureFixture[str]) -> None:

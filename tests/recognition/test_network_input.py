@@ -54,7 +54,7 @@ def test_a_range_takes_the_place_of_a_scale(tmp_path: Path) -> None:
     crops = np.full((1, 48, 48), 255, np.uint8)
     half = Classifier(path, class_names=NAMES, pixel_range=(0, 0.5)).probabilities(crops)
     np.testing.assert_allclose(half, [[0.5, 0.5]], atol=1e-6)
-    with pytest.raises(ModelError, match="two rising numbers"):
+    with pytest.raises(ModelError, match="two increasing numbers"):
         Classifier(path, class_names=NAMES, pixel_range=(1, -1))
 
 

@@ -106,7 +106,7 @@ def test_weights_alone_and_a_cut_file_are_told(tmp_path: Path) -> None:
             call(tmp_path / "w.weights.h5")
     whole = saved(network, tmp_path / "m.keras").read_bytes()
     (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="damaged or cut short"):
+    with pytest.raises(ModelError, match="damaged or truncated"):
         load_network(tmp_path / "cut.keras")
 
 

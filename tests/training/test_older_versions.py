@@ -25,10 +25,9 @@ FIELDS = {"progressive_sizes": "sides", "ema_momentum": "average", "distillation
 CHANGES = {"rotation": "turn", "brightness": "light", "downscale": "coarse", "random_erasing": "erase"}
 OLD_FIELDS = {
     "name", "network", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule",
-    "warmup_epochs",
-    "plateau_patience", "plateau_factor", "minimum_rate", "stopping_patience", "sides", "augmentation", "label_smoothing",
-    "average", "joint", "select", "distil", "views", "drop_copies", "class_weights", "precision", "seed", "teachers",
-    "release", "command", "cost", "expected",
+    "warmup_epochs", "plateau_patience", "plateau_factor", "minimum_rate", "stopping_patience", "sides",
+    "augmentation", "label_smoothing", "average", "joint", "select", "distil", "views", "drop_copies",
+    "class_weights", "precision", "seed", "teachers", "release", "command", "cost", "expected",
 }  # fmt: skip
 
 

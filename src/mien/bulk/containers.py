@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.bulk.entries import Entry
-from mien.bulk.fetching import with_retries
 from mien.bulk.locations import locate, why
+from mien.bulk.retries import with_retries
 from mien.errors import DataError, MissingExtra
 from mien.images import IMAGE_SUFFIXES
 from mien.quoting import quoted, quoted_path

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mien.bulk.locations import kind_of_error, locate, why
+from mien.bulk.retries import TRIES, with_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mien.bulk.entries import Entry
 
 MOST_BYTES = 256 * 2**20
 """The largest image file that is read; a video is kept on disk and may be larger."""
-
-TRIES = 6
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled from try to try
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,29 +37,6 @@ class Fetched:
     error: str | None = None
     kind_of_error: str | None = None
     seconds: float = 0.0
-
-
-def with_retries(
-    work: Callable[[], _T], *, tries: int = TRIES, sleep: Callable[[float], object] = time.sleep
-) -> _T:
-    """What a function gives, called again after errors that pass: 5xx, timeouts, connections that break.
-
-    A file that is not there, or that may not be read, is not asked for again.
-
-    Args:
-        work: the function.
-        tries: how often it is called at most.
-        sleep: what waits, with growing times and a random share so that many do not come back at once.
-    """
-    for number in range(1, tries + 1):
-        try:
-            return work()
-        except Exception as error:
-            if number == tries or kind_of_error(error) != "unreachable" or isinstance(error, MemoryError):
-                raise
-            wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (number - 1))
-            sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-    raise AssertionError  # the loop returns or raises
 
 
 @dataclass

@@ -20,8 +20,8 @@ from mien.bulk.containers import (
     kind_of_name,
 )
 from mien.bulk.entries import Entry
-from mien.bulk.fetching import with_retries
 from mien.bulk.locations import Location, kind_of_error, local_path, locate, scheme_of, uri_of_path, why
+from mien.bulk.retries import with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 

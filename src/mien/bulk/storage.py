@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.fetching import with_retries
 from mien.bulk.locations import Location, join, kind_of_error, locate, why
+from mien.bulk.retries import with_retries
 from mien.errors import DataError, MienError
 from mien.files import remove_leftovers, replacing
 from mien.quoting import quoted_path

@@ -17,7 +17,7 @@ def choices(*names: str) -> Complete:
     return complete
 
 
-def recipes(incomplete: str) -> list[str]:
+def complete_recipes(incomplete: str) -> list[str]:
     """The recipes, and JSON files."""
     from mien.training.recipes import RECIPES
 
@@ -27,7 +27,7 @@ def recipes(incomplete: str) -> list[str]:
     ]
 
 
-def models(incomplete: str) -> list[str]:
+def complete_models(incomplete: str) -> list[str]:
     """The bundled models, model files and folders."""
     from mien.recognition.model_files import BUNDLED
 
@@ -37,7 +37,7 @@ def models(incomplete: str) -> list[str]:
     ]
 
 
-def data(incomplete: str) -> list[str]:
+def complete_data(incomplete: str) -> list[str]:
     """Drawn faces, tables and folders."""
     names = ["synthetic"] if "synthetic".startswith(incomplete) else []
     return [*names, *_files(incomplete, (".csv", ".zip", ".gz", ".parquet", ".npz"))]

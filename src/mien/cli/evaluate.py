@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import choices, complete_data, complete_models
 from mien.cli.console import err, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.options import (
@@ -45,7 +45,7 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            autocompletion=completion.models,
+            autocompletion=complete_models,
             help="A second model, to compare with the first on the same images.",
         ),
     ] = None,
@@ -55,7 +55,7 @@ def evaluate(
         typer.Option(
             "--data",
             metavar="PATH",
-            autocompletion=completion.data,
+            autocompletion=complete_data,
             help="A FER2013 table (.csv, also packed), a folder of images, or synthetic[:N[:SEED]] for drawn faces. "
             "Default for a run folder: the data it was trained on.",
         ),
@@ -64,7 +64,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("Training", "PublicTest", "PrivateTest"),
+            autocompletion=choices("Training", "PublicTest", "PrivateTest"),
             help="The split: Training, PublicTest or PrivateTest (also train, validation, test). Default: PrivateTest, "
             "or the only one of data without splits.",
         ),

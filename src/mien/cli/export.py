@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import choices, complete_data, complete_models
 from mien.cli.help_text import examples
 from mien.cli.options import (
     BUNDLED_HELP,
@@ -33,7 +33,7 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            autocompletion=completion.models,
+            autocompletion=complete_models,
             help="A .keras or .h5 file or a run folder. For int8 also a float32 .onnx file; for onnx and openvino also "
             f"any .onnx file or {BUNDLED_HELP}.",
         ),
@@ -44,7 +44,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            autocompletion=completion.choices(
+            autocompletion=choices(
                 "onnx", "int8", "h5", "keras", "tflite", "tflite-int8", "saved-model", "openvino"
             ),
             help="onnx, int8 (a quantized ONNX file), h5, keras, tflite, tflite-int8 (LiteRT), saved-model (a folder) "
@@ -64,7 +64,7 @@ def export(
         typer.Option(
             "--data",
             metavar="PATH",
-            autocompletion=completion.data,
+            autocompletion=complete_data,
             help="The images whose training split sets the ranges of int8 and tflite-int8. Default: drawn faces.",
         ),
     ] = "synthetic",

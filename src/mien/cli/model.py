@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import complete_models
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
 from mien.cli.options import BUNDLED_HELP, JsonOption
@@ -33,7 +33,7 @@ def model(
         str,
         typer.Argument(
             metavar="[MODEL]",
-            autocompletion=completion.models,
+            autocompletion=complete_models,
             help=f"A model file, a run folder or {BUNDLED_HELP}.",
         ),
     ] = "default",

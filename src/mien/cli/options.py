@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import choices, complete_data, complete_models
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -19,7 +19,7 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        autocompletion=completion.models,
+        autocompletion=complete_models,
         help=f"A .onnx, .keras or .h5 file, a run folder, or {BUNDLED_HELP}.",
     ),
 ]
@@ -28,7 +28,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        autocompletion=completion.data,
+        autocompletion=complete_data,
         help="A folder of images in folders named for their classes, an archive of it, a table (FER2013's .csv or "
         "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces.",
     ),
@@ -38,7 +38,7 @@ LabelsOption = Annotated[
     typer.Option(
         "--label-set",
         metavar="NAME",
-        autocompletion=completion.choices(
+        autocompletion=choices(
             "fer2013", "ferplus", "fused", "affectnet7", "affectnet8", "rafdb", "ckplus", "jaffe"
         ),
         help="The label set: fer2013, ferplus, affectnet7, affectnet8, rafdb, ckplus, jaffe, or fused for a bundled "
@@ -51,7 +51,7 @@ ClassNamesOption = Annotated[
     typer.Option(
         "--class-names",
         metavar="NAMES",
-        autocompletion=completion.choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
+        autocompletion=choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
         help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, ckplus, fer2013, "
         "ferplus, or names in index order (a,b,c); '-' leaves the images of a number out. Where labels are words: the "
         "classes to use, in order.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mien.cli import predict_options as its
+import mien.cli.predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.option_names import with_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import complete_recipes
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
 from mien.cli.options import JsonOption
@@ -27,7 +27,7 @@ def recipes(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            autocompletion=completion.recipes,
+            autocompletion=complete_recipes,
             help="A recipe or the path of its JSON file, to show all of it. Default: list the recipes.",
         ),
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli import completion
+from mien.cli.completion import choices, complete_models, complete_recipes
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.help_text import examples
 from mien.cli.options import (
@@ -52,7 +52,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.recipes,
+            autocompletion=complete_recipes,
             help="A recipe or the path of its JSON file; mien recipes lists them. Default: classic, or fine-tune with "
             "--from.",
         ),
@@ -68,7 +68,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("plateau", "cosine"),
+            autocompletion=choices("plateau", "cosine"),
             help="Learning rate schedule: plateau or cosine.",
         ),
     ] = None,
@@ -82,7 +82,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("none", "balanced"),
+            autocompletion=choices("none", "balanced"),
             help="none, or balanced: weight the loss by inverse class frequency.",
         ),
     ] = None,
@@ -96,7 +96,7 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            autocompletion=completion.models,
+            autocompletion=complete_models,
             help="A model to learn from (ONNX, Keras, run folder or bundled); repeatable. Default: those of the recipe, "
             "which are trained first.",
         ),
@@ -110,7 +110,7 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            autocompletion=completion.models,
+            autocompletion=complete_models,
             help="Fine-tune a Keras or ONNX file, run folder or bundled model, for any classes; or start from its "
             "weights with another recipe of the same network.",
         ),
@@ -132,7 +132,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("loss", "macro_f1", "last"),
+            autocompletion=choices("loss", "macro_f1", "last"),
             help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last.",
         ),
     ] = None,
@@ -140,7 +140,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("shuffled", "balanced"),
+            autocompletion=choices("shuffled", "balanced"),
             help="shuffled: each image once per epoch; balanced: each class equally often.",
         ),
     ] = None,
@@ -148,7 +148,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("cross_entropy", "focal"),
+            autocompletion=choices("cross_entropy", "focal"),
             help="cross_entropy, or focal: weight down images that the network is sure of.",
         ),
     ] = None,
@@ -185,7 +185,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("float32", "bfloat16"),
+            autocompletion=choices("float32", "bfloat16"),
             help="Compute in float32 or bfloat16; the saved model is float32.",
         ),
     ] = None,
@@ -214,9 +214,26 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            autocompletion=completion.choices("tensorflow", "jax", "torch"),
+            autocompletion=choices("tensorflow", "jax", "torch"),
             help="The Keras back end: tensorflow, jax or torch. Default: the one that is installed.",
         ),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="Devices to train on, with JAX; they share each batch evenly. Default: one."
+        ),
+    ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,HOST,…",
+            help="Hosts that train together, with JAX; the others meet at the first. Run the same command on each, with "
+            "the same files. Default: this one alone.",
+        ),
+    ] = None,
+    host_index: Annotated[
+        int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0.")
     ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,
@@ -239,7 +256,8 @@ def train(
         precision=precision, seed=seed, frozen_epochs=frozen_epochs, trunk_rate=trunk_rate, select=select,
         sampling=sampling, loss=loss, focal_gamma=focal_gamma, freeze=freeze,
         teachers=teacher or None, start=start, augmentation_cache=augmentation_cache, save_every=save_every,
-        license=license_, backend=backend, out=out_folder, resume=resume,
+        license=license_, backend=backend, devices=devices, hosts=hosts, host_index=host_index,
+        out=out_folder, resume=resume,
     )  # fmt: skip
     if kfold is not None and find_lr:
         raise typer.BadParameter("give --kfold or --find-lr, not both")

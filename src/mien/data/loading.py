@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mien.class_names import CLASS_ORDERS
 from mien.data.division import divide
-from mien.data.fer2013.cache import read_cached
-from mien.data.fer2013.reader import read_arrays
-from mien.data.fer2013.rows import UnusualRowError
-from mien.data.fer2013.table import ANY_NUMBER
-from mien.data.general_table import has_words
 from mien.data.image_sheets import is_sheets, read_sheets
 from mien.data.options import parse_shares, read_options
-from mien.data.table_files import find_tables, is_fer2013, other_tables
+from mien.data.places import find_place
+from mien.data.table_files import find_tables, other_tables
+from mien.data.table_reading import find_votes, read_tables
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, meaning, quote
+from mien.labels import FER2013, FERPLUS, LabelSet, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.data.fer2013.reader import Progress
@@ -41,8 +34,6 @@ MOST_FACES = 1_000_000
 """More take gigabytes and a quarter of an hour."""
 
 _MOST_WRAPPERS = 4
-_LONGEST_NAME = 200  # characters of a path that a message repeats where there is no such file
-_BASE64 = re.compile(r"(?:data:[\w/+.-]*;base64,)?[A-Za-z0-9+/_\s-]{200,}={0,2}\s*")
 
 
 def load(
@@ -118,8 +109,8 @@ def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress:
         in_memory = read_memory(path, options, progress)
         if in_memory is not None:
             return in_memory
-    place = _find_place(path, "a data set")
-    votes = None if votes is None else _find_place(votes, "the FER+ votes")
+    place = find_place(path, "a data set")
+    votes = None if votes is None else find_place(votes, "the FER+ votes")
     if place.is_dir():
         return _read_folder(place, options, votes, cache=cache, progress=progress)
     return _read_file(place, options, votes, cache=cache, progress=progress)
@@ -147,13 +138,14 @@ def _read_file(
                 raise DataError(str(error).replace(str(folder), str(place))) from None
             renamed = tuple(text.replace(str(folder), str(place)) for text in dataset.left_out.unreadable)
             return replace(dataset, source=str(place), left_out=replace(dataset.left_out, unreadable=renamed))
-    return _read_tables([place], place, options, votes, cache=cache, progress=progress)
+    return read_tables([place], place, options, votes, cache=cache, progress=progress)
 
 
 def _read_folder(
     place: Path, options: ReadOptions, votes: Path | None, *, cache: bool, progress: Progress | None
 ) -> Dataset:
-    from mien.data.folders import holds_class_folders, read_folders
+    from mien.data.folder_plan import holds_class_folders
+    from mien.data.folders import read_folders
     from mien.data.general_table import find_image_tables, read_general
     from mien.data.parquet import find_parquet, read_parquet
 
@@ -162,7 +154,7 @@ def _read_folder(
             raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
         return read_sheets(place, options.label_set or FER2013)
     if tables := _descend_to_tables(place):
-        dataset = _read_tables(tables, place, options, votes, cache=cache, progress=progress)
+        dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)
         others = tuple(other_tables(tables[0].parent, tables))
         return replace(dataset, left_out=replace(dataset.left_out, tables=others)) if others else dataset
     if votes is not None:
@@ -190,134 +182,12 @@ def _descend_to_tables(folder: Path) -> list[Path]:
     return []
 
 
-def _read_tables(
-    tables: list[Path],
-    place: Path,
-    options: ReadOptions,
-    votes: Path | None,
-    *,
-    cache: bool,
-    progress: Progress | None,
-) -> Dataset:
-    """Read tables: FER2013's form by the fast reader, others by the general one."""
-    from mien.data.general_table import is_general, read_general
-
-    general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
-    words = options.class_names is not None and options.names_for_words is not None
-    if (general or any(map(is_general, tables))) and votes is None:
-        return read_general(tables, options, str(place), progress)
-    try:
-        return _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
-    except UnusualRowError as error:  # another size of image, or words of other classes
-        if votes is not None:
-            raise
-        try:
-            dataset = read_general(tables, options, str(place), progress)
-        except DataError:
-            raise error from None
-        if _has_slips(dataset):
-            raise
-        return dataset
-    except DataError:
-        if not words or votes is not None or not all(map(has_words, tables)):
-            raise
-        return read_general(tables, options, str(place), progress)
-
-
-def _has_slips(dataset: Dataset) -> bool:
-    """Whether a class of one image stands beside several expressions: a word that is misspelled, not a class."""
-    known = [meaning(name) for name in dataset.label_set.classes]
-    counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(known))
-    return len(set(known) - {None}) >= 4 and any(
-        name is None and count < 2 for name, count in zip(known, counts.tolist(), strict=True)
-    )
-
-
-_OTHER_SETS = tuple(label_set for label_set in LABEL_SETS.values() if label_set not in {FER2013, FERPLUS})
-
-
-def _load_fer2013(
-    tables: list[Path],
-    place: Path,
-    options: ReadOptions,
-    votes: Path | None,
-    *,
-    cache: bool,
-    progress: Progress | None,
-) -> Dataset:
-    read = read_cached if cache else read_arrays
-    label_set, order = options.label_set or FER2013, options.order
-    if order is CLASS_ORDERS[FER2013.name] and all(map(is_fer2013, tables)):
-        order = None
-    if order is not None:
-        if votes is not None:
-            raise DataError(
-                f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
-            )
-        table = read(tables, classes=ANY_NUMBER, progress=progress)
-        return table.to_dataset(options.label_set or table.label_set(order), str(place), order)
-    table = read(tables, classes=len(FER2013), progress=progress)
-    if options.label_set is None and votes is None:
-        return table.to_dataset(table.label_set(), str(place))
-    if label_set is not FERPLUS and votes is None:
-        return table.to_dataset(label_set, str(place))
-    from mien.data.ferplus import attach_votes, join_votes
-
-    try:
-        votes = find_votes(tables[0].parent) if votes is None else votes
-    except DataError:
-        if table.has_words:  # which say what they mean by themselves
-            return table.to_dataset(label_set, str(place))
-        raise
-    join = join_votes if label_set is FERPLUS else attach_votes
-    return join(table.to_dataset(FER2013, str(place)), votes)
-
-
 def _drawn_label_set(label_set: LabelSet) -> LabelSet:
     if label_set not in {FER2013, FERPLUS}:
         raise DataError(
             f"Expected the label set of drawn faces to be one of {FER2013.name}, {FERPLUS.name}, got {label_set.name}."
         )
     return label_set
-
-
-def _find_place(path: Any, what: str) -> Path:
-    """A path that may lead somewhere.
-
-    Raises:
-        DataError: it is none, or what it leads to cannot be looked at.
-    """
-    if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str):
-        raise DataError(f"Expected the path of {what}, as text or a Path, got {type(path).__name__}.")
-    if not name.strip():
-        raise DataError(f"Expected the path of {what}, got an empty one.")
-    if _BASE64.fullmatch(name[:5000]) and not os.path.lexists(name[:255]):
-        raise DataError(
-            f"Expected the path of {what}, got {len(name):,} characters that look like base64. Decode them and write "
-            "them into a file first."
-        )
-    if re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
-        raise DataError(f"{_cut(name)}: expected the path of {what}, got an address. Download it first.")
-    try:
-        mode = Path(name).stat().st_mode
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{_cut(name)}: expected {what}, found no such file or folder. Is the path right?"
-        ) from error
-    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, bytes that no name has
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(
-            f"{_cut(name)}: expected the path of {what}, but it cannot be opened ({reason})."
-        ) from error
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe would wait for its writer
-        raise DataError(
-            f"{_cut(name)}: expected {what}, found a pipe or a device. Write it into a file first."
-        )
-    return Path(name)
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME and name.isprintable() else quote(name)
 
 
 def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
@@ -332,20 +202,3 @@ def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
     if n > MOST_FACES:
         raise DataError(f"Expected {MOST_FACES:,} drawn faces at most, got {n:,}.")
     return synthetic_dataset(n=n, seed=seed, taxonomy=taxonomy)
-
-
-def find_votes(folder: Path) -> Path:
-    """The FER+ votes beside a table.
-
-    Raises:
-        DataError: there are none.
-    """
-    for place in (folder, folder / "ferplus", folder / "FERPlus", folder / "FERPlus" / "data"):
-        if (place / "FER2013Train" / "label.csv").is_file():
-            return place
-        if (place / "fer2013new.csv").is_file():
-            return place / "fer2013new.csv"
-    raise DataError(
-        f"{folder}: expected the FER+ votes (fer2013new.csv or FER2013Train/label.csv) beside the table, "
-        "found none. Get them at https://github.com/microsoft/FERPlus and name them with --votes PATH."
-    )

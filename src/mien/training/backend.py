@@ -1,4 +1,4 @@
-"""The one place that knows which Keras back end runs, and which ones could."""
+"""The Keras back end: which one runs, and which ones are installed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _configured_backend() -> str | None:
 
 
 def settle_backend() -> None:
-    """Tell Keras, which knows TensorFlow alone unless it is told, of the back end that is there. It raises nothing."""
+    """Set the back end that is installed, because Keras defaults to TensorFlow. Raises nothing."""
     preferred = preferred_backend()
     if preferred and "keras" not in sys.modules:
         _tell_keras(preferred)
@@ -114,7 +114,7 @@ def keep_memory() -> None:
 
 
 def fix_seeds(seed: int) -> None:
-    """Make a training repeat itself exactly: seeds of Python, numpy and Keras, and deterministic kernels."""
+    """Make training reproducible: seeds of Python, NumPy and Keras, and deterministic kernels."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -125,7 +125,7 @@ def fix_seeds(seed: int) -> None:
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
-    """Seed what is random outside of Keras's own generators: PyTorch draws its dropout from one for the process."""
+    """Seed randomness outside of Keras's own generators: PyTorch's dropout uses a generator of the process."""
     import keras
 
     if keras.backend.backend() == "torch":

@@ -110,7 +110,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Take up the order of an epoch, counted from 0.
+        """Set the order of an epoch, counted from 0.
 
         Keras calls its own `on_epoch_end` a time more than there are epochs, so the number is told, not counted.
         """
@@ -158,7 +158,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return images
 
     def _taught(self, crops: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the teachers say on average of the images and of their mirror images, (n, columns).
+        """The teachers' mean predictions for the images and their mirror images, (n, columns).
 
         A head stands beside the other, each times its weight.
         """

@@ -63,7 +63,7 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """Number of whole epochs done."""
+        """Number of complete epochs."""
         return len(self.history)
 
     @property

@@ -1,4 +1,4 @@
-"""Keras files in and out: `.keras` and `.h5` that plain Keras loads, with the model card inside.
+"""Read and write `.keras` and `.h5` files that plain Keras loads, with the model card inside.
 
 The card is one more member of a `.keras` archive and one more attribute of an `.h5` file; Keras passes over
 both. Loading a Keras file can run code that is in it: load only files that you trust.
@@ -23,17 +23,17 @@ from mien.images import CROP_SIZE
 from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
+from mien.training.network_shapes import check_shapes, for_crops, rescaled
 from mien.training.networks import HEADS
 from mien.unpacking import UnpackError, read_member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 _MEMBER = "mien_card.json"
 _ATTRIBUTE = "mien_card"
-_RESCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def save_network(network: keras.Model, path: str | Path, card: ModelCard) -> Path:
@@ -176,7 +176,7 @@ def load_classifier(
     network = load_network(path)
     if card is None:
         network = for_crops(network)
-    classes = _check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
+    classes = check_shapes(network, shown(path), heads=1 + len(card.heads) if card else 1)
     names = tuple(labels) if labels else (card.labels if card else ())
     example = ",".join(FER2013.classes)
     if not names:
@@ -203,7 +203,7 @@ def as_classifier(
         ModelError: it has another input than (48, 48, 1) or another number of classes than names.
     """
     network = for_crops(network)
-    classes = _check_shapes(network, network.name, heads=1)
+    classes = check_shapes(network, network.name, heads=1)
     names = tuple(labels or (FER2013.classes if classes == len(FER2013) else ()))
     if len(names) != classes:
         raise ModelError(
@@ -268,109 +268,3 @@ def _taken_by(path: Path) -> tuple[int, ...] | None:
             if len(sides) == 3:
                 return tuple(sides)
     return None
-
-
-def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
-    """A network that takes pixel values 0 to 255, with a rescaling layer in front where it needs one.
-
-    Args:
-        network: of input (48, 48, 1).
-        scale: what pixel values are multiplied by; when not given, 1 for a network that rescales by itself, else 1/255.
-    """
-    if scale is None:
-        scale = 1.0 if any(isinstance(layer, _RESCALING) for layer in _all_layers(network)) else 1 / 255
-    if scale == 1:
-        return network
-    image = keras.Input(network.input_shape[1:], name="image")
-    return keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
-
-
-def for_crops(network: keras.Model) -> keras.Model:
-    """A network that takes gray crops of 48x48 pixels, with layers in front that make its own input of them.
-
-    Another size is resized, three channels are the gray one three times, and channels may come first or all pixels in
-    one row. A network of another kind comes back as it is.
-    """
-    taken = network.input_shape
-    image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
-    match taken:
-        case (_, 48, 48, 1):
-            return network
-        case (_, (int() | None) as height, (int() | None) as width, (1 | 3) as channels):
-            made = image
-            if (height or CROP_SIZE, width or CROP_SIZE) != (CROP_SIZE, CROP_SIZE):
-                made = keras.layers.Resizing(height or CROP_SIZE, width or CROP_SIZE)(made)
-            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
-        case (_, (1 | 3) as channels, int() as height, int() as width):
-            made = image
-            if (height, width) != (CROP_SIZE, CROP_SIZE):
-                made = keras.layers.Resizing(height, width)(made)
-            made = keras.layers.Concatenate()([made] * 3) if channels == 3 else made
-            made = keras.layers.Permute((3, 1, 2))(made)
-        case (_, 2304):
-            made = keras.layers.Flatten()(image)
-        case _:
-            return network
-    return keras.Model(image, network(made), name=network.name)
-
-
-def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
-    for layer in network.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-
-
-def check_input(network: keras.Model, name: str) -> None:
-    """Check that a network takes gray crops of 48x48 pixels.
-
-    Raises:
-        ModelError: it takes something else.
-    """
-    taken = network.input_shape
-    expected = (None, CROP_SIZE, CROP_SIZE, 1)
-    if taken != expected:
-        raise ModelError(
-            f"{name}: expected a network that takes {expected[1:]}, got one that takes {_told(taken)}. "
-            f"{_wrapping(taken, name)}"
-        )
-
-
-def _check_shapes(network: keras.Model, name: str, *, heads: int) -> int:
-    """The classes of the first of the heads."""
-    check_input(network, name)
-    given = network.output_shape
-    outputs = given if isinstance(given, list) else [given]
-    if len(outputs) != heads or any(len(shape) != 2 for shape in outputs):
-        raise ModelError(
-            f"{name}: expected a network with {heads} answer{'s' if heads > 1 else ''} of shape (classes,), got "
-            f"{_told(given)}. Save it with one softmax over the classes at its end."
-        )
-    return int(outputs[0][1])
-
-
-def _told(shape: object) -> str:
-    return str(shape)[:80]
-
-
-def _wrapping(taken: object, name: str) -> str:
-    """How a network of another input is made one of gray crops, where layers of Keras can do it."""
-    layers = "keras.layers"
-    match taken:
-        case (_, int() as height, int() as width, (1 | 3) as channels):
-            made = "image"
-            if channels == 3:
-                made = f"{layers}.Concatenate()([image] * 3)"
-            if (height, width) != (CROP_SIZE, CROP_SIZE):
-                made = f"{layers}.Resizing({height}, {width})({made})"
-        case (_, (1 | 3) as channels, 48, 48):
-            made = "image" if channels == 1 else f"{layers}.Concatenate()([image] * 3)"
-            made = f"{layers}.Permute((3, 1, 2))({made})"
-        case (_, 2304):
-            made = f"{layers}.Flatten()(image)"
-        case _:
-            return f"mien hands gray crops of {CROP_SIZE}x{CROP_SIZE} pixels to a network."
-    return (
-        f"Put it behind layers that make that of a crop: network = keras.models.load_model({name[-80:]!r}); "
-        f"image = keras.Input(({CROP_SIZE}, {CROP_SIZE}, 1)); keras.Model(image, network({made})).save('wrapped.keras')"
-    )

@@ -1,4 +1,4 @@
-"""Opening Keras files of any origin: told by their content, those of Keras 2 with what Keras 3 does not know left out.
+"""Open Keras files of any program, by their content; fields that only Keras 2 knows are left out.
 
 Loading a Keras file can run code that is in it: load only files that you trust.
 """
@@ -185,7 +185,7 @@ def _version(path: Path) -> str:
 
 @contextmanager
 def without_legacy_warning() -> Iterator[None]:
-    """Without Keras's advice against `.h5`, which users of this project chose, in the log and in warnings."""
+    """Suppress Keras's warning about `.h5`, which users of this project chose."""
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_advice)
     try:

@@ -69,7 +69,7 @@ def build_model(
 
 
 def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
-    """Give a model that is to be trained the weights of a finished network.
+    """Assign the weights of a finished network to a model that is to be trained.
 
     Args:
         model: from `build_model`, at 48 pixels.
@@ -105,7 +105,7 @@ def _classes_of_heads(network: keras.Model, training: Dataset) -> dict[str, tupl
 
 
 def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str]:
-    """A finished Keras network for a student to learn from, and a checksum of what it answers by.
+    """A finished Keras network as a teacher, and a checksum of its weights and calibration.
 
     Args:
         path: a `.keras` or `.h5` file.

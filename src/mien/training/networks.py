@@ -3,7 +3,7 @@
     network = build_network(Classic(), classes=7)
 
 Every network takes gray crops with pixel values 0 to 255, shape (n, 48, 48, 1), rescales them itself so that
-training and serving cannot drift apart, and answers with probabilities (n, classes).
+training and serving cannot drift apart, and gives probabilities (n, classes).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REDUCTION = "reduction"
 
 
 def _body(spec: NetworkSpec, x: Any) -> Any:
-    """From rescaled pixels to the vector that the last dense layer reads.
+    """The layers from rescaled pixels to the input of the last dense layer.
 
     Raises:
         ModelError: the network is the user's own, which nobody else can build.
@@ -49,7 +49,7 @@ def _body(spec: NetworkSpec, x: Any) -> Any:
 
 
 def _classic(spec: Classic, x: Any) -> Any:
-    """From rescaled pixels to the vector that the last dense layer reads."""
+    """The layers from rescaled pixels to the input of the last dense layer."""
     elu = {"activation": "elu", "kernel_initializer": "he_normal"}
     for width, kernel, rate in zip(spec.widths, spec.kernels, spec.dropout, strict=True):
         for _ in range(2):
@@ -65,7 +65,7 @@ def _classic(spec: Classic, x: Any) -> Any:
 
 
 def _compact(spec: Compact, x: Any) -> Any:
-    """From rescaled pixels to the vector that the last dense layer reads."""
+    """The layers from rescaled pixels to the input of the last dense layer."""
     x = _convolve(x, spec.stem, 5, strides=spec.stem_strides)  # (n, 24, 24, stem)
     for stage, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
         for block in range(blocks):

@@ -1,4 +1,4 @@
-"""What a training minimizes and how it is optimised."""
+"""Losses, metrics, optimizers and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class FirstHeadF1(keras.metrics.F1Score):  # type: ignore[misc]
 
 
 def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) -> None:
-    """Give a model its loss, optimizer and metric.
+    """Compile a model with its loss, optimizer and metrics.
 
     Args:
         model: from images to the probabilities of all heads side by side.

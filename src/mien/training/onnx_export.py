@@ -1,4 +1,4 @@
-"""From a Keras network to an ONNX file that the light engine reads, the model card inside its metadata.
+"""Export a Keras network to ONNX, with the model card in its metadata.
 
 The conversion runs on TensorFlow whatever the back end of the training, in a process of its own: a Keras file
 means the same on every back end, and the trainer's process keeps its memory for itself.
@@ -74,7 +74,7 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
 
 
 def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -> Path:
-    """An int8 copy of an ONNX file: weights per channel, activations by the range they take on sample crops.
+    """Quantize an ONNX file to int8: weights per channel, activations by their range on sample crops.
 
     Args:
         source: a float32 ONNX file made by `export_onnx`.
@@ -145,7 +145,7 @@ def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
 
 
 class _Crops:
-    """Crops in batches, as the quantizer asks for them."""
+    """Crops in batches for the quantizer."""
 
     def __init__(self, crops: NDArray[np.uint8], batch: int = 64) -> None:
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)

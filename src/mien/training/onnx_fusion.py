@@ -1,4 +1,4 @@
-"""Adds the default answer to a network that answers in FER2013's labels and in FER+'s: one fused from both.
+"""Add the fused output to a network that predicts FER2013's and FER+'s labels; it becomes the default.
 
 FER2013's labels call calm faces sad or angry, FER+'s votes name disgust and fear too rarely for posed faces. The fused
 answer averages the log-probabilities of both heads, with the FER+ head's divided by a power of its training class

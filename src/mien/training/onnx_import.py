@@ -1,4 +1,4 @@
-"""Back from an ONNX file of ours to the weights of a Keras network, to go on training what was shipped.
+"""Load the weights of an exported ONNX file back into a Keras network, to fine-tune a shipped model.
 
 In the file each batch normalization is folded into the convolution before it, and the rescaling of the pixels into
 the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
@@ -37,7 +37,7 @@ def assign_onnx(
     crops: NDArray[np.uint8],
     classes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Give a Keras network the weights of an ONNX file that was made from such a network.
+    """Assign the weights of an ONNX file to the Keras network that it was exported from.
 
     A head whose number of classes is not that of the file's keeps its own weights, so that a trunk can be taken over
     for another label set, and a head that the network lacks is left where it is.

@@ -63,7 +63,7 @@ _TEACHER = replace(
     ema_momentum=0.998,
     augmented_copies=60,
     command=(
-        "mien train --data fer2013.csv --votes FERPlus --recipe teacher --views-in views --save-every 45 "
+        "mien train --data fer2013.csv --votes FERPlus --recipe teacher --augmentation-cache views --save-every 45 "
         "--backend jax --precision bfloat16"
     ),
     cost="168 seconds of epochs on an NVIDIA H200 beside two other trainings",
@@ -83,7 +83,7 @@ _STUDENT = replace(
     teachers=("teacher", "teacher-fine", "teacher-deep"),
     release=True,
     command=(
-        "mien train --data fer2013.csv --votes FERPlus --recipe small --views-in views --save-every 45 "
+        "mien train --data fer2013.csv --votes FERPlus --recipe small --augmentation-cache views --save-every 45 "
         "--backend jax --precision bfloat16"
     ),
     cost="107 seconds of epochs on an NVIDIA H200, after its teachers and 114 seconds for their answers",

@@ -60,7 +60,7 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a folder for a new training that holds another one, or files of somebody else's that it would overwrite.
+    """Refuse a folder that holds another training, or files of other programs that would be overwritten.
 
     Raises:
         ModelError: it does.

@@ -1,4 +1,4 @@
-"""A run folder after its training: what was trained, on what, and the models that leave it.
+"""The files of a run folder: models, card, history.
 
 recipe.json  history.csv  best.keras  last.keras  state.json            while it trains
 facial_emotions_model.h5  model.onnx  card.json                         when it ends

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,7 +109,9 @@ class TfliteNetwork:
     def __init__(self, path: str | Path, card: ModelCard) -> None:
         self.card = card
         try:
-            self._interpreter = _interpreter_class()(model_path=str(path))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # TensorFlow's own advises ai-edge-litert
+                self._interpreter = _interpreter_class()(model_path=str(path))
             self._input = self._interpreter.get_input_details()[0]
             outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError, IndexError) as error:
@@ -172,13 +175,9 @@ def _interpreter_class() -> Any:
         return Interpreter
     if find_spec("tensorflow") is None:
         raise MissingExtra("ai-edge-litert, which runs .tflite files", "litert")
-    import warnings
+    import tensorflow as tf
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow as tf
-
-        return tf.lite.Interpreter
+    return tf.lite.Interpreter
 
 
 def _convert(source: str, target: str, faces: str) -> None:

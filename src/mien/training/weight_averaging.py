@@ -1,4 +1,4 @@
-"""One network of several that were trained from one another: the mean of their weights.
+"""Average the weights of several networks that were trained from a common start.
 
 Networks that share their beginning lie in one valley of the loss, and the point between them often generalises better
 than any of them, at the cost of one (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482; Izmailov et al. 2018,
@@ -23,7 +23,7 @@ _BATCH = 256
 
 
 def average_networks(networks: Sequence[keras.Model], images: NDArray[np.uint8]) -> keras.Model:
-    """A new network with the mean of the weights of some of the same architecture.
+    """A new network with the mean weights of networks of the same architecture.
 
     Its normalisations are measured anew, for they belong to what the layers before them answer now.
 

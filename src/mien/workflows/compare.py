@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.workflows.evaluate import EvaluateOptions, run_evaluation
 from mien.workflows.load_model import open_model
-from mien.workflows.reporter import default_reporter
+from mien.workflows.notebook import default_reporter
 
 if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation

@@ -24,8 +24,8 @@ from mien.data.division import divide, folds_of
 from mien.errors import DataError
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data
+from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions
-from mien.workflows.reporter import default_reporter
 from mien.workflows.run_plan import make_plan
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label
 from mien.workflows.evaluation_files import require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import LoadedModel, open_model
+from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
-from mien.workflows.reporter import default_reporter
 from mien.workflows.run_data import DataRequest, find_data
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from mien.ownership import guarding
 from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
 from mien.workflows.load_data import load_data
 from mien.workflows.load_model import open_model
+from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
-from mien.workflows.reporter import default_reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +46,10 @@ _TRIED_FACES = 21
 _REMEDY = "Choose another file with `out`, or replace it with `force=True`."
 
 _OTHER_FORMATS = {
-    "tfjs": "tensorflowjs_converter --input_format=tf_saved_model saved_model web (pip install tensorflowjs; Linux and "
-    "macOS) makes it from the format saved-model",
-    "coreml": "coremltools.convert('saved_model') (pip install coremltools; macOS and Linux) makes it from the format "
-    "saved-model",
+    "tfjs": "Export saved-model, then convert it: tensorflowjs_converter --input_format=tf_saved_model saved_model web "
+    "(package tensorflowjs; Linux and macOS)",
+    "coreml": "Export saved-model, then convert it: coremltools.convert('saved_model') (package coremltools; macOS and "
+    "Linux)",
 }
 """What makes other formats of a network that Keras has loaded."""
 

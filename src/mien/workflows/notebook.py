@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mien.html_table import html_table
-from mien.workflows.reporter import Reporter
+from mien.workflows.reporter import LogReporter, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +40,11 @@ def in_notebook() -> bool:
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def default_reporter() -> Reporter:
+    """The display for a notebook where one runs, else `LogReporter`."""
+    return NotebookReporter() if in_notebook() else LogReporter()
 
 
 class NotebookReporter(Reporter):

@@ -94,10 +94,3 @@ class LogReporter(Reporter):
 
 def _ignore(done: int, total: int) -> None:
     del done, total
-
-
-def default_reporter() -> Reporter:
-    """The display for a notebook where one runs, else `LogReporter`."""
-    from mien.workflows.notebook import NotebookReporter, in_notebook
-
-    return NotebookReporter() if in_notebook() else LogReporter()

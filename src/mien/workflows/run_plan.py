@@ -189,7 +189,7 @@ def _default_folder(data: Any, options: TrainOptions) -> Path:
 
 def name_of_classes(data: Any, options: DataOptions) -> str:
     """What a run folder calls the classes of data: the known label set, else the name of the folder or file."""
-    from mien.data.folders import label_set_of_folders
+    from mien.data.folder_plan import label_set_of_folders
 
     place = Path(data) if isinstance(data, str | Path) and not is_synthetic(data) else None
     if place is None or not place.exists():

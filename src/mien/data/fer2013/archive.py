@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from mien.data.fer2013.columns import shorten
 from mien.data.fer2013.file_kinds import refuse_known_kinds, refuse_other_archives
 from mien.data.splits import is_table
-from mien.data.table_files import HEAD_BYTES, WHOLE, choose_tables
+from mien.data.table_choice import HEAD_BYTES, WHOLE, choose_tables
 from mien.errors import DataError
 from mien.unpacking import BoundedStream, UnpackError, budget_of
 

@@ -1,0 +1,72 @@
+"""The package stays easy to move into: no import circles, short functions, nothing reaches into the command."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "mien"
+FILES = sorted(SOURCE.rglob("*.py"))
+LONGEST_BODY = 60
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(tree: ast.AST, modules: set[str]) -> set[str]:
+    """The modules of mien that a file imports when it runs, inside functions too; not those for types alone."""
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and id(node) not in for_types:
+            names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found |= names & modules
+    return found
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    modules = {module_of(path): path for path in FILES}
+    graph = {
+        name: imports_of(ast.parse(path.read_text("utf-8")), set(modules)) - {name, "mien"}
+        for name, path in modules.items()
+        if name != "mien"  # whose names are loaded when they are first used
+    }
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise AssertionError(f"imports go in a circle: {' -> '.join(error.args[1])}") from None
+
+
+def test_no_function_body_is_long() -> None:
+    long = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if body and (body[-1].end_lineno or 0) - body[0].lineno >= LONGEST_BODY:
+                long.append(f"{path.name}: {node.name}")
+    assert long == []
+
+
+def test_benchmarks_examples_and_workflows_do_not_need_the_command() -> None:
+    for folder in (ROOT / "benchmarks", ROOT / "examples", SOURCE / "workflows", SOURCE / "service"):
+        for path in folder.rglob("*.py"):
+            assert "mien.cli" not in path.read_text("utf-8"), path
+
+
+def test_workflows_print_nothing() -> None:
+    for path in (SOURCE / "workflows").glob("*.py"):
+        calls = [
+            node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+        ]
+        printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+        assert len(printed) == (path.name == "notebook.py"), path  # whose warnings go to the cell's output

@@ -1,0 +1,167 @@
+"""Models on the Hub: uploaded and downloaded through huggingface_hub, against a stand-in server on this machine."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mien.card import ModelCard
+from mien.errors import DataError, ModelError
+from mien.workflows.hub import Address, parse_address, pull_model, push_model, write_readme
+from tests.conftest import CARD, make_onnx
+
+COMMIT = "0" * 40
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the Hub's protocol as uploading small files and downloading them needs."""
+
+    files: dict[str, bytes]
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self, status: int, document: object = None, headers: dict[str, str] | None = None) -> None:
+        data = document if isinstance(document, bytes) else json.dumps(document or {}).encode()
+        self.send_response(status)
+        for name, value in {
+            "Content-Length": str(len(data)),
+            "Content-Type": "application/json",
+            **(headers or {}),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def do_HEAD(self) -> None:
+        """Tell of a file."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """Give a file."""
+        name = self.path.split("?")[0].rpartition("/")[2]
+        if "/resolve/" in self.path and name in self.files:
+            etag = hashlib.sha256(self.files[name]).hexdigest()
+            self._answer(200, self.files[name], {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT})
+        elif "/api/" in self.path:
+            self._answer(200, {"id": "me/faces", "sha": COMMIT, "siblings": []})
+        else:
+            self._answer(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})
+
+    def do_POST(self) -> None:
+        """Make a repository, say how files are to come, and take a commit."""
+        body = self._body()
+        if self.path.endswith("/api/repos/create"):
+            self._answer(200, {"url": f"http://{self.headers['Host']}/me/faces", "name": "me/faces"})
+        elif "/preupload/" in self.path:
+            named = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
+            self._answer(200, {"files": named})
+        elif "/commit/" in self.path:
+            for line in body.splitlines():
+                entry = json.loads(line)
+                if entry["key"] == "file":
+                    self.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            url = f"http://{self.headers['Host']}/me/faces/commit/{COMMIT}"
+            self._answer(200, {"success": True, "commitOid": COMMIT, "commitUrl": url, "hookOutput": ""})
+        else:
+            self._answer(200)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub]]:
+    constants = pytest.importorskip("huggingface_hub.constants")
+    handler = type("OwnHub", (Hub,), {"files": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    yield handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_model_goes_up_and_comes_down_the_same(hub: type[Hub], tmp_path: Path) -> None:
+    model = make_onnx(tmp_path / "m.onnx")
+    assert push_model(model, "hf://me/faces").endswith("/me/faces")
+    assert set(hub.files) == {"model.onnx", "card.json", "README.md", "SHA256SUMS"}
+    assert hub.files["README.md"].decode() == write_readme(CARD)
+    path = pull_model("hf://me/faces", tmp_path / "here")
+    assert path.read_bytes() == model.read_bytes()
+    assert ModelCard.from_json((tmp_path / "here" / "card.json").read_text()) == CARD
+
+
+def test_a_model_that_is_not_what_its_checksum_says_is_refused(hub: type[Hub], tmp_path: Path) -> None:
+    push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
+    hub.files["model.onnx"] += b"\0"
+    with pytest.raises(
+        ModelError, match=r"expected model\.onnx with the SHA-256 .* damaged, or the file was replaced"
+    ):
+        pull_model("hf://me/faces", tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_files_of_somebody_else_are_not_replaced(hub: type[Hub], tmp_path: Path) -> None:
+    push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "model.onnx").write_text("mine")
+    with pytest.raises(DataError, match=r"model\.onnx"):
+        pull_model("hf://me/faces", tmp_path / "here")
+    assert (tmp_path / "here" / "model.onnx").read_text() == "mine"
+    pull_model("hf://me/faces", tmp_path / "here", force=True)
+
+
+@pytest.mark.slow
+def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
+    hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match=r"hf://me/none: .*no such repository, revision or model\.onnx"):
+        pull_model("hf://me/none", tmp_path / "here")
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        "http://127.0.0.1:1/{repo_id}/{revision}/{filename}",
+    )
+    with pytest.raises(ModelError, match="Is this machine online"):
+        pull_model("hf://me/faces", tmp_path / "here")
+
+
+@pytest.mark.parametrize("address", ["me/faces", "hf://faces", "hf://a/b/c", "https://x", "hf://a/b@", ""])
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    with pytest.raises(ModelError, match="an address such as hf://user/model"):
+        parse_address(address)
+    assert parse_address("hf://me/faces@v1") == Address("me/faces", "v1")
+
+
+def test_a_model_without_a_card_is_not_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected a model card"):
+        push_model(make_onnx(tmp_path / "m.onnx", None), "hf://me/faces")

@@ -1,0 +1,159 @@
+"""Classes of one's own all the way: train, resume, evaluate, cross-validate, export, compare, list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import mien
+from mien.workflows.compare import compare_models
+from mien.workflows.list_runs import list_runs
+from mien.workflows.reporter import SilentReporter
+from tests.helpers.command import mien as command
+
+NAMES = ("gawping", "idle", "moping")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of drawn faces with invented class names, 24 each."""
+    root = tmp_path_factory.mktemp("data") / "three"
+    drawn = mien.load("synthetic:260:3")
+    expressions = dict(zip(("surprise", "neutral", "sad"), NAMES, strict=True))
+    counts = dict.fromkeys(NAMES, 0)
+    for image, label in zip(drawn.images, drawn.labels, strict=True):
+        name = expressions.get(drawn.label_set.classes[label])
+        if name and counts[name] < 24:
+            (root / name).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(root / name / f"{counts[name]:02}.png"), image)
+            counts[name] += 1
+    assert set(counts.values()) == {24}
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> mien.Run:
+    folder = tmp_path_factory.mktemp("runs") / "three"
+    return mien.train(faces, start="small", epochs=3, out=folder, reporter=SilentReporter())
+
+
+@pytest.mark.slow
+def test_a_run_on_folders_answers_in_their_names(run: mien.Run, faces: Path) -> None:
+    assert run.card.labels == NAMES
+    assert run.card.taxonomy == "custom"
+    assert run.recipe.name == "fine-tune"
+    evaluation = run.evaluate("PrivateTest")
+    assert evaluation.labels == NAMES
+    assert evaluation.n == 3 * 4
+    again = mien.evaluate(
+        run.folder, split="PrivateTest", reporter=SilentReporter()
+    )  # its data are divided alike
+    assert again.accuracy == evaluation.accuracy
+    assert run.classifier.labels == NAMES
+
+
+@pytest.mark.slow
+def test_a_run_on_folders_is_resumed_on_the_same_division(run: mien.Run, tmp_path: Path) -> None:
+    folder = run.copy(tmp_path / "copy")
+    state = json.loads((folder / "state.json").read_text())
+    assert (state["data"]["training"], state["data"]["validation"]) == (3 * 16, 3 * 4)
+    resumed = mien.train(resume=True, out=folder, reporter=SilentReporter())
+    assert len(resumed.history) == 3
+
+
+@pytest.mark.slow
+def test_exports_of_a_run_on_folders_keep_their_names(run: mien.Run, faces: Path, tmp_path: Path) -> None:
+    int8 = mien.export(
+        run.folder, "int8", data=faces, out=tmp_path / "m.int8.onnx", reporter=SilentReporter()
+    )
+    assert mien.Classifier(int8).labels == NAMES
+    for name in ("tflite", "tflite-int8"):
+        lite = mien.export(
+            run.folder, name, data=faces, out=tmp_path / f"{name}.tflite", reporter=SilentReporter()
+        )
+        evaluation = mien.evaluate(lite, faces, split="Training", reporter=SilentReporter())
+        assert evaluation.labels == NAMES
+        assert evaluation.n == 72
+    done = compare_models(
+        run.folder, tmp_path / "tflite.tflite", faces, split="Training", reporter=SilentReporter()
+    )
+    assert done.comparison.agreement == 1
+    assert done.comparison.mcnemar.p_value == 1
+
+
+@pytest.mark.slow
+def test_the_command_predicts_in_the_names_of_the_folders(run: mien.Run, faces: Path) -> None:
+    photo = faces / "idle" / "00.png"
+    done = command("predict", photo, "--model", run.folder / "model.onnx", "--json")
+    face = json.loads(done.stdout)["images"][0]["faces"][0]
+    assert set(face["probabilities"]) == set(NAMES)
+
+
+@pytest.mark.slow
+def test_runs_are_listed_with_their_data_and_scores(run: mien.Run) -> None:
+    (row,) = list_runs(run.folder.parent)
+    assert (row["recipe"], row["start"], row["epochs"], row["of"], row["classes"]) == (
+        "fine-tune",
+        "small",
+        3,
+        3,
+        3,
+    )
+    assert row["val_accuracy"] == run.best["val_accuracy"]
+    assert row["finished"]
+    listed = json.loads(command("runs", run.folder.parent, "--json").stdout)
+    assert listed["runs"][0]["run"] == str(run.folder)
+    assert "fine-tune" in command("runs", run.folder.parent).stdout
+
+
+@pytest.mark.slow
+def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) -> None:
+    done = mien.cross_validate(
+        faces, 2, start="small", epochs=1, out=tmp_path / "cv", reporter=SilentReporter()
+    )
+    assert [row["n"] for row in done.folds] == [36, 36]
+    accuracies = [row["accuracy"] for row in done.folds]
+    assert done.mean["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert done.spread["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert np.allclose(done.probabilities.sum(axis=1), 1, atol=1e-4)
+    document = json.loads((tmp_path / "cv" / "cross_validation.json").read_text())
+    predicted = done.probabilities.argmax(axis=1)
+    assert document["out_of_fold"]["accuracy"] == pytest.approx((predicted == done.true).mean())
+    lines = (tmp_path / "cv" / "out_of_fold.csv").read_text().splitlines()
+    assert lines[0] == "row,fold,label,predicted,gawping,idle,moping"
+    assert len(lines) == 73
+
+
+@pytest.mark.slow
+def test_the_learning_rate_search_suggests_a_rate_and_plots(faces: Path, tmp_path: Path) -> None:
+    done = command("train", "--data", faces, "--from", "small", "--find-lr", "--out", tmp_path / "lr")
+    assert "Suggested: --learning-rate" in done.stdout, done.stderr
+    assert (tmp_path / "lr" / "learning-rate.png").stat().st_size > 10_000
+
+
+def test_a_model_of_other_classes_says_what_it_cannot_judge(tmp_path: Path) -> None:
+    for name in ("bored", "tense"):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.zeros((48, 48), np.uint8))
+    done = command("evaluate", "tiny", "--data", tmp_path)
+    assert done.returncode == 2
+    assert "two or more of the model's classes" in done.stderr
+
+
+def test_a_model_is_judged_on_the_classes_that_it_shares_with_the_data(tmp_path: Path) -> None:
+    drawn = mien.load("synthetic:70:1")
+    for i, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
+        name = {"happy": "joy", "sad": "sadness", "fear": "bored"}.get(drawn.label_set.classes[label])
+        if name:
+            (tmp_path / name).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / name / f"{i}.png"), image)
+    done = command("evaluate", "tiny", "--data", tmp_path, "--json")
+    found = json.loads(done.stdout)
+    assert found["label_mapping"]["classes"] == {"bored": None, "joy": "happy", "sadness": "sad"}
+    assert found["label_mapping"]["left_out"] == {"bored": 10}
+    assert found["n"] == 20
+    assert "Left out are the images of classes that the model does not have: bored 10." in done.stderr
