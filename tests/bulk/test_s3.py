@@ -193,5 +193,7 @@ def test_a_bucket_that_is_missing_is_told_in_one_sentence(server: Server, tmp_pa
 def test_a_bucket_without_permission_is_told_in_one_sentence(server: Server, tmp_path: Path) -> None:
     put(server, 1)
     server.fails, server.status = 1, "403 Forbidden"
-    with pytest.raises(DataError, match=r"s3://photos/in: cannot be listed: no permission .* Check the credentials"):
+    with pytest.raises(
+        DataError, match=r"s3://photos/in: cannot be listed: no permission .* Check the credentials"
+    ):
         mien.batch("s3://photos/in", tmp_path / "out", workers=1, storage_options=server.options)
