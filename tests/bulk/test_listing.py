@@ -206,3 +206,16 @@ def test_image_bytes_in_a_table_are_read_row_by_row(tmp_path: Path) -> None:
     found = [fetcher.fetch(one) for one in (entries[2], entries[0], entries[1], entries[3])]
     assert [one.content for one in found] == [values[2], values[0], values[1], None]
     assert found[3].kind_of_error == "unreadable"
+
+
+def test_a_link_that_leads_nowhere_fails_and_one_to_a_folder_is_counted(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 1)
+    touch_images(tmp_path / "other", 1)
+    (tmp_path / "in" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+    (tmp_path / "in" / "album").symlink_to(tmp_path / "other")
+    lister = Lister()
+    first, second = lister.entries([str(tmp_path / "in")])
+    assert first.error is None
+    assert second.error is not None
+    assert "gone.jpg: no such file" in second.error
+    assert lister.passed_over == Counter({"(link to a folder)": 1})

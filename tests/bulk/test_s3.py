@@ -71,14 +71,16 @@ class Server:
     Args:
         options: what reaches it.
         client: of boto3.
-        fails: every so many requests one gets 503; 0 for none.
+        fails: every so many requests one gets `status`; 0 for none.
         stalls: every so many requests one is answered after 25 seconds; 0 for none.
+        status: what a request gets that fails.
     """
 
     options: dict[str, Any]
     client: Any
     fails: int = 0
     stalls: int = 0
+    status: str = "503 Slow Down"
     requests: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -106,7 +108,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         if one.stalls and number % one.stalls == 0:
             time.sleep(25)
         if one.fails and number % one.fails == 0:
-            start("503 Slow Down", [("Content-Type", "text/plain")])
+            start(one.status, [("Content-Type", "text/plain")])
             return [b"slow down"]
         return store(environ, start)
 
@@ -185,3 +187,13 @@ def test_a_bucket_that_is_missing_is_told_in_one_sentence(server: Server, tmp_pa
         with pytest.raises(DataError, match=expected) as told:
             mien.batch(source, out, **settings)
         assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+def test_a_bucket_without_permission_is_told_in_one_sentence(server: Server, tmp_path: Path) -> None:
+    put(server, 1)
+    server.fails, server.status = 1, "403 Forbidden"
+    with pytest.raises(
+        DataError, match=r"s3://photos/in: cannot be listed: no permission .* Check the credentials"
+    ):
+        mien.batch("s3://photos/in", tmp_path / "out", workers=1, storage_options=server.options)

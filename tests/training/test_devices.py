@@ -108,7 +108,7 @@ def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> No
     assert_same(tmp_path / "two", tmp_path / "one")
     assert_same(tmp_path / "hosts", tmp_path / "one")
     assert json.loads((tmp_path / "hosts" / "evaluation.json").read_text())
-    assert (tmp_path / "hosts" / "model.onnx").exists()
+    assert (tmp_path / "hosts" / "best.keras").exists()
 
 
 @pytest.mark.slow

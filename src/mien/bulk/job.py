@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = "_mien/attempts.json"
 _STATS = "_mien/stats"
 _TELL_SECONDS = 0.2
-_LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 2.0, 30.0
+_LOCAL_STATS_SECONDS, _REMOTE_STATS_SECONDS = 0.5, 30.0
 
 Tell = "Callable[[Progress], None]"
 

@@ -107,11 +107,11 @@ class Lister:
             suffix = os.path.splitext(item.name)[1].lower()  # noqa: PTH122
             if kind := kind_of_name(item.name):
                 count += 1
-                yield _file_entry(uri_of_path(item.path), kind, item.stat())
-            elif suffix in _CONTAINERS:
+                yield _entry_of(item, kind)
+            elif suffix in _CONTAINERS and item.is_file():
                 held.append(_file_entry(uri_of_path(item.path), "image", item.stat()))
             else:
-                self.passed_over[suffix] += 1
+                self.passed_over["(link to a folder)" if item.is_dir() else suffix] += 1
         yield from self._held(held, count)
 
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
@@ -215,8 +215,17 @@ def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Ent
         if one.is_dir(follow_symlinks=False):
             if leave_out is None or os.path.realpath(one.path) != leave_out:
                 yield from _walk(one.path, leave_out)
-        elif one.is_file():
+        elif one.is_file() or one.is_symlink():
             yield one
+
+
+def _entry_of(item: os.DirEntry[str], kind: Literal["image", "video"]) -> Entry:
+    """The input of a file in a folder; a link that leads nowhere is one that fails."""
+    uri = uri_of_path(item.path)
+    try:
+        return _file_entry(uri, kind, item.stat())
+    except OSError as error:
+        return Entry(uri, kind, error=f"{quoted_path(item.path)}: {why(error)}.")
 
 
 def _file_entry(uri: str, kind: Literal["image", "video"], stat: os.stat_result) -> Entry:

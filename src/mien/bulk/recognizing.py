@@ -7,6 +7,7 @@ holds one decoded image at a time.
 from __future__ import annotations
 
 import math
+import re
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from mien.bulk.fetching import Fetched, Fetcher
     from mien.recognition.faces import Detection
     from mien.recognition.video import Frame
+
+
+_NAME = re.compile(r"the image: |\S*[/\\\\]mien-[^/\\\\:]*: ")
 
 
 class TimedDetector:
@@ -102,7 +106,7 @@ class InputRecognizer:
             work = self._video if video else self._image
             return work(entry, fetched.content, seconds), seconds
         except MienError as error:
-            return failed_row(entry, str(error), _kind_of(error)), seconds
+            return failed_row(entry, _without_name(str(error)), _kind_of(error)), seconds
         except MemoryError:
             return failed_row(entry, "there is not enough memory to decode it.", "memory"), seconds
         except OSError as error:
@@ -153,6 +157,11 @@ def _sampled(path: str, fps: float) -> Iterator[Frame]:
             if frame.seconds + 1e-3 >= due:
                 yield frame
                 due = (math.floor(frame.seconds * fps + 1e-3) + 1) / fps
+
+
+def _without_name(reason: str) -> str:
+    """A reason without what it calls the image or the temporary copy of a video."""
+    return _NAME.sub("", reason, count=1)
 
 
 def _kind_of(error: MienError) -> str:

@@ -42,7 +42,7 @@ def to_html(summary: BatchSummary) -> str:
         _bars("Faces per image", summary.faces_per_image, "images"),
         _bars("Failures by reason", summary.failures, "inputs"),
         _bars(
-            "Processor seconds by stage, this run",
+            "Seconds of all workers by stage, this run",
             {k: round(v, 1) for k, v in summary.stages.items()},
             "seconds",
         ),
@@ -85,7 +85,7 @@ def _workers(summary: BatchSummary) -> str:
         f'<td class="n">{one["rows"] / one["seconds"] if one["seconds"] else 0:,.1f}</td><td></td></tr>'
         for name, one in sorted(summary.workers.items())
     )
-    head = "<thead><tr><th></th><th>inputs</th><th>per second</th><th></th></tr></thead>"
+    head = '<thead><tr><th></th><th>inputs</th><th>per second</th><th style="width:auto"></th></tr></thead>'
     return f"<h2>Workers of this run</h2><table>{head}{rows}</table>"
 
 
