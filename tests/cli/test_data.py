@@ -117,7 +117,9 @@ def test_a_class_that_the_label_set_lacks_is_refused_with_ways_out_that_work(
 ) -> None:
     fill(tmp_path / "data" / "train", tuple(map(str, range(8))))
     check = ("data", "check", tmp_path / "data", "--json", "--class-names")
-    is_one_sentence(command(*check, "affectnet8"), "contempt", "--labels ferplus", "'-'")
+    is_one_sentence(
+        command(*check, "affectnet8", "--label-set", "fer2013"), "contempt", "--label-set ferplus", "'-'"
+    )
     answer = json.loads(command(*check, "affectnet8", "--labels", "ferplus").stdout)
     assert answer["splits"]["Training"] == dict.fromkeys(FERPLUS.classes, 1)
     done = command(*check, ",".join([*AFFECTNET7, "-"]))

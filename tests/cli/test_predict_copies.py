@@ -130,7 +130,7 @@ def test_a_device_is_not_replaced_by_a_table(predict: Run) -> None:
     os.mkfifo("pipe.csv")
     code, _, err = predict("a.png", "--csv", "pipe.csv", "--force")
     assert code == 2
-    assert "expected the name of a file" in err
+    assert "expected the path of a file to write" in err
     assert Path("pipe.csv").is_fifo()
 
 

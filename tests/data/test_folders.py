@@ -283,7 +283,7 @@ def test_numbers_are_read_in_the_order_that_is_given(
 def test_a_class_that_the_label_set_lacks_is_refused_with_ways_out_that_work(tmp_path: Path) -> None:
     fill_numbers(tmp_path, AFFECTNET8, 0)
     with pytest.raises(
-        DataError, match=r"7: class_names call this 'contempt', .*--labels ferplus\), or .* '-' in its"
+        DataError, match=r"7: class_names call this 'contempt', .*--label-set ferplus\), or .* '-' in its"
     ):
         read_folders(tmp_path, FER2013, get_class_order("affectnet8"))
     assert len(labels_seen(read_folders(tmp_path, FERPLUS, get_class_order("affectnet8")))) == 8

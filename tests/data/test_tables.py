@@ -191,7 +191,7 @@ def test_words_in_a_label_set_with_contempt_need_no_votes(tmp_path: Path) -> Non
     (tmp_path / "x.csv").write_text(rows(labels=words))
     assert mien.load(tmp_path / "x.csv", "ferplus").labels.tolist() == list(range(8))
     with pytest.raises(
-        DataError, match=r"1 row with the label contempt, which is none .*--labels ferplus\)\.$"
+        DataError, match=r"1 row with the label contempt, which is none .*--label-set ferplus\)\.$"
     ):
         mien.load(tmp_path / "x.csv", "fer2013")
     assert mien.load(tmp_path / "x.csv").label_set is mien.FERPLUS

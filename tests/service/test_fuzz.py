@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import random
+import subprocess
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -262,3 +265,15 @@ def test_thousands_of_broken_uploads() -> None:
     assert found.total() == 5000
     assert found[200] > 500
     assert not any("Traceback" in line for line in service.said)
+
+
+@pytest.mark.slow
+def test_mutated_files_of_every_kind_are_answered_in_time() -> None:
+    """The short form of what the benchmark does with 20,000 images and 2,000 videos."""
+    root = Path(__file__).resolve().parents[2] / "benchmarks"
+    command = [sys.executable, str(root / "fuzz.py"), "--images", "400", "--videos", "20", "--seed", "7"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert sum(found["images"]["statuses"].values()) >= 400
+    assert found["images"]["largest_child_mb"] < 400

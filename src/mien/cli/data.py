@@ -74,7 +74,7 @@ def check(
 
     if votes and labels != FERPLUS.name:
         raise DataError(
-            f"The votes are counted with the labels {FERPLUS.name} only. Add --labels {FERPLUS.name}."
+            f"The votes are counted with the labels {FERPLUS.name} only. Add --label-set {FERPLUS.name}."
         )
     name = Path(path.partition(":")[0]).resolve().stem
     folder = out_folder or Path()

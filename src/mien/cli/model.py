@@ -111,9 +111,9 @@ def _told(scores: Any) -> str:
         return str(scores)
     parts = []
     for name, value in scores.items():
-        if name == "accuracy_interval":
+        if name == "accuracy_interval" and _are_numbers(value, 2):
             parts.append(f"95% interval {value[0]:.2%} to {value[1]:.2%}")
-        elif name == "accuracy":
+        elif name == "accuracy" and _are_numbers([value], 1):
             parts.append(f"accuracy {value:.2%}")
         elif isinstance(value, float):
             parts.append(f"{name} {value:.4f}")
@@ -122,9 +122,20 @@ def _told(scores: Any) -> str:
     return ", ".join(parts)
 
 
+def _are_numbers(values: Any, count: int) -> bool:
+    """Whether something is a list of so many numbers; anybody may have written the card."""
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == count
+        and all(isinstance(value, int | float) for value in values)
+    )
+
+
 def _recipe(recipe: Mapping[str, Any]) -> str:
     if not recipe:
         return "not stated"
     network = recipe.get("network", {})
+    if not isinstance(network, dict):
+        return f"{recipe.get('name')}, seed {recipe.get('seed')}; network {network}"
     told = {name: value for name, value in network.items() if name != "kind"}
     return f"{recipe.get('name')}, seed {recipe.get('seed')}; network {network.get('kind')} {jsonlib.dumps(told)}"

@@ -19,7 +19,18 @@ BASE = {"numpy": "numpy", "cv2": "OpenCV", "onnxruntime": "ONNX Runtime", "PIL":
 FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
     "command": ("cli", ("typer", "rich", "av")),
     "charts": ("charts", ("matplotlib",)),
-    "serve": ("serve", ("fastapi", "uvicorn", "python_multipart", "prometheus_client")),
+    "serve": (
+        "serve",
+        (
+            "fastapi",
+            "starlette",
+            "uvicorn",
+            "h11",
+            "python_multipart",
+            "prometheus_client",
+            "fastapi_offline",
+        ),
+    ),
     "train": ("train", ("keras", "h5py", "filelock", "pandas", "seaborn", "matplotlib")),
     "export_onnx": ("train", ("tensorflow", "tf2onnx", "onnx")),
     "fetch": ("fetch", ("kagglehub",)),
@@ -30,7 +41,7 @@ FEATURES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 DISTRIBUTIONS = {
     "PIL": "pillow", "python_multipart": "python-multipart", "prometheus_client": "prometheus-client",
-    "pillow_heif": "pillow-heif",
+    "pillow_heif": "pillow-heif", "fastapi_offline": "fastapi-offline",
 }  # fmt: skip
 """Distributions whose name differs from the import name."""
 

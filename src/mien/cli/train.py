@@ -218,6 +218,23 @@ def train(
             help="The Keras back end: tensorflow, jax or torch. Default: the one that is installed.",
         ),
     ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="Devices to train on, with JAX; they share each batch evenly. Default: one."
+        ),
+    ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,HOST,…",
+            help="Hosts that train together, with JAX; the others meet at the first. Run the same command on each, with "
+            "the same files. Default: this one alone.",
+        ),
+    ] = None,
+    host_index: Annotated[
+        int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0.")
+    ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,
 ) -> None:
@@ -239,7 +256,8 @@ def train(
         precision=precision, seed=seed, frozen_epochs=frozen_epochs, trunk_rate=trunk_rate, select=select,
         sampling=sampling, loss=loss, focal_gamma=focal_gamma, freeze=freeze,
         teachers=teacher or None, start=start, augmentation_cache=augmentation_cache, save_every=save_every,
-        license=license_, backend=backend, out=out_folder, resume=resume,
+        license=license_, backend=backend, devices=devices, hosts=hosts, host_index=host_index,
+        out=out_folder, resume=resume,
     )  # fmt: skip
     if kfold is not None and find_lr:
         raise typer.BadParameter("give --kfold or --find-lr, not both")

@@ -83,7 +83,7 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
         if (label := parse_word(folder.name, taxonomy)) is not None:
             return label
         others = [other.name for other in TAXONOMIES.values() if parse_word(folder.name, other) is not None]
-        choose = f", or choose the label set {others[0]} (--labels {others[0]})" if others else ""
+        choose = f", or choose the label set {others[0]} (--label-set {others[0]})" if others else ""
         raise DataError(
             f"{folder}: expected a folder named for one of the labels {', '.join(taxonomy.classes)}, "
             f"got {quote(folder.name)}. Rename it or move it away{choose}."

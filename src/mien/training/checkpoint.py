@@ -113,9 +113,40 @@ def read_state(path: Path) -> TrainingState:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return TrainingState(**json.loads(read_member(archive, _MEMBER, _MOST_STATE)))
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            return _checked(json.loads(read_member(archive, _MEMBER, _MOST_STATE)))
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path}: expected the checkpoint of a training, got something else ({error}). "
             "Start the training anew without --resume."
         ) from error
+
+
+def _checked(data: Any) -> TrainingState:
+    """A state of the right types.
+
+    Raises:
+        TypeError: a part of it has another type.
+        KeyError: a part is missing.
+    """
+    state = TrainingState(**data)
+    for name in ("recipe", "stopping", "plateau", "data", "custom"):
+        _expect(isinstance(getattr(state, name), dict), name)
+    _expect(isinstance(state.backend, str), "backend")
+    _expect(isinstance(state.history, list), "history")
+    for row in state.history:
+        _expect(isinstance(row, dict) and all(_is_number(row[name]) for name in HISTORY_COLUMNS), "history")
+        _expect(all(_is_number(row[name]) for name in FURTHER_COLUMNS if name in row), "history")
+    for name in ("epochs", "stopping_patience"):
+        _expect(_is_number(state.recipe[name]), f"recipe.{name}")
+    for part in (state.stopping, state.plateau):
+        _expect(_is_number(part.get("wait", 0)), "wait")
+    return state
+
+
+def _expect(right: bool, name: str) -> None:
+    if not right:
+        raise TypeError(f"{name} has another type")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -100,6 +100,9 @@ class TrainOptions:
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
         backend: the Keras back end.
+        devices: how many devices train, or `all`; one when not given. Several train on JAX.
+        hosts: a name for each host that trains, the first as HOST:PORT; this one alone when not given.
+        host_index: the place of this host among them, from 0.
         out: the run folder.
         resume: whether to continue the training in the run folder.
         custom: custom parts, from Python.
@@ -115,6 +118,9 @@ class TrainOptions:
     save_every: float | None = None
     license: str | None = None
     backend: str | None = None
+    devices: int | str | None = None
+    hosts: str | tuple[str, ...] | None = None
+    host_index: int | None = None
     out: Path | None = None
     resume: bool = False
     custom: CustomParts = field(default_factory=CustomParts)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.training.checkpoint import TrainingState
+    from mien.training.devices import Devices
     from mien.training.recipe import Recipe
     from mien.training.run_config import RunConfig
     from mien.training.trainer import Run as Trained
@@ -90,19 +92,25 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
         TrainingInterrupted: Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
     """
     from mien.training.backend import choose_backend
+    from mien.training.devices import Devices
 
-    choose_backend(options.backend)  # first: without one there is nothing to read data for
+    devices = Devices.of(options.devices, options.hosts, options.host_index, backend=options.backend)
+    backend = "jax" if devices else options.backend
+    choose_backend(backend)  # first: without one there is nothing to read data for
     plan = make_plan(data, options)
     if plan.data is None:
         reporter.message(_DRAWN)
     dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
-    prepare_keras(options.backend)  # after the data: an error in a table need not wait for it
+    if devices:
+        devices.connect()
+    prepare_keras(backend)  # after the data: an error in a table need not wait for it
     from mien.workflows.run import Run
 
     plan = replace(plan, config=replace(plan.config, label_set=dataset.taxonomy.name))
     if plan.config.recipe.joint and dataset.votes is None:
         dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
-    trainer = RunTrainer(reporter)
+    trainer = RunTrainer(reporter, devices)
+    plan = replace(plan, folder=devices.own_folder(plan.folder) if devices else plan.folder)
     try:
         trained = _train(dataset, plan, options, trainer, reporter)
     except TrainingInterrupted:
@@ -139,13 +147,14 @@ class RunTrainer:
 
     Args:
         reporter: what to report to.
+        devices: several devices that train; one by default.
 
     Attributes:
         dataset: the data of the last training, with its validation split.
     """
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, reporter: Reporter, devices: Devices | None = None) -> None:
+        self._reporter, self._devices = reporter, devices
         self.dataset: Dataset | None = None
 
     def train(
@@ -193,7 +202,8 @@ class RunTrainer:
             save_every=config.save_every,
             custom=custom or CustomParts(),
         )
-        with reporter.training(folder, config.recipe):
+        distributed = self._devices.distributing(config.recipe) if self._devices else nullcontext()
+        with reporter.training(folder, config.recipe), distributed:
             run = trainer.train(dataset, config.recipe, folder, options)
         if run.interrupted:
             reporter.message("Stopping: writing the models, figures and scores of the best epoch …")

@@ -136,7 +136,7 @@ class Table:
 def lacking(name: str, taxonomy: Taxonomy, *, numbered: bool) -> str:
     """The end of a sentence on a class that a taxonomy does not have, with ways out that exist."""
     others = [other.name for other in TAXONOMIES.values() if meaning(name) in map(meaning, other.classes)]
-    ways = [f"choose the label set {other} (--labels {other})" for other in others]
+    ways = [f"choose the label set {other} (--label-set {other})" for other in others]
     ways += [f"leave its images out with {LEAVE_OUT!r} in its place among class_names"] if numbered else []
     ways += [] if ways else ["remove them"]
     return f"which is none of the classes of {taxonomy.name} ({', '.join(taxonomy.classes)}): {', or '.join(ways)}."

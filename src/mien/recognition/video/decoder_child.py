@@ -54,7 +54,8 @@ def main() -> None:
     except MemoryError:
         _write(frames, {"memory": True})
     except Exception as error:  # noqa: BLE001 - told to the other side
-        _write(frames, {"error": str(error), "memory": "nsufficient memory" in str(error)})
+        fields = {name: getattr(error, name, None) for name in ("expected", "received", "remedy")}
+        _write(frames, {"error": str(error), "memory": "nsufficient memory" in str(error), **fields})
     frames.flush()
     os._exit(0)
 

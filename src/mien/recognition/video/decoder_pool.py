@@ -142,7 +142,8 @@ class DecodedFrames(Iterator[Frame]):
                 "memory, got one that takes more. Scale it down."
             )
         if "error" in head:
-            raise DataError(str(head["error"]))
+            fields = {name: str(head[name]) for name in ("expected", "received", "remedy") if head.get(name)}
+            raise DataError(str(head["error"]), **fields)
         if "large" in head:
             width, height = head["large"]
             raise self._too_large(width, height)

@@ -1,0 +1,140 @@
+"""Training on several devices and hosts: the history of one device, and a resume after a host was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.errors import ModelError
+from mien.training.devices import Devices
+
+
+def test_one_device_needs_nothing() -> None:
+    assert Devices.of(None, None, None) is None
+
+
+def test_what_a_user_gives_is_taken() -> None:
+    assert Devices.of("all", None, None) == Devices(None)
+    assert Devices.of(2, None, None) == Devices(2)
+    assert Devices.of("2", "a:9,b", 1) == Devices(2, ("a:9", "b"), 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((0.5, None, None), "number from 1 on, or all"),
+        (("none", None, None), "number from 1 on, or all"),
+        ((None, "a,b", 0), "HOST:PORT"),
+        ((None, "a:9,b", None), "Expected `host_index` beside `hosts`"),
+        ((None, "a:9,b", 2), "from 0 to 1"),
+        ((None, None, 1), "Expected `hosts` beside"),
+    ],
+)
+def test_what_does_not_fit_is_refused(given: tuple[Any, Any, Any], expected: str) -> None:
+    with pytest.raises(ModelError, match=expected):
+        Devices.of(*given)
+
+
+def test_another_back_end_is_refused() -> None:
+    with pytest.raises(ModelError, match="needs Keras on JAX, got `backend=torch`"):
+        Devices.of(2, None, None, backend="torch")
+
+
+def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "mien",
+        "train",
+        "--data",
+        "synthetic:200",
+        "--recipe",
+        "compact",
+        "--out",
+        str(folder),
+    ]
+    settings = ["--epochs", str(epochs), "--batch-size", "32", "--precision", "float32", "--backend", "jax"]
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [*command, *settings, *options],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "XLA_FLAGS": flags},
+    )  # fmt: skip
+
+
+def finish(*running: subprocess.Popen[str]) -> None:
+    for one in running:
+        told, _ = one.communicate(timeout=400)
+        assert one.returncode == 0, told[-3000:]
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    rows = (folder / "history.csv").read_text().splitlines()
+    names = rows[0].split(",")
+    return [dict(zip(names, map(float, row.split(",")), strict=True)) for row in rows[1:]]
+
+
+def assert_same(folder: Path, expected: Path, epochs: int = 3) -> None:
+    found, wanted = history(folder), history(expected)
+    assert len(found) == len(wanted) == epochs
+    for row, other in zip(found, wanted, strict=True):
+        # Sums in another order differ by rounding, which Adam's first steps magnify from batch to batch.
+        assert row["loss"] == pytest.approx(other["loss"], abs=0.02)
+        assert row["val_loss"] == pytest.approx(other["val_loss"], rel=0.06)
+    assert found[0]["loss"] == pytest.approx(wanted[0]["loss"], abs=1e-3)
+
+
+def pair(folder: Path, *options: str, epochs: int = 3) -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    hosts = ("--hosts", f"127.0.0.1:{port},second")
+    return [start(folder, *hosts, "--host-index", str(index), *options, epochs=epochs) for index in range(2)]
+
+
+@pytest.mark.slow
+def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> None:
+    finish(start(tmp_path / "one"))
+    finish(start(tmp_path / "two", "--devices", "2", devices=2))
+    finish(*pair(tmp_path / "hosts"))
+    assert_same(tmp_path / "two", tmp_path / "one")
+    assert_same(tmp_path / "hosts", tmp_path / "one")
+    assert json.loads((tmp_path / "hosts" / "evaluation.json").read_text())
+    assert (tmp_path / "hosts" / "model.onnx").exists()
+
+
+@pytest.mark.slow
+def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
+    running = pair(tmp_path / "hosts", epochs=6)
+    until = time.monotonic() + 400
+    while not (tmp_path / "hosts" / "last.keras").exists():
+        assert time.monotonic() < until
+        assert all(one.poll() is None for one in running), running[0].communicate()
+        time.sleep(0.2)
+    running[1].send_signal(signal.SIGKILL)
+    running[0].send_signal(signal.SIGKILL)  # or it ends by itself when it misses the other
+    for one in running:
+        one.communicate()
+    done = len(history(tmp_path / "hosts"))
+    assert 1 <= done < 6
+    finish(*pair(tmp_path / "hosts", "--resume", epochs=6))
+    finish(start(tmp_path / "one", epochs=6))
+    assert_same(tmp_path / "hosts", tmp_path / "one", 6)
+
+
+@pytest.mark.slow
+def test_more_devices_than_there_are_and_an_odd_batch_are_refused(tmp_path: Path) -> None:
+    for options, devices, expected in (
+        (("--devices", "2"), 1, "Expected 2 devices, found 1"),
+        (("--devices", "3"), 3, "Expected a batch size that 3 devices can share evenly, got 32"),
+    ):
+        told, _ = start(tmp_path / "run", *options, devices=devices).communicate(timeout=200)
+        assert expected in told
