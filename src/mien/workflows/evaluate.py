@@ -16,7 +16,8 @@ from mien.errors import DataError
 from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label_set, meaning
 from mien.workflows.evaluation_files import require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
-from mien.workflows.load_model import LoadedModel, open_model
+from mien.workflows.load_model import open_model
+from mien.workflows.loaded_model import LoadedModel
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
 from mien.workflows.run_data import DataRequest, find_data
