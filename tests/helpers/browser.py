@@ -128,7 +128,7 @@ def drawn_frames(n: int, size: tuple[int, int] = (640, 360)) -> Iterator[np.ndar
         yield np.repeat(image[..., np.newaxis], 3, axis=2)
 
 
-def write_film(
+def write_video(
     path: Path, n: int = 45, codec: str = "libx264", pixels: str = "yuv420p", rate: int = 15
 ) -> Path:
     """That face as a film."""

@@ -26,7 +26,7 @@ from mien.recognition.faces import Box, Detection, Expression, Face, Landmarks
 from mien.recognition.image_batches import recognize_images
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.video import Frame, watch
-from tests.helpers.browser import write_film
+from tests.helpers.browser import write_video
 
 PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
@@ -455,7 +455,7 @@ def test_a_detector_at_fault_in_one_image_does_not_stop_the_others() -> None:
 
 def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
-    video = write_film(tmp_path / "video.mp4")
+    video = write_video(tmp_path / "video.mp4")
     with pytest.raises(
         DataError, match=r"video\.mp4: .*got a video\. Process it with mien\.watch\(recognizer, path\)"
     ):

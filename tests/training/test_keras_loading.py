@@ -132,3 +132,22 @@ def test_a_network_of_an_input_that_no_line_can_make_is_told(tmp_path: Path) -> 
     )
     with pytest.raises(ModelError, match="hands gray crops of 48x48"):
         load_classifier(saved(network, tmp_path / "m.keras"), labels=FER2013.classes)
+
+
+def test_an_architecture_as_json_is_loaded_with_the_weights_beside_it(tmp_path: Path) -> None:
+    from mien.workflows.load_model import open_model
+    from mien.workflows.options import ModelOptions
+
+    network = small()
+    (tmp_path / "net.json").write_text(network.to_json())
+    options = ModelOptions(class_names=FER2013.classes)
+    with pytest.raises(ModelError, match=r"Put its weights beside it as net\.weights\.h5"):
+        open_model(tmp_path / "net.json", options)
+    network.save_weights(tmp_path / "net.weights.h5")
+    found = open_model(tmp_path / "net.json", options).probabilities(crops())
+    saved(network, tmp_path / "whole.keras")
+    np.testing.assert_allclose(
+        found,
+        load_classifier(tmp_path / "whole.keras", labels=FER2013.classes).probabilities(crops()),
+        atol=1e-6,
+    )

@@ -163,5 +163,5 @@ def test_an_address_that_is_none_is_told(address: str) -> None:
 
 
 def test_a_model_without_a_card_is_not_uploaded(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected a model card"):
+    with pytest.raises(ModelError, match="has no model card"):
         push_model(make_onnx(tmp_path / "m.onnx", None), "hf://me/faces")

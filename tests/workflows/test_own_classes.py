@@ -157,3 +157,26 @@ def test_a_model_is_judged_on_the_classes_that_it_shares_with_the_data(tmp_path:
     assert found["label_mapping"]["left_out"] == {"bored": 10}
     assert found["n"] == 20
     assert "Left out are the images of classes that the model does not have: bored 10." in done.stderr
+
+
+def test_faces_in_photos_are_found_cropped_and_kept(tmp_path: Path) -> None:
+    import matplotlib.cbook
+
+    from mien.errors import DataError
+    from mien.images import read_image, write_image
+    from mien.workflows.load_data import load_data
+    from mien.workflows.options import DataOptions
+
+    photo = read_image(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    for name in ("on", "off"):
+        write_image(tmp_path / "photos" / name / "a.png", photo)
+    slope = np.linspace(0, 255, 300 * 400 * 3).reshape(300, 400, 3).astype(np.uint8)
+    write_image(tmp_path / "photos" / "on" / "none.png", slope)
+    options = DataOptions(detect=True, keep_crops=tmp_path / "crops")
+    dataset = load_data(tmp_path / "photos", options, SilentReporter())
+    assert len(dataset) == 2
+    assert dataset.left_out.without_face == (str(tmp_path / "photos" / "on" / "none.png"),)
+    kept = cv2.imread(str(tmp_path / "crops" / "on" / "a.png.png"), cv2.IMREAD_GRAYSCALE)
+    assert (kept == dataset.images[1]).all()
+    with pytest.raises(DataError, match="new or empty folder for the crops"):
+        load_data(tmp_path / "photos", options, SilentReporter())

@@ -14,7 +14,7 @@ import keras
 import pytest
 
 from mien.errors import ModelError
-from mien.training.checkpoint import TrainingState
+from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
 from mien.training.recipes import get_recipe
 from mien.training.run_config import RunConfig, read_config
 from mien.training.run_folder import is_whole
@@ -39,7 +39,9 @@ class Trainings:
         folder.mkdir(parents=True, exist_ok=True)
         epochs = 1 if stopped else config.recipe.epochs
         recipe = config.recipe.to_dict()
-        state = TrainingState(recipe, history=[{"epoch": float(i)} for i in range(epochs)])
+        state = TrainingState(
+            recipe, history=[dict.fromkeys(HISTORY_COLUMNS, float(i)) for i in range(epochs)]
+        )
         with zipfile.ZipFile(folder / "last.keras", "w") as archive:
             archive.writestr("mien_state.json", json.dumps(vars(state)))
         with zipfile.ZipFile(folder / "best.keras", "w"):

@@ -117,7 +117,7 @@ def read_state(path: Path) -> TrainingState:
     except (OSError, KeyError, TypeError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise ModelError(
             f"{path}: expected the checkpoint of a training, got something else ({error}). "
-            "Start the training anew without --resume."
+            "Start the training anew without `resume=True`."
         ) from error
 
 

@@ -79,6 +79,40 @@ def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
             raise ModelError(_told(path, kind, error)) from error
 
 
+def load_architecture(path: str | Path) -> keras.Model:
+    """Load a network from the JSON of its architecture and the file of weights beside it.
+
+    Args:
+        path: the JSON, as `network.to_json()` gives it. The weights have the same name and end in `.weights.h5`, `.h5`
+            or `.hdf5`, or are the only such file in its folder.
+
+    Raises:
+        ModelError: there are no such weights, or the two do not fit each other.
+    """
+    path = Path(path)
+    named = [path.with_name(path.stem + ending) for ending in (".weights.h5", ".h5", ".hdf5")]
+    others = [file for file in sorted(path.parent.iterdir()) if file.suffix in {".h5", ".hdf5"}]
+    found = [file for file in named if file.is_file()] or (others if len(others) == 1 else [])
+    if not found:
+        raise ModelError(
+            f"{shown(path)}: this is the architecture of a Keras model. Put its weights beside it as "
+            f"{path.stem}.weights.h5, and give the same file again."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        _mend(config)
+        with without_legacy_warning():
+            network = keras.models.model_from_json(json.dumps(config))
+            network.load_weights(found[0])
+    except Exception as error:  # whatever Keras raises for a configuration or weights of another kind
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{shown(path)}: Keras {keras.__version__} cannot load this network with the weights {found[0].name} "
+            f"({reason[:_REASON]}). Save it where it was made, as .keras."
+        ) from error
+    return network
+
+
 def _mended(path: Path, folder: Path) -> Path | None:
     """A copy of an HDF5 file without the fields that Keras 3 does not know and that change no answer, if it has any."""
     place = Path(shutil.copyfile(path, folder / "mended.h5"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mien.recognition.classifier import Classifier
     from mien.training.keras_io import KerasClassifier
 
-_CARD_TELLS = (
+CARD_TELLS = (
     "its model card tells its class names and scale; leave `model_class_names` and `pixel_scale` out."
 )
 
@@ -73,7 +73,7 @@ def open_model(
     Raises:
         ModelError: there is no such model, it does not load, or the options do not fit it.
     """
-    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
+    from mien.model_kinds import ModelKind
     from mien.recognition.model_files import BUNDLED
 
     options = options or ModelOptions()
@@ -90,21 +90,32 @@ def open_model(
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if (names or scale is not None) and (kind is ModelKind.RUN or model in BUNDLED):
-        raise ModelError(f"{path}: {_CARD_TELLS}")
+        raise ModelError(f"{path}: {CARD_TELLS}")
     if kind is ModelKind.RUN:
         return _open_run(path, options)
     if kind is ModelKind.ONNX:
         return _open_onnx(model, options, names, require_names=require_names)
+    return _open_other(path, kind, options, names, require_names=require_names)
+
+
+def _open_other(
+    path: Path, kind: ModelKind, options: ModelOptions, names: list[str] | None, *, require_names: bool
+) -> LoadedModel:
+    """A file of Keras, LiteRT or TensorFlow."""
+    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
+    from mien.recognition.model_files import BUNDLED
+
     if kind in KERAS_KINDS:
         prepare_keras()
         from mien.training.keras_io import load_classifier
 
-        network = load_classifier(path, labels=names, scale=scale, asks_labels=require_names)
-        return _from_keras(network, path.name, path, options.label_set)
-    if kind is ModelKind.TFLITE:
-        return _open_tflite(path, options, names)
-    if kind is ModelKind.SAVED_MODEL:
-        return _open_saved_model(path, options, names)
+        network = load_classifier(path, labels=names, scale=options.pixel_scale, asks_labels=require_names)
+        return from_keras(network, path.name, path, options.label_set)
+    if kind in {ModelKind.TFLITE, ModelKind.SAVED_MODEL, ModelKind.JSON}:
+        from mien.workflows.open_other import open_other
+
+        return open_other(kind, path, options, names)
+    model = str(path)
     if kind is ModelKind.MISSING:
         raise ModelError(
             f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
@@ -151,7 +162,7 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
         from mien.training.keras_io import as_classifier
 
         network = as_classifier(model, labels=names, scale=options.pixel_scale)
-        return _from_keras(network, model.name, Path(model.name), options.label_set)
+        return from_keras(network, model.name, Path(model.name), options.label_set)
     raise ModelError(
         f"Expected the path of a model, a run folder or a bundled name, or a mien.Run, mien.Classifier or keras.Model, "
         f"got {type(model).__name__}."
@@ -162,7 +173,8 @@ def _knows(card: ModelCard | None, label_set: str | None) -> bool:
     return card is not None and label_set is not None and label_set in card.taxonomies
 
 
-def _from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
+def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
+    """A Keras network as a loaded model, predicting in a label set if it knows that one."""
     if label_set and _knows(network.card, label_set):
         network = network.answering_in(label_set)
     return LoadedModel(name, path, network.labels, _checked(network), network.card, network=network.network)
@@ -204,7 +216,7 @@ def _open_onnx(
     if names or scale is not None or require_names:
         has = has_card(*read_model(model))
         if has and (names or scale is not None):
-            raise ModelError(f"{model}: {_CARD_TELLS}")
+            raise ModelError(f"{model}: {CARD_TELLS}")
         if not has and not names:
             raise ModelError(
                 f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
@@ -221,55 +233,6 @@ def _open_onnx(
     return replace(loaded, note=note)
 
 
-def _open_tflite(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
-    """A LiteRT (TensorFlow Lite) file, with its card or class names."""
-    from mien.card import NOT_STATED, InputSpec, ModelCard
-    from mien.evaluation.evaluate import check_probabilities
-    from mien.labels import CUSTOM, find_label_set
-    from mien.model_kinds import EXAMPLE_LABELS
-    from mien.training.tflite import TfliteNetwork, read_tflite_card
-
-    card = read_tflite_card(path)
-    described = bool(names) or options.pixel_scale is not None or options.pixel_range is not None
-    if card and described:
-        raise ModelError(f"{path}: {_CARD_TELLS}")
-    if card is None:
-        if not names:
-            raise ModelError(
-                f"{path}: this file has no model card, so the names of its classes are not known. Give them in index "
-                f"order, for example `model_class_names={EXAMPLE_LABELS}`"
-            )
-        known = find_label_set(names)
-        low, high = options.pixel_range or (0.0, 255 * (options.pixel_scale or 1 / 255))
-        card = ModelCard(
-            path.stem, tuple(names), known.name if known else CUSTOM, InputSpec(low=low, high=high),
-            training_data=NOT_STATED,
-        )  # fmt: skip
-    network = TfliteNetwork(path, card)
-    given = card
-
-    def probabilities(crops: Any) -> Any:
-        raw = check_probabilities(network.probabilities(crops), len(crops), len(given.labels))
-        return given.calibrated(raw.astype("float32"))
-
-    return LoadedModel(path.name, path, card.labels, probabilities, card)
-
-
-def _open_saved_model(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
-    """A TensorFlow SavedModel, as a layer of a Keras network; the class names are given or in the card beside it."""
-    from mien.card import ModelCard
-
-    prepare_keras("tensorflow")
-    from mien.training.keras_io import load_saved_model
-
-    beside = path / "mien_card.json"
-    card = ModelCard.from_json(beside.read_text(encoding="utf-8")) if beside.is_file() else None
-    if card and (names or options.pixel_scale is not None):
-        raise ModelError(f"{path}: {_CARD_TELLS}")
-    network = load_saved_model(path, card, labels=names, scale=options.pixel_scale)
-    return _from_keras(network, path.name, path, options.label_set)
-
-
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
     """The best network of a run folder, or its ONNX model where only that is there."""
     from mien.recognition.model_files import RUN_MODEL
@@ -282,4 +245,4 @@ def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
 
     best = load_best(folder)
     name = best.card.name if best.card else folder.name
-    return replace(_from_keras(best, name, folder / BEST, options.label_set), folder=folder)
+    return replace(from_keras(best, name, folder / BEST, options.label_set), folder=folder)

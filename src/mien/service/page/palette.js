@@ -16,7 +16,7 @@ const TOKENS = {
 const own = new Map();
 
 /**
- * Gives each class that is no expression one of the colours that the expressions beside it leave free, as mien.palette does.
+ * Gives each class outside the palette a color that the other classes leave free, as mien.palette does.
  * @param {string[]} labels  all classes of the model
  */
 export function learnLabels(labels) {

@@ -114,7 +114,7 @@ export class Recognising {
 
   async #film(item, options, signal) {
     await expectReadable(item.file);
-    const most = this.session.limits.max_film_bytes ?? Infinity;
+    const most = this.session.limits.max_video_bytes ?? Infinity;
     if (item.file.size > most) throw tooLong(item.file.size, most);
     item.series = new Series();
     item.faces = [];

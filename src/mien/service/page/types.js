@@ -22,7 +22,7 @@
  * @property {Face[]} faces
  *
  * @typedef {{taxonomy: ?string, explain: boolean, every: number, threshold: number}} Options
- * @typedef {{max_bytes: number, max_pixels: number, max_film_bytes?: number}} Limits
+ * @typedef {{max_bytes: number, max_pixels: number, max_video_bytes?: number}} Limits
  *
  * @typedef {object} Model  what /v1/model answers
  * @property {string} name
