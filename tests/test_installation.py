@@ -154,6 +154,7 @@ class TestLongCommandLines:
 
     names = tuple(f"IMG_20240101_{i}.jpg" for i in range(5000))
 
+    @pytest.mark.slow
     def test_five_thousand_names_are_taken(self, tmp_path: Path) -> None:
         program = "import sys, mien; print(len(sys.argv), mien.Recognizer.__name__)"
         done = subprocess.run(

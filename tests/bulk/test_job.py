@@ -48,6 +48,7 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
     assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Path) -> None:
     paths = touch_images(tmp_path / "in", 10)
@@ -64,6 +65,7 @@ def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Pat
     assert summary.again == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_again(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 5, "kill.jpg")
@@ -166,6 +168,7 @@ def test_without_ray_the_engine_ray_names_its_extra(tmp_path: Path, monkeypatch:
         mien.batch(tmp_path / "in", tmp_path / "out", engine="ray")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_data_frames_are_sources(tmp_path: Path) -> None:
     paths = [str(path) for path in touch_images(tmp_path / "in", 3)]
@@ -178,6 +181,7 @@ def test_data_frames_are_sources(tmp_path: Path) -> None:
         mien.batch(frame, tmp_path / "c", column="z")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 3, "kill.jpg", "notes.md")

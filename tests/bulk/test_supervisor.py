@@ -52,6 +52,7 @@ def test_attempts_of_an_earlier_run_count() -> None:
     assert told == [{Entry("/exit.jpg").id: 3}]
 
 
+@pytest.mark.slow
 def test_an_input_that_hangs_is_given_up_after_the_timeout() -> None:
     rows = run(["/hang.jpg", "/a.jpg"], Attempts(1), timeout=1)
     assert "no answer for 1 seconds" in rows["/hang.jpg"]["error"]

@@ -34,6 +34,7 @@ def test_help_lists_the_commands_and_version_is_the_package_s() -> None:
     assert mien_process("--version").stdout == f"mien {__version__}\n"
 
 
+@pytest.mark.slow
 def test_data_check_prints_plots_and_gives_json(table: Path, tmp_path: Path) -> None:
     done = mien_process("data", "check", table, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -92,6 +93,7 @@ def test_a_path_in_brackets_is_printed_as_it_is(tmp_path: Path) -> None:
     assert "a[red]c.csv" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "photo.csv").write_text("mine")
     is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a name that ends in .csv")
@@ -117,6 +119,7 @@ def test_duplicates_are_told(table: Path, tmp_path: Path) -> None:
     assert (answer["duplicate_groups"], answer["test_in_training"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = mien_process("--debug", "data", "check", tmp_path / "none.csv")
     assert done.returncode != 0
@@ -147,6 +150,7 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
     done = mien("evaluate", "default", "--data", table, "--json")
     assert done.returncode == 0, done.stderr

@@ -210,6 +210,7 @@ def test_a_package_that_fails_to_import_is_an_error_with_the_reason(tmp_path: Pa
     assert found["opencv"]["gui"] in {True, False}
 
 
+@pytest.mark.slow
 def test_a_probe_reports_each_kind_of_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(tmp_path, "slow_one", "import time; time.sleep(60)")
     broken(tmp_path, "deadly_one", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")

@@ -155,6 +155,7 @@ def test_max_faces_limits_the_number_of_faces(folder: Path) -> None:
     assert len(json.loads(done.stdout)["images"][0]["faces"]) == 1
 
 
+@pytest.mark.slow
 def test_a_video_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path) -> None:
     portrait = read_image(PORTRAIT)
     with VideoWriter(tmp_path / "video.mp4", 10, (512, 480)) as video:
@@ -310,6 +311,7 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     assert "Error" not in done.stderr
 
 
+@pytest.mark.slow
 def test_files_are_complete_after_a_closed_pipe(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / "album" / f"{i}.jpg").parent.mkdir(exist_ok=True)

@@ -72,6 +72,7 @@ def test_a_copy_that_was_changed_by_hand_is_kept(predict: Run) -> None:
     assert visible(Path("out")) == ["x-2.png", "x.png"]
 
 
+@pytest.mark.slow
 def test_videos_with_different_suffixes_get_separate_copies(predict: Run) -> None:
     for i, ending in enumerate(("mp4", "webm", "avi", "mkv")):
         video(f"video.{ending}", 40 + 40 * i)
@@ -101,6 +102,7 @@ def test_a_link_or_a_folder_in_place_of_a_copy_is_kept(predict: Run) -> None:
     assert visible(Path("out")) == ["a-2.png", "a.png", "b-2.png"]
 
 
+@pytest.mark.slow
 def test_each_image_on_standard_input_gets_a_new_copy(tmp_path: Path) -> None:
     import subprocess
     import sys

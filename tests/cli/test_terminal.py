@@ -149,6 +149,7 @@ finish_output()
 """
 
 
+@pytest.mark.slow
 def test_displays_inside_each_other_break_no_line(tmp_path: Path) -> None:
     for out, err in STREAMS:
         done = run_python("-c", NESTED, out=out, err=err, cwd=tmp_path)
@@ -170,6 +171,7 @@ def test_a_closed_standard_output_is_no_error(place: Path) -> None:
     assert (place / "closed.csv").read_text().startswith("source,")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the shell of other systems closes streams")
 @pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
@@ -184,6 +186,7 @@ def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
     assert subprocess.run(line, cwd=place, check=False).returncode == 2
 
 
+@pytest.mark.slow
 def test_work_that_ends_in_files_goes_on_when_the_reader_hangs_up(tmp_path: Path) -> None:
     work = (
         "from pathlib import Path\n"

@@ -371,6 +371,7 @@ def real_dataset() -> Dataset:
     return make_dataset([row["usage"] for row in rows], [int(row["emotion"]) for row in rows])
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("layout", "expected"), [("", (25_045, 3_191, 3_137)), ("fer2013new.csv", (25_060, 3_199, 3_153))]

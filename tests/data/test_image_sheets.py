@@ -121,6 +121,7 @@ def test_scores_by_source_are_those_of_each_source_alone() -> None:
     assert found["a"]["groups"] <= 40
 
 
+@pytest.mark.slow
 def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: Path) -> None:
     write_sheets(tmp_path / "faces", [NAMES[i % 7] for i in range(42)])
     done = subprocess.run(

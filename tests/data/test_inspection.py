@@ -255,6 +255,7 @@ def real_dataset() -> Dataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_the_figures_of_fer2013(real_dataset: Dataset) -> None:
     found = inspect(real_dataset)

@@ -346,6 +346,7 @@ class TestDataset:
         synthetic_dataset(100)
         assert time.process_time() - start < 2  # many times what it takes; this only catches a disaster
 
+    @pytest.mark.slow
     def test_pixels_alone_tell_little(self) -> None:
         """A linear classifier stands well above chance (1 in 7) and far below what a network reaches."""
         dataset = synthetic_dataset(1050, seed=1)

@@ -82,6 +82,7 @@ class TestPixels:
         np.testing.assert_array_equal(image.pixels, read_image(data))
         assert not image.animated
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("side", [1, 48, 1900])
     def test_they_are_the_same_without_shared_memory(
         self, pool_without_shared_memory: ImageDecoderPool, side: int

@@ -154,6 +154,7 @@ class TestCurves:
 
 
 class TestConfusion:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "labels", [LABELS, FERPLUS.classes, ("yes", "no"), ("a rather long label", "b" * 30)]
     )
@@ -289,6 +290,7 @@ class TestChoice:
         with pytest.raises(DataError, match="samples, mistakes, confident, got 'best'"):
             figures.choose_samples(evaluation, 12, kind="best")
 
+    @pytest.mark.slow
     def test_the_title_of_a_sheet_has_its_selection_and_the_accuracy(self, tmp_path: Path) -> None:
         evaluation = make_evaluation(1000, 0.6)
         chosen = figures.choose_samples(evaluation, 12)
@@ -302,6 +304,7 @@ class TestChoice:
         assert names == {path.name for path in tmp_path.iterdir()}
         assert names == {"samples.png", "mistakes.png", "confident.png"}
 
+    @pytest.mark.slow
     def test_a_sheet_that_would_be_empty_is_left_out(self, tmp_path: Path) -> None:
         (tmp_path / "mistakes.png").write_text("mine")
         written = figures.plot_sheets(make_evaluation(right=1.0), tmp_path)
@@ -394,6 +397,7 @@ class TestSaving:
         with pytest.raises(MissingExtra, match=rf"{package}.*pip install .*\[{extra}\]'"):
             figures.confusion_figure(np.eye(2, dtype=int), ("a", "b"))
 
+    @pytest.mark.slow
     def test_figures_touch_no_global_state_and_come_late(self) -> None:
         code = (
             "import sys; from mien.evaluation import figures, report; "
@@ -437,6 +441,7 @@ def read_page(path: Path) -> Page:
 
 
 class TestReport:
+    @pytest.mark.slow
     def test_it_says_it_all(self, tmp_path: Path) -> None:
         evaluation = make_evaluation()
         path = write_report(evaluation, tmp_path / "run", history=make_history(5), card={"temperature": 1.25})

@@ -558,6 +558,7 @@ class TestCrowds:
         for faces in ([], [make_face(Box(200, 120, 150, 180))], crowd(640, 480, 3, 1)):
             assert draw_faces(image, faces, legend=True).shape == image.shape
 
+    @pytest.mark.slow
     @given(data=st.data(), width=st.integers(1, 500), height=st.integers(1, 300))
     def test_any_crowd(self, data: st.DataObject, width: int, height: int) -> None:
         coordinate, side = st.integers(-50, 600), st.integers(1, 90)

@@ -166,6 +166,7 @@ def test_names_that_are_given_are_its_own_too(service: Running) -> None:
     )  # as in a container, behind a proxy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "origin", "more"),
     [

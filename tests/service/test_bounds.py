@@ -211,6 +211,7 @@ def test_a_video_whose_next_line_takes_too_long_ends_with_a_line(video: bytes) -
         gate.opened.set()
 
 
+@pytest.mark.slow
 def test_a_video_at_the_end_of_the_service_ends_with_a_line(
     video: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -211,6 +211,7 @@ def throw(service: Running, some: Iterator[Mutant], threads: int = 1) -> Counter
         return Counter(pool.map(send, some))
 
 
+@pytest.mark.slow
 def test_broken_uploads_are_answered() -> None:
     settings = Settings(threads=1, max_pixels=4_000_000, max_bytes=2_000_000, max_images=4, deadline=20)
     with running(settings) as service:

@@ -181,6 +181,7 @@ def test_a_misspelled_variable_is_told(
 HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "site-packages/av/")
 
 
+@pytest.mark.slow
 def test_start_log_and_end() -> None:
     with serving("--threads", "1", MIEN_API_KEY="a long secret", MIEN_MAX_BYTES="300000") as service:
         assert (
@@ -213,6 +214,7 @@ def test_start_log_and_end() -> None:
     assert "Warning" not in said
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None:
     with serving("--host", "0.0.0.0", "--threads", "1") as service:  # noqa: S104
         assert service.get("/v1/model", Host="whatever.example").status == 200
@@ -240,6 +242,7 @@ def test_a_video_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> 
     assert not [line for line in service.said if "Traceback" in line or "Error" in line]
 
 
+@pytest.mark.slow
 def test_it_goes_by_the_names_that_it_is_given() -> None:
     with serving("--threads", "1") as service:
         assert service.get("/v1/model").status == 200
@@ -249,6 +252,7 @@ def test_it_goes_by_the_names_that_it_is_given() -> None:
             assert service.get("/v1/model", Host=host).status == status
 
 
+@pytest.mark.slow
 def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None:
     """As in the container."""
     variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost"}  # noqa: S104

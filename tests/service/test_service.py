@@ -757,6 +757,7 @@ def in_av1() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_limits_of_videos(video: bytes) -> None:
     with running(Settings(threads=1, max_video_frames=3, max_pixels=400 * 300)) as service:
         *rows, end = service.send(("a.mp4", video), to="/v1/recognize/video").lines

@@ -42,6 +42,7 @@ def trained_like(spec: NetworkSpec, side: int = 48) -> keras.Model:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_plain_keras_loads_what_was_saved(tmp_path: Path, suffix: str) -> None:
     network = trained_like(CLASSIC)

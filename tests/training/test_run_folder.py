@@ -46,6 +46,7 @@ def test_a_link_is_a_file_that_would_be_overwritten(dataset: Dataset, tmp_path: 
     assert (tmp_path / "best.keras").is_symlink()
 
 
+@pytest.mark.slow
 def test_files_of_somebody_else_survive_a_training_in_their_folder(dataset: Dataset, tmp_path: Path) -> None:
     planted = (".vault-password", ".best-a1b2c3d4.keras", ".lock", "notes.txt", "views")
     for name in planted:

@@ -257,6 +257,7 @@ def replace_epoch() -> Any:
     return BatchProgress(epoch=2, epochs=4, batch=1, batches=3, loss=1.0, accuracy=0.1)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
     tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

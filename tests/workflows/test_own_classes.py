@@ -144,6 +144,7 @@ def test_a_model_of_other_classes_says_what_it_cannot_judge(tmp_path: Path) -> N
     assert "two or more of the model's classes" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_is_judged_on_the_classes_that_it_shares_with_the_data(tmp_path: Path) -> None:
     drawn = mien.load("synthetic:70:1")
     for i, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from mien.evaluation.evaluate import Evaluation
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 
 class Stopped(Exception):  # noqa: N818 - no error

@@ -29,7 +29,7 @@ from mien.cli.options import (
 if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation
     from mien.workflows.evaluate import EvaluateOptions
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 EXAMPLES = examples(
     "mien evaluate runs/mine",

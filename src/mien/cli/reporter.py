@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.reporter import Advance
 
 

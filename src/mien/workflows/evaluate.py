@@ -16,7 +16,7 @@ from mien.errors import DataError
 from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label_set, meaning
 from mien.workflows.evaluation_files import require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
-from mien.workflows.load_model import LoadedModel, open_model
+from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
 from mien.workflows.run_data import DataRequest, find_data
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.data.label_mapping import LabelMapping
     from mien.evaluation.evaluate import Evaluation
+    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import ClassNames
     from mien.workflows.reporter import Reporter
 

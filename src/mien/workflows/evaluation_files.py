@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mien.evaluation.evaluate import Evaluation
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 WRITTEN = (
     "evaluation.json", "confusion.png", "samples.png", "mistakes.png", "confident.png", "reliability.png", "report.html",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mien.card import ModelCard
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import ClassNames
     from mien.workflows.reporter import Reporter
 

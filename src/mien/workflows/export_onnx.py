@@ -13,7 +13,7 @@ from mien.files import write_bytes
 if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 _PROBABILITIES = "mien_probabilities"
 """Name of the output that a softmax is added for."""

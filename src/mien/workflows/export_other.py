@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 CALIBRATION_FACES = 300
 _COMPARED = 100

@@ -11,7 +11,7 @@ from mien.installation import install_command
 from mien.training.network_specs import Custom
 from mien.workflows.evaluate import card_scores
 from mien.workflows.evaluation_files import write_sheets
-from mien.workflows.load_model import LoadedModel
+from mien.workflows.loaded_model import LoadedModel
 
 if TYPE_CHECKING:
     from pathlib import Path

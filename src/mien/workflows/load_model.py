@@ -10,53 +10,21 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
 from mien.workflows.keras_start import prepare_keras
+from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras, knows_label_set
 from mien.workflows.options import ModelOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from mien.card import ModelCard
     from mien.model_kinds import ModelKind
     from mien.recognition.classifier import Classifier
-    from mien.training.keras_io import KerasClassifier
-
-CARD_TELLS = (
-    "its model card tells its class names and scale; leave `model_class_names` and `pixel_scale` out."
-)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A model of any kind, ready to predict.
-
-    Args:
-        name: what to call it.
-        path: the file it came from.
-        labels: class names in the order of its probabilities.
-        probabilities: gray crops uint8 (n, 48, 48) to probabilities (n, classes).
-        card: its model card, if it has one.
-        folder: its run folder, if it is in one.
-        network: the Keras network, if it is one.
-        classifier: the `mien.Classifier`, if it is an ONNX model.
-        note: a sentence that the user should be told, if any.
-    """
-
-    name: str
-    path: Path
-    labels: tuple[str, ...]
-    probabilities: Callable[[Any], Any]
-    card: ModelCard | None = None
-    folder: Path | None = None
-    network: Any = None
-    classifier: Any = None
-    note: str = ""
 
 
 def open_model(
@@ -169,35 +137,8 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
     )
 
 
-def _knows(card: ModelCard | None, label_set: str | None) -> bool:
-    return card is not None and label_set is not None and label_set in card.taxonomies
-
-
-def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
-    """A Keras network as a loaded model, predicting in a label set if it knows that one."""
-    if label_set and _knows(network.card, label_set):
-        network = network.answering_in(label_set)
-    return LoadedModel(name, path, network.labels, _checked(network), network.card, network=network.network)
-
-
-def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
-    """The network's predictions, checked to be probabilities, as `mien.Classifier` does by itself."""
-    import numpy as np
-
-    from mien.evaluation.evaluate import check_probabilities
-
-    card = network.card
-    raw = network if card is None else replace(network, card=replace(card, temperature=1.0))
-
-    def probabilities(crops: Any) -> Any:  # checked before a temperature could hide what it is
-        given = check_probabilities(raw.probabilities(crops), len(crops), len(network.labels))
-        return card.calibrated(given.astype(np.float32)) if card else given
-
-    return probabilities
-
-
 def _from_classifier(classifier: Classifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
-    if label_set and _knows(classifier.card, label_set):
+    if label_set and knows_label_set(classifier.card, label_set):
         classifier = classifier.answering_in(label_set)
     return LoadedModel(
         name, path, classifier.labels, classifier.probabilities, classifier.card, classifier=classifier

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import ModelError
 from mien.model_kinds import ModelKind
 from mien.workflows.keras_start import prepare_keras
-from mien.workflows.load_model import CARD_TELLS, LoadedModel, from_keras
+from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras
 
 if TYPE_CHECKING:
     from pathlib import Path

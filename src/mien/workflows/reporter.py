@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
 
 Advance = Callable[[int, int], None]
 """Called with what is done and the total."""

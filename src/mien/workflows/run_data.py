@@ -14,7 +14,7 @@ from mien.workflows.run_plan import data_options_of
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.training.run_config import RunConfig
-    from mien.workflows.load_model import LoadedModel
+    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import DataOptions
     from mien.workflows.reporter import Reporter
 

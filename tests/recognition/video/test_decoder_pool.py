@@ -132,6 +132,7 @@ class TestLocalFiles:
             assert frames.damage == expected.damage
             assert "cut off" in frames.damage
 
+    @pytest.mark.slow
     def test_errors_are_told_in_the_same_words(self, tmp_path: Path) -> None:
         (tmp_path / "text.mp4").write_bytes(b"hello")
         for path in (tmp_path / "none.mp4", tmp_path / "text.mp4", tmp_path, ""):
@@ -141,6 +142,7 @@ class TestLocalFiles:
                 list(open_video(path))
             assert str(told.value) == str(expected.value)
 
+    @pytest.mark.slow
     def test_one_that_takes_too_much_memory_names_the_file(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
             writer.write(np.zeros((2160, 3840, 3), np.uint8))
@@ -178,6 +180,7 @@ class TestBounds:
             lines = Path(f"/proc/{pid_of(frames)}/net/dev").read_text().splitlines()[2:]
             assert [line.split(":")[0].strip() for line in lines] == ["lo"]
 
+    @pytest.mark.slow
     def test_memory_use_is_limited(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
             for _ in range(3):
@@ -234,6 +237,7 @@ class TestEnds:
         with pytest.raises(DecoderError, match="got a closed one"):
             pool.read_frames(long_video)
 
+    @pytest.mark.slow
     def test_no_process_and_no_descriptor_is_left_after_videos(self, pool: DecoderPool, video: bytes) -> None:
         list(pool.read_frames(video))
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())

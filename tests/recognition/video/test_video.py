@@ -655,6 +655,7 @@ def write_until(path: Path, error: BaseException, sound_from: Path | None = None
         raise error
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     """In a process of its own: the peak over 500 frames is hardly more than that over the first 50."""
     path = tmp_path / "long.mp4"
