@@ -252,7 +252,8 @@ def _pipeline(ray: Any, work: Work, files: list[str], workers: int, reports: Any
         batch_size=_BATCH,
         batch_format="pyarrow",
         zero_copy_batch=True,
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        # A cluster that grows begins with what there is.
+        compute=ray.data.ActorPoolStrategy(min_size=1 if options.address else workers, max_size=workers),
         fn_constructor_args=(work.spec, work.fetcher, tuple(work.classes), options, reports),
         num_cpus=1,
     )
