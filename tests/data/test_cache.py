@@ -114,7 +114,7 @@ def flip(at):
 DAMAGES = {
     "first byte": flip(lambda _: 0),
     "byte of the head": flip(lambda _: 40),
-    "byte of a picture": flip(lambda n: n // 2),
+    "byte of a image": flip(lambda n: n // 2),
     "last byte": flip(lambda n: n - 1),
     "cut": lambda data: data[: len(data) // 2],
     "cut by one": lambda data: data[:-1],
@@ -239,7 +239,7 @@ def test_files_of_others_in_the_folder_stay(tmp_path, folder):
     folder.mkdir()
     key = "0" * 64
     theirs = {
-        "film.mp4.part": b"a download",
+        "video.mp4.part": b"a download",
         "mien-downloaded.part": MARK,  # a longer name than ours
         "mien-abcdefgh.part": b"named as ours, without the mark",
         "tmpabcdefgh.part": b"",

@@ -448,7 +448,7 @@ def test_load_asks_for_the_votes(tmp_path):
         mien.data.load(path, "ekman")
 
 
-def test_load_reads_folders_of_pictures(tmp_path):
+def test_load_reads_folders_of_images(tmp_path):
     import cv2
 
     for label in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mien.data.dataset import SPLITS, Dataset
 from mien.data.ferplus import (
-    PUBLISHED_PICTURES,
+    PUBLISHED_IMAGES,
     VOTE_COLUMNS,
     as_ferplus,
     attach_votes,
@@ -88,7 +88,7 @@ def write_splits(folder: Path, lines: dict[str, list[list[object]]]) -> Path:
 
 @pytest.fixture
 def small_splits(tmp_path: Path) -> dict[str, list[list[object]]]:
-    """One picture of each split, by the numbers that FER+ gives rows 0, 28,709 and 35,886."""
+    """One image of each split, by the numbers that FER+ gives rows 0, 28,709 and 35,886."""
     return {
         "FER2013Train": [["fer0000000.png", BOX, *HAPPY]],
         "FER2013Valid": [["fer0028638.png", BOX, *HAPPY]],
@@ -156,7 +156,7 @@ def test_the_table_joins_by_row(tmp_path: Path) -> None:
     assert turned.labels.tolist() == [3, 1]
 
 
-def test_attached_votes_leave_every_picture_and_label_as_it_is(tmp_path: Path) -> None:
+def test_attached_votes_leave_every_image_and_label_as_it_is(tmp_path: Path) -> None:
     path = write_table(
         tmp_path / "fer2013new.csv",
         [
@@ -198,7 +198,7 @@ def test_loading_with_votes_named_attaches_them_to_the_seven_labels(tmp_path: Pa
     assert voted.votes is not None
     assert voted.votes.tolist() == [HAPPY] * 3
     assert load(table, "fer2013", cache=False).votes is None
-    with pytest.raises(DataError, match=r"votes\.csv: expected votes for each of the 3 pictures"):
+    with pytest.raises(DataError, match=r"votes\.csv: expected votes for each of the 3 images"):
         load(table, "fer2013", votes=write_table(votes, [["Training", "x.png", *HAPPY]]), cache=False)
 
 
@@ -238,8 +238,8 @@ def test_a_folder_with_both_layouts_is_read_by_split(
     ("change", "sentence"),
     [
         (lambda rows: rows[0].remove("anger"), r"votes\.csv: expected the columns .* found no anger\. "),
-        (lambda rows: rows.pop(), r"votes for each of the 2 pictures of fer2013\.csv, got votes for 1 rows"),
-        (lambda rows: rows.append(rows[1]), r"each of the 2 pictures of fer2013\.csv, got votes for 3 rows"),
+        (lambda rows: rows.pop(), r"votes for each of the 2 images of fer2013\.csv, got votes for 1 rows"),
+        (lambda rows: rows.append(rows[1]), r"each of the 2 images of fer2013\.csv, got votes for 3 rows"),
         (
             lambda rows: rows[2].pop(),
             r"votes\.csv row 2: expected 12 columns, got 11\. Is the file cut short",
@@ -255,7 +255,7 @@ def test_a_folder_with_both_layouts_is_read_by_split(
         (lambda rows: rows[1].__setitem__(11, ""), r"row 1: expected a whole number .* for NF, got ''"),
         (
             lambda rows: rows[1].__setitem__(0, "PrivateTest"),
-            r"row 1: expected a picture of PrivateTest, but",
+            r"row 1: expected a image of PrivateTest, but",
         ),
     ],
 )
@@ -303,7 +303,7 @@ def test_any_text_is_read_or_explained(tmp_path_factory: pytest.TempPathFactory,
             ["fer0035802.png", BOX, *HAPPY],
             r"row 2: expected a name up to fer0035801\.png, got 'fer0035802\.png'",
         ),
-        (["fer0028638.png", BOX, *HAPPY], r"row 2: expected a picture of Training, .* has one of PublicTest"),
+        (["fer0028638.png", BOX, *HAPPY], r"row 2: expected a image of Training, .* has one of PublicTest"),
         (["fer0000001.png", *HAPPY], r"row 2: expected 12 columns .* got 11"),
         (["fer0000001.png", BOX, *HAPPY[:-1], "x"], r"row 2: expected a whole number .* for NF, got 'x'"),
     ],
@@ -334,13 +334,13 @@ def test_a_part_of_the_data_set_is_not_enough(
 ) -> None:
     dataset = make_dataset(published_splits())
     training = dataset.select(dataset.split == "Training")
-    with pytest.raises(DataError, match=r"28709 pictures of fer2013\.csv.*the whole of fer2013\.csv, 35887"):
+    with pytest.raises(DataError, match=r"28709 images of fer2013\.csv.*the whole of fer2013\.csv, 35887"):
         join_votes(training, write_splits(tmp_path, small_splits))
 
 
 @pytest.mark.slow
-def test_pictures_in_another_order_are_noticed(tmp_path: Path) -> None:
-    labels = np.random.default_rng(0).integers(0, 7, PUBLISHED_PICTURES)
+def test_images_in_another_order_are_noticed(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 7, PUBLISHED_IMAGES)
     to_ferplus = FER2013.map_to(FERPLUS)
     body = []
     for split, label in zip(published_splits(), labels, strict=True):
@@ -362,7 +362,7 @@ def test_pictures_in_another_order_are_noticed(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def real_dataset() -> Dataset:
-    """FER2013 without its pictures, which the join does not look at."""
+    """FER2013 without its images, which the join does not look at."""
     path = SHARED / "fer2013" / "labels.csv"
     if not path.exists():
         pytest.skip("the real data set is not here")
@@ -385,9 +385,9 @@ def test_the_published_counts(real_dataset: Dataset, layout: str, expected: tupl
 
 
 @pytest.mark.real
-def test_published_votes_attach_to_every_picture(real_dataset: Dataset) -> None:
+def test_published_votes_attach_to_every_image(real_dataset: Dataset) -> None:
     voted = attach_votes(real_dataset, SHARED / "ferplus")
-    assert len(voted) == PUBLISHED_PICTURES
+    assert len(voted) == PUBLISHED_IMAGES
     assert (voted.labels == real_dataset.labels).all()
     assert voted.votes is not None
     assert int((majority(voted.votes) >= 0).sum()) == 25_045 + 3_191 + 3_137

@@ -1,4 +1,4 @@
-"""Pictures in folders: what their names mean, what is left out, and every fault."""
+"""Images in folders: what their names mean, what is left out, and every fault."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from mien.data import Dataset
 
 
-def draw_picture(seed: int, size: int = 48) -> NDArray[np.uint8]:
+def draw_image(seed: int, size: int = 48) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (size, size), np.uint8)
 
 
 def save(path: Path, image: NDArray[np.uint8] | int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), draw_picture(image) if isinstance(image, int) else image)
+    assert cv2.imwrite(str(path), draw_image(image) if isinstance(image, int) else image)
     return path
 
 
 def fill(folder: Path, start: int = 0) -> None:
-    """One picture of every class, drawn from the seeds `start`, `start + 1`, …"""
+    """One image of every class, drawn from the seeds `start`, `start + 1`, …"""
     for i, label in enumerate(FER2013.classes):
         save(folder / label / "a.png", start + i)
 
@@ -104,7 +104,7 @@ def test_names_of_splits(name: str, split: str | None) -> None:
     assert parse_split(name) == split
 
 
-def test_pictures_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> None:
+def test_images_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     save(tmp_path / "train" / "angry" / "b.PNG", 20)
     save(tmp_path / "train" / "angry" / "more" / "deeper" / "c.png", 21)
@@ -115,7 +115,7 @@ def test_pictures_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> N
     seeds = [0, 20, 21, 1, 2, 3, 4, 5, 6, *range(30, 37), 40]
     assert dataset.split.tolist() == ["Training"] * 9 + ["PublicTest"] * 7 + ["PrivateTest"]
     assert dataset.labels.tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6, *range(7), 3]
-    assert (dataset.images == np.stack([draw_picture(seed) for seed in seeds])).all()
+    assert (dataset.images == np.stack([draw_image(seed) for seed in seeds])).all()
     assert calls == [(i, 17) for i in range(1, 18)]
     assert dataset.source == str(tmp_path)
 
@@ -139,7 +139,7 @@ def test_a_test_split_alone_needs_no_other_class(tmp_path: Path) -> None:
     assert read_folders(tmp_path, FER2013).counts()["PrivateTest"]["sad"] == 1
 
 
-def test_size_and_colour_do_not_matter(tmp_path: Path) -> None:
+def test_size_and_color_do_not_matter(tmp_path: Path) -> None:
     fill(tmp_path)
     large = np.full((200, 300, 3), (0, 0, 255), np.uint8)
     large[:, 50:250] = (60, 120, 180)  # the middle square is what stays of it; blue, green, red
@@ -159,7 +159,7 @@ def test_hidden_files_and_other_files_are_left_out(tmp_path: Path) -> None:
         "train/angry/.hidden.png",
         "train/readme.md",
     ):
-        (tmp_path / name).write_text("no picture")
+        (tmp_path / name).write_text("no image")
     save(tmp_path / "__MACOSX" / "train" / "angry" / "._a.png")
     save(tmp_path / ".cache" / "angry" / "a.png")
     assert len(read_folders(tmp_path, FER2013)) == 7
@@ -174,7 +174,7 @@ def test_unreadable_images_are_named_and_the_others_read(tmp_path: Path, content
     missing.symlink_to(tmp_path / "nowhere.jpg")
     dataset = read_folders(tmp_path, FER2013)
     assert dataset.labels.tolist() == list(range(7))
-    assert (dataset.images == np.stack([draw_picture(seed) for seed in range(7)])).all()
+    assert (dataset.images == np.stack([draw_image(seed) for seed in range(7)])).all()
     assert [sentence.split(": ")[0] for sentence in dataset.left_out.unreadable] == [
         str(missing),
         str(broken),
@@ -310,7 +310,7 @@ def test_an_order_that_does_not_fit_the_numbers_is_refused(tmp_path: Path) -> No
         read_folders(tmp_path / "words", FER2013, get_class_order("rafdb"))
 
 
-def test_a_path_that_is_no_folder_of_pictures(tmp_path: Path) -> None:
+def test_a_path_that_is_no_folder_of_images(tmp_path: Path) -> None:
     for path, what in ((tmp_path / "nowhere", "nothing"), (save(tmp_path / "x" / "a.png"), "a file")):
         with pytest.raises(DataError, match=f"expected a folder of images, found {what}"):
             read_folders(path, FER2013)
@@ -352,14 +352,14 @@ def test_a_split_below_a_label_is_not_taken_for_training(tmp_path: Path) -> None
         read_folders(tmp_path, FER2013)
 
 
-def test_a_split_without_a_picture_is_named(tmp_path: Path) -> None:
+def test_a_split_without_a_image_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     (tmp_path / "test" / "angry").mkdir(parents=True)
     with pytest.raises(DataError, match=r"test: expected images of the split PrivateTest, found none"):
         read_folders(tmp_path, FER2013)
 
 
-def test_a_class_without_a_picture_in_training_is_named(tmp_path: Path) -> None:
+def test_a_class_without_a_image_in_training_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     fill(tmp_path / "test")
     (tmp_path / "train" / "fear" / "a.png").unlink()

@@ -37,7 +37,7 @@ def write_sheets(folder: Path, labels: list[str], side: int = 96, groups: int = 
                 face, np.ones((2, 2), np.uint8)
             )
             index = sheet * 20 + place
-            source = "press" if index % 2 else "film"
+            source = "press" if index % 2 else "video"
             rows.append([f"{sheet:02}.png", place, labels[index], source, index % groups])
         Image.fromarray(page).save(folder / f"{sheet:02}.png")
     with (folder / "labels.csv").open("w", newline="") as file:
@@ -53,7 +53,7 @@ def test_faces_on_sheets_are_read_in_their_order(tmp_path: Path) -> None:
     assert [NAMES[i] for i in dataset.labels] == labels
     assert set(dataset.split) == {"PublicTest"}
     assert dataset.sources is not None
-    assert list(dataset.sources[:3]) == ["film", "press", "film"]
+    assert list(dataset.sources[:3]) == ["video", "press", "video"]
     assert dataset.groups is not None
     picked = dataset.select(np.array([4, 2]))
     assert picked.groups is not None
@@ -85,7 +85,7 @@ def test_other_tables_of_that_name_are_no_sheets(tmp_path: Path) -> None:
 
 def test_group_intervals_are_wider_where_groups_are_right_or_wrong_together() -> None:
     true = np.zeros(200, np.int64)
-    predicted = np.repeat(np.arange(10) % 2, 20)  # ten films, five of them wrong throughout
+    predicted = np.repeat(np.arange(10) % 2, 20)  # ten videos, five of them wrong throughout
     films = np.repeat(np.arange(10), 20).astype(str)
 
     def accuracy(stack: np.ndarray) -> np.ndarray:
@@ -132,9 +132,9 @@ def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: P
     found = json.loads(done.stdout)
     shown = mien_command("evaluate", "tiny", "--data", tmp_path / "faces")
     assert "mean recall" in shown.stdout
-    assert f"{found['by_source']['film']['mean_recall']:.1%}" in shown.stdout
+    assert f"{found['by_source']['video']['mean_recall']:.1%}" in shown.stdout
     assert found["split"] == "PublicTest"
-    assert set(found["by_source"]) == {"film", "press"}
+    assert set(found["by_source"]) == {"video", "press"}
     classifier = mien.Classifier("tiny")
     assert classifier.card.taxonomy == "fused"
     again = evaluate(

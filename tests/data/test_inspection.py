@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, Dataset
 from mien.data.inspection import (
-    blank_pictures,
+    blank_images,
     duplicate_free,
     group_ids,
     hold_out,
@@ -32,17 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-PICTURES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
 
-which_pictures = st.lists(st.integers(0, 5), min_size=1, max_size=30)
+which_images = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 
 
-def make_dataset(pictures: Sequence[int], labels: Sequence[int], splits: Sequence[str]) -> Dataset:
-    """Pictures by number, with repetitions; the label -1 is none."""
+def make_dataset(images: Sequence[int], labels: Sequence[int], splits: Sequence[str]) -> Dataset:
+    """Images by number, with repetitions; the label -1 is none."""
     one_hot = np.eye(8, 7, dtype=np.float32)
-    return Dataset(
-        PICTURES[list(pictures)], one_hot[list(labels)], np.array(splits), FER2013, source="faces.csv"
-    )
+    return Dataset(IMAGES[list(images)], one_hot[list(labels)], np.array(splits), FER2013, source="faces.csv")
 
 
 @st.composite
@@ -57,9 +55,9 @@ def datasets(draw: st.DrawFn, splits: Sequence[str] = SPLITS) -> Dataset:
     return make_dataset(*zip(*rows, strict=True))
 
 
-@given(which_pictures)
+@given(which_images)
 def test_copies_share_a_number(which: list[int]) -> None:
-    images = PICTURES[which]
+    images = IMAGES[which]
     first: dict[bytes, int] = {}
     expected = [first.setdefault(image.tobytes(), len(first)) for image in images]
     assert group_ids(images).tolist() == expected
@@ -67,26 +65,26 @@ def test_copies_share_a_number(which: list[int]) -> None:
 
 
 def test_one_gray_level_is_no_copy() -> None:
-    images = PICTURES[[0, 0]].copy()
+    images = IMAGES[[0, 0]].copy()
     images[1, 47, 47] ^= 1
     assert group_ids(images).tolist() == [0, 1]
 
 
-def test_no_pictures_have_no_groups() -> None:
-    assert group_ids(PICTURES[:0]).tolist() == []
-    assert blank_pictures(PICTURES[:0]).tolist() == []
+def test_no_images_have_no_groups() -> None:
+    assert group_ids(IMAGES[:0]).tolist() == []
+    assert blank_images(IMAGES[:0]).tolist() == []
 
 
 def test_blank_is_what_spans_eight_levels_at_most() -> None:
     images = np.full((3, 48, 48), 250, np.uint8)
     images[1, 0, 0] = 242
     images[2, 0, 0] = 241
-    assert blank_pictures(images).tolist() == [True, True, False]
+    assert blank_images(images).tolist() == [True, True, False]
 
 
 def test_inspection_of_a_small_data_set() -> None:
     dataset = make_dataset(
-        pictures=[0, 1, 0, 2, 3, 1, 0, 4, 3, 5, 5],
+        images=[0, 1, 0, 2, 3, 1, 0, 4, 3, 5, 5],
         labels=[0, 1, 0, 2, 3, 2, 0, 4, 3, 5, -1],
         splits=[*[TRAINING] * 4, *[PUBLIC_TEST] * 2, *[PRIVATE_TEST] * 5],
     )
@@ -146,7 +144,7 @@ def test_counts_agree_with_counting_by_hand(dataset: Dataset) -> None:
 
 
 def can_spare(training: Dataset) -> bool:
-    """Whether some picture and its copies, all of one label, could go and leave another one of that label."""
+    """Whether some image and its copies, all of one label, could go and leave another one of that label."""
     rows = list(zip([image.tobytes() for image in training.images], training.labels.tolist(), strict=True))
     for key in {key for key, _ in rows}:
         labels = {label for other, label in rows if other == key}
@@ -210,14 +208,14 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "labels"),
+    ("images", "labels"),
     [([0, 1], [0, 1]), ([0, 0, 0], [0, 0, 0]), ([0, 0, 1], [0, 1, 2]), ([0, 1], [-1, -1])],
 )
-def test_nothing_to_spare_is_said(pictures: list[int], labels: list[int]) -> None:
+def test_nothing_to_spare_is_said(images: list[int], labels: list[int]) -> None:
     with pytest.raises(
         DataError, match=r"faces\.csv: .* to hold some of Training out, got \d with none to spare"
     ):
-        hold_out(make_dataset(pictures, labels, [TRAINING] * len(labels)))
+        hold_out(make_dataset(images, labels, [TRAINING] * len(labels)))
 
 
 def test_what_training_needs() -> None:

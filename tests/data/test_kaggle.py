@@ -53,7 +53,7 @@ class FakeHub:
 
 
 def load_whole(path: Path, counts: tuple[int, int, int] = (28_709, 3_589, 3_589)) -> Dataset:
-    """Stands for `mien.data.load`: the splits of the published set, without its pictures."""
+    """Stands for `mien.data.load`: the splits of the published set, without its images."""
     assert path.read_text() == TEXT
     split = np.repeat(["Training", "PublicTest", "PrivateTest"], counts)
     images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (len(split), 48, 48))
@@ -93,7 +93,7 @@ def test_the_table_is_fetched_checked_and_copied(tmp_path: Path, table: Path) ->
     assert [path.name for path in target.parent.iterdir()] == ["fer2013.csv"]
     assert hub.asked == [COPY]
     assert f"Fetching fer2013.csv of {COPY} from Kaggle." in said
-    assert any("28709 pictures of Training" in sentence for sentence in said)
+    assert any("28709 images of Training" in sentence for sentence in said)
 
 
 def test_without_a_destination_it_stays_where_it_came(table: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_is_there_is_checked_and_not_fetched_again(table: Path) -> None:
 
 def test_something_else_is_refused_and_not_copied(tmp_path: Path, table: Path) -> None:
     with pytest.raises(
-        DataError, match=r"28709 pictures of Training.* got 14000 pictures .*by hand from https://"
+        DataError, match=r"28709 images of Training.* got 14000 images .*by hand from https://"
     ):
         fetch(tmp_path / "new", downloader=FakeHub(table, table), load=load_half)
     assert list((tmp_path / "new").iterdir()) == []

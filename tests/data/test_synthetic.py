@@ -97,14 +97,14 @@ class TestOneFace:
 
     def test_threads_do_not_matter(self) -> None:
         before = cv2.getNumThreads()
-        pictures = []
+        images = []
         try:
             for threads in (1, 4):
                 cv2.setNumThreads(threads)
-                pictures.append(draw_face("angry", np.random.default_rng(2), size=200))
+                images.append(draw_face("angry", np.random.default_rng(2), size=200))
         finally:
             cv2.setNumThreads(before)
-        np.testing.assert_array_equal(pictures[0], pictures[1])
+        np.testing.assert_array_equal(images[0], images[1])
 
     def test_label_must_be_of_the_taxonomy(self) -> None:
         with pytest.raises(DataError, match=r"the labels angry, .*, got 'contempt'"):
@@ -290,7 +290,7 @@ class TestDataset:
         assert (again.images != other.images).any(axis=(1, 2)).all()
 
     @pytest.mark.parametrize("taxonomy", [FER2013, FERPLUS], ids=lambda taxonomy: taxonomy.name)
-    def test_picture_shows_its_label(self, drawn: Dataset, voted: Dataset, taxonomy: Taxonomy) -> None:
+    def test_image_shows_its_label(self, drawn: Dataset, voted: Dataset, taxonomy: Taxonomy) -> None:
         dataset = drawn if taxonomy is FER2013 else voted
         for i, label in enumerate(dataset.labels[:16]):
             name = taxonomy.classes[label]

@@ -24,7 +24,7 @@ SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 _LISTED = 8  # endings of files in one sentence
 
 UNLABELLED = -1
-"""The label of a picture whose expression is not given, as in the competition's `test.csv`."""
+"""The label of an image whose expression is not given, as in the competition's `test.csv`."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ class Dataset:
     Args:
         images: gray uint8 (n, 48, 48).
         targets: float32 (n, classes); each row a distribution over the taxonomy's classes (one-hot for hard
-            labels), or all zeros where the picture has no label.
+            labels), or all zeros where the image has no label.
         split: str (n,), each one of `SPLITS`.
         taxonomy: names of the classes, in the order of the columns of `targets`.
         votes: the raw FER+ votes, int64 (n, 10), where there are any.
-        rows: int64 (n,), the row of each picture in its source, counted from 0; `0..n-1` when not given.
+        rows: int64 (n,), the row of each image in its source, counted from 0; `0..n-1` when not given.
         source: where it came from, for messages and for model cards.
         left_out: what else the source holds.
         sources: str (n,), the collection that each image came from, where the source says it.
-        groups: str (n,), the person or film that each image shows, where the source says it.
+        groups: str (n,), the person or video that each image shows, where the source says it.
         copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
             longer here to tell.
         divided: whether the splits are those of the source; `False` where it has none and all is Training.
@@ -171,7 +171,7 @@ class Dataset:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The index of each picture's most likely class, int64 (n,); `UNLABELLED` (-1) where there is none."""
+        """The index of each image's most likely class, int64 (n,); `UNLABELLED` (-1) where there is none."""
         labels: NDArray[np.int64] = self.targets.argmax(axis=1).astype(np.int64)
         labels[self.targets.sum(axis=1) == 0] = UNLABELLED
         return labels
@@ -194,7 +194,7 @@ class Dataset:
         """The rows of one split.
 
         Raises:
-            DataError: no picture belongs to it.
+            DataError: no image belongs to it.
         """
         if not isinstance(split, str) or split not in SPLITS:
             raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {quote(split)}.")
@@ -202,12 +202,12 @@ class Dataset:
         if not chosen.any():
             present = ", ".join(name for name in SPLITS if (self.split == name).any())
             raise DataError(
-                f"{self.source}: expected pictures of the split {split}, found only {present or 'none'}."
+                f"{self.source}: expected images of the split {split}, found only {present or 'none'}."
             )
         return self.select(chosen)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many pictures each split has of each class: `{split: {label: count}}`, empty splits left out."""
+        """How many images each split has of each class: `{split: {label: count}}`, empty splits left out."""
         labels = self.labels
         table: dict[str, dict[str, int]] = {}
         for split in SPLITS:

@@ -1,11 +1,11 @@
-"""What the FER+ votes mean: ten people's votes on each picture become a distribution and a majority.
+"""What the FER+ votes mean: ten people's votes on each image become a distribution and a majority.
 
 The rule is the majority mode of the published code (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041;
 `_process_data` in https://github.com/microsoft/FERPlus/blob/master/src/ferplus.py): every one of the ten
-counts that is one vote or fewer becomes zero; the picture is kept if its top class has more than half of what
+counts that is one vote or fewer becomes zero; the image is kept if its top class has more than half of what
 remains and is neither `unknown` nor `NF` (not a face).
 
-The votes are published in two layouts that differ. The rule keeps 25,060 / 3,199 / 3,153 pictures (Training /
+The votes are published in two layouts that differ. The rule keeps 25,060 / 3,199 / 3,153 images (Training /
 PublicTest / PrivateTest) with the table `fer2013new.csv` and 25,045 / 3,191 / 3,137 with the files by split. The
 second are those that papers report on, so a folder that holds both is read by split.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.data.votes import PUBLISHED_PICTURES, SPLIT_FOLDERS, TABLE_NAME, VOTE_COLUMNS, read_votes
+from mien.data.votes import PUBLISHED_IMAGES, SPLIT_FOLDERS, TABLE_NAME, VOTE_COLUMNS, read_votes
 from mien.errors import DataError
 from mien.labels import FERPLUS
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 __all__ = [
-    "PUBLISHED_PICTURES",
+    "PUBLISHED_IMAGES",
     "SPLIT_FOLDERS",
     "TABLE_NAME",
     "VOTE_COLUMNS",
@@ -77,26 +77,26 @@ def vote_distribution(votes: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
-    """FER2013 as FER+ sees it: the pictures that have a majority, with their votes as targets.
+    """FER2013 as FER+ sees it: the images that have a majority, with their votes as targets.
 
     Args:
-        dataset: the whole of FER2013; `dataset.rows` says which row of the published file each picture is.
+        dataset: the whole of FER2013; `dataset.rows` says which row of the published file each image is.
         path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
             table). The two layouts differ; see above.
 
     Returns:
-        The kept pictures in their order: taxonomy `FERPLUS`, targets from `vote_distribution` (whose greatest
+        The kept images in their order: taxonomy `FERPLUS`, targets from `vote_distribution` (whose greatest
         is always the majority), and the raw ten counts as `votes`.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these pictures.
+        DataError: the votes cannot be read, or do not belong to these images.
     """
     return as_ferplus(attach_votes(dataset, path))
 
 
 def as_ferplus(dataset: Dataset) -> Dataset:
-    """A data set with votes, as FER+ sees it: the pictures that have a majority, with their votes as targets.
+    """A data set with votes, as FER+ sees it: the images that have a majority, with their votes as targets.
 
     Raises:
         DataError: it has no votes.
@@ -115,33 +115,33 @@ def as_ferplus(dataset: Dataset) -> Dataset:
 
 
 def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:
-    """FER2013 as it is, every picture and its label, with the raw ten counts as `votes` besides.
+    """FER2013 as it is, every image and its label, with the raw ten counts as `votes` besides.
 
     Args:
         dataset: the whole of FER2013, as for `join_votes`.
         path: where the votes are, as for `join_votes`.
 
     Returns:
-        The same pictures, labels and splits; zeros stand for the pictures that the votes leave out.
+        The same images, labels and splits; zeros stand for the images that the votes leave out.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these pictures.
+        DataError: the votes cannot be read, or do not belong to these images.
     """
     path = Path(path)
     votes = read_votes(path, dataset)[dataset.rows]
-    if len(dataset) == PUBLISHED_PICTURES:
+    if len(dataset) == PUBLISHED_IMAGES:
         _require_agreement(dataset, majority(votes), path)
     return replace(dataset, votes=votes, source=f"{dataset.source} with the votes of {path.resolve().name}")
 
 
 def _without_single_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
     if votes.shape[-1:] != (len(VOTE_COLUMNS),):
-        raise DataError(f"Votes: expected ten counts a picture, shape (..., 10), got shape {votes.shape}.")
+        raise DataError(f"Votes: expected ten counts a image, shape (..., 10), got shape {votes.shape}.")
     return np.where(votes > 1, votes, 0)
 
 
 def _require_agreement(dataset: Dataset, winners: NDArray[np.int64], path: Path) -> None:
-    """Check that votes and labels speak of the same pictures, which the numbers of rows alone do not show."""
+    """Check that votes and labels speak of the same images, which the numbers of rows alone do not show."""
     to_theirs = np.array([-1 if i is None else i for i in FERPLUS.map_to(dataset.taxonomy)])
     told = (winners >= 0) & (dataset.labels >= 0)
     if not told.any():
@@ -149,6 +149,6 @@ def _require_agreement(dataset: Dataset, winners: NDArray[np.int64], path: Path)
     agreement = float((to_theirs[winners[told]] == dataset.labels[told]).mean())
     if agreement < _MIN_AGREEMENT:
         raise DataError(
-            f"{path.resolve().name}: expected votes on the pictures of {dataset.source}, but they agree with "
+            f"{path.resolve().name}: expected votes on the images of {dataset.source}, but they agree with "
             f"only {agreement:.0%} of its labels. They join by row: load fer2013.csv in its published order."
         )

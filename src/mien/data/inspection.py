@@ -1,6 +1,6 @@
 """Looks at a data set before anything is learned from it: counts, copies, contradictions, blanks, and gaps.
 
-Two pictures are copies if all their pixels are equal; pictures that only look alike are not counted. This
+Two images are copies if all their pixels are equal; images that only look alike are not counted. This
 room finds and tells; it repairs nothing. The one thing that it moves is a share of Training, in `hold_out`.
 """
 
@@ -27,7 +27,7 @@ __all__ = [
     "BLANK_RANGE",
     "Examples",
     "Inspection",
-    "blank_pictures",
+    "blank_images",
     "duplicate_free",
     "group_ids",
     "hold_out",
@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 BLANK_RANGE = 8
-"""A picture is blank if its brightest and its darkest pixel are at most this far apart (of 255).
+"""A image is blank if its brightest and its darkest pixel are at most this far apart (of 255).
 
-FER2013 has 13 such, 12 of one gray and one that spans 5 levels; the next picture spans 48."""
+FER2013 has 13 such, 12 of one gray and one that spans 5 levels; the next image spans 48."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ class Inspection:
     """What a data set holds.
 
     Args:
-        n: pictures.
+        n: images.
         splits: `{split: {label: count}}`.
-        duplicate_groups: groups of two or more pictures that are equal pixel by pixel.
-        surplus_copies: pictures that could go without losing any: the copies beyond the first of each group.
+        duplicate_groups: groups of two or more images that are equal pixel by pixel.
+        surplus_copies: images that could go without losing any: the copies beyond the first of each group.
         conflicting_groups: duplicate groups in which not all labels are the same.
-        test_in_training: pictures of PrivateTest that have a copy in Training.
-        test_in_training_or_validation: pictures of PrivateTest that have a copy in Training or PublicTest.
-        validation_in_training: pictures of PublicTest that have a copy in Training.
-        blank: pictures that show nothing, see `BLANK_RANGE`.
+        test_in_training: images of PrivateTest that have a copy in Training.
+        test_in_training_or_validation: images of PrivateTest that have a copy in Training or PublicTest.
+        validation_in_training: images of PublicTest that have a copy in Training.
+        blank: images that show nothing, see `BLANK_RANGE`.
         examples: rows of each of these.
     """
 
@@ -114,7 +114,7 @@ def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
     in_training = test & np.isin(ids, ids[training])
     in_either = test & np.isin(ids, ids[training | validation])
     selected_by = validation & np.isin(ids, ids[training])
-    blank = blank_pictures(dataset.images)
+    blank = blank_images(dataset.images)
 
     def first(found: NDArray[np.bool_]) -> tuple[int, ...]:
         return tuple(dataset.rows[found][:examples].tolist())
@@ -144,23 +144,23 @@ def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
 
 
 def group_ids(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A number for each picture, the same for all its copies.
+    """A number for each image, the same for all its copies.
 
     Args:
         images: uint8 (n, ...).
 
     Returns:
-        int64 (n,), counted from 0 in the order in which the pictures first appear.
+        int64 (n,), counted from 0 in the order in which the images first appear.
     """
-    # A digest of 128 bits stands for the picture, so that the pixels are not held twice; two different
-    # pictures with the same digest will not be met.
+    # A digest of 128 bits stands for the image, so that the pixels are not held twice; two different
+    # images with the same digest will not be met.
     seen: dict[bytes, int] = {}
     digests = (blake2b(image.tobytes(), digest_size=16).digest() for image in images)
     return np.fromiter((seen.setdefault(digest, len(seen)) for digest in digests), np.int64, len(images))
 
 
-def blank_pictures(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which pictures show nothing, bool (n,): their gray levels span at most `BLANK_RANGE`.
+def blank_images(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images show nothing, bool (n,): their gray levels span at most `BLANK_RANGE`.
 
     Args:
         images: uint8 (n, height, width).
@@ -169,14 +169,14 @@ def blank_pictures(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bool_]:
-    """Which pictures of a split have no copy in the other splits.
+    """Which images of a split have no copy in the other splits.
 
     Args:
         dataset: all splits.
         split: one of `SPLITS`.
 
     Returns:
-        bool (pictures of that split,), in the order of `dataset.subset(split)`.
+        bool (images of that split,), in the order of `dataset.subset(split)`.
     """
     here = dataset.split == split
     if dataset.copied is not None:
@@ -196,7 +196,7 @@ def copied_elsewhere(dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def without_copies(dataset: Dataset) -> Dataset:
-    """The data set without those training pictures of which another split holds an exact copy."""
+    """The data set without those training images of which another split holds an exact copy."""
     ids = group_ids(dataset.images)
     training = dataset.split == TRAINING
     return dataset.select(~training | ~np.isin(ids, ids[~training]))
@@ -205,12 +205,12 @@ def without_copies(dataset: Dataset) -> Dataset:
 def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     """Give a data set without PublicTest one: a share of Training, the same share of every class.
 
-    All copies of a picture move together, so that none is both learned and selected by. Pictures without a
-    label and copies with different labels stay in Training, and so does at least one picture of every class.
+    All copies of a image move together, so that none is both learned and selected by. Images without a
+    label and copies with different labels stay in Training, and so does at least one image of every class.
 
     Args:
         dataset: as it was read. One that has a PublicTest, like FER2013 proper, comes back as it is.
-        fraction: the share to move, between 0 and 1; of each class at least one picture, if one can go.
+        fraction: the share to move, between 0 and 1; of each class at least one image, if one can go.
         seed: decides which.
 
     Raises:
@@ -232,8 +232,8 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
         moved |= np.isin(ids, _draw_groups(ids[here & movable], int(here.sum()), fraction, rng))
     if not moved.any():
         raise DataError(
-            f"{dataset.source}: expected enough different pictures to hold some of {TRAINING} out, got "
-            f"{len(training)} with none to spare. Add pictures, or a split {PUBLIC_TEST}."
+            f"{dataset.source}: expected enough different images to hold some of {TRAINING} out, got "
+            f"{len(training)} with none to spare. Add images, or a split {PUBLIC_TEST}."
         )
     chosen = np.zeros(len(dataset), np.bool_)
     chosen[training] = moved
@@ -241,22 +241,22 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
 
 
 def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random.Generator) -> list[int]:
-    """Some groups that hold `fraction` of `n` pictures together, as nearly as whole groups allow.
+    """Some groups that hold `fraction` of `n` images together, as nearly as whole groups allow.
 
     Args:
-        ids: the group of each picture of a class that may move, int64 (at most n,).
-        n: how many pictures the class has.
+        ids: the group of each image of a class that may move, int64 (at most n,).
+        n: how many images the class has.
         fraction: the share that is wanted.
         rng: decides which.
 
     Returns:
-        At least one group, unless that would leave the class without a picture.
+        At least one group, unless that would leave the class without a image.
     """
     groups, sizes = np.unique(ids, return_counts=True)
     wanted = max(1, round(fraction * n))
     order = rng.permutation(len(groups))
     order = order[np.argsort(sizes[order] > wanted, kind="stable")]  # groups that are too large come last
-    spare = len(order) - (len(ids) == n)  # one group stays where the class has no picture besides
+    spare = len(order) - (len(ids) == n)  # one group stays where the class has no image besides
     chosen: list[int] = []
     for group, size in zip(groups[order][:spare].tolist(), sizes[order][:spare].tolist(), strict=True):
         if size <= wanted or not chosen:
@@ -266,7 +266,7 @@ def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random
 
 
 def _labels_differ(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For each group, whether its pictures have different labels; those without a label do not count."""
+    """For each group, whether its images have different labels; those without a label do not count."""
     count = int(ids.max(initial=-1)) + 1
     lowest = np.full(count, np.iinfo(np.int64).max)
     highest = np.full(count, UNLABELLED, np.int64)

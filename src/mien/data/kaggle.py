@@ -89,7 +89,7 @@ def fetch(
         say: told what is being done, a sentence at a time.
 
     Returns:
-        The path of the table, which holds the published 28,709 / 3,589 / 3,589 pictures.
+        The path of the table, which holds the published 28,709 / 3,589 / 3,589 images.
 
     Raises:
         MissingExtra: `kagglehub` is not installed.
@@ -195,7 +195,7 @@ def _md5(table: Path) -> str:
 
 
 def _list(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} pictures of {split}" for split, count in counts.items())
+    return ", ".join(f"{count} images of {split}" for split, count in counts.items())
 
 
 def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:

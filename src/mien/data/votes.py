@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 VOTE_COLUMNS = (*FERPLUS.classes, "unknown", "NF")
-"""What the ten counts of a picture stand for, in their published order."""
+"""What the ten counts of a image stand for, in their published order."""
 
 SPLIT_FOLDERS = {"FER2013Train": TRAINING, "FER2013Valid": PUBLIC_TEST, "FER2013Test": PRIVATE_TEST}
 
 TABLE_NAME = "fer2013new.csv"
 
-PUBLISHED_PICTURES = 35_887
+PUBLISHED_IMAGES = 35_887
 
-# FER+ numbers its pictures (fer0000000.png) in the row order of FER2013 but gives 85 rows no number: 82 of
-# those without a name in fer2013new.csv, and three that bear the name of another picture there. These are
-# they, so the k-th of the other rows is the picture of number k. Worked out from fer2013new.csv; a test
+# FER+ numbers its images (fer0000000.png) in the row order of FER2013 but gives 85 rows no number: 82 of
+# those without a name in fer2013new.csv, and three that bear the name of another image there. These are
+# they, so the k-th of the other rows is the image of number k. Worked out from fer2013new.csv; a test
 # compares them.
 _UNNUMBERED_ROWS = (
     59, 501, 2059, 2171, 2809, 3262, 3931, 4275, 5082, 5274, 5439, 5722, 5881, 6458, 6699, 7172, 7496, 7527,
@@ -49,20 +49,20 @@ _SOURCE = "Is this the file of https://github.com/microsoft/FERPlus?"
 
 
 def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes on the pictures of FER2013; a folder that holds both layouts is read by split.
+    """The votes on the images of FER2013; a folder that holds both layouts is read by split.
 
     Args:
         path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
             table).
-        dataset: the whole of FER2013, to see that votes and pictures lie in the same splits.
+        dataset: the whole of FER2013, to see that votes and images lie in the same splits.
 
     Returns:
         Counts int64 (n, 10), in the order of `VOTE_COLUMNS` and of the rows of the published file; zeros for
-        the pictures that the votes leave out.
+        the images that the votes leave out.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these pictures.
+        DataError: the votes cannot be read, or do not belong to these images.
     """
     path = Path(path)
     folder = _split_layout(path)
@@ -126,16 +126,16 @@ def _find_columns(header: list[str], path: Path) -> list[int]:
 
 def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
     """The votes of the three `label.csv`, int64 (35,887, 10); zeros for the rows that they leave out."""
-    _require_whole(dataset, PUBLISHED_PICTURES, folder)
+    _require_whole(dataset, PUBLISHED_IMAGES, folder)
     split = _in_published_order(dataset)
-    numbered = np.delete(np.arange(PUBLISHED_PICTURES), _UNNUMBERED_ROWS)
-    votes = np.zeros((PUBLISHED_PICTURES, len(VOTE_COLUMNS)), np.int64)
+    numbered = np.delete(np.arange(PUBLISHED_IMAGES), _UNNUMBERED_ROWS)
+    votes = np.zeros((PUBLISHED_IMAGES, len(VOTE_COLUMNS)), np.int64)
     listed: set[int] = set()
     for name, expected in SPLIT_FOLDERS.items():
         for where, fields in _read_lines(folder / name / "label.csv", first=1):
             row = int(numbered[_parse_name(fields, where, len(numbered))])
             if row in listed:
-                raise DataError(f"{where}: expected each picture once, got {fields[0]} again. {_SOURCE}")
+                raise DataError(f"{where}: expected each image once, got {fields[0]} again. {_SOURCE}")
             listed.add(row)
             _require_split(split[row], expected, where, dataset)
             votes[row] = _parse_votes(fields[2:], where)
@@ -213,10 +213,10 @@ def _require_whole(dataset: Dataset, n: int, path: Path) -> None:
     """Check that the data set holds each of the `n` rows that there are votes for, once."""
     if len(dataset) == n and (np.sort(dataset.rows) == np.arange(n)).all():
         return
-    whole = f"The votes need the whole of fer2013.csv, {PUBLISHED_PICTURES} pictures in its order."
-    remedy = _CUT if len(dataset) == PUBLISHED_PICTURES != n else whole
+    whole = f"The votes need the whole of fer2013.csv, {PUBLISHED_IMAGES} images in its order."
+    remedy = _CUT if len(dataset) == PUBLISHED_IMAGES != n else whole
     raise DataError(
-        f"{path.resolve().name}: expected votes for each of the {len(dataset)} pictures of {dataset.source}, "
+        f"{path.resolve().name}: expected votes for each of the {len(dataset)} images of {dataset.source}, "
         f"got votes for {n} rows. {remedy}"
     )
 
@@ -230,6 +230,6 @@ def _in_published_order(dataset: Dataset) -> NDArray[np.str_]:
 def _require_split(actual: str, expected: str, where: str, dataset: Dataset) -> None:
     if actual != expected:
         raise DataError(
-            f"{where}: expected a picture of {expected}, but {dataset.source} has one of {actual} there. "
-            "The votes join by row: load the pictures from fer2013.csv in its published order."
+            f"{where}: expected a image of {expected}, but {dataset.source} has one of {actual} there. "
+            "The votes join by row: load the images from fer2013.csv in its published order."
         )

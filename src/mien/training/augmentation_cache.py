@@ -132,7 +132,7 @@ class AugmentationCache:
 
     @property
     def _source(self) -> Path:
-        return self._folder / f"pictures-{self._key}.npy"
+        return self._folder / f"images-{self._key}.npy"
 
     def _view(self, view: int) -> Path:
         return self._folder / f"view-{self._key}-{view:03}.npy"

@@ -19,7 +19,7 @@ class Classic:
     """The convolutional network that the FER2013 projects share: ELU, batch normalization, dropout.
 
     Three blocks of two convolutions, with max pooling and dropout after each, then one hidden dense layer.
-    2.4 million parameters and 496 million multiply-adds a image at the widths given.
+    2.4 million parameters and 496 million multiply-adds an image at the widths given.
 
     Args:
         widths: channels of the two convolutions of each block.

@@ -64,7 +64,7 @@ def read_table(
         progress: called with the bytes done and the bytes in all, several times a second.
 
     Returns:
-        The pictures in the order of the rows. A table without `Usage` is all of the split that its file's name tells;
+        The images in the order of the rows. A table without `Usage` is all of the split that its file's name tells;
         else of Training, or of PrivateTest where it has no labels (the competition's `test.csv`).
 
     Raises:
@@ -94,7 +94,7 @@ def read_arrays(
     splits: list[NDArray[np.uint8]] = []
     for block in _read_blocks(paths, classes, progress, block_bytes):
         n = len(images)
-        # Grown in place by the allocator (Linux moves pages, not bytes): no second copy of all pictures.
+        # Grown in place by the allocator (Linux moves pages, not bytes): no second copy of all images.
         images.resize((n + len(block.images), CROP_SIZE, CROP_SIZE), refcheck=False)
         images[n:] = block.images
         labels.append(block.labels)
@@ -157,7 +157,7 @@ def _read_member(member: Member, file: str, classes: int, block_bytes: int) -> I
             )
         row += len(block)
     if not row:
-        raise DataError(f"{name}: expected rows of pictures, got a header only. Download the file again.")
+        raise DataError(f"{name}: expected rows of images, got a header only. Download the file again.")
 
 
 def _flatten_lists(text: bytes) -> bytes:

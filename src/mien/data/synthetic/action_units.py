@@ -26,7 +26,7 @@ class ActionUnits:
     """How far each muscle pulls: 0 is at rest, 1 is a full movement.
 
     `one_sided` is a lip corner pulled up and in on one side only (AU12 with AU14): above 0 on the right of
-    the picture, below 0 on its left.
+    the image, below 0 on its left.
     """
 
     inner_brow_raise: float = 0.0  # AU1

@@ -1,8 +1,8 @@
 """Drawn faces with every expression of FER2013 and FER+: the embedded data set of demos and tests.
 
 A face is made of random choices only: who it is, what the muscles do, pose, light and camera
-(`mien.data.synthetic`). Picture i of a data set depends on the seed, on i and on its expression alone, so a
-smaller set is the beginning of a larger one. No picture of a real person is involved.
+(`mien.data.synthetic`). Image i of a data set depends on the seed, on i and on its expression alone, so a
+smaller set is the beginning of a larger one. No image of a real person is involved.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mien.labels import Taxonomy
 
 ANNOTATORS = 10
-"""How many people voted on each picture of FER+."""
+"""How many people voted on each image of FER+."""
 
 SMALLEST_SIDE = 16
 """Pixels; a smaller face shows no expression."""
@@ -49,7 +49,7 @@ def draw_face(
         label: a class of the taxonomy, in any usual spelling.
         rng: source of all randomness; the same state gives the same person, pose and light at any size and
             with any label.
-        size: side of the picture in pixels, 16 or more.
+        size: side of the image in pixels, 16 or more.
         taxonomy: the label set that `label` is from.
 
     Returns:
@@ -80,7 +80,7 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013
             distribution as targets, and never a face without a majority for the drawn expression.
 
     Returns:
-        Faces in the order in which they were drawn, the splits mixed. Picture i is that of `draw_face` with
+        Faces in the order in which they were drawn, the splits mixed. Image i is that of `draw_face` with
         `np.random.default_rng([seed, i, k])`, k being the index of its expression in `FERPLUS`.
 
     Raises:
@@ -112,16 +112,16 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013
 
 
 def write_csv(dataset: Dataset, path: str | Path) -> None:
-    """Write the published form of FER2013: a header `emotion,pixels,Usage` and a row for each picture.
+    """Write the published form of FER2013: a header `emotion,pixels,Usage` and a row for each image.
 
     The file is written aside and renamed: it is whole or absent.
 
     Args:
-        dataset: labelled pictures with the classes of FER2013.
+        dataset: labelled images with the classes of FER2013.
         path: the file.
 
     Raises:
-        DataError: other classes, or a picture without a label, which this form cannot say.
+        DataError: other classes, or an image without a label, which this form cannot say.
     """
     if dataset.taxonomy.classes != FER2013.classes:
         raise DataError(
@@ -131,7 +131,7 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
     labels = dataset.labels
     if (labels == UNLABELLED).any():
         row = int((labels == UNLABELLED).argmax())
-        raise DataError(f"{path}: expected a label for each picture, got none for row {row}. Leave it out.")
+        raise DataError(f"{path}: expected a label for each image, got none for row {row}. Leave it out.")
     texts = [str(tone) for tone in range(256)]
     with replacing(path) as aside, aside.open("w", encoding="ascii", newline="") as file:
         file.write("emotion,pixels,Usage\n")
@@ -141,7 +141,7 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
 
 
 def _draw(name: str, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], float]:
-    """A picture, and the strength of its expression."""
+    """An image, and the strength of its expression."""
     expression = sample_expression(name, rng)
     person, scene = sample_person(rng), sample_scene(rng)
     return render(_shapes(person, expression.units, scene.light_x), scene, size, rng), expression.strength

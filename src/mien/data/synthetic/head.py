@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-EYE_X, EYE_Y = 0.43, -0.06  # middle of the eye on the right of the picture
+EYE_X, EYE_Y = 0.43, -0.06  # middle of the eye on the right of the image
 SIDES = (-1, 1)
 TO_SIDE = {side: np.array((side, 1.0)) for side in SIDES}
-"""Multiplies points to mirror them to a side of the picture: -1 is its left, 1 its right."""
+"""Multiplies points to mirror them to a side of the image: -1 is its left, 1 its right."""
 
 _TURN = np.arange(48) * (2 * np.pi / 48)  # clockwise from the top of the head
 _RING = np.stack([np.sin(_TURN), -np.cos(_TURN)], axis=1)  # (48, 2)

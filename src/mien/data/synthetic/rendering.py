@@ -1,4 +1,4 @@
-"""Shapes become a gray picture: pose, light, background, blur and grain.
+"""Shapes become a gray image: pose, light, background, blur and grain.
 
 The polygons are painted with smooth edges at `OVERSAMPLING` times the size and reduced by area averaging.
 """
@@ -33,10 +33,10 @@ _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 class Scene:
     """Where the head is, and how it is photographed.
 
-    Angles are in radians, lengths in shares of the picture's side, tones from 0 to 255.
+    Angles are in radians, lengths in shares of the image's side, tones from 0 to 255.
     """
 
-    yaw: float  # above 0 the face turns to the right of the picture
+    yaw: float  # above 0 the face turns to the right of the image
     pitch: float  # above 0 it looks down
     roll: float  # above 0 it leans clockwise
     scale: float  # half the width of the head
@@ -51,7 +51,7 @@ class Scene:
     backdrop_x: float
     backdrop_y: float
     backdrop_radius: float
-    blur: float  # sigma in pixels of the picture
+    blur: float  # sigma in pixels of the image
     grain: float  # standard deviation in tones
 
 
@@ -65,7 +65,7 @@ _RANGES = {
 def sample_scene(rng: np.random.Generator) -> Scene:
     """Draw a pose, a light, a background and a camera."""
     drawn = within(_RANGES, rng)
-    # Two and a half standard deviations are the most that is drawn, so that no face leaves the picture.
+    # Two and a half standard deviations are the most that is drawn, so that no face leaves the image.
     yaw, pitch, roll, x, y, exposure, shade = np.clip(rng.standard_normal(7), -2.5, 2.5).tolist()
     return Scene(
         **drawn,
@@ -85,7 +85,7 @@ def render(shapes: Sequence[Shape], scene: Scene, size: int, rng: np.random.Gene
     Args:
         shapes: polygons in face units.
         scene: pose, light and camera.
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
         rng: source of the grain.
 
     Returns:
@@ -102,7 +102,7 @@ def render(shapes: Sequence[Shape], scene: Scene, size: int, rng: np.random.Gene
 
 
 def project(points: Floats, scene: Scene) -> Floats:
-    """Face units (k, 2) to shares of the picture's side (k, 2); the features ride on a rounded head.
+    """Face units (k, 2) to shares of the image's side (k, 2); the features ride on a rounded head.
 
     A point at height z of a dome over the face moves by z sin(angle), and its own offset shrinks by
     z (1 - cos(angle)): the far side is foreshortened, and the outline of the head, where z is 0, stays.
@@ -140,12 +140,12 @@ def _backdrop(scene: Scene, side: int) -> NDArray[np.uint8]:
     return canvas
 
 
-def _light(picture: NDArray[np.float32], scene: Scene) -> NDArray[np.float32]:
-    """Light that falls off across the picture, then contrast and exposure."""
-    line = _line(len(picture))
+def _light(image: NDArray[np.float32], scene: Scene) -> NDArray[np.float32]:
+    """Light that falls off across the image, then contrast and exposure."""
+    line = _line(len(image))
     fall = 1 + np.float32(0.22 * scene.light_x) * line + np.float32(0.16 * scene.light_y) * line[:, None]
     contrast = np.float32(scene.contrast)
-    return np.asarray(picture * (fall * contrast) + np.float32(128 + scene.exposure - 128 * scene.contrast))
+    return np.asarray(image * (fall * contrast) + np.float32(128 + scene.exposure - 128 * scene.contrast))
 
 
 @cache
