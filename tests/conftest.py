@@ -30,6 +30,16 @@ if sys.dont_write_bytecode:  # many tests start a process, and each would compil
 settings.register_profile("mien", deadline=None)  # a busy machine is no fault
 settings.load_profile("mien")
 
+# Signals, resource limits, pseudo-terminals and /proc: these tests are for Linux and macOS.
+collect_ignore_glob = (
+    []
+    if os.name == "posix"
+    else [
+        "bulk/*", "cli/test_terminal.py", "data/test_bombs.py", "decoders/*", "recognition/video/test_decoder*",
+        "recognition/video/test_video_attacks.py", "service/*", "test_full_disk.py", "test_image_attacks.py",
+    ]
+)  # fmt: skip
+
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -155,7 +155,10 @@ def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
         pull_model("hf://me/faces", tmp_path / "here")
 
 
-@pytest.mark.parametrize("address", ["me/faces", "hf://faces", "hf://a/b/c", "https://x", "hf://a/b@", ""])
+@pytest.mark.parametrize(
+    "address",
+    ["me/faces", "hf://faces", "hf://a/b/c", "https://x", "hf://a/b@", "hf://me/..", "hf://../me", ""],
+)
 def test_an_address_that_is_none_is_told(address: str) -> None:
     with pytest.raises(ModelError, match="an address such as hf://user/model"):
         parse_address(address)

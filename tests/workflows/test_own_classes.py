@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mien
+from mien.errors import ModelError
 from mien.workflows.compare import compare_models
 from mien.workflows.list_runs import list_runs
 from mien.workflows.reporter import SilentReporter
@@ -126,6 +127,14 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
     lines = (tmp_path / "cv" / "out_of_fold.csv").read_text().splitlines()
     assert lines[0] == "row,fold,label,predicted,gawping,idle,moping"
     assert len(lines) == 73
+    again = mien.cross_validate(
+        faces, 2, start="small", epochs=1, out=tmp_path / "cv", reporter=SilentReporter()
+    )
+    assert np.allclose(again.probabilities, done.probabilities)  # finished folds are reused
+    with pytest.raises(ModelError, match="fold-1 was trained on other data"):
+        mien.cross_validate(
+            faces, 2, start="small", epochs=1, split_seed=5, out=tmp_path / "cv", reporter=SilentReporter()
+        )
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ from mien.errors import MienError
 
 app = typer.Typer(
     name="mien",
-    help="Train, judge and use a facial expression recognizer.",
+    help="Train, evaluate and use a facial expression recognizer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -180,7 +180,8 @@ class DiscriminativeSGD(keras.optimizers.SGD):  # type: ignore[misc]
 
     Args:
         learning_rate: of the heads.
-        trunk_rate: what the gradients of all other layers are multiplied by, which for SGD is a rate of their own.
+        trunk_rate: what the gradients of all other layers are multiplied by, which for SGD is a learning rate of their
+            own. Weight decay is not scaled: it acts on all layers at the full rate.
     """
 
     def __init__(self, learning_rate: Any = 0.01, trunk_rate: float = 1.0, **options: Any) -> None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.data.dataset import PRIVATE_TEST
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.division import divide, folds_of
+from mien.data.inspection import without_copies
 from mien.errors import DataError
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data
@@ -152,7 +153,9 @@ def _train_fold(
     from mien.workflows.train import RunTrainer
 
     keras.utils.clear_session()
-    if not is_whole(folder):
+    if is_whole(folder):
+        _require_same_training(folder, part, config)
+    else:
         run = RunTrainer(reporter).train(part, config, folder, resume=(folder / LAST).exists())
         if run.interrupted:
             raise TrainingInterrupted(f"Stopped in {folder.name}.")
@@ -160,6 +163,21 @@ def _train_fold(
     evaluation = score(best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name)
     scores = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
     return scores, evaluation.probabilities
+
+
+def _require_same_training(folder: Path, part: Dataset, config: RunConfig) -> None:
+    """Refuse to reuse a finished fold that was trained on other data or with other settings.
+
+    Raises:
+        ModelError: If it was.
+    """
+    from mien.training.resume import fingerprint, open_state
+    from mien.workflows.open_teachers import open_teachers
+
+    used = without_copies(part) if config.recipe.drop_copies else part
+    teachers = tuple(open_teachers(config, part))
+    data = fingerprint(used.subset(TRAINING), used.subset(PUBLIC_TEST), teachers)
+    open_state(folder, config.recipe, data, resume=True)
 
 
 def _summary(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import MissingExtra, ModelError
+from mien.files import write_bytes
+from mien.ownership import guard_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,10 +65,12 @@ def write_tflite(
     crops = _faces(dataset)
     with tempfile.TemporaryDirectory() as folder:
         source = save_network(loaded.network, Path(folder) / "network.keras", card)
-        export_tflite(source, target, card, crops if int8 else None)
-    raw = TfliteNetwork(target, card)
-    parity = _compare(_original(loaded, card, crops[:_COMPARED]), raw.probabilities(crops[:_COMPARED]))
-    _require(parity, target, int8=int8)
+        made = Path(folder) / target.name
+        export_tflite(source, made, card, crops if int8 else None)
+        raw = TfliteNetwork(made, card)
+        parity = _compare(_original(loaded, card, crops[:_COMPARED]), raw.probabilities(crops[:_COMPARED]))
+        _require(parity, target, int8=int8)
+        write_bytes(target, made.read_bytes())
     return parity
 
 
@@ -110,14 +114,20 @@ def write_openvino(onnx: Path, card: ModelCard, target: Path, dataset: Dataset) 
     crops = _faces(dataset)[:_COMPARED]
     model = ov.convert_model(str(onnx))
     model.set_rt_info(card.to_json(), "mien_card")
-    ov.save_model(model, str(target), compress_to_fp16=False)
-    compiled = ov.compile_model(
-        ov.Core().read_model(str(target)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )  # which bfloat16 would be where the processor has it
-    given = compiled(crops[..., None].astype(np.float32))[card.output]
-    original = Classifier(onnx)
-    parity = _compare(_raw(original, card, crops), np.asarray(given))
-    _require(parity, target, int8=False)
+    weights = target.with_suffix(".bin")
+    if guard := guard_of(weights):
+        guard.check(weights)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / target.name
+        ov.save_model(model, str(made), compress_to_fp16=False)
+        compiled = ov.compile_model(
+            ov.Core().read_model(str(made)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )  # which bfloat16 would be where the processor has it
+        given = compiled(crops[..., None].astype(np.float32))[card.output]
+        parity = _compare(_raw(Classifier(onnx), card, crops), np.asarray(given))
+        _require(parity, target, int8=False)
+        write_bytes(weights, made.with_suffix(".bin").read_bytes())
+        write_bytes(target, made.read_bytes())
     return parity
 
 

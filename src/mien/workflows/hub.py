@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MODEL = "model.onnx"
 CHECKSUMS = "SHA256SUMS"
 _PREFIX = "hf://"
-_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_ADDRESS = re.compile(r"hf://(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?")
 _MOST_BYTES = 2 * 2**30
 
 
