@@ -145,7 +145,7 @@ def record(row: dict[str, Any]) -> None:
 
 
 def table() -> None:
-    """Print mean and spread over the seeds, as docs/training.md shows them."""
+    """Print mean and spread over the seeds, as docs/fine-tuning.md shows them."""
     runs = json.loads(RESULTS.read_text())["runs"]
     print("| training images per class | " + " | ".join(ARMS) + " |")
     print("|---|" + "---|" * len(ARMS))
