@@ -75,7 +75,8 @@ def kind_of(path: str | Path) -> ModelKind:
 
 def refusal(path: str | Path, kind: ModelKind) -> str:
     """Return the error message for a model that cannot be opened: what it is, and what to do."""
-    return f"{shown(path)}: this is {kind.value}. {remedy(path, kind)}"
+    what = "there is no such file or folder" if kind is ModelKind.MISSING else f"this is {kind.value}"
+    return f"{shown(path)}: {what}. {remedy(path, kind)}"
 
 
 def shown(path: str | Path) -> str:

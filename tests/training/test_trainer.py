@@ -279,7 +279,9 @@ def test_another_training_is_not_overwritten_nor_mixed(tmp_path: Path, dataset: 
     train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     with pytest.raises(ModelError, match=r"holds a training already\. Resume it with `resume=True`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
-    with pytest.raises(ModelError, match=r"begun with another batch_size \(16, not 8\), seed \(0, not 3\)"):
+    with pytest.raises(
+        ModelError, match=r"was started with another batch_size \(16, not 8\), seed \(0, not 3\)"
+    ):
         train(dataset, tiny_recipe(epochs=2, batch_size=8, seed=3), tmp_path / "run", resume=True)
     with pytest.raises(ModelError, match="trained on other data"):
         train(make_dataset(seed=1), tiny_recipe(epochs=2), tmp_path / "run", resume=True)

@@ -1,9 +1,9 @@
 /** The annotated image as a file: what is shown on the stage, at the size of the image. */
 
 import { isDoubtful } from "./doubt.js";
-import { heatPicture, wayToPicture } from "./heat.js";
+import { heatPicture, wayToImage } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
-import { colour, coloursOf, typeface } from "./palette.js";
+import { colour, colorsOf, typeface } from "./palette.js";
 import { toBlob } from "./pictures.js";
 import { percent, ranked, told } from "./words.js";
 
@@ -33,7 +33,7 @@ export function annotate(item, picture, explain) {
 
 function drawHeat(context, heat) {
   context.save();
-  const { a, b, c, d, e, f } = wayToPicture(heat);
+  const { a, b, c, d, e, f } = wayToImage(heat);
   context.transform(a, b, c, d, e, f);
   context.drawImage(heatPicture(heat), 0, 0);
   context.restore();
@@ -56,7 +56,7 @@ function drawFaces(context, item) {
 /** A dashed line where the expression is in doubt. */
 function drawBox(context, face, unit) {
   const { box, label } = face;
-  for (const [line, ink] of [[1.4 * unit, "rgb(13 15 18 / 60%)"], [0.9 * unit, coloursOf(label).fill]]) {
+  for (const [line, ink] of [[1.4 * unit, "rgb(13 15 18 / 60%)"], [0.9 * unit, colorsOf(label).fill]]) {
     context.strokeStyle = ink;
     context.lineWidth = line;
     context.beginPath();
@@ -68,7 +68,7 @@ function drawBox(context, face, unit) {
 }
 
 function drawTag(context, place, label, text, unit) {
-  const { fill, ink } = coloursOf(label);
+  const { fill, ink } = colorsOf(label);
   rounded(context, place, 1.2 * unit, fill);
   context.fillStyle = ink;
   context.textAlign = "left";
@@ -95,7 +95,7 @@ function drawBar(context, [label, share], place, middle, unit) {
   context.textAlign = "right";
   context.fillText(percent(share), place.x + place.width - 2 * unit, middle);
   rounded(context, track, unit, "rgb(255 255 255 / 22%)");
-  rounded(context, { ...track, width: Math.max(2 * unit, track.width * share) }, unit, coloursOf(label).fill);
+  rounded(context, { ...track, width: Math.max(2 * unit, track.width * share) }, unit, colorsOf(label).fill);
 }
 
 function rounded(context, { x, y, width, height }, radius, fill) {

@@ -1,6 +1,6 @@
 /** A chart of one face over time: a lane for each expression, so that names and not colors tell them apart. */
 
-import { colour, coloursOf, typeface } from "./palette.js";
+import { colour, colorsOf, typeface } from "./palette.js";
 
 /** @typedef {import("./types.js").Row} Row */
 
@@ -82,7 +82,7 @@ function drawLane(context, { step }, label, bottom, spans, x, ink, width) {
   context.textBaseline = "alphabetic";
   context.fillText(label, 0, bottom - 7, NAMES - 8);
   const most = LANE - 5;
-  context.fillStyle = coloursOf(label).fill;
+  context.fillStyle = colorsOf(label).fill;
   context.strokeStyle = ink.edge;
   context.lineWidth = 1;
   for (const span of spans) {

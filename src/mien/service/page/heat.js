@@ -39,7 +39,7 @@ export function heatPicture({ values }) {
  * @param {Heat} heat
  * @returns {DOMMatrix}
  */
-export function wayToPicture({ transform: [[a, c, e], [b, d, f]] }) {
+export function wayToImage({ transform: [[a, c, e], [b, d, f]] }) {
   return new DOMMatrix()
     .translate(0.5, 0.5)
     .multiply(new DOMMatrix([a, b, c, d, e, f]).inverse())

@@ -3,7 +3,7 @@
 import { bar } from "./bars.js";
 import { find, make } from "./dom.js";
 import { isDoubtful } from "./doubt.js";
-import { heatPicture, wayToPicture } from "./heat.js";
+import { heatPicture, wayToImage } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
 import { tint } from "./palette.js";
 import { ranked, told } from "./words.js";
@@ -151,7 +151,7 @@ function put(element, box, room, sized = true) {
 function heatImage(heat) {
   const picture = heatPicture(heat);
   const image = document.createElementNS(SVG, "image");
-  const { a, b, c, d, e, f } = wayToPicture(heat);
+  const { a, b, c, d, e, f } = wayToImage(heat);
   image.setAttribute("href", picture.toDataURL());
   image.setAttribute("width", String(picture.width));
   image.setAttribute("height", String(picture.height));

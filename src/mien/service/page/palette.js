@@ -67,7 +67,7 @@ export const typeface = () => getComputedStyle(document.body).fontFamily;
  * The color of an expression and the ink that reads on it, for a canvas.
  * @param {string} label
  */
-export const coloursOf = (label) => ({
+export const colorsOf = (label) => ({
   fill: colour(`--${tokenOf(label)}`),
   ink: colour(`--on-${tokenOf(label)}`),
 });
