@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,10 @@ class TestJson:
             ({"image": "http://example.org/a.jpg"}, "a URL or a path"),
             ({"image": "file:///etc/passwd"}, "a URL or a path"),
             ({"img": BASE64, "actions": ["age"]}, "actions"),
+            (b'{"image": ' + b"9" * 19 + b"}", "an integer has more than 18 digits"),
+            (b'{"image": -' + b"9" * 4_000 + b"}", "an integer has more than 18 digits"),
+            (b'{"image": 1e999999999}', "a number is too large or too long"),
+            (b'{"image": 0.' + b"1" * 100_000 + b"}", "a number is too large or too long"),
         ],
     )
     def test_what_is_wrong_is_said(self, service: Running, document: Any, received: str) -> None:
@@ -188,6 +193,21 @@ class TestInference:
         reply = self.infer(service, **change)
         assert reply.status == 422
         assert reply.json["error"].startswith(reply.json["detail"])
+
+    @pytest.mark.parametrize("digits", [4_300, 18])
+    def test_a_shape_of_huge_numbers_is_refused_at_once(self, service: Running, digits: int) -> None:
+        began = time.monotonic()
+        shape = b", ".join([b"9" * digits] * 250)
+        images = b'{"name": "image", "datatype": "BYTES", "data": ["AAAA"], "shape": [' + shape + b"]}"
+        reply = post(service, b'{"inputs": [' + images + b"]}", "/v2/models/mien/infer")
+        assert reply.status == 422
+        assert time.monotonic() - began < 1
+
+    @pytest.mark.parametrize("shape", [[1.0], [True], [-1, -1], ["1"], [4, 0], 1, None])
+    def test_a_shape_is_a_list_of_counts(self, service: Running, shape: Any) -> None:
+        images = {"name": "image", "datatype": "BYTES", "shape": shape, "data": [BASE64]}
+        reply = self.infer(service, inputs=[images])
+        assert (reply.status, reply.json["expected"]) == (422, "a shape for 1 image")
 
     def test_a_damaged_image_is_an_error(self, service: Running) -> None:
         images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["JVBERg=="]}

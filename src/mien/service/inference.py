@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 import mien
 from mien.service.json_bodies import decode_base64, parse_object
-from mien.service.problems import Refusal, plain, shown
+from mien.service.problems import Refusal, counted, plain, shown
 from mien.service.schemas import Options
 from mien.service.uploads import Upload
 
@@ -159,12 +159,19 @@ def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
         files = [decode_base64(text, "data") for text in flat[: most + 1]]
     if not 1 <= len(files) <= most:
         raise _wrong(f"1 to {most} images", f"{len(files)}" if len(files) <= most else "more")
-    shape, count = one.get("shape"), 1
-    for side in shape if isinstance(shape, list) else [0]:
-        count *= side if isinstance(side, int) else 0
-    if count != len(files):
-        raise _wrong(f"a shape for {len(files)} images", shown(shape))
+    if _elements(one.get("shape"), most) != len(files):
+        raise _wrong(f"a shape for {counted(len(files), 'image')}", shown(one.get("shape")))
     return [Upload(f"image-{number}", data) for number, data in enumerate(files, start=1)]
+
+
+def _elements(shape: Any, most: int) -> int:
+    """How many elements a shape stands for; -1 where it is none, or one of more than there may be."""
+    count = 1
+    for side in shape if isinstance(shape, list) else [-1]:
+        count *= side if type(side) is int and 0 <= side <= most else -1
+        if not 0 <= count <= most:
+            return -1
+    return count
 
 
 def _strings(binary: bytes, most: int) -> list[bytes]:

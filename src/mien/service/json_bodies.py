@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from typing import Any
 
@@ -16,6 +17,9 @@ from mien.service.problems import Refusal, shown
 
 MOST_MARKS = 2_000
 """Brackets, colons and commas in a body."""
+
+_MOST_DIGITS = 18  # of an integer, which then fits into 64 bits
+_LONGEST_NUMBER = 100  # characters
 
 _DATA_URI = re.compile(r"\s*data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 _EXAMPLE = '{"image": "<base64>"}'
@@ -30,7 +34,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if sum(map(body.count, (b"[", b"{", b":", b","))) > MOST_MARKS:
         raise _refusal(f"a JSON object of at most {MOST_MARKS:,} brackets, colons and commas", "more")
     try:
-        parsed = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(
+            body,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_number,
+        )
     except (ValueError, RecursionError) as error:
         raise _refusal("a JSON object", f"text that is not JSON ({str(error)[:60]})") from error
     if not isinstance(parsed, dict):
@@ -100,6 +110,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > _MOST_DIGITS:
+        raise ValueError(f"an integer has more than {_MOST_DIGITS} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    number = float(text) if len(text) <= _LONGEST_NUMBER else math.inf
+    if not math.isfinite(number):
+        raise ValueError("a number is too large or too long")
+    return number
 
 
 def _refusal(expected: str, received: str) -> Refusal:
