@@ -209,6 +209,21 @@ class TestInference:
         reply = self.infer(service, inputs=[images])
         assert (reply.status, reply.json["expected"]) == (422, "a shape for 1 image")
 
+    @pytest.mark.parametrize("length", ["0" * 5_000, "0" * 12 + "1", "-1", "+1", "1_0", "1.0", "", "9" * 12])
+    def test_a_header_length_is_at_most_twelve_digits(self, service: Running, length: str) -> None:
+        headers = {"Inference-Header-Content-Length": length}
+        reply = post(service, b"{}", "/v2/models/mien/infer", **headers)
+        assert (reply.status, reply.json["expected"]) == (422, "a header length within the body")
+
+    @pytest.mark.parametrize("path", ["/v1/recognize", "/v2/models/mien/infer"])
+    @pytest.mark.parametrize("header", ["Content-Length", "X-Forwarded-For", "Host", "Accept", "Range"])
+    def test_long_numbers_in_other_headers_break_nothing(
+        self, service: Running, path: str, header: str
+    ) -> None:
+        value = {"Host": "localhost:", "Accept": "image/jpeg;q="}.get(header, "") + "0" * 5_000
+        reply = service.ask("POST", f"{path}?max_faces={'0' * 5_000}1", b"", {**JSON, header: value})
+        assert 400 <= reply.status < 500
+
     def test_a_damaged_image_is_an_error(self, service: Running) -> None:
         images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["JVBERg=="]}
         reply = self.infer(service, inputs=[images])

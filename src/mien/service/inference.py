@@ -7,6 +7,7 @@ JSON or as they are with the binary extension. Its outputs are those of all face
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -28,6 +29,7 @@ ALIAS = "mien"
 BINARY_HEADER = "inference-header-content-length"
 """The header of the binary extension: how many bytes of the body are JSON."""
 
+_LENGTH = re.compile(r"[0-9]{1,12}")
 _OPTIONS = ("max_faces", "label_set", "min_confidence", "min_detection_confidence")
 _IGNORED = frozenset({"binary_data_output", "binary_data_size"})  # answers are JSON, which all clients read
 
@@ -89,7 +91,7 @@ class InferRequest:
     def __init__(self, body: bytes, header_length: str | None, most: int) -> None:
         size = len(body)
         if header_length is not None:
-            if not header_length.isdecimal() or int(header_length[:12]) > size:
+            if not _LENGTH.fullmatch(header_length) or int(header_length) > size:
                 raise _wrong("a header length within the body", shown(header_length))
             size = int(header_length)
         document = parse_object(body[:size])
