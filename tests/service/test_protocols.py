@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from mien.service import inference, json_bodies
 from mien.service.annotated import wanted_image
+from mien.service.json_bodies import decode_base64, images_of
 from mien.service.settings import Settings
 from tests.helpers.service_process import Reply, Running, encoded, portrait, running, small_portrait
 
@@ -40,13 +45,12 @@ class TestJson:
             {"img": BASE64},
             {"img": "data:image/jpeg;base64," + BASE64, "actions": ["emotion"]},
             {"images": [BASE64]},
+            b'{"image": "' + BASE64.replace("+", "\\u002B").encode() + b" " * 1_100_000 + b'"}',
             {"image": base64.urlsafe_b64encode(portrait()).decode().rstrip("=")},
             {"image": "\n".join(BASE64[i : i + 76] for i in range(0, len(BASE64), 76))},
         ],
     )
-    def test_an_image_as_base64_is_answered_like_its_bytes(
-        self, service: Running, document: dict[str, Any]
-    ) -> None:
+    def test_an_image_as_base64_is_answered_like_its_bytes(self, service: Running, document: Any) -> None:
         (image,) = post(service, document).json["images"]
         (expected,) = service.send_raw(portrait()).json["images"]
         assert {**image, "source": ""} == {**expected, "source": ""}
@@ -73,6 +77,9 @@ class TestJson:
             ({"image": "http://example.org/a.jpg"}, "a URL or a path"),
             ({"image": "file:///etc/passwd"}, "a URL or a path"),
             ({"img": BASE64, "actions": ["age"]}, "actions"),
+            (b'{"image": "' + b"A" * 1_100_000 + "\U0001f600".encode() + b'"}', "other characters"),
+            (b'{"image": "' + b"A" * 1_100_000 + b'\\ud83d\\ude00"}', "other characters"),
+            (b'{"image": "\\ud83d\\ude00"}', "not base64"),
             (b'{"image": ' + b"9" * 19 + b"}", "an integer has more than 18 digits"),
             (b'{"image": -' + b"9" * 4_000 + b"}", "an integer has more than 18 digits"),
             (b'{"image": 1e999999999}', "a number is too large or too long"),
@@ -84,6 +91,41 @@ class TestJson:
         assert reply.status == 422
         assert received in reply.json["received"]
         assert '{"image": "<base64>"}' in reply.json["remedy"]
+
+    @pytest.mark.parametrize("before", [b'{"image": "', b'{"image": "data:image/jpeg;base64,'])
+    def test_a_body_takes_less_than_four_times_its_size_more(self, before: bytes) -> None:
+        body = before + base64.b64encode(bytes(1_000_000)) + b'"}'
+        images_of(body, "image")
+        tracemalloc.start()
+        try:
+            images_of(body, "image")
+            assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+        finally:
+            tracemalloc.stop()
+
+    def test_two_are_decoded_at_once(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        at_work, most, lock = 0, 0, threading.Lock()
+
+        def slow(text: Any, name: str) -> bytes:
+            nonlocal at_work, most
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.1)
+            with lock:
+                at_work -= 1
+            return decode_base64(text, name)
+
+        monkeypatch.setattr(json_bodies, "decode_base64", slow)
+        monkeypatch.setattr(inference, "decode_base64", slow)
+        images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [BASE64]}
+        with ThreadPoolExecutor(6) as callers:
+            asked = [callers.submit(post, service, {"image": BASE64}) for _ in range(3)]
+            asked += [
+                callers.submit(post, service, {"inputs": [images]}, "/v2/models/mien/infer") for _ in range(3)
+            ]
+            assert [one.result(20).status for one in asked] == [200] * 6
+        assert most == 2
 
     def test_too_many_images_are_refused(self, service: Running) -> None:
         assert post(service, {"images": [BASE64] * 4}).status == 413

@@ -6,7 +6,6 @@ JSON or as they are with the binary extension. Its outputs are those of all face
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +135,6 @@ class InferRequest:
                 if not self.outputs or name in self.outputs
             ],
         }
-
-
-async def parse_request(body: bytes, header_length: str | None, most: int) -> InferRequest:
-    """`InferRequest` on a thread, because base64 of many megabytes takes its time."""
-    return await asyncio.to_thread(InferRequest, body, header_length, most)
 
 
 def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
