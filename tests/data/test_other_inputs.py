@@ -194,6 +194,76 @@ def test_parquet_without_class_names_asks_for_them(tmp_path: Path) -> None:
         mien.load(parquet(tmp_path / "y.parquet", {"label": [0, 1]}))
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [" ".join([str(level)] * 2304) for level in (10, 60)],
+        ["[" + ", ".join([str(level)] * 2304) + "]" for level in (10, 60)],
+        [[level] * 2304 for level in (10, 60)],
+        [[level / 255] * 2304 for level in (10, 60)],
+        [[[level] * 48] * 48 for level in (10, 60)],
+    ],
+)
+def test_parquet_of_pixels_is_read(tmp_path: Path, cells: list[Any]) -> None:
+    path = parquet(tmp_path / "x.parquet", {"pixels": cells, "label": ["a", "b"]})
+    assert seen(mien.load(path)) == [("a", 10), ("b", 60)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ([300] * 2304, r"x\.parquet row 1: expected pixels from 0 to 255 or from 0 to 1, got 300 to 300"),
+        ([-1] * 2304, r"row 1: expected pixels .*, got -1 to -1"),
+        ([float("nan")] * 2304, r"row 1: expected pixels .*, got nan to nan"),
+        (" ".join(["300"] * 2304), r"row 1: expected pixels .*, got 300 to 300"),
+        (" ".join(["9" * 5000] * 4), r"row 1: expected pixels .*, got 1\.04858e\+06"),
+        ([9] * 2303, r"row 1: expected images of shape .*got int64 \(1, 2303\) in image"),
+        ([[9] * 48, [9]], r"row 1: expected rows of pixels of one length, got others"),
+        ("x" * 5000, r"row 1: expected the bytes of an image, got nothing that is one"),
+        ("none.png", r"row 1: expected the bytes of an image, got nothing that is one"),
+    ],
+)
+def test_parquet_of_other_pixels_is_told_with_the_row(tmp_path: Path, cell: Any, sentence: str) -> None:
+    path = parquet(tmp_path / "x.parquet", {"pixels": [cell] * 2, "label": ["a", "b"]})
+    with pytest.raises(DataError, match=sentence):
+        mien.load(path)
+
+
+def test_one_cell_of_parquet_that_is_no_image_leaves_the_others(tmp_path: Path) -> None:
+    cells = [[9] * 2304, [300] * 2304, [99] * 2304]
+    dataset = mien.load(parquet(tmp_path / "x.parquet", {"pixels": cells, "label": ["a", "b", "b"]}))
+    assert seen(dataset) == [("a", 9), ("b", 99)]
+    (reason,) = dataset.left_out.unreadable
+    assert "row 2: expected pixels from 0 to 255" in reason
+
+
+def test_parquet_labels_may_be_bytes_and_lack(tmp_path: Path) -> None:
+    images = [png(level) for level in (10, 60, 110)]
+    for given in ([b"a", b"b", None], ["a", "b", ""]):
+        path = parquet(tmp_path / "x.parquet", {"image": images, "label": given})
+        assert mien.load(path).counts() == {"Training": {"a": 1, "b": 1, "unlabelled": 1}}
+    path = parquet(tmp_path / "x.parquet", {"image": images, "label": [0.0, 1.0, float("nan")]})
+    assert mien.load(path, class_names="a,b").counts() == {"Training": {"a": 1, "b": 1, "unlabelled": 1}}
+
+
+@pytest.mark.parametrize("label", [0.5, float("inf"), [1, 2], {"a": 1}])
+def test_parquet_labels_that_are_none_are_told_with_the_row(tmp_path: Path, label: Any) -> None:
+    path = parquet(tmp_path / "x.parquet", {"image": [png(9)], "label": [label]})
+    with pytest.raises(
+        DataError, match=r"x\.parquet row 1: expected a label as a word or a whole number, got "
+    ):
+        mien.load(path, class_names="a,b")
+
+
+def test_parquet_splits_may_be_bytes_and_are_told_otherwise(tmp_path: Path) -> None:
+    columns: dict[str, list[Any]] = {"image": [png(9)] * 4, "label": ["a", "b"] * 2}
+    path = parquet(tmp_path / "x.parquet", {**columns, "split": [b"train"] * 2 + [b"test"] * 2})
+    assert mien.load(path).counts() == {"Training": {"a": 1, "b": 1}, "PrivateTest": {"a": 1, "b": 1}}
+    path = parquet(tmp_path / "x.parquet", {**columns, "split": [[1], [2]] * 2})
+    with pytest.raises(DataError, match=r"expected splits such as train, val and test, got "):
+        mien.load(path)
+
+
 @pytest.mark.parametrize("floats", [False, True])
 def test_npz_of_splits_is_read(tmp_path: Path, floats: bool) -> None:
     images = np.stack([np.full((32, 32), level, np.uint8) for level in LEVELS])

@@ -175,6 +175,25 @@ def test_the_answer_does_not_depend_on_the_batch(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer[[0, 255, 256, 599]], single, atol=1e-6)
 
 
+@pytest.mark.parametrize("batch", [0, 1, 4])
+@pytest.mark.parametrize("flip_tta", [False, True])
+def test_no_crops_have_no_probabilities_whatever_the_batch(
+    tmp_path: Path, batch: int, flip_tta: bool
+) -> None:
+    path = make_onnx(tmp_path / "m.onnx")
+    if batch:
+        model = onnx.load(path)
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        onnx.save(model, path)
+    classifier = Classifier(path, flip_tta=flip_tta)
+    assert classifier.probabilities(crops(0)).shape == (0, 7)
+    assert classifier.raw_outputs(crops(0)).shape == (0, 7)
+    assert {name: rows.shape for name, rows in classifier.all_probabilities(crops(0)).items()} == {
+        name: (0, len(labels)) for name, labels in classifier.taxonomies.items()
+    }
+    assert classifier.all_probabilities(crops(5))[classifier.card.taxonomy].shape == (5, 7)
+
+
 def test_threads_may_share_one(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"), threads=1)
     parts = [crops(64)[i : i + 4] for i in range(0, 64, 4)]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
+import time
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from mien.service import inference, json_bodies
 from mien.service.annotated import wanted_image
+from mien.service.json_bodies import decode_base64, images_of
 from mien.service.settings import Settings
 from tests.helpers.service_process import Reply, Running, encoded, portrait, running, small_portrait
 
@@ -39,13 +45,12 @@ class TestJson:
             {"img": BASE64},
             {"img": "data:image/jpeg;base64," + BASE64, "actions": ["emotion"]},
             {"images": [BASE64]},
+            b'{"image": "' + BASE64.replace("+", "\\u002B").encode() + b" " * 1_100_000 + b'"}',
             {"image": base64.urlsafe_b64encode(portrait()).decode().rstrip("=")},
             {"image": "\n".join(BASE64[i : i + 76] for i in range(0, len(BASE64), 76))},
         ],
     )
-    def test_an_image_as_base64_is_answered_like_its_bytes(
-        self, service: Running, document: dict[str, Any]
-    ) -> None:
+    def test_an_image_as_base64_is_answered_like_its_bytes(self, service: Running, document: Any) -> None:
         (image,) = post(service, document).json["images"]
         (expected,) = service.send_raw(portrait()).json["images"]
         assert {**image, "source": ""} == {**expected, "source": ""}
@@ -72,6 +77,13 @@ class TestJson:
             ({"image": "http://example.org/a.jpg"}, "a URL or a path"),
             ({"image": "file:///etc/passwd"}, "a URL or a path"),
             ({"img": BASE64, "actions": ["age"]}, "actions"),
+            (b'{"image": "' + b"A" * 1_100_000 + "\U0001f600".encode() + b'"}', "other characters"),
+            (b'{"image": "' + b"A" * 1_100_000 + b'\\ud83d\\ude00"}', "other characters"),
+            (b'{"image": "\\ud83d\\ude00"}', "not base64"),
+            (b'{"image": ' + b"9" * 19 + b"}", "an integer has more than 18 digits"),
+            (b'{"image": -' + b"9" * 4_000 + b"}", "an integer has more than 18 digits"),
+            (b'{"image": 1e999999999}', "a number is too large or too long"),
+            (b'{"image": 0.' + b"1" * 100_000 + b"}", "a number is too large or too long"),
         ],
     )
     def test_what_is_wrong_is_said(self, service: Running, document: Any, received: str) -> None:
@@ -79,6 +91,41 @@ class TestJson:
         assert reply.status == 422
         assert received in reply.json["received"]
         assert '{"image": "<base64>"}' in reply.json["remedy"]
+
+    @pytest.mark.parametrize("before", [b'{"image": "', b'{"image": "data:image/jpeg;base64,'])
+    def test_a_body_takes_less_than_four_times_its_size_more(self, before: bytes) -> None:
+        body = before + base64.b64encode(bytes(1_000_000)) + b'"}'
+        images_of(body, "image")
+        tracemalloc.start()
+        try:
+            images_of(body, "image")
+            assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+        finally:
+            tracemalloc.stop()
+
+    def test_two_are_decoded_at_once(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        at_work, most, lock = 0, 0, threading.Lock()
+
+        def slow(text: Any, name: str) -> bytes:
+            nonlocal at_work, most
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.1)
+            with lock:
+                at_work -= 1
+            return decode_base64(text, name)
+
+        monkeypatch.setattr(json_bodies, "decode_base64", slow)
+        monkeypatch.setattr(inference, "decode_base64", slow)
+        images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [BASE64]}
+        with ThreadPoolExecutor(6) as callers:
+            asked = [callers.submit(post, service, {"image": BASE64}) for _ in range(3)]
+            asked += [
+                callers.submit(post, service, {"inputs": [images]}, "/v2/models/mien/infer") for _ in range(3)
+            ]
+            assert [one.result(20).status for one in asked] == [200] * 6
+        assert most == 2
 
     def test_too_many_images_are_refused(self, service: Running) -> None:
         assert post(service, {"images": [BASE64] * 4}).status == 413
@@ -188,6 +235,36 @@ class TestInference:
         reply = self.infer(service, **change)
         assert reply.status == 422
         assert reply.json["error"].startswith(reply.json["detail"])
+
+    @pytest.mark.parametrize("digits", [4_300, 18])
+    def test_a_shape_of_huge_numbers_is_refused_at_once(self, service: Running, digits: int) -> None:
+        began = time.monotonic()
+        shape = b", ".join([b"9" * digits] * 250)
+        images = b'{"name": "image", "datatype": "BYTES", "data": ["AAAA"], "shape": [' + shape + b"]}"
+        reply = post(service, b'{"inputs": [' + images + b"]}", "/v2/models/mien/infer")
+        assert reply.status == 422
+        assert time.monotonic() - began < 1
+
+    @pytest.mark.parametrize("shape", [[1.0], [True], [-1, -1], ["1"], [4, 0], 1, None])
+    def test_a_shape_is_a_list_of_counts(self, service: Running, shape: Any) -> None:
+        images = {"name": "image", "datatype": "BYTES", "shape": shape, "data": [BASE64]}
+        reply = self.infer(service, inputs=[images])
+        assert (reply.status, reply.json["expected"]) == (422, "a shape for 1 image")
+
+    @pytest.mark.parametrize("length", ["0" * 5_000, "0" * 12 + "1", "-1", "+1", "1_0", "1.0", "", "9" * 12])
+    def test_a_header_length_is_at_most_twelve_digits(self, service: Running, length: str) -> None:
+        headers = {"Inference-Header-Content-Length": length}
+        reply = post(service, b"{}", "/v2/models/mien/infer", **headers)
+        assert (reply.status, reply.json["expected"]) == (422, "a header length within the body")
+
+    @pytest.mark.parametrize("path", ["/v1/recognize", "/v2/models/mien/infer"])
+    @pytest.mark.parametrize("header", ["Content-Length", "X-Forwarded-For", "Host", "Accept", "Range"])
+    def test_long_numbers_in_other_headers_break_nothing(
+        self, service: Running, path: str, header: str
+    ) -> None:
+        value = {"Host": "localhost:", "Accept": "image/jpeg;q="}.get(header, "") + "0" * 5_000
+        reply = service.ask("POST", f"{path}?max_faces={'0' * 5_000}1", b"", {**JSON, header: value})
+        assert 400 <= reply.status < 500
 
     def test_a_damaged_image_is_an_error(self, service: Running) -> None:
         images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["JVBERg=="]}

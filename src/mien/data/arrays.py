@@ -123,7 +123,7 @@ def read_arrays_of(
     labels: list[str | int | None] = []
     splits: list[str | None] = []
     for split, image, label in _pairs(arrays, source):
-        pixels = _pixels(arrays[image], image, source)
+        pixels = pixels_of(arrays[image], image, source)
         words = _labels(arrays[label], label, source)
         if len(pixels) != len(words):
             raise DataError(
@@ -179,7 +179,17 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | 
     return [pair for pair in pairs if pair[0] is not None] or pairs
 
 
-def _pixels(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
+def pixels_of(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
+    """Images as gray levels from 0 to 255, or in color.
+
+    Args:
+        array: (n, pixels) of square images, (n, h, w), (n, h, w, 1) or (n, h, w, 3); integers, or floats from 0 to 1.
+        name: what to call it in an error.
+        source: where it comes from, for the error.
+
+    Raises:
+        DataError: it has another shape or type, or other values.
+    """
     if array.ndim == 2:
         side = round(array.shape[1] ** 0.5)
         if side * side == array.shape[1]:
@@ -261,6 +271,6 @@ def _cell(value: Any, row: int) -> Any:
     if isinstance(value, bytes | Path):
         return value
     array = np.asarray(value)
-    return _pixels(
+    return pixels_of(
         array.reshape(1, *array.shape) if array.ndim > 1 else array.reshape(1, -1), "image", f"row {row}"
     )[0]

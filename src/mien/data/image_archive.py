@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from contextlib import contextmanager
+import zlib
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
+from mien.data.packed import MOST_MEMBERS, packing_of, stream_tar
 from mien.errors import DataError
+from mien.unpacking import UnpackError, budget_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,28 +28,42 @@ _ENDINGS = frozenset(
      ".heic", ".heif", ".avif"}
 )  # fmt: skip
 _FEWEST = 2
+_FEWEST_BYTES = 100  # packed, of a file; an image of 48x48 pixels takes some 500
+_BROKEN = (
+    EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def holds_images(path: Path) -> bool:
-    """Whether a file is a zip or tar archive of images in folders, and of no table of pixels."""
+    """Whether a file is a zip or tar archive of images in folders; it is read up to the second of them.
+
+    Raises:
+        UnpackError: it is a tar whose headers are larger than they may be, or from which too much comes.
+    """
+    found = 0
     try:
-        names = _names(path)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError):
+        for name in _names(path):
+            found += _is_image(name) and len(PurePosixPath(name).parts) > 1
+            if found >= _FEWEST:
+                return True
+    except _BROKEN:
         return False
-    images = [name for name in names if _is_image(name) and len(PurePosixPath(name).parts) > 1]
-    return len(images) >= _FEWEST
+    return False
 
 
-def _names(path: Path) -> list[str]:
+def _names(path: Path) -> Iterator[str]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            return [name for name in archive.namelist() if _is_wanted(name)]
-    with path.open("rb") as file:
-        head = file.read(6)
-    if not (head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or path.suffix == ".tar"):
-        return []
-    with tarfile.open(path) as archive:
-        return [info.name for info in archive if info.isfile() and _is_wanted(info.name)]
+            yield from filter(_is_wanted, archive.namelist())
+        return
+    with path.open("rb") as file, ExitStack() as stack:
+        packing = packing_of(file.read(6))
+        if packing == "plain" and path.suffix != ".tar":
+            return
+        for info in stream_tar(file, packing, stack).entries(MOST_MEMBERS):
+            if info.isfile() and _is_wanted(info.name):
+                yield info.name
 
 
 @contextmanager
@@ -58,7 +76,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mien-archive-") as folder:
         try:
             _unpack(path, Path(folder))
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, OSError) as error:
+        except _BROKEN as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
                 f"{path}: expected an archive of images that can be unpacked, got: {reason[:80]}. Unpack it yourself "
@@ -68,19 +86,22 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
+    packed = path.stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
-            _require_bounded(path, [info.file_size for info in infos])
+            _require_bounded(path, packed, sum(info.file_size for info in infos), len(infos))
             for info in infos:
                 with archive.open(info) as stream:
                     _copy(stream, folder, info.filename)
         return
-    with tarfile.open(path) as tar:
-        members = [info for info in tar.getmembers() if info.isfile() and _is_wanted(info.name)]
-        _require_bounded(path, [info.size for info in members])
-        for entry in members:
-            if (member := tar.extractfile(entry)) is not None:
+    with path.open("rb") as file, ExitStack() as stack:
+        tar = stream_tar(file, packing_of(file.read(6)), stack)
+        size = 0
+        for count, entry in enumerate(tar.entries(_most_files(packed)), start=1):
+            if entry.isfile() and _is_wanted(entry.name) and (member := tar.extractfile(entry)) is not None:
+                size += entry.size
+                _require_bounded(path, packed, size, count)
                 _copy(member, folder, entry.name)
 
 
@@ -92,12 +113,18 @@ def _copy(stream: IO[bytes], folder: Path, name: str) -> None:
         shutil.copyfileobj(stream, file)
 
 
-def _require_bounded(path: Path, sizes: list[int]) -> None:
-    if sum(sizes) > _MOST_BYTES or len(sizes) > _MOST_FILES:
-        raise DataError(
-            f"{path}: expected an archive of at most {_MOST_BYTES >> 30} GiB unpacked and {_MOST_FILES:,} files, got "
-            f"{sum(sizes) / 2**30:.1f} GiB in {len(sizes):,} files. Unpack it yourself and give the folder."
+def _require_bounded(path: Path, packed: int, size: int, count: int) -> None:
+    most, files = min(_MOST_BYTES, budget_of(packed)), _most_files(packed)
+    if size > most or count > files:
+        raise UnpackError(
+            f"{path}: expected an archive of at most {most >> 20:,} MB unpacked and {files:,} files, got "
+            f"{size >> 20:,} MB in {count:,} files. Unpack it yourself and give the folder."
         )
+
+
+def _most_files(packed: int) -> int:
+    """How many files an archive of so many bytes may hold."""
+    return min(max(MOST_MEMBERS, packed // _FEWEST_BYTES), _MOST_FILES)
 
 
 def _is_image(name: str) -> bool:

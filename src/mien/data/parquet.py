@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.data.arrays import pixels_of
 from mien.data.records import Records
 from mien.data.splits import split_of_table
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
+from mien.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.data.options import ReadOptions
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)
+_FEWEST_PIXELS = 4
+_MOST = 1 << 20  # above all pixels; what is more is refused as this is
 
 
 def is_parquet(path: Path) -> bool:
@@ -60,8 +65,7 @@ def read_parquet(
         MissingExtra: pyarrow is not installed.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow as pa  # noqa: F401 - whether it is there
     except ImportError as error:
         raise MissingExtra("pyarrow, which reads Parquet", "parquet") from error
     labels: list[str | int | None] = []
@@ -70,13 +74,7 @@ def read_parquet(
     groups: list[str] = []
     names: dict[int, str] = {}
     for path in paths:
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            reason = (str(error).splitlines() or ["damaged"])[0]
-            raise DataError(
-                f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]})."
-            ) from error
+        table = _read_table(path)
         columns = {name.lower(): name for name in reversed(table.column_names)}
         label = _first(columns, LABELS)
         image = _first(columns, (*_IMAGES, *PATHS))
@@ -89,17 +87,18 @@ def read_parquet(
         if names and named and names != named:
             raise DataError(f"{path}: expected the same class names in every file, got others than before.")
         names = names or named
-        labels += [_label(value) for value in table.column(label).to_pylist()]
-        images += table.column(image).to_pylist()
+        for value in _cells(table, label, path):
+            labels.append(_label(value, f"{source} row {len(labels) + 1}"))
+        images += _cells(table, image, path)
         where = _first(columns, SPLITS)
         told = split_of_table(path.name.split("-")[0] + ".csv")
-        splits += table.column(where).to_pylist() if where else [told] * len(table)
+        splits += map(_word, _cells(table, where, path)) if where else [told] * len(table)
         if options.group is not None:
             if options.group not in table.column_names:
                 raise DataError(
                     f"{path}: expected group to be one of its columns, got {quote(options.group)}."
                 )
-            groups += [str(value) for value in table.column(options.group).to_pylist()]
+            groups += [str(value) for value in _cells(table, options.group, path)]
     divided = any(split is not None for split in splits)
     folder = paths[0].parent
     records = Records(
@@ -124,10 +123,47 @@ def _class_names(metadata: dict[bytes, bytes] | None, column: str) -> dict[int, 
         return {}
 
 
-def _label(value: Any) -> str | int | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    number = int(value)
+def _read_table(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _cells(table: Any, column: str, path: Path) -> list[Any]:
+    try:
+        cells: list[Any] = table.column(column).to_pylist()
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, dates of no calendar
+        raise _unreadable(path, error) from error
+    return cells
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = (str(error).splitlines() or ["damaged"])[0]
+    return DataError(f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]}).")
+
+
+def _word(value: Any) -> str | None:
+    """A cell of text; `None` where it is empty."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return None if value is None or value == "" else str(value)
+
+
+def _label(value: Any, name: str) -> str | int | None:
+    if value is None or isinstance(value, str | bytes):
+        return _word(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError, ArithmeticError):  # a list, a date, no number
+        number = None
+    if number is None or number != value:
+        raise DataError(f"{name}: expected a label as a word or a whole number, got {quoted(value)}.")
     return None if number < 0 else number
 
 
@@ -136,17 +172,35 @@ def _image(value: Any, folder: Path, name: str) -> Any:
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, str):
-        if (folder / value).is_file():
-            return folder / value
-        numbers = value.split()
-        value = [int(number) for number in numbers] if all(number.isdigit() for number in numbers) else None
-    if isinstance(value, bytes):
+        value = _numbers(value) or _place(folder, value)
+    if isinstance(value, bytes | Path):
         return value
-    pixels = np.asarray(value, dtype=object) if isinstance(value, list) and value else None
-    if pixels is None:
+    if not isinstance(value, list) or not value:
         raise DataError(f"{name}: expected the bytes of an image, got nothing that is one.")
-    array = np.array(value)
-    side = round(array.size**0.5)
-    if array.ndim == 1 and side * side == array.size:
-        array = array.reshape(side, side)
-    return array.astype(np.uint8)
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{name}: expected rows of pixels of one length, got others.") from error
+    return pixels_of(array.reshape(1, *array.shape), "image", name)[0]
+
+
+def _numbers(text: str) -> list[float] | list[int] | None:
+    """Pixels as text; `None` where it is none, such as a path."""
+    words = text.strip("[] \t\r\n").replace(",", " ").split()
+    if len(words) < _FEWEST_PIXELS:
+        return None
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return None
+    if all(word.isdecimal() for word in words):
+        return [int(min(number, _MOST)) for number in numbers]
+    return numbers
+
+
+def _place(folder: Path, text: str) -> Path | None:
+    """The file that a cell names; `None` where there is none."""
+    try:
+        return folder / text if (folder / text).is_file() else None
+    except (OSError, ValueError):  # such as a name that is too long
+        return None

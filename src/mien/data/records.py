@@ -180,6 +180,7 @@ class Records:
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
         """The crop of a row, or a sentence on why there is none."""
         name = f"{self.source} row {row + 1}"
+        found: Any = None
         try:
             found = self.image(row)
             if isinstance(found, Path) and options.crop is not None:

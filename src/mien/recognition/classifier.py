@@ -176,7 +176,7 @@ class Classifier:
         """Return the probabilities for each label set that the model supports, with one call of the network.
 
         Args:
-            crops: gray face crops uint8 (n, 48, 48), a few hundred at most.
+            crops: gray face crops uint8 (n, 48, 48), a few hundred at most; n may be 0.
 
         Returns:
             float32 (n, classes) by the name of the label set.
@@ -185,8 +185,9 @@ class Classifier:
             DataError: If the crops have another shape or type.
             ModelError: If the network does not return probabilities.
         """
-        self._check_crops(crops)
         cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
+        if not len(self._check_crops(crops)):
+            return {card.taxonomy: np.zeros((0, len(card.labels)), np.float32) for card in cards}
         given = self._in_parts(crops, cards)
         return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
 
@@ -258,8 +259,9 @@ class Classifier:
                 self._session, names, {self._input: pixels}, self.name
             )
             return found
-        lacking = -len(pixels) % size
-        filled = np.concatenate([pixels, np.repeat(pixels[-1:], lacking, axis=0)]) if lacking else pixels
+        lacking = -len(pixels) % size if len(pixels) else size
+        filler = pixels[-1:] if len(pixels) else np.zeros((1, *pixels.shape[1:]), pixels.dtype)
+        filled = np.concatenate([pixels, np.repeat(filler, lacking, axis=0)]) if lacking else pixels
         parts = [
             run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
             for i in range(0, len(filled), size)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mien.service.problems import Refusal, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mien.service.prometheus import Metrics
     from mien.service.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONVERSIONS = 2
+"""How many bodies are converted at once; each takes several times its size meanwhile."""
 
 
 class Capacity:
@@ -25,6 +34,15 @@ class Capacity:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._images = self._bytes = 0
+        self._converters = ThreadPoolExecutor(CONVERSIONS, "mien-convert")
+
+    async def convert(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a function makes of a body, on one of a few threads, so that few bodies are in memory several times.
+
+        One whose caller has gone is ended as others are, and keeps its thread until then.
+        """
+        work = partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._converters, work)
 
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
@@ -76,6 +94,10 @@ class Reservation:
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
         self.places = self.bytes = 0
+
+    async def convert(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Capacity.convert`."""
+        return await self._capacity.convert(function, *args, **kwargs)
 
     def take_places(self, places: int) -> None:
         """Hold so many places in total.

@@ -6,14 +6,14 @@ JSON or as they are with the binary extension. Its outputs are those of all face
 
 from __future__ import annotations
 
-import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 import mien
 from mien.service.json_bodies import decode_base64, parse_object
-from mien.service.problems import Refusal, plain, shown
+from mien.service.problems import Refusal, counted, plain, shown
 from mien.service.schemas import Options
 from mien.service.uploads import Upload
 
@@ -28,6 +28,7 @@ ALIAS = "mien"
 BINARY_HEADER = "inference-header-content-length"
 """The header of the binary extension: how many bytes of the body are JSON."""
 
+_LENGTH = re.compile(r"[0-9]{1,12}")
 _OPTIONS = ("max_faces", "label_set", "min_confidence", "min_detection_confidence")
 _IGNORED = frozenset({"binary_data_output", "binary_data_size"})  # answers are JSON, which all clients read
 
@@ -89,7 +90,7 @@ class InferRequest:
     def __init__(self, body: bytes, header_length: str | None, most: int) -> None:
         size = len(body)
         if header_length is not None:
-            if not header_length.isdecimal() or int(header_length[:12]) > size:
+            if not _LENGTH.fullmatch(header_length) or int(header_length) > size:
                 raise _wrong("a header length within the body", shown(header_length))
             size = int(header_length)
         document = parse_object(body[:size])
@@ -136,11 +137,6 @@ class InferRequest:
         }
 
 
-async def parse_request(body: bytes, header_length: str | None, most: int) -> InferRequest:
-    """`InferRequest` on a thread, because base64 of many megabytes takes its time."""
-    return await asyncio.to_thread(InferRequest, body, header_length, most)
-
-
 def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
     one = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else None
     if not isinstance(one, dict) or one.get("name") != "image" or one.get("datatype") != "BYTES":
@@ -159,12 +155,19 @@ def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
         files = [decode_base64(text, "data") for text in flat[: most + 1]]
     if not 1 <= len(files) <= most:
         raise _wrong(f"1 to {most} images", f"{len(files)}" if len(files) <= most else "more")
-    shape, count = one.get("shape"), 1
-    for side in shape if isinstance(shape, list) else [0]:
-        count *= side if isinstance(side, int) else 0
-    if count != len(files):
-        raise _wrong(f"a shape for {len(files)} images", shown(shape))
+    if _elements(one.get("shape"), most) != len(files):
+        raise _wrong(f"a shape for {counted(len(files), 'image')}", shown(one.get("shape")))
     return [Upload(f"image-{number}", data) for number, data in enumerate(files, start=1)]
+
+
+def _elements(shape: Any, most: int) -> int:
+    """How many elements a shape stands for; -1 where it is none, or one of more than there may be."""
+    count = 1
+    for side in shape if isinstance(shape, list) else [-1]:
+        count *= side if type(side) is int and 0 <= side <= most else -1
+        if not 0 <= count <= most:
+            return -1
+    return count
 
 
 def _strings(binary: bytes, most: int) -> list[bytes]:

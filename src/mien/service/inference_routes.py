@@ -7,12 +7,13 @@ from starlette.responses import Response  # noqa: TC002 - FastAPI reads the anno
 
 from mien.service.inference import (
     BINARY_HEADER,
+    InferRequest,
     check_model,
     model_metadata,
-    parse_request,
     server_metadata,
 )
 from mien.service.routes import json_response, parts_of, problems_of, recognize_all
+from mien.service.uploads import read_body
 
 router = APIRouter()
 
@@ -69,7 +70,9 @@ async def infer(request: Request, name: str) -> Response:
     parts = parts_of(request)
     check_model(name, request.path_params.get("version", ""), parts.engine)
     length = request.headers.get(BINARY_HEADER)
-    asked = await parse_request(await request.body(), length, parts.settings.max_images)
+    body = await read_body(request)
+    asked = await request.state.reservation.convert(InferRequest, body, length, parts.settings.max_images)
+    del body
     parts.engine.check(asked.options)
     answers = await recognize_all(request, asked.uploads, asked.options)
     return json_response(asked.answer(answers, parts.engine))

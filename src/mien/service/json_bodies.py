@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from typing import Any
 
@@ -16,6 +17,13 @@ from mien.service.problems import Refusal, shown
 
 MOST_MARKS = 2_000
 """Brackets, colons and commas in a body."""
+
+_LARGE = 1 << 20  # bytes
+_WIDE = re.compile(rb"\\u(?!00)")
+"""Escapes of characters that make a string take two or four bytes for each of its characters."""
+
+_MOST_DIGITS = 18  # of an integer, which then fits into 64 bits
+_LONGEST_NUMBER = 100  # characters
 
 _DATA_URI = re.compile(r"\s*data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 _EXAMPLE = '{"image": "<base64>"}'
@@ -29,8 +37,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     if sum(map(body.count, (b"[", b"{", b":", b","))) > MOST_MARKS:
         raise _refusal(f"a JSON object of at most {MOST_MARKS:,} brackets, colons and commas", "more")
+    if len(body) > _LARGE and (not body.isascii() or _WIDE.search(body)):
+        raise _refusal("a JSON object of ASCII characters, as it is large", "other characters")
     try:
-        parsed = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(
+            body,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_number,
+        )
     except (ValueError, RecursionError) as error:
         raise _refusal("a JSON object", f"text that is not JSON ({str(error)[:60]})") from error
     if not isinstance(parsed, dict):
@@ -53,10 +69,10 @@ def decode_base64(text: Any, name: str) -> bytes:
     if text[:8].lower().startswith(("http:", "https:", "file:", "/home", "s3:")):
         raise _refusal(f"{name} as base64", "a URL or a path; nothing is fetched or read")
     found = _DATA_URI.match(text, 0, 200)
-    raw = text[found.end() :] if found else text
     try:
-        data = raw.encode("ascii").translate(_STANDARD, b" \t\r\n=")
-        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+        data = text.encode("ascii")[found.end() if found else 0 :].translate(_STANDARD, b" \t\r\n=")
+        data += b"=" * (-len(data) % 4)
+        return base64.b64decode(data, validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise _refusal(f"{name} as base64", f"{shown(text[:20])}…, which is not base64") from error
 
@@ -100,6 +116,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > _MOST_DIGITS:
+        raise ValueError(f"an integer has more than {_MOST_DIGITS} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    number = float(text) if len(text) <= _LONGEST_NUMBER else math.inf
+    if not math.isfinite(number):
+        raise ValueError("a number is too large or too long")
+    return number
 
 
 def _refusal(expected: str, received: str) -> Refusal:

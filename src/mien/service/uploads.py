@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,13 +55,13 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
     if declared == "multipart/form-data":
         uploads = await _read_form(request, field, most)
     elif declared == "application/json":
-        files = await asyncio.to_thread(images_of, await request.body(), field)
+        files = await request.state.reservation.convert(images_of, await read_body(request), field)
         if len(files) > most:
             raise _too_many(field, most)
         names = [field] if len(files) == 1 else [f"{field}-{i}" for i in range(1, len(files) + 1)]
         uploads = [Upload(name, data) for name, data in zip(names, files, strict=True)]
     elif _RAW.fullmatch(declared):
-        uploads = [Upload(field, await request.body())]
+        uploads = [Upload(field, await read_body(request))]
     else:
         raise Refusal(
             415,
@@ -83,6 +82,11 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
             reason="form",
         )
     return uploads
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body, which the request does not keep: what is made of it takes its place in memory."""
+    return b"".join([piece async for piece in request.stream()])
 
 
 async def _read_form(request: Request, field: str, most: int) -> list[Upload]:

@@ -98,8 +98,8 @@ class TestFrames:
         whole = make_film(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
         expected = read_frames(io.BytesIO(cut))
-        assert len(list(pool.read_frames(cut))) >= 0
         count = sum(1 for _ in expected)
+        assert 0 < count < sum(1 for _ in pool.read_frames(whole))
         frames = pool.read_frames(cut)
         assert sum(1 for _ in frames) == count
         assert frames.damage == expected.damage

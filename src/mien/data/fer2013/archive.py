@@ -6,7 +6,6 @@ archives. Nothing is unpacked to disk. This room knows nothing of what stands in
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import lzma
@@ -17,10 +16,11 @@ import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from mien.data.fer2013.columns import shorten
 from mien.data.fer2013.file_kinds import refuse_known_kinds, refuse_other_archives
+from mien.data.packed import BUFFER, packing_of, stream_tar, unpack
 from mien.data.splits import is_table
 from mien.data.table_choice import HEAD_BYTES, WHOLE, choose_tables
 from mien.errors import DataError
@@ -29,22 +29,9 @@ from mien.unpacking import BoundedStream, UnpackError, budget_of
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-_PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"  # POSIX.1-1988, the header block of the first member
-_BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
-
-_MOST_MEMBERS = 100_000
-_MOST_HEADER = 1 << 20
-_EXTENDED = frozenset(
-    {
-        tarfile.XHDTYPE,
-        tarfile.XGLTYPE,
-        tarfile.SOLARIS_XHDTYPE,
-        tarfile.GNUTYPE_LONGNAME,
-        tarfile.GNUTYPE_LONGLINK,
-    }
-)
+_MOST_NAMES = 32 << 20  # characters of all names in a tar
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
 
@@ -85,7 +72,7 @@ def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
             yield from _open_tar(path, file, kind)
         else:
             with ExitStack() as stack:
-                yield Member(str(path), _unpack(file, kind, stack))
+                yield Member(str(path), unpack(file, kind, stack))
 
 
 def _choose(heads: dict[str, bytes | None], where: str) -> list[str]:
@@ -132,36 +119,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def _kind(file: IO[bytes], name: str) -> str:
-    """`zip`, a packing of `_PACKED`, or `plain`."""
+    """`zip`, a packing of `mien.data.packed.PACKED`, or `plain`."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
     if head.startswith(_ZIP):
         return "zip"
-    packing = next((kind for magic, kind in _PACKED.items() if head.startswith(magic)), "plain")
+    packing = packing_of(head)
     if packing == "plain":
         refuse_known_kinds(name, head)
     return packing
 
 
-def _unpack(file: IO[bytes], kind: str, stack: ExitStack) -> IO[bytes]:
-    """The file from its start, unpacked; what was opened is closed with the stack, the file itself is not."""
-    most = budget_of(file.seek(0, os.SEEK_END))
-    file.seek(0)
-    unpacked: Any
-    if kind == "gzip":
-        unpacked = stack.enter_context(gzip.GzipFile(fileobj=file))
-    elif kind == "xz":
-        unpacked = stack.enter_context(lzma.LZMAFile(file))  # noqa: SIM115 - closed with the stack
-    elif kind == "bzip2":
-        unpacked = stack.enter_context(bz2.BZ2File(file))
-    else:
-        return file
-    return cast("IO[bytes]", io.BufferedReader(BoundedStream(unpacked, most, "the archive"), _BUFFER))
-
-
 def _is_tar(file: IO[bytes], kind: str) -> bool:
     with ExitStack() as stack:
-        head = _unpack(file, kind, stack).read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
+        head = unpack(file, kind, stack).read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
     return head[_TAR_MAGIC_AT:] == _TAR_MAGIC
 
 
@@ -175,7 +146,7 @@ def _open_zip(path: Path, file: IO[bytes]) -> Iterator[Member]:
         for name in chosen:
             with archive.open(name) as packed:
                 most = budget_of(file.seek(0, os.SEEK_END))
-                stream = cast("IO[bytes]", io.BufferedReader(BoundedStream(packed, most, name), _BUFFER))
+                stream = cast("IO[bytes]", io.BufferedReader(BoundedStream(packed, most, name), BUFFER))
                 yield Member(f"{path}/{shorten(name, 80)}", stream, name)
 
 
@@ -196,8 +167,8 @@ def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
         # A tar has no list of contents, and going back in a packed one means unpacking it again: each table
         # gets a pass of its own, in which the others are skipped.
         with ExitStack() as stack:
-            archive = _stream_tar(file, kind, stack)
-            for info in archive:
+            archive = stream_tar(file, kind, stack)
+            for info in archive.entries():
                 stream = archive.extractfile(info) if info.name == wanted else None
                 if stream is not None:
                     yield Member(f"{path}/{shorten(wanted, 80)}", stream, wanted)
@@ -207,37 +178,22 @@ def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
 def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
     """The files in a tar, tables with their first bytes; ends at the first choice, for nothing can be better."""
     heads: dict[str, bytes | None] = {}
+    names = 0
     with ExitStack() as stack:
-        archive = _stream_tar(file, kind, stack)
-        for count, info in enumerate(archive):
-            if count > _MOST_MEMBERS:
-                raise UnpackError(f"the archive: expected at most {_MOST_MEMBERS:,} files inside, got more.")
+        archive = stream_tar(file, kind, stack)
+        for info in archive.entries():
             if not info.isfile() or not _is_wanted(info.name):
                 continue
             stream = archive.extractfile(info) if is_table(info.name) else None
+            names += len(info.name)
+            if names > _MOST_NAMES:
+                raise UnpackError(
+                    f"the archive: expected at most {_MOST_NAMES:,} characters of names, got more."
+                )
             heads[info.name] = None if stream is None else stream.read(HEAD_BYTES)
             if _base(info.name) == WHOLE[0]:
                 break
     return heads
-
-
-def _stream_tar(file: IO[bytes], kind: str, stack: ExitStack) -> tarfile.TarFile:
-    stream = _unpack(file, kind, stack)
-    return stack.enter_context(
-        tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER, tarinfo=_BoundedTarInfo)
-    )
-
-
-class _BoundedTarInfo(tarfile.TarInfo):
-    """A member of a tar whose extended header has a usual size; tarfile reads all of it into memory."""
-
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _EXTENDED and self.size > _MOST_HEADER:
-            raise UnpackError(
-                f"the archive: expected extended headers of at most {_MOST_HEADER:,} bytes, got one of {self.size:,}. "
-                "Pack it anew."
-            )
-        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]  # not in its type hints
 
 
 def _is_wanted(name: str) -> bool:
