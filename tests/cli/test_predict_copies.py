@@ -230,3 +230,17 @@ def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(pr
     code, _, err = predict(PORTRAIT, "--min-confidence", "2")
     assert code == 2
     assert "--min-confidence" in err
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json"])
+def test_rows_of_an_earlier_run_survive_a_run_that_reads_nothing(predict: Run, name: str) -> None:
+    assert predict(PORTRAIT, "--csv", name)[0] == 0
+    before = Path(name).read_bytes()
+    Path("broken.jpg").write_text("no image")
+    for source in ("broken.jpg", "none.jpg"):
+        assert predict(source, "--csv", name)[0] == 2
+        assert Path(name).read_bytes() == before
+    assert predict(PORTRAIT, "broken.jpg", "--csv", name)[0] == 1
+    assert Path(name).read_bytes() == before  # of the image that could be read
+    assert predict("broken.jpg", "--csv", "new.csv")[0] == 2
+    assert not Path("new.csv").exists()

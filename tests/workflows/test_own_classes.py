@@ -190,3 +190,13 @@ def test_faces_in_photos_are_found_cropped_and_kept(tmp_path: Path) -> None:
     assert (kept == dataset.images[1]).all()
     with pytest.raises(DataError, match="new or empty folder for the crops"):
         load_data(tmp_path / "photos", options, SilentReporter())
+
+
+@pytest.mark.parametrize("out", ["", "run", "calm/run"])
+def test_a_run_folder_inside_the_data_is_refused(tmp_path: Path, out: str) -> None:
+    for name in ("calm", "wild"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ModelError, match="expected a run folder outside the data"):
+        mien.train(tmp_path / "data", epochs=1, out=tmp_path / "data" / out, reporter=SilentReporter())
+    assert sorted(tmp_path.rglob("*")) == before

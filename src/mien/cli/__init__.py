@@ -125,7 +125,8 @@ def _usage(error: Any, arguments: list[str]) -> str:
     remedy = f"See: {error.ctx.command_path if error.ctx else 'mien'} --help"
     if there:
         remedy = f"For the file of that name, write ./{there}"
-    return f"{told}{came}. {remedy}"
+    end = "" if (told + came).endswith("?") else "."
+    return f"{told}{came}{end} {remedy}"
 
 
 def _is_file_with_dash(word: str) -> bool:

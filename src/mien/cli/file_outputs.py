@@ -148,6 +148,8 @@ def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
 class RowsOutput(Output):
     """One row per face in a CSV, JSON or Parquet file.
 
+    If no input can be read, nothing is written, and an existing file keeps its rows.
+
     Args:
         path: the file; an existing file is replaced if mien wrote it.
         labels: class names in the order of the probabilities.
@@ -165,20 +167,27 @@ class RowsOutput(Output):
 
         _require_folder(path.parent, "--csv")
         self._writer = RowWriter(path, labels, excel_safe=excel_safe)
+        self._any_read = False
         with guarding("Give another name to --csv, or replace the file with --force.", force=force):
             self._writer.__enter__()
 
     def image(self, source: Source, result: ImageResult) -> None:
         """Write one row per face."""
+        self._any_read |= result.error is None
         self._writer.write(source.name, result.faces)
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
         """Write one row per face of the frame."""
+        self._any_read = True
         self._writer.write(video.source.name, faces, frame=frame.index, seconds=frame.seconds)
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - complete rows are kept
-        """Finish the file."""
-        self._writer.__exit__(None, None, None)
+        """Finish the file, or leave everything as it was if no input was read."""
+        if self._any_read:
+            self._writer.__exit__(None, None, None)
+        else:
+            nothing = DataError("No input could be read.")
+            self._writer.__exit__(DataError, nothing, None)
 
 
 def _require_folder(folder: Path, option: str) -> None:

@@ -135,6 +135,8 @@ def _open_classifier(
     unfinished = kind is ModelKind.RUN and not (Path(model) / RUN_MODEL).exists()
     if kind in KERAS_KINDS or unfinished or model_labels or pixel_scale is not None:
         opened = open_model(model, ModelOptions(labels, model_labels, pixel_scale), require_names=True)
+        if labels and opened.card:
+            opened.card.answering_in(labels)  # an error if the model does not know that label set
         if opened.note:
             err.print(with_options(opened.note))
         return opened.classifier or opened

@@ -99,7 +99,24 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     source = config.path if data is None and begun else data
     if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
         raise ModelError(f"{folder} was trained on data from Python. Pass them again with `data`.")
+    if not begun:
+        _require_outside(folder, source)
     return Plan(folder, config, source, reading)
+
+
+def _require_outside(folder: Path, data: Any) -> None:
+    """Refuse a run folder inside the folder of the data, whose figures would become images of a class.
+
+    Raises:
+        ModelError: it is.
+    """
+    if not isinstance(data, str | Path) or not Path(data).is_dir():
+        return
+    if folder.resolve().is_relative_to(Path(data).resolve()):
+        raise ModelError(
+            f"{folder}: expected a run folder outside the data, got one in {data}, where its figures would be read as "
+            "images. Choose another folder with `out`."
+        )
 
 
 def _reading(data: Any, given: DataOptions) -> DataOptions:
