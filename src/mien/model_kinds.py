@@ -48,7 +48,7 @@ class ModelKind(Enum):
     RUN = "a run folder"
     FOLDER = "a folder without a model"
     MISSING = "nothing"
-    UNKNOWN = "no model"
+    UNKNOWN = "not a model"
 
 
 KERAS_KINDS = frozenset({ModelKind.KERAS, ModelKind.HDF5})

@@ -136,10 +136,10 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
     (tmp_path / "m.txt").write_bytes(b"junk")
     is_one_sentence(
         mien("evaluate", tmp_path / "m.onnx", "--data", table),
-        r"m\.onnx: this is no model\. Give an ONNX",
+        r"m\.onnx: this is not a model\. Give an ONNX",
     )
     is_one_sentence(
-        mien("evaluate", tmp_path / "m.txt", "--data", table), r"m\.txt: this is no model\. Give an ONNX"
+        mien("evaluate", tmp_path / "m.txt", "--data", table), r"m\.txt: this is not a model\. Give an ONNX"
     )
     is_one_sentence(
         mien("model", tmp_path / "m.onnx"), "expected an ONNX model, got another or a truncated file"

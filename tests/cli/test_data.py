@@ -59,7 +59,7 @@ def test_unreadable_images_are_listed_and_counted(tmp_path: Path) -> None:
     first, *lines = done.stderr.splitlines()
     assert first == "2 of 14 images cannot be read and are left out:"
     assert [line.split(": ")[0].strip() for line in lines[:2]] == [str(path) for path in broken]
-    assert "Note: 1 file that is no image was passed over (.txt 1)." in lines
+    assert "Note: 1 file that is not an image skipped (.txt 1)." in lines
     assert "angry" in done.stdout
     done = mien("data", "check", tmp_path / "faces", "--json")
     answer = json.loads(done.stdout)

@@ -519,7 +519,7 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
     nothing = mien("train", "--from", tmp_path / "none", *more, tmp_path / "third")
     is_one_sentence(nothing, "none: there is no such file or folder. Check the path")
     table_itself = mien("train", "--from", table, *more, tmp_path / "third")
-    is_one_sentence(table_itself, "this is no model. Give an ONNX or Keras file")
+    is_one_sentence(table_itself, "this is not a model. Give an ONNX or Keras file")
 
 
 def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:

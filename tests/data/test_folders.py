@@ -212,7 +212,7 @@ def test_images_are_told_by_content_where_their_names_tell_nothing(tmp_path: Pat
     assert (dataset.images[1:7] == 90).all()
     assert dataset.left_out.passed_over == {".txt": 2, ".csv": 1, "": 1}
     assert dataset.left_out.notes() == [
-        "4 files that are no images were passed over (.txt 2, without ending 1, .csv 1)."
+        "4 files that are not images skipped (.txt 2, without ending 1, .csv 1)."
     ]
 
 

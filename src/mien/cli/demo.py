@@ -49,7 +49,7 @@ def demo(
     ] = None,
     class_names: ClassNamesOption = None,
 ) -> None:
-    """Do the main job once: data, training, figures, scores, sample predictions, saved and reloaded models.
+    """Run the whole pipeline once: data, training, figures, scores, sample predictions, saved and reloaded models.
 
     Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
     hours on two cores, and resumes if it was stopped.

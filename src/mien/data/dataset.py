@@ -61,8 +61,8 @@ class LeftOut:
         if self.tables:
             notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
         if count := sum(self.passed_over.values()):
-            what = "file that is no image was" if count == 1 else "files that are no images were"
-            notes.append(f"{count:,} {what} passed over ({describe_files(self.passed_over)}).")
+            what = "file that is not an image" if count == 1 else "files that are not images"
+            notes.append(f"{count:,} {what} skipped ({describe_files(self.passed_over)}).")
         return notes
 
 

@@ -76,7 +76,8 @@ def run_comparison(
         config = read_run_config(loaded.folder or loaded.path.parent)
         if config is None:
             raise ModelError(
-                f"{loaded.name}: expected the data to compare on, for it is not in a run folder that knows them."
+                f"{loaded.name}: no data to compare on, and the model is not in a run folder, which would "
+                "remember its data. Give them with `data`."
             )
         data = config.path
         options = replace(options, data=data_options_of(config, options.data))

@@ -49,8 +49,8 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
     data = request.data
     if data is None and config is None:
         raise ModelError(
-            f"{model.name}: expected the data to evaluate on, for it is not in a run folder that knows them. "
-            "Give them with `data=PATH`, or `data=synthetic` for drawn faces."
+            f"{model.name}: no data to evaluate on, and the model is not in a run folder, which would remember "
+            "its data. Give them with `data=PATH`, or `data=synthetic` for drawn faces."
         )
     options, path = request.options, data
     if data is None and config is not None:
