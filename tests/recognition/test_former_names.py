@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+import mien
 from mien.evaluation.figures import Timeline
 from mien.evaluation.figures.tracks import Course, Track
 from mien.recognition.classifier import Classifier
@@ -72,3 +73,9 @@ def test_courses_are_tracks() -> None:
     assert Course is Track
     assert course.track == track.number == 1
     np.testing.assert_array_equal(course.pieces[0][1], track.segments[0][1])
+
+
+def test_taxonomy_is_the_former_name_of_label_set() -> None:
+    for kind in (mien.Classifier, mien.Recognizer):
+        assert kind("tiny", label_set="ferplus").labels == kind("tiny", taxonomy="ferplus").labels
+        assert len(kind("tiny", label_set="ferplus").labels) == 8

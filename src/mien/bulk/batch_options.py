@@ -129,7 +129,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
 
     data = read_model(options.model)[1]
     bundled = options.model in BUNDLED
-    labels = tuple(Classifier(options.model, taxonomy=options.label_set, threads=1).labels)
+    labels = tuple(Classifier(options.model, label_set=options.label_set, threads=1).labels)
     spec = ModelSpec(
         model=options.model if bundled else Path(options.model).name,
         sha256=hashlib.sha256(data).hexdigest(),

@@ -94,7 +94,7 @@ def _open(
 
     classifier = _open_classifier(model, labels, *own)
     if isinstance(classifier, str):
-        return Recognizer(classifier, taxonomy=labels, flip_tta=flip_tta, **limits)
+        return Recognizer(classifier, label_set=labels, flip_tta=flip_tta, **limits)
     if isinstance(classifier, Classifier):
         classifier.flip_tta = flip_tta
     elif flip_tta:

@@ -52,7 +52,7 @@ class Classifier:
 
     Args:
         model: path of an ONNX file or a run folder, or the name of a bundled model.
-        taxonomy: name of the label set to use, of those that the model supports; the main one by default.
+        label_set: name of the label set to use, of those that the model supports; the main one by default.
         threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
         class_names: class names in the order of the probabilities, for an ONNX file of another program without a model
             card.
@@ -77,12 +77,13 @@ class Classifier:
         self,
         model: str | Path = DEFAULT,
         *,
-        taxonomy: str | None = None,
+        label_set: str | None = None,
         threads: int = 0,
         class_names: Sequence[str] | None = None,
         pixel_scale: float | None = None,
         pixel_range: tuple[float, float] | None = None,
         flip_tta: bool = False,
+        taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         check_threads(threads)
         self.flip_tta = boolean(flip_tta, "flip_tta")
@@ -98,7 +99,8 @@ class Classifier:
         if card is None:
             names = check_class_names(class_names)
             card = card_of(self.name, data, self._session, names, pixel_scale, check_pixel_range(pixel_range))
-        wanted = answers_in(model) if taxonomy is None else taxonomy
+        label_set = taxonomy if label_set is None else label_set
+        wanted = answers_in(model) if label_set is None else label_set
         self.card = card if wanted is None else card.answering_in(wanted)
         self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
         self._check_shapes()

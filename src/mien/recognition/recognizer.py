@@ -66,7 +66,7 @@ class Recognizer:
 
     Args:
         model: path of an ONNX file or a run folder, the name of a bundled model, or a classifier object.
-        taxonomy: name of the label set to use, of those that the model supports; the main one by default.
+        label_set: name of the label set to use, of those that the model supports; the main one by default.
         detector: face detector; the built-in one by default.
         max_faces: maximum number of faces per image; the largest are kept. All faces by default.
         min_confidence: if the highest probability of a face is below this value, in [0, 1], its label is `"uncertain"`.
@@ -90,12 +90,13 @@ class Recognizer:
         self,
         model: str | Path | ExpressionClassifier = DEFAULT,
         *,
-        taxonomy: str | None = None,
+        label_set: str | None = None,
         detector: FaceDetector | None = None,
         max_faces: int | None = None,
         min_confidence: float = 0.0,
         threads: int = 0,
         flip_tta: bool = True,
+        taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
             raise DataError.from_parts(
@@ -106,7 +107,7 @@ class Recognizer:
         check_threads(threads)
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
             opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
-            self.classifier = _classifier_of(model, taxonomy, threads=threads, flip_tta=flip_tta)
+            self.classifier = _classifier_of(model, label_set or taxonomy, threads=threads, flip_tta=flip_tta)
         self.detector = opened.result()
         require_detector(self.detector)
         self.max_faces = max_faces
@@ -270,15 +271,15 @@ def _is_one_image(array: NDArray[Any]) -> bool:
 
 
 def _classifier_of(
-    model: str | Path | ExpressionClassifier, taxonomy: str | None, *, threads: int, flip_tta: bool
+    model: str | Path | ExpressionClassifier, label_set: str | None, *, threads: int, flip_tta: bool
 ) -> ExpressionClassifier:
     if isinstance(model, str | Path | os.PathLike):
-        return Classifier(model, taxonomy=taxonomy, threads=threads, flip_tta=flip_tta)
+        return Classifier(model, label_set=label_set, threads=threads, flip_tta=flip_tta)
     require_classifier(model)
-    if taxonomy is None:
+    if label_set is None:
         return model
     if not isinstance(model, Classifier):
         raise ModelError.from_parts(
-            expected=f"a mien.Classifier for the label set {quoted(taxonomy)}", received=type(model).__name__
+            expected=f"a mien.Classifier for the label set {quoted(label_set)}", received=type(model).__name__
         )
-    return model.answering_in(taxonomy)
+    return model.answering_in(label_set)
