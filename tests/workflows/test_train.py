@@ -218,7 +218,7 @@ def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layers", "told"),
     [
-        ([keras.layers.Dense(7)], "Does the network lack its softmax"),
+        ([keras.layers.Dense(7)], "The network may lack a softmax"),
         ([keras.layers.Dense(5, activation="softmax")], "one probability for each class"),
         (
             [keras.layers.Lambda(lambda x: x * 1.0), keras.layers.Dense(7, activation="softmax")],
