@@ -58,6 +58,7 @@ class Storage:
         if place.filesystem is None:
             return os.path.exists(place.path)  # noqa: PTH110
         with _telling(self.path(name)):
+            _forget_listings(place)
             return bool(with_retries(lambda: place.filesystem.exists(place.path)))
 
     def names(self, folder: str = "") -> list[str]:
@@ -66,6 +67,7 @@ class Storage:
         try:
             if place.filesystem is None:
                 return sorted(os.listdir(place.path))  # noqa: PTH208
+            _forget_listings(place)
             found = with_retries(lambda: place.filesystem.ls(place.path, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -82,6 +84,7 @@ class Storage:
             found = {one.name: one.stat().st_size for one in root.glob("*.parquet")} if root.is_dir() else {}
         else:
             try:
+                _forget_listings(place)
                 listed = with_retries(lambda: place.filesystem.ls(place.path, detail=True))
             except FileNotFoundError:
                 listed = []
@@ -176,6 +179,12 @@ class Storage:
     def _at(self, name: str) -> Location:
         filesystem, path = self._place
         return Location(filesystem, f"{path.rstrip('/')}/{name}" if name else path)
+
+
+def _forget_listings(place: Location) -> None:
+    """Have a folder listed anew: other processes write there, too."""
+    for path in {place.path, place.filesystem._parent(place.path)}:  # noqa: SLF001 - what every file system of fsspec has
+        place.filesystem.invalidate_cache(path)
 
 
 def _flush_folder(folder: Path) -> None:
