@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from mien.bulk.entries import Entry
 from mien.bulk.output import input_row, rows_to_table
-from mien.bulk.parts import PENDING, ROWS, RUNS, Parts
+from mien.bulk.parts import PENDING, ROWS, RUNS, Parts, Run
 from mien.bulk.storage import Storage
 from mien.errors import DataError
 
@@ -78,6 +79,15 @@ def test_a_task_that_runs_again_replaces_its_rows(tmp_path: Path) -> None:
         parts.commit_as(table(1, 2), f"{parts.run.name}-00000005")
     parts.merge(all_of_them=True)
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
+
+
+def test_workers_on_other_machines_get_plain_numbers(tmp_path: Path) -> None:
+    parts = begin(tmp_path)
+    parts.commit(table(1))
+    assert {type(value) for value in vars(parts).values()} == {Storage, Run, int}
+    there = pickle.loads(pickle.dumps(parts))  # noqa: S301
+    there.commit(table(2))
+    assert parts.done_ids().tolist() == ids(1, 2)
 
 
 def test_a_run_that_finds_a_newer_one_stops(tmp_path: Path) -> None:

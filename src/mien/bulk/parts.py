@@ -12,10 +12,9 @@ newer one stops.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +66,8 @@ class Parts:
     storage: Storage
     part_bytes: int
     run: Run
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _part_numbers: Iterator[int] = field(default_factory=itertools.count)
+    _commits: int = 0
+    _merges: int = 0
 
     @classmethod
     def begin(cls, storage: Storage, part_bytes: int, about: dict[str, Any]) -> Parts:
@@ -107,7 +106,8 @@ class Parts:
 
     def commit(self, table: pa.Table) -> None:
         """Commit rows."""
-        self.commit_as(table, f"{self.run.name}-{next(self._numbers):08d}")
+        number, self._commits = self._commits, self._commits + 1
+        self.commit_as(table, f"{self.run.name}-{number:08d}")
 
     def commit_as(self, table: pa.Table, name: str) -> None:
         """Commit rows under a name that is the same where the same rows are committed again."""
@@ -175,7 +175,8 @@ class Parts:
     def _merge(self, names: list[str]) -> None:
         self.require_latest()
         tables = (self.storage.read_table(f"{PENDING}/{name}") for name in names)
-        part = f"{ROWS}/part-{self.run.name}-{next(self._part_numbers):05d}.parquet"
+        number, self._merges = self._merges, self._merges + 1
+        part = f"{ROWS}/part-{self.run.name}-{number:05d}.parquet"
         self.storage.write(part, _encode_part(tables, names))
         for name in names:
             self.storage.remove(f"{PENDING}/{name}")
