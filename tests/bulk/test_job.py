@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary.to_dict()
     assert "Batch summary" in (tmp_path / "out" / "summary.html").read_text()
     assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
+
+
+@pytest.mark.usefixtures("stub")
+def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 3)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    (part,) = (tmp_path / "out" / "rows").iterdir()
+    shutil.copy(part, part.with_name("part-9999-late.parquet"))
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, resume=True)
+    assert (summary.recognized, summary.done, summary.images) == (0, 3, 3)
+    assert uris(tmp_path / "out") == [f"{number:04d}.jpg" for number in range(3)]
 
 
 @pytest.mark.slow

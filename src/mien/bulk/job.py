@@ -112,6 +112,7 @@ class _Job:
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
         parts = self._begin()
+        parts.drop_repeated()
         dropped = parts.drop(changes.stale) if changes else 0
         # Only now: a kill before this line has the two listings compared again.
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
@@ -124,6 +125,7 @@ class _Job:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))
         parts.merge(all_of_them=True)
+        parts.drop_repeated()  # of an older process that has finished a part since
         self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
         return summarize(parts, manifest, tally, changes, flat=self.options.flat)
 

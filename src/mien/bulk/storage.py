@@ -16,7 +16,7 @@ from mien.files import remove_leftovers, replacing
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -119,20 +119,28 @@ class Storage:
             raise DataError(f"{quoted_path(self.path(name))}: expected a JSON object, got something else.")
         return data
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, before: Callable[[], None] = lambda: None) -> None:
         """Write a file whole or not at all; one of that name is replaced.
+
+        Args:
+            name: of the file.
+            data: its content.
+            before: called at the last moment at which the file can be held back: on this machine before it is renamed,
+                on a file system of fsspec before it is uploaded. If it raises an error, nothing is written.
 
         Raises:
             DataError: it cannot be written.
         """
         place = self._at(name)
         if place.filesystem is not None:
+            before()
             with _telling(self.path(name)):
                 with_retries(lambda: place.filesystem.pipe_file(place.path, data))
             return
         path = Path(place.path)
         with replacing(path) as aside:
             aside.write_bytes(data)
+            before()
         _flush_folder(path.parent)
 
     def write_json(self, name: str, data: Any) -> None:
