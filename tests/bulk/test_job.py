@@ -93,6 +93,20 @@ def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_ag
 
 
 @pytest.mark.usefixtures("stub")
+def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 1, "exit.jpg")
+    settings: dict[str, Any] = {"workers": 1, "max_attempts": 2}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    attempts = tmp_path / "out" / "_mien" / "attempts.json"
+    first = attempts.read_text()
+    assert list(json.loads(first).values()) == [2]
+    attempts.write_text(json.dumps(json.loads(first) | {"7": 1}))
+    again = mien.batch(tmp_path / "in", tmp_path / "out", resume=True, retry_failed=True, **settings)
+    assert "ended its worker 2 times" in again.examples[0]
+    assert json.loads(attempts.read_text()) == json.loads(first) | {"7": 1}
+
+
+@pytest.mark.usefixtures("stub")
 def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     (tmp_path / "mine").mkdir()
