@@ -106,6 +106,23 @@ def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Pat
     assert json.loads(attempts.read_text()) == json.loads(first) | {"7": 1}
 
 
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.usefixtures("stub")
+def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, *, flat: bool) -> None:
+    paths = touch_images(tmp_path / "in", 3)
+    settings: dict[str, Any] = {"workers": 1, "resume": True, "flat": flat}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    paths[0].unlink()
+    paths[1].unlink()
+    assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).removed == 2
+    paths[0].write_bytes(b"longer than before")
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    assert (summary.recognized, summary.done, summary.again) == (1, 3, 0)
+    assert [(Path(row["uri"]).name, row["bytes"]) for row in rows_of(tmp_path / "out")] == [
+        ("0000.jpg", 18), ("0001.jpg", 8), ("0002.jpg", 8),
+    ]  # fmt: skip
+
+
 @pytest.mark.usefixtures("stub")
 def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)

@@ -23,7 +23,7 @@ from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
-from mien.bulk.outdated import failed_ids
+from mien.bulk.outdated import failed_ids, replaced_ids
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
@@ -117,6 +117,7 @@ class _Job:
         dropped = parts.drop(changes.stale) if changes else 0
         # Only now: a kill before this line has the two listings compared again.
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
+        dropped += parts.drop(replaced_ids(parts, manifest))
         if retry_failed:
             failed = failed_ids(parts)
             self._forget_attempts(
