@@ -144,7 +144,7 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     touch_images(tmp_path / "other", 2)
     mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
-    with pytest.raises(DataError, match="begun before"):
+    with pytest.raises(DataError, match=r"begun before\. Continue it with `resume=True`"):
         mien.batch(tmp_path / "in", tmp_path / "out")
     for source, settings, expected in (
         ("other", {}, "its sources are others"),

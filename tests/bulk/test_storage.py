@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import fsspec
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from mien.bulk import storage as storage_module
 from mien.bulk.locations import _open, locate
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage, encode_table
@@ -103,3 +106,23 @@ def test_a_newer_run_and_rows_of_workers_are_seen_where_listings_are_kept() -> N
 def test_listings_are_not_kept_for_any_scheme_that_can_do_without() -> None:
     assert locate("keeping://bucket/x").filesystem.options == {"use_listings_cache": False}
     assert type(locate("strict://bucket/x").filesystem) is Strict
+
+
+def test_a_store_that_cannot_be_reached_is_told_with_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: Any) -> None:
+        raise NotImplementedError("gone")
+
+    monkeypatch.setattr("mien.bulk.storage.with_retries", refuse)
+    with pytest.raises(DataError, match="Run it again with `resume=True` when it can be reached"):
+        Storage("keeping://bucket/out").read("a")
+
+
+def test_no_message_of_the_library_names_an_option_of_the_command() -> None:
+    named = re.compile(r"(?<!var)[\" (]--[a-z]")
+    found = [
+        f"{path.name}:{number}"
+        for path in Path(storage_module.__file__).parent.glob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if named.search(line) and "ray start --head" not in line
+    ]
+    assert found == []

@@ -126,7 +126,7 @@ def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest
 def test_a_worker_that_never_starts_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", ["false"])
     monkeypatch.setattr(supervisor.time, "sleep", lambda _seconds: None)
-    with pytest.raises(MienError, match=r"cannot be started \(exit code 1\)"):
+    with pytest.raises(MienError, match=r"cannot be started \(exit code 1\).*`workers`"):
         run(["/a.jpg"], Attempts(3))
 
 

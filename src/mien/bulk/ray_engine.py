@@ -233,7 +233,7 @@ def _execute(ray: Any, work: Work, files: list[str], workers: int, reports: Any)
             -1
         ]
         raise MienError(
-            f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with --resume."
+            f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with `resume=True`."
         ) from error
 
 

@@ -223,7 +223,7 @@ def _error(name: str, error: Exception) -> DataError:
     remedy = {
         "missing": "Is the name right?",
         "forbidden": "Check the credentials and their rights.",
-        "unreachable": "Run it again with --resume when it can be reached.",
+        "unreachable": "Run it again with `resume=True` when it can be reached.",
     }.get(kind_of_error(error), "")
     return DataError(f"{quoted_path(name)}: {why(error)}. {remedy}".rstrip())
 

@@ -259,5 +259,5 @@ def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:
             raise ModelError(message["fatal"])
         time.sleep(0.2 * 2**number)
     raise MienError(
-        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer with --workers."
+        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer `workers`."
     )
