@@ -212,7 +212,8 @@ def _repeated(held: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """The sorted ids that more than one array has; each array has an id once."""
     if len(held) < 2:
         return np.empty(0, np.int64)
-    ids = np.sort(np.concatenate(held))
+    ids = np.concatenate(held)
+    ids.sort()  # in place: there may be billions
     return np.unique(ids[1:][ids[1:] == ids[:-1]])
 
 
