@@ -254,7 +254,7 @@ def _start(source: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
         "supervisor.COMMAND = STUB_COMMAND; import mien;"
         f"mien.batch({str(source)!r}, {str(out)!r}, workers=2, resume=True, commit_seconds=0.1, part_mb=0.02)"
     )
-    environment = {**os.environ, "STUB_SECONDS": "0.004"}
+    environment = {**os.environ, "STUB_SECONDS": "0.012"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *more], env=environment, cwd=Path(__file__).parents[2]
     )
