@@ -129,6 +129,12 @@ def measure(photos: Path, run: str) -> dict[str, Any]:
     }
 
 
+def label_of(result: dict[str, Any]) -> str:
+    """A run in the legend, such as `300 images, 2 workers`."""
+    workers = int(result["run"].partition(":")[2])
+    return f"{result['images']:,} images, {workers} worker{'' if workers == 1 else 's'}"
+
+
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """Memory over time of the driver and the largest worker of each run."""
     import matplotlib.pyplot as plt
@@ -138,7 +144,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     shown = [one for one in results if one["run"].startswith("local")]
     for one, color in zip(shown, shades, strict=False):
         times = [row[0] / max(one["samples"][-1][0], 1e-9) for row in one["samples"]]
-        named = f"{one['images']:,} images, {one['run'].partition(':')[2]} workers"
+        named = label_of(one)
         axes.plot(
             times, [row[2] / 1e6 for row in one["samples"]], color=color, label=f"largest worker: {named}"
         )

@@ -76,3 +76,10 @@ def test_the_log_of_runs_says_of_bundled_models_what_their_cards_say() -> None:
         accuracy = strict["scores"]["PrivateTest"]["accuracy"]
         assert float(runs[run]["private_accuracy"]) == pytest.approx(accuracy, abs=5e-5)
         assert measured[file]["fer2013"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_the_legend_of_batch_jobs_counts_workers(script: Any) -> None:
+    pytest.importorskip("psutil")
+    label_of = script("batch").label_of
+    assert label_of({"run": "local:1", "images": 1300}) == "1,300 images, 1 worker"
+    assert label_of({"run": "local:2", "images": 300}) == "300 images, 2 workers"

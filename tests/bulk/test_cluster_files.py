@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from importlib.util import find_spec
@@ -113,9 +114,16 @@ def test_the_commands_in_the_files_are_taken_by_mien(tmp_path: Path) -> None:
 def test_the_extras_and_the_version_of_ray_in_the_files_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for path in FOLDER.iterdir():
-        assert "mien[ray,s3]" in path.read_text()
+        assert "'mien[ray,s3] @ git+https://GIT_HOST/mien.git'" in path.read_text()  # mien is not on PyPI
     assert {"ray", "s3", "batch"} <= set(extras)
     assert (
         load("kuberay.yaml")["spec"]["rayClusterSpec"]["rayVersion"]
         in load("ray-aws.yaml")["docker"]["image"]
     )
+
+
+def test_the_commands_that_install_mien_in_the_documents_need_no_package_index() -> None:
+    for path in (ROOT / "docs" / "scale.md", *FOLDER.iterdir()):
+        assert not re.search(r"pip install '?mien(\[[a-z0-9,]*\])?'?($|[^\[ ]| [^@])", path.read_text()), (
+            path.name
+        )

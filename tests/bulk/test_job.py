@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,17 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
     assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
 
 
+@pytest.mark.usefixtures("stub")
+def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 3)
+    mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
+    (part,) = (tmp_path / "out" / "rows").iterdir()
+    shutil.copy(part, part.with_name("part-9999-late.parquet"))
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, resume=True)
+    assert (summary.recognized, summary.done, summary.images) == (0, 3, 3)
+    assert uris(tmp_path / "out") == [f"{number:04d}.jpg" for number in range(3)]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Path) -> None:
@@ -81,6 +93,37 @@ def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_ag
 
 
 @pytest.mark.usefixtures("stub")
+def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Path) -> None:
+    touch_images(tmp_path / "in", 1, "exit.jpg")
+    settings: dict[str, Any] = {"workers": 1, "max_attempts": 2}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    attempts = tmp_path / "out" / "_mien" / "attempts.json"
+    first = attempts.read_text()
+    assert list(json.loads(first).values()) == [2]
+    attempts.write_text(json.dumps(json.loads(first) | {"7": 1}))
+    again = mien.batch(tmp_path / "in", tmp_path / "out", resume=True, retry_failed=True, **settings)
+    assert "ended its worker 2 times" in again.examples[0]
+    assert json.loads(attempts.read_text()) == json.loads(first) | {"7": 1}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.usefixtures("stub")
+def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, *, flat: bool) -> None:
+    paths = touch_images(tmp_path / "in", 3)
+    settings: dict[str, Any] = {"workers": 1, "resume": True, "flat": flat}
+    mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    paths[0].unlink()
+    paths[1].unlink()
+    assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).removed == 2
+    paths[0].write_bytes(b"longer than before")
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
+    assert (summary.recognized, summary.done, summary.again) == (1, 3, 0)
+    assert [(Path(row["uri"]).name, row["bytes"]) for row in rows_of(tmp_path / "out")] == [
+        ("0000.jpg", 18), ("0001.jpg", 8), ("0002.jpg", 8),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("stub")
 def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     (tmp_path / "mine").mkdir()
@@ -101,7 +144,7 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     touch_images(tmp_path / "other", 2)
     mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
-    with pytest.raises(DataError, match="begun before"):
+    with pytest.raises(DataError, match=r"begun before\. Continue it with `resume=True`"):
         mien.batch(tmp_path / "in", tmp_path / "out")
     for source, settings, expected in (
         ("other", {}, "its sources are others"),
@@ -211,7 +254,7 @@ def _start(source: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
         "supervisor.COMMAND = STUB_COMMAND; import mien;"
         f"mien.batch({str(source)!r}, {str(out)!r}, workers=2, resume=True, commit_seconds=0.1, part_mb=0.02)"
     )
-    environment = {**os.environ, "STUB_SECONDS": "0.004"}
+    environment = {**os.environ, "STUB_SECONDS": "0.012"}
     return subprocess.Popen(
         [sys.executable, "-c", code, *more], env=environment, cwd=Path(__file__).parents[2]
     )

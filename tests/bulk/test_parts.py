@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mien.bulk import parts as parts_module
 from mien.bulk.entries import Entry
 from mien.bulk.output import input_row, rows_to_table
-from mien.bulk.parts import PENDING, ROWS, RUNS, Parts
+from mien.bulk.parts import PENDING, ROWS, RUNS, Parts, Run
 from mien.bulk.storage import Storage
 from mien.errors import DataError
 
@@ -80,12 +83,112 @@ def test_a_task_that_runs_again_replaces_its_rows(tmp_path: Path) -> None:
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
 
 
+def test_workers_on_other_machines_get_plain_numbers(tmp_path: Path) -> None:
+    parts = begin(tmp_path)
+    parts.commit(table(1))
+    assert {type(value) for value in vars(parts).values()} == {Storage, Run, int}
+    there = pickle.loads(pickle.dumps(parts))  # noqa: S301
+    there.commit(table(2))
+    assert parts.done_ids().tolist() == ids(1, 2)
+
+
 def test_a_run_that_finds_a_newer_one_stops(tmp_path: Path) -> None:
     old = begin(tmp_path)
     old.commit(table(1))
     begin(tmp_path)
     with pytest.raises(DataError, match="another process works on this job"):
         old.merge(all_of_them=True)
+
+
+def stall(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a process merge what it has after another one has begun, and die before it removes anything."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "require_latest", lambda _self: None)
+        patch.setattr(Storage, "remove", lambda _self, _name: None)
+        parts.merge(all_of_them=True)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rows_that_a_stalled_process_repeats_are_removed_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flat: bool
+) -> None:
+    old = begin(tmp_path)
+    old.commit(table(1, 2, 2, flat=flat))
+    now = begin(tmp_path)
+    now.commit(table(3, flat=flat))
+    stall(old, monkeypatch)
+    now.merge(all_of_them=True)
+    assert merged_uris(tmp_path) == ["/1.jpg", "/1.jpg", "/2.jpg", "/2.jpg", "/2.jpg", "/2.jpg", "/3.jpg"]
+    assert now.drop_repeated() == 2
+    assert now.drop_repeated() == 0
+    assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg", "/2.jpg", "/3.jpg"]
+    assert begin(tmp_path).done_ids().tolist() == ids(1, 2, 3)
+
+
+def test_rows_that_a_stalled_process_repeats_are_removed_before_they_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = begin(tmp_path)
+    old.commit(table(1, 2))
+    now = begin(tmp_path)
+    stall(old, monkeypatch)
+    assert now.drop_repeated() == 2
+    now.merge(all_of_them=True)
+    assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
+
+
+def test_an_older_process_removes_no_repeated_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = begin(tmp_path)
+    old.commit(table(1))
+    begin(tmp_path)
+    stall(old, monkeypatch)
+    with pytest.raises(DataError, match="another process works on this job"):
+        old.drop_repeated()
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+def test_a_run_that_finds_a_newer_one_while_it_merges_commits_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    root = str(tmp_path) if place == "local" else f"memory://{tmp_path.name}"
+    old = Parts.begin(Storage(root), 10**6, {})
+    old.commit(table(1))
+
+    def encode(*given: Any) -> bytes:
+        Parts.begin(Storage(root), 10**6, {})
+        return encode_part(*given)
+
+    encode_part = parts_module._encode_part
+    monkeypatch.setattr(parts_module, "_encode_part", encode)
+    with pytest.raises(DataError, match="another process works on this job"):
+        old.merge(all_of_them=True)
+    assert old.storage.sizes(ROWS) == {}
+    assert len(old.storage.sizes(PENDING)) == 1
+
+
+def test_a_run_that_finds_a_newer_one_after_its_upload_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"memory://{tmp_path.name}"
+    old = Parts.begin(Storage(root), 10**6, {})
+    old.commit(table(1))
+    write = Storage.write
+
+    def slowly(self: Storage, name: str, *given: Any, **more: Any) -> None:
+        if name.startswith("rows/"):
+            Parts.begin(Storage(root), 10**6, {})
+            more = {}  # the other one began after the last look
+        write(self, name, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "write", slowly)
+        with pytest.raises(DataError, match="another process works on this job"):
+            old.merge(all_of_them=True)
+    again = Parts.begin(Storage(root), 10**6, {})
+    assert again.done_ids().tolist() == ids(1)
+    again.merge(all_of_them=True)
+    assert again.drop_repeated() == 0
+    assert len(again.storage.sizes(ROWS)) == 1
 
 
 def test_files_that_were_half_written_are_removed_and_do_not_count(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_killed_actors_and_a_killed_driver_cost_no_row_and_the_local_engine_can_
     assert mien.batch(images, out, workers=1, resume=True).recognized == 0
 
 
+def test_flat_rows_are_those_of_the_local_engine(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    write_faces(source, 3)
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    for out, engine in (("ray", "ray"), ("local", "local")):
+        summary = mien.batch(source, tmp_path / out, engine=engine, workers=1, flat=True)
+        assert (summary.done, summary.failed) == (4, 1)
+    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
+
+
 def test_a_cluster_that_is_not_there_is_told_in_one_sentence(images: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"Expected a Ray cluster at '127.0.0.1:1'") as told:
         mien.batch(images, tmp_path / "out", engine="ray", address="127.0.0.1:1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import threading
 import time
@@ -117,6 +118,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     client = boto3.client("s3", endpoint_url=url)
     held.append(Server({"endpoint_url": url}, client))
     threading.Thread(target=running.serve_forever, daemon=True).start()
+    asking = http.client.HTTPConnection("127.0.0.1", running.port)
+    asking.request("POST", "/moto-api/reset")  # what an earlier test has stored in this process
+    assert asking.getresponse().status == 200
+    asking.close()
     client.create_bucket(Bucket="photos")
     yield held[0]
     held[0].fails = held[0].stalls = 0

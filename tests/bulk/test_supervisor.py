@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -60,6 +61,45 @@ def test_an_input_that_hangs_is_given_up_after_the_timeout() -> None:
     assert rows["/a.jpg"]["error"] is None
 
 
+HANGING = """
+import json, os, pickle, sys, time
+pickle.load(sys.stdin.buffer)
+print(json.dumps({"ready": True}), flush=True)
+time.sleep(60)
+"""
+"""A worker that is ready and then does nothing, as one whose reading hangs."""
+
+
+def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", HANGING])
+    monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.05)
+    monkeypatch.setattr(supervisor, "_IDLE_DEATHS", 1)
+    rows = run(["/a.jpg"], Attempts(1), timeout=0.1)
+    assert "no answer for 0.15 seconds" in rows["/a.jpg"]["error"]
+    assert rows["/a.jpg"]["error_kind"] == "timeout"
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_a_worker_that_is_started_while_the_job_is_stopped_is_ended(
+    monkeypatch: pytest.MonkeyPatch, *, died: bool
+) -> None:
+    started: list[supervisor.WorkerProcess] = []
+    one = Supervisor(SPEC, FETCHER, Attempts(3), 30)
+    start = supervisor.start_worker
+
+    def start_slowly(*given: Any) -> supervisor.WorkerProcess:
+        started.append(start(*given))
+        if len(started) > died:
+            one.close()  # by the main thread, which finds no worker yet
+        return started[-1]
+
+    monkeypatch.setattr(supervisor, "start_worker", start_slowly)
+    one.run(iter([(Entry("/exit.jpg" if died else "/a.jpg"), None)]), lambda *_row: None)
+    assert len(started) == 1 + died
+    for worker in started:
+        assert worker._process.poll() is not None
+
+
 @pytest.mark.slow
 def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUB_SECONDS", "0.01")
@@ -86,7 +126,7 @@ def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest
 def test_a_worker_that_never_starts_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", ["false"])
     monkeypatch.setattr(supervisor.time, "sleep", lambda _seconds: None)
-    with pytest.raises(MienError, match=r"cannot be started \(exit code 1\)"):
+    with pytest.raises(MienError, match=r"cannot be started \(exit code 1\).*`workers`"):
         run(["/a.jpg"], Attempts(3))
 
 

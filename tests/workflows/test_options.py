@@ -102,6 +102,7 @@ def test_messages_show_the_options_of_the_command() -> None:
     assert with_options(told) == (
         "Choose another with --out, --resume it, give --teacher MODEL or --model-labels a,b; see `x`."
     )
+    assert with_options("Try fewer `workers`.") == "Try fewer --workers."
 
 
 def test_old_options_keep_working() -> None:

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.locations import kind_of_error, locate, why
@@ -128,26 +128,26 @@ class Fetcher:
             yield place.path
             return
         suffix = Path((entry.member or entry.uri).partition("?")[0]).suffix[:10]
-        with NamedTemporaryFile(prefix="mien-", suffix=suffix) as copy:
+        # A folder, for Windows does not let a decoder open a temporary file that is open here; what the decoder
+        # has not closed yet goes with the system's temporary files.
+        with TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as folder:
+            copy = Path(folder, f"input{suffix}")
             if content is not None:
-                copy.write(content)
+                copy.write_bytes(content)
             elif entry.where == "tar":
                 with_retries(lambda: self._copy_range(entry, copy))
             else:
-                with_retries(lambda: place.filesystem.get_file(place.path, copy.name))
-            copy.flush()
-            yield copy.name
+                with_retries(lambda: place.filesystem.get_file(place.path, str(copy)))
+            yield str(copy)
 
-    def _copy_range(self, entry: Entry, copy: Any) -> None:
+    def _copy_range(self, entry: Entry, copy: Path) -> None:
         from mien.bulk.containers import open_file
 
-        copy.seek(0)
-        copy.truncate()
-        with open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
+        with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
             file.seek(entry.offset)
             left = entry.length
             while left and (block := file.read(min(left, 2**20))):
-                copy.write(block)
+                out.write(block)
                 left -= len(block)
 
 

@@ -23,6 +23,7 @@ from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
 from mien.bulk.locations import local_path, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
+from mien.bulk.outdated import failed_ids, replaced_ids
 from mien.bulk.parts import Parts
 from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
@@ -32,7 +33,7 @@ from mien.errors import DataError, MissingExtra
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -112,11 +113,17 @@ class _Job:
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
         parts = self._begin()
+        parts.drop_repeated()
         dropped = parts.drop(changes.stale) if changes else 0
         # Only now: a kill before this line has the two listings compared again.
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
+        dropped += parts.drop(replaced_ids(parts, manifest))
         if retry_failed:
-            dropped += parts.drop(failed_ids(parts))
+            failed = failed_ids(parts)
+            self._forget_attempts(
+                failed
+            )  # first: a kill between the two has the same rows dropped by the next run
+            dropped += parts.drop(failed)
         done = parts.done_ids()
         finished = int(is_among(manifest.ids(), done).sum())
         tally = Tally(manifest.inputs, finished, dropped=dropped)
@@ -124,6 +131,7 @@ class _Job:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))
         parts.merge(all_of_them=True)
+        parts.drop_repeated()  # of an older process that has finished a part since
         self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
         return summarize(parts, manifest, tally, changes, flat=self.options.flat)
 
@@ -155,12 +163,20 @@ class _Job:
         }
         return Parts.begin(self.storage, int(self.options.part_mb * 1e6), about)
 
-    def _recognize(self, manifest: Manifest, done: NDArray[np.int64], parts: Parts, tally: Tally) -> None:
-        def log(counts: dict[int, int]) -> None:
-            self.storage.write_json(_ATTEMPTS, {str(number): count for number, count in counts.items()})
-
+    def _attempts(self) -> dict[int, int]:
         counts = self.storage.read_json(_ATTEMPTS) if self.storage.exists(_ATTEMPTS) else {}
-        known = {int(number): int(count) for number, count in counts.items()}
+        return {int(number): int(count) for number, count in counts.items()}
+
+    def _log_attempts(self, counts: Mapping[int, int]) -> None:
+        self.storage.write_json(_ATTEMPTS, {str(number): count for number, count in counts.items()})
+
+    def _forget_attempts(self, ids: NDArray[np.int64]) -> None:
+        """Give inputs that are done again all their attempts."""
+        counts, again = self._attempts(), set(ids.tolist())
+        if again & counts.keys():
+            self._log_attempts({number: count for number, count in counts.items() if number not in again})
+
+    def _recognize(self, manifest: Manifest, done: NDArray[np.int64], parts: Parts, tally: Tally) -> None:
         work = Work(
             options=self.options,
             spec=self.spec,
@@ -169,7 +185,7 @@ class _Job:
             parts=parts,
             tally=tally,
             tell=_Teller(self.storage, parts, tally, self.tell),
-            attempts=Attempts(self.options.max_attempts, known, log),
+            attempts=Attempts(self.options.max_attempts, self._attempts(), self._log_attempts),
         )
         try:
             if self.options.engine == "ray":
@@ -200,17 +216,6 @@ class _Teller:
         if now - self._noted >= self._every:
             self._noted = now
             self._storage.write_json(f"{_STATS}/{self._name}.json", self._tally.to_dict())
-
-
-def failed_ids(parts: Parts) -> NDArray[np.int64]:
-    """The ids of the inputs that failed."""
-    import numpy as np
-
-    found: list[int] = []
-    for batch_ in parts.tables(["id", "error"]):
-        mask = batch_.column("error").is_valid()
-        found += batch_.column("id").filter(mask).to_pylist()
-    return np.unique(np.array(found, np.int64))
 
 
 def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOptions:

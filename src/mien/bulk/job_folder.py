@@ -92,7 +92,7 @@ def open_job(
         )
     if not resume:
         raise DataError(
-            f"{where}: this job was begun before. Continue it with resume (--resume), or name another folder."
+            f"{where}: this job was begun before. Continue it with `resume=True`, or name another folder."
         )
     return job
 

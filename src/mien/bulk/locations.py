@@ -105,9 +105,12 @@ def _open(scheme: str, options: _Options) -> Any:
         raise MissingExtra("fsspec", "batch") from error
     settings = dict(options)
     if scheme in {"s3", "s3a"}:
-        settings = {"config_kwargs": _S3_SETTINGS, **settings, "use_listings_cache": False}
+        settings = {"config_kwargs": _S3_SETTINGS, **settings}
     try:
-        return fsspec.filesystem(scheme, **settings)
+        try:
+            return fsspec.filesystem(scheme, **settings | {"use_listings_cache": False})
+        except TypeError:  # such as sftp, which hands all options on to a library that does not know this one
+            return fsspec.filesystem(scheme, **settings)
     except ImportError as error:
         if scheme in {"s3", "s3a"}:
             raise MissingExtra("s3fs", "s3") from error

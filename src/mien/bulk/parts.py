@@ -3,19 +3,20 @@
 Rows are first committed in small files, `_mien/pending/<run>-<number>.parquet`; when there are enough, they are
 merged into a part of the output, `rows/part-….parquet`. Which inputs are done is read from these files and nowhere else.
 
-Four rules keep it true. A file appears whole or not at all (`Storage.write`). A part names in its metadata the pending
+Five rules keep it true. A file appears whole or not at all (`Storage.write`). A part names in its metadata the pending
 files that it holds, so that those which a kill has left over are known and removed. When a run begins, it writes down
 which pending files of earlier runs count; one that a process of an earlier run writes later does not. A run that finds a
-newer one stops.
+newer one stops. An old process that stalls while it uploads a part can still repeat rows of pending files that the newer
+run has accepted: a run removes rows that an earlier file has when it begins and before it sums up (`drop_repeated`).
+Parts are never removed, and of an input's rows those in the file with the lowest name stay, so that this loses none.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +68,8 @@ class Parts:
     storage: Storage
     part_bytes: int
     run: Run
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _part_numbers: Iterator[int] = field(default_factory=itertools.count)
+    _commits: int = 0
+    _merges: int = 0
 
     @classmethod
     def begin(cls, storage: Storage, part_bytes: int, about: dict[str, Any]) -> Parts:
@@ -98,16 +99,13 @@ class Parts:
 
     def done_ids(self) -> NDArray[np.int64]:
         """The sorted ids of the inputs whose rows are committed."""
-        files = [
-            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
-            *(f"{PENDING}/{n}" for n in self._pending()),
-        ]
-        columns = [self.storage.read_table(name, ["id"]).column(0).to_numpy() for name in files]
+        columns = [self._ids_in(name) for name in self._files()]
         return np.unique(np.concatenate(columns)) if columns else np.empty(0, np.int64)
 
     def commit(self, table: pa.Table) -> None:
         """Commit rows."""
-        self.commit_as(table, f"{self.run.name}-{next(self._numbers):08d}")
+        number, self._commits = self._commits, self._commits + 1
+        self.commit_as(table, f"{self.run.name}-{number:08d}")
 
     def commit_as(self, table: pa.Table, name: str) -> None:
         """Commit rows under a name that is the same where the same rows are committed again."""
@@ -135,25 +133,50 @@ class Parts:
         if not len(ids):
             return 0
         ids, dropped = np.sort(ids), 0
-        files = [
-            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
-            *(f"{PENDING}/{n}" for n in self._pending()),
-        ]
-        for name in files:
-            here = self.storage.read_table(name, ["id"]).column(0).to_numpy()
-            found = is_among(here, ids)
-            if found.any():
-                self.storage.write(name, encode_table(self.storage.read_table(name).filter(~found)))
-                dropped += len(np.unique(here[found]))
+        for name in self._files():
+            dropped += self._drop_from(name, ids)
         return dropped
+
+    def drop_repeated(self) -> int:
+        """Remove rows of inputs that an earlier file has, too; gives back of how many there were any.
+
+        An input's rows are committed together, so that those of one file, with `flat` one for each face, all stay.
+
+        Raises:
+            DataError: another process has begun a newer run.
+        """
+        files = self._files()
+        held = [np.unique(self._ids_in(name)) for name in files]
+        repeated = _repeated(held)
+        if not len(repeated):
+            return 0
+        self.require_latest()
+        seen, dropped = np.empty(0, np.int64), 0
+        for name, here in zip(files, held, strict=True):
+            dropped += self._drop_from(name, seen)
+            seen = np.union1d(seen, here[is_among(here, repeated)])
+        return dropped
+
+    def _drop_from(self, name: str, ids: NDArray[np.int64]) -> int:
+        here = self._ids_in(name)
+        found = is_among(here, ids)
+        if found.any():
+            rest = encode_table(self.storage.read_table(name).filter(~found))
+            self.storage.write(name, rest, before=self.require_latest)
+        return len(np.unique(here[found]))
+
+    def _ids_in(self, name: str) -> NDArray[np.int64]:
+        ids: NDArray[np.int64] = self.storage.read_table(name, ["id"]).column(0).to_numpy()
+        return ids
+
+    def _files(self) -> list[str]:
+        """The files whose rows count, in the order of their names; parts come first."""
+        parts = [f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)]
+        return [*parts, *(f"{PENDING}/{name}" for name in self._pending())]
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows that are committed, in batches."""
-        files = [
-            *(f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)),
-            *(f"{PENDING}/{n}" for n in self._pending()),
-        ]
-        for name in files:
+        for name in self._files():
             yield from self.storage.parquet(name).iter_batches(batch_size=4096, columns=columns)
 
     def require_latest(self) -> None:
@@ -175,10 +198,23 @@ class Parts:
     def _merge(self, names: list[str]) -> None:
         self.require_latest()
         tables = (self.storage.read_table(f"{PENDING}/{name}") for name in names)
-        part = f"{ROWS}/part-{self.run.name}-{next(self._part_numbers):05d}.parquet"
-        self.storage.write(part, _encode_part(tables, names))
+        number, self._merges = self._merges, self._merges + 1
+        part = f"{ROWS}/part-{self.run.name}-{number:05d}.parquet"
+        # Encoding and uploading take seconds, in which another process may begin.
+        self.storage.write(part, _encode_part(tables, names), before=self.require_latest)
+        if not self.storage.is_local:
+            self.require_latest()
         for name in names:
             self.storage.remove(f"{PENDING}/{name}")
+
+
+def _repeated(held: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The sorted ids that more than one array has; each array has an id once."""
+    if len(held) < 2:
+        return np.empty(0, np.int64)
+    ids = np.concatenate(held)
+    ids.sort()  # in place: there may be billions
+    return np.unique(ids[1:][ids[1:] == ids[:-1]])
 
 
 def _encode_part(tables: Iterator[pa.Table], names: list[str]) -> bytes:

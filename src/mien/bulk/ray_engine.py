@@ -233,7 +233,7 @@ def _execute(ray: Any, work: Work, files: list[str], workers: int, reports: Any)
             -1
         ]
         raise MienError(
-            f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with --resume."
+            f"The job failed on the Ray cluster ({told[:80]}). What is committed stays; continue with `resume=True`."
         ) from error
 
 
@@ -259,7 +259,8 @@ def _pipeline(ray: Any, work: Work, files: list[str], workers: int, reports: Any
     )
     each = max(_BATCH, min(5000, workers * 50))
     recognized.write_datasink(
-        RowsSink(work.parts, each), ray_remote_args={"num_cpus": _SMALL_CPUS, "max_retries": -1}
+        RowsSink(work.parts, each, tuple(work.classes) if options.flat else None),
+        ray_remote_args={"num_cpus": _SMALL_CPUS, "max_retries": -1},
     )
 
 

@@ -115,6 +115,8 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 class Recognize:
     """Makes rows of fetched inputs, in a process that may die without taking the actor with it.
 
+    There is one for each input also with `flat`, for Ray may cut its blocks between any two rows.
+
     Args:
         spec: the model.
         fetcher: what reads videos.
@@ -143,7 +145,7 @@ class Recognize:
         self._supervisor.run(iter(_inputs(batch)), take)
         failures = Counter(row["error_kind"] for row in rows if row["error_kind"])
         self._reports.add.remote(self._name, len(rows), dict(failures), total)
-        return rows_to_table(rows, self._classes, flat=self._options.flat)
+        return rows_to_table(rows, self._classes, flat=False)
 
 
 def _inputs(batch: pa.Table) -> Iterator[tuple[Entry, Fetched | None]]:
@@ -166,21 +168,26 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
 
     Args:
         parts: the rows of the job.
-        rows: about how many are committed together.
+        rows: about how many inputs are committed together.
+        flat_classes: the model's class names, to commit a row for each face; `None` for a row for each input.
     """
 
-    def __init__(self, parts: Parts, rows: int) -> None:
-        self._parts, self._rows = parts, rows
+    def __init__(self, parts: Parts, rows: int, flat_classes: tuple[str, ...] | None = None) -> None:
+        self._parts, self._rows, self._flat_classes = parts, rows, flat_classes
 
     def write(self, blocks: Iterable[Any], ctx: Any) -> None:
         """Commit the blocks of a write task."""
         import pyarrow as pa
 
         tables = [block for block in blocks if block.num_rows]
-        if tables:
-            self._parts.commit_as(pa.concat_tables(tables), f"{self._parts.run.name}-{ctx.task_idx:08d}")
+        if not tables:
+            return
+        table = pa.concat_tables(tables)
+        if self._flat_classes is not None:
+            table = rows_to_table(table.to_pylist(), self._flat_classes, flat=True)
+        self._parts.commit_as(table, f"{self._parts.run.name}-{ctx.task_idx:08d}")
 
     @property
     def min_rows_per_write(self) -> int:
-        """About how many rows are committed together."""
+        """About how many inputs are committed together."""
         return self._rows

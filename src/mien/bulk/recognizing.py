@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mien.recognition.video import Frame
 
 
-_NAME = re.compile(r"the image: |\S*[/\\\\]mien-[^/\\\\:]*: ")
+_NAME = re.compile(r"the image: |\S*[/\\]mien-[^/\\:]*[/\\][^/\\:]*: ")
 
 
 class TimedDetector:

@@ -16,7 +16,7 @@ from mien.files import remove_leftovers, replacing
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -58,6 +58,7 @@ class Storage:
         if place.filesystem is None:
             return os.path.exists(place.path)  # noqa: PTH110
         with _telling(self.path(name)):
+            _forget_listings(place)
             return bool(with_retries(lambda: place.filesystem.exists(place.path)))
 
     def names(self, folder: str = "") -> list[str]:
@@ -66,6 +67,7 @@ class Storage:
         try:
             if place.filesystem is None:
                 return sorted(os.listdir(place.path))  # noqa: PTH208
+            _forget_listings(place)
             found = with_retries(lambda: place.filesystem.ls(place.path, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -82,6 +84,7 @@ class Storage:
             found = {one.name: one.stat().st_size for one in root.glob("*.parquet")} if root.is_dir() else {}
         else:
             try:
+                _forget_listings(place)
                 listed = with_retries(lambda: place.filesystem.ls(place.path, detail=True))
             except FileNotFoundError:
                 listed = []
@@ -116,20 +119,28 @@ class Storage:
             raise DataError(f"{quoted_path(self.path(name))}: expected a JSON object, got something else.")
         return data
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, before: Callable[[], None] = lambda: None) -> None:
         """Write a file whole or not at all; one of that name is replaced.
+
+        Args:
+            name: of the file.
+            data: its content.
+            before: called at the last moment at which the file can be held back: on this machine before it is renamed,
+                on a file system of fsspec before it is uploaded. If it raises an error, nothing is written.
 
         Raises:
             DataError: it cannot be written.
         """
         place = self._at(name)
         if place.filesystem is not None:
+            before()
             with _telling(self.path(name)):
                 with_retries(lambda: place.filesystem.pipe_file(place.path, data))
             return
         path = Path(place.path)
         with replacing(path) as aside:
             aside.write_bytes(data)
+            before()
         _flush_folder(path.parent)
 
     def write_json(self, name: str, data: Any) -> None:
@@ -178,6 +189,12 @@ class Storage:
         return Location(filesystem, f"{path.rstrip('/')}/{name}" if name else path)
 
 
+def _forget_listings(place: Location) -> None:
+    """Have a folder listed anew: other processes write there, too."""
+    for path in {place.path, place.filesystem._parent(place.path)}:  # noqa: SLF001 - what every file system of fsspec has
+        place.filesystem.invalidate_cache(path)
+
+
 def _flush_folder(folder: Path) -> None:
     """Have a rename on disk, where the system can do that for a folder."""
     with suppress(OSError):
@@ -206,7 +223,7 @@ def _error(name: str, error: Exception) -> DataError:
     remedy = {
         "missing": "Is the name right?",
         "forbidden": "Check the credentials and their rights.",
-        "unreachable": "Run it again with --resume when it can be reached.",
+        "unreachable": "Run it again with `resume=True` when it can be reached.",
     }.get(kind_of_error(error), "")
     return DataError(f"{quoted_path(name)}: {why(error)}. {remedy}".rstrip())
 

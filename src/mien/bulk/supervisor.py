@@ -35,6 +35,7 @@ _AHEAD = 16  # inputs that a worker has or reads at a time
 _AHEAD_BYTES = 48 * 2**20
 _UNKNOWN_BYTES = 4 * 2**20  # what an input of unknown size counts
 _STARTS = 3  # times in a row that a worker may die before it is ready
+_FETCH_SECONDS = 600.0  # that reading an input may take with all its tries, in which a worker says nothing
 _IDLE_DEATHS = 5  # deaths in a row with no input in hand, after which the first one waiting is blamed
 
 
@@ -143,6 +144,7 @@ class Supervisor:
         self._waiting: dict[int, Input] = {}
         self._begun: int | None = None
         self._idle_deaths = 0
+        self._closing = threading.Lock()
         self.stopped = False
 
     def run(self, inputs: Iterator[Input], take: Take) -> None:
@@ -163,9 +165,12 @@ class Supervisor:
                 if one is None:
                     more = False
                     break
+                worker = self._ready()
+                if worker is None:
+                    return
                 number = next(numbers)
                 self._waiting[number] = one
-                self._ready().send((number, *one))
+                worker.send((number, *one))
             if not self._waiting:
                 return
             self._answer(take)
@@ -173,27 +178,34 @@ class Supervisor:
     def close(self) -> None:
         """End the worker."""
         self.stopped = True
-        if self._worker:
-            self._worker.end()
-            self._worker = None
+        with self._closing:
+            worker, self._worker = self._worker, None
+        if worker:
+            worker.end()
 
     def _has_room(self) -> bool:
         sizes = [max(one.bytes, 0) if one.bytes >= 0 else _UNKNOWN_BYTES for one, _ in self._waiting.values()]
         return len(sizes) < _AHEAD and sum(sizes) < _AHEAD_BYTES
 
-    def _ready(self) -> WorkerProcess:
+    def _ready(self) -> WorkerProcess | None:
+        """The worker; `None` where it is to be ended."""
         if self._worker is None:
             self._worker = start_worker(self._spec, self._fetcher)
             self._begun = None
+        if self.stopped:  # maybe while it was started, when `close` found none to end
+            self.close()
         return self._worker
 
     def _answer(self, take: Take) -> None:
         """Deal with the next answer, or with its absence."""
         worker = self._ready()
+        if worker is None:
+            return
+        limit = self._timeout + (0.0 if self._begun is not None else _FETCH_SECONDS)
         try:
-            message = worker.receive(self._timeout if self._begun is not None else 3600.0)
+            message = worker.receive(limit)
         except queue.Empty:
-            self._died(f"no answer for {self._timeout:g} seconds", take)
+            self._died(f"no answer for {limit:g} seconds", take)
             return
         if message is None:
             self._died("", take)
@@ -206,10 +218,10 @@ class Supervisor:
 
     def _died(self, reason: str, take: Take) -> None:
         """Start another worker with all that was waiting, but for an input that has ended too many."""
-        if self._worker is None or self.stopped:
+        dead = self._worker
+        if dead is None or self.stopped:
             return
-        pid = self._worker.pid
-        how = self._worker.end()
+        pid, how = dead.pid, dead.end()
         self._worker, blamed, self._begun = None, self._begun, None
         if blamed is None:
             self._idle_deaths += 1
@@ -221,8 +233,7 @@ class Supervisor:
             if times >= self._attempts.most:
                 del self._waiting[blamed]
                 take(set_aside(entry, times, reason or how), {}, pid)
-        if self._waiting:
-            worker = self._ready()
+        if self._waiting and (worker := self._ready()):
             for number, one in self._waiting.items():
                 worker.send((number, *one))
 
@@ -248,5 +259,5 @@ def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:
             raise ModelError(message["fatal"])
         time.sleep(0.2 * 2**number)
     raise MienError(
-        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer with --workers."
+        f"A worker process cannot be started ({how}). Is there enough memory? Try fewer `workers`."
     )

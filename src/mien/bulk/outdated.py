@@ -1,0 +1,62 @@
+"""Which rows are to be dropped, so that their inputs are done again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.bulk.manifest import is_among
+from mien.bulk.storage import iterate_batches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.bulk.manifest import Manifest
+    from mien.bulk.parts import Parts
+
+
+def failed_ids(parts: Parts) -> NDArray[np.int64]:
+    """The ids of the inputs that failed."""
+    found: list[int] = []
+    for batch_ in parts.tables(["id", "error"]):
+        mask = batch_.column("error").is_valid()
+        found += batch_.column("id").filter(mask).to_pylist()
+    return np.unique(np.array(found, np.int64))
+
+
+def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
+    """The ids of rows whose input is listed with another size or ETag.
+
+    Two listings that follow each other tell this of most (`manifest.compare`), but not of a file that was gone from the
+    listing before, whose row stayed.
+    """
+    import pyarrow as pa
+
+    done = parts.done_ids()
+    gone = done[~is_among(done, np.sort(manifest.ids()))]
+    if not len(gone):
+        return gone
+    names: dict[tuple[str, str | None], set[int]] = {}
+    for batch in parts.tables(["id", "uri", "member"]):
+        mask = pa.array(is_among(batch.column("id").to_numpy(), gone))
+        for row in batch.filter(mask).to_pylist():
+            names.setdefault((row["uri"], row["member"]), set()).add(row["id"])
+    found = [names[name] for name in _listed(manifest, names)]
+    return np.unique(np.array([one for ids in found for one in ids], np.int64))
+
+
+def _listed(
+    manifest: Manifest, names: dict[tuple[str, str | None], set[int]]
+) -> list[tuple[str, str | None]]:
+    """Those names that a manifest has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    uris = pa.array({uri for uri, _ in names}, pa.string())
+    found = []
+    for file in manifest.files():
+        for batch in iterate_batches(manifest.storage, file, ["uri", "member"]):
+            some = batch.filter(pc.is_in(batch.column("uri"), uris)).to_pylist()
+            found += [name for row in some if (name := (row["uri"], row["member"])) in names]
+    return found

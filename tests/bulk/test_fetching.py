@@ -1,0 +1,39 @@
+"""Copies of inputs that a decoder opens by their path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+
+from mien.bulk.entries import Entry
+from mien.bulk.fetching import Fetcher
+from mien.bulk.listing import Lister
+from tests.bulk.builders import write_tar
+
+
+def test_a_video_is_a_closed_file_that_is_removed_afterwards(tmp_path: Path) -> None:
+    write_tar(tmp_path / "shard.tar", {"film.mp4": b"film in a tar"})
+    fsspec.filesystem("memory").pipe_file("/films/film.mp4", b"film in a store")
+    (member,) = Lister().entries([str(tmp_path / "shard.tar")])
+    for entry, content, expected in (
+        (member, None, b"film in a tar"),
+        (member, b"bytes", b"bytes"),
+        (Entry("memory://films/film.mp4", kind="video"), None, b"film in a store"),
+    ):
+        with Fetcher().on_disk(entry, content) as path:
+            copy = Path(path)
+            assert copy.suffix == ".mp4"
+            moved = copy.rename(copy.with_name("moved"))  # which Windows refuses for an open file
+            assert moved.read_bytes() == expected
+            moved.rename(copy)
+        assert not copy.exists()
+        assert not copy.parent.exists()
+
+
+def test_a_video_of_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"film")
+    with Fetcher().on_disk(Entry(str(film), kind="video"), None) as path:
+        assert path == str(film)
+    assert film.exists()

@@ -1,0 +1,73 @@
+"""The stages of the Ray engine, called as Ray calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mien.bulk import supervisor
+from mien.bulk.batch_options import BatchOptions
+from mien.bulk.entries import Entry, entries_to_table
+from mien.bulk.output import POINTS, SIDES, input_row, rows_to_table
+from mien.bulk.parts import PENDING, Parts
+from mien.bulk.ray_stages import Fetch, Recognize, RowsSink
+from mien.bulk.storage import Storage
+from tests.bulk.builders import FETCHER, SPEC, STUB_COMMAND
+
+CLASSES = ("happy", "sad")
+
+
+def face(x: int, *, landmarks: bool = True) -> dict[str, Any]:
+    points = {name: {"x": 0.1 * x, "y": 1.5} for name in POINTS}
+    return {
+        "box": dict.fromkeys(SIDES, 9) | {"x": x}, "landmarks": points if landmarks else None, "label": "happy",
+        "score": 0.7, "probabilities": {"happy": 0.7, "sad": 0.3}, "confidence": 0.9, "frame": None, "seconds": None,
+    }  # fmt: skip
+
+
+def rows() -> list[dict[str, Any]]:
+    """Rows of an input with three faces, one without any and one with one that has no landmarks."""
+    faces = ([face(1), face(2), face(3)], [], [face(4, landmarks=False)])
+    return [
+        input_row(Entry(f"/{number}.jpg"), width=7, height=8, frames=1, faces=some)
+        for number, some in enumerate(faces)
+    ]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_write_task_commits_all_rows_of_its_inputs(tmp_path: Path, *, flat: bool) -> None:
+    parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})
+    sink = RowsSink(parts, 16, CLASSES if flat else None)
+    nested = rows_to_table(rows(), CLASSES, flat=False)
+    sink.write([nested.slice(0, 1), nested.slice(1, 0)], SimpleNamespace(task_idx=0))
+    sink.write([nested.slice(1, 1), nested.slice(2)], SimpleNamespace(task_idx=1))
+    sink.write([], SimpleNamespace(task_idx=2))
+    first, second = sorted((tmp_path / PENDING).iterdir())
+    assert set(pq.read_table(first).column("uri").to_pylist()) == {"/0.jpg"}
+    found = pa.concat_tables([pq.read_table(first), pq.read_table(second)])
+    assert found.equals(rows_to_table(rows(), CLASSES, flat=flat))
+    parts.merge(all_of_them=True)
+    assert len(parts.done_ids()) == 3
+
+
+def test_recognized_rows_are_those_of_inputs_for_ray_may_cut_between_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    told: list[Any] = []
+    reports = SimpleNamespace(add=SimpleNamespace(remote=lambda *report: told.append(report)))
+    (batch,) = Fetch(FETCHER)(entries_to_table([Entry(str(tmp_path / "a.jpg"))]))
+    recognize = Recognize(SPEC, FETCHER, CLASSES, BatchOptions(flat=True), reports)
+    try:
+        table = recognize(batch)
+    finally:
+        recognize._supervisor.close()
+    assert table.schema.equals(rows_to_table([], CLASSES, flat=False).schema)
+    assert table.column("uri").to_pylist() == [str(tmp_path / "a.jpg")]
+    assert [report[1:3] for report in told] == [(1, {})]

@@ -1,0 +1,128 @@
+"""The output folder on file systems that keep what they have listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pyarrow as pa
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from mien.bulk import storage as storage_module
+from mien.bulk.locations import _open, locate
+from mien.bulk.parts import Parts
+from mien.bulk.storage import Storage, encode_table
+from mien.errors import DataError
+
+
+class Keeping(MemoryFileSystem):
+    """A file system that lists each folder once, as those of gs:// and abfs:// do."""
+
+    protocol = "keeping"
+    cachable = False
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.options = options
+        self.listed: dict[str, Any] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(MemoryFileSystem._strip_protocol(path.replace("keeping://", "memory://")))
+
+    def ls(self, path: str, detail: bool = True, **_options: Any) -> list[Any]:
+        """The first listing of a folder, until it is told to forget it."""
+        if path not in self.listed:
+            self.listed[path] = super().ls(path, detail=True)
+        return [one if detail else one["name"] for one in self.listed[path]]
+
+    def exists(self, path: str, **_options: Any) -> bool:
+        """Whether the folder's listing has such a file."""
+        try:
+            return path in self.ls(self._parent(path), detail=False)
+        except FileNotFoundError:
+            self.listed[self._parent(path)] = []
+            return False
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """List a folder anew."""
+        self.listed.pop(path, None) if path else self.listed.clear()
+
+
+class Strict(MemoryFileSystem):
+    """A file system that knows no option, as that of sftp:// hands all on."""
+
+    protocol = "strict"
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+@pytest.fixture(autouse=True)
+def _schemes() -> Iterator[None]:
+    fsspec.register_implementation("keeping", Keeping, clobber=True)
+    fsspec.register_implementation("strict", Strict, clobber=True)
+    yield
+    _open.cache_clear()
+    Keeping.store.clear()
+
+
+def write_elsewhere(path: str, data: bytes) -> None:
+    """Write a file as a process on another machine does."""
+    Keeping().pipe_file(path, data)
+
+
+def test_files_of_other_processes_are_seen_where_listings_are_kept() -> None:
+    storage = Storage("keeping://bucket/out")
+    storage.write("rows/a.parquet", b"1")
+    assert not storage.exists("rows/b.parquet")
+    assert storage.names("rows") == ["a.parquet"]
+    assert storage.sizes("rows") == {"a.parquet": 1}
+    write_elsewhere("/bucket/out/rows/b.parquet", b"22")
+    assert storage.exists("rows/b.parquet")
+    assert storage.names("rows") == ["a.parquet", "b.parquet"]
+    assert storage.sizes("rows") == {"a.parquet": 1, "b.parquet": 2}
+
+
+def test_a_newer_run_and_rows_of_workers_are_seen_where_listings_are_kept() -> None:
+    parts = Parts.begin(Storage("keeping://bucket/out"), 10**6, {})
+    parts.require_latest()
+    assert not len(parts.done_ids())
+    rows = encode_table(pa.table({"id": [7]}))
+    write_elsewhere(f"/bucket/out/_mien/pending/{parts.run.name}-00000000.parquet", rows)
+    assert parts.done_ids().tolist() == [7]
+    write_elsewhere("/bucket/out/_mien/runs/0001-ffffffff.json", b"{}")
+    with pytest.raises(DataError, match="another process works on this job"):
+        parts.require_latest()
+
+
+def test_listings_are_not_kept_for_any_scheme_that_can_do_without() -> None:
+    assert locate("keeping://bucket/x").filesystem.options == {"use_listings_cache": False}
+    assert type(locate("strict://bucket/x").filesystem) is Strict
+
+
+def test_a_store_that_cannot_be_reached_is_told_with_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: Any) -> None:
+        raise NotImplementedError("gone")
+
+    monkeypatch.setattr("mien.bulk.storage.with_retries", refuse)
+    with pytest.raises(DataError, match="Run it again with `resume=True` when it can be reached"):
+        Storage("keeping://bucket/out").read("a")
+
+
+def test_no_message_of_the_library_names_an_option_of_the_command() -> None:
+    named = re.compile(r"(?<!var)[\" (]--[a-z]")
+    found = [
+        f"{path.name}:{number}"
+        for path in Path(storage_module.__file__).parent.glob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if named.search(line) and "ray start --head" not in line
+    ]
+    assert found == []
