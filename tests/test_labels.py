@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, Taxonomy, get_taxonomy
+from mien.labels import FER2013, FERPLUS, LabelSet, Taxonomy, get_taxonomy
 
 
 def test_index_orders_are_the_published_ones() -> None:
@@ -43,3 +43,11 @@ def test_names_are_unique_and_known() -> None:
     assert get_taxonomy("ferplus") is FERPLUS
     with pytest.raises(DataError, match=r"fer2013, ferplus, .* got 'affectnet'"):
         get_taxonomy("affectnet")
+
+
+def test_class_names_keep_their_capitals_and_are_found_in_any_case() -> None:
+    own = LabelSet("own", ("Bored", "ENGAGED", "Joy"))
+    assert [own.index(name) for name in ("Bored", "bored", "Engaged", "happy")] == [0, 0, 1, 2]
+    assert own.map_to(LabelSet("other", ("engaged", "happiness"))) == (None, 0, 1)
+    twins = LabelSet("twins", ("happy", "Happy"))
+    assert [twins.index(name) for name in twins.classes] == [0, 1]

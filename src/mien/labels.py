@@ -56,12 +56,15 @@ class LabelSet:
         Raises:
             DataError: the taxonomy has no such class.
         """
-        key = label.strip().lower() if isinstance(label, str) else ""
-        if key in self.classes:
-            return self.classes.index(key)
-        meaning = _SPELLINGS.get(key)
-        for i, name in enumerate(self.classes):
-            if meaning is not None and _SPELLINGS.get(name) == meaning:
+        given = label.strip() if isinstance(label, str) else ""
+        if given in self.classes:
+            return self.classes.index(given)
+        lowered = [name.lower() for name in self.classes]
+        if lowered.count(given.lower()) == 1:
+            return lowered.index(given.lower())
+        wanted = _SPELLINGS.get(given.lower())
+        for i, name in enumerate(lowered):
+            if wanted is not None and _SPELLINGS.get(name) == wanted:
                 return i
         raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {quote(label)}.")
 
@@ -71,8 +74,8 @@ class LabelSet:
         >>> FERPLUS.map_to(FER2013)
         (6, 3, 5, 4, 0, 1, 2, None)
         """
-        theirs = {_SPELLINGS.get(name, name): i for i, name in enumerate(other.classes)}
-        return tuple(theirs.get(_SPELLINGS.get(name, name)) for name in self.classes)
+        theirs = {meaning(name) or name.lower(): i for i, name in enumerate(other.classes)}
+        return tuple(theirs.get(meaning(name) or name.lower()) for name in self.classes)
 
 
 Taxonomy = LabelSet
@@ -126,7 +129,7 @@ def find_label_set(labels: Iterable[str]) -> LabelSet | None:
     >>> find_label_set(["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"]).name
     'ckplus'
     """
-    meanings = {_SPELLINGS.get(label.strip().lower(), label) for label in labels}
+    meanings = {meaning(label) or label for label in labels}
     for label_set in LABEL_SETS.values():
         if meanings == {_SPELLINGS[name] for name in label_set.classes}:
             return label_set
