@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from load import PACKAGES, Service
-from load_client import Connection, Load, make_pictures
+from load_client import Connection, Load, make_images
 from machine import describe_machine
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def main() -> None:
         for name, attack in ATTACKS.items()
         if not options.only or name in ("quiet", *options.only)
     }
-    load = Load(make_pictures(), 4)
+    load = Load(make_images(), 4)
     results: dict[str, Any] = {
         name: measure(load, options.requests, attack) for name, attack in ATTACKS.items()
     }

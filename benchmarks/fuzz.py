@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from load import PACKAGES, Service
-from load_client import make_pictures
+from load_client import make_images
 from machine import describe_machine
 
 DEADLINE = 15.0
@@ -48,7 +48,7 @@ EXTREMES = (
 
 def image_seeds() -> list[bytes]:
     """A face in every format."""
-    face = Image.open(io.BytesIO(make_pictures()[0])).convert("RGB")
+    face = Image.open(io.BytesIO(make_images()[0])).convert("RGB")
     face.thumbnail((96, 96))
     seeds = []
 
