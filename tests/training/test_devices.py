@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,27 @@ def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> sub
     ]
     settings = ["--epochs", str(epochs), "--batch-size", "32", "--precision", "float32", "--backend", "jax"]
     flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
+    started = subprocess.Popen(
         [*command, *settings, *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "XLA_FLAGS": flags},
     )  # fmt: skip
+    _STARTED.append(started)
+    return started
+
+
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    while _STARTED:
+        one = _STARTED.pop()
+        if one.poll() is None:
+            one.kill()
+            one.communicate()
+        elif one.stdout is not None:
+            one.stdout.close()
 
 
 def finish(*running: subprocess.Popen[str]) -> None:
