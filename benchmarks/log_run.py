@@ -26,8 +26,8 @@ _KEY = ("run", "recipe", "seed")
 
 def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
     """One row of the log, from a run folder."""
+    from mien.training.builtin_recipes import RECIPES
     from mien.training.recipe import Recipe
-    from mien.training.recipes import RECIPES
 
     state = json.loads((run / "state.json").read_text(encoding="utf-8"))
     recipe = Recipe.from_dict(state["recipe"])

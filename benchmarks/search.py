@@ -26,8 +26,8 @@ import numpy as np
 
 from machine import describe_machine
 from mien.training.augmentation import Augmentation
+from mien.training.builtin_recipes import get_recipe
 from mien.training.networks import Compact
-from mien.training.recipes import get_recipe
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset

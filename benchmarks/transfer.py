@@ -73,8 +73,8 @@ def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
 
 def recipe_of_source(seed: int = 0) -> Any:
     """The recipe of the source network."""
+    from mien.training.builtin_recipes import get_recipe
     from mien.training.network_specs import Compact
-    from mien.training.recipes import get_recipe
 
     return replace(
         get_recipe("small-alone").with_options(

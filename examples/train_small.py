@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import mien
+from mien.training.builtin_recipes import get_recipe
 from mien.training.network_specs import Compact
-from mien.training.recipes import get_recipe
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/small")
 recipe = replace(

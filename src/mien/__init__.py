@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.annotate import draw_faces, watch
     from mien.workflows.cross_validate import cross_validate
-    from mien.workflows.evaluate import evaluate
-    from mien.workflows.export import export
+    from mien.workflows.evaluate_model import evaluate
+    from mien.workflows.export_model import export
     from mien.workflows.keras_start import load_keras
     from mien.workflows.run import Run
-    from mien.workflows.train import train
+    from mien.workflows.train_model import train
 
 __version__ = "0.1.0"
 
@@ -79,11 +79,11 @@ _HOMES = {
     "cross_validate": "workflows.cross_validate",
     "batch": "bulk.job",
     "draw_faces": "workflows.annotate",
-    "evaluate": "workflows.evaluate",
-    "export": "workflows.export",
+    "evaluate": "workflows.evaluate_model",
+    "export": "workflows.export_model",
     "load": "data",
     "load_keras": "workflows.keras_start",
-    "train": "workflows.train",
+    "train": "workflows.train_model",
     "watch": "workflows.annotate",
 }
 

@@ -143,7 +143,7 @@ def test_class_names_of_a_model_are_read_as_they_are_printed(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_run_folder_remembers_the_class_names_of_its_data(tmp_path: Path) -> None:
-    from mien.training.recipes import get_recipe
+    from mien.training.builtin_recipes import get_recipe
     from mien.training.run_config import RunConfig, read_config
 
     recipe = get_recipe("classic-short")
@@ -170,7 +170,7 @@ def test_a_run_folder_has_a_name_however_it_is_given(
 def test_the_demo_hands_its_run_the_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.cli import demo
     from mien.data.synthetic import synthetic_dataset
-    from mien.workflows.train import RunTrainer
+    from mien.workflows.train_model import RunTrainer
 
     given: list[Any] = []
     monkeypatch.setattr(RunTrainer, "train", lambda *arguments, **_: given.extend(arguments[1:]))

@@ -105,7 +105,7 @@ def test_files_are_completed_by_their_kind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_recipes_are_listed_with_cost_and_score(capsys: pytest.CaptureFixture[str]) -> None:
-    from mien.training.recipes import RECIPES
+    from mien.training.builtin_recipes import RECIPES
 
     assert run(["recipes"]) == 0
     told = capsys.readouterr().out

@@ -311,7 +311,7 @@ def test_arrays_are_read_with_names_or_as_indices() -> None:
 
 
 def test_photos_without_a_face_are_named_and_crops_kept(tmp_path: Path) -> None:
-    from mien.data.options import NO_FACE
+    from mien.data.reading_options import NO_FACE
 
     for name in ("on/a.png", "on/b.png", "off/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

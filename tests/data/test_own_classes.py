@@ -14,7 +14,7 @@ from mien.data.classes import choose_classes, parse_merge
 from mien.data.dataset import Dataset
 from mien.data.division import divide, folds_of
 from mien.data.label_mapping import map_to
-from mien.data.options import parse_shares
+from mien.data.reading_options import parse_shares
 from mien.errors import DataError
 from mien.labels import CKPLUS, FER2013, FERPLUS, LabelSet
 

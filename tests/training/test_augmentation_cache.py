@@ -15,9 +15,9 @@ from mien.data.dataset import Dataset
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
 from mien.training.augmentation_cache import AugmentationCache, in_parts, mean_answers
 from mien.training.batches import TrainingBatches
+from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
-from mien.training.recipes import get_recipe
 from mien.training.trainer import train
 from tests.helpers.service_process import wait_until
 from tests.training.test_trainer import scores, tiny_recipe

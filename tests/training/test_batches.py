@@ -12,8 +12,8 @@ from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.training.augmentation import NO_AUGMENTATION
 from mien.training.batches import TrainingBatches, class_weights, joint_targets
+from mien.training.builtin_recipes import get_recipe
 from mien.training.recipe import Recipe
-from mien.training.recipes import get_recipe
 from tests.conftest import make_dataset
 
 

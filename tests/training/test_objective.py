@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from mien.training.builtin_recipes import get_recipe
 from mien.training.objective import (
     FirstHeadAccuracy,
     JointCrossEntropy,
@@ -14,7 +15,6 @@ from mien.training.objective import (
     keep_raw_weights,
 )
 from mien.training.recipe import Recipe
-from mien.training.recipes import get_recipe
 
 RNG = np.random.default_rng(0)
 

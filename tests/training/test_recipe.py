@@ -10,8 +10,8 @@ import pytest
 
 from mien.errors import ModelError
 from mien.training.augmentation import Augmentation
+from mien.training.builtin_recipes import RECIPES, get_recipe
 from mien.training.recipe import Recipe
-from mien.training.recipes import RECIPES, get_recipe
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

@@ -9,7 +9,7 @@ import pytest
 
 from mien.data.dataset import Dataset
 from mien.errors import ModelError
-from mien.training.recipes import get_recipe
+from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
 from mien.training.run_folder import OWN_FILES, foreign_files, remove_run
 from mien.training.trainer import LOCK, train

@@ -22,13 +22,13 @@ from mien.errors import DataError, ModelError
 from mien.files import _partial_name
 from mien.labels import FERPLUS
 from mien.training.augmentation import NO_AUGMENTATION, Augmentation
+from mien.training.builtin_recipes import get_recipe
 from mien.training.callbacks import FiniteLoss
 from mien.training.checkpoint import TrainingState, read_state
 from mien.training.keras_io import load_classifier, read_card, save_network
 from mien.training.model_builder import open_teacher
 from mien.training.networks import Classic, build_network
 from mien.training.recipe import Recipe
-from mien.training.recipes import get_recipe
 from mien.training.trainer import train
 from tests.conftest import make_dataset
 

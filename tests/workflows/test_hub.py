@@ -14,7 +14,7 @@ import pytest
 
 from mien.card import ModelCard
 from mien.errors import DataError, ModelError
-from mien.workflows.hub import Address, parse_address, pull_model, push_model, write_readme
+from mien.workflows.model_hub import Address, parse_address, pull_model, push_model, write_readme
 from tests.conftest import CARD, make_onnx
 
 COMMIT = "0" * 40

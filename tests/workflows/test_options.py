@@ -10,9 +10,9 @@ import pytest
 from mien.cli.option_names import with_current_names, with_options
 from mien.errors import ModelError
 from mien.training.augmentation import Augmentation
+from mien.training.builtin_recipes import RECIPES, find_recipe, get_recipe
 from mien.training.network_specs import Compact
 from mien.training.recipe import Recipe
-from mien.training.recipes import RECIPES, find_recipe, get_recipe
 from mien.workflows.options import TrainOptions
 
 

@@ -14,8 +14,8 @@ import keras
 import pytest
 
 from mien.errors import ModelError
+from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import HISTORY_COLUMNS, TrainingState
-from mien.training.recipes import get_recipe
 from mien.training.run_config import RunConfig, read_config
 from mien.training.run_folder import is_whole
 from mien.workflows.reporter import SilentReporter

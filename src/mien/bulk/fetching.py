@@ -100,7 +100,7 @@ class Fetcher:
         """A value of a Parquet file; the file and the latest row group are kept, for the next is likely there."""
         import pyarrow.parquet as pq
 
-        from mien.bulk.containers import read_value
+        from mien.bulk.container_inputs import read_value
 
         place = locate(entry.uri, self.storage_options)
         with self._holding:
@@ -141,7 +141,7 @@ class Fetcher:
             yield str(copy)
 
     def _copy_range(self, entry: Entry, copy: Path) -> None:
-        from mien.bulk.containers import open_file
+        from mien.bulk.container_inputs import open_file
 
         with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
             file.seek(entry.offset)

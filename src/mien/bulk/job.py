@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.batch_options import BatchOptions, model_spec
+from mien.bulk.data_frames import is_frame, store_frame
 from mien.bulk.fetching import Fetcher
-from mien.bulk.frames import is_frame, store_frame
 from mien.bulk.job_folder import (
     JOB,
     locked,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.bulk.containers import (
+from mien.bulk.container_inputs import (
     PARQUET,
     PLAIN_TAR,
     entries_of_list,

@@ -9,8 +9,8 @@ import typer
 
 from mien.cli.console import Stopped, err, live_line, out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import LabelsOption
 from mien.cli.prediction_output import shown
+from mien.cli.shared_options import LabelsOption
 from mien.errors import DataError
 
 if TYPE_CHECKING:

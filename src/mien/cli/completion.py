@@ -19,7 +19,7 @@ def choices(*names: str) -> Complete:
 
 def complete_recipes(incomplete: str) -> list[str]:
     """The recipes, and JSON files."""
-    from mien.training.recipes import RECIPES
+    from mien.training.builtin_recipes import RECIPES
 
     return [
         *(name for name in RECIPES if name.startswith(incomplete)),

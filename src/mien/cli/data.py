@@ -10,7 +10,7 @@ import typer
 
 from mien.cli.console import counts_table, err, out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import (
+from mien.cli.shared_options import (
     CacheOption,
     ClassNamesOption,
     GroupOption,
@@ -146,7 +146,7 @@ def draw(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Draw faces with known expressions and write them as a table like FER2013."""
-    from mien.data.synthetic.dataset import synthetic_dataset, write_csv
+    from mien.data.synthetic.drawn_faces import synthetic_dataset, write_csv
     from mien.errors import DataError
 
     if target.suffix.lower() != ".csv":

@@ -13,7 +13,7 @@ import typer
 
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.help_text import examples
-from mien.cli.options import ClassNamesOption, load_data
+from mien.cli.shared_options import ClassNamesOption, load_data
 from mien.errors import ModelError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _require_own(folder: Path) -> None:
 
 def _draw(folder: Path) -> Dataset:
     from mien.data import load
-    from mien.data.synthetic.dataset import synthetic_dataset, write_csv
+    from mien.data.synthetic.drawn_faces import synthetic_dataset, write_csv
     from mien.evaluation.figures import plot_faces
 
     dataset = synthetic_dataset(n=DEMO_FACES, seed=0)
@@ -113,12 +113,12 @@ def _train(
 ) -> Run:
     from dataclasses import replace
 
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
+    from mien.training.builtin_recipes import get_recipe
     from mien.training.network_specs import Classic
-    from mien.training.recipes import get_recipe
     from mien.training.run_config import RunConfig, read_config
     from mien.training.run_folder import remove_run
-    from mien.workflows.train import RunTrainer
+    from mien.workflows.train_model import RunTrainer
 
     recipe = get_recipe("classic-short")
     if small:

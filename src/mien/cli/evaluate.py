@@ -10,7 +10,7 @@ import typer
 from mien.cli.completion import choices, complete_data, complete_models
 from mien.cli.console import err, out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import (
+from mien.cli.shared_options import (
     CacheOption,
     ClassNamesOption,
     DetectOption,
@@ -28,7 +28,7 @@ from mien.cli.options import (
 
 if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation
-    from mien.workflows.evaluate import EvaluateOptions
+    from mien.workflows.evaluate_model import EvaluateOptions
     from mien.workflows.loaded_model import LoadedModel
 
 EXAMPLES = examples(
@@ -102,8 +102,8 @@ def evaluate(
 
     Prints accuracy with its interval, loss, F1 and the score without duplicates; figures and a report go into a folder.
     """
-    from mien.cli.reporter import ConsoleReporter
-    from mien.workflows.evaluate import EvaluateOptions, run_evaluation
+    from mien.cli.console_reporter import ConsoleReporter
+    from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
     from mien.workflows.options import DataOptions, ModelOptions
 
     options = EvaluateOptions(
@@ -137,7 +137,7 @@ def evaluate(
 
 def _compare(first: str, second: str, data: str | None, options: EvaluateOptions, *, json: bool) -> None:
     """Print two models side by side."""
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.compare import run_comparison
 
     class Quiet(ConsoleReporter):

@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.completion import choices, complete_data, complete_models
 from mien.cli.help_text import examples
-from mien.cli.options import (
+from mien.cli.shared_options import (
     BUNDLED_HELP,
     ClassNamesOption,
     LabelsOption,
@@ -87,8 +87,8 @@ def export(
     ] = False,
 ) -> None:
     """Write a model in another format, with its card inside."""
-    from mien.cli.reporter import ConsoleReporter
-    from mien.workflows.export import ExportOptions, run_export
+    from mien.cli.console_reporter import ConsoleReporter
+    from mien.workflows.export_model import ExportOptions, run_export
     from mien.workflows.options import DataOptions, ModelOptions
 
     if logits and not with_card:

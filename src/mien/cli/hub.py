@@ -35,7 +35,7 @@ def push(
 
     Log in first with: hf auth login (or set HF_TOKEN). HF_ENDPOINT names another server.
     """
-    from mien.workflows.hub import push_model
+    from mien.workflows.model_hub import push_model
 
     url = push_model(model, address, private=private)
     out.print(f"Uploaded {model} to {url}")
@@ -55,7 +55,7 @@ def pull(
     ] = False,
 ) -> None:
     """Download a model from the Hugging Face Hub and check it against its checksums."""
-    from mien.workflows.hub import pull_model
+    from mien.workflows.model_hub import pull_model
 
     path = pull_model(address, out_folder, force=force)
     out.print(f"The model is {path}. Use it with: mien predict photo.jpg --model {path}")

@@ -14,7 +14,7 @@ import typer
 from mien.cli.completion import complete_models
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import BUNDLED_HELP, JsonOption
+from mien.cli.shared_options import BUNDLED_HELP, JsonOption
 from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, shown
 from mien.quoting import printable

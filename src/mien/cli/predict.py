@@ -12,8 +12,8 @@ import mien.cli.predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.option_names import with_options
-from mien.cli.options import LabelsOption, ModelLabelsOption, PixelScaleOption
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
+from mien.cli.shared_options import LabelsOption, ModelLabelsOption, PixelScaleOption
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
 from mien.cli.video_output import Video

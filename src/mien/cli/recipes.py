@@ -10,7 +10,7 @@ import typer
 from mien.cli.completion import complete_recipes
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import JsonOption
+from mien.cli.shared_options import JsonOption
 
 if TYPE_CHECKING:
     from mien.training.recipe import Recipe
@@ -39,7 +39,7 @@ def recipes(
     A JSON file of the fields that differ from a recipe, which it names as "base", is a recipe too:
     {"base": "compact", "epochs": 20, "augmentation": {"rotation": 15}}.
     """
-    from mien.training.recipes import RECIPES, find_recipe
+    from mien.training.builtin_recipes import RECIPES, find_recipe
 
     if name is not None:
         recipe = find_recipe(name)

@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
-from mien.cli.options import JsonOption
+from mien.cli.shared_options import JsonOption
 from mien.errors import DataError
 
 EXAMPLES = examples("mien runs", "mien runs experiments --sort accuracy", "mien runs --json")

@@ -10,7 +10,7 @@ import typer
 from mien.cli.completion import choices, complete_models, complete_recipes
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.help_text import examples
-from mien.cli.options import (
+from mien.cli.shared_options import (
     CacheOption,
     ClassNamesOption,
     DataOption,
@@ -271,7 +271,7 @@ def train(
 
 def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
     """Train and test each fold, and print the scores."""
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.cross_validate import run_cross_validation
     from mien.workflows.run_plan import TrainingInterrupted
 
@@ -292,7 +292,7 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
 
 def _find_rate(data: str | None, options: TrainOptions) -> None:
     """Search a learning rate, and print where its plot is."""
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.find_learning_rate import run_learning_rate_search
 
     found = run_learning_rate_search(data, options, ConsoleReporter())
@@ -304,9 +304,9 @@ def _find_rate(data: str | None, options: TrainOptions) -> None:
 
 def _train(data: str | None, options: TrainOptions) -> None:
     """Train and say what to do next."""
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.run_plan import TrainingInterrupted
-    from mien.workflows.train import run_training
+    from mien.workflows.train_model import run_training
 
     try:
         with files_count():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
-    from mien.data.options import ReadOptions
+    from mien.data.reading_options import ReadOptions
 
     Progress = Callable[[int, int], object]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
 from mien.data.inspection import group_ids
-from mien.data.options import SHARES
+from mien.data.reading_options import SHARES
 from mien.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from mien.data.classes import choose_classes, parse_word
 from mien.data.dataset import TRAINING, describe_files
 from mien.data.folder_names import class_words, find_label, names_of_numbers, parse_number
 from mien.data.folder_walk import Rest, found_instead, subfolders, walk
-from mien.data.options import ReadOptions
+from mien.data.reading_options import ReadOptions
 from mien.data.splits import parse_split
 from mien.errors import DataError
 from mien.labels import FERPLUS, LabelSet

@@ -21,7 +21,7 @@ from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut
 from mien.data.folder_names import parse_number
 from mien.data.folder_plan import Plan, listed_classes, make_plan
 from mien.data.folder_walk import Rest, entries, found_instead, is_hidden, is_image_file, subfolders, walk
-from mien.data.options import NO_FACE, ReadOptions
+from mien.data.reading_options import NO_FACE, ReadOptions
 from mien.data.requirements import require_classes
 from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.class_names import ClassOrder
-    from mien.data.options import Crop
+    from mien.data.reading_options import Crop
     from mien.labels import LabelSet
 
 __all__ = ["parse_label", "parse_number", "parse_split", "read_folders"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
-    from mien.data.options import ReadOptions
+    from mien.data.reading_options import ReadOptions
 
 _SMALLEST, _LARGEST = 16, 1024  # sides of images in pixels
 _LONGEST_LINE = 16 << 20  # bytes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mien.data.division import divide
 from mien.data.image_sheets import is_sheets, read_sheets
-from mien.data.options import parse_shares, read_options
 from mien.data.places import find_place
+from mien.data.reading_options import parse_shares, read_options
 from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
 from mien.errors import DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.data.fer2013.reader import Progress
-    from mien.data.options import Crop, ReadOptions
+    from mien.data.reading_options import Crop, ReadOptions
 
 __all__ = ["find_tables", "find_votes", "load"]
 
@@ -196,7 +196,7 @@ def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
         raise DataError(
             f"Expected {SYNTHETIC}, {SYNTHETIC}:N or {SYNTHETIC}:N:SEED with whole numbers, got {quote(spec)}."
         )
-    from mien.data.synthetic.dataset import synthetic_dataset
+    from mien.data.synthetic.drawn_faces import synthetic_dataset
 
     n, seed = [*map(int, numbers), *(SYNTHETIC_FACES, 0)[len(numbers) :]]
     if n > MOST_FACES:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mien.data.dataset import Dataset
-    from mien.data.options import ReadOptions
+    from mien.data.reading_options import ReadOptions
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)

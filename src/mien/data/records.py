@@ -12,7 +12,7 @@ import numpy as np
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
-from mien.data.options import NO_FACE
+from mien.data.reading_options import NO_FACE
 from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.data.options import ReadOptions
+    from mien.data.reading_options import ReadOptions
 
 _LEFT_OUT = -2
 _EXTENDED = (*FER2013.classes, "contempt")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.data.fer2013.reader import Progress
-    from mien.data.options import ReadOptions
+    from mien.data.reading_options import ReadOptions
 
 
 def read_tables(

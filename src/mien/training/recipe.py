@@ -1,6 +1,6 @@
 """`Recipe`: all settings of a training apart from its data, frozen, with its command, cost and expected score.
 
-from mien.training.recipes import get_recipe
+from mien.training.builtin_recipes import get_recipe
 
 recipe = get_recipe("classic").with_options(epochs=20, seed=1)
 """

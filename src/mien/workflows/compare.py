@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
-from mien.workflows.evaluate import EvaluateOptions, run_evaluation
+from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 
@@ -48,7 +48,7 @@ def compare_models(
         second: another one.
         data: as `mien.evaluate` takes it; by default that of the first model's run.
         reporter: what to report to.
-        **options: fields of `mien.workflows.evaluate.EvaluateOptions`.
+        **options: fields of `mien.workflows.evaluate_model.EvaluateOptions`.
 
     Raises:
         DataError: the data cannot be read.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.data.options import Crop
+    from mien.data.reading_options import Crop
     from mien.workflows.options import DataOptions
 
 
@@ -36,7 +36,7 @@ def make_cropper(data: Any, options: DataOptions) -> Crop:
         )
 
     def crop(photo: Any) -> NDArray[np.uint8] | str:
-        from mien.data.options import NO_FACE
+        from mien.data.reading_options import NO_FACE
 
         try:
             image = read_image(photo)

@@ -150,7 +150,7 @@ def _train_fold(
     from mien.evaluation.evaluate import evaluate as score
     from mien.training.run_folder import LAST, is_whole, load_best
     from mien.workflows.run_plan import TrainingInterrupted
-    from mien.workflows.train import RunTrainer
+    from mien.workflows.train_model import RunTrainer
 
     keras.utils.clear_session()
     if is_whole(folder):

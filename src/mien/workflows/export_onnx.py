@@ -73,7 +73,7 @@ def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
     """
     import numpy as np
 
-    from mien.data.synthetic.dataset import synthetic_dataset
+    from mien.data.synthetic.drawn_faces import synthetic_dataset
     from mien.recognition.classifier import Classifier
     from mien.recognition.model_files import read_model
     from mien.recognition.onnx_card import has_card

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mien.errors import ModelError
 from mien.installation import install_command
 from mien.training.network_specs import Custom
-from mien.workflows.evaluate import card_scores
+from mien.workflows.evaluate_model import card_scores
 from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.loaded_model import LoadedModel
 

@@ -165,7 +165,7 @@ class TrainOptions:
         Raises:
             ModelError: there is no such recipe, or a field cannot have that value.
         """
-        from mien.training.recipes import find_recipe
+        from mien.training.builtin_recipes import find_recipe
 
         default = "fine-tune" if self.start else "classic"
         return self.change(begun or find_recipe(default if self.recipe is None else self.recipe))

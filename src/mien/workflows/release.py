@@ -30,7 +30,7 @@ from mien.recognition.classifier import Classifier
 from mien.training.keras_io import save_network
 from mien.training.onnx_export import export_onnx, quantize
 from mien.training.onnx_fusion import FUSED_OUTPUT, add_fused_answer
-from mien.workflows.evaluate import card_scores
+from mien.workflows.evaluate_model import card_scores
 from mien.workflows.export_onnx import CALIBRATION_IMAGES, with_card
 
 if TYPE_CHECKING:

@@ -137,7 +137,7 @@ class Run:
             DataError: the data have no such split.
             ModelError: the data are no longer there, or have changed.
         """
-        from mien.workflows.evaluate import evaluate
+        from mien.workflows.evaluate_model import evaluate
         from mien.workflows.reporter import SilentReporter
 
         return evaluate(
@@ -151,7 +151,7 @@ class Run:
             ModelError: the suffix is another one.
             DataError: there is a file of that name that mien did not write.
         """
-        from mien.workflows.export import ExportOptions, run_export
+        from mien.workflows.export_model import ExportOptions, run_export
         from mien.workflows.reporter import SilentReporter
 
         path = Path(path)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.data.options import SHARES, parse_shares, read_options
+from mien.data.reading_options import SHARES, parse_shares, read_options
 from mien.errors import DataError, ModelError
 from mien.labels import CUSTOM, FER2013, LabelSet
-from mien.workflows.export import check_license
+from mien.workflows.export_model import check_license
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.options import DataOptions, TrainOptions
 
@@ -61,7 +61,7 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     Raises:
         ModelError: there is nothing to resume, or an option does not fit.
     """
-    from mien.training.recipes import find_recipe
+    from mien.training.builtin_recipes import find_recipe
     from mien.training.run_config import RunConfig
 
     license_ = None if options.license is None else check_license(options.license)

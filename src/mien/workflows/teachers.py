@@ -15,7 +15,7 @@ from zipfile import is_zipfile
 import keras
 
 from mien.errors import ModelError
-from mien.training.recipes import get_recipe
+from mien.training.builtin_recipes import get_recipe
 from mien.training.resume import require_free
 from mien.training.run_config import read_config
 from mien.training.run_folder import BEST, LAST, is_whole, read_history

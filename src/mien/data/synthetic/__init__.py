@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.data.synthetic.dataset import draw_face, synthetic_dataset, write_csv
+    from mien.data.synthetic.drawn_faces import draw_face, synthetic_dataset, write_csv
 
 __all__ = ["draw_face", "synthetic_dataset", "write_csv"]
 
-_HOMES = {"draw_face": "dataset", "synthetic_dataset": "dataset", "write_csv": "dataset"}
+_HOMES = {"draw_face": "drawn_faces", "synthetic_dataset": "drawn_faces", "write_csv": "drawn_faces"}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from mien.evaluation.figures.charts import (
     reliability_figure,
 )
 from mien.evaluation.figures.curves import curves_figure, plot_curves
-from mien.evaluation.figures.faces import (
+from mien.evaluation.figures.face_sheets import (
     choose_samples,
     faces_figure,
     plot_faces,

@@ -162,7 +162,7 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
 
 def load_data(path: str, options: DataOptions) -> Dataset:
     """Load a data set with a progress bar, and say on standard error what could not be used."""
-    from mien.cli.reporter import ConsoleReporter
+    from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.load_data import load_data as load
 
     return load(path, options, ConsoleReporter())

@@ -6,7 +6,7 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.containers import find_column
+from mien.bulk.container_inputs import find_column
 from mien.errors import DataError
 
 if TYPE_CHECKING:

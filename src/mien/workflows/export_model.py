@@ -254,7 +254,7 @@ def _require_probabilities(loaded: LoadedModel) -> None:
     """Refuse a network that does not give probabilities for some drawn faces, before a card says that it does."""
     import numpy as np
 
-    from mien.data.synthetic.dataset import synthetic_dataset
+    from mien.data.synthetic.drawn_faces import synthetic_dataset
     from mien.evaluation.evaluate import check_probabilities
 
     crops = synthetic_dataset(_TRIED_FACES).images

@@ -1,6 +1,6 @@
 """The recipes that come with mien, by name, each with its command, its cost and the score to expect.
 
-from mien.training.recipes import RECIPES, find_recipe
+from mien.training.builtin_recipes import RECIPES, find_recipe
 
 recipe = find_recipe("classic")        # or the path of a JSON file
 """
