@@ -45,6 +45,14 @@ def test_no_import_goes_in_a_circle() -> None:
         raise AssertionError(f"imports go in a circle: {' -> '.join(error.args[1])}") from None
 
 
+def test_no_two_modules_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        if path.name != "__init__.py":
+            homes.setdefault(path.name, []).append(str(path.relative_to(SOURCE)))
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
 def test_no_function_body_is_long() -> None:
     long = []
     for path in FILES:
