@@ -1,9 +1,12 @@
-"""Kill a batch job at random times, its driver and its workers, until it is done; compare its rows with the sources.
+"""Kill the driver and the workers of a batch job at random times, and compare its rows with an undisturbed job.
 
-    python benchmarks/batch_chaos.py --kills 10 --inputs 2000
+    python benchmarks/make_photos.py small 4000 --largest 0.4
+    python benchmarks/batch_chaos.py small --engine local ray --kills 10 --json benchmarks/results/batch_chaos.json
 
-Workers sleep in place of recognizing (`--seconds` per input), so that the bookkeeping is measured: rows that are missing
-or twice, and the share of rows that were computed again.
+Both engines recognize the photos with two workers. A kill is SIGKILL at a random time: to a worker (of the local engine
+a worker process; of Ray an actor, or the process in which it recognizes), or to the driver with all that it started, as
+when its machine goes. A driver that was killed is started again with `--resume`. The rows of the job must equal those
+of a job of the local engine that nobody disturbs.
 """
 
 from __future__ import annotations
@@ -12,50 +15,174 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+from machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
 CHANCE = random.SystemRandom()
-_JOB = """
-import sys
-from mien.bulk import supervisor
-from tests.bulk.builders import STUB_COMMAND
-supervisor.COMMAND = STUB_COMMAND
-import mien
-mien.batch(sys.argv[1], sys.argv[2], workers=2, resume=True, max_attempts=50, commit_seconds=1.0)
-"""
+PAUSES = {"local": (2.0, 6.0), "ray": (3.0, 25.0)}
+"""Shortest and longest seconds between two kills; Ray takes about ten to start."""
+
+_WORKER = re.compile(r"mien\.bulk\.worker|ray::.*Recognize")
 
 
-def run(source: Path, out: Path, kills: int, seconds: float) -> dict[str, int]:
-    """Start the job until it ends by itself; gives back how many drivers and workers were killed."""
-    done = {"driver": 0, "worker": 0}
-    environment = {**os.environ, "STUB_SECONDS": str(seconds), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    running = None
-    while sum(done.values()) < kills or running is None:
-        running = running or subprocess.Popen([sys.executable, "-c", _JOB, source, out], env=environment)
-        time.sleep(CHANCE.uniform(2, 6))
-        if running.poll() is not None:
-            break
-        workers = [one for one in psutil.Process(running.pid).children() if one.is_running()]
-        if workers and CHANCE.random() < 0.5:
-            CHANCE.choice(workers).send_signal(signal.SIGKILL)
-            done["worker"] += 1
-        else:
-            running.send_signal(signal.SIGKILL)
-            running.wait()
-            running = None
-            done["driver"] += 1
-    if running.wait():
-        raise SystemExit("the job ended with an error")
-    return done
+@dataclass
+class Chaos:
+    """What was done to a job and what came of it.
+
+    Args:
+        engine: `local` or `ray`.
+        inputs: how many images it has.
+        kills: how many drivers and workers were killed.
+        seconds: from the first start to the end.
+        rows: rows at the end.
+        missing: inputs without a row.
+        twice: rows of inputs that have one already.
+        different: rows that are not those of the undisturbed job.
+        runs: how often the driver was started and came to recognizing.
+        again: at least so many inputs were computed again.
+    """
+
+    engine: str
+    inputs: int
+    kills: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    rows: int = 0
+    missing: int = 0
+    twice: int = 0
+    different: int = 0
+    runs: int = 0
+    again: int = 0
+
+    def told(self) -> str:
+        """Two lines for people."""
+        killed = ", ".join(f"{count} {what}s" for what, count in sorted(self.kills.items()))
+        return (
+            f"{self.engine}: killed {killed} in {self.seconds:.0f} s; {self.runs} runs began\n"
+            f"  rows: {self.rows:,} of {self.inputs:,}, missing {self.missing}, twice {self.twice}, "
+            f"different {self.different}; computed again: at least {self.again:,} ({self.again / self.inputs:.1%})"
+        )
+
+
+def start(photos: Path, out: Path, engine: str) -> subprocess.Popen[bytes]:
+    """Start or resume a job."""
+    command = [sys.executable, "-m", "mien", "batch", str(photos), "--out", str(out), "--engine", engine]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.Popen(
+        [*command, "--workers", "2", "--resume", "--max-attempts", "100", "--json"],
+        stdout=subprocess.DEVNULL, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def below(driver: int) -> list[psutil.Process]:
+    """The processes that a driver has started, and those below them."""
+    try:
+        return psutil.Process(driver).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def workers_of(driver: int) -> list[psutil.Process]:
+    """The processes that recognize."""
+    found = []
+    for one in below(driver):
+        try:
+            if _WORKER.search(" ".join(one.cmdline())):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
+
+
+def end(driver: subprocess.Popen[bytes]) -> None:
+    """Kill a driver and what it has started."""
+    started = below(driver.pid)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    for one in started:
+        try:
+            one.kill()
+        except psutil.Error:
+            continue
+
+
+def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, pauses: tuple[float, float]) -> None:
+    """Start a job, kill it so many times, and let it end.
+
+    Raises:
+        SystemExit: it ended before it was killed so often, or with an error.
+    """
+    driver = start(photos, out, chaos.engine)
+    try:
+        while chaos.kills.total() < kills:
+            until = time.monotonic() + CHANCE.uniform(*pauses)
+            while time.monotonic() < until and driver.poll() is None:
+                time.sleep(0.1)
+            if driver.poll() is not None:
+                break
+            workers = workers_of(driver.pid)
+            if workers and CHANCE.random() < 0.5:
+                CHANCE.choice(workers).kill()
+                chaos.kills["worker"] += 1
+            else:
+                end(driver)
+                chaos.kills["driver"] += 1
+                driver = start(photos, out, chaos.engine)
+        if driver.wait():
+            raise SystemExit(f"{chaos.engine}: the job ended with exit code {driver.returncode}")
+    finally:
+        if driver.poll() is None:
+            end(driver)
+    if chaos.kills.total() < kills:
+        raise SystemExit(f"{chaos.engine}: the job ended after {chaos.kills.total()} kills; give more photos")
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    """All rows of a job, by the id of their input."""
+    table: pa.Table = pq.read_table(out / "rows")
+    rows: list[dict[str, Any]] = table.sort_by("id").to_pylist()
+    return rows
+
+
+def measure(
+    photos: Path, engine: str, kills: int, expected: list[dict[str, Any]], pauses: tuple[float, float]
+) -> Chaos:
+    """Disturb one job, and compare its rows with those that are expected."""
+    chaos, started = Chaos(engine, len(expected)), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mien-chaos-", ignore_cleanup_errors=True) as folder:
+        out = Path(folder, "out")
+        disturb(photos, out, chaos, kills, pauses)
+        chaos.seconds = round(time.monotonic() - started, 1)
+        rows, summary = rows_of(out), json.loads((out / "summary.json").read_text())
+    by_id = {row["id"]: row for row in rows}
+    chaos.rows, chaos.twice = len(rows), len(rows) - len(by_id)
+    chaos.missing = sum(row["id"] not in by_id for row in expected)
+    chaos.different = sum(by_id[row["id"]] != row for row in expected if row["id"] in by_id)
+    chaos.runs, chaos.again = summary["runs"], summary["again"]
+    return chaos
+
+
+def undisturbed(photos: Path) -> list[dict[str, Any]]:
+    """The rows of a job that nobody disturbs."""
+    with tempfile.TemporaryDirectory(prefix="mien-chaos-") as folder:
+        driver = start(photos, Path(folder, "out"), "local")
+        if driver.wait():
+            raise SystemExit(f"the undisturbed job ended with exit code {driver.returncode}")
+        return rows_of(Path(folder, "out"))
 
 
 def main() -> None:
@@ -63,25 +190,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--engine", nargs="+", choices=tuple(PAUSES), default=["local"])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--inputs", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=0.02)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder, "in"), Path(folder, "out")
-        source.mkdir()
-        for number in range(given.inputs):
-            (source / f"{number:06d}.jpg").write_bytes(str(number).encode())
-        killed = run(source, out, given.kills, given.seconds)
-        names = sorted(Path(uri).name for uri in pq.read_table(out / "rows").column("uri").to_pylist())
-        summary = json.loads((out / "summary.json").read_text())
-        wanted = sorted(path.name for path in source.iterdir())
-        print(
-            f"killed: {killed['driver']} drivers, {killed['worker']} workers; runs that began: {summary['runs']}"
-        )
-        print(f"rows: {len(names)} of {len(wanted)}, missing {len(set(wanted) - set(names))}, "
-              f"twice {len(names) - len(set(names))}")  # fmt: skip
-        print(f"computed again: {summary['again']} ({summary['again'] / len(wanted):.1%})")
+    expected = undisturbed(given.photos)
+    results = []
+    for engine in given.engine:
+        results.append(measure(given.photos, engine, given.kills, expected, PAUSES[engine]))
+        print(results[-1].told(), flush=True)
+    if given.json:
+        about = {"machine": describe_machine(["ray", "pyarrow"]), "runs": [asdict(one) for one in results]}
+        given.json.write_text(json.dumps(about, indent=1) + "\n")
+    if any(one.missing or one.twice or one.different for one in results):
+        raise SystemExit("rows are missing, repeated or different")
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def check() -> None:
             ):
                 summary = mien.batch(listed, root / f"out{number}", workers=workers)
             span = max(one["seconds"] for one in summary.workers.values())
-            measured = summary.recognized / span
+            measured = summary.processed / span
             expected = workers * simulate(seconds, latency, 0.0, 600 // workers)
             print(
                 f"{workers:>8}{seconds:>11.2f}{latency:>11.2f}{expected:>11.1f}{measured:>10.1f}"

@@ -1,6 +1,7 @@
 """Make photos for batch measurements: drawn faces and a portrait on textured grounds, 0.3 to 12 megapixels, as JPEG.
 
     python benchmarks/make_photos.py photos 20000
+    python benchmarks/make_photos.py small 2000 --largest 0.4
 
 Sizes are those of web images, phones and cameras, small ones being more frequent. The ground is noise of several octaves
 with the amplitudes of natural images, so that a file has 0.2 to 0.4 bytes per pixel and takes as long to decode as a
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,12 @@ def _portrait() -> NDArray[np.uint8]:
     return np.asarray(whole[20:420, 60:460], np.uint8)
 
 
-def make_photo(number: int, seed: int = 0) -> bytes:
-    """The bytes of a photo by its number."""
+def make_photo(number: int, seed: int = 0, largest: float = 12.0) -> bytes:
+    """The bytes of a photo by its number, of at most so many megapixels (0.4 and more)."""
     rng = np.random.default_rng([seed, number])
-    width, height = SIZES[rng.choice(len(SIZES), p=SHARES)]
+    fitting = [index for index, (width, height) in enumerate(SIZES) if width * height <= largest * 1e6]
+    shares = np.array(SHARES)[fitting]
+    width, height = SIZES[fitting[rng.choice(len(fitting), p=shares / shares.sum())]]
     ground = _ground(seed * 2 + number % 2)
     y, x = int(rng.integers(0, 3001 - height)), int(rng.integers(0, 4001 - width))
     photo = ground[y : y + height, x : x + width].copy()
@@ -79,10 +82,10 @@ def make_photo(number: int, seed: int = 0) -> bytes:
     return bytes(data)
 
 
-def _write(folder: Path, number: int, seed: int) -> None:
+def _write(folder: Path, seed: int, largest: float, number: int) -> None:
     path = folder / f"{number // 1000:03d}" / f"{number:06d}.jpg"
     if not path.exists():
-        write_bytes(path, make_photo(number, seed))
+        write_bytes(path, make_photo(number, seed, largest))
 
 
 def main() -> None:
@@ -93,17 +96,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--largest", type=float, default=12.0, help="megapixels, 0.4 to 12 (default 12)")
     given = parser.parse_args()
+    if not 0.4 <= given.largest <= 12:
+        parser.error("--largest must be between 0.4 and 12 megapixels")
+    write = partial(_write, given.folder, given.seed, given.largest)
     with ProcessPoolExecutor() as pool:
-        list(
-            pool.map(
-                _write,
-                [given.folder] * given.count,
-                range(given.count),
-                [given.seed] * given.count,
-                chunksize=50,
-            )
-        )
+        list(pool.map(write, range(given.count), chunksize=50))
     sizes = [path.stat().st_size for path in given.folder.rglob("*.jpg")]
     print(f"{len(sizes):,} photos, {sum(sizes) / 1e9:.2f} GB, {np.mean(sizes) / 1e3:.0f} kB on average")
 

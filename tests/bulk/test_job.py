@@ -43,7 +43,7 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
     told: list[Progress] = []
     summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=2, progress=told.append)
     assert uris(tmp_path / "out") == [f"{number:04d}.jpg" for number in range(30)]
-    assert (summary.inputs, summary.done, summary.recognized, summary.failed) == (30, 30, 30, 0)
+    assert (summary.inputs, summary.done, summary.processed, summary.failed) == (30, 30, 30, 0)
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary.to_dict()
     assert "Batch summary" in (tmp_path / "out" / "summary.html").read_text()
     assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
@@ -56,7 +56,7 @@ def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
     (part,) = (tmp_path / "out" / "rows").iterdir()
     shutil.copy(part, part.with_name("part-9999-late.parquet"))
     summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, resume=True)
-    assert (summary.recognized, summary.done, summary.images) == (0, 3, 3)
+    assert (summary.processed, summary.done, summary.images) == (0, 3, 3)
     assert uris(tmp_path / "out") == [f"{number:04d}.jpg" for number in range(3)]
 
 
@@ -70,7 +70,8 @@ def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Pat
     paths[5].unlink()
     touch_images(tmp_path / "in", 0, "new.jpg")
     summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, resume=True)
-    assert (summary.added, summary.changed, summary.removed, summary.recognized) == (1, 1, 1, 2)
+    assert (summary.added, summary.changed, summary.removed, summary.processed) == (1, 1, 1, 2)
+    assert summary.removed_examples == [str(paths[5])]
     after = {row["uri"]: row["id"] for row in rows_of(tmp_path / "out")}
     assert len(rows_of(tmp_path / "out")) == 11
     assert [uri for uri in before if after[uri] != before[uri]] == [str(paths[3])]
@@ -85,11 +86,32 @@ def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_ag
     assert summary.failures == {"worker": 1}
     assert "kill.jpg: it ended its worker once (SIGKILL" in summary.examples[0]
     again = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1, resume=True)
-    assert again.recognized == 0
+    assert again.processed == 0
     again = mien.batch(
         tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1, resume=True, retry_failed=True
     )
-    assert (again.recognized, again.failed, again.done) == (1, 1, 6)
+    assert (again.processed, again.recognized, again.failed, again.done) == (1, 0, 1, 6)
+
+
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_counts_of_a_summary_add_up(tmp_path: Path, *, flat: bool) -> None:
+    touch_images(tmp_path / "in", 3, "exit.jpg")
+    (tmp_path / "in" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+    summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1, flat=flat)
+    assert (summary.inputs, summary.done, summary.succeeded, summary.failed) == (5, 5, 4, 1)
+    assert (summary.processed, summary.recognized, summary.set_aside) == (5, 4, 1)
+    assert (summary.images, summary.videos, summary.faces, summary.without_faces) == (4, 0, 0, 4)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert told["succeeded"] + told["failed"] == told["done"]
+    page = (tmp_path / "out" / "summary.html").read_text()
+    for name, value in (
+        ("Succeeded", "4"),
+        ("Failed", "1 (20.0%)"),
+        ("Set aside", "1"),
+        ("Without a face", "4"),
+    ):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page
 
 
 @pytest.mark.usefixtures("stub")
@@ -117,7 +139,7 @@ def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, 
     assert mien.batch(tmp_path / "in", tmp_path / "out", **settings).removed == 2
     paths[0].write_bytes(b"longer than before")
     summary = mien.batch(tmp_path / "in", tmp_path / "out", **settings)
-    assert (summary.recognized, summary.done, summary.again) == (1, 3, 0)
+    assert (summary.processed, summary.done, summary.again) == (1, 3, 0)
     assert [(Path(row["uri"]).name, row["bytes"]) for row in rows_of(tmp_path / "out")] == [
         ("0000.jpg", 18), ("0001.jpg", 8), ("0002.jpg", 8),
     ]  # fmt: skip
@@ -217,7 +239,7 @@ def test_data_frames_are_sources(tmp_path: Path) -> None:
     paths = [str(path) for path in touch_images(tmp_path / "in", 3)]
     frame = pd.DataFrame({"n": [1, 2, 3], "path": paths})
     assert mien.batch(frame, tmp_path / "a", workers=1).done == 3
-    assert mien.batch(frame, tmp_path / "a", workers=1, resume=True).recognized == 0
+    assert mien.batch(frame, tmp_path / "a", workers=1, resume=True).processed == 0
     table = pa.table({"image": [b"x", b"y"]})
     assert mien.batch(table, tmp_path / "b", workers=1).done == 2
     with pytest.raises(DataError, match="the data frame: expected a column 'z'"):
@@ -240,6 +262,28 @@ def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(
     refused = command("batch", tmp_path / "in", "--out", tmp_path / "out")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "--resume" in refused.stderr
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_resume_tells_on_standard_error_what_was_changed_removed_and_repeated(tmp_path: Path) -> None:
+    paths = touch_images(tmp_path / "in", 4)
+    arguments = ("batch", tmp_path / "in", paths[0], "--out", tmp_path / "out", "--workers", "1", "--resume")
+    first = command(*arguments)
+    assert (first.returncode, first.stderr) == (
+        0,
+        "1 input was given more than once; each was processed once.\n",
+    )
+    paths[1].write_bytes(b"longer than before")
+    paths[2].unlink()
+    for more in ((), ("--json",)):
+        again = command(*arguments, *more)
+        assert again.returncode == 0
+        lines = again.stderr.splitlines()
+        if not more:
+            assert lines[1] == "1 input was changed since the previous listing and processed again."
+            assert lines[2] == "1 input was no longer found; the rows of earlier runs are kept:"
+            assert lines[3].strip() == str(paths[2])
+    assert json.loads(again.stdout)["processed"] == 0
 
 
 def test_help_names_each_option_with_its_default_and_examples() -> None:

@@ -96,7 +96,7 @@ def test_killed_actors_and_a_killed_driver_cost_no_row_and_the_local_engine_can_
     assert len(rows) == 165
     assert rows == expected
     assert '"again"' in told
-    assert mien.batch(images, out, workers=1, resume=True).recognized == 0
+    assert mien.batch(images, out, workers=1, resume=True).processed == 0
 
 
 def test_flat_rows_are_those_of_the_local_engine(tmp_path: Path) -> None:

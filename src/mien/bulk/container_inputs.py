@@ -177,6 +177,10 @@ def entries_of_list(
             raise DataError(
                 f"{quoted_path(listed.uri)}: expected a list of paths and URLs as UTF-8 text, got other bytes."
             ) from error
+        except csv.Error as error:
+            raise DataError(
+                f"{quoted_path(listed.uri)}: expected a CSV table, got one that is damaged ({str(error)[:80]})."
+            ) from error
 
 
 def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:

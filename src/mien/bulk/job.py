@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from mien.bulk.storage import Storage
 from mien.bulk.summary import BatchSummary, summarize
 from mien.bulk.supervisor import Attempts
 from mien.bulk.tally import Progress, Tally
-from mien.errors import DataError, MissingExtra
+from mien.errors import DataError, MienError, MissingExtra
 from mien.quoting import quoted
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Job:
         self.tell(tally.progress("finishing"))
         parts.merge(all_of_them=True)
         parts.drop_repeated()  # of an older process that has finished a part since
-        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+        self._note(parts, tally)
         return summarize(parts, manifest, tally, changes, flat=self.options.flat)
 
     def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
@@ -194,8 +195,14 @@ class _Job:
                 run_ray(work, manifest, done)
             else:
                 run_local(work, manifest.entries(without=done))
-        finally:
-            self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
+        except BaseException:
+            with suppress(MienError):  # such as a full disk, of which the error tells that is on its way
+                self._note(parts, tally)
+            raise
+        self._note(parts, tally)
+
+    def _note(self, parts: Parts, tally: Tally) -> None:
+        self.storage.write_json(f"{_STATS}/{parts.run.name}.json", tally.to_dict())
 
 
 class _Teller:

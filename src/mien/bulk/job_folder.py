@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.locations import why
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
 
@@ -133,6 +134,10 @@ def locked(storage: Storage) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError) as error:
         raise DataError(
             f"{quoted_path(storage.root)}: expected a folder for the output, got a file."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{quoted_path(storage.root)}: this folder cannot be written to: {why(error)}. Name another folder."
         ) from error
     with Path(folder, "lock").open("a") as file:
         try:

@@ -20,7 +20,16 @@ from mien.bulk.container_inputs import (
     kind_of_name,
 )
 from mien.bulk.entries import Entry
-from mien.bulk.locations import Location, kind_of_error, local_path, locate, scheme_of, uri_of_path, why
+from mien.bulk.locations import (
+    Location,
+    kind_of_error,
+    local_path,
+    locate,
+    scheme_of,
+    uri_of_path,
+    url_in,
+    why,
+)
 from mien.bulk.retries import with_retries
 from mien.errors import DataError
 from mien.quoting import quoted, quoted_path
@@ -32,6 +41,11 @@ LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
 """Endings of files that list inputs."""
 
 _CONTAINERS = PLAIN_TAR | {PARQUET}
+_ETAGS = (
+    "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
+)  # fmt: skip
+"""What file systems of fsspec call that which changes with the content of a file."""
+
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -108,10 +122,11 @@ class Lister:
             if kind := kind_of_name(item.name):
                 count += 1
                 yield _entry_of(item, kind)
-            elif suffix in _CONTAINERS and item.is_file():
+            elif suffix in _CONTAINERS and os.path.isfile(item.path):  # noqa: PTH113 - any name
                 held.append(_file_entry(uri_of_path(item.path), "image", item.stat()))
             else:
-                self.passed_over["(link to a folder)" if item.is_dir() else suffix] += 1
+                is_folder = os.path.isdir(item.path)  # noqa: PTH112 - unlike item.is_dir, of a link in a circle, too
+                self.passed_over["(link to a folder)" if is_folder else suffix] += 1
         yield from self._held(held, count)
 
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
@@ -164,9 +179,8 @@ class Lister:
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
-        scheme = str(scheme_of(uri))
-        if _MAGIC.search(place.path) and not scheme.startswith("http"):
-            yield from self._remote_glob(place, scheme)
+        if _MAGIC.search(place.path) and not str(scheme_of(uri)).startswith("http"):
+            yield from self._remote_glob(place, uri)
             return
         try:
             info = with_retries(lambda: place.filesystem.info(place.path))
@@ -180,14 +194,14 @@ class Lister:
         for name, item in _remote_files(place):
             if kind := kind_of_name(name):
                 count += 1
-                yield _remote_entry(f"{scheme}://{name}", kind, item)
+                yield _remote_entry(url_in(place, uri, name), kind, item)
             elif Path(name).suffix.lower() in _CONTAINERS:
-                held.append(_remote_entry(f"{scheme}://{name}", "image", item))
+                held.append(_remote_entry(url_in(place, uri, name), "image", item))
             else:
                 self.passed_over[Path(name).suffix.lower()] += 1
         yield from self._held(held, count)
 
-    def _remote_glob(self, place: Location, scheme: str) -> Iterator[Entry]:
+    def _remote_glob(self, place: Location, uri: str) -> Iterator[Entry]:
         from fsspec.utils import glob_translate
 
         wanted = re.compile(glob_translate(place.path))
@@ -196,7 +210,7 @@ class Lister:
         for name, item in _remote_files(Location(place.filesystem, prefix), literal):
             if wanted.match(name) and self._is_input(name):
                 yield from self._opened(
-                    _remote_entry(f"{scheme}://{name}", kind_of_name(name) or "image", item)
+                    _remote_entry(url_in(place, uri, name), kind_of_name(name) or "image", item)
                 )
 
 
@@ -215,7 +229,7 @@ def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Ent
         if one.is_dir(follow_symlinks=False):
             if leave_out is None or os.path.realpath(one.path) != leave_out:
                 yield from _walk(one.path, leave_out)
-        elif one.is_file() or one.is_symlink():
+        elif one.is_symlink() or one.is_file():  # in this order: a link in a circle has no kind
             yield one
 
 
@@ -233,9 +247,7 @@ def _file_entry(uri: str, kind: Literal["image", "video"], stat: os.stat_result)
 
 
 def _remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any]) -> Entry:
-    etag = next(
-        (str(info[key]) for key in ("ETag", "etag", "md5Hash", "mtime", "blob_id") if info.get(key)), ""
-    )
+    etag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
     size = info.get("size")
     return Entry(uri, kind, size=-1 if size is None else int(size), etag=etag.strip('"'))
 

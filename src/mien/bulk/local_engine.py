@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.bulk.output import rows_to_table
 from mien.bulk.supervisor import Attempts, Supervisor
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -118,12 +119,20 @@ def run_local(work: Work, entries: Iterator[Entry]) -> None:
     writer = Writer(work)
     try:
         _collect(rows, len(supervisors), writer, work)
-    finally:
-        for one in supervisors:
-            one.stopped = True
-        for one in supervisors:
-            one.close()
-        writer.commit()
+    except BaseException:
+        _close(supervisors)
+        with suppress(MienError):  # such as a full disk, of which the error tells that is on its way
+            writer.commit()
+        raise
+    _close(supervisors)
+    writer.commit()
+
+
+def _close(supervisors: list[Supervisor]) -> None:
+    for one in supervisors:
+        one.stopped = True
+    for one in supervisors:
+        one.close()
 
 
 def _collect(rows: queue.Queue[Any], running: int, writer: Writer, work: Work) -> None:

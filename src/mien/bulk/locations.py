@@ -14,17 +14,25 @@ from mien.installation import install_line
 from mien.quoting import quoted_path
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "abfs": "adlfs", "az": "adlfs"}
+_PACKAGES = {
+    "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs", "gcs": "gcsfs", "gs": "gcsfs", "hf": "huggingface_hub",
+    "http": "aiohttp", "https": "aiohttp", "oci": "ocifs", "oss": "ossfs", "sftp": "paramiko", "ssh": "paramiko",
+    "smb": "smbprotocol", "webhdfs": "requests",
+}  # fmt: skip
 """Packages that a file system of fsspec needs, where mien has no extra for it."""
 
 _S3_SETTINGS = {"connect_timeout": 10, "read_timeout": 15, "retries": {"max_attempts": 1}}
 """Retries are counted by `fetching`, so botocore makes none; a server that stalls is given up after 15 seconds."""
 
 
-_MISSING_NAMES = frozenset({"NoSuchKey", "NoSuchBucket"})
-_MISSING = re.compile(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist")
-_FORBIDDEN_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+_FORBIDDEN_NAME = re.compile(r"Credential|Authenticat|Unauthorized|TokenNotFound|GatedRepo|RefreshError")
+_MISSING_NAME = re.compile(r"NoSuchKey|NoSuchBucket|(Resource|Repository|Revision|Entry)NotFound")
 _FORBIDDEN = re.compile(r"\b(AccessDenied|Forbidden|403|401|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
+_MISSING = re.compile(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist")
+_NO_BUCKET = re.compile(r"NoSuchBucket|(bucket|container)\b.{0,40}(does not exist|not found)", re.IGNORECASE)
+_CHAIN = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_ADDRESS = re.compile(r"\S+://\S+")
+_STATUS = {401: "forbidden", 403: "forbidden", 404: "missing", 410: "missing"}
 
 
 class Location(NamedTuple):
@@ -78,14 +86,58 @@ def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
     path = local_path(uri)
     if path is not None:
         return Location(None, path)
-    options = tuple(sorted((storage_options or {}).items(), key=lambda item: item[0]))
     try:
-        filesystem = _open(str(scheme_of(uri)), _Options(options))
+        scheme = str(scheme_of(uri))
+        settings = {**_options_in(uri, scheme), **(storage_options or {})}
+        filesystem = _open(scheme, _Options(sorted(settings.items(), key=lambda item: item[0])))
     except MienError:
         raise
     except Exception as error:
         raise DataError(f"{quoted_path(uri)}: {why(error)}.") from error
     return Location(filesystem, filesystem._strip_protocol(uri))  # noqa: SLF001 - what every file system of fsspec has
+
+
+def _options_in(uri: str, scheme: str) -> dict[str, Any]:
+    """The options that a URL itself holds, such as the host of `sftp://host/folder`.
+
+    Raises:
+        DataError: the URL names a file in an archive.
+    """
+    if _CHAIN.search(uri) or scheme in {"zip", "tar", "libarchive"}:
+        raise DataError(
+            f"{quoted_path(uri)}: expected a URL of a file or folder, got one of a file in an archive. Unpack the "
+            "archive, or make a plain tar of it."
+        )
+    if scheme in {"s3", "s3a", "http", "https"}:  # these hold none; what http would take is the URL itself
+        return {}
+    kind = _class_of(scheme)
+    return dict(kind._get_kwargs_from_urls(uri))  # noqa: SLF001 - what every file system of fsspec has
+
+
+def url_in(place: Location, root: str, name: str) -> str:
+    """The URL of a file that the file system of a URL has listed.
+
+    Args:
+        place: where the URL is.
+        root: the URL.
+        name: of the file, as the file system gives it.
+
+    >>> url_in(Location(None, "/photos"), "sftp://host/photos", "/photos/a.jpg")
+    'sftp://host/photos/a.jpg'
+    """
+    path = place.path.rstrip("/")
+    if path and root.rstrip("/").endswith(path):
+        return f"{root.rstrip('/').removesuffix(path)}{name}"
+    scheme, _, rest = root.partition("://")
+    authority = rest.partition("/")[0]
+    container = authority.partition("@")[0]
+    if "@" in authority and name.startswith(
+        f"{container}/"
+    ):  # abfs://container@account.dfs.core.windows.net/
+        return f"{scheme}://{authority}{name.removeprefix(container)}"
+    if not path and name.startswith("/"):
+        return f"{scheme}://{authority}{name}"
+    return f"{scheme}://{name}"
 
 
 class _Options(tuple[tuple[str, Any], ...]):
@@ -99,39 +151,76 @@ class _Options(tuple[tuple[str, Any], ...]):
 
 @lru_cache(maxsize=32)
 def _open(scheme: str, options: _Options) -> Any:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra("fsspec", "batch") from error
-    settings = dict(options)
+    kind, settings = _class_of(scheme), dict(options)
     if scheme in {"s3", "s3a"}:
         settings = {"config_kwargs": _S3_SETTINGS, **settings}
     try:
         try:
-            return fsspec.filesystem(scheme, **settings | {"use_listings_cache": False})
+            return kind(**settings | {"use_listings_cache": False})
         except TypeError:  # such as sftp, which hands all options on to a library that does not know this one
-            return fsspec.filesystem(scheme, **settings)
+            return kind(**settings)
     except ImportError as error:
-        if scheme in {"s3", "s3a"}:
-            raise MissingExtra("s3fs", "s3") from error
-        package = _PACKAGES.get(scheme, "a package that fsspec names for it")
-        remedy = f" Get it with: {install_line(package)}" if scheme in _PACKAGES else f" ({error})"
-        raise DataError(f"Reading {scheme}:// needs {package}, which is not installed.{remedy}") from error
+        raise _missing_package(scheme, error) from error
+
+
+def _class_of(scheme: str) -> Any:
+    """The file system of fsspec for a kind of URL.
+
+    Raises:
+        MissingExtra: fsspec or s3fs is not installed.
+        DataError: another package is not installed, or no file system is known.
+    """
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra("fsspec", "batch") from error
+    try:
+        return fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        raise _missing_package(scheme, error) from error
     except ValueError as error:
         raise DataError(
             f"Expected a path or a URL such as s3://, gs:// or hf://, got {scheme}://, which fsspec does not know."
         ) from error
 
 
+def _missing_package(scheme: str, error: ImportError) -> MienError:
+    if scheme in {"s3", "s3a"}:
+        return MissingExtra("s3fs", "s3")
+    package = _PACKAGES.get(scheme)
+    if package is None:
+        told = " ".join(str(error).split())[:120]
+        return DataError(f"{scheme}:// needs a package that is not installed: {told}.")
+    return DataError(
+        f"{scheme}:// needs {package}, which is not installed. Get it with: {install_line(package)}"
+    )
+
+
 def kind_of_error(error: BaseException) -> str:
     """What kind of failure an error of a file system is: `missing`, `forbidden`, `unreachable` or `unreadable`."""
-    name, text = type(error).__name__, str(error)
-    missing = isinstance(error, FileNotFoundError | NotADirectoryError) or name in _MISSING_NAMES
-    if missing or _MISSING.search(text):
+    name = type(error).__name__
+    if isinstance(error, PermissionError) or _FORBIDDEN_NAME.search(name):
+        return "forbidden"
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or _MISSING_NAME.search(name):
         return "missing"
-    if isinstance(error, PermissionError) or name in _FORBIDDEN_NAMES or _FORBIDDEN.search(text):
+    if status := _status_of(error):
+        return _STATUS.get(status, "unreachable")
+    text = _ADDRESS.sub("", str(error))  # a file may be named 404.jpg
+    if _MISSING.search(text):
+        return "missing"
+    if _FORBIDDEN.search(text):
         return "forbidden"
     return "unreadable" if isinstance(error, IsADirectoryError | ValueError) else "unreachable"
+
+
+def _status_of(error: BaseException) -> int:
+    """The HTTP status that an error holds, 0 where it holds none."""
+    for holder in (error, getattr(error, "response", None)):
+        for name in ("status", "status_code", "code"):
+            value = getattr(holder, name, None)
+            if isinstance(value, int | str) and str(value).isdecimal() and 400 <= int(value) < 600:
+                return int(value)
+    return 0
 
 
 def why(error: BaseException) -> str:
@@ -139,12 +228,12 @@ def why(error: BaseException) -> str:
     if type(error).__name__ == "NoCredentialsError":
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
     kind = kind_of_error(error)
-    text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:80]
+    text = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
     if kind == "missing":
-        return "no such bucket" if "bucket" in text.lower() else "no such file"
+        return "no such bucket" if _NO_BUCKET.search(text) else "no such file"
     if kind == "forbidden":
-        return f"no permission ({text})"
-    return text or type(error).__name__
+        return f"no permission ({text[:80]})"
+    return text[:80] or type(error).__name__
 
 
 def join(root: str, *names: str) -> str:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 SIDES = ("x", "y", "width", "height")
+SET_ASIDE_KINDS = ("worker", "timeout")
+"""Values of `error_kind` of inputs that were set aside."""
+
 OUTPUT_FORMAT = 1
 """The version of this schema."""
 

@@ -138,9 +138,15 @@ class Storage:
                 with_retries(lambda: place.filesystem.pipe_file(place.path, data))
             return
         path = Path(place.path)
-        with replacing(path) as aside:
-            aside.write_bytes(data)
-            before()
+        try:
+            with replacing(path) as aside:
+                aside.write_bytes(data)
+                before()
+        except OSError as error:
+            raise DataError(
+                f"{quoted_path(str(path))}: this file cannot be written: {why(error)}. What is committed stays; run it "
+                "again with `resume=True` when it can."
+            ) from error
         _flush_folder(path.parent)
 
     def write_json(self, name: str, data: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.model_spec import STAGES
+from mien.bulk.output import SET_ASIDE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,18 +30,22 @@ class BatchSummary:
         out: the output folder.
         rows: the folder with the rows, as `pandas.read_parquet` takes it.
         inputs: inputs in the latest listing.
-        done: inputs that have a row.
-        recognized: inputs of this run.
-        failed: inputs with an error.
-        failures: those by reason.
-        examples: the errors of some.
-        images: images that were recognized.
-        videos: videos that were recognized.
+        done: inputs that have a row: `succeeded + failed`.
+        succeeded: inputs that have a row without an error: `images + videos`.
+        failed: inputs that have a row with an error.
+        set_aside: failed inputs that ended their worker, or got no answer from it, as often as `max_attempts` says.
+        processed: inputs of this run, failed ones included.
+        recognized: inputs of this run that succeeded.
+        failures: failed inputs by reason.
+        examples: the errors of some failed inputs.
+        images: images that succeeded.
+        videos: videos that succeeded.
+        without_faces: images and videos that succeeded and show no face.
         faces: faces found.
         expressions: faces by their label.
         faces_per_image: images by their number of faces; the last, "5+", holds all with more.
         seconds: of this run.
-        rate: inputs per second in this run.
+        rate: processed inputs per second in this run.
         stages: seconds of all workers of this run by stage.
         slowest_stage: the one with the most seconds.
         workers: rows, seconds and stages of each worker of this run.
@@ -48,6 +53,7 @@ class BatchSummary:
         again: rows that were computed again because a kill came before they were committed; a lower bound.
         repeated: inputs that were named more than once.
         removed: inputs of the listing before that are gone; their rows stay.
+        removed_examples: the names of some of them.
         changed: inputs with another size or ETag than before, done again.
         added: inputs that are new since the listing before.
         passed_over: files in folders that are no inputs, by the ending of their name.
@@ -57,12 +63,16 @@ class BatchSummary:
     rows: str
     inputs: int
     done: int
-    recognized: int
+    succeeded: int
     failed: int
+    set_aside: int
+    processed: int
+    recognized: int
     failures: dict[str, int]
     examples: list[str]
     images: int
     videos: int
+    without_faces: int
     faces: int
     expressions: dict[str, int]
     faces_per_image: dict[str, int]
@@ -75,6 +85,7 @@ class BatchSummary:
     again: int
     repeated: int
     removed: int
+    removed_examples: list[str]
     changed: int
     added: int
     passed_over: dict[str, int]
@@ -91,6 +102,7 @@ class _Count:
     images: int = 0
     videos: int = 0
     faces: int = 0
+    without_faces: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     expressions: Counter[str] = field(default_factory=Counter)
@@ -103,7 +115,9 @@ class _Count:
             self.failures[error_kind or "unreadable"] += 1
             if len(self.examples) < _EXAMPLES:
                 self.examples.append(error)
-        elif kind == "video":
+            return
+        self.without_faces += not faces
+        if kind == "video":
             self.videos += 1
         else:
             self.images += 1
@@ -124,8 +138,8 @@ def summarize(
     """
     count = _Count()
     (_count_flat if flat else _count_nested)(parts, count)
-    failed = count.failures.total()
-    done = count.images + count.videos + failed
+    failed, succeeded = count.failures.total(), count.images + count.videos
+    done = succeeded + failed
     told = tally.to_dict()
     stages: dict[str, float] = {name: round(told["stages"][name], 3) for name in STAGES}
     runs, computed, dropped = _of_all_runs(parts.storage)
@@ -135,12 +149,16 @@ def summarize(
         rows=parts.storage.path("rows"),
         inputs=manifest.inputs,
         done=done,
-        recognized=tally.rows,
+        succeeded=succeeded,
         failed=failed,
+        set_aside=sum(count.failures[kind] for kind in SET_ASIDE_KINDS),
+        processed=tally.rows,
+        recognized=tally.rows - tally.failures.total(),
         failures=dict(count.failures.most_common()),
         examples=count.examples,
         images=count.images,
         videos=count.videos,
+        without_faces=count.without_faces,
         faces=count.faces,
         expressions=dict(count.expressions.most_common()),
         faces_per_image={
@@ -156,6 +174,7 @@ def summarize(
         again=max(0, computed - dropped - done),
         repeated=manifest.repeated,
         removed=changes.removed if changes else 0,
+        removed_examples=list(changes.examples) if changes else [],
         changed=changes.changed if changes else 0,
         added=changes.added if changes else 0,
         passed_over=manifest.passed_over,

@@ -28,38 +28,61 @@ thead th{color:var(--soft);font-size:.85rem}li{overflow-wrap:anywhere}
 
 def to_html(summary: BatchSummary) -> str:
     """The page."""
-    failed = f"{summary.failed:,}" + (f" ({summary.failed / summary.done:.1%})" if summary.failed else "")
-    facts = {
-        "Inputs": f"{summary.inputs:,}",
-        "Done": f"{summary.done:,}",
-        "Failed": failed,
-        "Faces": f"{summary.faces:,}",
-        "Inputs per second": f"{summary.rate:,.1f}" if summary.rate else "none",
-        "Seconds": f"{summary.seconds:,.0f}",
-    }
+    sections = [
+        ("All inputs", _facts(summary)),
+        ("This run", _facts_of_run(summary)),
+    ]
     blocks = [
+        *(f"<h2>{title}</h2>{_definitions(facts)}" for title, facts in sections if facts),
+        _listed("Notes", _notes(summary)),
         _bars("Expressions", summary.expressions, "faces"),
         _bars("Faces per image", summary.faces_per_image, "images"),
         _bars("Failures by reason", summary.failures, "inputs"),
+        _listed("Examples of failures", summary.examples),
         _bars(
-            "Seconds of all workers by stage, this run",
-            {k: round(v, 1) for k, v in summary.stages.items()},
+            "Time by stage, summed over the workers of this run",
+            {k: round(float(v), 1) for k, v in summary.stages.items()},
             "seconds",
         ),
         _workers(summary),
-        _listed("Some failures", summary.examples),
-        _notes(summary),
     ]
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Batch summary</title><style>{_STYLE}</style>"
-        f"<h1>Batch summary</h1><p>{escape(summary.out)}</p><dl>"
-        + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
-        + "</dl>"
-        + "".join(blocks)
-        + "</html>\n"
+        f"<h1>Batch summary</h1><p>{escape(summary.out)}</p>" + "".join(blocks) + "</html>\n"
     )
+
+
+def _facts(summary: BatchSummary) -> dict[str, str]:
+    """The counts of all inputs that have a row."""
+    return {
+        "Inputs": f"{summary.inputs:,}",
+        "Succeeded": f"{summary.succeeded:,}",
+        "Failed": f"{summary.failed:,}"
+        + (f" ({summary.failed / summary.done:.1%})" if summary.failed else ""),
+        "Set aside": f"{summary.set_aside:,}",
+        "Faces": f"{summary.faces:,}",
+        "Without a face": f"{summary.without_faces:,}",
+    }
+
+
+def _facts_of_run(summary: BatchSummary) -> dict[str, str]:
+    """The counts of this run; none where nothing was left to do."""
+    if not summary.processed:
+        return {}
+    return {
+        "Processed": f"{summary.processed:,}",
+        "Succeeded": f"{summary.recognized:,}",
+        "Seconds": f"{summary.seconds:,.0f}" if summary.seconds >= 10 else f"{summary.seconds:.1f}",
+        "Inputs per second": f"{summary.rate:,.1f}",
+        "Slowest stage": summary.slowest_stage or "none",
+    }
+
+
+def _definitions(facts: Mapping[str, str]) -> str:
+    items = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+    return f"<dl>{items}</dl>"
 
 
 def _bars(title: str, values: Mapping[str, float], unit: str) -> str:
@@ -93,18 +116,22 @@ def _listed(title: str, lines: list[str]) -> str:
     return f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(one)}</li>' for one in lines)}</ul>" if lines else ""
 
 
-def _notes(summary: BatchSummary) -> str:
-    notes = [
-        f"The slowest stage is {summary.slowest_stage}." if summary.slowest_stage else "",
-        f"Started {summary.runs:,} times; at least {summary.again:,} inputs were computed again after a kill."
-        if summary.runs > 1
-        else "",
-        f"{summary.repeated:,} inputs were named more than once; each was done once."
-        if summary.repeated
-        else "",
-        f"{summary.changed:,} changed inputs were done again." if summary.changed else "",
-        f"{summary.removed:,} inputs are gone since the listing before; their rows stay."
-        if summary.removed
-        else "",
-    ]
-    return _listed("Notes", [one for one in notes if one])
+def _notes(summary: BatchSummary) -> list[str]:
+    """What to know beside the counts."""
+    runs = f"The job was started {summary.runs:,} times"
+    notes = {
+        f"{runs}; at least {summary.again:,} inputs were computed again after a kill.": summary.runs > 1
+        and summary.again,
+        f"{runs}; no input is known to have been computed twice.": summary.runs > 1 and not summary.again,
+        "Nothing was left to do in this run.": not summary.processed,
+        f"{summary.repeated:,} inputs were given more than once; each was processed once.": summary.repeated,
+        f"{summary.added:,} inputs are new since the previous listing.": summary.added,
+        f"{summary.changed:,} inputs changed since the previous listing and were processed again.": summary.changed,
+        f"{summary.removed:,} inputs no longer exist; their rows are kept.": summary.removed,
+        f"Skipped files of other kinds: {_kinds(summary.passed_over)}.": summary.passed_over,
+    }
+    return [text for text, holds in notes.items() if holds]
+
+
+def _kinds(passed_over: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {kind or 'without an extension'}" for kind, n in list(passed_over.items())[:5])

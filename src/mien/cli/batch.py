@@ -160,6 +160,7 @@ def _tell(summary: BatchSummary, *, json: bool) -> None:
         print_json(summary.to_dict())
     else:
         _print(summary)
+    _print_changes(summary)
     if summary.failed:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.failures.items())
         err.print(f"{summary.failed:,} of {summary.done:,} inputs failed ({reasons}):")
@@ -173,31 +174,40 @@ def _tell(summary: BatchSummary, *, json: bool) -> None:
 def _print(summary: BatchSummary) -> None:
     mix = ", ".join(f"{label} {count:,}" for label, count in list(summary.expressions.items())[:8])
     out.print(
-        f"{summary.done:,} inputs ({summary.images:,} images, {summary.videos:,} videos, {summary.failed:,} failed), "
-        f"{summary.faces:,} faces"
+        f"{summary.done:,} inputs: {summary.images:,} images, {summary.videos:,} videos, {summary.failed:,} failed "
+        f"({summary.set_aside:,} of them set aside)"
     )
+    out.print(f"{summary.faces:,} faces; {summary.without_faces:,} inputs without a face")
     if mix:
         out.print(f"Expressions: {mix}")
-    if summary.recognized:
+    if summary.processed:
         out.print(
-            f"This run: {summary.recognized:,} inputs in {summary.seconds:,.1f} s ({summary.rate:,.1f} per second); "
+            f"This run: {summary.processed:,} inputs in {summary.seconds:,.1f} s ({summary.rate:,.1f} per second); "
             f"slowest stage: {summary.slowest_stage or 'none'}"
         )
     else:
         out.print("This run: nothing was left to do.")
-    for count, what in (
-        (summary.repeated, "named more than once; each was done once"),
-        (summary.changed, "changed since the listing before and done again"),
-        (summary.removed, "gone since the listing before; their rows stay"),
-    ):
-        if count:
-            out.print(f"{count:,} {'input was' if count == 1 else 'inputs were'} {what}")
     if summary.passed_over:
         kinds = ", ".join(
-            f"{n:,} {kind or 'without an ending'}" for kind, n in list(summary.passed_over.items())[:5]
+            f"{n:,} {kind or 'without an extension'}" for kind, n in list(summary.passed_over.items())[:5]
         )
         out.print(f"Skipped files of other kinds: {kinds}")
     out.print(f"Rows: {shown(summary.rows)}   Summary: {shown(summary.out)}/summary.html")
+
+
+def _print_changes(summary: BatchSummary) -> None:
+    """Tell on standard error how the inputs differ from what one might expect."""
+    for count, what in (
+        (summary.repeated, "given more than once; each was processed once."),
+        (summary.changed, "changed since the previous listing and processed again."),
+        (summary.removed, "no longer found; the rows of earlier runs are kept:"),
+    ):
+        if count:
+            err.print(f"{count:,} {'input was' if count == 1 else 'inputs were'} {what}")
+    for name in summary.removed_examples:
+        err.print(f"  {shown(name)}")
+    if (more := summary.removed - len(summary.removed_examples)) > 0:
+        err.print(f"  … and {more:,} more")
 
 
 @contextmanager

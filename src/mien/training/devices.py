@@ -2,22 +2,26 @@
 
 Every host reads the data and makes the same batches, by seed and epoch, and each device takes its share of a batch, so
 the history is that of one device but for rounding. A batch that cannot be divided evenly, such as the last of an epoch,
-is computed by every device as a whole. The first host writes the run folder.
+is computed by every device as a whole. The first host writes the run folder. If a host ends or cannot be reached, the
+others end, too, with a sentence that names it, within about a minute.
 """
 
 from __future__ import annotations
 
 import atexit
+import inspect
 import re
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mien.errors import MissingExtra, ModelError
+from mien.errors import MienError, MissingExtra, ModelError
+from mien.training.host_watch import HostWatch
+from mien.training.whole_batches import dividing_whole_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from mien.training.recipe import Recipe
 
 _CONNECT_SECONDS = 300
+_SHUTDOWN_SECONDS = 60  # that a host waits for the others at the end
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
 
 
@@ -106,9 +111,12 @@ class Devices:
             raise MissingExtra("JAX", "train,jax") from error
         if len(self.hosts) < 2 or jax.distributed.is_initialized():
             return
+        known = inspect.signature(jax.distributed.initialize).parameters
+        name = "shutdown_timeout_seconds"  # older versions of JAX do not take it
+        limits = {name: _SHUTDOWN_SECONDS} if name in known else {}
         try:
             jax.distributed.initialize(
-                self.hosts[0], len(self.hosts), self.index, initialization_timeout=_CONNECT_SECONDS
+                self.hosts[0], len(self.hosts), self.index, initialization_timeout=_CONNECT_SECONDS, **limits
             )
         except (RuntimeError, ValueError) as error:
             told = " ".join(str(error).split())[:80]
@@ -125,9 +133,9 @@ class Devices:
             recipe: what is to be trained.
 
         Raises:
-            ModelError: there are fewer devices, or the batch cannot be divided among them.
+            ModelError: there are fewer devices, the batch cannot be divided among them, this version of Keras is not
+                known, or another host has ended.
         """
-        import jax
         import keras
 
         names = self._names()
@@ -140,16 +148,37 @@ class Devices:
             raise ModelError(
                 f"Recipe {recipe.name}: a training that learns from teachers runs on one host. Leave `hosts` out."
             )
-        _divide_batches_of_all_hosts()
-        keras.distribution.set_distribution(
-            keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-        )
+        distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+        with dividing_whole_batches(), distribution.scope(), self._watching():
+            yield
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """While this lasts, the end of another host ends this one; at the end the hosts part.
+
+        Raises:
+            ModelError: another host has ended.
+        """
+        import jax
+
+        if len(self.hosts) < 2:
+            yield
+            return
+        watch = HostWatch(self.hosts, self.index)
+        watch.start(_from_the_first_host)
         try:
             yield
-            if jax.distributed.is_initialized():
+        except MienError:
+            raise
+        except Exception as error:
+            if lost := watch.wait_for_loss():
+                watch.done()
+                raise lost from error
+            raise
+        watch.done()
+        if jax.distributed.is_initialized():
+            with suppress(RuntimeError):  # a host that has ended meanwhile; the training is complete
                 jax.distributed.shutdown()  # each host waits for the others
-        finally:
-            keras.distribution.set_distribution(None)
 
     def own_folder(self, folder: Path) -> Path:
         """The folder to train in: the run folder on the first host, else a copy that goes when the process ends."""
@@ -184,24 +213,12 @@ class Devices:
         return [name for of_host in chosen.values() for name in of_host[: self.count]]
 
 
-def _divide_batches_of_all_hosts() -> None:
-    """Have Keras give each device its share of a batch that every host holds as a whole.
-
-    Keras takes what a host feeds for its share of the batch, and fails on a batch that cannot be divided evenly.
-    """
-    import jax
+def _from_the_first_host(numbers: Sequence[int]) -> list[int]:
+    """The whole numbers of the first host, on every host."""
     import numpy as np
-    from keras.src.backend.jax import distribution_lib
+    from jax.experimental import multihost_utils
 
-    def distribute(batch: Any, layout: Any, batch_dim_name: str) -> Any:
-        del batch_dim_name
-        layout = getattr(layout, "backend_layout", layout)
-        array = np.asarray(batch)
-        if not array.ndim or array.shape[0] % layout.mesh.size:
-            layout = jax.sharding.NamedSharding(layout.mesh, jax.sharding.PartitionSpec())
-        return jax.make_array_from_process_local_data(layout, array, global_shape=array.shape)
-
-    distribution_lib.distribute_data_input = distribute
+    return [int(one) for one in multihost_utils.broadcast_one_to_all(np.asarray(numbers, np.int32))]
 
 
 def _positive(count: object) -> int:

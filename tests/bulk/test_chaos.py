@@ -1,0 +1,44 @@
+"""A small version of benchmarks/batch_chaos.py: random kills of workers and of the driver, for both engines."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bulk.builders import write_faces
+
+pytest.importorskip("psutil")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def chaos(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    return importlib.import_module("batch_chaos")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, path in enumerate(write_faces(folder, 5)):
+        for copy in range(239):
+            path.with_name(f"{number}-{copy}.jpg").write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(("engine", "kills", "pauses"), [("local", 4, (1.0, 4.0)), ("ray", 3, (3.0, 15.0))])
+def test_random_kills_cost_no_row_and_repeat_none(
+    chaos: Any, images: Path, engine: str, kills: int, pauses: tuple[float, float]
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    expected = chaos.undisturbed(images)
+    found = chaos.measure(images, engine, kills, expected, pauses)
+    assert len(expected) == found.rows == 1200
+    assert (found.missing, found.twice, found.different) == (0, 0, 0)
+    assert found.kills.total() == kills
+    assert 0 <= found.again < 1200
