@@ -59,6 +59,7 @@ def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
 
     failed = [one for one in Lister().entries([str(tmp_path / "in")]) if one.error]
     assert len(rows_of(tmp_path / "out")) == 3
+    assert [one.error_kind for one in failed] == ["forbidden"]
     assert [one.error for one in failed] == [
         f"{tmp_path / 'in' / 'private'}: this folder cannot be opened: no permission (Permission denied)."
     ]
@@ -137,7 +138,7 @@ def test_odd_files_of_a_folder_have_a_row_each_and_cost_no_other(tmp_path: Path)
     rows = {row["uri"].removeprefix(f"{folder}/"): row for row in rows_of(tmp_path / "out")}
     assert (summary.done, summary.succeeded, summary.failed) == (8, 3, 5)
     assert {name: row["error_kind"] for name, row in rows.items() if row["error"]} == {
-        "empty.jpg": "unreadable", "gone.jpg": "unreadable", "loop.jpg": "unreadable", "text.jpg": "unreadable",
+        "empty.jpg": "unreadable", "gone.jpg": "missing", "loop.jpg": "unreadable", "text.jpg": "unreadable",
         "cut.jpg": "unreadable",
     }  # fmt: skip
     assert "empty file" in rows["empty.jpg"]["error"]

@@ -169,6 +169,16 @@ def test_an_input_that_is_named_twice_is_in_the_manifest_once(tmp_path: Path) ->
     assert len(list(manifest.entries(without=done))) == 5
 
 
+def test_a_manifest_without_the_kind_of_an_error_can_be_read(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    write_manifest(storage, "m", [Entry("/1", error="/1: no such file.", error_kind="missing")], Counter())
+    path = tmp_path / "m" / "00000.parquet"
+    assert [one.error_kind for one in open_manifest(storage, "m").entries()] == ["missing"]
+    pq.write_table(pq.read_table(path).drop_columns("error_kind"), path)
+    (entry,) = open_manifest(storage, "m").entries()
+    assert (entry.error, entry.error_kind) == ("/1: no such file.", None)
+
+
 def test_two_manifests_tell_what_was_added_changed_and_removed(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     old = write_manifest(

@@ -141,8 +141,7 @@ def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
         assert time.monotonic() < until
         assert all(one.poll() is None for one in running), running[0].communicate()
         time.sleep(0.2)
-    running[1].send_signal(signal.SIGKILL)
-    running[0].send_signal(signal.SIGKILL)  # or it ends by itself when it misses the other
+    running[1].send_signal(signal.SIGKILL)  # the other one ends by itself when it misses this one
     for one in running:
         one.communicate()
     done = len(history(tmp_path / "hosts"))
@@ -150,6 +149,28 @@ def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
     finish(*pair(tmp_path / "hosts", "--resume", epochs=6))
     finish(start(tmp_path / "two", "--devices", "2", devices=2, epochs=6))
     assert losses(tmp_path / "hosts") == losses(tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("victim", "sent"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGINT)])
+def test_the_end_of_one_host_ends_the_other_with_one_sentence(
+    tmp_path: Path, victim: int, sent: signal.Signals
+) -> None:
+    running = pair(tmp_path / "hosts", epochs=500)
+    until = time.monotonic() + 400
+    while not (tmp_path / "hosts" / "last.keras").exists():
+        assert time.monotonic() < until
+        assert all(one.poll() is None for one in running), running[0].communicate()
+        time.sleep(0.2)
+    running[victim].send_signal(sent)
+    started = time.monotonic()
+    told, _ = running[1 - victim].communicate(timeout=90)
+    assert time.monotonic() - started < 60
+    assert running[1 - victim].returncode == 2
+    last = " ".join(told.split())[-400:]
+    assert f"Host {victim} (" in last
+    assert "has ended or cannot be reached, so this host stops its training, too." in last
+    assert 1 <= len(history(tmp_path / "hosts")) < 500
 
 
 @pytest.mark.slow

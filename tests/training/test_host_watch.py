@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -19,8 +19,12 @@ NAMES = ("127.0.0.1:9", "second", "third")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in (("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2)):
+    for name, seconds in (
+        ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_DONE_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2),
+        ("_ABORT_SECONDS", 0.0),
+    ):  # fmt: skip
         monkeypatch.setattr(host_watch, name, seconds)
+    monkeypatch.setattr(host_watch.atexit, "register", lambda *_given: None)
 
 
 class Hosts:
@@ -60,9 +64,8 @@ class Hosts:
                 peer.connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        for watch in self.watches:
-            watch.done()
-        time.sleep(0.05)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(HostWatch.done, self.watches))
         for watch in self.watches:
             for peer in watch._peers:
                 peer.connection.close()
@@ -94,15 +97,15 @@ def test_a_host_that_says_nothing_any_more_is_lost(hosts: Hosts, monkeypatch: py
 def test_a_training_that_does_not_come_out_of_native_code_is_ended_with_its_process(hosts: Hosts) -> None:
     hosts.kill(1)
     hosts.watches[0].wait_for_loss(5)
-    hosts.watches[0].done()  # this one came out by itself
+    hosts.watches[0].give_up()  # this one came out by itself
     index, sentence = hosts.ended.get(timeout=5)
     assert index in {1, 2}
     assert "has ended or cannot be reached" in sentence
 
 
 def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
-    for watch in hosts.watches:
-        watch.done()
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(HostWatch.done, hosts.watches)) == [True] * 3
     hosts.kill(0)
     hosts.kill(1)
     assert [watch.wait_for_loss(0.3) for watch in hosts.watches] == [None] * 3
@@ -110,8 +113,7 @@ def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
 
 
 def test_a_host_that_trains_on_long_after_another_one_is_done_is_ended(hosts: Hosts) -> None:
-    hosts.watches[1].done()
-    assert hosts.watches[0].wait_for_loss(0.2) is None
+    assert hosts.watches[1].done() is False
     assert "Host 1 (second)" in str(hosts.watches[0].wait_for_loss(5))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.bulk.entries import Entry
-from mien.bulk.locations import locate, why
+from mien.bulk.locations import kind_of_error, locate, why
 from mien.bulk.retries import with_retries
 from mien.errors import DataError, MissingExtra
 from mien.images import IMAGE_SUFFIXES
@@ -99,6 +99,7 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
         yield Entry(
             tar.uri, where="tar", size=tar.size, etag=tar.etag,
             error=f"{quoted_path(tar.uri)}: {reason}; {count:,} of its images and videos were found before.",
+            error_kind=kind_of_error(error) if isinstance(error, OSError) else "unreadable",
         )  # fmt: skip
 
 

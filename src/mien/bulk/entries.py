@@ -31,6 +31,7 @@ class Entry:
         member: its name in the tar, or the row of the Parquet file; `None` for a file.
         column: the column of the Parquet file; `None` for others.
         error: why it cannot be an input, if that is known from listing.
+        error_kind: what kind of failure that is, as in the column of that name of the rows.
     """
 
     uri: str
@@ -43,6 +44,7 @@ class Entry:
     member: str | None = None
     column: str | None = None
     error: str | None = None
+    error_kind: str | None = None
 
     @property
     def id(self) -> int:
@@ -71,6 +73,7 @@ def manifest_schema() -> pa.Schema:
     columns = [
         ("id", whole), ("uri", text), ("offset", whole), ("length", whole), ("size", whole), ("etag", text),
         ("kind", text), ("where", text), ("member", text), ("column", text), ("error", text),
+        ("error_kind", text),
     ]  # fmt: skip
     return pa.schema(columns, metadata={"mien.manifest": str(MANIFEST_FORMAT)})
 
@@ -84,4 +87,4 @@ def entries_to_table(entries: Iterable[Entry]) -> pa.Table:
 
 def entry_from_row(row: dict[str, Any]) -> Entry:
     """An entry from a row of the manifest."""
-    return Entry(**{name: row[name] for name in Entry.__slots__})
+    return Entry(**{name: row[name] for name in Entry.__slots__ if name in row})

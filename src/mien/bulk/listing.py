@@ -175,7 +175,8 @@ class Lister:
         try:
             return _file_entry(uri_of_path(path), kind_of_name(path) or "image", os.stat(path))  # noqa: PTH116
         except (OSError, ValueError) as error:
-            return Entry(uri_of_path(path.replace("\0", "")), error=f"{quoted_path(path)}: {why(error)}.")
+            name = uri_of_path(path.replace("\0", ""))
+            return Entry(name, error=f"{quoted_path(path)}: {why(error)}.", error_kind=kind_of_error(error))
 
     def _remote(self, uri: str) -> Iterator[Entry]:
         place = locate(uri, self.storage_options)
@@ -220,7 +221,9 @@ def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Ent
         found = sorted(os.scandir(folder), key=lambda one: one.name)
     except OSError as error:
         yield Entry(
-            uri_of_path(folder), error=f"{quoted_path(folder)}: this folder cannot be opened: {why(error)}."
+            uri_of_path(folder),
+            error=f"{quoted_path(folder)}: this folder cannot be opened: {why(error)}.",
+            error_kind=kind_of_error(error),
         )
         return
     for one in found:
@@ -239,7 +242,8 @@ def _entry_of(item: os.DirEntry[str], kind: Literal["image", "video"]) -> Entry:
     try:
         return _file_entry(uri, kind, item.stat())
     except OSError as error:
-        return Entry(uri, kind, error=f"{quoted_path(item.path)}: {why(error)}.")
+        told = f"{quoted_path(item.path)}: {why(error)}."
+        return Entry(uri, kind, error=told, error_kind=kind_of_error(error))
 
 
 def _file_entry(uri: str, kind: Literal["image", "video"], stat: os.stat_result) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from functools import lru_cache
@@ -198,19 +199,25 @@ def _missing_package(scheme: str, error: ImportError) -> MienError:
 
 def kind_of_error(error: BaseException) -> str:
     """What kind of failure an error of a file system is: `missing`, `forbidden`, `unreachable` or `unreadable`."""
-    name = type(error).__name__
+    name, status = type(error).__name__, _status_of(error)
     if isinstance(error, PermissionError) or _FORBIDDEN_NAME.search(name):
         return "forbidden"
     if isinstance(error, FileNotFoundError | NotADirectoryError) or _MISSING_NAME.search(name):
         return "missing"
-    if status := _status_of(error):
+    if status:
         return _STATUS.get(status, "unreachable")
-    text = _ADDRESS.sub("", str(error))  # a file may be named 404.jpg
+    if isinstance(error, OSError) and error.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}:
+        return "unreadable"
+    return _kind_of_text(_ADDRESS.sub("", str(error))) or (
+        "unreadable" if isinstance(error, ValueError) else "unreachable"
+    )
+
+
+def _kind_of_text(text: str) -> str | None:
+    """What the text of an error tells of its kind; URLs are not in it, for a file may be named 404.jpg."""
     if _MISSING.search(text):
         return "missing"
-    if _FORBIDDEN.search(text):
-        return "forbidden"
-    return "unreadable" if isinstance(error, IsADirectoryError | ValueError) else "unreachable"
+    return "forbidden" if _FORBIDDEN.search(text) else None
 
 
 def _status_of(error: BaseException) -> int:

@@ -95,7 +95,7 @@ class InputRecognizer:
         """The row of an input, and the seconds of each stage; whatever is wrong with it stands in its row."""
         seconds = dict.fromkeys(STAGES, 0.0) | {"fetch": fetched.seconds}
         if entry.error or fetched.error:
-            kind = fetched.kind_of_error if fetched.error else "unreadable"
+            kind = fetched.kind_of_error if fetched.error else entry.error_kind or "unreadable"
             return failed_row(entry, entry.error or fetched.error or "", kind), seconds
         try:
             video = (

@@ -20,7 +20,7 @@ dl{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1.5rem 0}dt{color:var(--so
 dd{margin:0;font-size:1.5rem;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:400;white-space:nowrap;width:1%}
 th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--line)}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:1%}
+th.n,td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;width:1%}
 .bar{display:block;height:.8rem;border-radius:2px;background:var(--bar);min-width:2px}
 thead th{color:var(--soft);font-size:.85rem}li{overflow-wrap:anywhere}
 """
@@ -96,8 +96,7 @@ def _bars(title: str, values: Mapping[str, float], unit: str) -> str:
             f'<tr><th scope="row">{escape(name)}</th><td class="n">{shown}</td><td class="n">{value / total:.1%}</td>'
             f'<td><span class="bar" style="width:{100 * value / most:.1f}%"></span></td></tr>'
         )
-    head = f'<thead><tr><th></th><th>{unit}</th><th>share</th><th style="width:auto"></th></tr></thead>'
-    return f"<h2>{escape(title)}</h2><table>{head}{''.join(rows)}</table>"
+    return f"<h2>{escape(title)}</h2><table>{_head(unit, 'share')}{''.join(rows)}</table>"
 
 
 def _workers(summary: BatchSummary) -> str:
@@ -105,11 +104,20 @@ def _workers(summary: BatchSummary) -> str:
         return ""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="n">{one["rows"]:,}</td>'
-        f'<td class="n">{one["rows"] / one["seconds"] if one["seconds"] else 0:,.1f}</td><td></td></tr>'
+        f'<td class="n">{_rate(one)}</td><td></td></tr>'
         for name, one in sorted(summary.workers.items())
     )
-    head = '<thead><tr><th></th><th>inputs</th><th>per second</th><th style="width:auto"></th></tr></thead>'
-    return f"<h2>Workers of this run</h2><table>{head}{rows}</table>"
+    return f"<h2>Workers of this run</h2><table>{_head('inputs', 'per second')}{rows}</table>"
+
+
+def _head(*columns: str) -> str:
+    named = "".join(f'<th class="n">{one}</th>' for one in columns)
+    return f'<thead><tr><th></th>{named}<th style="width:auto"></th></tr></thead>'
+
+
+def _rate(worker: Mapping[str, float]) -> str:
+    """Inputs per second; nothing for a single input, whose beginning is not known."""
+    return f"{worker['rows'] / worker['seconds']:,.1f}" if worker["seconds"] else ""
 
 
 def _listed(title: str, lines: list[str]) -> str:
@@ -124,13 +132,17 @@ def _notes(summary: BatchSummary) -> list[str]:
         and summary.again,
         f"{runs}; no input is known to have been computed twice.": summary.runs > 1 and not summary.again,
         "Nothing was left to do in this run.": not summary.processed,
-        f"{summary.repeated:,} inputs were given more than once; each was processed once.": summary.repeated,
-        f"{summary.added:,} inputs are new since the previous listing.": summary.added,
-        f"{summary.changed:,} inputs changed since the previous listing and were processed again.": summary.changed,
-        f"{summary.removed:,} inputs no longer exist; their rows are kept.": summary.removed,
+        f"{_inputs(summary.repeated)} given more than once; each was processed once.": summary.repeated,
+        f"{_inputs(summary.added)} added since the previous listing.": summary.added,
+        f"{_inputs(summary.changed)} changed since the previous listing and processed again.": summary.changed,
+        f"{_inputs(summary.removed)} no longer found; the rows of earlier runs are kept.": summary.removed,
         f"Skipped files of other kinds: {_kinds(summary.passed_over)}.": summary.passed_over,
     }
     return [text for text, holds in notes.items() if holds]
+
+
+def _inputs(count: int) -> str:
+    return "1 input was" if count == 1 else f"{count:,} inputs were"
 
 
 def _kinds(passed_over: Mapping[str, int]) -> str:

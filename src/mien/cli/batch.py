@@ -181,8 +181,9 @@ def _print(summary: BatchSummary) -> None:
     if mix:
         out.print(f"Expressions: {mix}")
     if summary.processed:
+        inputs = "1 input" if summary.processed == 1 else f"{summary.processed:,} inputs"
         out.print(
-            f"This run: {summary.processed:,} inputs in {summary.seconds:,.1f} s ({summary.rate:,.1f} per second); "
+            f"This run: {inputs} in {summary.seconds:,.1f} s ({summary.rate:,.1f} per second); "
             f"slowest stage: {summary.slowest_stage or 'none'}"
         )
     else:

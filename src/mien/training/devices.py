@@ -13,7 +13,7 @@ import inspect
 import re
 import shutil
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -172,13 +172,11 @@ class Devices:
             raise
         except Exception as error:
             if lost := watch.wait_for_loss():
-                watch.done()
+                watch.give_up()
                 raise lost from error
             raise
-        watch.done()
-        if jax.distributed.is_initialized():
-            with suppress(RuntimeError):  # a host that has ended meanwhile; the training is complete
-                jax.distributed.shutdown()  # each host waits for the others
+        if watch.done() and jax.distributed.is_initialized():
+            jax.distributed.shutdown()  # each host waits for the others
 
     def own_folder(self, folder: Path) -> Path:
         """The folder to train in: the run folder on the first host, else a copy that goes when the process ends."""

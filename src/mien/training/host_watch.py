@@ -3,15 +3,20 @@
 The hosts add up their gradients after every batch. If one is gone, the others wait in native code, which Python cannot
 interrupt, until JAX ends the process with a page of its own messages. So every host holds a TCP connection to the first
 one and sends a byte every two seconds. A connection that is closed or silent tells the first host, which tells the
-others; a training that does not come out of native code by then is ended with its process.
+others; a training that does not come out of native code by then is ended with its process. So is a process that JAX
+aborts because it has noticed the loss first.
 """
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import os
 import secrets
 import selectors
+import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -25,9 +30,11 @@ if TYPE_CHECKING:
 
 _ALIVE, _DONE, _LOST = b".", b"!", b"x"
 _BEAT_SECONDS = 2.0
-_SILENT_SECONDS = 60.0  # that a host may say nothing, or train on after another one is done
+_SILENT_SECONDS = 60.0  # that a host may say nothing
+_DONE_SECONDS = 20.0  # that a host may train on after another one is done
 _MEET_SECONDS = 30.0
 _GRACE_SECONDS = 10.0  # for the training to come out of native code by itself
+_ABORT_SECONDS = 1.0  # in which JAX aborts a process if it does so at all
 _HELLO = 12  # bytes: 8 of a secret, 4 of the host's index
 
 
@@ -56,7 +63,9 @@ class HostWatch:
         self._is_done = threading.Event()
         self._is_lost = threading.Event()
         self._came_out = threading.Event()
+        self._ended = threading.Event()
         self._lost_index = -1
+        self._abort: _AbortHandler | None = None
 
     def start(self, broadcast: Callable[[Sequence[int]], Sequence[int]]) -> None:
         """Meet the others and begin to watch. Without connections there is no watch, and JAX's own timeout holds.
@@ -74,6 +83,7 @@ class HostWatch:
             else:
                 self._peers = [_Peer(0, self._connect(int(port), greeting))]
         if self._peers:
+            self._abort = _AbortHandler(self._on_abort)
             threading.Thread(target=self._watch, name="host-watch", daemon=True).start()
 
     def _connect(self, port: int, greeting: bytes) -> socket.socket:
@@ -93,13 +103,28 @@ class HostWatch:
             self._is_lost.wait(seconds)
         return self.lost
 
-    def done(self) -> None:
-        """Stop watching: the training of this host has ended, which the others are told."""
+    def give_up(self) -> None:
+        """Have the process end without JAX's goodbyes, which fail without the other host and abort it."""
+        time.sleep(_ABORT_SECONDS)  # an abort says the same, and nothing comes after it
+        self._came_out.set()
+        self._is_done.set()
+        atexit.register(_leave, 2)
+
+    def done(self) -> bool:
+        """Tell the others that the training of this host has ended; gives back whether theirs has, too."""
         self._came_out.set()
         self._is_done.set()
         for peer in self._peers:
             with suppress(OSError):
                 peer.connection.sendall(_DONE)
+        if self._peers:
+            self._ended.wait(2 * _DONE_SECONDS)
+        if self._abort:
+            self._abort.restore()
+        if all(peer.done for peer in self._peers):
+            return True
+        atexit.register(_leave, 0)
+        return False
 
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -107,21 +132,36 @@ class HostWatch:
                 peer.connection.setblocking(False)
                 selector.register(peer.connection, selectors.EVENT_READ, peer)
             sent = 0.0
-            while not self._is_done.is_set():
+            until = 0.0
+            while not self._is_lost.is_set():
                 for key, _ in selector.select(0.5):
                     self._hear(key.data)
-                if time.monotonic() - sent >= _BEAT_SECONDS:
-                    sent = time.monotonic()
+                now = time.monotonic()
+                if self._is_done.is_set():
+                    until = until or now + _DONE_SECONDS
+                    if now > until or all(peer.done for peer in self._peers):
+                        break
+                    continue
+                if now - sent >= _BEAT_SECONDS:
+                    sent = now
                     self._send(_ALIVE)
-                silent = [one for one in self._peers if time.monotonic() - one.heard > _SILENT_SECONDS]
-                if silent:
-                    self._lose(silent[0].index)
-                if self._is_lost.is_set():
-                    break
-        if self._is_lost.is_set():
+                self._lose_silent_ones(now)
+        self._ended.set()
+        if self._is_lost.is_set() and not self._is_done.is_set():
             self._send(_LOST + self._lost_index.to_bytes(4, "big"))
             if not self._came_out.wait(_GRACE_SECONDS):
                 self._end(self._sentence())
+
+    def _lose_silent_ones(self, now: float) -> None:
+        for peer in self._peers:
+            if now - peer.heard > (_DONE_SECONDS if peer.done else _SILENT_SECONDS):
+                self._lose(peer.index)
+
+    def _on_abort(self) -> None:
+        """End an aborting process with a sentence if the reason is a loss; called in the thread that aborts."""
+        if not self._is_lost.wait(3.0) and not self._came_out.is_set():
+            return
+        self._end("" if self._came_out.is_set() else self._sentence())
 
     def _hear(self, peer: _Peer) -> None:
         """Take what a host says."""
@@ -132,7 +172,7 @@ class HostWatch:
         except OSError:
             told = b""
         if peer.done:
-            time.sleep(0.1)  # it closes its connection, and may be as long without it as a silent one
+            time.sleep(0.1)  # its connection is closed, which would be heard again and again
             return
         if not told:
             self._lose(peer.index)
@@ -193,8 +233,37 @@ def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
     return peers
 
 
+class _AbortHandler:
+    """Calls a function when native code aborts the process; if that returns, the process ends as usual.
+
+    Python's own handlers run in the main thread, which waits in native code, so this one is set in the C library.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _number: function())
+        self._set = None
+        if sys.platform != "win32":
+            self._set = ctypes.CDLL(None).signal
+            self._set.argtypes, self._set.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+            self._before = self._set(signal.SIGABRT, ctypes.cast(self._handler, ctypes.c_void_p))
+
+    def restore(self) -> None:
+        """Have an abort end the process as before."""
+        if self._set:
+            self._set(signal.SIGABRT, self._before)
+
+
+def _leave(code: int) -> None:
+    """End the process before JAX's own handler, which waits for hosts that are gone and aborts."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def _end_process(sentence: str) -> None:
     """Say why and end: nothing else ends a thread that waits in native code."""
-    with suppress(OSError):
-        os.write(2, f"{sentence}\n".encode())
+    if sentence:
+        with suppress(OSError):
+            os.write(2, f"{sentence}\n".encode())
     os._exit(2)
