@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "\n\n".join(
-    (
-        "Examples:",
-        "  mien predict photo.jpg",
-        "  mien predict album/ --save annotated --csv faces.csv",
-        "  mien predict video.mp4 --every 2 --json",
-    )
+from mien.cli.completion import complete_models
+from mien.cli.help_text import examples
+from mien.cli.shared_options import FLIP_TTA_HELP
+
+EXAMPLES = examples(
+    "mien predict photo.jpg",
+    "mien predict album/ --save annotated --csv faces.csv",
+    "mien predict video.mp4 --every 2 --json",
 )
 
 _OUTPUT, _FACES, _VIDEO = "Output", "Faces", "Videos and webcams"
@@ -29,6 +30,7 @@ ModelOption = Annotated[
     str,
     typer.Option(
         metavar="MODEL",
+        autocompletion=complete_models,
         help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .keras or .h5 file, or a "
         "run folder.",
     ),
@@ -102,8 +104,7 @@ FlipTtaOption = Annotated[
     bool,
     typer.Option(
         "--flip-tta/--no-flip-tta",
-        help="Average the probabilities of each face and its mirror image: more accurate, but the classifier takes "
-        "twice the time.",
+        help=FLIP_TTA_HELP,
         rich_help_panel=_FACES,
     ),
 ]

@@ -10,17 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.completion import complete_models
 from mien.cli.console import err
+from mien.cli.help_text import examples, range_text
+from mien.cli.shared_options import FLIP_TTA_HELP
 from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
-EXAMPLES = "\n\n".join(
-    (
-        "Examples:",
-        "  mien serve",
-        "  MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
-        "  mien serve --allow-host mien.example.org --allow-origin https://app.example.org",
-    )
+_IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits", "Videos", "Access"
+"""The options by subject, as the help shows them."""
+
+EXAMPLES = examples(
+    "mien serve",
+    "MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
+    "mien serve --allow-host mien.example.org",
 )
 
 _FORMER = {
@@ -37,16 +40,25 @@ _TYPO = 0.87  # likeness of two names from which one is taken for a misspelling 
 
 
 def _number(
-    name: str, told: str, *, kind: type[int | float] = int, least: int = 1, most: int | None = None
+    name: str,
+    told: str,
+    *,
+    value: str = "N",
+    kind: type[int | float] = int,
+    least: int = 1,
+    most: int | None = None,
+    panel: str | None = None,
 ) -> Any:
     """An option that is a number, or a variable of that name.
 
     Args:
         name: of the option, without its strokes.
         told: its help.
+        value: its value in the help.
         kind: `int` or `float`; the bounds of a `float` are checked by the settings.
         least: of an `int`.
         most: likewise.
+        panel: the subject under which the help shows it.
 
     Raises:
         MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
@@ -68,10 +80,19 @@ def _number(
         return number
 
     former = _FORMER.get(name)
-    names = [f"--{one}" for one in (name, former) if one]
-    variables = [_variable(one) for one in (name, former) if one]
-    envvar = variables if former else variable
-    return typer.Option(*(names if former else ()), envvar=envvar, metavar="N", parser=read, help=told)
+    return typer.Option(
+        envvar=[_variable(one) for one in (name, former) if one] if former else variable,
+        show_envvar=False,
+        metavar=value,
+        parser=read,
+        help=told if kind is float else f"{told} {range_text(least, most)}",
+        rich_help_panel=panel,
+    )
+
+
+def _seconds(name: str, told: str, panel: str = _CONNECTIONS) -> Any:
+    """An option that is a number of seconds."""
+    return _number(name, told, value="SECONDS", kind=float, panel=panel)
 
 
 def _variable(name: str) -> str:
@@ -83,13 +104,20 @@ def serve(
     model: Annotated[
         str,
         typer.Option(
-            envvar="MIEN_MODEL", metavar="MODEL", help="A bundled model, a .onnx file or a run folder."
+            envvar="MIEN_MODEL",
+            show_envvar=False,
+            metavar="MODEL",
+            autocompletion=complete_models,
+            help="A bundled model (default, tiny, small, large, ferplus), a .onnx file or a run folder.",
         ),
     ] = "default",
     host: Annotated[
         str,
         typer.Option(
-            envvar="MIEN_HOST", help="Address to listen on; 0.0.0.0 accepts connections from the network."
+            envvar="MIEN_HOST",
+            show_envvar=False,
+            metavar="ADDRESS",
+            help="Address to listen on; 0.0.0.0 accepts connections from the network.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -103,74 +131,106 @@ def serve(
         typer.Option(
             "--flip-tta/--no-flip-tta",
             envvar="MIEN_FLIP_TTA",
-            help="Average the probabilities of each face with those of its mirror image.",
+            show_envvar=False,
+            help=FLIP_TTA_HELP,
         ),
     ] = True,
-    threads: Annotated[int, _number("threads", "Images processed at once; 0 for one per core.", least=0)] = 0,
-    max_bytes: Annotated[int, _number("max-bytes", "Maximum size of a request with images, in bytes.")] = 20
-    * _MEGABYTE,
+    threads: Annotated[
+        int,
+        _number("threads", "Images processed at once; 0 for one per core.", least=0, panel=_IMAGES),
+    ] = 0,
+    max_bytes: Annotated[
+        int,
+        _number("max-bytes", "Maximum size of a request with images.", value="BYTES", panel=_IMAGES),
+    ] = 20 * _MEGABYTE,
     max_pixels: Annotated[
-        int, _number("max-pixels", "Maximum size of an image or video frame, in pixels.")
+        int,
+        _number("max-pixels", "Maximum size of an image or video frame.", value="PIXELS", panel=_IMAGES),
     ] = 50_000_000,
-    max_images: Annotated[int, _number("max-images", "Maximum images per request.")] = 16,
-    queue: Annotated[int, _number("queue", "Maximum images in flight; further requests get 503.")] = 64,
+    max_images: Annotated[int, _number("max-images", "Maximum images per request.", panel=_IMAGES)] = 16,
+    queue: Annotated[
+        int, _number("queue", "Maximum images in flight; further requests get 503.", panel=_IMAGES)
+    ] = 64,
     held_bytes: Annotated[
-        int, _number("held-bytes", "Maximum bytes of all requests in flight; further requests get 503.")
+        int,
+        _number(
+            "held-bytes",
+            "Maximum size of all requests in flight; further ones get 503.",
+            value="BYTES",
+            panel=_IMAGES,
+        ),
     ] = 256 * _MEGABYTE,
     deadline: Annotated[
-        float, _number("deadline", "Seconds for a request; slower ones get 408 or 504.", kind=float)
+        float, _seconds("deadline", "Maximum time for a request; slower ones get 408 or 504.")
     ] = 30.0,
     header_timeout: Annotated[
-        float, _number("header-timeout", "Seconds in which the header of a request must arrive.", kind=float)
+        float, _seconds("header-timeout", "Maximum time until the header of a request is received.")
     ] = 10.0,
     body_timeout: Annotated[
-        float, _number("body-timeout", "Seconds in which the body of a request must arrive.", kind=float)
+        float, _seconds("body-timeout", "Maximum time until the body of a request is received.")
     ] = 30.0,
     idle_timeout: Annotated[
-        float, _number("idle-timeout", "Seconds without a byte of a body that still arrives.", kind=float)
+        float, _seconds("idle-timeout", "Maximum time without a new byte of the body.")
     ] = 10.0,
     write_timeout: Annotated[
-        float, _number("write-timeout", "Seconds in which a caller reads nothing of its answer.", kind=float)
+        float, _seconds("write-timeout", "Maximum time in which a caller reads nothing of its response.")
     ] = 20.0,
-    connections: Annotated[int, _number("connections", "Maximum connections; further ones get 503.")] = 512,
+    connections: Annotated[
+        int, _number("connections", "Maximum connections; further ones get 503.", panel=_CONNECTIONS)
+    ] = 512,
     connections_per_caller: Annotated[
-        int, _number("connections-per-caller", "Maximum connections from one address.")
+        int,
+        _number("connections-per-caller", "Maximum connections from one address.", panel=_CONNECTIONS),
     ] = 128,
     max_video_bytes: Annotated[
-        int, _number("max-video-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
+        int,
+        _number(
+            "max-video-bytes",
+            "Maximum size of a video; 0 turns videos off.",
+            value="BYTES",
+            least=0,
+            panel=_VIDEOS,
+        ),
     ] = 100 * _MEGABYTE,
     max_video_frames: Annotated[
-        int, _number("max-video-frames", "Maximum frames processed per video.")
+        int, _number("max-video-frames", "Maximum frames processed per video.", panel=_VIDEOS)
     ] = 9000,
     video_deadline: Annotated[
-        float, _number("video-deadline", "Maximum seconds of work per video.", kind=float)
+        float, _seconds("video-deadline", "Maximum time for a video; the rest is left out.", _VIDEOS)
     ] = 600.0,
-    videos: Annotated[int, _number("videos", "Videos processed at once.")] = 1,
+    videos: Annotated[int, _number("videos", "Videos processed at once.", panel=_VIDEOS)] = 1,
     video_memory: Annotated[
-        int, _number("video-memory", "Maximum memory for decoding a video, in bytes.")
+        int,
+        _number("video-memory", "Maximum memory for decoding a video.", value="BYTES", panel=_VIDEOS),
     ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
         typer.Option(
             envvar="MIEN_API_KEY",
-            help="API key that callers must send. Better set as a variable.",
-            show_envvar=True,
+            show_envvar=False,
+            metavar="KEY",
+            help="Key that callers must send. Safer as the variable MIEN_API_KEY. Default: none is required.",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
             envvar="MIEN_ALLOW_HOST",
+            show_envvar=False,
             metavar="NAME",
             help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
             envvar="MIEN_ALLOW_ORIGIN",
+            show_envvar=False,
             metavar="ORIGIN",
             help="Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
 ) -> None:
@@ -180,17 +240,10 @@ def serve(
 
     Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
     """
+    options = dict(locals())  # the settings by their names
     _check_variables()
-    options = {
-        "model": model, "flip_tta": flip_tta, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
-        "max_images": max_images, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
-        "max_video_bytes": max_video_bytes, "max_video_frames": max_video_frames, "video_deadline": video_deadline,
-        "videos": videos, "video_memory": video_memory, "api_key": api_key, "allow_host": allow_host,
-        "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
-        "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
-        "allow_origin": tuple(origin.lower().rstrip("/") for origin in allow_origin or ()) or None,
-    }  # fmt: skip
-    _serve(host, port, workers, options)
+    options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
+    _serve(*(options.pop(name) for name in ("host", "port", "workers")), options)
 
 
 def _check_variables() -> None:

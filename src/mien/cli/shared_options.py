@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BUNDLED_HELP = "a bundled name (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
+FLIP_TTA_HELP = "Average the probabilities of each face and its mirror image: more accurate, half as fast."
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
@@ -109,7 +111,7 @@ ModelLabelsOption = Annotated[
     str | None,
     typer.Option(
         "--model-labels",
-        metavar="A,B,…",
+        metavar="A,B,...",
         help="The model's class names in index order, for a file without a model card.",
     ),
 ]

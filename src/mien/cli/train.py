@@ -207,7 +207,7 @@ def train(
     save_every: Annotated[
         float | None,
         typer.Option(
-            metavar="SEC", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
+            metavar="SECONDS", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
         ),
     ] = None,
     backend: Annotated[
@@ -227,7 +227,7 @@ def train(
     hosts: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT,HOST,…",
+            metavar="HOST:PORT,HOST,...",
             help="Hosts that train together, with JAX; the others meet at the first. Run the same command on each, with "
             "the same files. Default: this one alone.",
         ),

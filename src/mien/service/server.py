@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import multiprocessing
 import os
@@ -204,6 +205,16 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     """Uvicorn's server, whose process ends soon after the grace period whatever native code is doing."""
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it."""
+        make_loop = self.config.get_loop_factory()
+        serving = self.serve(sockets=sockets)
+        try:
+            with asyncio.Runner(loop_factory=make_loop) as runner:
+                runner.run(serving)
+        finally:
+            serving.close()  # Ctrl-C may come before it has begun, of which Python would warn
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
