@@ -243,7 +243,8 @@ def serve(
     options = dict(locals())  # the settings by their names
     _check_variables()
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
-    _serve(*(options.pop(name) for name in ("host", "port", "workers")), options)
+    del options["host"], options["port"], options["workers"]
+    _serve(host, port, workers, options)
 
 
 def _check_variables() -> None:
