@@ -70,6 +70,9 @@ def test_options_have_values_that_can_be_read_and_switches_have_none(name: str) 
         assert getattr(parameter, "help", None), f"{parameter.name} is not explained"
         if parameter.param_type_name == "option" and not parameter.is_flag:
             assert parameter.metavar, f"{parameter.name} has no name for its value"
+            panel = getattr(parameter, "rich_help_panel", None) or ""
+            is_shown = parameter.required or parameter.default is not None
+            assert is_shown or "efault" in f"{parameter.help}{panel}", f"{parameter.name} has no default"
         if parameter.param_type_name == "option" and parameter.is_flag:
             assert not re.search(rf"{re.escape(parameter.opts[0])} [A-Z]+\b", text)
 

@@ -140,7 +140,7 @@ def batch(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Setting of the file system of URLs, such as anon=true; repeatable.",
+            help="Setting of the file system of URLs, such as anon=true; repeatable. Default: none.",
         ),
     ] = None,
     json: Annotated[

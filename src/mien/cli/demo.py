@@ -40,7 +40,7 @@ def demo(
             "--data",
             metavar="PATH",
             autocompletion=complete_data,
-            help="Train the classic-short recipe on these data instead of a small network on drawn faces.",
+            help="Train the classic-short recipe on these data. Default: a small network on drawn faces.",
         ),
     ] = None,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(

@@ -9,16 +9,20 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 _PANELS = {
-    "Data": ("data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops"),
-    "Recipe": (
+    "Data": (
+        "data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops", "cache",
+    ),
+    "Recipe (default: what the recipe says)": (
         "recipe", "epochs", "batch_size", "learning_rate", "schedule", "stopping_patience", "label_smoothing",
         "class_weights", "sampling", "loss", "focal_gamma", "select", "mixup", "precision", "seed", "joint",
     ),
-    "Fine-tuning": ("start", "freeze", "frozen_epochs", "trunk_rate"),
-    "Teachers and augmented copies": (
+    "Fine-tuning (default: what the recipe says)": ("start", "freeze", "frozen_epochs", "trunk_rate"),
+    "Teachers and augmented copies (default: what the recipe says)": (
         "teacher", "distillation_weight", "augmented_copies", "augmentation_cache",
     ),
-    "Run": ("out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "license_"),
+    "Run": (
+        "out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "devices", "hosts", "host_index", "license_",
+    ),
 }  # fmt: skip
 """The options of `mien train` by subject, under which its help shows them."""
 

@@ -42,7 +42,7 @@ CsvOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write one row per face to a .csv, .json, .jsonl or .parquet file.",
+        help="Write one row per face to a .csv, .json, .jsonl or .parquet file. Default: no file.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -51,7 +51,7 @@ SaveOption = Annotated[
     typer.Option(
         metavar="DIR",
         help="Write annotated copies to this folder. Only earlier copies of the same input are replaced; if the name is "
-        "taken by another file, a number is added.",
+        "taken by another file, a number is added. Default: no copies.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -147,7 +147,8 @@ def serve(
         list[str] | None,
         its.text(
             "allow-host",
-            "Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
+            "Host name that the service answers for besides localhost; repeatable. Needed behind a proxy. Default: "
+            "localhost only where only this machine can connect, else any name.",
             value="NAME",
             panel=_ACCESS,
         ),
@@ -156,7 +157,8 @@ def serve(
         list[str] | None,
         its.text(
             "allow-origin",
-            "Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
+            "Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable. "
+            "Default: none.",
             value="ORIGIN",
             panel=_ACCESS,
         ),

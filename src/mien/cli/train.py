@@ -159,7 +159,8 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread.",
+            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread. "
+            "Default: one training.",
         ),
     ] = None,
     find_lr: Annotated[
@@ -233,7 +234,8 @@ def train(
         ),
     ] = None,
     host_index: Annotated[
-        int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0.")
+        int | None,
+        typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0. No default."),
     ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,
