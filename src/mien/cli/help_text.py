@@ -10,7 +10,8 @@ from typer.core import TyperCommand, TyperGroup
 
 _PANELS = {
     "Data": (
-        "data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops", "cache",
+        "data", "labels", "class_names", "votes", "merge", "group", "shares", "split_seed", "detect", "keep_crops",
+        "cache",
     ),
     "Recipe (default: what the recipe says)": (
         "recipe", "epochs", "batch_size", "learning_rate", "schedule", "stopping_patience", "label_smoothing",
@@ -21,7 +22,8 @@ _PANELS = {
         "teacher", "distillation_weight", "augmented_copies", "augmentation_cache",
     ),
     "Run": (
-        "out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "devices", "hosts", "host_index", "license_",
+        "out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "devices", "hosts", "host_index",
+        "license_",
     ),
 }  # fmt: skip
 """The options of `mien train` by subject, under which its help shows them."""
