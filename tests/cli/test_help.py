@@ -143,7 +143,7 @@ def complete(*words: str, cwd: Path) -> list[str]:
         (("mien", "export", "default", "--format", "i"), ["int8"]),
         (("mien", "serve", "--model", "ti"), ["tiny"]),
         (("mien", "batch", "photos", "--engine", "r"), ["ray"]),
-        (("mien", "predict", "a.jpg", "--model", "sm"), ["small-2026-11", "small"]),
+        (("mien", "predict", "a.jpg", "--model", "sm"), ["small", "small-2026-11"]),
     ],
 )
 def test_the_shell_completes_values(words: tuple[str, ...], expected: list[str], tmp_path: Path) -> None:
