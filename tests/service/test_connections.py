@@ -160,6 +160,17 @@ class TestNumbers:
             for one in slow:
                 one.close()
 
+    def test_a_caller_that_does_not_read_is_answered_a_few_times_only(self) -> None:
+        """Else the system would keep megabytes of answers for each connection, and others wait while they are made."""
+        name = 'mien_requests_total{route="/openapi.json",status="200"}'
+        with running(Settings(threads=1)) as service, socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", service.port))
+            one.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+            wait_until(lambda: service.metric(name) > 1)
+            time.sleep(0.5)
+            assert service.metric(name) < 40
+
     def test_a_body_in_tiny_pieces_is_refused_and_stops_nobody(self) -> None:
         with running(Settings(threads=1)) as service:
             ended = threading.Event()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _IDLE = 5  # seconds in which a connection waits for its next request
 _AFTER_GRACE = 3  # seconds
+_SEND_BUFFER = 128 << 10  # bytes that the system keeps of an answer for a caller
 _PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -68,6 +69,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     if os.name == "posix":  # elsewhere it would let two services share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Of what a caller does not read, little is kept: each connection inherits this from the listener.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     try:
         listener.bind(address)
         listener.listen(connection_limits(1 << 16)[1])
