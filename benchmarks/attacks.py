@@ -2,7 +2,7 @@
 
 usage: python benchmarks/attacks.py [--requests 300] [--only NAME ...] [--out benchmarks/results/attacks.json]
 
-It prints a table and takes about four minutes on two cores; --requests 1000, about ten.
+It prints a table and takes about two minutes on two cores.
 
 For each attack there is a new `mien serve`. Four honest clients send the portrait one image after the other, and one
 attacker (with as many connections as the attack needs) goes on from the beginning to the end. p99 of the honest
