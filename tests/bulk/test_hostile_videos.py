@@ -108,6 +108,13 @@ def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: 
     assert "at most 20 MB of memory" in row["error"]
 
 
+def test_frames_that_are_left_out_are_signs_of_life_too(tmp_path: Path) -> None:
+    path, beats = write_video(tmp_path / "video.mp4", 30), []
+    recognize = InputRecognizer(replace(SPEC, fps=10), FETCHER, lambda: beats.append(1))
+    row, _ = recognize(Entry(str(path), kind="video"), Fetched())
+    assert row["frames"] < 15 <= len(beats) <= 31  # every second frame comes, at 25 per second
+
+
 def test_the_memory_of_the_machine_is_shared_by_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_pool, "_machine_memory", lambda: 64 << 30)
     assert [local_limits(1, n).memory >> 30 for n in (1, 4, 100)] == [32, 8, 2]

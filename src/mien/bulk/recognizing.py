@@ -30,7 +30,7 @@ from mien.recognition.video.decoder_pool import (
 from mien.recognition.video.frame_rate import sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mien.bulk.entries import Entry
     from mien.bulk.fetching import Fetched, Fetcher
     from mien.recognition.faces import Detection
+    from mien.recognition.video import Frame
 
 _NAME = re.compile(r"the image: |\S*[/\\]mien-[^/\\:]*[/\\][^/\\:]*: ")
 
@@ -135,16 +136,21 @@ class InputRecognizer:
             self._beat()
             limits = local_limits(self._spec.frame_seconds, usable_cores())
             with open_video(path, per_second=self._spec.fps, limits=limits) as video:
-                for frame in sampled(video, self._spec.fps):
+                for frame in sampled(self._beating(video), self._spec.fps):
                     seconds["decode"] += time.perf_counter() - started
                     frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
                     shown = round(frame.seconds, 6)
                     found = self._faces(frame.image, seconds)
                     faces += [face_row(face, frame.index, shown) for face in found]
-                    self._beat()
                     started = time.perf_counter()
             seconds["decode"] += time.perf_counter() - started
         return input_row(entry, kind="video", width=size[0], height=size[1], frames=frames, faces=faces)
+
+    def _beating(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The same frames, with a beat for each, also for those that are left out."""
+        for frame in frames:
+            self._beat()
+            yield frame
 
     def _faces(self, image: NDArray[np.uint8], seconds: Seconds) -> list[Any]:
         before, started = self._detector.seconds, time.perf_counter()
