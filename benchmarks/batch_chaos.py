@@ -3,10 +3,10 @@
     python benchmarks/make_photos.py small 4000 --largest 0.4
     python benchmarks/batch_chaos.py small --engine local ray --kills 10 --json benchmarks/results/batch_chaos.json
 
-Both engines recognize the photos with two workers. A kill is SIGKILL at a random time: to a worker (of the local engine
-a worker process; of Ray an actor, or the process in which it recognizes), or to the driver with all that it started, as
-when its machine goes. A driver that was killed is started again with `--resume`. The rows of the job must equal those
-of a job of the local engine that nobody disturbs.
+Both engines recognize the photos with two workers. A kill is SIGKILL, half of the times to a worker (of the local engine
+a worker process; of Ray an actor, or the process in which it recognizes), half of the times to the driver with all that
+it started, as when its machine goes; one driver in four is killed while it starts. A driver that was killed is started
+again with `--resume`. The rows of the job must equal those of a job of the local engine that nobody disturbs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,10 @@ from machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
 CHANCE = random.SystemRandom()
-PAUSES = {"local": (2.0, 6.0), "ray": (3.0, 25.0)}
-"""Shortest and longest seconds between two kills; Ray takes about ten to start."""
+LONGEST = {"local": 4.0, "ray": 12.0}
+"""Longest seconds between two kills."""
+
+_START_SECONDS = 300.0  # that a driver may take until its workers are there
 
 _WORKER = re.compile(r"mien\.bulk\.worker|ray::.*Recognize")
 
@@ -120,34 +122,48 @@ def end(driver: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, pauses: tuple[float, float]) -> None:
+def wait(driver: subprocess.Popen[bytes], longest: float, *, for_workers: bool) -> None:
+    """Wait for a random time, and before for the workers of a driver that starts, unless it ends."""
+    until = time.monotonic() + _START_SECONDS
+    while for_workers and driver.poll() is None and not workers_of(driver.pid):
+        if time.monotonic() > until:
+            raise SystemExit(f"no workers within {_START_SECONDS:.0f} seconds")
+        time.sleep(0.2)
+    until = time.monotonic() + CHANCE.uniform(0, longest)
+    while time.monotonic() < until and driver.poll() is None:
+        time.sleep(0.1)
+
+
+def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, longest: float) -> None:
     """Start a job, kill it so many times, and let it end.
 
     Raises:
         SystemExit: it ended before it was killed so often, or with an error.
     """
+    victims = [("driver", "worker")[number % 2] for number in range(kills)]
+    CHANCE.shuffle(victims)
     driver = start(photos, out, chaos.engine)
     try:
-        while chaos.kills.total() < kills:
-            until = time.monotonic() + CHANCE.uniform(*pauses)
-            while time.monotonic() < until and driver.poll() is None:
-                time.sleep(0.1)
+        while victims:
+            victim = victims[-1]
+            wait(driver, longest, for_workers=victim == "worker" or CHANCE.random() < 0.75)
             if driver.poll() is not None:
                 break
-            workers = workers_of(driver.pid)
-            if workers and CHANCE.random() < 0.5:
-                CHANCE.choice(workers).kill()
-                chaos.kills["worker"] += 1
-            else:
+            if victim == "driver":
                 end(driver)
-                chaos.kills["driver"] += 1
                 driver = start(photos, out, chaos.engine)
+            else:
+                workers = workers_of(driver.pid)
+                if not workers:  # just killed, and not started again yet
+                    continue
+                CHANCE.choice(workers).kill()
+            chaos.kills[victims.pop()] += 1
         if driver.wait():
             raise SystemExit(f"{chaos.engine}: the job ended with exit code {driver.returncode}")
     finally:
         if driver.poll() is None:
             end(driver)
-    if chaos.kills.total() < kills:
+    if victims:
         raise SystemExit(f"{chaos.engine}: the job ended after {chaos.kills.total()} kills; give more photos")
 
 
@@ -158,14 +174,12 @@ def rows_of(out: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(
-    photos: Path, engine: str, kills: int, expected: list[dict[str, Any]], pauses: tuple[float, float]
-) -> Chaos:
+def measure(photos: Path, engine: str, kills: int, expected: list[dict[str, Any]], longest: float) -> Chaos:
     """Disturb one job, and compare its rows with those that are expected."""
     chaos, started = Chaos(engine, len(expected)), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mien-chaos-", ignore_cleanup_errors=True) as folder:
         out = Path(folder, "out")
-        disturb(photos, out, chaos, kills, pauses)
+        disturb(photos, out, chaos, kills, longest)
         chaos.seconds = round(time.monotonic() - started, 1)
         rows, summary = rows_of(out), json.loads((out / "summary.json").read_text())
     by_id = {row["id"]: row for row in rows}
@@ -191,17 +205,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--engine", nargs="+", choices=tuple(PAUSES), default=["local"])
+    parser.add_argument("--engine", nargs="+", choices=tuple(LONGEST), default=["local"])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     expected = undisturbed(given.photos)
     results = []
     for engine in given.engine:
-        results.append(measure(given.photos, engine, given.kills, expected, PAUSES[engine]))
+        results.append(measure(given.photos, engine, given.kills, expected, LONGEST[engine]))
         print(results[-1].told(), flush=True)
     if given.json:
-        about = {"machine": describe_machine(["ray", "pyarrow"]), "runs": [asdict(one) for one in results]}
+        runs = [{**vars(one), "kills": dict(one.kills)} for one in results]
+        about = {"machine": describe_machine(["ray", "pyarrow"]), "runs": runs}
         given.json.write_text(json.dumps(about, indent=1) + "\n")
     if any(one.missing or one.twice or one.different for one in results):
         raise SystemExit("rows are missing, repeated or different")
