@@ -122,6 +122,14 @@ def pair(folder: Path, *options: str, epochs: int = 3) -> list[subprocess.Popen[
     return [start(folder, *hosts, "--host-index", str(index), *options, epochs=epochs) for index in range(2)]
 
 
+def wait_for_an_epoch(running: list[subprocess.Popen[str]], folder: Path) -> None:
+    until = time.monotonic() + 400
+    while not (folder / "last.keras").exists():
+        assert time.monotonic() < until
+        assert all(one.poll() is None for one in running), running[0].communicate()
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> None:
     finish(start(tmp_path / "one"))
@@ -136,11 +144,7 @@ def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
     running = pair(tmp_path / "hosts", epochs=6)
-    until = time.monotonic() + 400
-    while not (tmp_path / "hosts" / "last.keras").exists():
-        assert time.monotonic() < until
-        assert all(one.poll() is None for one in running), running[0].communicate()
-        time.sleep(0.2)
+    wait_for_an_epoch(running, tmp_path / "hosts")
     running[1].send_signal(signal.SIGKILL)  # the other one ends by itself when it misses this one
     for one in running:
         one.communicate()
@@ -157,11 +161,7 @@ def test_the_end_of_one_host_ends_the_other_with_one_sentence(
     tmp_path: Path, victim: int, sent: signal.Signals
 ) -> None:
     running = pair(tmp_path / "hosts", epochs=500)
-    until = time.monotonic() + 400
-    while not (tmp_path / "hosts" / "last.keras").exists():
-        assert time.monotonic() < until
-        assert all(one.poll() is None for one in running), running[0].communicate()
-        time.sleep(0.2)
+    wait_for_an_epoch(running, tmp_path / "hosts")
     running[victim].send_signal(sent)
     started = time.monotonic()
     told, _ = running[1 - victim].communicate(timeout=90)
