@@ -1,4 +1,4 @@
-"""The loss over rising learning rates, with the rate that it suggests."""
+"""Plot the loss by learning rate, with the suggested learning rate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plot_learning_rates(
         losses: the loss at each, float (n,).
         smoothed: their moving average, float (n,).
         suggested: the learning rate to mark.
-        path: the file to write, whose folder is made if need be.
+        path: the file to write; its folder is created if necessary.
 
     Returns:
         The path.
