@@ -1,9 +1,9 @@
 """Compare two models on the same images: differences with intervals, and a significance test.
 
 McNemar's test (1947, https://doi.org/10.1007/BF02295996) uses the images that only one of the two models classifies
-correctly. It is exact (binomial) for up to 1,000 of them, else chi-squared with continuity correction. Intervals of differences are
-percentiles of a paired bootstrap (Efron and Tibshirani 1993, chapter 13): both models are scored on the same resampled
-images, or groups of images.
+correctly. It is exact (binomial) for up to 1,000 of them, else chi-squared with continuity correction. Intervals of
+differences are percentiles of a paired bootstrap (Efron and Tibshirani 1993, chapter 13): both models are scored on the
+same resampled images, or groups of images.
 """
 
 from __future__ import annotations
