@@ -1,4 +1,4 @@
-"""`open_model`: a model of any kind as one thing, a function from face crops to probabilities.
+"""`open_model`: open a model of any kind as a function from face crops to probabilities.
 
 from mien.workflows.load_model import open_model
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 def open_model(
     model: Any, options: ModelOptions | None = None, *, require_names: bool = False
 ) -> LoadedModel:
-    """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
+    """Open an ONNX or Keras file, detected by content, a run folder or a bundled model.
 
     Args:
         model: the path of a file or a run folder, or a bundled name; in Python also a `mien.Run`, a `mien.Classifier`
             or a `keras.Model`.
-        options: how to open it.
+        options: options for opening it.
         require_names: whether an ONNX file without a card must come with class names.
 
     Raises:
@@ -51,7 +51,7 @@ def open_model(
             f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
-    names = parse_names(options.class_names)  # an error in them is told before the model is read
+    names = parse_names(options.class_names)  # report errors in them before the model is read
     if not isinstance(model, str | Path):
         return _open_object(model, options, names)
     model = str(model)
@@ -93,7 +93,7 @@ def _open_other(
 
 
 def look_at(model: str) -> ModelKind:
-    """What kind of model a path holds, by its content.
+    """Detect the kind of model at a path, by its content.
 
     Raises:
         ModelError: it cannot be read.
@@ -110,14 +110,14 @@ def look_at(model: str) -> ModelKind:
 
 
 def parse_names(names: str | Sequence[str] | None) -> list[str] | None:
-    """Class names as a list, from a list or from text with commas."""
+    """Parse class names from a list or comma-separated text."""
     if not names:
         return None
     return list(parse_class_names(names)) if isinstance(names, str) else list(names)
 
 
 def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> LoadedModel:
-    """A model that is an object of Python."""
+    """Open a model that is a Python object."""
     from mien.recognition.classifier import Classifier
 
     folder = getattr(model, "folder", None)
@@ -175,7 +175,7 @@ def _open_onnx(
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
-    """The best network of a run folder, or its ONNX model where only that is there."""
+    """Open the best network of a run folder, or its ONNX model if there is no other."""
     from mien.recognition.model_files import RUN_MODEL
 
     if not (folder / "best.keras").is_file():
