@@ -85,7 +85,7 @@ def watch(
             them. The order `watch(recognizer, video)` of earlier versions works too.
         recognizer: the recognizer; by default a new `mien.Recognizer`.
         every: process every Nth frame.
-        save: a video file to write, with the faces drawn on the frames; needs the path of a video, or frames with `info`.
+        save: a video file to write, with the faces drawn on it; needs the path of a video, or frames with `info`.
         force: replace a file of that name that mien did not write.
         **tracking: options of `mien.recognition.video.watch`: `chunk`, `tracker`, `smoothing_seconds`.
 
