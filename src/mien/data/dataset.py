@@ -85,15 +85,15 @@ class Dataset:
             labels), or all zeros for an image without a label.
         split: str (n,), each one of `SPLITS`.
         label_set: the classes, in the order of the columns of `targets`.
-        votes: the raw FER+ votes, int64 (n, 10), or `None`.
-        rows: int64 (n,), the row of each image in its source, counted from 0; by default `0..n-1`.
-        source: name of the source, used in messages and model cards.
-        left_out: what else the source contains.
-        sources: str (n,), the collection that each image comes from, if known.
-        groups: str (n,), the person or video that each image shows, if known.
+        votes: the raw FER+ votes, int64 (n, 10), where there are any.
+        rows: int64 (n,), the row of each image in its source, counted from 0; `0..n-1` when not given.
+        source: where it came from, for messages and for model cards.
+        left_out: what else the source holds.
+        sources: str (n,), the collection that each image came from, where the source says it.
+        groups: str (n,), the person or video that each image shows, where the source says it.
         copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
             longer here to tell.
-        divided: whether the source has splits; `False` if all images are Training because it has none.
+        divided: whether the splits are those of the source; `False` where it has none and all is Training.
 
     Raises:
         DataError: If shapes, types or values are invalid or do not match.

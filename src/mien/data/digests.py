@@ -1,4 +1,4 @@
-"""SHA-256 of the images and labels of FER2013 by split, independent of the file format and the row order."""
+"""SHA-256 of the images and labels of FER2013, split by split, whatever the file and the order of its rows."""
 
 from __future__ import annotations
 

@@ -35,14 +35,14 @@ class Records:
     """Rows of a source.
 
     Args:
-        source: name of the source, used in messages.
-        labels: for each row a word, an integer, or `None` without a label.
-        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
-        splits: the split of each row as spelled in the source, if it has splits.
-        groups: the group of each row, if groups are used.
-        fer2013: whether class numbers are in FER2013's order.
-        split: the split of all rows without `splits`; `None` for data without splits.
-        names: class names by number, if the source contains them.
+        source: where they come from, for messages.
+        labels: for each row a word, a whole number, or `None` where there is none.
+        image: gives the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
+        splits: the split of each row as it is written, where the source says it.
+        groups: the group of each row, where one is asked for.
+        fer2013: whether numbers are in FER2013's order.
+        split: the split of all rows where `splits` says none; `None` for data that are not divided.
+        names: the names of the classes that the source itself gives to its numbers, by number.
     """
 
     source: str

@@ -49,7 +49,8 @@ class TrainingState:
         plateau: the state of the plateau schedule.
         data: what was trained on: source, label set, counts and a checksum of the images and targets.
         backend: the Keras back end and its version.
-        custom: the states of custom callbacks (`callbacks`), and whether one of them stopped the training (`stopped`).
+        custom: the states of the user's callbacks (`callbacks`), and whether one of them stopped the training
+            (`stopped`).
     """
 
     recipe: dict[str, Any]

@@ -50,12 +50,12 @@ class LearningRateSearch:
 
     @property
     def highest(self) -> float:
-        """Learning rate above which the smoothed loss rises."""
+        """The rate from which on the smoothed loss rises."""
         return float(self.rates[int(self.smoothed.argmin())])
 
     @property
     def suggested(self) -> float:
-        """A tenth of the rate above which the loss rises, but at least the rate at which it falls fastest."""
+        """A tenth of the rate from which on the loss rises, but not less than the rate of the steepest fall."""
         return max(self.highest / 10, min(self.steepest, self.highest / 3))
 
 

@@ -189,7 +189,7 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
 
 
 def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
-    """Return the model card of a network trained with a recipe on a data set, without scores."""
+    """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
         name=f"{recipe.name}-{training.label_set.name}",
         labels=training.label_set.classes,

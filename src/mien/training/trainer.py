@@ -224,7 +224,7 @@ class _Training:
         return cache
 
     def _fit(self, model: keras.Model, cache: AugmentationCache | None) -> None:
-        """Train until the next stage begins."""
+        """Train up to the next change of the image size."""
         options, recipe, state = self._options, self._recipe, self._state
         teachers = tuple(options.teachers.values())
         batches = TrainingBatches(self._training, recipe, teachers, cache, augment=options.custom.augment)

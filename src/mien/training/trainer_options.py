@@ -37,7 +37,7 @@ class TrainerOptions:
         on_preparing: called with the progress of the augmentation cache, see `AugmentationCache.prepare`.
         save_every: minimum time in seconds between two checkpoints; the last epoch is always saved. With a GPU an epoch
             may take no longer than saving it.
-        custom: custom parts, passed as Python objects.
+        custom: parts that are objects of the user's own.
     """
 
     resume: bool = False

@@ -63,8 +63,8 @@ class Evaluated:
     Args:
         evaluation: the scores.
         model: the model.
-        folder: the folder of its files.
-        problem: why they could not be written, if they could not.
+        folder: where its files are, or were to be.
+        problem: why they could not be written, if so.
     """
 
     evaluation: Evaluation
@@ -152,7 +152,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         require_replaceable(folder, force=options.force)
     reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
     dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
-    if given is None and dataset.sources is not None:  # faces for model selection, without splits
+    if given is None and dataset.sources is not None:  # faces for choosing, without splits
         split = PUBLIC_TEST
     if given is None and not dataset.divided:
         split = TRAINING

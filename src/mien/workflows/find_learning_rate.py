@@ -24,9 +24,9 @@ class FoundRate:
     """Result of a search.
 
     Args:
-        steepest: learning rate at which the loss falls fastest.
-        highest: learning rate above which the loss rises.
-        suggested: learning rate to use.
+        steepest: the learning rate at which the loss fell fastest.
+        highest: the learning rate from which on the loss rose.
+        suggested: the learning rate to use.
         plot: the figure.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_start(name: str | None) -> str | bytes | None:
-    """Return the model to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model."""
+    """What to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model."""
     from mien.model_kinds import ModelKind
     from mien.recognition.model_files import BUNDLED, read_model
     from mien.workflows.load_model import look_at

@@ -100,9 +100,9 @@ class TrainOptions:
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
         backend: the Keras back end.
-        devices: number of devices, or `all`; one by default. Several devices need JAX.
-        hosts: names of the hosts that train, the first as HOST:PORT; by default only this one.
-        host_index: index of this host among them, from 0.
+        devices: how many devices train, or `all`; one when not given. Several train on JAX.
+        hosts: a name for each host that trains, the first as HOST:PORT; this one alone when not given.
+        host_index: the place of this host among them, from 0.
         out: the run folder.
         resume: whether to continue the training in the run folder.
         custom: custom parts, from Python.

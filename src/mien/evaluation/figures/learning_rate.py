@@ -27,7 +27,7 @@ def plot_learning_rates(
         losses: the loss at each, float (n,).
         smoothed: their moving average, float (n,).
         suggested: the learning rate to mark.
-        path: the file to write; its folder is created if necessary.
+        path: the file to write, whose folder is made if need be.
 
     Returns:
         The path.
