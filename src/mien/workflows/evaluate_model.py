@@ -101,7 +101,7 @@ def evaluate(
         class_names: the meaning of class numbers in the data, as for `mien.load`.
         votes: the FER+ votes, if they are not next to the table.
         model_class_names: the model's class names in index order, for a file without a model card.
-        pixel_scale: factor applied to the pixel values 0 to 255, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
         flip_tta: average the predictions for each image and its mirror image.
         out: a folder for figures, report and `evaluation.json`; by default nothing is written.
         force: replace files in that folder that mien did not write.

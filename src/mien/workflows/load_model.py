@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 def open_model(
     model: Any, options: ModelOptions | None = None, *, require_names: bool = False
 ) -> LoadedModel:
-    """Open an ONNX or Keras file, detected by content, a run folder or a bundled model.
+    """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
 
     Args:
         model: the path of a file or a run folder, or a bundled name; in Python also a `mien.Run`, a `mien.Classifier`
             or a `keras.Model`.
-        options: options for opening it.
+        options: how to open it.
         require_names: whether an ONNX file without a card must come with class names.
 
     Raises:
@@ -51,7 +51,7 @@ def open_model(
             f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
             "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
         )
-    names = parse_names(options.class_names)  # report errors in them before the model is read
+    names = parse_names(options.class_names)  # an error in them is told before the model is read
     if not isinstance(model, str | Path):
         return _open_object(model, options, names)
     model = str(model)
@@ -175,7 +175,7 @@ def _open_onnx(
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
-    """Open the best network of a run folder, or its ONNX model if there is no other."""
+    """The best network of a run folder, or its ONNX model where only that is there."""
     from mien.recognition.model_files import RUN_MODEL
 
     if not (folder / "best.keras").is_file():

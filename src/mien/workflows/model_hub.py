@@ -194,7 +194,7 @@ def _hub() -> Any:
 
 
 class _explained:  # noqa: N801 - a context manager
-    """Convert the exceptions of huggingface_hub into a message."""
+    """Turns what huggingface_hub raises into one sentence."""
 
     def __init__(self, address: str, what: str) -> None:
         self._address, self._what = address, what
