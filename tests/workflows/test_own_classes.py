@@ -125,7 +125,8 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
     predicted = done.probabilities.argmax(axis=1)
     assert document["out_of_fold"]["accuracy"] == pytest.approx((predicted == done.true).mean())
     lines = (tmp_path / "cv" / "out_of_fold.csv").read_text().splitlines()
-    assert lines[0] == "row,fold,label,predicted,gawping,idle,moping"
+    assert lines[0] == "row,path,fold,label,predicted,gawping,idle,moping"
+    assert lines[1].split(",")[:4] == ["0", "gawping/00.png", lines[1].split(",")[2], "gawping"]
     assert len(lines) == 73
     again = mien.cross_validate(
         faces, 2, start="small", epochs=1, out=tmp_path / "cv", reporter=SilentReporter()

@@ -25,6 +25,7 @@ from mien.cli.shared_options import (
     VotesOption,
     parse_pixel_range,
 )
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.evaluation.evaluate import Evaluation
@@ -150,7 +151,7 @@ def _compare(first: str, second: str, data: str | None, options: EvaluateOptions
         return
     one, other, found = done.first, done.second, done.comparison
     width = max(len(first), len(second), 9)
-    out.print(f"{one.split} of {one.data}: {found.n:,} images")
+    out.print(f"{one.split} of {one.data}: {counted(found.n, 'image')}")
     out.print(f"{'':<18}{first:>{width}}  {second:>{width}}  difference (95% interval)")
     rows = (
         ("accuracy", one.accuracy, other.accuracy, found.accuracy_difference, found.accuracy_interval),
@@ -167,6 +168,6 @@ def _compare(first: str, second: str, data: str | None, options: EvaluateOptions
     test = found.mcnemar
     kind = "exact" if test.exact else "chi-squared"
     out.print(
-        f"Only the first is right on {test.only_first:,} images, only the second on {test.only_second:,}. "
+        f"Only the first is right on {counted(test.only_first, 'image')}, only the second on {test.only_second:,}. "
         f"McNemar's test ({kind}): p = {test.p_value:.3g}. They agree on {found.agreement:.1%}."
     )

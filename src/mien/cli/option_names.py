@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 _OPTIONS = {
     "start": "--from",
+    "shares": "--split-shares",
     "teachers": "--teacher",
     "model_class_names": "--model-labels",
 }
@@ -18,8 +19,8 @@ _OPTIONS = {
 
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
-    "flip_tta", "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_scale", "recipe",
-    "resume", "votes", "workers",
+    "devices", "flip_tta", "force", "format", "group", "host_index", "hosts", "joint", "label_set", "learning_rate",
+    "license", "merge", "mlflow", "out", "pixel_scale", "recipe", "resume", "split", "split_seed", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 

@@ -27,8 +27,12 @@ from mien.training.networks import HEADS, REDUCTION, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
 from mien.training.recipe import Recipe
+from mien.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mien.data.dataset import Dataset
     from mien.training.keras_io import KerasClassifier
     from mien.training.networks import Precision
@@ -180,7 +184,7 @@ def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch
 
 
 def _describe_data(recipe: Recipe, training: Dataset) -> str:
-    text = f"{training.source}, {len(training)} images of the split {TRAINING}"
+    text = f"{training.source}, {counted(len(training), 'image')} of the split {TRAINING}"
     if recipe.drop_copies:
         text += ", none of them a copy of a test image"
     if recipe.distillation_weight:
@@ -188,7 +192,9 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
     return text
 
 
-def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
+def card_of(
+    recipe: Recipe, training: Dataset, license_: str = "", division: Mapping[str, Any] | None = None
+) -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
         name=f"{recipe.name}-{training.taxonomy.name}",
@@ -200,4 +206,5 @@ def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),
+        division=dict(division or {}),
     )

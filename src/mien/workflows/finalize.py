@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mien.errors import ModelError
 from mien.installation import install_command
 from mien.training.network_specs import Custom
+from mien.wording import counted
 from mien.workflows.evaluate_model import card_scores
 from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.loaded_model import LoadedModel
@@ -72,7 +73,7 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
             f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
         )
         reporter.warning(
-            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another back end: "
+            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another backend: "
             f"{install_command('train-cpu')}. Then mien export {run.folder} --format onnx makes it{release}."
         )
 
@@ -134,8 +135,8 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
     if fit.at_bound:
         reporter.message(
             f"Warning: the search for the temperature of {label_set} ended at a bound ({fit.temperature:g} is used): on "
-            f"the {fit.n:,} images of PublicTest the network is right about all, or no better than chance. Do not "
-            "rely on its probabilities."
+            f"the {counted(fit.n, 'image')} of PublicTest the network is right about all, or no better than chance. Do "
+            "not rely on its probabilities."
         )
         return
     validated = ""
@@ -143,6 +144,6 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
         validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
     few = ", too few to trust it" if fit.few else ""
     reporter.message(
-        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}"
+        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {counted(fit.n, 'image')} of PublicTest{few}"
         f"{validated}. The loss and calibration error below are measured on the same images."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from mien.workflows.load_data import is_synthetic
 from mien.workflows.options import DataOptions, TrainOptions
 
 if TYPE_CHECKING:
+    from mien.training.experiment_tracking import Tracking
     from mien.training.recipe import Recipe
     from mien.training.run_config import RunConfig
 
@@ -94,7 +96,9 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
         class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
         custom=options.custom.names,
         reading=base.reading if begun else _reading(data, given).kept(),
+        tracking=_tracking(options, base.tracking),
     )
+    config.tracking.require()
     reading = data_options_of(config, given)
     source = config.path if data is None and begun else data
     if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
@@ -141,6 +145,16 @@ def data_options_of(config: RunConfig, given: DataOptions | None = None) -> Data
     return DataOptions(
         label_set, class_names, given.votes or config.votes, given.cache, keep_crops=given.keep_crops, **kept
     )
+
+
+def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
+    """The logs that are asked for, besides those of a run that is resumed."""
+    from mien.training.experiment_tracking import RUN_FOLDER, Tracking
+
+    uri = options.mlflow
+    if uri is True:
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or RUN_FOLDER
+    return Tracking(bool(options.tensorboard) or base.tensorboard, uri or base.mlflow)
 
 
 def _name(label_set: LabelSet | str | None) -> str | None:

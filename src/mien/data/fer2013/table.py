@@ -12,6 +12,7 @@ from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut
 from mien.errors import DataError
 from mien.images import CROP_SIZE
 from mien.labels import CUSTOM, FER2013, FERPLUS, MEANINGS, TAXONOMIES, LabelSet, find_label_set, meaning
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class Table:
     def _find(self, code: int, name: str | None, taxonomy: Taxonomy, source: str) -> int:
         """Index of a label's class."""
         n = int((self.labels == code).sum())
-        count = f"{n:,} {'row' if n == 1 else 'rows'} with the label"
+        count = f"{counted(n, 'row')} with the label"
         if name is None:
             raise DataError(
                 f"{source}: found {count} {code}, which class_names do not name. Name it, or leave its "
