@@ -15,12 +15,12 @@ from typing import Any
 
 from mien.errors import ModelError
 from mien.quoting import quoted_path
+from mien.renamed import with_new_names
 from mien.training.augmentation import OLD_NAMES as AUGMENTATION_OLD_NAMES
 from mien.training.augmentation import Augmentation
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
 from mien.training.network_specs import Classic, Compact
 from mien.training.recipe import OLD_NAMES, Recipe
-from mien.training.renamed_fields import with_new_names
 from mien.wording import did_you_mean
 
 _STRONG = Augmentation(

@@ -13,7 +13,7 @@ from mien.workflows.reporter import Reporter
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.paired import Comparison
 
 
@@ -112,7 +112,7 @@ def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOpt
 
 def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
     """What to do where two models predict in different classes."""
-    both = [name for name in first.taxonomies if name in second.taxonomies] if first and second else []
+    both = [name for name in first.label_sets if name in second.label_sets] if first and second else []
     if both:
         return f"Give a label set that both know: {' or '.join(f'`label_set={name}`' for name in both)}."
     return "They have no label set in common, so each has to be evaluated by itself."

@@ -149,7 +149,7 @@ def _train_fold(
     """The scores of a fold and the predictions for its images."""
     import keras
 
-    from mien.evaluation.evaluate import evaluate as score
+    from mien.evaluation.scoring import evaluate as score
     from mien.training.backend import without_retracing_warnings
     from mien.training.run_folder import LAST, is_whole, load_best
     from mien.workflows.run_plan import TrainingInterrupted

@@ -36,7 +36,7 @@ def open_other(kind: ModelKind, path: Path, options: ModelOptions, names: list[s
 def _open_tflite(path: Path, options: ModelOptions, names: list[str] | None) -> LoadedModel:
     """A LiteRT (TensorFlow Lite) file, with its card or class names."""
     from mien.card import NOT_STATED, InputSpec, ModelCard
-    from mien.evaluation.evaluate import check_probabilities
+    from mien.evaluation.scoring import check_probabilities
     from mien.labels import CUSTOM, find_label_set
     from mien.model_kinds import EXAMPLE_LABELS
     from mien.training.tflite import TfliteNetwork, read_tflite_card
