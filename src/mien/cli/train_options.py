@@ -187,7 +187,7 @@ MlflowOption = Annotated[
     bool,
     typer.Option(
         "--mlflow",
-        help="Log settings and scores with MLflow, to the address of --mlflow-uri. Needs the extra mlflow.",
+        help="Log settings and scores with MLflow, to the address of --mlflow-uri. Needs the package mlflow.",
     ),
 ]
 MlflowUriOption = Annotated[

@@ -63,7 +63,7 @@ class Tracking:
                 if find_spec(package) is None:
                     raise MissingExtra(f"{package}, with which Keras writes TensorBoard's files", extra)
         if self.mlflow and find_spec("mlflow") is None:
-            raise MissingExtra("mlflow", "mlflow")
+            raise MissingExtra("mlflow", "")
         if self.mlflow and urlsplit(self.mlflow).password:
             raise ModelError(
                 "Expected a tracking URI of MLflow without a password, got one with it. Set the environment variables "
