@@ -111,7 +111,8 @@ def _mlflow(
     before = mlflow.get_tracking_uri()
     uri = known.get("tracking_uri", uri)
     place = folder.resolve() if uri == RUN_FOLDER else None
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the database is made with a line for each table
+    for name in ("alembic", "mlflow.store.db.utils"):  # they tell how the database is made, line by line
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         mlflow.set_tracking_uri(f"sqlite:///{(place / _DATABASE).as_posix()}" if place else uri)
         run = _open_run(known, place, str(folder)[-_LONGEST_NAME:])

@@ -13,8 +13,9 @@ import numpy as np
 from mien import __version__
 from mien.card import NOT_STATED, Head, ModelCard
 from mien.data.dataset import TRAINING
+from mien.data.places import name_of_place
 from mien.errors import ModelError
-from mien.labels import FERPLUS
+from mien.labels import CUSTOM, FERPLUS
 from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
@@ -196,8 +197,10 @@ def card_of(
     recipe: Recipe, training: Dataset, license_: str = "", division: Mapping[str, Any] | None = None
 ) -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
+    own = training.label_set.name == CUSTOM and Path(training.source).exists()
+    name = name_of_place(Path(training.source)) if own else training.label_set.name
     return ModelCard(
-        name=f"{recipe.name}-{training.label_set.name}",
+        name=f"{recipe.name}-{name or CUSTOM}",
         labels=training.label_set.classes,
         label_set=training.label_set.name,
         training_data=_describe_data(recipe, training),

@@ -186,5 +186,4 @@ def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
     from mien.training.run_folder import BEST, load_best
 
     best = load_best(folder)
-    name = best.card.name if best.card else folder.name
-    return replace(from_keras(best, name, folder / BEST, options.label_set), folder=folder)
+    return replace(from_keras(best, folder.resolve().name, folder / BEST, options.label_set), folder=folder)

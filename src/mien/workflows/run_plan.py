@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.data.places import name_of_place
 from mien.data.reading_options import SHARES, parse_shares, read_options
 from mien.errors import DataError, ModelError
 from mien.labels import CUSTOM, FER2013, LabelSet
@@ -235,7 +235,7 @@ def name_of_classes(data: Any, options: DataOptions) -> str:
         found = None
     if found is None or found.name != CUSTOM:
         return found.name if found else FER2013.name
-    return re.sub(r"[^\w.-]+", "-", place.resolve().name).strip("-.") or CUSTOM
+    return name_of_place(place) or CUSTOM
 
 
 def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:
