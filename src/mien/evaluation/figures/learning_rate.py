@@ -48,7 +48,7 @@ def plot_learning_rates(
                 "o",
                 markersize=7,
                 color=BLUE,
-                label=f"lowest loss: {lowest:.2g}",
+                label=f"lowest loss, at {lowest:.2g}",
             )
         axes.axvline(suggested, color=INK, linestyle="--", linewidth=1.2, label=f"suggested: {suggested:.2g}")
         axes.set_xscale("log")
