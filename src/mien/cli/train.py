@@ -25,6 +25,10 @@ from mien.cli.shared_options import (
 from mien.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mien.evaluation.evaluation import Evaluation
+    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import TrainOptions
 
 EXAMPLES = its.EXAMPLES
@@ -115,12 +119,21 @@ def train(
 def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
     """Train and test each fold, and print the scores."""
     from mien.cli.console_reporter import ConsoleReporter
-    from mien.workflows.cross_validate import run_cross_validation
+    from mien.workflows.cross_validate import PREDICTIONS, SCORES, run_cross_validation
     from mien.workflows.run_plan import TrainingInterrupted
+
+    class _FoldReporter(ConsoleReporter):
+        """Prints the epochs of each fold, without tables of its images and of its validation scores."""
+
+        def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+            """The folds are alike."""
+
+        def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+            """The scores come at the end."""
 
     try:
         with files_count():
-            done = run_cross_validation(data, options, folds, ConsoleReporter())
+            done = run_cross_validation(data, options, folds, _FoldReporter())
     except TrainingInterrupted as stop:
         raise Stopped(f"{stop} The same command continues.") from None
     out.print("\nFold  images  accuracy  macro-F1")
@@ -130,7 +143,9 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
         f"Mean accuracy {done.mean['accuracy']:.2%} ± {done.spread['accuracy']:.2%}, macro-F1 "
         f"{done.mean['macro_f1']:.4f} ± {done.spread['macro_f1']:.4f} (mean and standard deviation over {folds} folds)."
     )
-    out.print(f"Out-of-fold predictions and scores are in {done.folder}.")
+    out.print(
+        f"The prediction for each image is in {done.folder / PREDICTIONS}, the scores are in {done.folder / SCORES}."
+    )
 
 
 def _find_rate(data: str | None, options: TrainOptions) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
 from mien.installation import install_command
+from mien.labels import CUSTOM
 from mien.training.network_specs import Custom
 from mien.wording import counted
 from mien.workflows.evaluate_model import card_scores
@@ -109,7 +110,7 @@ def _calibrate(
     images = dataset if card.label_set == dataset.label_set.name else as_ferplus(dataset)
 
     def score(model: KerasClassifier) -> Evaluation:
-        with reporter.progress(f"Evaluating on PublicTest ({card.label_set})") as advance:
+        with reporter.progress(f"Evaluating on PublicTest{_of(card.label_set)}") as advance:
             return evaluate(
                 model.probabilities,
                 images,
@@ -134,9 +135,9 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
     """Report a temperature: what it was fitted on, its value on other images, and whether to trust it."""
     if fit.at_bound:
         reporter.message(
-            f"Warning: the search for the temperature of {label_set} ended at a bound ({fit.temperature:g} is used): on "
-            f"the {counted(fit.n, 'image')} of PublicTest the network is right about all, or no better than chance. Do "
-            "not rely on its probabilities."
+            f"Warning: the search for the temperature{_of(label_set)} ended at a bound ({fit.temperature:g} is used): "
+            f"on the {counted(fit.n, 'image')} of PublicTest the network is right about all, or no better than chance. "
+            "Do not rely on its probabilities."
         )
         return
     validated = ""
@@ -144,6 +145,11 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
         validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
     few = ", too few to trust it" if fit.few else ""
     reporter.message(
-        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {counted(fit.n, 'image')} of PublicTest{few}"
+        f"Temperature {fit.temperature:.3f}{_of(label_set)}, fitted on the {counted(fit.n, 'image')} of PublicTest{few}"
         f"{validated}. The loss and calibration error below are measured on the same images."
     )
+
+
+def _of(label_set: str) -> str:
+    """Which label set something is for, where it has a name."""
+    return "" if label_set == CUSTOM else f" for {label_set}"
