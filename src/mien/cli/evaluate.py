@@ -28,9 +28,7 @@ from mien.cli.shared_options import (
 from mien.wording import counted
 
 if TYPE_CHECKING:
-    from mien.evaluation.evaluation import Evaluation
     from mien.workflows.evaluate_model import EvaluateOptions
-    from mien.workflows.loaded_model import LoadedModel
 
 EXAMPLES = examples(
     "mien evaluate runs/mine",
@@ -138,14 +136,10 @@ def evaluate(
 
 def _compare(first: str, second: str, data: str | None, options: EvaluateOptions, *, json: bool) -> None:
     """Print two models side by side."""
-    from mien.cli.console_reporter import ConsoleReporter
+    from mien.cli.console_reporter import WithoutTables
     from mien.workflows.compare import run_comparison
 
-    class Quiet(ConsoleReporter):
-        def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
-            """The scores come side by side."""
-
-    done = run_comparison(first, second, data, options, Quiet(json=json))
+    done = run_comparison(first, second, data, options, WithoutTables(json=json))
     if json:
         print_json(done.to_dict())
         return

@@ -25,10 +25,6 @@ from mien.cli.shared_options import (
 from mien.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mien.evaluation.evaluation import Evaluation
-    from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import TrainOptions
 
 EXAMPLES = its.EXAMPLES
@@ -118,22 +114,13 @@ def train(
 
 def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None:
     """Train and test each fold, and print the scores."""
-    from mien.cli.console_reporter import ConsoleReporter
+    from mien.cli.console_reporter import WithoutTables
     from mien.workflows.cross_validate import PREDICTIONS, SCORES, run_cross_validation
     from mien.workflows.run_plan import TrainingInterrupted
 
-    class _FoldReporter(ConsoleReporter):
-        """Prints the epochs of each fold, without tables of its images and of its validation scores."""
-
-        def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
-            """The folds are alike."""
-
-        def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
-            """The scores come at the end."""
-
     try:
         with files_count():
-            done = run_cross_validation(data, options, folds, _FoldReporter())
+            done = run_cross_validation(data, options, folds, WithoutTables())
     except TrainingInterrupted as stop:
         raise Stopped(f"{stop} The same command continues.") from None
     out.print("\nFold  images  accuracy  macro-F1")
@@ -183,6 +170,10 @@ def _train(data: str | None, options: TrainOptions) -> None:
             f"\nStopped after epoch {len(run.history)}. Resume with: mien train --resume --out {run.folder}"
         )
     out.print(f"\nEverything is in {run.folder}.")
+    if (run.folder / "tensorboard").is_dir():
+        out.print(f"View the logs with: tensorboard --logdir {run.folder}")
+    if (run.folder / "mlflow.db").is_file():
+        out.print(f"View the logs with: mlflow ui --backend-store-uri sqlite:///{run.folder / 'mlflow.db'}")
     dataset = run.dataset
     if unreadable := dataset.left_out.unreadable:
         out.print(

@@ -29,33 +29,46 @@ RecipeOption = Annotated[
 EpochsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: the recipe's.")
 ]
-BatchSizeOption = Annotated[int | None, typer.Option(metavar="N", help="Batch size in images.")]
+BatchSizeOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Batch size in images. Default: the recipe's.")
+]
 LearningRateOption = Annotated[
-    float | None, typer.Option(metavar="X", help="Initial (plateau) or peak (cosine) learning rate.")
+    float | None,
+    typer.Option(
+        metavar="X", help="Initial (plateau) or peak (cosine) learning rate. Default: the recipe's."
+    ),
 ]
 ScheduleOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=choices("plateau", "cosine"),
-        help="Learning rate schedule: plateau or cosine.",
+        help="Learning rate schedule: plateau or cosine. Default: the recipe's.",
     ),
 ]
 StoppingPatienceOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Epochs without a better score before training stops.")
+    int | None,
+    typer.Option(
+        metavar="N", help="Epochs without a better score before training stops. Default: the recipe's."
+    ),
 ]
-LabelSmoothingOption = Annotated[float | None, typer.Option(metavar="X", help="Label smoothing, 0 to 0.99.")]
+LabelSmoothingOption = Annotated[
+    float | None, typer.Option(metavar="X", help="Label smoothing, 0 to 0.99. Default: the recipe's.")
+]
 ClassWeightsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=choices("none", "balanced"),
-        help="none, or balanced: weight the loss by inverse class frequency.",
+        help="none, or balanced: weight the loss by inverse class frequency. Default: the recipe's.",
     ),
 ]
 JointOption = Annotated[
     float | None,
-    typer.Option(metavar="X", help="Weight of a second head that learns the FER+ votes; 0 leaves it out."),
+    typer.Option(
+        metavar="X",
+        help="Weight of a second head that learns the FER+ votes; 0 leaves it out. Default: the recipe's.",
+    ),
 ]
 TeacherOption = Annotated[
     list[str] | None,
@@ -68,7 +81,9 @@ TeacherOption = Annotated[
 ]
 DistillationWeightOption = Annotated[
     float | None,
-    typer.Option(metavar="X", help="Share of each target that comes from the teachers, 0 to 1."),
+    typer.Option(
+        metavar="X", help="Share of each target that comes from the teachers, 0 to 1. Default: the recipe's."
+    ),
 ]
 FromOption = Annotated[
     str | None,
@@ -85,12 +100,15 @@ FreezeOption = Annotated[
 ]
 FrozenEpochsOption = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Epochs at the start in which only the last layer learns."),
+    typer.Option(
+        metavar="N", help="Epochs at the start in which only the last layer learns. Default: the recipe's."
+    ),
 ]
 TrunkRateOption = Annotated[
     float | None,
     typer.Option(
-        metavar="X", help="Learning rate of all other layers, as a share of that of the last one, 0 to 1."
+        metavar="X",
+        help="Learning rate of all other layers, as a share of that of the last one, 0 to 1. Default: the recipe's.",
     ),
 ]
 SelectOption = Annotated[
@@ -98,7 +116,8 @@ SelectOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("loss", "macro_f1", "last"),
-        help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last.",
+        help="The epoch to keep, and what early stopping watches: loss, macro_f1 (of the validation split) or last. "
+        "Default: the recipe's.",
     ),
 ]
 SamplingOption = Annotated[
@@ -106,7 +125,7 @@ SamplingOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("shuffled", "balanced"),
-        help="shuffled: each image once per epoch; balanced: each class equally often.",
+        help="shuffled: each image once per epoch; balanced: each class equally often. Default: the recipe's.",
     ),
 ]
 LossOption = Annotated[
@@ -114,7 +133,7 @@ LossOption = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=choices("cross_entropy", "focal"),
-        help="cross_entropy, or focal: weight down images that the network is sure of.",
+        help="cross_entropy, or focal: weight down images that the network is sure of. Default: the recipe's.",
     ),
 ]
 FocalGammaOption = Annotated[
@@ -135,7 +154,10 @@ FindLrOption = Annotated[
 ]
 AugmentedCopiesOption = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Precomputed augmented copies per image; 0 augments while it trains."),
+    typer.Option(
+        metavar="N",
+        help="Precomputed augmented copies per image; 0 augments while it trains. Default: the recipe's.",
+    ),
 ]
 AugmentationCacheOption = Annotated[
     Path | None,
@@ -145,13 +167,15 @@ AugmentationCacheOption = Annotated[
         help="Where they are kept, with the teachers' predictions, for other runs too. Default: in the run folder.",
     ),
 ]
-MixupOption = Annotated[float | None, typer.Option(metavar="X", help="Alpha of mixup; 0 turns it off.")]
+MixupOption = Annotated[
+    float | None, typer.Option(metavar="X", help="Alpha of mixup; 0 turns it off. Default: the recipe's.")
+]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
         autocompletion=choices("float32", "bfloat16"),
-        help="Compute in float32 or bfloat16; the saved model is float32.",
+        help="Compute in float32 or bfloat16; the saved model is float32. Default: the recipe's.",
     ),
 ]
 SeedOption = Annotated[

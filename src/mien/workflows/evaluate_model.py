@@ -162,9 +162,10 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         split = PUBLIC_TEST
     if given is None and not dataset.divided:
         split = TRAINING
+        hint = " Leave `data` out to evaluate the test split of its training." if loaded.folder else ""
         reporter.warning(
             f"Note: the data have no splits, so all {counted(len(dataset), 'image')} are evaluated. If the model was "
-            "trained on some of them, the scores are too high."
+            f"trained on some of them, the scores are too high.{hint}"
         )
     dataset, mapping = in_classes_of(loaded.labels, dataset, split)
     for sentence in mapping.sentences() if mapping else ():
