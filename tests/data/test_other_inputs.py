@@ -137,6 +137,8 @@ def test_the_list_of_rafdb_without_a_header_is_read(tmp_path: Path, place: str, 
     assert dataset.split.tolist() == ["Training"] * 7 + ["PrivateTest"] * 2
     assert dataset.files is not None
     assert dataset.files[0] == "train_00001.jpg"
+    other = mien.load(path, "affectnet7")  # another order of classes, the same meaning of numbers
+    assert other.label_set.classes[other.labels[0]] == "surprise"
 
 
 def test_a_list_of_another_data_set_asks_what_its_numbers_mean(tmp_path: Path) -> None:

@@ -105,6 +105,20 @@ def test_merged_and_grouped_data_are_read_as_for_the_training(faces: Path, tmp_p
     assert (found.images == trained.subset(PRIVATE_TEST).images).all()
 
 
+def test_a_training_in_another_label_set_is_divided_alike_too(faces: Path, tmp_path: Path) -> None:
+    for name in ("disgust", "fear", "surprise"):
+        (faces / name).mkdir()
+        for i in range(20):
+            image = np.random.default_rng(i).integers(0, 255, (48, 48), dtype=np.uint8)
+            cv2.imwrite(str(faces / name / f"{i}.png"), image)
+    trained = mien.load(faces, "rafdb", shares="60,20,20", split_seed=3)
+    parts = [trained.select(trained.split == split) for split in (TRAINING, PUBLIC_TEST)]
+    record = record_division(*parts, {"label_set": "rafdb"})
+    card = ModelCard("mine", FER2013.classes, "fer2013", division=record)
+    found = mien.evaluate(make_onnx(tmp_path / "m.onnx", card), faces, reporter=Told())
+    assert (found.split, found.n) == (PRIVATE_TEST, int((trained.split == PRIVATE_TEST).sum()))
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_two_models_are_compared_on_what_the_one_that_was_trained_has_not_seen(
     faces: Path, tmp_path: Path, first: bool

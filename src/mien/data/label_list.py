@@ -9,9 +9,9 @@ The images are searched in the folder of the list and, where the list is in a fo
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mien.class_names import CLASS_ORDERS
 from mien.data.image_finder import ImageFinder
 from mien.data.records import Records
 from mien.data.splits import parse_split
@@ -96,7 +96,8 @@ def read_label_list(
         except DataError as error:
             raise DataError(f"{path} line {number}: {error}") from None
     splits = [_split_of(name) for name, _ in rows]
-    known = path.name.lower() == RAFDB and options.order is None
+    if path.name.lower() == RAFDB and options.class_names is None:
+        options = replace(options, class_names="rafdb")
     groups = None
     if options.group:
         from mien.data.folders import find_groups
@@ -106,7 +107,6 @@ def read_label_list(
         source, [int(label) if label.isdecimal() else label for _, label in rows], images.__getitem__,
         splits=[split or "train" for split in splits] if all(splits) else None,
         groups=None if groups is None else groups.tolist(),
-        names=CLASS_ORDERS["rafdb"].names if known else {},
         files=[name for name, _ in rows],
     )  # fmt: skip
     return records.to_dataset(options, progress)

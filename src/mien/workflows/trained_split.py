@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mien.workflows.options import DataOptions
 
 _CHOOSE_IMAGES = ("class_names", "merge", "group", "detect")
-"""Parts of a division's record that tell which images and groups there are."""
+"""Parts of a division's record that tell which images and groups there are; `label_set` tells their order."""
 
 
 def divide_as_trained(
@@ -37,7 +37,7 @@ def divide_as_trained(
     card = model.card
     if card is None or not card.division:
         return None
-    own = {name: card.division[name] for name in _CHOOSE_IMAGES if card.division.get(name)}
+    own = {name: card.division[name] for name in ("label_set", *_CHOOSE_IMAGES) if card.division.get(name)}
     if own and not any(getattr(options, name) for name in _CHOOSE_IMAGES):
         try:
             dataset = load_data(data, replace(options, **own), SilentReporter())
