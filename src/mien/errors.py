@@ -120,7 +120,12 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - the name says what t
 
         command = install_command(extra) if extra else install_line(package)
         remedy = f"Get it with: {command}" + (f". {note}" if note else "")
-        super().__init__(f"This needs {package}, which is not installed. {remedy}", remedy=remedy)
+        super().__init__(
+            f"This needs {package}, which is not installed. {remedy}",
+            expected=f"the package {package}",
+            received="an environment without it",
+            remedy=remedy,
+        )
         self.package = package
         self.extra = extra
         self.note = note

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from mien.cli import run
-from mien.cli.predict import FlipAveraged
+from mien.cli.prediction_model import FlipAveraged
 from mien.content import kind_of_content
 from mien.errors import DataError
 from mien.images import read_image, write_image

@@ -143,7 +143,8 @@ KfoldOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread.",
+        help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread. "
+        "Default: one training.",
     ),
 ]
 FindLrOption = Annotated[
@@ -245,5 +246,5 @@ HostsOption = Annotated[
     ),
 ]
 HostIndexOption = Annotated[
-    int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0.")
+    int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0. No default.")
 ]
