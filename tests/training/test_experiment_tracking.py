@@ -205,6 +205,12 @@ def test_the_logs_of_a_run_are_kept_and_taken_up_when_it_is_resumed(
     assert make_plan("synthetic:70", options).config.tracking.mlflow == RUN_FOLDER
     given = TrainOptions.of("classic", out=tmp_path / "run", mlflow="http://given")
     assert make_plan("synthetic:70", given).config.tracking.mlflow == "http://given"
+    text = json.dumps({**recipe.to_dict(), "data": logged.data()})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.json").write_text(text)
+    again = TrainOptions.of(out=tmp_path / "run", resume=True)
+    assert make_plan(None, again).config.tracking.mlflow == "http://x"
+    assert make_plan(None, replace(again, mlflow=False)).config.tracking == Tracking()
 
 
 @pytest.mark.slow

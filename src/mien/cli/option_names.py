@@ -20,7 +20,8 @@ _OPTIONS = {
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
     "devices", "flip_tta", "force", "format", "group", "host_index", "hosts", "joint", "label_set", "learning_rate",
-    "license", "merge", "mlflow", "out", "pixel_scale", "recipe", "resume", "split", "split_seed", "votes", "workers",
+    "license", "merge", "mlflow", "out", "pixel_scale", "recipe", "resume", "split", "split_seed",
+    "tensorboard", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 
@@ -53,6 +54,8 @@ def _option(found: re.Match[str]) -> str:
     if name not in _PARAMETERS and name not in _OPTIONS:
         return found[0]
     option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    if value == "False":
+        return option.replace("--", "--no-", 1)
     return option if value in {None, "True"} else f"{option} {value}"
 
 

@@ -71,8 +71,8 @@ def train(
     out_folder: its.OutOption = None,
     resume: its.ResumeOption = False,
     save_every: its.SaveEveryOption = None,
-    tensorboard: its.TensorboardOption = False,
-    mlflow: its.MlflowOption = False,
+    tensorboard: its.TensorboardOption = None,
+    mlflow: its.MlflowOption = None,
     mlflow_uri: its.MlflowUriOption = None,
     backend: its.BackendOption = None,
     devices: its.DevicesOption = None,
@@ -100,7 +100,7 @@ def train(
         sampling=sampling, loss=loss, focal_gamma=focal_gamma, freeze=freeze,
         teachers=teacher or None, start=start, augmentation_cache=augmentation_cache, save_every=save_every,
         license=license_, backend=backend, devices=devices, hosts=hosts, host_index=host_index,
-        out=out_folder, resume=resume, tensorboard=tensorboard or None, mlflow=mlflow_uri or mlflow or None,
+        out=out_folder, resume=resume, tensorboard=tensorboard, mlflow=mlflow_uri or mlflow,
     )  # fmt: skip
     if kfold is not None and find_lr:
         raise typer.BadParameter("give --kfold or --find-lr, not both")

@@ -201,17 +201,17 @@ SaveEveryOption = Annotated[
     ),
 ]
 TensorboardOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--tensorboard",
+        "--tensorboard/--no-tensorboard",
         help="Write logs for TensorBoard into the folder tensorboard of the run folder. Needs the extra tensorboard. "
         "View all runs with: tensorboard --logdir runs",
     ),
 ]
 MlflowOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--mlflow",
+        "--mlflow/--no-mlflow",
         help="Log settings and scores with MLflow, to the address of --mlflow-uri. Needs the package mlflow.",
     ),
 ]

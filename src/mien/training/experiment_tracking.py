@@ -61,9 +61,12 @@ class Tracking:
         if self.tensorboard:
             for package, extra in (("tensorboard", "tensorboard"), ("tensorflow", "train-cpu")):
                 if find_spec(package) is None:
-                    raise MissingExtra(f"{package}, with which Keras writes TensorBoard's files", extra)
+                    raise MissingExtra(
+                        f"{package}, with which Keras writes TensorBoard's files", extra,
+                        "Or train without these logs: `tensorboard=False`",
+                    )  # fmt: skip
         if self.mlflow and find_spec("mlflow") is None:
-            raise MissingExtra("mlflow", "")
+            raise MissingExtra("mlflow", "", "Or train without these logs: `mlflow=False`")
         if self.mlflow and urlsplit(self.mlflow).password:
             raise ModelError(
                 "Expected a tracking URI of MLflow without a password, got one with it. Set the environment variables "

@@ -105,9 +105,10 @@ class TrainOptions:
         host_index: the place of this host among them, from 0.
         out: the run folder.
         resume: whether to continue the training in the run folder.
-        tensorboard: whether logs for TensorBoard are written into the run folder.
+        tensorboard: whether logs for TensorBoard are written into the run folder; `None`: as in the run that is
+            resumed, else not.
         mlflow: whether the training is logged with MLflow, or the tracking URI to log to; `True` takes that of the
-            environment variable MLFLOW_TRACKING_URI, or else a database in the run folder.
+            environment variable MLFLOW_TRACKING_URI, or else a database in the run folder; `None`: likewise.
         custom: custom parts, from Python.
     """
 
@@ -126,8 +127,8 @@ class TrainOptions:
     host_index: int | None = None
     out: Path | None = None
     resume: bool = False
-    tensorboard: bool = False
-    mlflow: bool | str = False
+    tensorboard: bool | None = None
+    mlflow: bool | str | None = None
     custom: CustomParts = field(default_factory=CustomParts)
 
     @classmethod

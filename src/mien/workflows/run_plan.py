@@ -154,7 +154,10 @@ def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
     uri = options.mlflow
     if uri is True:
         uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or RUN_FOLDER
-    return Tracking(bool(options.tensorboard) or base.tensorboard, uri or base.mlflow)
+    return Tracking(
+        base.tensorboard if options.tensorboard is None else options.tensorboard,
+        base.mlflow if uri is None else uri or "",
+    )
 
 
 def _name(label_set: LabelSet | str | None) -> str | None:
