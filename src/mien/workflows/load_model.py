@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
+from mien.wording import did_you_mean
 from mien.workflows.keras_start import prepare_keras
 from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras, knows_label_set
 from mien.workflows.options import ModelOptions
@@ -87,7 +88,7 @@ def _open_other(
     if kind is ModelKind.MISSING:
         raise ModelError(
             f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
-            f"({', '.join(BUNDLED)}), found none of these."
+            f"({', '.join(BUNDLED)}), found none of these. {did_you_mean(model, BUNDLED)}".rstrip()
         )
     raise ModelError(refusal(model, kind))
 
@@ -185,5 +186,4 @@ def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
     from mien.training.run_folder import BEST, load_best
 
     best = load_best(folder)
-    name = best.card.name if best.card else folder.name
-    return replace(from_keras(best, name, folder / BEST, options.label_set), folder=folder)
+    return replace(from_keras(best, folder.resolve().name, folder / BEST, options.label_set), folder=folder)
