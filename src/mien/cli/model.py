@@ -76,7 +76,7 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
 
 
 def _read_keras_card(path: Path) -> ModelCard:
-    from mien.workflows.keras_start import prepare_keras
+    from mien.training.keras_start import prepare_keras
 
     prepare_keras()
     from mien.training.keras_io import read_card

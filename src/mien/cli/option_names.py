@@ -18,8 +18,8 @@ _OPTIONS = {
 
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
-    "flip_tta", "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_scale", "recipe",
-    "resume", "votes", "workers",
+    "flip_tta", "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_range", "pixel_scale",
+    "recipe", "resume", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 

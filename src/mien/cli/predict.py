@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -13,7 +12,13 @@ from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.option_names import with_options
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
-from mien.cli.shared_options import LabelsOption, ModelLabelsOption, PixelScaleOption
+from mien.cli.shared_options import (
+    LabelsOption,
+    ModelLabelsOption,
+    PixelRangeOption,
+    PixelScaleOption,
+    parse_pixel_range,
+)
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
 from mien.cli.video_output import Video
@@ -23,14 +28,12 @@ from mien.ownership import guarding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mien.images import ImageSource
     from mien.recognition.faces import Face
-    from mien.recognition.recognizer import ExpressionClassifier, Recognizer
+    from mien.recognition.recognizer import Recognizer
     from mien.recognition.video.decoder_pool import DecodedFrames
     from mien.recognition.video.frames import Frame, Frames
+    from mien.workflows.options import ModelOptions
 
 _STDIN_BYTES = 2**30
 """Maximum bytes read from standard input; no image is larger."""
@@ -57,18 +60,21 @@ def predict(
     labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    pixel_range: PixelRangeOption = None,
 ) -> None:
     """Detect the faces in images and videos and recognize their expressions.
 
     An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
     """
+    from mien.workflows.options import ModelOptions
+
     if explain and save is None:
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
-    own = (model_labels, pixel_scale)
+    opening = ModelOptions(labels, model_labels, pixel_scale, parse_pixel_range(pixel_range))
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
-    recognizer = _open(model, labels, own, flip_tta=flip_tta, **limits)
+    recognizer = _open(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
@@ -86,61 +92,19 @@ def predict(
     failures.end(len(sources), passed_over.sentences())
 
 
-def _open(
-    model: str, labels: str | None, own: tuple[str | None, float | None], *, flip_tta: bool, **limits: Any
-) -> Recognizer:
-    from mien.recognition.classifier import Classifier
+def _open(model: str, opening: ModelOptions, *, flip_tta: bool, **limits: Any) -> Recognizer:
+    from mien.recognition.model_files import BUNDLED
     from mien.recognition.recognizer import Recognizer
+    from mien.workflows.load_model import open_classifier
 
-    classifier = _open_classifier(model, labels, *own)
-    if isinstance(classifier, str):
-        return Recognizer(classifier, label_set=labels, flip_tta=flip_tta, **limits)
-    if isinstance(classifier, Classifier):
-        classifier.flip_tta = flip_tta
-    elif flip_tta:
-        classifier = FlipAveraged(classifier)
-    return Recognizer(classifier, **limits)
-
-
-@dataclass(frozen=True)
-class FlipAveraged:
-    """A classifier whose probabilities are averaged over each crop and its mirror image."""
-
-    classifier: ExpressionClassifier
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The class names in the order of the probabilities."""
-        return tuple(self.classifier.labels)
-
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Gray crops, uint8 (n, 48, 48), to mean probabilities (n, classes)."""
-        import numpy as np
-
-        mirrored = np.ascontiguousarray(crops[:, :, ::-1])
-        both = self.classifier.probabilities(crops), self.classifier.probabilities(mirrored)
-        return np.asarray((both[0] + both[1]) / 2, np.float32)
-
-
-def _open_classifier(
-    model: str, labels: str | None, model_labels: str | None, pixel_scale: float | None
-) -> str | ExpressionClassifier:
-    """A Keras file, or a run folder that has not come to its ONNX file yet, is opened by the training wing."""
-    from mien.model_kinds import KERAS_KINDS, ModelKind
-    from mien.recognition.model_files import BUNDLED, RUN_MODEL
-    from mien.workflows.load_model import look_at, open_model
-    from mien.workflows.options import ModelOptions
-
-    kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
-    unfinished = kind is ModelKind.RUN and not (Path(model) / RUN_MODEL).exists()
-    if kind in KERAS_KINDS or unfinished or model_labels or pixel_scale is not None:
-        opened = open_model(model, ModelOptions(labels, model_labels, pixel_scale), require_names=True)
-        if labels and opened.card:
-            opened.card.answering_in(labels)  # an error if the model does not know that label set
-        if opened.note:
-            err.print(with_options(opened.note))
-        return opened.classifier or opened
-    return model
+    described = (opening.class_names, opening.pixel_scale, opening.pixel_range) != (None, None, None)
+    if model in BUNDLED and not described:
+        return Recognizer(model, label_set=opening.label_set, flip_tta=flip_tta, **limits)
+    opened = open_classifier(model, opening, threads=limits["threads"])
+    if opened.note:
+        err.print(with_options(opened.note))
+    opened.classifier.flip_tta = flip_tta
+    return Recognizer(opened.classifier, **limits)
 
 
 def _open_outputs(

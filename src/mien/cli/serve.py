@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.console import err
+from mien.cli.shared_options import parse_pixel_range
 from mien.errors import DataError, MienError, MissingExtra
 
 _MEGABYTE = 1 << 20
@@ -20,6 +21,7 @@ EXAMPLES = "\n\n".join(
         "  mien serve",
         "  MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
         "  mien serve --allow-host mien.example.org --allow-origin https://app.example.org",
+        "  mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
     )
 )
 
@@ -83,9 +85,44 @@ def serve(
     model: Annotated[
         str,
         typer.Option(
-            envvar="MIEN_MODEL", metavar="MODEL", help="A bundled model, a .onnx file or a run folder."
+            envvar="MIEN_MODEL",
+            metavar="MODEL",
+            help="A bundled model, a .onnx or .tflite file or a run folder.",
         ),
     ] = "default",
+    model_labels: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MIEN_MODEL_LABELS",
+            metavar="A,B,…",
+            help="The model's class names in index order, for a file without a model card.",
+        ),
+    ] = None,
+    pixel_scale: Annotated[
+        float | None,
+        _number(
+            "pixel-scale",
+            "What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for a "
+            "network with a rescaling layer.",
+            kind=float,
+        ),
+    ] = None,
+    pixel_range: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MIEN_PIXEL_RANGE",
+            metavar="LOW,HIGH",
+            help="The input values of black and white pixels, for a file without a model card, in place of a scale.",
+        ),
+    ] = None,
+    trust_model: Annotated[
+        bool,
+        typer.Option(
+            "--trust-model",
+            envvar="MIEN_TRUST_MODEL",
+            help="Also open Keras files and SavedModel folders, which can contain code of whoever made them.",
+        ),
+    ] = False,
     host: Annotated[
         str,
         typer.Option(
@@ -182,7 +219,9 @@ def serve(
     """
     _check_variables()
     options = {
-        "model": model, "flip_tta": flip_tta, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
+        "model": model, "model_labels": model_labels, "pixel_scale": pixel_scale,
+        "pixel_range": parse_pixel_range(pixel_range), "trust_model": trust_model,
+        "flip_tta": flip_tta, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
         "max_images": max_images, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
         "max_video_bytes": max_video_bytes, "max_video_frames": max_video_frames, "video_deadline": video_deadline,
         "videos": videos, "video_memory": video_memory, "api_key": api_key, "allow_host": allow_host,
@@ -216,7 +255,6 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
         from mien.service.settings import Settings
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "FastAPI", "serve") from error
-    _refuse_keras(options["model"])
     named = tuple(name.strip("[]").lower() for name in options["allow_host"] or ())
     settings = Settings(**{**options, "allow_host": named or None})
     with server.bind(host, port) as listener:
@@ -231,16 +269,3 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
                 "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to require a key."
             )
         server.serve(config, listener)
-
-
-def _refuse_keras(model: str) -> None:
-    """A Keras file can run code of whoever made it; a service opens none."""
-    from mien.model_kinds import KERAS_KINDS, remedy, shown
-    from mien.recognition.model_files import BUNDLED
-    from mien.workflows.load_model import look_at
-
-    if model not in BUNDLED and (kind := look_at(model)) in KERAS_KINDS:
-        raise DataError(
-            f"{shown(model)}: expected an ONNX file, a run folder or a bundled name, got a Keras file. "
-            f"{remedy(model, kind)}"
-        )
