@@ -27,7 +27,7 @@ from corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from machine import describe_machine
 from mien.data.ferplus import as_ferplus
 from mien.evaluation import metrics
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.scoring import evaluate
 from run import PACKAGES, beside
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def score_split(
 def both(name: str) -> tuple[Predict, Predict]:
     """A model of mien with seven and with eight classes."""
     classifier = mien.Classifier(name)
-    if "ferplus" not in classifier.taxonomies:
+    if "ferplus" not in classifier.label_sets:
         return classifier.probabilities, without_contempt(classifier.probabilities)
     return (
         classifier.answering_in("fer2013").probabilities,
@@ -99,7 +99,7 @@ def corrupted(predict: Predict, images: Dataset) -> dict[str, list[dict[str, flo
         table[name] = []
         for strength in STRENGTHS:
             answer = predict(corrupt(images.images, name, strength)).argmax(axis=1)
-            confusion = metrics.confusion_matrix(images.labels, answer, len(images.taxonomy))
+            confusion = metrics.confusion_matrix(images.labels, answer, len(images.label_set))
             table[name].append(
                 {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
             )

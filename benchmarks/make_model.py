@@ -64,7 +64,7 @@ def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
     card = ModelCard(
         name=facts["name"],
         labels=FER2013.classes,
-        taxonomy=FER2013.name,
+        label_set=FER2013.name,
         training_data=(
             "fer2013.csv with the votes of ferplus, 28017 images of the split Training, none of them a copy of a test "
             "image; taught by teacher-fine, teacher-wide, teacher-deep"
@@ -90,7 +90,9 @@ def refit(
     card = replace(card, temperature=1.0, scores={}, heads=heads)
     order = {FER2013.name: FER2013.classes, FERPLUS.name: FERPLUS.classes}
     added = {
-        answer.output: np.array([biases[answer.taxonomy]["biases"][name] for name in order[answer.taxonomy]])
+        answer.output: np.array(
+            [biases[answer.label_set]["biases"][name] for name in order[answer.label_set]]
+        )
         for answer in card.answers
         if biases
     }
@@ -121,11 +123,11 @@ def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, Mod
 
 def show(card: ModelCard, told: dict[str, dict[str, Any]]) -> None:
     """Print the scores."""
-    for taxonomy, row in told.items():
-        print(f"{taxonomy}, accuracy on PublicTest:")
+    for label_set, row in told.items():
+        print(f"{label_set}, accuracy on PublicTest:")
         for name, value in row.items():
             print(f"  {name} {f'{value:.4f}' if isinstance(value, float) else value}")
-        for title, scores in card.answering_in(taxonomy).scores.items():
+        for title, scores in card.answering_in(label_set).scores.items():
             print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in scores.items()))
 
 

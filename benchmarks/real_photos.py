@@ -44,7 +44,7 @@ def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
 def score_by_source(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
     """The scores by source."""
     assert faces.sources is not None
-    return score_sources(probabilities, faces.labels, faces.taxonomy.classes, faces.sources, faces.groups)
+    return score_sources(probabilities, faces.labels, faces.label_set.classes, faces.sources, faces.groups)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -79,16 +79,16 @@ def main() -> None:
     for name in options.models:
         plain = mien.Classifier(name)
         averaged = mien.Classifier(name, flip_tta=True)
-        for label_set, flip_tta in product(plain.taxonomies, (False, True)):
+        for label_set, flip_tta in product(plain.label_sets, (False, True)):
             answer = (averaged if flip_tta else plain).answering_in(label_set)
             given = answer.probabilities(faces.images).astype(np.float64)
             columns = [
-                answer.labels.index(label) for label in faces.taxonomy.classes if label in answer.labels
+                answer.labels.index(label) for label in faces.label_set.classes if label in answer.labels
             ]
-            if len(columns) < len(faces.taxonomy):  # FER+ uses other class names, and has contempt
+            if len(columns) < len(faces.label_set):  # FER+ uses other class names, and has contempt
                 order = [
                     next(i for i, own in enumerate(answer.labels) if _same(own, label))
-                    for label in faces.taxonomy.classes
+                    for label in faces.label_set.classes
                 ]
                 given = given[:, order]
                 given /= given.sum(axis=1, keepdims=True)

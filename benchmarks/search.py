@@ -185,7 +185,7 @@ def as_int8(network: Any, folder: Path, crops: Any) -> Path:
     from mien.training.onnx_export import export_onnx, quantize
 
     heads = (Head(FERPLUS.name, FERPLUS.classes, "probabilities_2"),)
-    card = ModelCard(name="search", labels=FER2013.classes, taxonomy=FER2013.name, heads=heads)
+    card = ModelCard(name="search", labels=FER2013.classes, label_set=FER2013.name, heads=heads)
     plain = export_onnx(save_network(network, folder / "m.keras", card), folder / "m.onnx", card)
     return quantize(plain, folder / "m.int8.onnx", crops)
 

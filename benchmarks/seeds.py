@@ -20,7 +20,7 @@ import numpy as np
 import mien
 from machine import describe_machine
 from mien.data.ferplus import as_ferplus
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.scoring import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,12 +43,12 @@ class Remembering:
     def __init__(self, path: str) -> None:
         self._classifier = mien.Classifier(path)
         self._known: dict[str, dict[bytes, NDArray[np.float32]]] = {
-            name: {} for name in self._classifier.taxonomies
+            name: {} for name in self._classifier.label_sets
         }
 
-    def probabilities(self, taxonomy: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, label_set: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities for gray crops uint8 (n, 48, 48) in a label set, (n, classes)."""
-        known = self._known[taxonomy]
+        known = self._known[label_set]
         keys = [crop.tobytes() for crop in crops]
         new = [i for i, key in enumerate(keys) if key not in known]
         for start in range(0, len(new), CHUNK):
@@ -62,16 +62,16 @@ class Remembering:
 def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
     """The scores of the mean of the members' predictions, by label set and with or without flip TTA."""
     found = {}
-    for taxonomy, tta in JUDGEMENTS:
+    for label_set, tta in JUDGEMENTS:
 
-        def predict(crops: NDArray[np.uint8], taxonomy: str = taxonomy) -> NDArray[np.float32]:
-            return np.mean([member.probabilities(taxonomy, crops) for member in members], axis=0)
+        def predict(crops: NDArray[np.uint8], label_set: str = label_set) -> NDArray[np.float32]:
+            return np.mean([member.probabilities(label_set, crops) for member in members], axis=0)
 
-        images = dataset if taxonomy == "fer2013" else as_ferplus(dataset)
-        labels = mien.FER2013.classes if taxonomy == "fer2013" else mien.FERPLUS.classes
+        images = dataset if label_set == "fer2013" else as_ferplus(dataset)
+        labels = mien.FER2013.classes if label_set == "fer2013" else mien.FERPLUS.classes
         scores = evaluate(predict, images, labels=labels, split=split, batch_size=100_000, flip_tta=tta)
         kept = scores.to_dict()
-        found[taxonomy + (" with flip TTA" if tta else "")] = {
+        found[label_set + (" with flip TTA" if tta else "")] = {
             name: kept[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")
         } | {"accuracy_without_copies": kept["duplicate_free"]["accuracy"]}
     return found

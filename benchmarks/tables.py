@@ -209,7 +209,10 @@ def public() -> str:
     return rows(
         ["PublicTest", *head],
         *(
-            [name, *(f"{told[taxonomy][key]:.2%}" for taxonomy in ("fer2013", "ferplus") for key in columns)]
+            [
+                name,
+                *(f"{told[label_set][key]:.2%}" for label_set in ("fer2013", "ferplus") for key in columns),
+            ]
             for name, told in found.items()
         ),
     )

@@ -51,12 +51,12 @@ def halves(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def source_data(dataset: Dataset) -> Dataset:
     """The four classes of the source: its half of Training, and PublicTest to select by."""
-    label_set = mien.Taxonomy("four", SOURCE_CLASSES)
+    label_set = mien.LabelSet("four", SOURCE_CLASSES)
     columns = [dataset.label_set.index(name) for name in SOURCE_CLASSES]
     rows = np.concatenate([halves(dataset)[0], np.flatnonzero(dataset.split == PUBLIC_TEST)])
     rows = rows[np.isin(dataset.labels[rows], columns)]
     part = dataset.select(rows)
-    return replace(part, targets=part.targets[:, columns], taxonomy=label_set)
+    return replace(part, targets=part.targets[:, columns], label_set=label_set)
 
 
 def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
@@ -106,7 +106,7 @@ def train_source(path: str, folder: Path) -> None:
 
 def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -> None:
     """Train and evaluate one target."""
-    from mien.evaluation.evaluate import evaluate
+    from mien.evaluation.scoring import evaluate
     from mien.recognition.model_files import read_model
     from mien.training import trainer
     from mien.training.fine_tuning import network_of_start

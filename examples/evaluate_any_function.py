@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mien
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.scoring import evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def linear(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 evaluation = evaluate(
-    linear, dataset, labels=dataset.taxonomy.classes, split="PublicTest", model="least squares"
+    linear, dataset, labels=dataset.label_set.classes, split="PublicTest", model="least squares"
 )
 low, high = evaluation.accuracy_interval
 print(f"{evaluation.model}: {evaluation.accuracy:.1%} of {evaluation.n} faces (95%: {low:.1%} to {high:.1%})")

@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from mien.card import ModelCard
 from mien.data.dataset import Dataset
-from mien.labels import FER2013, Taxonomy
+from mien.labels import FER2013, LabelSet
 
 if TYPE_CHECKING:
     from tests.helpers.service_process import Running
@@ -50,17 +50,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def make_dataset(
-    training: int = 42, validation: int = 14, test: int = 14, *, taxonomy: Taxonomy = FER2013, seed: int = 0
+    training: int = 42, validation: int = 14, test: int = 14, *, label_set: LabelSet = FER2013, seed: int = 0
 ) -> Dataset:
     """Random images in which a class shows as a bright row, so that a network has something to learn."""
     rng = np.random.default_rng(seed)
     n = training + validation + test
-    labels = np.arange(n) % len(taxonomy)
+    labels = np.arange(n) % len(label_set)
     images = rng.integers(0, 160, (n, 48, 48), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[5 * label : 5 * label + 4] = 240
     split = np.repeat(["Training", "PublicTest", "PrivateTest"], [training, validation, test])
-    return Dataset(images, np.eye(len(taxonomy), dtype=np.float32)[labels], split, taxonomy)
+    return Dataset(images, np.eye(len(label_set), dtype=np.float32)[labels], split, label_set)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def predict(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyt
     return call
 
 
-CARD = ModelCard(name="test", labels=FER2013.classes, taxonomy="fer2013")
+CARD = ModelCard(name="test", labels=FER2013.classes, label_set="fer2013")
 
 
 def make_onnx(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mien.card import Head, ModelCard
 from mien.errors import ModelError
 
-CARD = ModelCard(name="n", labels=("a", "b"), taxonomy="custom", scores={"PublicTest": {"accuracy": 0.5}})
+CARD = ModelCard(name="n", labels=("a", "b"), label_set="custom", scores={"PublicTest": {"accuracy": 0.5}})
 
 
 @given(
@@ -23,7 +23,7 @@ CARD = ModelCard(name="n", labels=("a", "b"), taxonomy="custom", scores={"Public
         labels=st.lists(
             st.text("abcäß日 -_", min_size=1).filter(str.strip), min_size=2, max_size=9, unique=True
         ).map(tuple),
-        taxonomy=st.text(),
+        label_set=st.text(),
         temperature=st.floats(0.01, 100),
         training_data=st.text(),
     )
@@ -61,7 +61,7 @@ def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
         ({"input": 3}, "must be a mapping"),
         ({"heads": 3}, "not iterable"),
         ({"heads": [3]}, "not a mapping"),
-        ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "invalid taxonomy: 3"),
+        ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "invalid label_set: 3"),
     ],
 )
 def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
@@ -102,7 +102,7 @@ def test_calibrated_probabilities_sum_to_1_whatever_the_temperature(warmth: floa
 TWO = ModelCard(
     name="n",
     labels=("a", "b"),
-    taxonomy="one",
+    label_set="one",
     temperature=1.5,
     scores={"x": 1},
     heads=(Head("two", ("c", "d", "e"), "probabilities_2", 0.5),),
@@ -111,7 +111,7 @@ TWO = ModelCard(
 
 def test_a_card_with_two_answers_is_read_back_and_turned_round() -> None:
     assert ModelCard.from_json(TWO.to_json()) == TWO
-    assert TWO.taxonomies == {"one": ("a", "b"), "two": ("c", "d", "e")}
+    assert TWO.label_sets == {"one": ("a", "b"), "two": ("c", "d", "e")}
     other = TWO.answering_in("two")
     assert (other.labels, other.output, other.temperature) == (("c", "d", "e"), "probabilities_2", 0.5)
     assert other.answering_in("one") == TWO

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, LabelSet, Taxonomy, get_taxonomy
+from mien.labels import FER2013, FERPLUS, LabelSet, get_taxonomy
 
 
 def test_index_orders_are_the_published_ones() -> None:
@@ -16,12 +16,12 @@ def test_index_orders_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taxonomy", "spelling", "index"),
+    ("label_set", "spelling", "index"),
     [(FER2013, "Angry", 0), (FER2013, " happiness ", 3), (FER2013, "SUPRISE", 5), (FERPLUS, "happy", 1),
      (FERPLUS, "contempt", 7), (FERPLUS, "sad", 3)],
 )  # fmt: skip
-def test_usual_spellings_are_understood(taxonomy: Taxonomy, spelling: str, index: int) -> None:
-    assert taxonomy.index(spelling) == index
+def test_usual_spellings_are_understood(label_set: LabelSet, spelling: str, index: int) -> None:
+    assert label_set.index(spelling) == index
 
 
 def test_an_unknown_label_names_those_expected() -> None:
@@ -39,7 +39,7 @@ def test_the_map_keeps_meaning_both_ways() -> None:
 
 def test_names_are_unique_and_known() -> None:
     with pytest.raises(DataError, match="unique class names"):
-        Taxonomy("twice", ("a", "a"))
+        LabelSet("twice", ("a", "a"))
     assert get_taxonomy("ferplus") is FERPLUS
     with pytest.raises(DataError, match=r"fer2013, ferplus, .* got 'affectnet'"):
         get_taxonomy("affectnet")

@@ -18,6 +18,7 @@ from mien.errors import ModelError
 from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.quoting import quoted
+from mien.renamed import renamed_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,31 +64,33 @@ class InputSpec:
             _require(isinstance(value, int | float) and math.isfinite(value), name, value)
 
 
+@renamed_fields(taxonomy="label_set")
 @dataclass(frozen=True)
 class Head:
     """An additional output of the same network, for another label set.
 
     Args:
-        taxonomy: name of the label set.
+        label_set: name of the label set.
         labels: class names in the order of the probabilities.
         output: name of the output with the probabilities.
         temperature: the logits are divided by this before the softmax.
         scores: measured scores with their data set and split.
     """
 
-    taxonomy: str
+    label_set: str
     labels: tuple[str, ...]
     output: str
     temperature: float = 1.0
     scores: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.taxonomy, str), "taxonomy", self.taxonomy)
+        _require(isinstance(self.label_set, str), "label_set", self.label_set)
         _require(isinstance(self.output, str), "output", self.output)
         _require(isinstance(self.scores, dict), "scores", self.scores)
         _check_answer(self.output, self.labels, self.temperature)
 
 
+@renamed_fields(taxonomy="label_set")
 @dataclass(frozen=True, repr=False)
 class ModelCard:
     """Description of a model: class names, input, training, scores, license and limitations.
@@ -95,7 +98,7 @@ class ModelCard:
     Args:
         name: name of the model.
         labels: class names in the order of the probabilities.
-        taxonomy: name of the label set.
+        label_set: name of the label set.
         input: the input of the network.
         temperature: the logits are divided by this before the softmax; 1 leaves the probabilities unchanged.
         training_data: the data set that it was trained on.
@@ -110,7 +113,7 @@ class ModelCard:
 
     name: str
     labels: tuple[str, ...]
-    taxonomy: str
+    label_set: str
     input: InputSpec = field(default_factory=InputSpec)
     temperature: float = 1.0
     training_data: str = ""
@@ -126,7 +129,7 @@ class ModelCard:
     heads: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("name", "taxonomy", "training_data", "licence", "limits", "made_with", "output"):
+        for name in ("name", "label_set", "training_data", "licence", "limits", "made_with", "output"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name))
         for name in ("recipe", "scores"):
             _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
@@ -137,28 +140,33 @@ class ModelCard:
     @property
     def answers(self) -> tuple[Head, ...]:
         """All outputs of the network with their label sets, the main one first."""
-        own = Head(self.taxonomy, self.labels, self.output, self.temperature, self.scores)
+        own = Head(self.label_set, self.labels, self.output, self.temperature, self.scores)
         return (own, *self.heads)
 
     @property
-    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+    def label_sets(self) -> dict[str, tuple[str, ...]]:
         """Class names of each label set that the network supports, by its name, the main one first."""
-        return {answer.taxonomy: answer.labels for answer in self.answers}
+        return {answer.label_set: answer.labels for answer in self.answers}
 
-    def answering_in(self, taxonomy: str) -> ModelCard:
+    @property
+    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+        """Former name of `label_sets`."""
+        return self.label_sets
+
+    def answering_in(self, label_set: str) -> ModelCard:
         """Return the card of the same network for another of its label sets; the current one becomes a head.
 
         Raises:
             ModelError: If the network does not support the label set.
         """
-        if not isinstance(taxonomy, str) or taxonomy not in self.taxonomies:
+        if not isinstance(label_set, str) or label_set not in self.label_sets:
             raise ModelError.from_parts(
                 self.name,
-                expected=f"one of its label sets ({', '.join(self.taxonomies)})",
-                received=quoted(taxonomy),
+                expected=f"one of its label sets ({', '.join(self.label_sets)})",
+                received=quoted(label_set),
             )
-        chosen = next(answer for answer in self.answers if answer.taxonomy == taxonomy)
-        others = tuple(answer for answer in self.answers if answer.taxonomy != taxonomy)
+        chosen = next(answer for answer in self.answers if answer.label_set == label_set)
+        others = tuple(answer for answer in self.answers if answer.label_set != label_set)
         return replace(self, **vars(chosen), heads=others)
 
     def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,12 +178,12 @@ class ModelCard:
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
     def __repr__(self) -> str:
-        return f"<ModelCard {_short(self.name)}: {', '.join(self.taxonomies)}; {', '.join(self.labels)[:80]}>"
+        return f"<ModelCard {_short(self.name)}: {', '.join(self.label_sets)}; {', '.join(self.labels)[:80]}>"
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
         for answer in self.answers:
-            rows.append((f"predicts {answer.taxonomy}", ", ".join(answer.labels)))
+            rows.append((f"predicts {answer.label_set}", ", ".join(answer.labels)))
             rows += [
                 (f"accuracy on {split}", f"{scores['accuracy']:.2%}")
                 for split, scores in answer.scores.items()
@@ -190,6 +198,10 @@ class ModelCard:
         ]
         return html_table(rows, title=self.name, align="left")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as nested dictionaries, by its names in files and in JSON documents."""
+        return _with_file_names(asdict(self))
+
     def to_json(self) -> str:
         """Return the card as JSON text; `from_json` is the inverse.
 
@@ -197,7 +209,7 @@ class ModelCard:
             ModelError: If its recipe or scores contain values that JSON cannot represent, such as NaN.
         """
         try:
-            return json.dumps(asdict(self), indent=1, allow_nan=False)
+            return json.dumps(self.to_dict(), indent=1, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ModelError(
                 f"Model card {_short(self.name)}: expected values that JSON can represent ({error})."
@@ -222,6 +234,14 @@ class ModelCard:
             raise ModelError.from_parts(
                 expected="the JSON of a model card", received=f"something else ({reason})"
             ) from error
+
+
+def _with_file_names(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a card by their names in files, where `label_set` is `taxonomy`, as in the first version."""
+    named = {"taxonomy" if key == "label_set" else key: value for key, value in data.items()}
+    if "heads" in named:
+        named["heads"] = [_with_file_names(head) for head in named["heads"]]
+    return named
 
 
 def _labels_of(data: dict[str, Any]) -> tuple[Any, ...]:

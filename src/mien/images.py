@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import cv2
 import numpy as np
 
-from mien.array_remedies import form_of, remedy_for
-from mien.bit_depth import bits_of_gray, deep_color_file, require_deep_color, require_full_range
+from mien.array_remedies import form_of
+from mien.bit_depth import deep_color_file, require_deep_color
 from mien.byte_sources import reason
 from mien.decoding import open_image
 from mien.errors import DataError
 from mien.exif import orientation_of, turn_upright
 from mien.files import write_bytes
 from mien.quoting import quoted, quoted_path
+from mien.rgb import array_to_rgb, to_rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +54,6 @@ IMAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 120_000_000
 """Default maximum number of pixels. The largest phone cameras have 108 million; decoding takes about 0.8 GB."""
 
-_STRIP_PIXELS = 1 << 18
 _MAX_CROP_SIZE = 1 << 14
 _ENCODINGS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 92, "subsampling": 0},  # keeps thin colored lines sharp
@@ -90,13 +90,13 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[
         MissingExtra: If the image is HEIC and pillow-heif is not installed.
     """
     if isinstance(source, np.ndarray):
-        return _array_to_rgb(source)
+        return array_to_rgb(source)
     with open_image(source, max_pixels) as (name, image):
         deep = deep_color_file(image)
         image.load()
         if deep is not None:
             require_deep_color(image, name, deep)
-        return turn_upright(_to_rgb(image, name), orientation_of(image))
+        return turn_upright(to_rgb(image, name), orientation_of(image))
 
 
 def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def image_size(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> tuple[in
     `read_image`.
     """
     if isinstance(source, np.ndarray):
-        height, width = _array_to_rgb(source).shape[:2]
+        height, width = array_to_rgb(source).shape[:2]
         return width, height
     with open_image(source, max_pixels) as (_, image):
         if image.format == "PNG" and "exif" not in image.info:
@@ -140,7 +140,7 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> Path:
     if not isinstance(image, np.ndarray):
         raise DataError.from_parts(expected="an image as an array", received=type(image).__name__)
     try:
-        return write_bytes(path, _encoded(_array_to_rgb(image), suffix))
+        return write_bytes(path, _encoded(array_to_rgb(image), suffix))
     except (OSError, ValueError) as error:
         raise DataError(f"{quoted_path(str(path))}: cannot be written ({reason(error)}).") from error
 
@@ -160,7 +160,7 @@ def encode_image(image: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
             expected=f"one of the formats {', '.join(_ENCODINGS)}", received=quoted(suffix)
         )
     try:
-        return _encoded(_array_to_rgb(image), suffix)
+        return _encoded(array_to_rgb(image), suffix)
     except (OSError, ValueError) as error:
         raise DataError(f"The image cannot be encoded as {suffix[1:]} ({reason(error)}).") from error
 
@@ -245,60 +245,3 @@ def to_crop(image: NDArray[np.uint8], size: int = CROP_SIZE) -> NDArray[np.uint8
         return np.ascontiguousarray(gray)
     method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(gray, (size, size), interpolation=method), np.uint8)
-
-
-def _to_rgb(image: Image, name: str) -> NDArray[np.uint8]:
-    """Convert to RGB uint8 (h, w, 3) in strips, which halves the peak memory and is faster."""
-    width, height = image.size
-    bits = {"I": 16}.get(image.mode, 8)  # mode "I" is a PGM file, scaled to 16 bits by Pillow
-    if image.mode.startswith("I;16"):
-        bits = bits_of_gray(image, name)
-    rgb = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        whole = rows >= height
-        rgb[top:bottom] = _strip_to_rgb(image if whole else image.crop((0, top, width, bottom)), bits)
-    return rgb
-
-
-def _strip_to_rgb(strip: Image, bits: int) -> NDArray[np.uint8]:
-    """Convert a strip to uint8 (h, w, 3), or (h, w, 1) if it is gray, from values with this many bits."""
-    from PIL.Image import new
-
-    if strip.mode == "I" or strip.mode.startswith("I;16"):  # Pillow's convert clips at 255 instead of scaling
-        return (np.asarray(strip)[..., None] >> (bits - 8)).astype(np.uint8)
-    if strip.has_transparency_data:
-        paper, layer = new("RGB", strip.size, "white"), strip.convert("RGBA")
-        paper.paste(layer, mask=layer)
-        strip = paper
-    if strip.mode == "L":
-        return np.asarray(strip)[..., None]
-    return np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-
-
-def _array_to_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Convert an array of any accepted shape and type to RGB uint8 (h, w, 3), C-contiguous."""
-    array = array if type(array) is np.ndarray else np.asarray(array)  # subclasses may override operators
-    channels = array.shape[2] if array.ndim == 3 else 1
-    fits = array.ndim in {2, 3} and channels in {1, 3, 4} and array.size
-    if not fits or array.dtype.kind != "u" or array.dtype.itemsize > 2:
-        expected = (
-            "uint8 or uint16 of shape (height, width), (height, width, 3) RGB or (height, width, 4) RGBA"
-        )
-        received, _, remedy = f"{form_of(array)}{remedy_for(array, bool(fits))}".partition(". ")
-        raise DataError(
-            f"the array: expected {expected}, got {received}. {remedy}",
-            expected=expected,
-            received=received,
-            remedy=remedy,
-        )
-    if array.dtype.itemsize == 2:
-        require_full_range(array, "the array")
-        array = (array >> 8).astype(np.uint8)
-    array = np.ascontiguousarray(array)
-    if channels == 4:
-        from PIL.Image import fromarray
-
-        return _to_rgb(fromarray(array), "the array")
-    return array if channels == 3 else np.asarray(cv2.cvtColor(array, cv2.COLOR_GRAY2RGB), np.uint8)

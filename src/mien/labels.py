@@ -54,7 +54,7 @@ class LabelSet:
         """Index of a class by its name or by a usual spelling of it (`"Happy"`, `"happiness"`, `"joy"`).
 
         Raises:
-            DataError: the taxonomy has no such class.
+            DataError: the label set has no such class.
         """
         given = label.strip() if isinstance(label, str) else ""
         if given in self.classes:
@@ -69,7 +69,7 @@ class LabelSet:
         raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {quote(label)}.")
 
     def map_to(self, other: LabelSet) -> tuple[int | None, ...]:
-        """For each class of this taxonomy, its index in `other`, or `None` where `other` has no such class.
+        """For each class of this label set, its index in `other`, or `None` where `other` has no such class.
 
         >>> FERPLUS.map_to(FER2013)
         (6, 3, 5, 4, 0, 1, 2, None)
@@ -99,7 +99,7 @@ RAFDB = LabelSet("rafdb", ("surprise", "fear", "disgust", "happiness", "sadness"
 CKPLUS = LabelSet("ckplus", ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"))
 JAFFE = LabelSet("jaffe", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
 
-TAXONOMIES = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
+BUNDLED_LABEL_SETS = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
 """The label sets that bundled models answer in."""
 
 LABEL_SETS = {

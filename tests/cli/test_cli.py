@@ -189,7 +189,7 @@ def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> No
     from mien.labels import FER2013
     from tests.conftest import make_onnx
 
-    model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, taxonomy="fer2013"))
+    model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, label_set="fer2013"))
     program = (
         "import sys\nfor name in ('keras', 'tensorflow'): sys.modules[name] = None\n"
         f"from mien.cli import run\nsys.exit(run(['evaluate', {str(model)!r}, '--data', {str(table)!r}, '--json']))"

@@ -62,7 +62,7 @@ def test_a_bundled_name_answers_in_its_label_set_as_a_copy_too(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     copy, bundled = Classifier(tmp_path / "ferplus.onnx"), Classifier("ferplus")
     assert copy.card == bundled.card
-    assert copy.card.taxonomy == "ferplus"
+    assert copy.card.label_set == "ferplus"
     np.testing.assert_array_equal(copy.probabilities(crops()), bundled.probabilities(crops()))
 
 

@@ -181,7 +181,7 @@ def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path,
 def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> None:
     faces = synthetic_dataset(140)
     for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
-        place = tmp_path / "faces" / faces.taxonomy.classes[label] / f"{i}.png"
+        place = tmp_path / "faces" / faces.label_set.classes[label] / f"{i}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         write_image(place, np.repeat(image[..., None], 3, axis=2))
     run = tmp_path / "run"
@@ -441,16 +441,16 @@ def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, t
     assert told["taxonomy"] == "fused"
     answers = {"fused": told["scores"], **{head["taxonomy"]: head["scores"] for head in told["heads"]}}
     assert list(answers) == ["fused", "fer2013", "ferplus"]
-    for taxonomy, scores in answers.items():
+    for label_set, scores in answers.items():
         assert list(scores) == ["PublicTest (fitted on)"]
-        said = re.search(rf"^ *{taxonomy}: (\S+)% there", done.stdout, re.MULTILINE)
+        said = re.search(rf"^ *{label_set}: (\S+)% there", done.stdout, re.MULTILINE)
         assert said
         again = mien(
             "evaluate",
             run / "release.onnx",
             *images,
             "--labels",
-            taxonomy,
+            label_set,
             "--split",
             "PublicTest",
             "--json",
@@ -540,7 +540,7 @@ def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_
 
 
 def test_the_bundled_model_learns_another_label_set(tmp_path: Path) -> None:
-    faces = synthetic_dataset(80, taxonomy=FERPLUS)
+    faces = synthetic_dataset(80, label_set=FERPLUS)
     for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         place = tmp_path / "faces" / FERPLUS.classes[label] / f"{i}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

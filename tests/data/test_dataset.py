@@ -52,7 +52,7 @@ def test_counts_leave_out_empty_splits_and_tell_the_unlabelled() -> None:
     targets = dataset.targets.copy()
     targets[-1] = 0
     counts = replace(dataset, targets=targets).counts()
-    assert counts["Training"] == dict.fromkeys(dataset.taxonomy.classes, 2)
+    assert counts["Training"] == dict.fromkeys(dataset.label_set.classes, 2)
     assert counts["PrivateTest"]["unlabelled"] == 1
     assert counts["PrivateTest"]["neutral"] == 0
     assert "PublicTest" not in counts

@@ -173,7 +173,7 @@ def test_a_faceful_of_every_value_and_width(tmp_path):
 def test_labels_of_another_taxonomy(tmp_path):
     images, _, splits = draw_rows(1)
     path = write_csv(tmp_path / "x.csv", write_lines(images, [7], splits))
-    assert read_table(path, taxonomy=FERPLUS).labels.tolist() == [7]
+    assert read_table(path, label_set=FERPLUS).labels.tolist() == [7]
     with pytest.raises(
         DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*--class-names"
     ):
@@ -429,7 +429,7 @@ def test_load_draws_faces():
     assert len(dataset) == 24
     assert np.array_equal(dataset.images, mien.data.load("synthetic:24:5").images)
     assert not np.array_equal(dataset.images, mien.data.load("synthetic:24:6").images)
-    assert mien.data.load("synthetic:24", "ferplus").taxonomy is FERPLUS
+    assert mien.data.load("synthetic:24", "ferplus").label_set is FERPLUS
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_the_table_joins_by_row(tmp_path: Path) -> None:
     )
     dataset = make_dataset(["Training", "Training", "PublicTest", "PrivateTest"])
     joined = join_votes(dataset, path)
-    assert joined.taxonomy is FERPLUS
+    assert joined.label_set is FERPLUS
     assert joined.rows.tolist() == [0, 3]
     assert joined.split.tolist() == ["Training", "PrivateTest"]
     assert joined.labels.tolist() == [FERPLUS.index("happiness"), FERPLUS.index("sadness")]
@@ -169,7 +169,7 @@ def test_attached_votes_leave_every_image_and_label_as_it_is(tmp_path: Path) -> 
     dataset = make_dataset(["Training", "Training", "PublicTest", "PrivateTest"], [3, 0, 7, 6])
     voted = attach_votes(dataset, path)
     assert voted.images is dataset.images
-    assert voted.taxonomy is FER2013
+    assert voted.label_set is FER2013
     assert voted.labels.tolist() == [3, 0, -1, 6]
     assert voted.split.tolist() == dataset.split.tolist()
     assert voted.rows.tolist() == [0, 1, 2, 3]
@@ -194,7 +194,7 @@ def test_loading_with_votes_named_attaches_them_to_the_seven_labels(tmp_path: Pa
     splits = [str(row[2]) for row in rows]
     votes = write_table(tmp_path / "votes.csv", [[split, "x.png", *HAPPY] for split in splits])
     voted = load(table, "fer2013", votes=votes, cache=False)
-    assert (voted.taxonomy, voted.labels.tolist()) == (FER2013, [3, 6, 0])
+    assert (voted.label_set, voted.labels.tolist()) == (FER2013, [3, 6, 0])
     assert voted.votes is not None
     assert voted.votes.tolist() == [HAPPY] * 3
     assert load(table, "fer2013", cache=False).votes is None

@@ -238,7 +238,7 @@ def fill_numbers(folder: Path, names: tuple[str, ...], start: int, form: str = "
 def labels_seen(dataset: Dataset) -> list[str]:
     """For each image the class that its gray level stands for, where the data set agrees."""
     seen = [FERPLUS.classes[int(image[0, 0]) // 10] for image in dataset.images]
-    given = [meaning(dataset.taxonomy.classes[label]) for label in dataset.labels]
+    given = [meaning(dataset.label_set.classes[label]) for label in dataset.labels]
     assert given == seen
     return sorted(seen)
 
@@ -246,11 +246,11 @@ def labels_seen(dataset: Dataset) -> list[str]:
 @pytest.mark.parametrize("layout", ["", "train", "DATASET/train"])
 def test_folders_named_by_numbers_are_refused_without_their_order(tmp_path: Path, layout: str) -> None:
     fill_numbers(tmp_path / layout, RAFDB, 1)
-    for taxonomy in (FER2013, FERPLUS):
+    for label_set in (FER2013, FERPLUS):
         with pytest.raises(
             DataError, match=r"named by numbers \(1 to 7\).* class_names .*rafdb, affectnet7.* angry,"
         ):
-            read_folders(tmp_path, taxonomy)
+            read_folders(tmp_path, label_set)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from mien.data.image_sheets import is_sheets
 from mien.data.synthetic import synthetic_dataset
 from mien.errors import DataError
 from mien.evaluation.by_source import group_confusions, group_interval, mean_recall, score_sources
-from mien.evaluation.evaluate import evaluate
+from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from tests.helpers.command import mien as mien_command
 
@@ -136,7 +136,7 @@ def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: P
     assert found["split"] == "PublicTest"
     assert set(found["by_source"]) == {"video", "press"}
     classifier = mien.Classifier("tiny")
-    assert classifier.card.taxonomy == "fused"
+    assert classifier.card.label_set == "fused"
     again = evaluate(
         classifier.probabilities, mien.load(tmp_path / "faces"), labels=classifier.labels, split="PublicTest"
     )

@@ -91,7 +91,7 @@ def test_arguments_of_another_kind_are_refused(settings: dict[str, Any], sentenc
 
 
 def test_a_label_set_itself_does_for_its_name() -> None:
-    assert mien.load("synthetic:24", mien.FERPLUS).taxonomy is mien.FERPLUS
+    assert mien.load("synthetic:24", mien.FERPLUS).label_set is mien.FERPLUS
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_label_set_itself_does_for_its_name() -> None:
         ("split", np.zeros(21), "split: expected an array of texts, got float64"),
         ("rows", [1], "rows: expected a NumPy array, got list"),
         ("votes", 7, "votes: expected a NumPy array, got int"),
-        ("taxonomy", "fer2013", r"taxonomy: expected a mien\.Taxonomy, got str"),
+        ("label_set", "fer2013", r"label_set: expected a mien\.LabelSet, got str"),
     ],
 )
 def test_a_data_set_says_which_of_its_parts_is_of_another_kind(field: str, value: Any, sentence: str) -> None:
@@ -113,7 +113,7 @@ def test_a_data_set_says_which_of_its_parts_is_of_another_kind(field: str, value
         "images": whole.images,
         "targets": whole.targets,
         "split": whole.split,
-        "taxonomy": whole.taxonomy,
+        "label_set": whole.label_set,
     }
     with pytest.raises(DataError, match=sentence):
         Dataset(**{**parts, field: value})

@@ -26,7 +26,7 @@ from mien.data.synthetic.features import brows, eyes, mouth_opening
 from mien.data.synthetic.person import sample_person
 from mien.data.synthetic.rendering import project, sample_scene
 from mien.errors import DataError
-from mien.labels import FER2013, FERPLUS, Taxonomy
+from mien.labels import FER2013, FERPLUS, LabelSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def drawn() -> Dataset:
 
 @pytest.fixture(scope="module")
 def voted() -> Dataset:
-    return synthetic_dataset(200, seed=3, taxonomy=FERPLUS)
+    return synthetic_dataset(200, seed=3, label_set=FERPLUS)
 
 
 def votes_of(dataset: Dataset) -> NDArray[np.int64]:
@@ -54,24 +54,24 @@ def votes_of(dataset: Dataset) -> NDArray[np.int64]:
     return dataset.votes
 
 
-def faces(label: str, count: int = 40, *, taxonomy: Taxonomy = FER2013) -> NDArray[np.float64]:
+def faces(label: str, count: int = 40, *, label_set: LabelSet = FER2013) -> NDArray[np.float64]:
     """The same `count` people each time, float (count, 48, 48)."""
     return np.array(
-        [draw_face(label, np.random.default_rng([9, i]), taxonomy=taxonomy) for i in range(count)], float
+        [draw_face(label, np.random.default_rng([9, i]), label_set=label_set) for i in range(count)], float
     )
 
 
 def concentration(label: str, rows: slice, *, against: str) -> float:
     """How strongly the same people change between two expressions in these rows; 1 is as all over."""
-    change = np.abs(faces(label, taxonomy=FERPLUS) - faces(against, taxonomy=FERPLUS)).mean(axis=0)
+    change = np.abs(faces(label, label_set=FERPLUS) - faces(against, label_set=FERPLUS)).mean(axis=0)
     return float(change[rows, 14:34].mean() / change.mean())
 
 
 class TestOneFace:
-    @pytest.mark.parametrize("taxonomy", [FER2013, FERPLUS], ids=lambda taxonomy: taxonomy.name)
-    def test_every_class_is_drawn(self, taxonomy: Taxonomy) -> None:
-        for label in taxonomy.classes:
-            face = draw_face(label, np.random.default_rng(1), taxonomy=taxonomy)
+    @pytest.mark.parametrize("label_set", [FER2013, FERPLUS], ids=lambda label_set: label_set.name)
+    def test_every_class_is_drawn(self, label_set: LabelSet) -> None:
+        for label in label_set.classes:
+            face = draw_face(label, np.random.default_rng(1), label_set=label_set)
             assert face.shape == (48, 48)
             assert face.dtype == np.uint8
             assert face.std() > 10
@@ -83,8 +83,8 @@ class TestOneFace:
 
     def test_spelling_does_not_matter(self) -> None:
         ours, theirs = (
-            draw_face(label, np.random.default_rng(5), taxonomy=taxonomy)
-            for label, taxonomy in (("Happy ", FER2013), ("happiness", FERPLUS))
+            draw_face(label, np.random.default_rng(5), label_set=label_set)
+            for label, label_set in (("Happy ", FER2013), ("happiness", FERPLUS))
         )
         np.testing.assert_array_equal(ours, theirs)
 
@@ -110,7 +110,7 @@ class TestOneFace:
         with pytest.raises(DataError, match=r"the labels angry, .*, got 'contempt'"):
             draw_face("contempt", np.random.default_rng(0))
         with pytest.raises(DataError, match="got 'winking'"):
-            draw_face("winking", np.random.default_rng(0), taxonomy=Taxonomy("mine", ("winking", "happy")))
+            draw_face("winking", np.random.default_rng(0), label_set=LabelSet("mine", ("winking", "happy")))
 
     def test_too_small(self) -> None:
         with pytest.raises(DataError, match="at least 16 pixels wide, got 8"):
@@ -270,7 +270,7 @@ class TestDataset:
     def test_form(self, drawn: Dataset) -> None:
         assert len(drawn) == 210
         assert drawn.images.shape == (210, 48, 48)
-        assert drawn.taxonomy is FER2013
+        assert drawn.label_set is FER2013
         assert drawn.votes is None
         assert drawn.source == "drawn faces, n=210, seed=3"
         np.testing.assert_array_equal(drawn.targets.max(axis=1), 1)
@@ -289,13 +289,13 @@ class TestDataset:
         np.testing.assert_array_equal(again.images, drawn.images[:21])
         assert (again.images != other.images).any(axis=(1, 2)).all()
 
-    @pytest.mark.parametrize("taxonomy", [FER2013, FERPLUS], ids=lambda taxonomy: taxonomy.name)
-    def test_image_shows_its_label(self, drawn: Dataset, voted: Dataset, taxonomy: Taxonomy) -> None:
-        dataset = drawn if taxonomy is FER2013 else voted
+    @pytest.mark.parametrize("label_set", [FER2013, FERPLUS], ids=lambda label_set: label_set.name)
+    def test_image_shows_its_label(self, drawn: Dataset, voted: Dataset, label_set: LabelSet) -> None:
+        dataset = drawn if label_set is FER2013 else voted
         for i, label in enumerate(dataset.labels[:16]):
-            name = taxonomy.classes[label]
+            name = label_set.classes[label]
             rng = np.random.default_rng([3, i, FERPLUS.index(name)])
-            np.testing.assert_array_equal(dataset.images[i], draw_face(name, rng, taxonomy=taxonomy))
+            np.testing.assert_array_equal(dataset.images[i], draw_face(name, rng, label_set=label_set))
 
     def test_global_generator_is_not_touched(self) -> None:
         states = []
@@ -305,15 +305,15 @@ class TestDataset:
         assert states[0]["pos"] == states[1]["pos"]
         np.testing.assert_array_equal(states[0]["key"], states[1]["key"])
 
-    @pytest.mark.parametrize("taxonomy", [FER2013, FERPLUS], ids=lambda taxonomy: taxonomy.name)
+    @pytest.mark.parametrize("label_set", [FER2013, FERPLUS], ids=lambda label_set: label_set.name)
     def test_smaller_set_is_the_beginning_of_a_larger_one(
-        self, drawn: Dataset, voted: Dataset, taxonomy: Taxonomy
+        self, drawn: Dataset, voted: Dataset, label_set: LabelSet
     ) -> None:
-        larger = drawn if taxonomy is FER2013 else voted
-        smaller = synthetic_dataset(31, seed=3, taxonomy=taxonomy)
+        larger = drawn if label_set is FER2013 else voted
+        smaller = synthetic_dataset(31, seed=3, label_set=label_set)
         for name in ("images", "targets", "split", "rows"):
             np.testing.assert_array_equal(getattr(smaller, name), getattr(larger, name)[:31])
-        if taxonomy is FERPLUS:
+        if label_set is FERPLUS:
             np.testing.assert_array_equal(votes_of(smaller), votes_of(larger)[:31])
 
     @pytest.mark.parametrize("n", [21, 23, 70, 100, 210])
@@ -331,7 +331,7 @@ class TestDataset:
         ("options", "sentence"),
         [
             ({"n": 20}, r"n of 21 or more \(3 faces of each class\), got 20"),
-            ({"n": 23, "taxonomy": FERPLUS}, "n of 24 or more .* got 23"),
+            ({"n": 23, "label_set": FERPLUS}, "n of 24 or more .* got 23"),
             ({"n": -1}, "got -1"),
             ({"n": 21, "seed": -1}, "seed of 0 or more, got -1"),
         ],
@@ -362,7 +362,7 @@ class TestDataset:
 
 class TestVotes:
     def test_ten_people_vote_and_agree(self, voted: Dataset) -> None:
-        assert voted.taxonomy is FERPLUS
+        assert voted.label_set is FERPLUS
         assert votes_of(voted).shape == (200, 10)
         np.testing.assert_array_equal(votes_of(voted).sum(axis=1), 10)
         np.testing.assert_array_equal(np.bincount(voted.labels), 25)

@@ -14,20 +14,21 @@ from sklearn import metrics as reference
 
 from mien.data.dataset import Dataset
 from mien.errors import DataError, ModelError
-from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.evaluation import Evaluation
+from mien.evaluation.scoring import evaluate
 from mien.evaluation.split_names import find_split
-from mien.labels import FER2013, FERPLUS, Taxonomy
+from mien.labels import FER2013, FERPLUS, LabelSet
 
 
-def make_dataset(n: int = 70, taxonomy: Taxonomy = FER2013, training: int = 0, seed: int = 0) -> Dataset:
+def make_dataset(n: int = 70, label_set: LabelSet = FER2013, training: int = 0, seed: int = 0) -> Dataset:
     """Noise images whose top left pixel is their label; the first `training` of them in Training."""
     random = np.random.default_rng(seed)
-    labels = np.arange(n) % len(taxonomy)
+    labels = np.arange(n) % len(label_set)
     images = random.integers(0, 256, (n, 48, 48), dtype=np.uint8)
     images[:, 0, 0] = labels
     split = np.array(["Training"] * training + ["PrivateTest"] * (n - training))
     return Dataset(
-        images, np.eye(len(taxonomy), dtype=np.float32)[labels], split, taxonomy, source="made.csv"
+        images, np.eye(len(label_set), dtype=np.float32)[labels], split, label_set, source="made.csv"
     )
 
 
@@ -254,7 +255,7 @@ def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
 
 
 def test_a_model_with_other_classes_is_evaluated_on_its_own_data() -> None:
-    five = Taxonomy("five", ("angry", "happy", "sad", "surprise", "neutral"))
+    five = LabelSet("five", ("angry", "happy", "sad", "surprise", "neutral"))
     result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
     assert (result.accuracy, result.labels) == (1.0, five.classes)
 

@@ -23,9 +23,10 @@ from mien.data.dataset import Dataset
 from mien.errors import DataError, MissingExtra
 from mien.evaluation import figures
 from mien.evaluation.calibration import reliability_bins
-from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.figures import style
 from mien.evaluation.report import write_report
+from mien.evaluation.scoring import evaluate
 from mien.files import write_bytes
 from mien.labels import FER2013, FERPLUS
 

@@ -9,8 +9,9 @@ from sklearn.metrics import f1_score
 
 from mien.data.dataset import Dataset
 from mien.errors import DataError
-from mien.evaluation.evaluate import Evaluation, evaluate
+from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.paired import EXACT_UP_TO, compare, difference_interval, mcnemar
+from mien.evaluation.scoring import evaluate
 from mien.labels import LabelSet
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from mien.card import ModelCard
-from mien.evaluation.evaluate import evaluate
 from mien.evaluation.report import write_report
+from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
 from tests.conftest import make_dataset
 
@@ -25,13 +24,13 @@ def test_the_card_is_rows_of_words_with_the_recipe_folded(tmp_path: Path) -> Non
     card = ModelCard(
         name="small",
         labels=FER2013.classes,
-        taxonomy="fer2013",
+        label_set="fer2013",
         temperature=1.23456789,
         recipe={"name": "quick", "sides": [[24, 10], [36, 10]], "network": {"widths": [8, 16], "norm": True}},
         scores={"PublicTest": {"n": 3589, "accuracy": 0.6135413764}, "notes": "a < b"},
         made_with="",
     )
-    page = write_page(tmp_path, asdict(card))
+    page = write_page(tmp_path, card.to_dict())
     shown = page[page.index("Model card") : page.index("How to read")]
     for row in (
         "<td>labels</td><td>angry, disgust, fear, happy, sad, surprise, neutral</td>",

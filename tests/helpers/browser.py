@@ -114,7 +114,7 @@ def drawn_frames(n: int, size: tuple[int, int] = (640, 360)) -> Iterator[np.ndar
     width, height = size
     faces = {
         label: np.pad(
-            draw_face(label, np.random.default_rng(11), size=height * 2 // 3, taxonomy=FERPLUS),
+            draw_face(label, np.random.default_rng(11), size=height * 2 // 3, label_set=FERPLUS),
             height // 12,
             "edge",
         )

@@ -63,7 +63,7 @@ def frames() -> Iterator[np.ndarray]:
     """The film: each holds an expression for a while, then it fades into the next."""
     drawn = {
         seed: [
-            tinted(draw_face(label, np.random.default_rng(seed), size=SIDE, taxonomy=FERPLUS), seed)
+            tinted(draw_face(label, np.random.default_rng(seed), size=SIDE, label_set=FERPLUS), seed)
             for label in labels
         ]
         for seed, labels in PLAYS.items()

@@ -189,9 +189,9 @@ def test_no_crops_have_no_probabilities_whatever_the_batch(
     assert classifier.probabilities(crops(0)).shape == (0, 7)
     assert classifier.raw_outputs(crops(0)).shape == (0, 7)
     assert {name: rows.shape for name, rows in classifier.all_probabilities(crops(0)).items()} == {
-        name: (0, len(labels)) for name, labels in classifier.taxonomies.items()
+        name: (0, len(labels)) for name, labels in classifier.label_sets.items()
     }
-    assert classifier.all_probabilities(crops(5))[classifier.card.taxonomy].shape == (5, 7)
+    assert classifier.all_probabilities(crops(5))[classifier.card.label_set].shape == (5, 7)
 
 
 def test_threads_may_share_one(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mien.recognition.recognizer import Recognizer
 from tests.conftest import make_onnx
 
 TWO_HEADS = ModelCard(
-    name="light", labels=("dark", "bright"), taxonomy="light",
+    name="light", labels=("dark", "bright"), label_set="light",
     heads=(Head("shade", ("light", "shade", "night"), "probabilities_2"),),
 )  # fmt: skip
 
@@ -93,25 +93,25 @@ def test_the_map_is_hot_where_the_image_is_bright(model: Path) -> None:
 
 def test_the_maps_mean_is_the_logits(model: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
-    for taxonomy in ("light", "shade"):
-        classifier = Classifier(model, taxonomy=taxonomy)
+    for label_set in ("light", "shade"):
+        classifier = Classifier(model, label_set=label_set)
         logits = classifier.activation_maps(crops).mean(axis=(1, 2))
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(classifier.probabilities(crops), expected, atol=1e-6)
         np.testing.assert_array_equal(
-            Classifier(model).all_probabilities(crops)[taxonomy], classifier.probabilities(crops)
+            Classifier(model).all_probabilities(crops)[label_set], classifier.probabilities(crops)
         )
 
 
 def test_one_file_answers_in_its_label_sets(model: Path) -> None:
     classifier = Classifier(model)
-    assert classifier.taxonomies == {"light": ("dark", "bright"), "shade": ("light", "shade", "night")}
+    assert classifier.label_sets == {"light": ("dark", "bright"), "shade": ("light", "shade", "night")}
     other = classifier.answering_in("shade")
     assert other.labels == ("light", "shade", "night")
     assert classifier.labels == ("dark", "bright")
-    assert Recognizer(model, taxonomy="shade").labels == other.labels
+    assert Recognizer(model, label_set="shade").labels == other.labels
     with pytest.raises(ModelError, match=r"one of its label sets \(light, shade\), got 'ferplus'"):
-        Classifier(model, taxonomy="ferplus")
+        Classifier(model, label_set="ferplus")
 
 
 def test_a_network_without_activation_maps_raises_an_error(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_even_light_gives_a_map_without_heat(model: Path) -> None:
 def test_faces_that_another_classifier_named_are_refused(model: Path) -> None:
     (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(DataError, match=r"labels of the classifier \(light, shade, night\), got dark"):
-        explain(Classifier(model, taxonomy="shade"), np.zeros((200, 200, 3), np.uint8), [face])
+        explain(Classifier(model, label_set="shade"), np.zeros((200, 200, 3), np.uint8), [face])
 
 
 def test_an_uncertain_face_is_explained_by_its_most_probable_expression(model: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mien
+from mien.data.synthetic import synthetic_dataset
 from mien.evaluation.figures import Timeline
 from mien.evaluation.figures.tracks import Course, Track
 from mien.recognition.classifier import Classifier
@@ -79,3 +82,21 @@ def test_taxonomy_is_the_former_name_of_label_set() -> None:
     for kind in (mien.Classifier, mien.Recognizer):
         assert kind("tiny", label_set="ferplus").labels == kind("tiny", taxonomy="ferplus").labels
         assert len(kind("tiny", label_set="ferplus").labels) == 8
+
+
+def test_taxonomy_is_label_set() -> None:
+    data = mien.load("synthetic:21")
+    assert data.taxonomy == data.label_set  # type: ignore[attr-defined]
+    assert dataclasses.replace(data, taxonomy=mien.FER2013).label_set == mien.FER2013  # type: ignore[call-arg]
+    assert len(synthetic_dataset(24, taxonomy=mien.FERPLUS).label_set) == 8  # type: ignore[call-arg]
+    card = mien.ModelCard("mine", ("no", "yes"), taxonomy="custom")  # type: ignore[call-arg]
+    assert card == mien.ModelCard("mine", ("no", "yes"), "custom")
+    assert card.taxonomy == card.label_set == "custom"  # type: ignore[attr-defined]
+    assert card.taxonomies == card.label_sets
+
+
+def test_a_card_keeps_its_names_in_files() -> None:
+    card = mien.Classifier("tiny").card
+    assert json.loads(json.dumps(card.to_dict())) == json.loads(card.to_json())
+    assert [head["taxonomy"] for head in card.to_dict()["heads"]] == ["fer2013", "ferplus"]
+    assert mien.ModelCard.from_json(card.to_json()) == card

@@ -212,7 +212,7 @@ def test_invalid_arguments_of_a_recognizer_are_rejected_at_once(
 
 
 def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> None:
-    recognizer = Recognizer(mien.Classifier(threads=1), taxonomy="ferplus", detector=Corners())
+    recognizer = Recognizer(mien.Classifier(threads=1), label_set="ferplus", detector=Corners())
     assert "contempt" in recognizer.labels
 
 

@@ -578,7 +578,7 @@ class TestService:
 
     def test_two_label_sets_can_be_chosen_between(self, chrome: Any, service: Running) -> None:
         sets = with_model(
-            lambda model: model.update(taxonomies={"fer2013": FER2013.classes, "ferplus": FERPLUS.classes})
+            lambda model: model.update(label_sets={"fer2013": FER2013.classes, "ferplus": FERPLUS.classes})
         )
         eight = service.send(("a.jpg", PORTRAIT.read_bytes())).json
         probabilities = {**dict.fromkeys(FERPLUS.classes, 0.01), "contempt": 0.93}

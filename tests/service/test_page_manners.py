@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.labels import TAXONOMIES
+from mien.labels import BUNDLED_LABEL_SETS
 from mien.palette import color_of
 from mien.recognition.alignment import align
 from mien.recognition.faces import Box, Detection, Landmarks
@@ -162,7 +162,7 @@ class TestColors:
         assert guest.page.evaluate(name) > 180
 
     def test_each_label_has_the_color_of_the_palette(self, guest: Visit) -> None:
-        labels = [label for taxonomy in TAXONOMIES.values() for label in taxonomy.classes]
+        labels = [label for label_set in BUNDLED_LABEL_SETS.values() for label in label_set.classes]
         labels += [label.upper() for label in labels] + ["sadness", "Joy", "suprised", "unheard of"]
         seen = guest.page.evaluate(
             """async (labels) => {

@@ -37,7 +37,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of two faces, of which the left one shrinks while the right one grows; later the left one leaves."""
     path = tmp_path_factory.mktemp("crowd") / "crowd.mp4"
     faces = [
-        draw_face("happiness", np.random.default_rng(seed), size=400, taxonomy=FERPLUS) for seed in (21, 8)
+        draw_face("happiness", np.random.default_rng(seed), size=400, label_set=FERPLUS) for seed in (21, 8)
     ]
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=15)

@@ -248,7 +248,7 @@ def test_the_model_tells_itself(service: Running) -> None:
     told = service.get("/v1/model").json
     card = mien.Classifier().card
     assert (told["name"], told["labels"], told["version"]) == (card.name, list(card.labels), mien.__version__)
-    assert told["taxonomies"][card.taxonomy] == told["labels"] == told["class_names"]
+    assert told["taxonomies"][card.label_set] == told["labels"] == told["class_names"]
     assert told["label_sets"] == told["taxonomies"]
     assert told["card"] == json.loads(card.to_json())
     assert (told["limits"]["max_bytes"], told["limits"]["max_images"]) == (2_000_000, 4)

@@ -103,7 +103,7 @@ def test_a_run_is_fine_tuned_on_other_classes_and_resumes_exactly(tmp_path: Path
     data = make_dataset(42, 12, 12)
     first = Recipe(name="first", network=TINY, epochs=2, batch_size=16)
     trainer.train(data, first, tmp_path / "first")
-    own = make_dataset(30, 12, 12, taxonomy=OWN)
+    own = make_dataset(30, 12, 12, label_set=OWN)
     recipe = replace(
         fine_tuning_recipe(network_of_start(tmp_path / "first"), 10), epochs=4, frozen_epochs=2, loss="focal",
         select="macro_f1", warmup_epochs=0.0,
@@ -139,7 +139,7 @@ def test_a_frozen_trunk_keeps_its_weights(tmp_path: Path) -> None:
     trainer.train(data, Recipe(name="first", network=TINY, epochs=1, batch_size=16), tmp_path / "first")
     recipe = fine_tuning_recipe(network_of_start(tmp_path / "first"), 10).with_options(epochs=2)
     recipe = recipe.with_options(frozen_epochs=2)
-    own = make_dataset(30, 12, 12, taxonomy=OWN)
+    own = make_dataset(30, 12, 12, label_set=OWN)
     trainer.train(own, recipe, tmp_path / "own", trainer.TrainerOptions(start=tmp_path / "first"))
     before, after = (load_best(tmp_path / name).network for name in ("first", "own"))
     for layer in before.layers:

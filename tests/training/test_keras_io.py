@@ -109,9 +109,9 @@ def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
     source = save_network(build_network(COMPACT, (7, 8), side=side), tmp_path / "m.keras", card)
     target = export_onnx(source, tmp_path / "m.onnx", card)
     heavy, light = load_classifier(source), Classifier(target)
-    assert light.taxonomies == {"fer2013": FER2013.classes, "ferplus": FERPLUS.classes}
-    for taxonomy in light.taxonomies:
-        one, other = heavy.answering_in(taxonomy), light.answering_in(taxonomy)
+    assert light.label_sets == {"fer2013": FER2013.classes, "ferplus": FERPLUS.classes}
+    for label_set in light.label_sets:
+        one, other = heavy.answering_in(label_set), light.answering_in(label_set)
         assert one.labels == other.labels
         np.testing.assert_allclose(other.probabilities(crops()), one.probabilities(crops()), atol=PARITY)
         maps = other.activation_maps(crops()).mean(axis=(1, 2)) / other.card.temperature

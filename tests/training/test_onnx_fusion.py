@@ -78,7 +78,7 @@ def test_a_network_of_one_head_is_refused() -> None:
 @pytest.mark.parametrize("name", ["tiny", "small", "large"])
 def test_bundled_models_answer_in_three_label_sets_the_fused_one_first(name: str) -> None:
     classifier = mien.Classifier(name)
-    assert list(classifier.taxonomies) == ["fused", "fer2013", "ferplus"]
+    assert list(classifier.label_sets) == ["fused", "fer2013", "ferplus"]
     assert classifier.labels == FER2013.classes
     every = classifier.all_probabilities(CROPS)
     np.testing.assert_allclose(every["fused"], classifier.probabilities(CROPS), atol=1e-6)
@@ -90,6 +90,6 @@ def test_the_default_is_large_and_the_former_default_is_still_there() -> None:
         mien.Classifier().probabilities(CROPS), mien.Classifier("large").probabilities(CROPS)
     )
     former = mien.Classifier("small-2026-11")
-    assert list(former.taxonomies) == ["fer2013", "ferplus"]
-    strict = mien.Classifier("small", taxonomy="fer2013")
+    assert list(former.label_sets) == ["fer2013", "ferplus"]
+    strict = mien.Classifier("small", label_set="fer2013")
     assert not np.allclose(former.probabilities(CROPS), strict.probabilities(CROPS))  # the biases are gone

@@ -128,7 +128,7 @@ def test_a_run_learns_and_its_folder_tells_all(tmp_path: Path) -> None:
     assert Recipe.from_dict(saved) == recipe
     card = read_card(tmp_path / "run" / "best.keras")
     assert card is not None
-    assert card.labels == dataset.taxonomy.classes
+    assert card.labels == dataset.label_set.classes
     best = keras.models.load_model(tmp_path / "run" / "best.keras")
     validation = dataset.subset("PublicTest")
     predicted = np.asarray(best(validation.images[..., None].astype(np.float32))).argmax(axis=1)
@@ -343,7 +343,7 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
 
 
 def test_votes_beside_the_labels_of_ferplus_are_refused(tmp_path: Path) -> None:
-    dataset = make_dataset(taxonomy=FERPLUS)
+    dataset = make_dataset(label_set=FERPLUS)
     with pytest.raises(ModelError, match=r"got FER\+'s labels already.*`joint=0`"):
         train(dataset, tiny_recipe(joint=1.0), tmp_path / "run")
 

@@ -45,7 +45,7 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> mien.Run:
 @pytest.mark.slow
 def test_a_run_on_folders_answers_in_their_names(run: mien.Run, faces: Path) -> None:
     assert run.card.labels == NAMES
-    assert run.card.taxonomy == "custom"
+    assert run.card.label_set == "custom"
     assert run.recipe.name == "fine-tune"
     evaluation = run.evaluate("PrivateTest")
     assert evaluation.labels == NAMES

@@ -63,7 +63,7 @@ def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
     """The recognizer of a model, on one processor thread, and its detector."""
     detector = TimedDetector(CenterFace(threads=1))
     settings: dict[str, Any] = {
-        "taxonomy": spec.label_set,
+        "label_set": spec.label_set,
         "detector": detector,
         "flip_tta": spec.flip_tta,
         "max_faces": spec.max_faces,

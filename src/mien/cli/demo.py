@@ -102,7 +102,7 @@ def _draw(folder: Path) -> Dataset:
     dataset = synthetic_dataset(n=DEMO_FACES, seed=0)
     table = folder / TABLE
     write_csv(dataset, table)
-    names = [dataset.taxonomy.classes[i] for i in dataset.labels[:70]]
+    names = [dataset.label_set.classes[i] for i in dataset.labels[:70]]
     plot_faces(dataset.images[:70], names, folder / "faces.png", title="Drawn faces")
     out.print(f"Drew {len(dataset):,} faces into {table}, in the form of FER2013; faces.png shows some.")
     return load(table)
@@ -153,7 +153,7 @@ def _require_test(dataset: Dataset) -> None:
 
 def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.cli.console import print_evaluation
-    from mien.evaluation.evaluate import evaluate
+    from mien.evaluation.scoring import evaluate
     from mien.workflows.evaluation_files import write_evaluation
     from mien.workflows.load_model import open_model
 

@@ -27,7 +27,7 @@ from mien.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.workflows.evaluate_model import EvaluateOptions
     from mien.workflows.loaded_model import LoadedModel
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +47,7 @@ def model(
     card = card.answering_in(wanted) if wanted else card
     digest = hashlib.sha256(data).hexdigest()
     if json:
-        print_json({"model": name, "bytes": len(data), "sha256": digest, "card": asdict(card)})
+        print_json({"model": name, "bytes": len(data), "sha256": digest, "card": card.to_dict()})
         return
     out.print(
         f"{printable(card.name)}   ({printable(name)}, {len(data) / 1e6:.2f} MB, SHA-256 {digest[:16]}…)"
@@ -95,7 +94,7 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     spec = card.input
     yield "takes", f"{spec.colour} faces of {spec.width}x{spec.height} pixels, {spec.low:g} to {spec.high:g}"
     for answer in card.answers:
-        yield "answers in", f"{answer.taxonomy}: {', '.join(answer.labels)}"
+        yield "answers in", f"{answer.label_set}: {', '.join(answer.labels)}"
         for data, scores in answer.scores.items():
             yield "", f"{data}: {_told(scores)}"
         yield "", f"temperature {answer.temperature:.3f}"

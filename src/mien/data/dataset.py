@@ -10,7 +10,8 @@ import numpy as np
 from mien.errors import DataError
 from mien.html_table import html_table
 from mien.images import CROP_SIZE
-from mien.labels import LabelSet, Taxonomy, quote
+from mien.labels import LabelSet, quote
+from mien.renamed import renamed_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,16 +74,17 @@ def describe_files(passed_over: Mapping[str, int]) -> str:
     return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
 
 
+@renamed_fields(taxonomy="label_set")
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Faces, their expressions and their splits, row by row.
 
     Args:
         images: gray uint8 (n, 48, 48).
-        targets: float32 (n, classes); each row a distribution over the taxonomy's classes (one-hot for hard
+        targets: float32 (n, classes); each row a distribution over the label set's classes (one-hot for hard
             labels), or all zeros where the image has no label.
         split: str (n,), each one of `SPLITS`.
-        taxonomy: names of the classes, in the order of the columns of `targets`.
+        label_set: the classes, in the order of the columns of `targets`.
         votes: the raw FER+ votes, int64 (n, 10), where there are any.
         rows: int64 (n,), the row of each image in its source, counted from 0; `0..n-1` when not given.
         source: where it came from, for messages and for model cards.
@@ -100,7 +102,7 @@ class Dataset:
     images: NDArray[np.uint8]
     targets: NDArray[np.float32]
     split: NDArray[np.str_]
-    taxonomy: Taxonomy
+    label_set: LabelSet
     votes: NDArray[np.int64] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     source: str = "memory"
@@ -117,7 +119,7 @@ class Dataset:
             object.__setattr__(self, "rows", np.arange(n, dtype=np.int64))
         shapes = {
             "images": (self.images.shape, (n, CROP_SIZE, CROP_SIZE)),
-            "targets": (self.targets.shape, (n, len(self.taxonomy))),
+            "targets": (self.targets.shape, (n, len(self.label_set))),
             "split": (self.split.shape, (n,)),
             "rows": (self.rows.shape, (n,)),
         }
@@ -144,9 +146,9 @@ class Dataset:
             value = getattr(self, name)
             if not (isinstance(value, np.ndarray) and value.ndim) and not (name == "votes" and value is None):
                 raise DataError(f"Dataset {name}: expected a NumPy array, got {type(value).__name__}.")
-        if not isinstance(self.taxonomy, Taxonomy):
+        if not isinstance(self.label_set, LabelSet):
             raise DataError(
-                f"Dataset taxonomy: expected a mien.Taxonomy, got {type(self.taxonomy).__name__}."
+                f"Dataset label_set: expected a mien.LabelSet, got {type(self.label_set).__name__}."
             )
         if self.split.dtype.kind != "U":
             raise DataError(f"Dataset split: expected an array of texts, got {self.split.dtype}.")
@@ -156,18 +158,13 @@ class Dataset:
 
     def __repr__(self) -> str:
         present = ", ".join(f"{name} {int((self.split == name).sum()):,}" for name in SPLITS)
-        return f"<Dataset of {len(self):,} images from {self.source[-80:]}, {len(self.taxonomy)} classes: {present}>"
+        return f"<Dataset of {len(self):,} images from {self.source[-80:]}, {len(self.label_set)} classes: {present}>"
 
     def _repr_html_(self) -> str:
         counts = self.counts()
         names = dict.fromkeys(name for column in counts.values() for name in column)
         rows = [(name, *(f"{column.get(name, 0):,}" for column in counts.values())) for name in names]
         return html_table(rows, ("class", *counts), title=f"{len(self):,} images from {self.source[-80:]}")
-
-    @property
-    def label_set(self) -> LabelSet:
-        """The classes, in the order of the columns of `targets`."""
-        return self.taxonomy
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -213,7 +210,7 @@ class Dataset:
         for split in SPLITS:
             here = labels[self.split == split]
             if here.size:
-                table[split] = {name: int((here == i).sum()) for i, name in enumerate(self.taxonomy.classes)}
+                table[split] = {name: int((here == i).sum()) for i, name in enumerate(self.label_set.classes)}
                 if unlabelled := int((here == UNLABELLED).sum()):
                     table[split]["unlabelled"] = unlabelled
         return table

@@ -86,7 +86,7 @@ def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
             table). The two layouts differ; see above.
 
     Returns:
-        The kept images in their order: taxonomy `FERPLUS`, targets from `vote_distribution` (whose greatest
+        The kept images in their order: label set `FERPLUS`, targets from `vote_distribution` (whose greatest
         is always the majority), and the raw ten counts as `votes`.
 
     Raises:
@@ -111,7 +111,7 @@ def as_ferplus(dataset: Dataset) -> Dataset:
     targets = vote_distribution(dataset.votes[kept])
     # Copies are looked for among all rows: one without a majority was trained on all the same.
     copied = copied_elsewhere(dataset) if dataset.copied is None else dataset.copied
-    return replace(dataset.select(kept), targets=targets, taxonomy=FERPLUS, copied=copied[kept])
+    return replace(dataset.select(kept), targets=targets, label_set=FERPLUS, copied=copied[kept])
 
 
 def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:
@@ -142,7 +142,7 @@ def _without_single_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _require_agreement(dataset: Dataset, winners: NDArray[np.int64], path: Path) -> None:
     """Check that votes and labels speak of the same images, which the numbers of rows alone do not show."""
-    to_theirs = np.array([-1 if i is None else i for i in FERPLUS.map_to(dataset.taxonomy)])
+    to_theirs = np.array([-1 if i is None else i for i in FERPLUS.map_to(dataset.label_set)])
     told = (winners >= 0) & (dataset.labels >= 0)
     if not told.any():
         return

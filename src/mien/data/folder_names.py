@@ -9,14 +9,14 @@ from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.classes import parse_word
 from mien.data.fer2013.table import lacking
 from mien.errors import DataError
-from mien.labels import TAXONOMIES, quote
+from mien.labels import BUNDLED_LABEL_SETS, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mien.class_names import ClassOrder
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 _NUMBER = re.compile(r"(?:class|label|emotion|expression|category)?[\s_-]*([0-9]{1,3})", re.IGNORECASE)
 _LISTED = 5  # names in one sentence
@@ -72,7 +72,7 @@ def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -
     return words
 
 
-def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> int | None:
+def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> int | None:
     """The class of a folder's images, `None` for one whose images are left out.
 
     Raises:
@@ -80,12 +80,14 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
     """
     number = parse_number(folder.name)
     if number is None:
-        if (label := parse_word(folder.name, taxonomy)) is not None:
+        if (label := parse_word(folder.name, label_set)) is not None:
             return label
-        others = [other.name for other in TAXONOMIES.values() if parse_word(folder.name, other) is not None]
+        others = [
+            other.name for other in BUNDLED_LABEL_SETS.values() if parse_word(folder.name, other) is not None
+        ]
         choose = f", or choose the label set {others[0]} (--label-set {others[0]})" if others else ""
         raise DataError(
-            f"{folder}: expected a folder named for one of the labels {', '.join(taxonomy.classes)}, "
+            f"{folder}: expected a folder named for one of the labels {', '.join(label_set.classes)}, "
             f"got {quote(folder.name)}. Rename it or move it away{choose}."
         )
     name = names.get(number)
@@ -96,9 +98,9 @@ def find_label(folder: Path, taxonomy: Taxonomy, names: Mapping[int, str]) -> in
         )
     if name == LEAVE_OUT:
         return None
-    label = parse_word(name, taxonomy)
+    label = parse_word(name, label_set)
     if label is None:
         raise DataError(
-            f"{folder}: class_names call this {quote(name)}, {lacking(name, taxonomy, numbered=True)}"
+            f"{folder}: class_names call this {quote(name)}, {lacking(name, label_set, numbered=True)}"
         )
     return label

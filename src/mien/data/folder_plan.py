@@ -128,11 +128,11 @@ def _split_of(folder: Path) -> str:
     return split
 
 
-def _skip_wrappers(path: Path, taxonomy: LabelSet) -> Path:
+def _skip_wrappers(path: Path, label_set: LabelSet) -> Path:
     """Go down through folders that hold only a folder of folders, as unpacked archives often do."""
     while len(folders := subfolders(path)) == 1:
         only = folders[0]
-        told = parse_word(only.name, taxonomy) is not None or parse_number(only.name) is not None
+        told = parse_word(only.name, label_set) is not None or parse_number(only.name) is not None
         if parse_split(only.name) or told or not subfolders(only):
             break
         path = only

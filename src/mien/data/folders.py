@@ -52,7 +52,7 @@ class _Image(NamedTuple):
 
 def read_folders(
     path: str | Path,
-    taxonomy: LabelSet | None = None,
+    label_set: LabelSet | None = None,
     order: ClassOrder | None = None,
     *,
     options: ReadOptions | None = None,
@@ -66,7 +66,7 @@ def read_folders(
             for the classes; then all is Training. Classes come as words (`angry`, `Happiness`, `0_angry`,
             `angry_face`), or as numbers (`0`, `class_3`) whose order is given. Deeper folders are read as well. Hidden
             files are not; files that are no images, and images that cannot be read, are told in `left_out`.
-        taxonomy: the label set; `None` takes the names of the folders as classes.
+        label_set: the label set; `None` takes the names of the folders as classes.
         order: what folders named by numbers stand for; without it they are refused.
         options: classes by name, merged classes, groups and the finding of faces; its label set and order count where
             the two arguments before are not given.
@@ -79,9 +79,9 @@ def read_folders(
         DataError: there is no image or none can be read, a folder's name tells no split or class, or a split or a
             class in Training has no image.
     """
-    options = options or ReadOptions(taxonomy)
+    options = options or ReadOptions(label_set)
     path, rest = Path(path), Rest()
-    plan = make_plan(path, taxonomy or options.label_set, order or options.order, options)
+    plan = make_plan(path, label_set or options.label_set, order or options.order, options)
     images = sorted(_find_images(plan, rest))
     if not images:
         raise DataError(
@@ -93,7 +93,7 @@ def read_folders(
         images=np.zeros((len(images), CROP_SIZE, CROP_SIZE), np.uint8),
         targets=np.eye(len(plan.label_set), dtype=np.float32)[labels],
         split=np.array(SPLITS)[[image.split for image in images]],
-        taxonomy=plan.label_set,
+        label_set=plan.label_set,
         source=str(path),
         groups=find_groups([(image.within, image.name) for image in images], options.group, path),
         divided=plan.divided,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 TABLE = "labels.csv"
 ACROSS = 10
@@ -41,12 +41,12 @@ def is_sheets(folder: Path) -> bool:
     return set(_NEEDED) <= {name.strip() for name in header.split(",")}
 
 
-def read_sheets(folder: Path, taxonomy: Taxonomy) -> Dataset:
+def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
     """Read every face that the table names.
 
     Args:
         folder: holds `labels.csv` and the sheets that it names.
-        taxonomy: what the labels may be.
+        label_set: what the labels may be.
 
     Returns:
         The faces as crops of 48x48, reduced by area, in the order of the table; with `sources` and `groups` where the
@@ -71,14 +71,14 @@ def read_sheets(folder: Path, taxonomy: Taxonomy) -> Dataset:
             sheets[name] = read_image(folder / name)
         images[i] = to_crop(_face(sheets[name], row["place"], where))
         try:
-            labels[i] = taxonomy.index(row["label"] or "")
+            labels[i] = label_set.index(row["label"] or "")
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
     return Dataset(
         images=images,
-        targets=np.eye(len(taxonomy), dtype=np.float32)[labels],
+        targets=np.eye(len(label_set), dtype=np.float32)[labels],
         split=np.full(len(rows), PUBLIC_TEST),
-        taxonomy=taxonomy,
+        label_set=label_set,
         source=str(folder),
         sources=_column(rows, "source"),
         groups=_column(rows, "group"),

@@ -227,7 +227,7 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     movable = ~mixed[ids] & (labels != UNLABELLED)
     rng = np.random.default_rng(seed)
     moved = np.zeros(len(training), np.bool_)
-    for label in range(len(dataset.taxonomy)):
+    for label in range(len(dataset.label_set)):
         here = labels == label
         moved |= np.isin(ids, _draw_groups(ids[here & movable], int(here.sum()), fraction, rng))
     if not moved.any():

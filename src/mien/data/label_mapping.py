@@ -85,7 +85,7 @@ def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping
     lost = np.isin(dataset.labels, [old for old, place in enumerate(places) if place is None])
     lost |= (sums[:, 0] == 0) & (dataset.targets.sum(axis=1) > 0)
     targets = np.divide(targets, sums, out=np.zeros_like(targets), where=sums > 0)
-    mapped = replace(dataset, targets=targets, taxonomy=label_set)
+    mapped = replace(dataset, targets=targets, label_set=label_set)
     found = dict(zip(dataset.label_set.classes, places, strict=True))
     mapping = LabelMapping(
         {name: None if place is None else label_set.classes[place] for name, place in found.items()},

@@ -190,7 +190,7 @@ def _drawn_label_set(label_set: LabelSet) -> LabelSet:
     return label_set
 
 
-def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
+def _draw(spec: str, label_set: LabelSet) -> Dataset:
     _, *numbers = spec.split(":")
     if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,18}", number) for number in numbers):
         raise DataError(
@@ -201,4 +201,4 @@ def _draw(spec: str, taxonomy: LabelSet) -> Dataset:
     n, seed = [*map(int, numbers), *(SYNTHETIC_FACES, 0)[len(numbers) :]]
     if n > MOST_FACES:
         raise DataError(f"Expected {MOST_FACES:,} drawn faces at most, got {n:,}.")
-    return synthetic_dataset(n=n, seed=seed, taxonomy=taxonomy)
+    return synthetic_dataset(n=n, seed=seed, label_set=label_set)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mien.data.dataset import Dataset
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 _WHERE_SPLITS_STAND = (
     "A split is told by a table's column Usage, else by the name of its file or folder (train, val or test): name "
@@ -48,17 +48,17 @@ def require_classes(dataset: Dataset) -> None:
     """
     require_splits(dataset, (TRAINING,))
     counts = dataset.counts()[TRAINING]
-    if missing := [name for name in dataset.taxonomy.classes if not counts[name]]:
+    if missing := [name for name in dataset.label_set.classes if not counts[name]]:
         raise DataError(
             f"{dataset.source}: expected images of every class in {TRAINING}, found none of "
-            f"{', '.join(missing)}. Add some{_other_label_set(counts, dataset.taxonomy)}."
+            f"{', '.join(missing)}. Add some{_other_label_set(counts, dataset.label_set)}."
         )
 
 
-def _other_label_set(counts: Mapping[str, int], taxonomy: Taxonomy) -> str:
+def _other_label_set(counts: Mapping[str, int], label_set: LabelSet) -> str:
     """Where the classes that are there are just those of another label set, the end of a sentence that says so."""
     other = find_taxonomy(name for name, count in counts.items() if count)
-    return f", or choose the label set {other.name}" if other and other is not taxonomy else ""
+    return f", or choose the label set {other.name}" if other and other is not label_set else ""
 
 
 def require_trainable(dataset: Dataset) -> None:

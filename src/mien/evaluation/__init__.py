@@ -2,6 +2,6 @@
 
 Any function from gray face crops to class probabilities can be evaluated, whatever framework it uses.
 
->>> from mien.evaluation.evaluate import evaluate
+>>> from mien.evaluation.scoring import evaluate
 >>> evaluation = evaluate(classifier.probabilities, dataset, labels=classifier.labels)  # doctest: +SKIP
 """

@@ -20,7 +20,7 @@ from mien.evaluation.metrics import macro_f1
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
 
 EXACT_UP_TO = 1000
 RESAMPLES = 10_000

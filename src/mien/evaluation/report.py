@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.figures.curves import History
 
 REPORT_NAME = "report.html"

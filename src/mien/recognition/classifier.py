@@ -110,18 +110,23 @@ class Classifier:
         return self.labels
 
     @property
-    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+    def label_sets(self) -> dict[str, tuple[str, ...]]:
         """Class names of each label set that the model supports, by its name, the current one first."""
-        return self.card.taxonomies
+        return self.card.label_sets
 
-    def answering_in(self, taxonomy: str) -> Classifier:
+    @property
+    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+        """Former name of `label_sets`."""
+        return self.label_sets
+
+    def answering_in(self, label_set: str) -> Classifier:
         """Return a classifier for another label set of the same model. Both share the network in memory.
 
         Raises:
             ModelError: If the model does not support the label set.
         """
         other = copy(self)
-        other.card = self.card.answering_in(taxonomy)
+        other.card = self.card.answering_in(label_set)
         return other
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -159,11 +164,11 @@ class Classifier:
             DataError: If the crops have another shape or type.
             ModelError: If the network does not return probabilities.
         """
-        cards = [self.card.answering_in(answer.taxonomy) for answer in self.card.answers]
+        cards = [self.card.answering_in(answer.label_set) for answer in self.card.answers]
         if not len(self._check_crops(crops)):
-            return {card.taxonomy: np.zeros((0, len(card.labels)), np.float32) for card in cards}
+            return {card.label_set: np.zeros((0, len(card.labels)), np.float32) for card in cards}
         given = self._in_parts(crops, cards)
-        return {card.taxonomy: rows for card, rows in zip(cards, given, strict=True)}
+        return {card.label_set: rows for card, rows in zip(cards, given, strict=True)}
 
     def _in_parts(self, crops: NDArray[np.uint8], cards: list[ModelCard]) -> list[NDArray[np.float32]]:
         """Return the calibrated probabilities of any number of crops for each card."""

@@ -149,7 +149,7 @@ def card_of(
     return ModelCard(
         name=Path(network.name).stem,
         labels=tuple(class_names),
-        taxonomy=known.name if known else "custom",
+        label_set=known.name if known else "custom",
         input=InputSpec(taken.height, taken.width, taken.color, low, high),
         output=fitting[0],
         training_data=NOT_STATED,

@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.parts = parts
-    app.label_sets = tuple(engine.taxonomies)
+    app.label_sets = tuple(engine.label_sets)
     app.include_router(router)
     app.include_router(inference_routes.router)
     app.add_document("/openapi.json")

@@ -100,13 +100,13 @@ class Engine:
     ) -> None:
         model = open_model(settings)
         self.card = model.card
-        self.taxonomies = model.taxonomies
+        self.label_sets = model.label_sets
         self._max_pixels = settings.max_pixels
         self._decoders = _decoder_pool(settings) if can_start() else None
         self._accepted = accepted_images(in_child=self._decoders is not None)
         detector = detector or CenterFace(threads=1)
-        own = model.card.taxonomy
-        answering = {name: model if name == own else model.answering_in(name) for name in self.taxonomies}
+        own = model.card.label_set
+        answering = {name: model if name == own else model.answering_in(name) for name in self.label_sets}
         self._explainers = {name: Recognizer(one, detector=detector) for name, one in answering.items()}
         self._recognizers = {
             name: Recognizer(Batching(one, observe), detector=detector) for name, one in answering.items()
@@ -126,7 +126,7 @@ class Engine:
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first caller does not wait for what they do at first."""
-        self._recognizers[self.card.taxonomy](np.zeros((320, 320, 3), np.uint8))
+        self._recognizers[self.card.label_set](np.zeros((320, 320, 3), np.uint8))
         for explainer in self._explainers.values():
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
         if self._decoders:
@@ -156,13 +156,13 @@ class Engine:
                 reason="options",
             )
         for name, value in named.items():
-            if value not in self.taxonomies:
+            if value not in self.label_sets:
                 raise Refusal(
                     422,
                     f"Unknown label set for this model: {shown(value)}.",
-                    expected=f"{name} to be one of {', '.join(self.taxonomies)}",
+                    expected=f"{name} to be one of {', '.join(self.label_sets)}",
                     received=shown(value),
-                    remedy=f"Use one of {', '.join(self.taxonomies)}, or omit {name}.",
+                    remedy=f"Use one of {', '.join(self.label_sets)}, or omit {name}.",
                     reason="options",
                 )
 
@@ -188,7 +188,7 @@ class Engine:
 
     def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
         """Find the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
-        recognizer = self._recognizers[options.chosen_label_set or self.card.taxonomy]
+        recognizer = self._recognizers[options.chosen_label_set or self.card.label_set]
         found = [
             [
                 face
@@ -208,7 +208,7 @@ class Engine:
             Refusal: the model gives none.
         """
         try:
-            maps = self._explainers[options.chosen_label_set or self.card.taxonomy].explain(image, faces)
+            maps = self._explainers[options.chosen_label_set or self.card.label_set].explain(image, faces)
         except ModelError as error:
             raise Refusal(
                 422,

@@ -111,7 +111,7 @@ class InferRequest:
             if answer.refusal:
                 raise answer.refusal
         rows = [face for answer in answers for face in answer.data["faces"]]
-        classes = len(engine.taxonomies[self.options.chosen_label_set or engine.card.taxonomy])
+        classes = len(engine.label_sets[self.options.chosen_label_set or engine.card.label_set])
         values: dict[str, tuple[str, list[int], list[Any]]] = {
             "faces": ("INT32", [len(answers)], [len(answer.data["faces"]) for answer in answers]),
             "box": ("INT32", [len(rows), 4], [v for row in rows for v in row["box"].values()]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -190,7 +189,7 @@ async def model(request: Request) -> Response:
     """The model card says what the model was trained on, how accurate it is and what it must not be used for."""
     parts = parts_of(request)
     card = parts.engine.card
-    label_sets = {name: list(labels) for name, labels in parts.engine.taxonomies.items()}
+    label_sets = {name: list(labels) for name, labels in parts.engine.label_sets.items()}
     return json_response(
         {
             "name": card.name,
@@ -199,7 +198,7 @@ async def model(request: Request) -> Response:
             "label_sets": label_sets,
             "labels": list(card.labels),
             "taxonomies": label_sets,
-            "card": asdict(card),
+            "card": card.to_dict(),
             "limits": parts.settings.limits(),
         }
     )

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mien.errors import ModelError
-from mien.training.renamed_fields import renamed_fields, with_new_names
+from mien.renamed import renamed_fields, with_new_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

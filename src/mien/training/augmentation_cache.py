@@ -77,8 +77,8 @@ class AugmentationCache:
         self._augmentation = augmentation
         self._count = count
         self._teachers = teachers or {}
-        self._names = [dataset.taxonomy.name, FERPLUS.name] if joint else [dataset.taxonomy.name]
-        self._columns = len(dataset.taxonomy) + (len(FERPLUS) if joint else 0)
+        self._names = [dataset.label_set.name, FERPLUS.name] if joint else [dataset.label_set.name]
+        self._columns = len(dataset.label_set) + (len(FERPLUS) if joint else 0)
         changes = augmentation.old_dict()  # so that a cache of an older version is still found
         self._key = _checksum(dataset.images.tobytes(), json.dumps(changes, sort_keys=True).encode())
         self._answers_key = _checksum(self._key.encode(), " ".join([*self._names, *self._teachers]).encode())

@@ -93,7 +93,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__()
         self._images = dataset.images[..., np.newaxis]  # (n, 48, 48, 1)
         self._targets = joint_targets(dataset, recipe)
-        weights = np.ones(len(dataset.taxonomy), np.float32)
+        weights = np.ones(len(dataset.label_set), np.float32)
         if recipe.class_weights == "balanced":
             weights = class_weights(dataset.targets)
         self._weights = dataset.targets @ weights
@@ -105,7 +105,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._distil = recipe.distillation_weight
         self._views = views
         self._augment = None if augment is None else BatchAugmentation(augment)
-        names = [dataset.taxonomy.name, FERPLUS.name] if recipe.joint else [dataset.taxonomy.name]
+        names = [dataset.label_set.name, FERPLUS.name] if recipe.joint else [dataset.label_set.name]
         self._heads = dict(zip(names, (1.0, recipe.joint), strict=False))
         self.start_epoch(0)
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from mien.errors import ModelError
 from mien.quoting import quoted_path
+from mien.renamed import with_new_names
 from mien.training.augmentation import OLD_NAMES as AUGMENTATION_OLD_NAMES
 from mien.training.augmentation import Augmentation
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
 from mien.training.network_specs import Classic, Compact
 from mien.training.recipe import OLD_NAMES, Recipe
-from mien.training.renamed_fields import with_new_names
 
 _STRONG = Augmentation(
     shift=0.1, rotation=12, zoom=0.15, shear=0.08, brightness=0.12, contrast=0.35, gamma=0.3, downscale=0.12, blur=0.08,

@@ -47,7 +47,7 @@ class TrainingState:
         history: one row an epoch, with the keys of `HISTORY_COLUMNS`; epochs count from 1.
         stopping: the state of early stopping.
         plateau: the state of the plateau schedule.
-        data: what was trained on: source, taxonomy, counts and a checksum of the images and targets.
+        data: what was trained on: source, label set, counts and a checksum of the images and targets.
         backend: the Keras back end and its version.
         custom: the states of the user's callbacks (`callbacks`), and whether one of them stopped the training
             (`stopped`).

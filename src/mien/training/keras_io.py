@@ -102,11 +102,11 @@ class KerasClassifier:
     card: ModelCard | None = None
 
     @property
-    def taxonomies(self) -> dict[str, tuple[str, ...]]:
+    def label_sets(self) -> dict[str, tuple[str, ...]]:
         """The label sets that the network knows, by name, the one it answers in first; none without a card."""
-        return self.card.taxonomies if self.card else {}
+        return self.card.label_sets if self.card else {}
 
-    def answering_in(self, taxonomy: str) -> KerasClassifier:
+    def answering_in(self, label_set: str) -> KerasClassifier:
         """The same network as it answers in one of its label sets.
 
         Raises:
@@ -114,9 +114,9 @@ class KerasClassifier:
         """
         if self.card is None:
             raise ModelError(
-                f"Expected a network with a model card to answer in {taxonomy}, got one without."
+                f"Expected a network with a model card to answer in {label_set}, got one without."
             )
-        card = self.card.answering_in(taxonomy)
+        card = self.card.answering_in(label_set)
         return replace(self, labels=card.labels, card=card)
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -134,9 +134,9 @@ class KerasClassifier:
             return {}
         answer = self.network.predict(crops[..., np.newaxis], batch_size=1024, verbose=0)
         given = answer if isinstance(answer, list) else [answer]
-        cards = (self.card.answering_in(name) for name in self.card.taxonomies)
+        cards = (self.card.answering_in(name) for name in self.card.label_sets)
         return {
-            card.taxonomy: card.calibrated(np.asarray(given[HEADS.index(card.output)], np.float32))
+            card.label_set: card.calibrated(np.asarray(given[HEADS.index(card.output)], np.float32))
             for card in cards
         }
 

@@ -50,11 +50,11 @@ def build_model(
     """
     steps = len(TrainingBatches(training, recipe))
     if network is not None:
-        model = build_custom(network, len(training.taxonomy), training.images)
+        model = build_custom(network, len(training.label_set), training.images)
         if network.compiled:
             compile_like(model, network)
         else:
-            compile_model(model, recipe, len(training.taxonomy), steps)
+            compile_model(model, recipe, len(training.label_set), steps)
         return model
     size, _ = recipe.size_of(epoch)
     network = build_network(recipe.network, heads_of(recipe, training), side=size, precision=recipe.precision)
@@ -64,7 +64,7 @@ def build_model(
     if recipe.joint:
         joined = keras.layers.Concatenate(dtype="float32", name="heads")(network.outputs)
         model = keras.Model(network.input, joined, name=network.name)
-    compile_model(model, recipe, len(training.taxonomy), steps)
+    compile_model(model, recipe, len(training.label_set), steps)
     return model
 
 
@@ -100,7 +100,7 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
 def _classes_of_heads(network: keras.Model, training: Dataset) -> dict[str, tuple[str, ...]]:
     """The class names of each head, by the name of its layer."""
     present = {layer.name for layer in network.layers}
-    classes = dict(zip(HEADS, (training.taxonomy.classes, FERPLUS.classes), strict=True))
+    classes = dict(zip(HEADS, (training.label_set.classes, FERPLUS.classes), strict=True))
     return {name: names for name, names in classes.items() if name in present}
 
 
@@ -138,7 +138,7 @@ def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str
 
 def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
     """How many classes each head of a network has."""
-    return (len(training.taxonomy), len(FERPLUS)) if recipe.joint else (len(training.taxonomy),)
+    return (len(training.label_set), len(FERPLUS)) if recipe.joint else (len(training.label_set),)
 
 
 def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
@@ -191,9 +191,9 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
 def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
     return ModelCard(
-        name=f"{recipe.name}-{training.taxonomy.name}",
-        labels=training.taxonomy.classes,
-        taxonomy=training.taxonomy.name,
+        name=f"{recipe.name}-{training.label_set.name}",
+        labels=training.label_set.classes,
+        label_set=training.label_set.name,
         training_data=_describe_data(recipe, training),
         recipe=recipe.settings(),
         licence=license_ or NOT_STATED,

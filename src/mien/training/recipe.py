@@ -13,9 +13,9 @@ from typing import Any, Literal
 from mien import __version__
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
+from mien.renamed import renamed_fields, with_new_names
 from mien.training.augmentation import Augmentation
 from mien.training.network_specs import NetworkSpec, Precision, get_network
-from mien.training.renamed_fields import renamed_fields, with_new_names
 
 _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
 """Fields that do not change a training: the run folder records its teachers, and a release follows its end."""

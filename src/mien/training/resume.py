@@ -91,7 +91,7 @@ def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...
     digest.update("".join(teachers).encode())
     return {
         "source": training.source,
-        "taxonomy": training.taxonomy.name,
+        "taxonomy": training.label_set.name,
         "training": len(training),
         "validation": len(validation),
         "sha256": digest.hexdigest(),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
+from mien.renamed import renamed_fields
 from mien.training.recipe import Recipe
-from mien.training.renamed_fields import renamed_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

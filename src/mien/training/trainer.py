@@ -115,7 +115,7 @@ def train(
 
 
 def _require_fitting(dataset: Dataset, recipe: Recipe, options: TrainerOptions) -> None:
-    if recipe.joint and dataset.taxonomy == FERPLUS:
+    if recipe.joint and dataset.label_set == FERPLUS:
         raise ModelError(
             f"Recipe {recipe.name}: it learns the FER+ votes beside FER2013's labels, got FER+'s labels already. "
             "Leave `label_set=ferplus` out, for its network predicts both, or give `joint=0`."
@@ -172,7 +172,7 @@ class _Training:
         data = fingerprint(self._training, self._validation, tuple(options.teachers))
         self._state = open_state(folder, recipe, data, resume=options.resume)
         self._arguments = dict(
-            options.arguments or {"path": dataset.source, "labels": dataset.taxonomy.name, "votes": None}
+            options.arguments or {"path": dataset.source, "labels": dataset.label_set.name, "votes": None}
         )
 
     def run(self) -> Run:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mien.renamed import renamed_fields
 from mien.training.custom import CustomParts
-from mien.training.renamed_fields import renamed_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

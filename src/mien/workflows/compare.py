@@ -11,7 +11,7 @@ from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 
 if TYPE_CHECKING:
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.paired import Comparison
     from mien.workflows.reporter import Reporter
 

@@ -147,7 +147,7 @@ def _train_fold(
     """The scores of a fold and the predictions for its images."""
     import keras
 
-    from mien.evaluation.evaluate import evaluate as score
+    from mien.evaluation.scoring import evaluate as score
     from mien.training.run_folder import LAST, is_whole, load_best
     from mien.workflows.run_plan import TrainingInterrupted
     from mien.workflows.train_model import RunTrainer

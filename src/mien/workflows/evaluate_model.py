@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
-from mien.labels import CUSTOM, FER2013, FUSED, TAXONOMIES, LabelSet, find_label_set, meaning
+from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FUSED, LabelSet, find_label_set, meaning
 from mien.workflows.evaluation_files import require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import open_model
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.data.label_mapping import LabelMapping
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.workflows.loaded_model import LoadedModel
     from mien.workflows.options import ClassNames
     from mien.workflows.reporter import Reporter
@@ -138,7 +138,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         ModelError: the model cannot be opened, or has other classes than the data.
     """
     from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
-    from mien.evaluation.evaluate import evaluate as score
+    from mien.evaluation.scoring import evaluate as score
     from mien.evaluation.split_names import find_split
 
     given = None if options.split is None else find_split(options.split)
@@ -197,7 +197,7 @@ def _reading_label_set(
     if label_set is not None:
         return label_set
     known = find_label_set(loaded.labels)
-    if known not in TAXONOMIES.values():
+    if known not in BUNDLED_LABEL_SETS.values():
         return None
     if data is None or is_synthetic(data) or not isinstance(data, str | Path):
         return known
@@ -242,7 +242,7 @@ def _own_label_set(data: Any) -> str | None:
     if data is None or is_synthetic(data):
         return FER2013.name
     if isinstance(data, Dataset):
-        return data.taxonomy.name
+        return data.label_set.name
     if not isinstance(data, str | Path):
         return FER2013.name
     place = Path(data)

@@ -11,7 +11,7 @@ from mien.ownership import LIST, guard_of, guarding
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.workflows.loaded_model import LoadedModel
 
 WRITTEN = (

@@ -184,7 +184,7 @@ def _require_probabilities(loaded: LoadedModel) -> None:
     import numpy as np
 
     from mien.data.synthetic.drawn_faces import synthetic_dataset
-    from mien.evaluation.evaluate import check_probabilities
+    from mien.evaluation.scoring import check_probabilities
 
     crops = synthetic_dataset(_TRIED_FACES).images
     if loaded.network is None:
@@ -225,6 +225,6 @@ def _make_card(loaded: LoadedModel) -> ModelCard:
     return ModelCard(
         name=loaded.name,
         labels=loaded.labels,
-        taxonomy=label_set.name if label_set else "custom",
+        label_set=label_set.name if label_set else "custom",
         training_data=NOT_STATED,
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mien.data.dataset import Dataset
     from mien.evaluation.cross_validation import TemperatureFit
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.training.keras_io import KerasClassifier
     from mien.training.trainer import Run
     from mien.workflows.reporter import Reporter
@@ -33,7 +33,7 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
     (run.folder / EVALUATION).unlink(missing_ok=True)  # written last, it says that everything is there
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
-    for label_set in reversed(best.card.taxonomies):  # its own last, so that it stays in front
+    for label_set in reversed(best.card.label_sets):  # its own last, so that it stays in front
         best, evaluation = _calibrate(best.answering_in(label_set), dataset, run.folder.name, reporter)
     _write_models(run, best, dataset, reporter)
     plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
@@ -100,15 +100,15 @@ def _calibrate(
     """The classifier with a temperature fitted on PublicTest and its scores there in its card, and those scores."""
     from mien.data.ferplus import as_ferplus
     from mien.evaluation.cross_validation import judge_temperature
-    from mien.evaluation.evaluate import evaluate
+    from mien.evaluation.scoring import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
     card = replace(classifier.card, temperature=1.0)  # fitted afresh, however often a training ends
     classifier = replace(classifier, card=card)
-    images = dataset if card.taxonomy == dataset.taxonomy.name else as_ferplus(dataset)
+    images = dataset if card.label_set == dataset.label_set.name else as_ferplus(dataset)
 
     def score(model: KerasClassifier) -> Evaluation:
-        with reporter.progress(f"Evaluating on PublicTest ({card.taxonomy})") as advance:
+        with reporter.progress(f"Evaluating on PublicTest ({card.label_set})") as advance:
             return evaluate(
                 model.probabilities,
                 images,
@@ -120,7 +120,7 @@ def _calibrate(
 
     raw = score(classifier)
     fit = judge_temperature(raw.probabilities, raw.true)
-    _report_temperature(fit, card.taxonomy, reporter)
+    _report_temperature(fit, card.label_set, reporter)
     card = replace(card, temperature=fit.temperature)
     calibrated = score(replace(classifier, card=card))
     measured = card_scores(calibrated)

@@ -47,7 +47,7 @@ class LoadedModel:
 
 def knows_label_set(card: ModelCard | None, label_set: str | None) -> bool:
     """Whether a model with this card can predict in that label set."""
-    return card is not None and label_set is not None and label_set in card.taxonomies
+    return card is not None and label_set is not None and label_set in card.label_sets
 
 
 def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
@@ -61,7 +61,7 @@ def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
     """The network's predictions, checked to be probabilities, as `mien.Classifier` does by itself."""
     import numpy as np
 
-    from mien.evaluation.evaluate import check_probabilities
+    from mien.evaluation.scoring import check_probabilities
 
     card = network.card
     raw = network if card is None else replace(network, card=replace(card, temperature=1.0))

@@ -170,7 +170,7 @@ def write_readme(card: ModelCard) -> str:
         "",
         f"# {card.name}",
         "",
-        f"Classes ({card.taxonomy}): {', '.join(card.labels)}.",
+        f"Classes ({card.label_set}): {', '.join(card.labels)}.",
         "",
     ]
     spec = card.input

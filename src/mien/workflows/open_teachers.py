@@ -40,17 +40,17 @@ def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
     from mien.training.augmentation_cache import in_parts
     from mien.training.model_builder import open_teacher
 
-    needed = {dataset.taxonomy.name, *((FERPLUS.name,) if config.recipe.joint else ())}
+    needed = {dataset.label_set.name, *((FERPLUS.name,) if config.recipe.joint else ())}
     teachers: dict[str, Teacher] = {}
     for name in config.teachers:
         keras_file = _keras_file(name)
         if keras_file is None:
             classifier = Classifier(name)
-            digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), classifier.taxonomies
+            digest, known = hashlib.sha256(read_model(name)[1]).hexdigest(), classifier.label_sets
             teachers[digest] = in_parts(classifier.all_probabilities)
         else:
             network, digest = open_teacher(keras_file, config.recipe.precision)
-            known, teachers[digest] = network.taxonomies, network.all_probabilities
+            known, teachers[digest] = network.label_sets, network.all_probabilities
         if missing := needed - set(known):
             raise ModelError(f"{name}: expected a teacher that predicts in {', '.join(sorted(missing))} too.")
     return teachers

@@ -136,8 +136,8 @@ class TrainOptions:
         Raises:
             ModelError: there is no such option.
         """
+        from mien.renamed import with_new_names
         from mien.training.recipe import OLD_NAMES
-        from mien.training.renamed_fields import with_new_names
 
         given = {name: value for name, value in options.items() if value is not None}
         given = with_new_names(given, OLD_NAMES)

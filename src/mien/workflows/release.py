@@ -22,8 +22,8 @@ from mien.data.dataset import PUBLIC_TEST, TRAINING
 from mien.data.ferplus import as_ferplus, vote_distribution
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.cross_validation import judge_temperature
-from mien.evaluation.evaluate import evaluate
 from mien.evaluation.metrics import log_loss
+from mien.evaluation.scoring import evaluate
 from mien.files import write_bytes
 from mien.labels import FER2013, FERPLUS, FUSED
 from mien.recognition.classifier import Classifier
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
 
 FITTED = "PublicTest (fitted on)"
 """How a card names the split that its temperatures were fitted on."""
@@ -80,7 +80,7 @@ def write_release(
         plain, small = _both_files(network, card, crops, folder)
         report = {
             label_set: {"float32": _evaluated(plain, dataset, label_set).accuracy}
-            for label_set in card.taxonomies
+            for label_set in card.label_sets
         }
         finish_release(small, card, dataset, report, faces=faces)
         write_bytes(Path(target), small.read_bytes())
@@ -105,14 +105,14 @@ def finish_release(
         faces: as for `write_release`.
     """
     votes = dataset.subset(TRAINING).votes
-    if [head.taxonomy for head in card.answers] == [FER2013.name, FERPLUS.name] and votes is not None:
+    if [head.label_set for head in card.answers] == [FER2013.name, FERPLUS.name] and votes is not None:
         shares = vote_distribution(votes).sum(axis=0)
         write_bytes(path, add_fused_answer(path.read_bytes(), shares / shares.sum()))
         own, *others = card.answers
         fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
         card = replace(card, **vars(fused), heads=(own, *others))
     put_card(path, card)
-    for label_set in reversed(list(card.taxonomies)):  # its own last, so that this one stays in front
+    for label_set in reversed(list(card.label_sets)):  # its own last, so that this one stays in front
         raw = _evaluated(path, dataset, label_set)
         row = report.setdefault(label_set, {})
         row["int8"], row["n"] = raw.accuracy, raw.n
@@ -156,7 +156,7 @@ def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCa
         splits: what the card calls each split.
     """
     card = Classifier(path).card
-    for label_set in reversed(list(card.taxonomies)):
+    for label_set in reversed(list(card.label_sets)):
         card = card.answering_in(label_set)
         scores = dict(card.scores)
         for split, title in splits.items():
@@ -183,6 +183,6 @@ def _both_files(
 
 def _evaluated(path: Path, dataset: Dataset, label_set: str, split: str = PUBLIC_TEST) -> Evaluation:
     answer = Classifier(path).answering_in(label_set)
-    votes = label_set == FERPLUS.name and dataset.taxonomy != FERPLUS
+    votes = label_set == FERPLUS.name and dataset.label_set != FERPLUS
     images = as_ferplus(dataset) if votes else dataset
     return evaluate(answer.probabilities, images, labels=answer.labels, split=split)

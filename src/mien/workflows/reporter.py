@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.training.callbacks import BatchProgress
     from mien.training.checkpoint import TrainingState
     from mien.training.recipe import Recipe

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
     from mien.recognition.classifier import Classifier
     from mien.training.recipe import Recipe
     from mien.training.trainer import Run as Trained

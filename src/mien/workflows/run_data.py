@@ -120,7 +120,7 @@ def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str:
     if not (folder / LAST).is_file():
         return ""
     known = read_state(folder / LAST).data
-    if dataset.taxonomy.name != known.get("taxonomy") or not (dataset.split == TRAINING).any():
+    if dataset.label_set.name != known.get("taxonomy") or not (dataset.split == TRAINING).any():
         return ""
     if not (dataset.split == PUBLIC_TEST).any():
         dataset = hold_out(dataset)

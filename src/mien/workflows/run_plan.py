@@ -84,7 +84,7 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
     config = RunConfig(
         recipe=recipe,
         path=base.path if data is None else name_of(data),
-        label_set=_name(given.label_set) or (data.taxonomy.name if _is_dataset(data) else base.label_set),
+        label_set=_name(given.label_set) or (data.label_set.name if _is_dataset(data) else base.label_set),
         votes=str(votes) if votes else None,
         teachers=options.teachers or base.teachers,
         start=options.start or base.start,
@@ -195,7 +195,7 @@ def with_name(folder: Path | None) -> Path | None:
 def _default_folder(data: Any, options: TrainOptions) -> Path:
     recipe = options.choose_recipe()
     label_set = _name(options.data.label_set) or (
-        data.taxonomy.name if _is_dataset(data) else name_of_classes(data, options.data)
+        data.label_set.name if _is_dataset(data) else name_of_classes(data, options.data)
     )
     drawn = RUNS / run_folder_name(recipe, label_set, "synthetic")
     if data is None and not options.resume:

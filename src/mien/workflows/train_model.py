@@ -106,7 +106,7 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     prepare_keras(backend)  # after the data: an error in a table need not wait for it
     from mien.workflows.run import Run
 
-    plan = replace(plan, config=replace(plan.config, label_set=dataset.taxonomy.name))
+    plan = replace(plan, config=replace(plan.config, label_set=dataset.label_set.name))
     if plan.config.recipe.joint and dataset.votes is None:
         dataset = with_votes(dataset, plan.config.path, plan.config.recipe.name)
     trainer = RunTrainer(reporter, devices)

@@ -30,7 +30,8 @@ from mien.data.fer2013.table import ANY_NUMBER, Table
 from mien.data.splits import split_of_table
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.labels import FER2013, Taxonomy
+from mien.labels import FER2013, LabelSet
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,14 +54,15 @@ _LISTS = re.compile(
 _LIST_MARKS = bytes.maketrans(b'[],"', b"    ")
 
 
+@renamed_parameters(taxonomy="label_set")
 def read_table(
-    path: str | Path, *, taxonomy: Taxonomy = FER2013, progress: Progress | None = None
+    path: str | Path, *, label_set: LabelSet = FER2013, progress: Progress | None = None
 ) -> Dataset:
     """Read a FER2013 table.
 
     Args:
         path: a CSV file, or a gz, xz, zip or tar.gz archive that holds one.
-        taxonomy: what the numbers in the column `emotion` mean.
+        label_set: what the numbers in the column `emotion` mean.
         progress: called with the bytes done and the bytes in all, several times a second.
 
     Returns:
@@ -71,7 +73,9 @@ def read_table(
         DataError: the file cannot be read, is of another kind, or a row is at fault. Rows are counted from 1,
             without the header and without blank lines, and the first one at fault is named.
     """
-    return read_arrays([Path(path)], classes=len(taxonomy), progress=progress).to_dataset(taxonomy, str(path))
+    return read_arrays([Path(path)], classes=len(label_set), progress=progress).to_dataset(
+        label_set, str(path)
+    )
 
 
 def read_arrays(

@@ -11,13 +11,21 @@ from mien.class_names import LEAVE_OUT
 from mien.data.dataset import SPLITS, TRAINING, Dataset, LeftOut
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.labels import CUSTOM, FER2013, FERPLUS, MEANINGS, TAXONOMIES, LabelSet, find_label_set, meaning
+from mien.labels import (
+    BUNDLED_LABEL_SETS,
+    CUSTOM,
+    FER2013,
+    FERPLUS,
+    MEANINGS,
+    LabelSet,
+    find_label_set,
+    meaning,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.class_names import ClassOrder
-    from mien.labels import Taxonomy
 
 PIXELS = CROP_SIZE * CROP_SIZE
 
@@ -78,16 +86,16 @@ class Table:
         names = {MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else named.get(code) for code in codes}
         return {name for name in names if name is not None and name != LEAVE_OUT}
 
-    def to_dataset(self, taxonomy: Taxonomy, source: str, order: ClassOrder | None = None) -> Dataset:
+    def to_dataset(self, label_set: LabelSet, source: str, order: ClassOrder | None = None) -> Dataset:
         """The same as a `Dataset` with one-hot targets.
 
         Args:
-            taxonomy: its classes.
+            label_set: its classes.
             source: where the table came from, for messages.
             order: what the numbers stand for; by default they are indices into the classes.
 
         Raises:
-            DataError: labels stand for classes that the taxonomy does not have, or for nothing.
+            DataError: labels stand for classes that the label set does not have, or for nothing.
         """
         codes = np.unique(self.labels)
         numbers = [int(code) for code in codes if 0 <= code < ANY_NUMBER]
@@ -96,26 +104,26 @@ class Table:
                 f"{source}: expected labels that are numbers, which class_names would name, found none. Leave "
                 "class_names out."
             )
-        own = taxonomy.classes if taxonomy is FERPLUS else FER2013.classes
+        own = label_set.classes if label_set is FERPLUS else FER2013.classes
         names = dict(enumerate(own)) if order is None else order.fit(numbers)
-        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(taxonomy), np.int64)  # the last, -1, is no label
+        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(label_set), np.int64)  # the last, -1, is no label
         left_out = 0
         for code in codes[codes >= 0].tolist():
             name = MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else names.get(code)
             if name == LEAVE_OUT:
                 left_out += int((self.labels == code).sum())
             else:
-                index[code] = self._find(code, name, taxonomy, source)
-        one_hot = np.eye(len(taxonomy) + 1, len(taxonomy), dtype=np.float32)
+                index[code] = self._find(code, name, label_set, source)
+        one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)
         dataset = Dataset(
-            self.images, one_hot[index[self.labels]], np.array(SPLITS)[self.splits], taxonomy, source=source
+            self.images, one_hot[index[self.labels]], np.array(SPLITS)[self.splits], label_set, source=source
         )
         if not left_out:
             return dataset
-        kept = (self.labels < 0) | (index[self.labels] < len(taxonomy))
+        kept = (self.labels < 0) | (index[self.labels] < len(label_set))
         return replace(dataset.select(kept), left_out=LeftOut(chosen=left_out))
 
-    def _find(self, code: int, name: str | None, taxonomy: Taxonomy, source: str) -> int:
+    def _find(self, code: int, name: str | None, label_set: LabelSet, source: str) -> int:
         """Index of a label's class."""
         n = int((self.labels == code).sum())
         count = f"{n:,} {'row' if n == 1 else 'rows'} with the label"
@@ -125,18 +133,20 @@ class Table:
                 f"images out with {LEAVE_OUT!r} in its place."
             )
         try:
-            return taxonomy.index(name)
+            return label_set.index(name)
         except DataError:
             label = f"{name}," if code >= ANY_NUMBER else f"{code}, {name},"
             raise DataError(
-                f"{source}: found {count} {label} {lacking(name, taxonomy, numbered=code < ANY_NUMBER)}"
+                f"{source}: found {count} {label} {lacking(name, label_set, numbered=code < ANY_NUMBER)}"
             ) from None
 
 
-def lacking(name: str, taxonomy: Taxonomy, *, numbered: bool) -> str:
-    """The end of a sentence on a class that a taxonomy does not have, with ways out that exist."""
-    others = [other.name for other in TAXONOMIES.values() if meaning(name) in map(meaning, other.classes)]
+def lacking(name: str, label_set: LabelSet, *, numbered: bool) -> str:
+    """The end of a sentence on a class that a label set does not have, with ways out that exist."""
+    others = [
+        other.name for other in BUNDLED_LABEL_SETS.values() if meaning(name) in map(meaning, other.classes)
+    ]
     ways = [f"choose the label set {other} (--label-set {other})" for other in others]
     ways += [f"leave its images out with {LEAVE_OUT!r} in its place among class_names"] if numbered else []
     ways += [] if ways else ["remove them"]
-    return f"which is none of the classes of {taxonomy.name} ({', '.join(taxonomy.classes)}): {', or '.join(ways)}."
+    return f"which is none of the classes of {label_set.name} ({', '.join(label_set.classes)}): {', or '.join(ways)}."

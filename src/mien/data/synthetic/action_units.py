@@ -18,7 +18,7 @@ from mien.labels import FERPLUS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +123,13 @@ class Expression:
     strength: float
 
 
-def expression_name(label: str, taxonomy: Taxonomy) -> str:
-    """The key of `PROTOTYPES` for a taxonomy's label, in any usual spelling.
+def expression_name(label: str, label_set: LabelSet) -> str:
+    """The key of `PROTOTYPES` for a label set's label, in any usual spelling.
 
     Raises:
-        DataError: the taxonomy has no such class, or nobody drew it yet.
+        DataError: the label set has no such class, or nobody drew it yet.
     """
-    return FERPLUS.classes[FERPLUS.index(taxonomy.classes[taxonomy.index(label)])]
+    return FERPLUS.classes[FERPLUS.index(label_set.classes[label_set.index(label)])]
 
 
 def sample_expression(name: str, rng: np.random.Generator) -> Expression:

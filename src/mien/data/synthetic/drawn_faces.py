@@ -22,6 +22,7 @@ from mien.errors import DataError
 from mien.files import replacing
 from mien.images import CROP_SIZE
 from mien.labels import FER2013, FERPLUS
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mien.data.synthetic.action_units import ActionUnits
     from mien.data.synthetic.head import Shape
     from mien.data.synthetic.person import Person
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 ANNOTATORS = 10
 """How many people voted on each image of FER+."""
@@ -40,17 +41,18 @@ SMALLEST_SIDE = 16
 """Pixels; a smaller face shows no expression."""
 
 
+@renamed_parameters(taxonomy="label_set")
 def draw_face(
-    label: str, rng: np.random.Generator, *, size: int = CROP_SIZE, taxonomy: Taxonomy = FER2013
+    label: str, rng: np.random.Generator, *, size: int = CROP_SIZE, label_set: LabelSet = FER2013
 ) -> NDArray[np.uint8]:
     """Draw one face.
 
     Args:
-        label: a class of the taxonomy, in any usual spelling.
+        label: a class of the label set, in any usual spelling.
         rng: source of all randomness; the same state gives the same person, pose and light at any size and
             with any label.
         size: side of the image in pixels, 16 or more.
-        taxonomy: the label set that `label` is from.
+        label_set: the label set that `label` is from.
 
     Returns:
         Gray uint8 (size, size).
@@ -65,10 +67,11 @@ def draw_face(
         raise DataError(
             f"Expected a face at least {SMALLEST_SIDE} pixels wide, got {size}. Give a larger size."
         )
-    return _draw(expression_name(label, taxonomy), rng, size)[0]
+    return _draw(expression_name(label, label_set), rng, size)[0]
 
 
-def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013) -> Dataset:
+@renamed_parameters(taxonomy="label_set")
+def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER2013) -> Dataset:
     """Draw a data set with all classes alike.
 
     The classes take turns. Of each about 80% are Training, 10% PublicTest and 10% PrivateTest.
@@ -76,7 +79,7 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013
     Args:
         n: how many faces, at least three of each class, so that no split lacks one.
         seed: 0 or more; another seed gives other faces.
-        taxonomy: `FER2013` gives one-hot targets; `FERPLUS` gives the votes of ten annotators too, with their
+        label_set: `FER2013` gives one-hot targets; `FERPLUS` gives the votes of ten annotators too, with their
             distribution as targets, and never a face without a majority for the drawn expression.
 
     Returns:
@@ -86,26 +89,26 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, taxonomy: Taxonomy = FER2013
     Raises:
         DataError: too few faces, a negative seed, or a class that cannot be drawn.
     """
-    if n < 3 * len(taxonomy):
-        raise DataError(f"Expected n of {3 * len(taxonomy)} or more (3 faces of each class), got {n}.")
+    if n < 3 * len(label_set):
+        raise DataError(f"Expected n of {3 * len(label_set)} or more (3 faces of each class), got {n}.")
     if seed < 0:
         raise DataError(f"Expected a seed of 0 or more, got {seed}.")
-    names = [expression_name(label, taxonomy) for label in taxonomy.classes]
+    names = [expression_name(label, label_set) for label in label_set.classes]
     images = np.empty((n, CROP_SIZE, CROP_SIZE), np.uint8)
     votes = np.zeros((n, len(VOTE_COLUMNS)), np.int64)
     for i in range(n):
         name = names[i % len(names)]
         rng = np.random.default_rng([seed, i, FERPLUS.index(name)])
         images[i], strength = _draw(name, rng, CROP_SIZE)
-        if taxonomy == FERPLUS:
+        if label_set == FERPLUS:
             votes[i] = _vote(name, strength, rng)
-    voted = taxonomy == FERPLUS
-    one_hot = np.eye(len(taxonomy), dtype=np.float32)[np.arange(n) % len(taxonomy)]
+    voted = label_set == FERPLUS
+    one_hot = np.eye(len(label_set), dtype=np.float32)[np.arange(n) % len(label_set)]
     return Dataset(
         images,
         vote_distribution(votes) if voted else one_hot,
-        np.array([_split_of_round(i // len(taxonomy)) for i in range(n)]),
-        taxonomy,
+        np.array([_split_of_round(i // len(label_set)) for i in range(n)]),
+        label_set,
         votes=votes if voted else None,
         source=f"drawn faces, n={n}, seed={seed}",
     )
@@ -123,10 +126,10 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
     Raises:
         DataError: other classes, or an image without a label, which this form cannot say.
     """
-    if dataset.taxonomy.classes != FER2013.classes:
+    if dataset.label_set.classes != FER2013.classes:
         raise DataError(
-            f"{path}: expected the classes of fer2013, got {dataset.taxonomy.name}. Its numbers mean other "
-            "expressions in this file; draw the set with taxonomy=FER2013."
+            f"{path}: expected the classes of fer2013, got {dataset.label_set.name}. Its numbers mean other "
+            "expressions in this file; draw the set with label_set=FER2013."
         )
     labels = dataset.labels
     if (labels == UNLABELLED).any():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mien.evaluation.evaluate import Evaluation
+    from mien.evaluation.evaluation import Evaluation
 
 SHEETS = ("samples", "mistakes", "confident")
 """The sheets of an evaluation: a random sample, mistakes only, and the most confident correct predictions."""

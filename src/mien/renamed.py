@@ -1,4 +1,4 @@
-"""Old names of dataclass fields, kept as aliases so that existing code and files keep working.
+"""Old names of dataclass fields and of parameters, kept as aliases so that existing code and files keep working.
 
 @renamed_fields(turn="rotation")
 @dataclass(frozen=True)
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from functools import wraps
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _T = TypeVar("_T")
 
 
@@ -43,6 +45,25 @@ def renamed_fields(**names: str) -> Callable[[type[_T]], type[_T]]:
         for old, new in names.items():
             setattr(cls, old, property(attrgetter(new), doc=f"Old name of `{new}`."))
         return cls
+
+    return decorate
+
+
+def renamed_parameters(**names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let a function accept old names of keyword arguments.
+
+    Args:
+        **names: the new name of each old one.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def called(*args: _P.args, **options: _P.kwargs) -> _R:
+            if names.keys() & options.keys():
+                return function(*args, **with_new_names(options, names))
+            return function(*args, **options)
+
+        return called
 
     return decorate
 

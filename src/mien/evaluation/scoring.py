@@ -11,7 +11,6 @@ because errors such as a missing softmax would otherwise only lead to bad scores
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,108 +21,19 @@ from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, metrics
 from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
+from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
-from mien.html_table import html_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.labels import Taxonomy
+    from mien.labels import LabelSet
 
 Predict = Callable[[Any], Any]
 """Function from gray crops, uint8 (n, 48, 48), to probabilities, float (n, classes)."""
 
 Progress = Callable[[int, int], None]
 """Function called after each batch with the number of processed images and the total number."""
-
-_BY_IMAGE = ("probabilities", "true", "images")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Evaluation:
-    """The scores of a model on a split.
-
-    If targets are vote distributions (FER+), the true class of an image is the one with the most votes, for accuracy and
-    loss alike.
-
-    Args:
-        model: name of the model.
-        data: source of the data set.
-        split: name of the split.
-        labels: class names, in the order of all arrays (the order of the data set).
-        n: number of images.
-        accuracy: in [0, 1].
-        accuracy_interval: its 95% bootstrap interval; groups are resampled if the data set has them.
-        loss: categorical cross-entropy in nats.
-        macro_f1: mean F1 over the classes, in [0, 1].
-        macro_f1_interval: its 95% bootstrap interval.
-        balanced_accuracy: mean recall over the classes, in [0, 1].
-        per_class: `{label: {"precision":, "recall":, "f1":, "support":}}`.
-        confusion: int64 (classes, classes), rows are true classes, columns predicted classes.
-        ece: expected calibration error in 15 bins, in [0, 1].
-        duplicate_free: `n`, `accuracy` and `macro_f1` of the images without an exact copy in another split; the scores
-            are `None` if there are no such images.
-        flip_tta: whether the predictions for each image and its mirror image were averaged.
-        probabilities: float64 (n, classes).
-        true: int64 (n,), class indices.
-        images: uint8 (n, 48, 48), the images.
-        by_source: the scores by source (`mien.evaluation.by_source.score_sources`); `None` if the data set does not name
-            the sources of its images.
-        label_mapping: how the classes of the data set were mapped to those of the model
-            (`mien.data.label_mapping.LabelMapping.to_dict`); `None` if both have the same classes.
-    """
-
-    model: str
-    data: str
-    split: str
-    labels: tuple[str, ...]
-    n: int
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    loss: float
-    macro_f1: float
-    macro_f1_interval: tuple[float, float]
-    balanced_accuracy: float
-    per_class: dict[str, dict[str, float | int]]
-    confusion: NDArray[np.int64]
-    ece: float
-    duplicate_free: dict[str, float | int | None]
-    flip_tta: bool
-    probabilities: NDArray[np.float64]
-    true: NDArray[np.int64]
-    images: NDArray[np.uint8]
-    by_source: dict[str, dict[str, Any]] | None = None
-    label_mapping: dict[str, Any] | None = None
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """The most probable class of each image, int64 (n,)."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
-
-    def __repr__(self) -> str:
-        low, high = self.accuracy_interval
-        return (
-            f"<Evaluation of {self.model} on {self.data}, {self.split}: {self.n:,} images, accuracy {self.accuracy:.2%} "
-            f"(95% interval {low:.2%} to {high:.2%}), macro-F1 {self.macro_f1:.4f}, loss {self.loss:.4f}>"
-        )
-
-    def _repr_html_(self) -> str:
-        low, high = self.accuracy_interval
-        rows = [
-            (name, *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}")
-            for name, scores in self.per_class.items()
-        ]
-        title = (
-            f"{self.model} on {self.data}, {self.split}: accuracy {self.accuracy:.2%} (95% interval {low:.2%} to "
-            f"{high:.2%}), macro-F1 {self.macro_f1:.4f}, loss {self.loss:.4f}"
-        )
-        return html_table(rows, ("class", "precision", "recall", "F1", "images"), title=title)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores as a JSON-serializable dict, without the arrays with one row per image."""
-        kept = [field.name for field in fields(self) if field.name not in _BY_IMAGE]
-        kept = [name for name in kept if name != "label_mapping" or self.label_mapping is not None]
-        return {name: _plain(getattr(self, name)) for name in kept}
 
 
 def evaluate(
@@ -177,7 +87,7 @@ def evaluate(
             expected="labels as a list of class names in index order", received=repr(labels)[:80]
         )
     split = find_split(split)
-    columns = _match_labels(labels, dataset.taxonomy)
+    columns = _match_labels(labels, dataset.label_set)
     require_splits(dataset, [split])
     subset = dataset.subset(split)
     given = _predict_all(
@@ -189,30 +99,30 @@ def evaluate(
     return _score(probabilities, subset, unique, model=model, split=split, flip_tta=flip_tta)
 
 
-def _match_labels(labels: Sequence[str], taxonomy: Taxonomy) -> list[int]:
+def _match_labels(labels: Sequence[str], label_set: LabelSet) -> list[int]:
     """Return the index in the data set of each class of the model."""
     columns, unknown = [], []
     for label in labels:
         try:
-            columns.append(taxonomy.index(label))
+            columns.append(label_set.index(label))
         except DataError:
             unknown.append(label)
-    if unknown or sorted(columns) != list(range(len(taxonomy))):
+    if unknown or sorted(columns) != list(range(len(label_set))):
         which = f", of which {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not among them"
         raise ModelError.from_parts(
-            expected=f"a model with the {len(taxonomy)} classes of {taxonomy.name} ({', '.join(taxonomy.classes)})",
+            expected=f"a model with the {len(label_set)} classes of {label_set.name} ({', '.join(label_set.classes)})",
             received=f"{len(labels)} classes ({', '.join(labels)}){which if unknown else ''}",
-            remedy=_other_classes(labels, taxonomy),
+            remedy=_other_classes(labels, label_set),
         )
     return columns
 
 
-def _other_classes(labels: Sequence[str], taxonomy: Taxonomy) -> str:
+def _other_classes(labels: Sequence[str], label_set: LabelSet) -> str:
     """Return the remedy for a model whose classes differ from those of the data set."""
-    if len(labels) == len(taxonomy):
+    if len(labels) == len(label_set):
         return "Give its class names in index order, in common words for these classes."
     return (
-        f"The accuracy over {len(taxonomy)} classes is not defined for a model with {len(labels)}. Evaluate it in "
+        f"The accuracy over {len(label_set)} classes is not defined for a model with {len(labels)}. Evaluate it in "
         "Python on a mien.Dataset with its own label set: docs/evaluation.md."
     )
 
@@ -287,7 +197,7 @@ def _score(
     split: str,
     flip_tta: bool,
 ) -> Evaluation:
-    labels, true = subset.taxonomy.classes, subset.labels
+    labels, true = subset.label_set.classes, subset.labels
     predicted = probabilities.argmax(axis=1)
     confusion = metrics.confusion_matrix(true, predicted, len(labels))
     return Evaluation(
@@ -345,12 +255,3 @@ def _headline(confusion: NDArray[np.int64]) -> dict[str, float | int | None]:
     if n == 0:
         return {"n": 0, "accuracy": None, "macro_f1": None}
     return {"n": n, "accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
-
-
-def _plain(value: Any) -> Any:
-    """Convert a value to JSON-serializable types."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value
