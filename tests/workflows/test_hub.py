@@ -159,9 +159,8 @@ def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
 def test_offline_the_command_prints_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
     pytest.importorskip("huggingface_hub")
     make_onnx(tmp_path / "model.onnx")
-    done = mien_process(
-        *command, cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:1", HF_HOME=str(tmp_path / "hf"), HF_TOKEN="hf_x"
-    )
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_x"}
+    done = mien_process(*command, cwd=tmp_path, **offline)
     is_one_sentence(done, r"hf://me/faces: cannot .* the Hub: .*Is this machine online\?")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
 from mien.errors import ModelError
-from mien.labels import find_taxonomy
+from mien.labels import find_label_set
 from mien.model_kinds import EXAMPLE_LABELS
 from mien.recognition.network_input import read_input
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_operators, summarise
@@ -145,7 +145,7 @@ def card_of(
         told = network.pixel_range if pixel_scale is None else None
         pixel_range = told or (0.0, 1.0 if pixel_scale is None else 255.0 * pixel_scale)
     low, high = pixel_range
-    known = find_taxonomy(class_names)
+    known = find_label_set(class_names)
     return ModelCard(
         name=Path(network.name).stem,
         labels=tuple(class_names),

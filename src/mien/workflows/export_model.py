@@ -219,9 +219,9 @@ def _write(
 
 def _make_card(loaded: LoadedModel) -> ModelCard:
     from mien.card import NOT_STATED, ModelCard
-    from mien.labels import find_taxonomy
+    from mien.labels import find_label_set
 
-    label_set = find_taxonomy(loaded.labels)
+    label_set = find_label_set(loaded.labels)
     return ModelCard(
         name=loaded.name,
         labels=loaded.labels,

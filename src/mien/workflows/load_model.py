@@ -118,11 +118,15 @@ def _in_our_words(model: str) -> Iterator[None]:
     except DescribedCardError as error:
         raise ModelError(f"{shown(model)}: {CARD_TELLS}") from error
     except UnnamedClassesError as error:
-        raise ModelError(
-            f"{shown(model)}: this file has no model card, so the names of its classes are not known. Give them in "
-            f"index order, for example `model_class_names={EXAMPLE_LABELS}`, and `pixel_scale` or `pixel_range` if its "
-            "pixels do not go from 0 to 1"
-        ) from error
+        raise ModelError(_names_are_missing(model)) from error
+
+
+def _names_are_missing(model: str | Path) -> str:
+    return (
+        f"{shown(model)}: this file has no model card, so the names of its classes are not known. Give them in index "
+        f"order, for example `model_class_names={EXAMPLE_LABELS}`, and `pixel_scale` or `pixel_range` if its pixels do "
+        "not go from 0 to 1"
+    )
 
 
 def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
@@ -145,6 +149,8 @@ def _open_keras(
     from mien.training.keras_loading import load_architecture
 
     described: dict[str, Any] = {"scale": options.pixel_scale, "pixel_range": options.pixel_range}
+    if kind is ModelKind.JSON and not names:
+        raise ModelError(_names_are_missing(path))
     if kind is ModelKind.JSON:
         network = as_classifier(load_architecture(path), labels=names, **described)
     else:
