@@ -130,9 +130,3 @@ def test_export_replaces_only_what_mien_wrote(tmp_path: Path) -> None:
     assert mien("export", "small", "--out", target, "--force").returncode == 0
     assert mien("export", "large", "--out", target).returncode == 0  # over one of its own
     assert Classifier(target).card.name == "large"
-
-
-def test_a_format_without_its_converter_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    pass

@@ -163,7 +163,7 @@ def test_a_file_without_a_card_names_the_options_to_give(theirs: dict[str, Path]
         is_one_sentence(
             command(*words), "no model card, so the names of its .*classes are not known.*--model-labels "
         )
-    with pytest.raises(ModelError, match="no model card, so its class names are unknown.*`class_names="):
+    with pytest.raises(ModelError, match=r"no model card, so its class names are unknown.*`class_names="):
         mien.Classifier(theirs[kind])
     with pytest.raises(ModelError, match=r"expected an output with 2 classes|2 class names"):
         mien.Classifier(theirs[kind], class_names=("a", "b"))
@@ -191,7 +191,7 @@ def test_the_service_answers_with_a_model_of_another_program(theirs: dict[str, P
 
     described: dict[str, Any] = {"model": str(theirs[kind]), "model_labels": ",".join(NAMES)}
     if kind != "tflite":
-        with pytest.raises(ModelError, match="can contain code.*`trust_model=True`"):
+        with pytest.raises(ModelError, match=r"can contain code.*`trust_model=True`"):
             create_app(Settings(**described))
         described["trust_model"] = True
     with TestClient(create_app(Settings(**described)), base_url="http://localhost") as client:

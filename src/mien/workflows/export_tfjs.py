@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mien.errors import MissingExtra, ModelError
+from mien.errors import ModelError
 
 COMMAND = "tensorflowjs_converter"
+INSTALL = "uv tool install --python 3.11 tensorflowjs --with 'setuptools<81'"
 
 
 def convert_to_tfjs(source: Path, target: Path) -> None:
@@ -25,8 +26,7 @@ def convert_to_tfjs(source: Path, target: Path) -> None:
         target: the new folder.
 
     Raises:
-        MissingExtra: the command is not installed.
-        ModelError: the conversion failed.
+        ModelError: the command is not installed, or the conversion failed.
     """
     command = [
         find_converter(), "--input_format=tf_saved_model", "--output_format=tfjs_graph_model",
@@ -44,9 +44,12 @@ def find_converter() -> str:
     """The path of the command, on PATH or beside the running Python.
 
     Raises:
-        MissingExtra: there is none.
+        ModelError: there is none.
     """
     found = shutil.which(COMMAND) or shutil.which(COMMAND, path=str(Path(sys.executable).parent))
     if found is None:
-        raise MissingExtra("tensorflowjs", "tfjs")
+        raise ModelError(
+            f"This needs the command {COMMAND}, which is not installed. Install it on Linux or macOS in an environment "
+            f"of its own, because it needs other versions of packages than mien: {INSTALL}"
+        )
     return found
