@@ -241,3 +241,14 @@ def test_our_own_exports_go_through_predict_and_evaluate(run: mien.Run, tmp_path
     )
     card = json.loads(command("model", path, "--json").stdout)["card"]
     assert card["labels"] == list(ours.labels)
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_as_a_core_ml_package(run: mien.Run) -> None:
+    coremltools = pytest.importorskip("coremltools", reason="needs coremltools: pip install mien[coreml]")
+    done = command("export", run.folder, "--format", "coreml")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    package = coremltools.models.MLModel(str(run.folder / "model.mlpackage"), skip_model_load=True)
+    assert json.loads(package.user_defined_metadata["mien.card"])["labels"] == list(run.card.labels)
+    assert command("export", run.folder, "--format", "coreml").returncode == 0  # over what it wrote

@@ -87,7 +87,17 @@ def load_tensorflow(purpose: str) -> Any:
 @contextmanager
 def _silent_standard_error() -> Iterator[None]:
     """TensorFlow's C++ code prints there while it loads, before any setting of its log level applies."""
-    if {"keras", "tensorflow"} & sys.modules.keys() or "--debug" in sys.argv or sys.stderr is None:
+    if {"keras", "tensorflow"} & sys.modules.keys():
+        yield
+        return
+    with silent_standard_error():
+        yield
+
+
+@contextmanager
+def silent_standard_error() -> Iterator[None]:
+    """Discard what native code prints on standard error, unless the command runs with --debug."""
+    if "--debug" in sys.argv or sys.stderr is None:
         yield
         return
     sys.stderr.flush()

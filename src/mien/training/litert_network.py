@@ -19,7 +19,7 @@ from mien.card import ModelCard
 from mien.errors import MissingExtra, ModelError
 from mien.model_kinds import shown
 from mien.network_formats import Tensor
-from mien.training.keras_start import load_tensorflow
+from mien.training.keras_start import load_tensorflow, silent_standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,9 +85,10 @@ class LiteRtNetwork:
         self.name = str(path)
         interpreter = _interpreter_class()
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), silent_standard_error():  # which tells of XNNPACK
                 warnings.simplefilter("ignore")  # TensorFlow's own advises ai-edge-litert
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads or None)
+                self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()
             self._outputs = {entry["name"]: entry for entry in self._interpreter.get_output_details()}
         except (ValueError, RuntimeError, IndexError) as error:

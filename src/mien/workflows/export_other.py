@@ -174,20 +174,46 @@ def _write_coreml(job: Job, made: Path) -> Converted:
         raise MissingExtra(
             "coremltools, which writes Core ML models", "coreml", "There are versions for macOS and Linux."
         )
-    import coremltools
-
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "saved_model"
         _write_saved_model(job, source)
-        image = coremltools.TensorType(name="image", shape=(1, *job.pixels.shape[1:]))
-        model = coremltools.convert(str(source), source="tensorflow", convert_to="mlprogram", inputs=[image])
+        model = _convert_to_coreml(source, job)
     model.user_defined_metadata[METADATA_KEY] = job.card.to_json()
     model.license, model.short_description = job.card.licence, job.card.limits
     model.save(str(made))
     if sys.platform != "darwin":
         return None, "Only macOS can run Core ML models, so the model was converted and not compared."
-    rows = [next(iter(model.predict({"image": image[None]}).values())) for image in job.pixels]
+    (name,) = (one.name for one in model.get_spec().description.input)
+    rows = [next(iter(model.predict({name: image[None]}).values())) for image in job.pixels]
     return np.concatenate(rows), ""
+
+
+def _convert_to_coreml(source: Path, job: Job) -> Any:
+    """Convert a SavedModel.
+
+    Raises:
+        ModelError: coremltools cannot.
+    """
+    from mien.training.keras_start import load_tensorflow, silent_standard_error
+
+    loaded = load_tensorflow("which reads SavedModels").saved_model.load(str(source))
+    function = loaded.signatures["serving_default"]
+    (name,) = function.structured_input_signature[1]
+    with silent_standard_error():  # progress bars, and warnings about versions
+        import coremltools
+
+        image = coremltools.TensorType(name=name, shape=(1, *job.pixels.shape[1:]))
+        try:
+            return coremltools.convert(
+                [function], source="tensorflow", convert_to="mlprogram", inputs=[image],
+                compute_precision=coremltools.precision.FLOAT32,
+            )  # fmt: skip
+        except Exception as error:  # whatever its converter raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{job.loaded.path}: coremltools {coremltools.__version__} cannot convert this network "
+                f"({reason[:120]})."
+            ) from error
 
 
 def _write_openvino(job: Job, made: Path) -> Converted:

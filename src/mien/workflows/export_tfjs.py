@@ -15,7 +15,7 @@ from pathlib import Path
 from mien.errors import ModelError
 
 COMMAND = "tensorflowjs_converter"
-INSTALL = "uv tool install --python 3.11 tensorflowjs --with 'setuptools<81'"
+INSTALL = "uv tool install --python 3.11 tensorflowjs --with 'ydf<0.12' --with 'setuptools<81'"
 
 
 def convert_to_tfjs(source: Path, target: Path) -> None:
