@@ -1,9 +1,9 @@
 # The service, small and without rights; it answers for localhost only:
 # docker build -t mien . && docker run --rm -p 127.0.0.1:8000:8000 -e MIEN_ALLOW_HOST=localhost mien
 #
-# For a build that can be repeated, name the base image by its digest:
+# For a build that can be repeated, name the base image by its digest; `make image` refuses to build without one:
 # docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
-# docker build --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:... -t mien .
+# make image BASE=python:3.11-slim-bookworm@sha256:DIGEST
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

@@ -6,7 +6,10 @@ STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 DATA ?=
 
-.PHONY: demo test slow check docs lock sbom format clean help
+# The base image of the container with its digest; `make image` says how to find it.
+BASE ?=
+
+.PHONY: demo test slow check docs lock sbom image format clean help
 
 help:             ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +52,10 @@ lock:             ## update uv.lock and constraints.txt to the newest versions t
 
 sbom:             ## write sbom.json, the CycloneDX bill of materials of the container (needs uv)
 	uv export -q --preview-features sbom-export --frozen --extra serve --extra heif --no-dev --format cyclonedx1.5 -o sbom.json
+
+image:            ## build the container image; BASE=python:3.11-slim-bookworm@sha256:DIGEST (needs docker)
+	@sh container/require_digest.sh "$(BASE)"
+	docker build --build-arg PYTHON_IMAGE="$(BASE)" -t mien .
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix

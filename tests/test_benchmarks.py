@@ -83,3 +83,66 @@ def test_the_legend_of_batch_jobs_counts_workers(script: Any) -> None:
     label_of = script("batch").label_of
     assert label_of({"run": "local:1", "images": 1300}) == "1,300 images, 1 worker"
     assert label_of({"run": "local:2", "images": 300}) == "300 images, 2 workers"
+
+
+def part(requests: int, slowest: float, **statuses: int) -> dict[str, Any]:
+    """What a part of a fuzz run tells."""
+    return {
+        "requests": requests,
+        "seconds": 1.5,
+        "statuses": {name.lstrip("s"): n for name, n in statuses.items()},
+        "connection_errors": 0,
+        "slowest_seconds": slowest,
+        "health_slowest_seconds": slowest / 10,
+        "health_median_seconds": 0.01,
+        "service_mb_at_first_and_most": [100, 100 + requests],
+        "largest_child_mb": requests,
+    }
+
+
+def test_a_fuzz_run_that_was_stopped_continues_where_it_was(script: Any, tmp_path: Path) -> None:
+    report = script("fuzz_report")
+    progress = report.Progress(tmp_path / "progress.json", seed=3)
+    assert progress.done("images") == 0
+    progress.told["images"] += [part(10, 1, s200=4, s422=6), part(20, 3, s200=20)]
+    progress.keep()
+    again = report.Progress(tmp_path / "progress.json", seed=3)
+    assert again.done("images") == 30
+    whole = report.merged(again.told["images"])
+    assert (whole["requests"], whole["seconds"], whole["slowest_seconds"]) == (30, 3.0, 3)
+    assert whole["statuses"] == {"200": 24, "422": 6}
+    assert whole["service_mb_at_first_and_most"] == [100, 120]
+    assert "| images | 30 | 3 | 200: 24, 422: 6 | 3 |" in report.table({"images": whole})
+    with pytest.raises(SystemExit, match="belongs to seed 3"):
+        report.Progress(tmp_path / "progress.json", seed=4)
+
+
+def test_broken_promises_of_a_fuzz_run_are_named(script: Any) -> None:
+    found = {"descriptors_before_and_after": [[20, 21]], "exit_codes": [0], "images": part(9, 1, s200=9)}
+    broken = script("fuzz_report").broken_limits
+    assert broken(found, 15, 30) == []
+    worse = {
+        "descriptors_before_and_after": [[20, 60]],
+        "exit_codes": [0, -14],
+        "images": part(9, 99, s200=8, s500=1),
+    }
+    assert broken(worse, 15, 30) == [
+        "images: 500", "images: an answer came late or not at all", "descriptors grew from 20 to 60",
+        "exit codes [0, -14]",
+    ]  # fmt: skip
+
+
+def test_attacks_are_told_in_a_table_and_held_against_the_limits(script: Any) -> None:
+    attacks = script("attacks")
+    good = {
+        "statuses": {200: 300}, "wrong": 0, "milliseconds": {"p50": 10.0, "p99": 30.0}, "p99_to_quiet": 1.0,
+        "health_seconds_median_and_most": [0.01, 0.2], "seconds_to_end": 3.1, "exit_code": 0,
+    }  # fmt: skip
+    assert attacks.broken_limits({"quiet": good}) == []
+    assert "| quiet | 10 | 30 | 1.00 | 0.20 | 3.1 | 0 |" in attacks.table({"quiet": good})
+    bad = {**good, "p99_to_quiet": 5.3, "seconds_to_end": 14.7, "health_seconds_median_and_most": [0, 1.6]}
+    assert attacks.broken_limits({"no readers": bad}) == [
+        "no readers: p99 is 5.3 times the quiet one",
+        "no readers: /health/live took 1.6 s",
+        "no readers: ended after 14.7 s with 0",
+    ]

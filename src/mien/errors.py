@@ -119,7 +119,12 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - the name says what t
         from mien.installation import install_command  # reads files, so it is imported only here
 
         remedy = f"Get it with: {install_command(extra)}" + (f". {note}" if note else "")
-        super().__init__(f"This needs {package}, which is not installed. {remedy}", remedy=remedy)
+        super().__init__(
+            f"This needs {package}, which is not installed. {remedy}",
+            expected=f"the package {package}",
+            received="an environment without it",
+            remedy=remedy,
+        )
         self.package = package
         self.extra = extra
         self.note = note

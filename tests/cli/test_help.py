@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,48 +17,106 @@ from typer.testing import CliRunner
 
 from mien.cli import app, run
 from mien.cli.completion import complete_data, complete_models, complete_recipes
+from mien.cli.option_names import OLD_OPTIONS, with_current_names
 
-COMMANDS = ("train", "evaluate", "export", "model", "recipes", "demo")
 GROUP: Any = get_command(app)
+COMMANDS = tuple(name for name in GROUP.commands if name != "data")
+ALL = (*COMMANDS, *(f"data {name}" for name in GROUP.commands["data"].commands))
+
+
+def command_of(name: str) -> Any:
+    command = GROUP
+    for word in name.split():
+        command = command.commands[word]
+    return command
 
 
 def help_of(name: str) -> str:
     done = CliRunner().invoke(
-        app, [name, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1"}
+        app, [*name.split(), "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1"}
     )
     assert done.exit_code == 0
     return done.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALL)
 def test_help_cuts_no_option_and_ends_with_examples(name: str) -> None:
     text = help_of(name)
-    for parameter in GROUP.commands[name].params:
+    for parameter in command_of(name).params:
         for option in (*parameter.opts, *parameter.secondary_opts):
             if option.startswith("--"):
                 assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), f"{option} is cut off"
     assert max(map(len, text.splitlines())) <= 80
+    assert "\u2026" not in text
     _, _, end = text.partition("Examples:")
     lines = [line.strip() for line in end.splitlines() if line.strip()]
-    assert 2 <= sum(line.startswith(f"mien {name}") for line in lines) <= 4
+    assert 2 <= sum(f"mien {name}" in line for line in lines) <= 4
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["", "data"])
+def test_the_help_of_a_group_ends_with_examples(name: str) -> None:
+    text = help_of(name)
+    assert "\u2026" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.partition("Examples:")[2].count(f"mien {name}".strip()) >= 2
+
+
+@pytest.mark.parametrize("name", ["", "data", *ALL])
+def test_options_have_values_that_can_be_read_and_switches_have_none(name: str) -> None:
+    text = help_of(name)
+    assert not re.search(r"<(?:int|float|str|bool|path|text|file|directory|list)\b", text)
+    assert not re.search(r"\bx>=|<=x|\bINTEGER\b|\bFLOAT\b|\bBOOL\b", text)
+    for parameter in command_of(name).params if name in ALL else ():
+        assert getattr(parameter, "help", None), f"{parameter.name} is not explained"
+        if parameter.param_type_name == "option" and not parameter.is_flag:
+            assert parameter.metavar, f"{parameter.name} has no name for its value"
+            panel = getattr(parameter, "rich_help_panel", None) or ""
+            is_shown = parameter.required or parameter.default is not None
+            assert is_shown or "efault" in f"{parameter.help}{panel}", f"{parameter.name} has no default"
+        if parameter.param_type_name == "option" and parameter.is_flag:
+            assert not re.search(rf"{re.escape(parameter.opts[0])} [A-Z]+\b", text)
+
+
+def test_ranges_and_defaults_stand_behind_what_an_option_does() -> None:
+    text = " ".join(help_of("batch").replace("\u2502", " ").split())
+    assert "--min-confidence X Label a face 'uncertain' if no expression has at least this" in text
+    assert "probability. [0 to 1] [default: 0.0]" in text
+    assert "processor core. [0 or more] [default: 0]" in text
+    assert "[default: on]" in text
+    assert "--flip-tta/--no-flip-tta" in text
+    serve = " ".join(help_of("serve").replace("\u2502", " ").split())
+    assert "--port N Port to listen on; 0 takes any free port. [0 to 65535] [default: 8000]" in serve
+    assert "--max-bytes BYTES" in serve
+    assert "--idle-timeout SECONDS" in serve
+
+
+def test_former_names_of_options_work_but_are_not_shown() -> None:
+    text = "".join(map(help_of, ALL))
+    for former, current in OLD_OPTIONS.items():
+        assert not re.search(rf"{former}(?![\w-])", text), former
+        assert re.search(rf"{current}(?![\w-])", text), current
+        assert with_current_names(["x", former, "1", f"{former}=2"]) == ["x", current, "1", f"{current}=2"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_example_is_a_command_that_parses(name: str) -> None:
     for command in re.findall(r"mien (.+?)(?= && |$)", " && ".join(example_lines(name))):
-        words = re.sub(r" >.*", "", command).split()
-        parsed = GROUP.commands[words[0]].make_context(words[0], words[1:], resilient_parsing=False)
+        words = shlex.split(re.sub(r" >.*", "", command))
+        known = name.split() if words[: len(name.split())] == name.split() else words[:1]
+        parsed = command_of(" ".join(known)).make_context(
+            known[-1], words[len(known) :], resilient_parsing=False
+        )
         assert parsed.params is not None
 
 
 def example_lines(name: str) -> list[str]:
-    epilog = GROUP.commands[name].epilog
+    epilog = command_of(name).epilog
     return [line.strip() for line in epilog.splitlines()[1:] if line.strip()]
 
 
 def test_paragraphs_of_the_help_are_not_broken_by_hand() -> None:
-    for name in COMMANDS:
-        for paragraph in GROUP.commands[name].help.split("\n\n"):
+    for name in ALL:
+        for paragraph in command_of(name).help.split("\n\n"):
             assert "\n" not in paragraph
 
 
@@ -82,6 +141,9 @@ def complete(*words: str, cwd: Path) -> list[str]:
         (("mien", "train", "--schedule", "p"), ["plateau"]),
         (("mien", "evaluate", "run"), ["runs/"]),
         (("mien", "export", "default", "--format", "i"), ["int8"]),
+        (("mien", "serve", "--model", "ti"), ["tiny"]),
+        (("mien", "batch", "photos", "--engine", "r"), ["ray"]),
+        (("mien", "predict", "a.jpg", "--model", "sm"), ["small", "small-2026-11"]),
     ],
 )
 def test_the_shell_completes_values(words: tuple[str, ...], expected: list[str], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.decoders import image_pool
+from mien.decoders import image_decoder
 from mien.decoders.image_pool import (
     DecodeTask,
     ImageDecoderError,
@@ -187,21 +187,21 @@ class TestLimits:
     def test_one_that_the_kernel_ends_for_want_of_memory_is_not_called_damaged(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(image_pool, "start", says(READY, then="import os; os.kill(os.getpid(), 9)"))
+        monkeypatch.setattr(image_decoder, "start", says(READY, then="import os; os.kill(os.getpid(), 9)"))
         with pytest.raises(NotEnoughMemoryError):
             ImageDecoderPool(ready=0).read_image(portrait())
 
     def test_one_that_crashes_is_told_and_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pool = ImageDecoderPool(ready=0)
         with monkeypatch.context() as patch:
-            patch.setattr(image_pool, "start", says(READY, then="import os; os.kill(os.getpid(), 11)"))
+            patch.setattr(image_decoder, "start", says(READY, then="import os; os.kill(os.getpid(), 11)"))
             with pytest.raises(ImageDecoderError, match="the decoder crashed"):
                 pool.read_image(portrait())
         assert pool.read_image(portrait()).pixels.size
         pool.close()
 
     def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(image_pool, "start", says(READY, then="time.sleep(60)"))
+        monkeypatch.setattr(image_decoder, "start", says(READY, then="time.sleep(60)"))
         pool = ImageDecoderPool(ImageLimits(seconds=0.3), ready=0)
         began = time.monotonic()
         with pytest.raises(ImageDecoderError, match=r"within 0\.3 seconds"):
@@ -213,7 +213,7 @@ class TestLimits:
     def test_one_that_is_given_up_is_killed_at_once(
         self, monkeypatch: pytest.MonkeyPatch, cancelled_first: bool
     ) -> None:
-        monkeypatch.setattr(image_pool, "start", says(READY, then="time.sleep(60)"))
+        monkeypatch.setattr(image_decoder, "start", says(READY, then="time.sleep(60)"))
         pool, task = ImageDecoderPool(ready=0), DecodeTask()
         timer = threading.Timer(0 if cancelled_first else 0.3, task.cancel)
         timer.start()
@@ -243,14 +243,14 @@ class TestLimits:
     def test_one_that_was_taken_over_can_only_fail(
         self, monkeypatch: pytest.MonkeyPatch, said: bytes
     ) -> None:
-        monkeypatch.setattr(image_pool, "start", says(READY, said))
+        monkeypatch.setattr(image_decoder, "start", says(READY, said))
         pool = ImageDecoderPool(ready=0)
         with pytest.raises(DataError):
             pool.read_image(portrait())
         pool.close()
 
     def test_it_cannot_shrink_the_memory_that_it_shares(self) -> None:
-        descriptor = image_pool._shared_file(1 << 20)
+        descriptor = image_decoder._shared_file(1 << 20)
         with pytest.raises(PermissionError):
             os.ftruncate(descriptor, 0)
         os.close(descriptor)

@@ -18,12 +18,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.recognition.video import VideoWriter
 from mien.service import connections
 from mien.service.log_limits import LogLimit
 from mien.service.settings import Settings
-from tests.helpers.service_process import Running, portrait, running, wait_until
+from tests.helpers.service_process import Running, encoded, portrait, running, wait_until
 from tests.service.test_serve import Process, serving
 
 _POST = b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
@@ -159,6 +160,17 @@ class TestNumbers:
             for one in slow:
                 one.close()
 
+    def test_a_caller_that_does_not_read_is_answered_a_few_times_only(self) -> None:
+        """Else the system would keep megabytes of answers for each connection, and others wait while they are made."""
+        name = 'mien_requests_total{route="/openapi.json",status="200"}'
+        with running(Settings(threads=1)) as service, socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", service.port))
+            one.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+            wait_until(lambda: service.metric(name) > 1)
+            time.sleep(0.5)
+            assert service.metric(name) < 40
+
     def test_a_body_in_tiny_pieces_is_refused_and_stops_nobody(self) -> None:
         with running(Settings(threads=1)) as service:
             ended = threading.Event()
@@ -250,7 +262,15 @@ def _video() -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(data) + data
 
 
+@cache
+def _costly_image() -> bytes:
+    """A request with a progressive image of many pixels."""
+    data = encoded(Image.effect_noise((4000, 5000), 50), "JPEG", progressive=True, quality=20)
+    return _POST + b"Content-Length: %d\r\n\r\n" % len(data) + data
+
+
 _STATES: dict[str, Callable[[Running], bytes]] = {
+    "costly images": lambda _: _costly_image(),
     "silent connections": lambda _: b"",
     "headers that do not end": lambda _: b"GET / HTTP/1.1\r\nX: ",
     "bodies that do not come": _body,
@@ -271,6 +291,7 @@ def test_sigterm_ends_the_service_within_its_grace(state: str) -> None:
                 one.sendall(_STATES[state](service))
         time.sleep(0.3)
         assert _seconds_to_end(service) < 2 + 1 + 3 + 1
+        assert service.process.returncode == 0  # by itself, and not by the alarm that ends it else
         for one in held:
             one.close()
 

@@ -191,3 +191,33 @@ def test_a_misspelt_option_would_be_found() -> None:
     text = (ROOT / "compose.yaml").read_text().replace("read_only", "read_onyl")
     with pytest.raises(ValueError, match="read_onyl"):
         compose_spec.PyCompose.from_yaml(text)
+
+
+DIGEST = "python:3.11-slim-bookworm@sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    "image", ["", "python:3.11-slim", "python@sha256:12ab", DIGEST.upper(), DIGEST + "0", DIGEST[26:]]
+)
+def test_a_base_image_without_its_digest_is_refused(image: str) -> None:
+    done = required(image)
+    assert done.returncode == 2
+    assert "Expected a base image with its digest" in done.stderr
+    assert "docker buildx imagetools inspect" in done.stderr
+
+
+def test_a_base_image_with_its_digest_is_taken() -> None:
+    done = required(DIGEST)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def required(image: str) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "container" / "require_digest.sh"
+    return subprocess.run(["sh", script, image], capture_output=True, text=True, check=False)
+
+
+def test_make_and_the_build_on_github_ask_for_the_digest() -> None:
+    target = (ROOT / "Makefile").read_text().partition("\nimage:")[2].partition("\n\n")[0]
+    assert target.index("container/require_digest.sh") < target.index("docker build")
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    assert 'sh container/require_digest.sh "$BASE" || echo "::warning' in workflow

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from mien.service import server
 from mien.service import worker_folder as folders
 from mien.service.log_output import LogOutput
 from mien.service.settings import Settings
 from mien.service.worker_folder import worker_folder
-from tests.helpers.service_process import Running, portrait, running, wait_until
+from tests.helpers.service_process import Running, encoded, portrait, running, wait_until
 from tests.service.test_connections import raw, read_all
 from tests.service.test_serve import serving
 
@@ -38,6 +47,100 @@ def test_a_stopped_worker_does_not_keep_the_service_from_ending() -> None:
         began = time.monotonic()
         assert service.process.wait(20) == 0
         assert time.monotonic() - began < 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.01, 0.05, 0.2])
+def test_ctrl_c_right_after_the_start_ends_it_without_a_warning(delay: float) -> None:
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    process.stderr.close()
+    assert said.startswith("Serving on http://")
+    assert (process.wait(20), rest) == (130, "Stopped.\n")
+
+
+def test_a_server_that_is_stopped_before_it_begins_leaves_nothing_unawaited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(threads=1)
+    keeper = server._Server(server.configure(lambda: None, settings, workers=1))
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio.Runner, "run", stopped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(KeyboardInterrupt):
+            keeper.run()
+        gc.collect()
+
+
+class TestCallersThatKeepItWaiting:
+    """They are waited for a few seconds, and not for as long as a request may take."""
+
+    @pytest.mark.slow
+    def test_a_body_that_is_still_on_its_way_gets_503(self) -> None:
+        with serving("--threads", "1", "--deadline", "30") as service:
+            head = b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n"
+            ended = threading.Event()
+            with raw(service, head) as slow:
+
+                def drip() -> None:
+                    while not ended.wait(0.1):
+                        with suppress(OSError):
+                            slow.sendall(b"x")
+
+                dripping = threading.Thread(target=drip)
+                dripping.start()
+                wait_until(lambda: service.metric("mien_held_bytes") > 1)
+                began = time.monotonic()
+                service.process.send_signal(signal.SIGTERM)
+                said = read_all(slow)
+                code = service.process.wait(60)
+                seconds = time.monotonic() - began
+                ended.set()
+                dripping.join()
+            assert b"HTTP/1.1 503 " in said
+            assert b"The service is shutting down." in said
+            assert code == 0
+            assert seconds < 12
+
+    @pytest.mark.slow
+    def test_answers_that_nobody_reads_are_given_up(self) -> None:
+        with serving("--threads", "1", "--deadline", "30") as service:
+            ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400
+            lines = []
+            for _ in range(10):
+                line = socket.socket()
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                line.settimeout(1)
+                line.connect(("127.0.0.1", service.port))
+                with suppress(OSError):
+                    line.sendall(ask)
+                lines.append(line)
+            time.sleep(1)
+            began = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(60) == 0
+            assert time.monotonic() - began < 12
+            for line in lines:
+                line.close()
+
+    @pytest.mark.slow
+    def test_an_image_that_is_being_processed_is_answered(self) -> None:
+        with serving("--threads", "1", "--deadline", "30") as service, ThreadPoolExecutor(1) as caller:
+            large = encoded(Image.effect_noise((5000, 4000), 50), "PNG")
+            asked = caller.submit(service.send_raw, large)
+            wait_until(lambda: service.metric("mien_queue") == 1)
+            service.process.send_signal(signal.SIGTERM)
+            assert asked.result(60).status == 200
+            assert service.process.wait(60) == 0
 
 
 @pytest.mark.slow

@@ -269,12 +269,20 @@ def test_thousands_of_broken_uploads() -> None:
 
 
 @pytest.mark.slow
-def test_mutated_files_of_every_kind_are_answered_in_time() -> None:
-    """The short form of what the benchmark does with 20,000 images and 2,000 videos."""
+def test_mutated_files_of_every_kind_are_answered_in_time(tmp_path: Path) -> None:
+    """The short form of what the benchmark does with 20,000 images and 2,000 videos, stopped once and continued."""
     root = Path(__file__).resolve().parents[2] / "benchmarks"
-    command = [sys.executable, str(root / "fuzz.py"), "--images", "400", "--videos", "20", "--seed", "7"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    out = tmp_path / "fuzz.json"
+    for images in ("200", "400"):
+        command = [
+            sys.executable, str(root / "fuzz.py"), "--images", images, "--videos", "20", "--seed", "7",
+            "--progress", str(tmp_path / "progress.json"), "--out", str(out),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=600)
+        assert done.returncode == 0, done.stderr
+    assert "| images | 400 |" in done.stdout
+    assert "videos" not in done.stderr  # they were done before
+    found = json.loads(out.read_text())
     assert sum(found["images"]["statuses"].values()) >= 400
     assert found["images"]["largest_child_mb"] < 400
+    assert found["exit_codes"] == [0, 0]

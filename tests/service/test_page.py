@@ -586,7 +586,7 @@ class TestService:
 
         def answer_in_eight(page: Any) -> None:
             sets(page)
-            page.route("**/v1/recognize?*taxonomy=ferplus*", lambda route: route.fulfill(json=eight))
+            page.route("**/v1/recognize?*label_set=ferplus*", lambda route: route.fulfill(json=eight))
 
         with visit(chrome, service.port, setup=answer_in_eight) as guest:
             give_portrait(guest)
@@ -596,8 +596,8 @@ class TestService:
             assert [row.split("\n")[0] for row in rows] == list(FERPLUS.classes)
             asked = sorted(address for address in guest.addresses if "/v1/recognize" in address)
             assert [address.partition("?")[2] for address in asked] == [
-                "taxonomy=fer2013",
-                "taxonomy=ferplus",
+                "label_set=fer2013",
+                "label_set=ferplus",
             ]
 
     def test_the_card_is_told(self, guest: Visit, service: Running) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Engine = Literal["local", "ray"]
 
+_DECODING = 0.8
+"""Share of `timeout` after which the decoder of a video is killed, so that its worker lives on."""
+
 _OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat")
 """Options that change what the rows say; a job that is resumed must have the same."""
 
@@ -140,6 +143,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
         min_confidence=options.min_confidence,
         fps=options.fps,
         version=__version__,
+        frame_seconds=_DECODING * options.timeout,
     )
     return spec, labels
 

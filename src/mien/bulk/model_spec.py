@@ -23,6 +23,7 @@ class ModelSpec:
         min_confidence: below this probability the label is "uncertain".
         fps: frames per second of a video that are looked at.
         version: the version of mien.
+        frame_seconds: seconds from one processed frame of a video to the next, after which its decoder is killed.
     """
 
     model: str
@@ -34,3 +35,4 @@ class ModelSpec:
     min_confidence: float
     fps: float
     version: str
+    frame_seconds: float = 240.0

@@ -1,18 +1,18 @@
 """One input to one row: decode, detect, classify, each with its seconds.
 
 Each image goes through the networks by itself, so its row does not depend on what else is in the job, and a process
-holds one decoded image at a time.
+holds one decoded image at a time. Videos are decoded in child processes with limits.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.batch_options import usable_cores
 from mien.bulk.locations import kind_of_error, why
 from mien.bulk.model_spec import STAGES, ModelSpec, Seconds
 from mien.bulk.output import face_row, failed_row, input_row
@@ -21,10 +21,16 @@ from mien.errors import MienError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
 from mien.recognition.detection import CenterFace
 from mien.recognition.recognizer import Recognizer
-from mien.recognition.video import probe, read_frames
+from mien.recognition.video.decoder_pool import (
+    DecoderLateError,
+    DecoderMemoryError,
+    local_limits,
+    open_video,
+)
+from mien.recognition.video.frame_rate import sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from mien.bulk.fetching import Fetched, Fetcher
     from mien.recognition.faces import Detection
     from mien.recognition.video import Frame
-
 
 _NAME = re.compile(r"the image: |\S*[/\\]mien-[^/\\:]*[/\\][^/\\:]*: ")
 
@@ -128,15 +133,24 @@ class InputRecognizer:
         with self._fetcher.on_disk(entry, content) as path:
             seconds["fetch"] += time.perf_counter() - started
             started = time.perf_counter()
-            for frame in _sampled(path, self._spec.fps):
-                seconds["decode"] += time.perf_counter() - started
-                frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
-                shown = round(frame.seconds, 6)
-                faces += [face_row(face, frame.index, shown) for face in self._faces(frame.image, seconds)]
-                self._beat()
-                started = time.perf_counter()
+            self._beat()
+            limits = local_limits(self._spec.frame_seconds, usable_cores())
+            with open_video(path, per_second=self._spec.fps, limits=limits) as video:
+                for frame in sampled(self._beating(video), self._spec.fps):
+                    seconds["decode"] += time.perf_counter() - started
+                    frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
+                    shown = round(frame.seconds, 6)
+                    found = self._faces(frame.image, seconds)
+                    faces += [face_row(face, frame.index, shown) for face in found]
+                    started = time.perf_counter()
             seconds["decode"] += time.perf_counter() - started
         return input_row(entry, kind="video", width=size[0], height=size[1], frames=frames, faces=faces)
+
+    def _beating(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The same frames, with a beat for each, also for those that are left out."""
+        for frame in frames:
+            self._beat()
+            yield frame
 
     def _faces(self, image: NDArray[np.uint8], seconds: Seconds) -> list[Any]:
         before, started = self._detector.seconds, time.perf_counter()
@@ -147,18 +161,6 @@ class InputRecognizer:
         return faces
 
 
-def _sampled(path: str, fps: float) -> Iterator[Frame]:
-    """The frames of a video, so many a second of its time; the first is always among them."""
-    rate = probe(path).fps
-    step = max(1, math.floor(rate / fps)) if rate and math.isfinite(rate) else 1
-    due = 0.0
-    with read_frames(path, every=step) as frames:
-        for frame in frames:
-            if frame.seconds + 1e-3 >= due:
-                yield frame
-                due = (math.floor(frame.seconds * fps + 1e-3) + 1) / fps
-
-
 def _without_name(reason: str) -> str:
     """A reason without what it calls the image or the temporary copy of a video."""
     return _NAME.sub("", reason, count=1)
@@ -167,4 +169,6 @@ def _without_name(reason: str) -> str:
 def _kind_of(error: MienError) -> str:
     if isinstance(error, TooLargeError):
         return "too large"
-    return "memory" if isinstance(error, NotEnoughMemoryError) else "unreadable"
+    if isinstance(error, DecoderLateError):
+        return "timeout"
+    return "memory" if isinstance(error, NotEnoughMemoryError | DecoderMemoryError) else "unreadable"

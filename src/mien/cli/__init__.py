@@ -34,13 +34,15 @@ from mien.cli import (
 )
 from mien.cli.arguments import bounded, refuse_empty_values
 from mien.cli.console import Stopped, finish_output
-from mien.cli.help_text import TrainCommand, unwrapped
+from mien.cli.help_text import Command, Group, TrainCommand, examples, unwrapped
 from mien.cli.option_names import with_current_names, with_options
 from mien.errors import MienError
 
 app = typer.Typer(
     name="mien",
+    cls=Group,
     help="Train, evaluate and use a facial expression recognizer.",
+    epilog=examples("mien demo", "mien predict photo.jpg", "mien predict --help"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -58,11 +60,11 @@ _COMMANDS: dict[str, tuple[Any, str | None]] = {
     "runs": (runs.runs, runs.EXAMPLES),
     "push": (hub.push, hub.PUSH_EXAMPLES),
     "pull": (hub.pull, hub.PULL_EXAMPLES),
-    "serve": (serve.serve, getattr(serve, "EXAMPLES", None)),
+    "serve": (serve.serve, serve.EXAMPLES),
     "doctor": (doctor.doctor, doctor.EXAMPLES),
 }
 for _name, (_function, _examples) in _COMMANDS.items():
-    _kind = TrainCommand if _name == "train" else None
+    _kind = TrainCommand if _name == "train" else Command
     app.command(_name, cls=_kind, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mien.cli.completion import choices, complete_models
 from mien.cli.console import Stopped, err, live_line, out, print_json
 from mien.cli.help_text import examples
 from mien.cli.prediction_output import shown
-from mien.cli.shared_options import LabelsOption
+from mien.cli.shared_options import FLIP_TTA_HELP, LabelsOption
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def batch(
     source: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE…",
+            metavar="SOURCE",
             help="Files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column of URIs or image "
             "bytes, WebDataset tars, and URLs such as s3://, gs:// or hf://.",
         ),
@@ -56,62 +57,90 @@ def batch(
     ] = False,
     engine: Annotated[
         str,
-        typer.Option(metavar="local|ray", help="Processes on this machine, or a Ray cluster."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=choices("local", "ray"),
+            help="local: processes on this machine; ray: a Ray cluster.",
+        ),
     ] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here."
+            metavar="ADDRESS",
+            help="Address of the Ray cluster, such as auto or ray://head:10001. Default: start Ray here.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 for one per processor core.")] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Worker processes; 0 for one per processor core.")
+    ] = 0,
     model: Annotated[
         str,
-        typer.Option(metavar="MODEL", help="A bundled model, an ONNX file or a run folder."),
+        typer.Option(
+            metavar="MODEL",
+            autocompletion=complete_models,
+            help="A bundled model, an ONNX file or a run folder.",
+        ),
     ] = "default",
     labels: LabelsOption = None,
     flip_tta: Annotated[
         bool,
-        typer.Option("--flip-tta/--no-flip-tta", help="Average each face with its mirror image."),
+        typer.Option(
+            "--flip-tta/--no-flip-tta",
+            help=FLIP_TTA_HELP,
+        ),
     ] = True,
     max_faces: Annotated[
         int | None,
-        typer.Option(min=1, help="Maximum number of faces per image; the largest are kept. Default: all."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Maximum number of faces per image or frame; the largest are kept. Default: all.",
+        ),
     ] = None,
     min_confidence: Annotated[
         float,
         typer.Option(
+            metavar="X",
             min=0,
             max=1,
-            help="Label a face 'uncertain' if no expression is at least this probable, 0 to 1.",
+            help="Label a face 'uncertain' if no expression has at least this probability.",
         ),
     ] = 0.0,
-    fps: Annotated[float, typer.Option(help="Frames per second of a video to process.")] = 1.0,
+    fps: Annotated[
+        float, typer.Option(metavar="X", help="Frames to process of each second of a video.")
+    ] = 1.0,
     flat: Annotated[
         bool, typer.Option("--flat", help="Write one row per face instead of one row per input.")
     ] = False,
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri."
+            metavar="NAME",
+            help="Column of tables with the URIs or image bytes. Default: the first with a usual name, such as uri.",
         ),
     ] = None,
     max_attempts: Annotated[
         int,
-        typer.Option(min=1, help="Set an input aside after it ended its worker this many times."),
+        typer.Option(
+            metavar="N", min=1, help="Set an input aside after it ended its worker this many times."
+        ),
     ] = 3,
     timeout: Annotated[
         float,
-        typer.Option(help="Seconds a worker may be silent on one input before it is killed."),
+        typer.Option(
+            metavar="SECONDS",
+            help="Maximum seconds for an image, or from one processed frame of a video to the next; a worker that takes "
+            "longer is killed.",
+        ),
     ] = 300.0,
     part_mb: Annotated[
-        float, typer.Option("--part-mb", help="Size of a finished Parquet file in megabytes.")
+        float, typer.Option("--part-mb", metavar="MB", help="Size of a finished Parquet file in megabytes.")
     ] = 128.0,
     storage_option: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Setting of the file system of URLs, such as anon=true; repeatable.",
+            help="Setting of the file system of URLs, such as anon=true; repeatable. Default: none.",
         ),
     ] = None,
     json: Annotated[

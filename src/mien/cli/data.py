@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.completion import complete_data
 from mien.cli.console import counts_table, err, out, print_json
-from mien.cli.help_text import examples
+from mien.cli.help_text import Command, Group, examples
 from mien.cli.shared_options import (
     CacheOption,
     ClassNamesOption,
@@ -29,17 +30,28 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.data.inspection import Inspection
 
-app = typer.Typer(help="Inspect a data set, draw one, download FER2013.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group,
+    help="Inspect a data set, draw one, download FER2013.",
+    epilog=examples("mien data check fer2013.csv", "mien data draw drawn.csv --n 700"),
+    no_args_is_help=True,
+)
 
 
 @app.command(
+    cls=Command,
     epilog=examples(
         "mien data check fer2013.csv", "mien data check faces/ --json", "mien data check synthetic:700"
-    )
+    ),
 )
 def check(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="A FER2013 table, a folder, or synthetic[:N[:SEED]].")
+        str,
+        typer.Argument(
+            metavar="PATH",
+            autocompletion=complete_data,
+            help="A FER2013 table, a folder, or synthetic[:N[:SEED]].",
+        ),
     ],
     *,
     labels: LabelsOption = None,
@@ -137,7 +149,9 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
         require_splits(dataset, (TRAINING,))
 
 
-@app.command(epilog=examples("mien data draw drawn.csv", "mien data draw drawn.csv --n 700 --seed 1"))
+@app.command(
+    cls=Command, epilog=examples("mien data draw drawn.csv", "mien data draw drawn.csv --n 700 --seed 1")
+)
 def draw(
     target: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The file to write.")],
     *,
@@ -158,7 +172,7 @@ def draw(
     out.print(f"Wrote {n:,} drawn faces to {target}. Look at them with: mien data check {target}")
 
 
-@app.command(epilog=examples("mien data fetch", "mien data fetch --to data/"))
+@app.command(cls=Command, epilog=examples("mien data fetch", "mien data fetch --to data/"))
 def fetch(
     to: Annotated[
         Path | None,

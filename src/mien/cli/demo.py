@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mien.cli.completion import complete_data
 from mien.cli.console import Stopped, files_count, out
 from mien.cli.help_text import examples
 from mien.cli.shared_options import ClassNamesOption, load_data
@@ -38,7 +39,8 @@ def demo(
         typer.Option(
             "--data",
             metavar="PATH",
-            help="Train the classic-short recipe on these data instead of a small network on drawn faces.",
+            autocompletion=complete_data,
+            help="Train the classic-short recipe on these data. Default: a small network on drawn faces.",
         ),
     ] = None,
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(

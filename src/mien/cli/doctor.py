@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.console import out, print_json
+from mien.cli.help_text import examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ _TITLES = {
 """Display names of features whose keys do not explain themselves."""
 
 
-EXAMPLES = "\n\n".join(("Examples:", "  mien doctor", "  mien doctor --quick --json"))
+EXAMPLES = examples("mien doctor", "mien doctor --quick --json")
 
 
 def doctor(

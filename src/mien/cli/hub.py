@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.cli.completion import complete_models
 from mien.cli.console import out
 from mien.cli.help_text import examples
 
@@ -25,7 +26,12 @@ _Address = Annotated[
 
 def push(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A run folder or an .onnx file with a model card.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            autocompletion=complete_models,
+            help="A run folder or an .onnx file with a model card.",
+        ),
     ],
     address: _Address,
     *,

@@ -32,6 +32,12 @@ OLD_OPTIONS = {
     "--distil": "--distillation-weight",
     "--views": "--augmented-copies",
     "--views-in": "--augmentation-cache",
+    "--max-pictures": "--max-images",
+    "--max-film-bytes": "--max-video-bytes",
+    "--max-film-frames": "--max-video-frames",
+    "--film-deadline": "--video-deadline",
+    "--films": "--videos",
+    "--film-memory": "--video-memory",
 }
 """Options of older versions, which keep working."""
 

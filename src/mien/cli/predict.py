@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import mien.cli.predict_options as its
 from mien.cli.console import err, progress
 from mien.cli.failures import Failures
-from mien.cli.option_names import with_options
+from mien.cli.prediction_model import open_recognizer
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
 from mien.cli.shared_options import (
     LabelsOption,
@@ -27,13 +26,13 @@ from mien.ownership import guarding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from mien.images import ImageSource
     from mien.recognition.faces import Face
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video.decoder_pool import DecodedFrames
     from mien.recognition.video.frames import Frame, Frames
-    from mien.workflows.options import ModelOptions
 
 _STDIN_BYTES = 2**30
 """Maximum bytes read from standard input; no image is larger."""
@@ -74,7 +73,7 @@ def predict(
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
     opening = ModelOptions(labels, model_labels, pixel_scale, parse_pixel_range(pixel_range))
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
-    recognizer = _open(model, opening, flip_tta=flip_tta, **limits)
+    recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))
@@ -90,21 +89,6 @@ def predict(
     if save and failures.any_left(len(sources)):
         err.print(f"Annotated copies are in {save}")
     failures.end(len(sources), passed_over.sentences())
-
-
-def _open(model: str, opening: ModelOptions, *, flip_tta: bool, **limits: Any) -> Recognizer:
-    from mien.recognition.model_files import BUNDLED
-    from mien.recognition.recognizer import Recognizer
-    from mien.workflows.load_model import open_classifier
-
-    described = (opening.class_names, opening.pixel_scale, opening.pixel_range) != (None, None, None)
-    if model in BUNDLED and not described:
-        return Recognizer(model, label_set=opening.label_set, flip_tta=flip_tta, **limits)
-    opened = open_classifier(model, opening, threads=limits["threads"])
-    if opened.note:
-        err.print(with_options(opened.note))
-    opened.classifier.flip_tta = flip_tta
-    return Recognizer(opened.classifier, **limits)
 
 
 def _open_outputs(

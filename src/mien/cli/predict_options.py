@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-EXAMPLES = "\n\n".join(
-    (
-        "Examples:",
-        "  mien predict photo.jpg",
-        "  mien predict album/ --save annotated --csv faces.csv",
-        "  mien predict video.mp4 --every 2 --json",
-    )
+from mien.cli.completion import complete_models
+from mien.cli.help_text import examples
+from mien.cli.shared_options import FLIP_TTA_HELP
+
+EXAMPLES = examples(
+    "mien predict photo.jpg",
+    "mien predict album/ --save annotated --csv faces.csv",
+    "mien predict video.mp4 --every 2 --json",
 )
 
 _OUTPUT, _FACES, _VIDEO = "Output", "Faces", "Videos and webcams"
@@ -29,6 +30,7 @@ ModelOption = Annotated[
     str,
     typer.Option(
         metavar="MODEL",
+        autocompletion=complete_models,
         help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .tflite, .keras or .h5 "
         "file, a SavedModel folder, or a run folder.",
     ),
@@ -40,7 +42,7 @@ CsvOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write one row per face to a .csv, .json, .jsonl or .parquet file.",
+        help="Write one row per face to a .csv, .json, .jsonl or .parquet file. Default: no file.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -49,7 +51,7 @@ SaveOption = Annotated[
     typer.Option(
         metavar="DIR",
         help="Write annotated copies to this folder. Only earlier copies of the same input are replaced; if the name is "
-        "taken by another file, a number is added.",
+        "taken by another file, a number is added. Default: no copies.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -102,8 +104,7 @@ FlipTtaOption = Annotated[
     bool,
     typer.Option(
         "--flip-tta/--no-flip-tta",
-        help="Average the probabilities of each face and its mirror image: more accurate, but the classifier takes "
-        "twice the time.",
+        help=FLIP_TTA_HELP,
         rich_help_panel=_FACES,
     ),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.completion import choices
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
 from mien.cli.shared_options import JsonOption
@@ -32,6 +33,7 @@ def runs(
         str,
         typer.Option(
             metavar="BY",
+            autocompletion=choices("time", "accuracy", "loss", "name"),
             help="Order: time (the default, oldest first), accuracy, loss or name.",
         ),
     ] = "time",

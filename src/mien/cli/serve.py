@@ -2,117 +2,70 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from difflib import get_close_matches
 from inspect import signature
 from typing import Annotated, Any
 
 import typer
 
+import mien.cli.serve_options as its
+from mien.cli.completion import complete_models
 from mien.cli.console import err
-from mien.cli.shared_options import parse_pixel_range
-from mien.errors import DataError, MienError, MissingExtra
+from mien.cli.help_text import examples
+from mien.cli.shared_options import FLIP_TTA_HELP, parse_pixel_range
+from mien.errors import MissingExtra
 
 _MEGABYTE = 1 << 20
-EXAMPLES = "\n\n".join(
-    (
-        "Examples:",
-        "  mien serve",
-        "  MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
-        "  mien serve --allow-host mien.example.org --allow-origin https://app.example.org",
-        "  mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
-    )
+_MODEL = "Models of other programs"
+_IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits", "Videos", "Access"
+"""The options by subject, as the help shows them."""
+
+EXAMPLES = examples(
+    "mien serve",
+    "MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
+    "mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
 )
-
-_FORMER = {
-    "max-images": "max-pictures",
-    "max-video-bytes": "max-film-bytes",
-    "max-video-frames": "max-film-frames",
-    "video-deadline": "film-deadline",
-    "videos": "films",
-    "video-memory": "film-memory",
-}
-"""Options that had another name, which they keep as an alias, as do their variables."""
-
-_TYPO = 0.87  # likeness of two names from which one is taken for a misspelling of the other
-
-
-def _number(
-    name: str, told: str, *, kind: type[int | float] = int, least: int = 1, most: int | None = None
-) -> Any:
-    """An option that is a number, or a variable of that name.
-
-    Args:
-        name: of the option, without its strokes.
-        told: its help.
-        kind: `int` or `float`; the bounds of a `float` are checked by the settings.
-        least: of an `int`.
-        most: likewise.
-
-    Raises:
-        MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
-    """
-    variable = _variable(name)
-    span = f" of {least} or more" if most is None else f" from {least} to {most:,}"
-    wanted = "a number" if kind is float else f"a whole number{span}"
-
-    def read(text: object) -> int | float:
-        try:
-            number = kind(str(text))
-        except ValueError:
-            number = None
-        if number is None or (kind is int and not least <= number <= (number if most is None else most)):
-            raise MienError(
-                f"Expected --{name} (or {variable}) as {wanted}, got {str(text)[:80]!r}. "
-                "Change it, or leave it out for its default."
-            )
-        return number
-
-    former = _FORMER.get(name)
-    names = [f"--{one}" for one in (name, former) if one]
-    variables = [_variable(one) for one in (name, former) if one]
-    envvar = variables if former else variable
-    return typer.Option(*(names if former else ()), envvar=envvar, metavar="N", parser=read, help=told)
-
-
-def _variable(name: str) -> str:
-    return f"MIEN_{name.upper().replace('-', '_')}"
 
 
 def serve(
     *,
     model: Annotated[
         str,
-        typer.Option(
-            envvar="MIEN_MODEL",
-            metavar="MODEL",
-            help="A bundled model, a .onnx or .tflite file or a run folder.",
+        its.text(
+            "model",
+            "A bundled model (default, tiny, small, large, ferplus), a .onnx or .tflite file or a run folder.",
+            value="MODEL",
+            autocompletion=complete_models,
         ),
     ] = "default",
     model_labels: Annotated[
         str | None,
-        typer.Option(
-            envvar="MIEN_MODEL_LABELS",
-            metavar="A,B,…",
-            help="The model's class names in index order, for a file without a model card.",
+        its.text(
+            "model-labels",
+            "The model's class names in index order, for a file without a model card. Default: those in its card.",
+            value="A,B,…",
+            panel=_MODEL,
         ),
     ] = None,
     pixel_scale: Annotated[
         float | None,
-        _number(
+        its.number(
             "pixel-scale",
             "What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for a "
             "network with a rescaling layer.",
+            value="X",
             kind=float,
+            panel=_MODEL,
         ),
     ] = None,
     pixel_range: Annotated[
         str | None,
-        typer.Option(
-            envvar="MIEN_PIXEL_RANGE",
-            metavar="LOW,HIGH",
-            help="The input values of black and white pixels, for a file without a model card, in place of a scale.",
+        its.text(
+            "pixel-range",
+            "The input values of black and white pixels, for a file without a model card. Default: what --pixel-scale "
+            "makes of them.",
+            value="LOW,HIGH",
+            panel=_MODEL,
         ),
     ] = None,
     trust_model: Annotated[
@@ -120,94 +73,135 @@ def serve(
         typer.Option(
             "--trust-model",
             envvar="MIEN_TRUST_MODEL",
-            help="Also open Keras files and SavedModel folders, which can contain code of whoever made them.",
+            show_envvar=False,
+            help="Also open Keras files and SavedModel folders, which can contain code. Default: they are refused.",
+            rich_help_panel=_MODEL,
         ),
     ] = False,
     host: Annotated[
         str,
-        typer.Option(
-            envvar="MIEN_HOST", help="Address to listen on; 0.0.0.0 accepts connections from the network."
+        its.text(
+            "host", "Address to listen on; 0.0.0.0 accepts connections from the network.", value="ADDRESS"
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, _number("port", "Port to listen on; 0 takes any free port.", least=0, most=65535)
+        int, its.number("port", "Port to listen on; 0 takes any free port.", least=0, most=65535)
     ] = 8000,
     workers: Annotated[
-        int, _number("workers", "Number of processes; each loads the model and has these limits.")
+        int, its.number("workers", "Number of processes; each loads the model and has these limits.")
     ] = 1,
     flip_tta: Annotated[
         bool,
         typer.Option(
             "--flip-tta/--no-flip-tta",
             envvar="MIEN_FLIP_TTA",
-            help="Average the probabilities of each face with those of its mirror image.",
+            show_envvar=False,
+            help=FLIP_TTA_HELP,
         ),
     ] = True,
-    threads: Annotated[int, _number("threads", "Images processed at once; 0 for one per core.", least=0)] = 0,
-    max_bytes: Annotated[int, _number("max-bytes", "Maximum size of a request with images, in bytes.")] = 20
-    * _MEGABYTE,
+    threads: Annotated[
+        int,
+        its.number("threads", "Images processed at once; 0 for one per core.", least=0, panel=_IMAGES),
+    ] = 0,
+    max_bytes: Annotated[
+        int,
+        its.number("max-bytes", "Maximum size of a request with images.", value="BYTES", panel=_IMAGES),
+    ] = 20 * _MEGABYTE,
     max_pixels: Annotated[
-        int, _number("max-pixels", "Maximum size of an image or video frame, in pixels.")
+        int,
+        its.number("max-pixels", "Maximum size of an image or video frame.", value="PIXELS", panel=_IMAGES),
     ] = 50_000_000,
-    max_images: Annotated[int, _number("max-images", "Maximum images per request.")] = 16,
-    queue: Annotated[int, _number("queue", "Maximum images in flight; further requests get 503.")] = 64,
+    max_images: Annotated[int, its.number("max-images", "Maximum images per request.", panel=_IMAGES)] = 16,
+    queue: Annotated[
+        int, its.number("queue", "Maximum images in flight; further requests get 503.", panel=_IMAGES)
+    ] = 64,
     held_bytes: Annotated[
-        int, _number("held-bytes", "Maximum bytes of all requests in flight; further requests get 503.")
+        int,
+        its.number(
+            "held-bytes",
+            "Maximum size of all requests in flight; further ones get 503.",
+            value="BYTES",
+            panel=_IMAGES,
+        ),
     ] = 256 * _MEGABYTE,
     deadline: Annotated[
-        float, _number("deadline", "Seconds for a request; slower ones get 408 or 504.", kind=float)
+        float,
+        its.seconds("deadline", "Maximum time for a request; slower ones get 408 or 504.", _CONNECTIONS),
     ] = 30.0,
     header_timeout: Annotated[
-        float, _number("header-timeout", "Seconds in which the header of a request must arrive.", kind=float)
+        float,
+        its.seconds(
+            "header-timeout", "Maximum time until the header of a request is received.", _CONNECTIONS
+        ),
     ] = 10.0,
     body_timeout: Annotated[
-        float, _number("body-timeout", "Seconds in which the body of a request must arrive.", kind=float)
+        float,
+        its.seconds("body-timeout", "Maximum time until the body of a request is received.", _CONNECTIONS),
     ] = 30.0,
     idle_timeout: Annotated[
-        float, _number("idle-timeout", "Seconds without a byte of a body that still arrives.", kind=float)
+        float, its.seconds("idle-timeout", "Maximum time without a new byte of the body.", _CONNECTIONS)
     ] = 10.0,
     write_timeout: Annotated[
-        float, _number("write-timeout", "Seconds in which a caller reads nothing of its answer.", kind=float)
+        float,
+        its.seconds(
+            "write-timeout", "Maximum time in which a caller reads nothing of its response.", _CONNECTIONS
+        ),
     ] = 20.0,
-    connections: Annotated[int, _number("connections", "Maximum connections; further ones get 503.")] = 512,
+    connections: Annotated[
+        int, its.number("connections", "Maximum connections; further ones get 503.", panel=_CONNECTIONS)
+    ] = 512,
     connections_per_caller: Annotated[
-        int, _number("connections-per-caller", "Maximum connections from one address.")
+        int,
+        its.number("connections-per-caller", "Maximum connections from one address.", panel=_CONNECTIONS),
     ] = 128,
     max_video_bytes: Annotated[
-        int, _number("max-video-bytes", "Maximum size of a video, in bytes; 0 turns videos off.", least=0)
+        int,
+        its.number(
+            "max-video-bytes",
+            "Maximum size of a video; 0 turns videos off.",
+            value="BYTES",
+            least=0,
+            panel=_VIDEOS,
+        ),
     ] = 100 * _MEGABYTE,
     max_video_frames: Annotated[
-        int, _number("max-video-frames", "Maximum frames processed per video.")
+        int, its.number("max-video-frames", "Maximum frames processed per video.", panel=_VIDEOS)
     ] = 9000,
     video_deadline: Annotated[
-        float, _number("video-deadline", "Maximum seconds of work per video.", kind=float)
+        float, its.seconds("video-deadline", "Maximum time for a video; the rest is left out.", _VIDEOS)
     ] = 600.0,
-    videos: Annotated[int, _number("videos", "Videos processed at once.")] = 1,
+    videos: Annotated[int, its.number("videos", "Videos processed at once.", panel=_VIDEOS)] = 1,
     video_memory: Annotated[
-        int, _number("video-memory", "Maximum memory for decoding a video, in bytes.")
+        int,
+        its.number("video-memory", "Maximum memory for decoding a video.", value="BYTES", panel=_VIDEOS),
     ] = 2048 * _MEGABYTE,
     api_key: Annotated[
         str | None,
-        typer.Option(
-            envvar="MIEN_API_KEY",
-            help="API key that callers must send. Better set as a variable.",
-            show_envvar=True,
+        its.text(
+            "api-key",
+            "Key that callers must send. Safer as the variable MIEN_API_KEY. Default: none is required.",
+            value="KEY",
+            panel=_ACCESS,
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            envvar="MIEN_ALLOW_HOST",
-            metavar="NAME",
-            help="Host name that the service answers for besides localhost; repeatable. Needed behind a proxy.",
+        its.text(
+            "allow-host",
+            "Host name that the service answers for besides localhost; repeatable. Needed behind a proxy. Default: "
+            "localhost only where only this machine can connect, else any name.",
+            value="NAME",
+            panel=_ACCESS,
         ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(
-            envvar="MIEN_ALLOW_ORIGIN",
-            metavar="ORIGIN",
-            help="Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable.",
+        its.text(
+            "allow-origin",
+            "Origin whose web pages may use the service (CORS), such as https://app.example.org; repeatable. "
+            "Default: none.",
+            value="ORIGIN",
+            panel=_ACCESS,
         ),
     ] = None,
 ) -> None:
@@ -217,35 +211,12 @@ def serve(
 
     Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
     """
-    _check_variables()
-    options = {
-        "model": model, "model_labels": model_labels, "pixel_scale": pixel_scale,
-        "pixel_range": parse_pixel_range(pixel_range), "trust_model": trust_model,
-        "flip_tta": flip_tta, "threads": threads, "max_bytes": max_bytes, "max_pixels": max_pixels,
-        "max_images": max_images, "queue": queue, "held_bytes": held_bytes, "deadline": deadline,
-        "max_video_bytes": max_video_bytes, "max_video_frames": max_video_frames, "video_deadline": video_deadline,
-        "videos": videos, "video_memory": video_memory, "api_key": api_key, "allow_host": allow_host,
-        "header_timeout": header_timeout, "body_timeout": body_timeout, "idle_timeout": idle_timeout,
-        "write_timeout": write_timeout, "connections": connections, "connections_per_caller": connections_per_caller,
-        "allow_origin": tuple(origin.lower().rstrip("/") for origin in allow_origin or ()) or None,
-    }  # fmt: skip
+    options = dict(locals())  # the settings by their names
+    its.check_variables(signature(serve).parameters)
+    options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
+    options["pixel_range"] = parse_pixel_range(pixel_range)
+    del options["host"], options["port"], options["workers"]
     _serve(host, port, workers, options)
-
-
-def _check_variables() -> None:
-    """Refuse variables that are set and would be passed over: empty ones, and misspelled ones.
-
-    Raises:
-        DataError: there is one. An empty key or host list, as an unset secret leaves it, would open the service.
-    """
-    known = [_variable(name) for name in (*signature(serve).parameters, *_FORMER.values())]
-    for name in known:
-        if not os.environ.get(name, "set").strip():
-            raise DataError(f"{name} is set but empty. Give it a value, or unset it for the default.")
-    others = [name for name in os.environ if name.startswith("MIEN_") and name not in known]
-    for name in others:
-        if close := get_close_matches(name, known, n=1, cutoff=_TYPO):
-            raise DataError(f"Unknown variable {name[:80]}. Did you mean {close[0]}? Rename or unset it.")
 
 
 def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:

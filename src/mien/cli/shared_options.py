@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 BUNDLED_HELP = "a bundled name (default, tiny, small, large, ferplus, large-ferplus, small-2026-11)"
 
+FLIP_TTA_HELP = "Average the probabilities of each face and its mirror image: more accurate, half as fast."
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
         autocompletion=complete_models,
-        help=f"A .onnx, .tflite, .keras or .h5 file, a SavedModel folder, a run folder, or {BUNDLED_HELP}.",
+        help=f"A .onnx, .keras or .h5 file, a run folder, or {BUNDLED_HELP}.",
     ),
 ]
 DataOption = Annotated[
@@ -30,7 +32,8 @@ DataOption = Annotated[
         metavar="PATH",
         autocompletion=complete_data,
         help="A folder of images in folders named for their classes, an archive of it, a table (FER2013's .csv or "
-        "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces.",
+        "another, also packed), Parquet or .npz, or synthetic[:N[:SEED]] for drawn faces. "
+        "Default: drawn faces.",
     ),
 ]
 LabelsOption = Annotated[
@@ -54,13 +57,15 @@ ClassNamesOption = Annotated[
         autocompletion=choices("rafdb", "affectnet7", "affectnet8", "fer2013", "ferplus"),
         help="What the class numbers of folders or labels mean: rafdb, affectnet7, affectnet8, ckplus, fer2013, "
         "ferplus, or names in index order (a,b,c); '-' leaves the images of a number out. Where labels are words: the "
-        "classes to use, in order.",
+        "classes to use, in order. Default: what the data says.",
     ),
 ]
 MergeOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--merge", metavar="NEW=A,B", help="Merge classes into one, for example happy=joy,laugh; repeatable."
+        "--merge",
+        metavar="NEW=A,B",
+        help="Merge classes into one, for example happy=joy,laugh; repeatable. Default: none.",
     ),
 ]
 GroupOption = Annotated[
@@ -69,7 +74,8 @@ GroupOption = Annotated[
         "--group",
         metavar="BY",
         help="Keep the images of a person or video in one split: 'folder' (the folder below that of the class), a "
-        "regular expression with one group that is found in the path, or the name of a column.",
+        "regular expression with one group that is found in the path, or the name of a column. Default: "
+        "images are independent.",
     ),
 ]
 SharesOption = Annotated[
@@ -96,21 +102,24 @@ DetectOption = Annotated[
 KeepCropsOption = Annotated[
     Path | None,
     typer.Option(
-        "--keep-crops", metavar="DIR", file_okay=False, help="With --detect: a new folder for the crops."
+        "--keep-crops",
+        metavar="DIR",
+        file_okay=False,
+        help="With --detect: a new folder for the crops. Default: they are not kept.",
     ),
 ]
 VotesOption = Annotated[
     Path | None,
     typer.Option(
-        "--votes", metavar="PATH", help="The FER+ votes; looked for beside the table when not given."
+        "--votes", metavar="PATH", help="The FER+ votes. Default: the file beside the table, if there is one."
     ),
 ]
 ModelLabelsOption = Annotated[
     str | None,
     typer.Option(
         "--model-labels",
-        metavar="A,B,…",
-        help="The model's class names in index order, for a file without a model card.",
+        metavar="A,B,...",
+        help="The model's class names in index order, for a file without a model card. Default: those of the card.",
     ),
 ]
 PixelScaleOption = Annotated[
@@ -127,8 +136,8 @@ PixelRangeOption = Annotated[
     typer.Option(
         "--pixel-range",
         metavar="LOW,HIGH",
-        help="The input values of black and white pixels, for a file without a model card, in place of a scale: -1,1 "
-        "for example, or 'imagenet' for the mean and standard deviation of ImageNet.",
+        help="The input values of black and white pixels, for a file without a model card: -1,1 for example, or "
+        "'imagenet' for the mean and standard deviation of ImageNet. Default: what --pixel-scale makes of them.",
     ),
 ]
 LicenseOption = Annotated[

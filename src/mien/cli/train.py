@@ -159,7 +159,8 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread.",
+            help="Cross-validate: N trainings, each tested on another part of the images; prints mean and spread. "
+            "Default: one training.",
         ),
     ] = None,
     find_lr: Annotated[
@@ -207,7 +208,7 @@ def train(
     save_every: Annotated[
         float | None,
         typer.Option(
-            metavar="SEC", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
+            metavar="SECONDS", min=0, help="Minimum seconds between two checkpoints. Default: 0, every epoch."
         ),
     ] = None,
     backend: Annotated[
@@ -227,13 +228,14 @@ def train(
     hosts: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT,HOST,…",
+            metavar="HOST:PORT,HOST,...",
             help="Hosts that train together, with JAX; the others meet at the first. Run the same command on each, with "
             "the same files. Default: this one alone.",
         ),
     ] = None,
     host_index: Annotated[
-        int | None, typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0.")
+        int | None,
+        typer.Option(metavar="I", min=0, help="Place of this host in --hosts, from 0. No default."),
     ] = None,
     license_: LicenseOption = None,
     cache: CacheOption = True,

@@ -30,7 +30,7 @@ from mien.service.schemas import Options, VideoOptions
 from mien.service.settings import Settings
 from mien.service.static import PageFile, PageFiles
 from mien.service.upload_kinds import RECOGNIZE_VIDEO
-from mien.service.video_stream import Videos
+from mien.service.video_slots import Videos
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mien.service.limits import CUT
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -23,6 +25,11 @@ _LINGER = 5.0  # seconds in which a body goes on to be read after its request wa
 _FREE_PIECES = 1_000
 _LEAST_PIECE = 64  # bytes a piece of a body has on average once there were so many
 _RESERVE = 64  # descriptors for everything but connections
+_PARTING = (
+    3.0  # seconds, once the service ends, in which a request must be there and some of an answer be read
+)
+
+_ENDING = "ending"  # in the state of the application
 
 
 def raise_file_limit() -> None:
@@ -100,10 +107,14 @@ class FrontProtocol(H11Protocol):
         self._left_since: float | None = None  # since when the rest of a refused body is read
         self._unread = 0
         self._unread_since = 0.0
+        self._ending_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, unless there are too many."""
         super().connection_made(transport)
+        if self.app_state.get(_ENDING):  # it was accepted when the service had begun to end
+            transport.close()
+            return
         peer = self.client[0] if self.client else None
         same = sum(1 for one in self.connections if (getattr(one, "client", None) or [None])[0] == peer)
         if len(self.connections) > self._most or same > self._settings.connections_per_caller:
@@ -118,6 +129,12 @@ class FrontProtocol(H11Protocol):
         if self._tick:
             self._tick.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The service ends: a request in progress is finished, one that still arrives gets a few seconds."""
+        self.app_state[_ENDING] = True
+        self._ending_since = self.loop.time()
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Process received data."""
@@ -157,6 +174,8 @@ class FrontProtocol(H11Protocol):
         self._look_later()
 
     def _close_if_late(self, now: float) -> None:
+        if self._ending_since is not None and now - self._ending_since > _PARTING:
+            self._cut_short()
         if self._header_since is not None and now - self._header_since > self._settings.header_timeout:
             self._count("header time")
             if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:  # it has begun to ask
@@ -170,13 +189,26 @@ class FrontProtocol(H11Protocol):
         if self._left_since is not None and now - self._left_since > _LINGER:
             self.transport.close()
 
+    def _cut_short(self) -> None:
+        """Refuse a request whose body is not there yet."""
+        if (
+            self.conn.their_state is h11.SEND_BODY
+            and self.cycle is not None
+            and not self.cycle.response_started
+        ):
+            self.scope["state"][CUT] = True
+            self.cycle.message_event.set()  # so that it is seen now
+
     def _does_not_read(self, now: float) -> bool:
         """Whether the caller has read nothing of its response for too long."""
         size = self.transport.get_write_buffer_size()
         if not size or size < self._unread or not self._unread:
             self._unread_since = now
         self._unread = size
-        return bool(size) and now - self._unread_since > self._settings.write_timeout
+        patience = self._settings.write_timeout
+        if self._ending_since is not None:
+            patience = min(patience, _PARTING)
+        return bool(size) and now - self._unread_since > patience
 
     def _count(self, reason: str) -> None:
         metrics = self.app_state.get("metrics")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 HEADER = 16 << 10
 """Bytes that a request's header may have."""
+
+CUT = "cut"
+"""In the state of a request: the service ends, and the body is not there yet."""
 
 ROUTES = {
     RECOGNIZE: RECOGNIZE,
@@ -92,9 +95,8 @@ class Limits:
         _check_declared(scope, most)
         with self._capacity.reservation() as reservation:
             scope["state"]["reservation"] = reservation
-            await self._in_time(
-                scope, _Body(receive, reservation, most, self._settings), answer, is_video=is_video
-            )
+            body = _Body(receive, reservation, most, self._settings, scope["state"])
+            await self._in_time(scope, body, answer, is_video=is_video)
 
     async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_video: bool) -> None:
         """Serve within the deadline; for a video it holds from line to line."""
@@ -147,8 +149,11 @@ class _Answer:
 class _Body:
     """The body of a request, refused as soon as it is too large or too slow, whatever length is declared."""
 
-    def __init__(self, receive: Receive, reservation: Reservation, most: int, settings: Settings) -> None:
+    def __init__(
+        self, receive: Receive, reservation: Reservation, most: int, settings: Settings, state: dict[str, Any]
+    ) -> None:
         self._receive, self._reservation, self._most, self._settings = receive, reservation, most, settings
+        self._state = state
         self._end = asyncio.get_running_loop().time() + settings.body_timeout
         self.whole = False
 
@@ -162,6 +167,8 @@ class _Body:
             if not message.get("more_body", False):
                 self.whole = True
                 self._reservation.take_places(1)
+            elif CUT in self._state:
+                raise _ended()
         return message
 
     async def _next(self) -> Message:

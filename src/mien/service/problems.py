@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
-# Sentences of mien's errors: "name: expected this, got that. Do so."
-_SENTENCE = re.compile(
-    r"(?:.*?: )?[Ee]xpected (?P<expected>.+?), got (?P<received>.+?)\.(?: (?P<remedy>.+))?", re.DOTALL
-)
 _LONGEST = 80  # characters of a caller's own that are quoted
 
 
@@ -91,38 +86,19 @@ def problem_response(refusal: Refusal, path: str = "") -> Response:
 
 
 def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") -> Refusal:
-    """A `MienError` as a refusal, with its fields or what its message says.
+    """A `MienError` as a refusal, with its fields.
 
     Args:
-        error: what was raised.
+        error: what was raised; all errors about the content of a file have `expected` and `received`.
         status: the HTTP status.
         reason: a word for the metrics.
         remedy: said instead of the error's own.
     """
-    fields = {name: getattr(error, name, None) or "" for name in ("expected", "received", "remedy")}
-    if fields["expected"] and fields["received"]:
-        return Refusal(
-            status,
-            expected=fields["expected"],
-            received=fields["received"],
-            remedy=remedy or fields["remedy"] or "Send another file.",
-            reason=reason,
-        )
-    parts = _SENTENCE.fullmatch(str(error))
-    if parts is None:
-        return Refusal(
-            status,
-            str(error),
-            expected="a file that can be processed",
-            received=str(error),
-            remedy=remedy or fields["remedy"] or "Send another file.",
-            reason=reason,
-        )
     return Refusal(
         status,
-        expected=parts["expected"],
-        received=parts["received"],
-        remedy=remedy or parts["remedy"] or "Send another file.",
+        expected=error.expected or "a file that can be processed",
+        received=error.received or plain(str(error)),
+        remedy=remedy or error.remedy or "Send another file.",
         reason=reason,
     )
 

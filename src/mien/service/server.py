@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import multiprocessing
 import os
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _IDLE = 5  # seconds in which a connection waits for its next request
 _AFTER_GRACE = 3  # seconds
+_SEND_BUFFER = 128 << 10  # bytes that the system keeps of an answer for a caller
 _PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -67,6 +69,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     if os.name == "posix":  # elsewhere it would let two services share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Of what a caller does not read, little is kept: each connection inherits this from the listener.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     try:
         listener.bind(address)
         listener.listen(connection_limits(1 << 16)[1])
@@ -204,6 +208,16 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     """Uvicorn's server, whose process ends soon after the grace period whatever native code is doing."""
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal ends it."""
+        make_loop = self.config.get_loop_factory()
+        serving = self.serve(sockets=sockets)
+        try:
+            with asyncio.Runner(loop_factory=make_loop) as runner:
+                runner.run(serving)
+        finally:
+            serving.close()  # Ctrl-C may come before it has begun, of which Python would warn
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -15,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from mien.decoders.process import can_start
 from mien.errors import DataError, MienError, TooLargeError
-from mien.recognition.video.decoder_pool import DecoderError, DecoderLimits, DecoderPool
+from mien.recognition.video.decoder_pool import DecoderError
 from mien.recognition.video.watching import read_frames, watch
 from mien.service.engine import face_rows
 from mien.service.problems import Refusal, counted, from_error
 from mien.service.schemas import finite
-from mien.service.upload_kinds import expect_video
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -32,62 +28,14 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mien.recognition.faces import Face
-    from mien.recognition.video.decoder_pool import DecodedFrames
+    from mien.recognition.video.decoder_pool import DecodedFrames, DecoderPool
     from mien.recognition.video.watching import Frame, Frames
     from mien.service.engine import Engine
     from mien.service.prometheus import Metrics
     from mien.service.schemas import VideoOptions
     from mien.service.settings import Settings
-    from mien.service.uploads import Upload
 
 _CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
-
-
-class Videos:
-    """Opens videos, a few at once.
-
-    Args:
-        engine: what finds the faces of frames.
-        settings: the bounds.
-        metrics: where frames and faces are counted.
-    """
-
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
-        self._engine, self._settings, self._metrics = engine, settings, metrics
-        self._free = threading.BoundedSemaphore(settings.videos)
-        self._pool = DecoderPool(settings.videos, _decoder_limits(settings)) if can_start() else None
-
-    def start(self) -> None:
-        """Start the processes that decode, if videos are accepted."""
-        if self._pool and self._settings.max_video_bytes:
-            self._pool.prepare()
-
-    def wait_until_ready(self) -> None:
-        """Wait for them, so that the first video need not."""
-        if self._pool:
-            self._pool.wait_until_ready()
-
-    def close(self) -> None:
-        """End the processes that decode."""
-        if self._pool:
-            self._pool.close()
-
-    async def open(self, upload: Upload, options: VideoOptions) -> Video:
-        """Open a video, so that one that is none is refused before the answer begins; it must be closed.
-
-        Raises:
-            Refusal: it is no video, or too many are worked on.
-        """
-        expect_video(upload.data)
-        if not self._free.acquire(blocking=False):
-            raise _busy(self._settings.videos)
-        video = Video(self._engine, self._settings, options, self._metrics, self._free.release, self._pool)
-        try:
-            await video.open(upload.data)
-        except BaseException:
-            video.close()
-            raise
-        return video
 
 
 class Video:
@@ -113,7 +61,7 @@ class Video:
     ) -> None:
         self._engine, self._settings, self._options = engine, settings, options
         self._metrics, self._closed, self._pool = metrics, closed, pool
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-film")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mien-video")
         self._frames: Frames | DecodedFrames | None = None
         self._first: Frame | None = None
         self._gone = False
@@ -281,26 +229,5 @@ def _first(frames: Frames | DecodedFrames) -> Frame:
     )
 
 
-def _decoder_limits(settings: Settings) -> DecoderLimits:
-    return DecoderLimits(
-        memory=settings.video_memory,
-        cpu_seconds=int(settings.video_deadline * (os.cpu_count() or 1)) + 1,
-        seconds=settings.deadline,
-        max_pixels=settings.max_pixels,
-    )
-
-
 def _line(row: dict[str, Any]) -> bytes:
     return json.dumps(finite(row), allow_nan=False).encode() + b"\n"
-
-
-def _busy(videos: int) -> Refusal:
-    return Refusal(
-        503,
-        "The service is busy with other videos.",
-        expected=f"at most {counted(videos, 'video')} in progress",
-        received="one more",
-        remedy="Retry in a few seconds.",
-        reason="queue",
-        headers={"Retry-After": "5"},
-    )

@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mien.decoders.process import Child
 from mien.errors import DataError, TooLargeError
-from mien.recognition.video import VideoWriter, decoder_pool, read_frames
+from mien.recognition.video import VideoWriter, decoder_child, decoder_pool, read_frames
 from mien.recognition.video.decoder_pool import (
     DecodedFrames,
     DecoderError,
@@ -25,6 +26,8 @@ from mien.recognition.video.decoder_pool import (
     DecoderPool,
     open_video,
 )
+from mien.recognition.video.frames import Frame
+from mien.recognition.video.info import VideoInfo
 from tests.helpers.service_process import wait_until
 from tests.recognition.video.test_video import make_film
 
@@ -118,6 +121,33 @@ class TestFrames:
         with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 96x64"):
             list(pool.read_frames(video))
         pool.close()
+
+    @pytest.mark.parametrize(
+        "claim", [b'{"shape": [40, 40], "index": 1, "seconds": 1}', b'{"large": [40, 40]}']
+    )
+    def test_one_after_a_small_frame_ends_it_too(self, monkeypatch: pytest.MonkeyPatch, claim: bytes) -> None:
+        small = b'{"shape": [1, 1], "index": 0, "seconds": 0}\n123'
+        said = _READY + _INFO + small + claim + b"\n" + bytes(4800)
+        code = f"import sys, time; sys.stdout.buffer.write({said!r}); sys.stdout.flush(); time.sleep(60)"
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        monkeypatch.setattr(decoder_pool, "_start", lambda: Child(child))
+        frames = DecoderPool(0, DecoderLimits(max_pixels=1000)).read_frames(b"data")
+        assert next(frames).image.shape == (1, 1, 3)
+        with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 40x40"):
+            next(frames)
+
+    def test_the_process_looks_at_the_size_of_each_frame(self) -> None:
+        class TwoFrames(list[Frame]):
+            info, damage = VideoInfo(4, 4, 25.0, None, None), ""
+
+        frames: Any = TwoFrames(
+            Frame(i, i, np.zeros((side, side, 3), np.uint8)) for i, side in enumerate((4, 40))
+        )
+        out = io.BytesIO()
+        decoder_child._decode(frames, {"max_pixels": 1000, "cpu_seconds_per_frame": 0}, out)
+        assert out.getvalue().endswith(b'{"large": [40, 40]}\n')
 
 
 class TestLocalFiles:

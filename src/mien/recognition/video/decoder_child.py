@@ -34,10 +34,10 @@ def main() -> None:
         os.nice(5)  # images are answered at once, videos line by line
     leave_network()
     orders, frames = take_streams()
-    from mien.recognition.video.frames import read_frames
+    import mien.recognition.video.frames  # noqa: F401 - before the limits, because it opens libraries
 
     with suppress(ImportError):
-        import av  # noqa: F401 - before the limits, because it opens libraries
+        import av  # noqa: F401 - likewise
     _write(frames, {"ready": True})
     order = json.loads(orders.readline() or "null")
     if order is None:  # there was nothing to do
@@ -46,11 +46,11 @@ def main() -> None:
     end_with_parent(orders)
     limit_files()
     limit_memory(mapped_bytes() + order["memory"])
-    if order["cpu_seconds"]:
-        limit_processor(order["cpu_seconds"])
+    if seconds := order["cpu_seconds"] or order["cpu_seconds_per_frame"]:
+        limit_processor(seconds)
     try:
-        source = read_frames(io.BytesIO(data) if path is None else path, every=order["every"])
-        _decode(source, order["max_pixels"], frames)
+        with _open(io.BytesIO(data) if path is None else path, order) as source:
+            _decode(source, order, frames)
     except MemoryError:
         _write(frames, {"memory": True})
     except Exception as error:  # noqa: BLE001 - told to the other side
@@ -60,11 +60,24 @@ def main() -> None:
     os._exit(0)
 
 
-def _decode(source: Frames, max_pixels: int, out: BinaryIO) -> None:
+def _open(source: str | BinaryIO, order: dict[str, Any]) -> Frames:
+    from mien.recognition.video.frame_rate import step_of
+    from mien.recognition.video.frames import read_frames
+
+    every = order["every"]
+    if order["per_second"]:
+        with read_frames(source) as frames:
+            every = step_of(frames.info.fps, order["per_second"])
+    return read_frames(source, every=every)
+
+
+def _decode(source: Frames, order: dict[str, Any], out: BinaryIO) -> None:
     _write(out, {"info": asdict(source.info)})
     for frame in source:
+        if order["cpu_seconds_per_frame"]:
+            limit_processor(order["cpu_seconds_per_frame"])
         height, width = frame.image.shape[:2]
-        if width * height > max_pixels:
+        if width * height > order["max_pixels"]:
             _write(out, {"large": [width, height]})
             return
         _write(

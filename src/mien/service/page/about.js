@@ -10,7 +10,7 @@ const LEGEND =
   "F1 is the mean over all expressions (macro-F1), 1 is best.";
 
 /** @param {Model} model */
-export function tellModel({ name, version, card, taxonomies }) {
+export function tellModel({ name, version, card, label_sets: labelSets }) {
   const rows = scoresOf(card).filter(({ score }) => score?.accuracy);
   find("#figures").replaceChildren(
     make("h3", { textContent: "Accuracy of the model" }),
@@ -18,7 +18,7 @@ export function tellModel({ name, version, card, taxonomies }) {
     ...(rows.length ? [make("p", { className: "hint", textContent: LEGEND })] : []),
     make("p", { className: "hint", textContent: card.limits }),
   );
-  const sets = Object.entries(taxonomies).map(([set, labels]) => `${labels.length} expressions (${set})`);
+  const sets = Object.entries(labelSets).map(([set, labels]) => `${labels.length} expressions (${set})`);
   const data = separated(card.training_data || "data not named in its card");
   find("#model-line").textContent =
     `${name}, mien ${version}: ${sets.join(", ")}. Trained on ${data}. License: ${card.licence || "not stated"}.`;
@@ -26,8 +26,8 @@ export function tellModel({ name, version, card, taxonomies }) {
 
 function scoresOf(card) {
   const heads = [card, ...(card.heads ?? [])];
-  return heads.flatMap(({ taxonomy, scores }) =>
-    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, set: taxonomy })),
+  return heads.flatMap(({ taxonomy: set, scores }) =>
+    Object.entries(scores ?? {}).map(([split, score]) => ({ split, score, set })),
   );
 }
 

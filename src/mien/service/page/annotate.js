@@ -1,10 +1,10 @@
 /** The annotated image as a file: what is shown on the stage, at the size of the image. */
 
 import { isDoubtful } from "./doubt.js";
-import { heatPicture, wayToImage } from "./heat.js";
+import { heatCanvas, wayToImage } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
-import { colour, colorsOf, typeface } from "./palette.js";
-import { toBlob } from "./pictures.js";
+import { color, colorsOf, typeface } from "./palette.js";
+import { toBlob } from "./images.js";
 import { percent, ranked, told } from "./words.js";
 
 /** @typedef {import("./session.js").Item} Item */
@@ -14,18 +14,18 @@ const BARS = 4;
 
 /**
  * @param {Item} item
- * @param {CanvasImageSource} picture
+ * @param {CanvasImageSource} image
  * @param {boolean} explain  with heat maps
  * @returns {Promise<Blob>}  PNG
  */
-export function annotate(item, picture, explain) {
+export function annotate(item, image, explain) {
   const { width, height } = item.size;
   const scale = Math.min(1, LONGEST / Math.max(width, height));
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.scale(scale, scale);
-  context.drawImage(picture, 0, 0, width, height);
+  context.drawImage(image, 0, 0, width, height);
   if (explain) for (const { heat } of item.faces) if (heat) drawHeat(context, heat);
   drawFaces(context, item);
   return toBlob(canvas, "image/png");
@@ -35,7 +35,7 @@ function drawHeat(context, heat) {
   context.save();
   const { a, b, c, d, e, f } = wayToImage(heat);
   context.transform(a, b, c, d, e, f);
-  context.drawImage(heatPicture(heat), 0, 0);
+  context.drawImage(heatCanvas(heat), 0, 0);
   context.restore();
 }
 
@@ -82,14 +82,14 @@ function drawPanel(context, item, boxes, places, unit) {
   const avoid = [...boxes.filter((_, i) => i !== own), ...places.filter(Boolean)];
   const place = placePanel(item.size, boxes[own], size, avoid, 2 * unit, boxes.length === 1);
   if (!place) return;
-  rounded(context, place, 1.5 * unit, colour("--veil"));
+  rounded(context, place, 1.5 * unit, color("--veil"));
   context.font = `${3.6 * unit}px ${typeface()}`;
   entries.forEach((entry, i) => drawBar(context, entry, place, place.y + (4.5 + 6 * i) * unit, unit));
 }
 
 function drawBar(context, [label, share], place, middle, unit) {
   const track = { x: place.x + 22 * unit, y: middle - unit, width: 17 * unit, height: 2 * unit };
-  context.fillStyle = colour("--on-veil");
+  context.fillStyle = color("--on-veil");
   context.textAlign = "left";
   context.fillText(label, place.x + 2 * unit, middle, 19 * unit);
   context.textAlign = "right";

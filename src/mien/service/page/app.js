@@ -12,7 +12,7 @@ import { Overlay } from "./overlay.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
-import { Recognising } from "./recognising.js";
+import { Recognizing } from "./recognizing.js";
 import { Service } from "./service.js";
 import { Item, Session } from "./session.js";
 import { Stage } from "./stage.js";
@@ -26,7 +26,7 @@ import { count, summary } from "./words.js";
 const session = new Session(onceAFrame(draw));
 const service = new Service(askKey);
 const announcer = new Announcer();
-const recognising = new Recognising(service, session, tellDone, notify);
+const recognizing = new Recognizing(service, session, tellDone, notify);
 const stage = new Stage();
 const player = new Player(stage.video, session);
 const timeline = new Timeline((seconds) => player.seek(seconds));
@@ -36,7 +36,7 @@ const panel = new Panel({ choose: (key) => session.choose(key), retry, remove })
 const strip = new Strip({ select, remove });
 const toolbar = new Toolbar((options) => {
   session.set(options);
-  session.items.forEach((item) => recognising.ensure(item));
+  session.items.forEach((item) => recognizing.ensure(item));
 });
 
 function draw() {
@@ -60,7 +60,7 @@ async function meetModel() {
   toolbar.offer(model);
   tellModel(model);
   session.model = model;
-  session.set({ taxonomy: Object.keys(model.taxonomies)[0] ?? null });
+  session.set({ labelSet: Object.keys(model.label_sets)[0] ?? null });
 }
 
 /** @param {File[]} files */
@@ -70,15 +70,15 @@ async function take(files) {
   const empty = session.items.length === 0;
   fresh.forEach((item) => session.add(item));
   select(fresh[0]);
-  fresh.forEach((item) => recognising.ensure(item));
+  fresh.forEach((item) => recognizing.ensure(item));
   if (empty) find("#main").focus({ preventScroll: true });
 }
 
 /** @param {File} file */
 async function itemOf(file) {
-  const { film, type } = await kindOf(file);
-  const item = new Item(film ? "film" : "picture", file.name, file);
-  if (film) item.show(called(file, type));
+  const { video, type } = await kindOf(file);
+  const item = new Item(video ? "video" : "image", file.name, file);
+  if (video) item.show(called(file, type));
   return item;
 }
 
@@ -98,7 +98,7 @@ function remove(item) {
 function retry(item) {
   item.status = "waiting";
   item.problem = null;
-  recognising.ensure(item);
+  recognizing.ensure(item);
   session.changed();
 }
 
@@ -115,11 +115,11 @@ const actions = {
   camera: () => (webcam.on ? webcam.stop() : meetModel().then(() => webcam.start())),
   heat() {
     session.set({ explain: !session.options.explain });
-    session.items.forEach((item) => recognising.ensure(item));
+    session.items.forEach((item) => recognizing.ensure(item));
   },
   async sample() {
-    const picture = await (await fetch(new URL("sample.webp", import.meta.url))).blob();
-    await take([new File([picture], "drawn-faces.webp", { type: "image/webp" })]);
+    const sample = await (await fetch(new URL("sample.webp", import.meta.url))).blob();
+    await take([new File([sample], "drawn-faces.webp", { type: "image/webp" })]);
   },
   keep: async () => session.item && take([await keepFrame(stage.video, session.item)]),
   async copy() {
@@ -134,7 +134,7 @@ const actions = {
   },
 };
 
-/** Runs something; what goes wrong is told above the pictures. @param {(...args: any[]) => any} action */
+/** Runs something; what goes wrong is told above the images. @param {(...args: any[]) => any} action */
 function guarded(action) {
   return async (...args) => {
     notify(null);

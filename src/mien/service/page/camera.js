@@ -1,11 +1,11 @@
-/** `Camera`: the webcam, and its pictures one by one to the service: the next is taken when the last is answered. */
+/** `Camera`: the webcam, and its images one by one to the service: the next is taken when the last is answered. */
 
-import { toBlob } from "./pictures.js";
+import { toBlob } from "./images.js";
 import { Problem, isAbort } from "./problem.js";
 import { Tracker } from "./tracking.js";
 
 const SIDE = 640; // pixels that are sent, at the longer side
-const PAUSE = 50; // milliseconds at least between two pictures
+const PAUSE = 50; // milliseconds at least between two images
 const QUALITY = 0.85;
 
 /** What went wrong, by the browser's name for it. */
@@ -62,7 +62,7 @@ export class Camera {
     const { signal } = this.#stop;
     this.stream.getVideoTracks()[0].addEventListener("ended", () => this.#stop.abort());
     for (let frame = 0; !signal.aborted; ) {
-      await Promise.all([pictureReady(video, signal), new Promise((resolve) => setTimeout(resolve, PAUSE))]);
+      await Promise.all([frameReady(video, signal), new Promise((resolve) => setTimeout(resolve, PAUSE))]);
       if (signal.aborted) return;
       if (!video.videoWidth || document.hidden) continue;
       const answer = await this.#ask(video, service, options(), signal);
@@ -75,7 +75,7 @@ export class Camera {
   async #ask(video, service, options, signal) {
     try {
       const seconds = (performance.now() - this.#begin) / 1000;
-      const { model, image } = await service.recognise(await this.#grab(video), "webcam.jpg", options, signal);
+      const { model, image } = await service.recognize(await this.#grab(video), "webcam.jpg", options, signal);
       const faces = this.#tracker.follow(image.faces, seconds);
       return { seconds, width: image.width, height: image.height, faces, model };
     } catch (error) {
@@ -110,7 +110,7 @@ export function frameOf(video, scale = 1, canvas = document.createElement("canva
  * @param {HTMLVideoElement} video
  * @param {AbortSignal} signal
  */
-const pictureReady = (video, signal) =>
+const frameReady = (video, signal) =>
   new Promise((resolve) => {
     const ready = () => {
       signal.removeEventListener("abort", ready);

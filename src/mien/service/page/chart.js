@@ -1,6 +1,6 @@
 /** A chart of one face over time: a lane for each expression, so that names and not colors tell them apart. */
 
-import { colour, colorsOf, typeface } from "./palette.js";
+import { color, colorsOf, typeface } from "./palette.js";
 
 /** @typedef {import("./types.js").Row} Row */
 
@@ -35,7 +35,7 @@ export function drawChart(canvas, plot) {
   const [width, height] = [canvas.clientWidth, heightOf(plot.labels.length)];
   const context = fit(canvas, width, height);
   const x = (seconds) => NAMES + ((seconds - plot.from) / (plot.to - plot.from || 1)) * (width - NAMES);
-  const ink = { line: colour("--line"), text: colour("--ink"), muted: colour("--muted"), edge: colour("--edge") };
+  const ink = { line: color("--line"), text: color("--ink"), muted: color("--muted"), edge: color("--edge") };
   context.font = `13px ${typeface()}`;
   const spans = spansOf(plot);
   plot.labels.forEach((label, i) => drawLane(context, plot, label, (i + 1) * LANE, spans, x, ink, width));

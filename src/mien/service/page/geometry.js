@@ -6,7 +6,7 @@
 /**
  * Faces found in a smaller copy, as they lie in the image itself.
  * @param {Face[]} faces
- * @param {number} factor  how many times larger the picture is
+ * @param {number} factor  how many times larger the image is
  * @returns {Face[]}
  */
 export function enlarge(faces, factor) {

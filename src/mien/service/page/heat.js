@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").Heat} Heat */
 
 const CROP = 48; // side of the crop that the transform leads to
-const SIDE = 96; // pixels of the picture that is made
+const SIDE = 96; // pixels of the image that is made
 const EDGE = 12; // over which it fades out
 const OPACITY = 0.62;
 
@@ -15,7 +15,7 @@ const INFERNO = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 
  * @param {Heat} heat
  * @returns {HTMLCanvasElement}
  */
-export function heatPicture({ values }) {
+export function heatCanvas({ values }) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SIDE;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -32,7 +32,7 @@ export function heatPicture({ values }) {
 }
 
 /**
- * The way from that picture's pixels to those of the face's picture, as `DOMMatrix` takes it.
+ * The way from that image's pixels to those of the image with the face, as `DOMMatrix` takes it.
  *
  * The service's transform leads from image to crop and counts from the middle of the first pixel; a canvas counts
  * from its corner.

@@ -1,11 +1,11 @@
 /** What a file is, told by its first bytes; its name and its type are asked only where these say nothing. */
 
-/** @typedef {{film: boolean, type: string}} Kind  type: the media type, "" of what is not known here */
+/** @typedef {{video: boolean, type: string}} Kind  type: the media type, "" of what is not known here */
 
 const HEAD = 32; // bytes
 
 /** What begins so is an image. HEIC and AVIF are built as videos are, and have to be asked for first. */
-const PICTURES = {
+const IMAGES = {
   "image/jpeg": /^\xff\xd8\xff/,
   "image/png": /^\x89PNG\r\n\x1a\n/,
   "image/webp": /^RIFF....WEBP/s,
@@ -14,13 +14,13 @@ const PICTURES = {
   "image/avif": /^....ftypavi[fs]/s,
   "image/heic": /^....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)/s,
 };
-const FILMS = {
+const VIDEOS = {
   "video/quicktime": /^....ftypqt/s,
   "video/mp4": /^....ftyp/s,
   "video/webm": /^\x1aE\xdf\xa3/,
   "video/x-msvideo": /^RIFF....AVI /s,
 };
-const FILM_NAMES = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
+const VIDEO_NAMES = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
 
 /**
  * @param {File} file
@@ -29,11 +29,11 @@ const FILM_NAMES = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
 export async function kindOf(file) {
   const begin = await headOf(file);
   const found = (kinds) => Object.keys(kinds).find((type) => kinds[type].test(begin));
-  const picture = found(PICTURES);
-  if (picture) return { film: false, type: picture };
-  const film = found(FILMS);
-  if (film) return { film: true, type: film };
-  return { film: file.type.startsWith("video/") || FILM_NAMES.test(file.name), type: "" };
+  const image = found(IMAGES);
+  if (image) return { video: false, type: image };
+  const video = found(VIDEOS);
+  if (video) return { video: true, type: video };
+  return { video: file.type.startsWith("video/") || VIDEO_NAMES.test(file.name), type: "" };
 }
 
 /** The first bytes, a letter each; none where the file cannot be read, which is told when it is looked at. */

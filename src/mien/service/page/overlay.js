@@ -3,7 +3,7 @@
 import { bar } from "./bars.js";
 import { find, make } from "./dom.js";
 import { isDoubtful } from "./doubt.js";
-import { heatPicture, wayToImage } from "./heat.js";
+import { heatCanvas, wayToImage } from "./heat.js";
 import { placePanel, placeTags } from "./layout.js";
 import { tint } from "./palette.js";
 import { ranked, told } from "./words.js";
@@ -12,7 +12,7 @@ import { ranked, told } from "./words.js";
 /** @typedef {import("./types.js").Face} Face */
 
 const GAP = 6; // CSS pixels
-const BARS = 4; // of the chosen face, over the picture
+const BARS = 4; // of the chosen face, over the image
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Overlay {
@@ -149,12 +149,12 @@ function put(element, box, room, sized = true) {
 }
 
 function heatImage(heat) {
-  const picture = heatPicture(heat);
+  const canvas = heatCanvas(heat);
   const image = document.createElementNS(SVG, "image");
   const { a, b, c, d, e, f } = wayToImage(heat);
-  image.setAttribute("href", picture.toDataURL());
-  image.setAttribute("width", String(picture.width));
-  image.setAttribute("height", String(picture.height));
+  image.setAttribute("href", canvas.toDataURL());
+  image.setAttribute("width", String(canvas.width));
+  image.setAttribute("height", String(canvas.height));
   image.setAttribute("transform", `matrix(${a} ${b} ${c} ${d} ${e} ${f})`);
   return image;
 }

@@ -36,7 +36,7 @@ const known = (label) => TOKENS[label.trim().toLowerCase()];
 export const tokenOf = (label) => known(label) ?? own.get(label) ?? "neutral";
 
 /**
- * Gives an element the colour of an expression, as `--hue` and `--on-hue`.
+ * Gives an element the color of an expression, as `--hue` and `--on-hue`.
  * @param {HTMLElement} element
  * @param {string} label
  */
@@ -48,13 +48,13 @@ export function tint(element, label) {
 
 const probe = document.createElement("i");
 probe.hidden = true;
-probe.style.forcedColorAdjust = "none"; // a picture that is saved keeps its colours
+probe.style.forcedColorAdjust = "none"; // an image that is saved keeps its colors
 
 /**
  * A color of tokens.css as a canvas takes it: canvases know neither custom properties nor light and dark.
  * @param {string} name
  */
-export function colour(name) {
+export function color(name) {
   if (!probe.isConnected) document.body.append(probe);
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
@@ -68,6 +68,6 @@ export const typeface = () => getComputedStyle(document.body).fontFamily;
  * @param {string} label
  */
 export const colorsOf = (label) => ({
-  fill: colour(`--${tokenOf(label)}`),
-  ink: colour(`--on-${tokenOf(label)}`),
+  fill: color(`--${tokenOf(label)}`),
+  ink: color(`--on-${tokenOf(label)}`),
 });

@@ -77,7 +77,7 @@ export class Panel {
 
   #drawNothing(item) {
     const working = item.status === "waiting" || item.status === "working";
-    if (working && item.kind === "picture") {
+    if (working && item.kind === "image") {
       const ghosts = { className: "ghosts", "aria-hidden": "true" };
       this.#swap("ghosts", make("div", ghosts, make("i"), make("i"), make("i")));
       return;
@@ -89,9 +89,9 @@ export class Panel {
   }
 
   #drawFaces(item, labels, explain) {
-    const pictured = item.kind === "picture";
+    const isImage = item.kind === "image";
     const keys = item.faces.map((face, i) => item.keyOf(face, i));
-    if (this.#swap(`faces ${item.id} ${pictured ? item.question : ""} ${keys}`, this.#rows)) {
+    if (this.#swap(`faces ${item.id} ${isImage ? item.question : ""} ${keys}`, this.#rows)) {
       this.#rows.replaceChildren(...item.faces.map((face, i) => this.#row(item, face, i)));
     }
     item.faces.forEach((face, i) => this.#fill(this.#rows.children[i], item, face, i, labels, explain));
@@ -107,7 +107,7 @@ export class Panel {
     const head = make(
       "button",
       { type: "button", className: "face", onclick: () => this.actions.choose(item.keyOf(face, index)) },
-      item.kind === "picture" ? thumbOf(face) : make("span", { className: "face-thumb blank" }),
+      item.kind === "image" ? thumbOf(face) : make("span", { className: "face-thumb blank" }),
       make("span", { className: "face-number", textContent: String(item.numberOf(face, index)) }),
       make("span", { className: "face-label" }),
       make("span", { className: "face-score" }),
@@ -133,7 +133,7 @@ export class Panel {
 function titleOf(item) {
   if (item.faces.length) return count(item.faces.length, "face");
   if (item.lost) return "Processing failed";
-  if (item.status === "done" && item.kind === "picture") return "No face found";
+  if (item.status === "done" && item.kind === "image") return "No face found";
   return "Faces";
 }
 
@@ -159,6 +159,6 @@ function thumbOf({ box }) {
     const top = Math.max(0, Math.min(height - side, box.y + (box.height - side) / 2));
     canvas.getContext("2d").drawImage(image, left, top, side, side, 0, 0, THUMB, THUMB);
   };
-  image.decode().then(draw, () => {}); // the picture on the stage may be another by now
+  image.decode().then(draw, () => {}); // the image on the stage may be another by now
   return canvas;
 }

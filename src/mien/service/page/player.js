@@ -1,7 +1,7 @@
-/** `Player`: a film's time, in step with the video element where the browser can play it. */
+/** `Player`: the time of a video, in step with the video element where the browser can play it. */
 
 import { find } from "./dom.js";
-import { thumbnail } from "./pictures.js";
+import { thumbnail } from "./images.js";
 import { clock } from "./words.js";
 
 /** @typedef {import("./session.js").Item} Item */
@@ -27,14 +27,14 @@ export class Player {
   }
 
   /** @returns {?Item} */
-  get #film() {
-    return this.session.item?.kind === "film" ? this.session.item : null;
+  get #item() {
+    return this.session.item?.kind === "video" ? this.session.item : null;
   }
 
   /** @param {?Item} item */
   draw(item) {
-    this.#root.hidden = item?.kind !== "film" || item.lost;
-    if (!item || item.kind !== "film") return;
+    this.#root.hidden = item?.kind !== "video" || item.lost;
+    if (!item || item.kind !== "video") return;
     item.faces = item.series?.facesAt(item.time) ?? [];
     this.#button.hidden = !item.playable;
     this.#button.textContent = this.video.paused ? "Play" : "Pause";
@@ -44,51 +44,51 @@ export class Player {
 
   /** @param {number} seconds */
   seek(seconds) {
-    const film = this.#film;
-    if (!film) return;
-    film.time = seconds;
-    if (film.playable) this.video.currentTime = seconds;
+    const item = this.#item;
+    if (!item) return;
+    item.time = seconds;
+    if (item.playable) this.video.currentTime = seconds;
     this.session.changed();
   }
 
   #begin() {
-    const film = this.#film;
-    if (!film) return;
-    film.duration = Number.isFinite(this.video.duration) ? this.video.duration : 0;
-    if (!film.size.width) film.size = { width: this.video.videoWidth, height: this.video.videoHeight };
-    if (film.time) this.video.currentTime = film.time;
-    this.#picture();
+    const item = this.#item;
+    if (!item) return;
+    item.duration = Number.isFinite(this.video.duration) ? this.video.duration : 0;
+    if (!item.size.width) item.size = { width: this.video.videoWidth, height: this.video.videoHeight };
+    if (item.time) this.video.currentTime = item.time;
+    this.#copyFrame();
     this.session.changed();
   }
 
   /** The strip's small copy, of the first frame that is there to be drawn. */
-  #picture() {
-    const film = this.#film;
-    if (!film || film.thumb) return;
+  #copyFrame() {
+    const item = this.#item;
+    if (!item || item.thumb) return;
     this.video.requestVideoFrameCallback?.(() => {
-      if (film !== this.#film) return;
-      film.thumb = thumbnail(this.video, this.video.videoWidth, this.video.videoHeight);
+      if (item !== this.#item) return;
+      item.thumb = thumbnail(this.video, this.video.videoWidth, this.video.videoHeight);
       this.session.changed();
     });
   }
 
   #fail() {
-    const film = this.#film;
-    if (!film || !this.video.src) return;
-    film.playable = false; // its rows and its course can still be seen
+    const item = this.#item;
+    if (!item || !this.video.src) return;
+    item.playable = false; // its rows and its course can still be seen
     this.session.changed();
   }
 
   #tick() {
-    const film = this.#film;
-    if (!film || !this.video.src || this.video.seeking) return;
-    film.time = this.video.currentTime;
+    const item = this.#item;
+    if (!item || !this.video.src || this.video.seeking) return;
+    item.time = this.video.currentTime;
     this.session.changed();
   }
 
   /** While it plays, boxes go with the frames and not with the four ticks a second of `timeupdate`. */
   #follow() {
     this.#tick();
-    if (!this.video.paused && this.#film) requestAnimationFrame(() => this.#follow());
+    if (!this.video.paused && this.#item) requestAnimationFrame(() => this.#follow());
   }
 }

@@ -25,30 +25,30 @@ export class Service {
 
   /**
    * The answer for one image.
-   * @param {Blob} picture
+   * @param {Blob} image
    * @param {string} name
    * @param {Options} options
    * @param {AbortSignal} [signal]
    * @returns {Promise<{model: string, image: any}>}
    */
-  async recognise(picture, name, options, signal) {
-    const response = await this.#post("v1/recognize", "image", picture, name, query(options), signal);
+  async recognize(image, name, options, signal) {
+    const response = await this.#post("v1/recognize", "image", image, name, query(options), signal);
     const { model, images } = await response.json();
     return { model, image: images[0] };
   }
 
   /**
    * The rows of a video as they come.
-   * @param {Blob} film
+   * @param {Blob} video
    * @param {string} name
    * @param {Options} options
    * @param {AbortSignal} signal
    * @returns {AsyncGenerator<any>}
    */
-  async *film(film, name, options, signal) {
+  async *recognizeVideo(video, name, options, signal) {
     const asked = query({ ...options, explain: false });
     asked.set("every", String(options.every));
-    const response = await this.#post("v1/recognize/video", "video", film, name, asked, signal);
+    const response = await this.#post("v1/recognize/video", "video", video, name, asked, signal);
     try {
       for await (const row of readLines(/** @type {ReadableStream<any>} */ (response.body))) {
         yield row;
@@ -92,9 +92,9 @@ export class Service {
 }
 
 /** @param {Options} options */
-function query({ taxonomy, explain }) {
+function query({ labelSet, explain }) {
   const asked = new URLSearchParams();
-  if (taxonomy) asked.set("taxonomy", taxonomy);
+  if (labelSet) asked.set("label_set", labelSet);
   if (explain) asked.set("explain", "true");
   return asked;
 }

@@ -31,16 +31,16 @@ export class Item {
   question = ""; // what its faces answer: label set, and how many frames
   explained = false; // whether they have heat maps
   /** @type {?number} */
-  chosen = 0; // index of a picture's face, track of a film's
+  chosen = 0; // index of a face in an image, track in a video
   live = false; // a webcam that runs
-  time = 0; // seconds, of a film
+  time = 0; // seconds, of a video
   duration = 0;
   playable = true;
   /** @type {?AbortController} */
   work = null;
 
   /**
-   * @param {"picture" | "film" | "camera"} kind
+   * @param {"image" | "video" | "camera"} kind
    * @param {string} name
    * @param {?File} [file]
    */
@@ -48,7 +48,7 @@ export class Item {
     this.kind = kind;
     this.name = name;
     this.file = file;
-    if (kind !== "picture") this.series = new Series(kind === "camera" ? LIVE_ROWS : undefined);
+    if (kind !== "image") this.series = new Series(kind === "camera" ? LIVE_ROWS : undefined);
   }
 
   /** Identity of a face among this item's. @param {Face} face @param {number} index */
@@ -99,7 +99,7 @@ export class Session {
   /** @type {?import("./types.js").Model} */
   model = null;
   /** @type {import("./types.js").Options} */
-  options = { taxonomy: null, explain: false, every: 3, threshold: storedThreshold() };
+  options = { labelSet: null, explain: false, every: 3, threshold: storedThreshold() };
 
   /** @param {() => void} changed  called after every change */
   constructor(changed) {
@@ -153,8 +153,8 @@ export class Session {
    * @returns {string[]}
    */
   labelsOf(item) {
-    const sets = this.model?.taxonomies ?? {};
-    const chosen = sets[this.options.taxonomy ?? ""] ?? Object.values(sets)[0] ?? [];
+    const sets = this.model?.label_sets ?? {};
+    const chosen = sets[this.options.labelSet ?? ""] ?? Object.values(sets)[0] ?? [];
     const face = item?.faces[0] ?? item?.series?.rows.findLast((row) => row.faces.length)?.faces[0];
     if (!face) return chosen;
     const answers = (labels) => labels.length > 0 && labels.every((label) => label in face.probabilities);

@@ -16,7 +16,7 @@ export class Stage {
 
   /** @param {?Item} item */
   draw(item) {
-    const moving = item ? item.live || (item.kind === "film" && item.playable) : false;
+    const moving = item ? item.live || (item.kind === "video" && item.playable) : false;
     this.#show(item, moving);
     if (!item) return;
     const { width, height } = item.size.width ? item.size : { width: 4, height: 3 };
@@ -31,7 +31,7 @@ export class Stage {
     const source = item ? `${item.id} ${moving} ${item.url}` : "";
     if (source === this.#source) return;
     this.#source = source;
-    this.#img.hidden = moving || !item?.url || item.kind === "film";
+    this.#img.hidden = moving || !item?.url || item.kind === "video";
     this.video.hidden = !moving;
     if (this.#img.hidden) this.#img.removeAttribute("src");
     else this.#img.src = item.url;
@@ -53,10 +53,10 @@ export class Stage {
   #status(item) {
     if (item.status === "failed") return item.url && item.playable ? "" : `${item.name} cannot be displayed`;
     if (item.status === "waiting") return item.live ? "Waiting for the webcam…" : "Waiting…";
-    if (item.kind === "film" && item.status === "working") return `Processing… ${this.#progress(item)}`;
-    if (item.kind === "film") return item.playable ? "" : "This browser cannot play the video; its faces are shown";
+    if (item.kind === "video" && item.status === "working") return `Processing… ${this.#progress(item)}`;
+    if (item.kind === "video") return item.playable ? "" : "This browser cannot play the video; its faces are shown";
     if (item.status === "working") return item.live ? "" : "Processing…";
-    if (item.status === "done" && !item.faces.length && item.kind === "picture") return "No face found";
+    if (item.status === "done" && !item.faces.length && item.kind === "image") return "No face found";
     return "";
   }
 

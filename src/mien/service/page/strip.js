@@ -90,8 +90,8 @@ export class Strip {
 /** A video's boxes are those of one moment; all of it is counted. */
 function stateOf(item) {
   if (item.status === "failed") return `failed. ${item.problem?.text ?? ""}`.trim();
-  if (item.kind === "film" && item.status === "done") return `${count(item.series.rows.length, "frame")} processed`;
+  if (item.kind === "video" && item.status === "done") return `${count(item.series.rows.length, "frame")} processed`;
   return STATES[item.status] ?? summary(item.faces);
 }
 
-const nameOf = (item) => ({ camera: "Webcam", film: "Video", picture: "?" })[item.kind];
+const nameOf = (item) => ({ camera: "Webcam", video: "Video", image: "?" })[item.kind];

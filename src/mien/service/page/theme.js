@@ -29,7 +29,7 @@ if (chosen === "dark" || chosen === "light") root.dataset.theme = chosen;
 /**
  * Makes a button the switch.
  * @param {HTMLButtonElement} button
- * @param {() => void} onChange  called whenever the colours are others
+ * @param {() => void} onChange  called whenever the colors are others
  */
 export function installThemeSwitch(button, onChange) {
   const show = () => {

@@ -48,13 +48,13 @@ export class Timeline {
   #headline(item) {
     const several = (item.series?.trackCount ?? 0) > 1 && item.chosen !== null;
     const who = several ? `Face ${item.chosen}` : "The face";
-    return item.kind === "film" ? `${who} over the video` : `${who} in the last minute`;
+    return item.kind === "video" ? `${who} over the video` : `${who} in the last minute`;
   }
 
   /** A video's chart is a slider; a webcam's is an image. */
   #describe(item) {
-    const film = item.kind === "film";
-    const roles = film
+    const isVideo = item.kind === "video";
+    const roles = isVideo
       ? {
           role: "slider", tabindex: "0", "aria-label": "Time in the video", "aria-valuemin": 0,
           "aria-valuemax": lengthOf(item).toFixed(1), "aria-valuenow": item.time.toFixed(1),
@@ -65,11 +65,11 @@ export class Timeline {
       if (!(name in roles)) this.#chart.removeAttribute(name);
     }
     for (const [name, value] of Object.entries(roles)) this.#chart.setAttribute(name, String(value));
-    this.#chart.classList.toggle("seekable", film);
+    this.#chart.classList.toggle("seekable", isVideo);
   }
 
   #drag(event) {
-    if (this.#item?.kind !== "film" || !this.#plot) return;
+    if (this.#item?.kind !== "video" || !this.#plot) return;
     const { left, width } = this.#chart.getBoundingClientRect();
     this.#chart.setPointerCapture(event.pointerId);
     this.seek(secondsAt(this.#plot, event.clientX - left, width));
@@ -77,7 +77,7 @@ export class Timeline {
 
   #step(event) {
     const item = this.#item;
-    if (item?.kind !== "film" || !item.series) return;
+    if (item?.kind !== "video" || !item.series) return;
     const { rows } = item.series;
     const at = item.series.indexAt(item.time);
     const row = (i) => rows[Math.min(rows.length - 1, Math.max(0, i))]?.seconds ?? 0;
@@ -96,10 +96,10 @@ const lengthOf = (item) => Math.max(item.duration || 0, item.series?.end ?? 0);
 
 function plotOf(item, labels) {
   const { series } = item;
-  const film = item.kind === "film";
-  const to = film ? lengthOf(item) || 1 : series.end;
+  const isVideo = item.kind === "video";
+  const to = isVideo ? lengthOf(item) || 1 : series.end;
   return {
     rows: series.rows, track: item.chosen, labels, step: series.step,
-    from: film ? 0 : to - WINDOW, to, playhead: film ? item.time : null, live: !film,
+    from: isVideo ? 0 : to - WINDOW, to, playhead: isVideo ? item.time : null, live: !isVideo,
   };
 }

@@ -20,7 +20,7 @@ function wordsOf(name, labels, all) {
 }
 
 export class Toolbar {
-  #sets = find("#taxonomies");
+  #sets = find("#label-sets");
   #every = find("#every");
   #threshold = find("#threshold input");
 
@@ -44,30 +44,30 @@ export class Toolbar {
   }
 
   /** Offers the label sets, where the model has several. @param {import("./types.js").Model} model */
-  offer({ taxonomies }) {
-    const sets = Object.entries(taxonomies);
+  offer({ label_sets: labelSets }) {
+    const sets = Object.entries(labelSets);
     this.#sets.hidden = sets.length < 2;
-    const choices = sets.map(([name, labels], i) => this.#choice(name, wordsOf(name, labels, taxonomies), i === 0));
+    const choices = sets.map(([name, labels], i) => this.#choice(name, wordsOf(name, labels, labelSets), i === 0));
     this.#sets.replaceChildren(this.#sets.firstElementChild, ...choices);
   }
 
   #choice(name, { text, title }, checked) {
-    const input = make("input", { type: "radio", name: "taxonomy", value: name, checked });
-    input.addEventListener("change", () => this.set({ taxonomy: name }));
+    const input = make("input", { type: "radio", name: "label-set", value: name, checked });
+    input.addEventListener("change", () => this.set({ labelSet: name }));
     return make("label", { title }, input, make("span", { textContent: text }));
   }
 
   /** @param {Session} session */
   draw({ item, options }) {
     if (!item) return;
-    const film = item.kind === "film";
-    this.#every.hidden = !film;
-    button("heat").hidden = film;
+    const isVideo = item.kind === "video";
+    this.#every.hidden = !isVideo;
+    button("heat").hidden = isVideo;
     button("heat").setAttribute("aria-pressed", String(options.explain));
     button("camera").textContent = item.live ? "Stop webcam" : "Webcam";
-    button("keep").hidden = !(item.live || (film && item.playable));
+    button("keep").hidden = !(item.live || (isVideo && item.playable));
     button("copy").disabled = !(item.status === "done" || item.series?.rows.length);
-    button("download").hidden = film || item.live;
+    button("download").hidden = isVideo || item.live;
     button("download").disabled = item.status !== "done" || !item.url;
   }
 }

@@ -1,4 +1,4 @@
-/** `Tracker`: the same face from one webcam picture to the next, its probabilities steadied. */
+/** `Tracker`: the same face from one webcam image to the next, its probabilities steadied. */
 
 import { labelOf } from "./doubt.js";
 import { overlap } from "./geometry.js";

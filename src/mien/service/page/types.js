@@ -1,7 +1,7 @@
 /**
  * The shapes that the modules hand to one another. Nothing runs here.
  *
- * @typedef {{x: number, y: number, width: number, height: number}} Box  pixels of the upright picture
+ * @typedef {{x: number, y: number, width: number, height: number}} Box  pixels of the upright image
  * @typedef {{label: string, values: number[][], transform: number[][]}} Heat  see heat.js
  *
  * @typedef {object} Face  as the service answers
@@ -14,21 +14,21 @@
  * @property {?Heat} [heat]
  * @property {?number} [track]
  *
- * @typedef {object} Row  a frame of a film or of the webcam
+ * @typedef {object} Row  a frame of a video or of the webcam
  * @property {number} frame
  * @property {number} seconds
  * @property {number} width
  * @property {number} height
  * @property {Face[]} faces
  *
- * @typedef {{taxonomy: ?string, explain: boolean, every: number, threshold: number}} Options
+ * @typedef {{labelSet: ?string, explain: boolean, every: number, threshold: number}} Options
  * @typedef {{max_bytes: number, max_pixels: number, max_video_bytes?: number}} Limits
  *
  * @typedef {object} Model  what /v1/model answers
  * @property {string} name
  * @property {string} version
  * @property {Object<string, any>} card
- * @property {Object<string, string[]>} taxonomies
+ * @property {Object<string, string[]>} label_sets
  * @property {Limits} limits
  */
 

@@ -2,7 +2,7 @@
 
 import { Camera, frameOf } from "./camera.js";
 import { labelOf } from "./doubt.js";
-import { thumbnail } from "./pictures.js";
+import { thumbnail } from "./images.js";
 import { Problem } from "./problem.js";
 import { Item } from "./session.js";
 
@@ -88,6 +88,6 @@ export class Webcam {
  */
 export async function keepFrame(video, item) {
   if (!video.videoWidth) throw new Problem("There is no frame to save yet.", "Wait for the first image.");
-  const when = item.kind === "film" ? item.time.toFixed(1) : new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
+  const when = item.kind === "video" ? item.time.toFixed(1) : new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
   return new File([await frameOf(video)], `${item.name.replace(/\.[^.]*$/, "")}-${when}.jpg`, { type: "image/jpeg" });
 }

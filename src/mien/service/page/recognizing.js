@@ -1,8 +1,8 @@
-/** `Recognising`: sends images and videos to the service, a few at a time, and their answers to the session. */
+/** `Recognizing`: sends images and videos to the service, a few at a time, and their answers to the session. */
 
 import { labelOf } from "./doubt.js";
 import { enlarge } from "./geometry.js";
-import { expectReadable, prepare } from "./pictures.js";
+import { expectReadable, prepare } from "./images.js";
 import { Problem, isAbort } from "./problem.js";
 import { Series } from "./series.js";
 
@@ -10,11 +10,11 @@ import { Series } from "./series.js";
 
 const AT_ONCE = 2;
 
-export class Recognising {
+export class Recognizing {
   /** @type {Item[]} */
   #queue = [];
   #running = 0;
-  #filming = false;
+  #videoRuns = false;
 
   /**
    * @param {import("./service.js").Service} service
@@ -41,12 +41,12 @@ export class Recognising {
   #isStale(item) {
     if (item.status === "waiting") return true;
     const { options } = this.session;
-    const cold = options.explain && item.kind === "picture" && !item.explained;
+    const cold = options.explain && item.kind === "image" && !item.explained;
     return item.question !== questionOf(item, options) || cold;
   }
 
   #next() {
-    const at = this.#queue.findIndex((item) => item.kind !== "film" || !this.#filming);
+    const at = this.#queue.findIndex((item) => item.kind !== "video" || !this.#videoRuns);
     if (at < 0 || this.#running >= AT_ONCE) return;
     const [item] = this.#queue.splice(at, 1);
     if (this.session.items.includes(item)) this.#run(item);
@@ -55,22 +55,23 @@ export class Recognising {
 
   async #run(item) {
     const options = { ...this.session.options };
-    const film = item.kind === "film";
+    const isVideo = item.kind === "video";
     const work = (item.work = new AbortController());
     this.#running += 1;
-    this.#filming ||= film;
+    this.#videoRuns ||= isVideo;
     item.status = "working";
     item.question = questionOf(item, options);
     item.explained = options.explain;
     item.problem = null;
     this.session.changed();
     try {
-      await (film ? this.#film(item, options, work.signal) : this.#picture(item, options, work.signal));
+      const { signal } = work;
+      await (isVideo ? this.#recognizeVideo(item, options, signal) : this.#recognizeImage(item, options, signal));
       item.status = "done";
     } catch (error) {
       if (!isAbort(error)) this.#fail(item, options, Problem.from(error));
     }
-    if (film) this.#filming = false;
+    if (isVideo) this.#videoRuns = false;
     this.#running -= 1;
     if (!work.signal.aborted) this.onDone(item);
     this.session.changed();
@@ -87,14 +88,14 @@ export class Recognising {
     this.onTrouble(problem.of(item.name));
   }
 
-  async #picture(item, options, signal) {
+  async #recognizeImage(item, options, signal) {
     if (!item.blob) await this.#prepare(item);
     signal.throwIfAborted();
-    let { model, image } = await this.service.recognise(item.blob, item.name, options, signal);
+    let { model, image } = await this.service.recognize(item.blob, item.name, options, signal);
     if (liesOtherwise(image, item.size)) {
       await this.#prepare(item, true);
       signal.throwIfAborted();
-      ({ model, image } = await this.service.recognise(item.blob, item.name, options, signal));
+      ({ model, image } = await this.service.recognize(item.blob, item.name, options, signal));
     }
     if (image.error) throw new Problem(image.error);
     if (!item.size.width) item.size = { width: image.width, height: image.height };
@@ -112,14 +113,14 @@ export class Recognising {
     this.session.changed();
   }
 
-  async #film(item, options, signal) {
+  async #recognizeVideo(item, options, signal) {
     await expectReadable(item.file);
     const most = this.session.limits.max_video_bytes ?? Infinity;
     if (item.file.size > most) throw tooLong(item.file.size, most);
     item.series = new Series();
     item.faces = [];
     item.chosen = null;
-    for await (const row of this.service.film(item.file, item.name, options, signal)) {
+    for await (const row of this.service.recognizeVideo(item.file, item.name, options, signal)) {
       signal.throwIfAborted();
       if (row.done) item.problem = ending(item, row);
       else take(item, row, this.session.options.threshold);
@@ -140,7 +141,7 @@ function ending(item, { error }) {
 }
 
 /** What changes an item's answer. */
-const questionOf = (item, { taxonomy, every }) => `${taxonomy} ${item.kind === "film" ? every : ""}`;
+const questionOf = (item, { labelSet, every }) => `${labelSet} ${item.kind === "video" ? every : ""}`;
 
 function take(item, row, threshold) {
   for (const face of row.faces) face.label = labelOf(face.probabilities, threshold);

@@ -1,0 +1,38 @@
+"""The model of `mien predict`: a bundled one, a model file of any format, or a run folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mien.cli.console import err
+from mien.cli.option_names import with_options
+
+if TYPE_CHECKING:
+    from mien.recognition.recognizer import Recognizer
+    from mien.workflows.options import ModelOptions
+
+
+def open_recognizer(model: str, opening: ModelOptions, *, flip_tta: bool, **limits: Any) -> Recognizer:
+    """The recognizer of `mien predict`.
+
+    Args:
+        model: a bundled name, a model file or a run folder.
+        opening: the label set to answer in, and the class names and pixels of a file without a card.
+        flip_tta: average the probabilities of each crop and its mirror image.
+        limits: further options of `Recognizer`.
+
+    Raises:
+        ModelError: the model is missing, damaged, not described or does not know the label set.
+    """
+    from mien.recognition.model_files import BUNDLED
+    from mien.recognition.recognizer import Recognizer
+    from mien.workflows.load_model import open_classifier
+
+    described = (opening.class_names, opening.pixel_scale, opening.pixel_range) != (None, None, None)
+    if model in BUNDLED and not described:  # which loads its two networks side by side
+        return Recognizer(model, label_set=opening.label_set, flip_tta=flip_tta, **limits)
+    opened = open_classifier(model, opening, threads=limits["threads"])
+    if opened.note:
+        err.print(with_options(opened.note))
+    opened.classifier.flip_tta = flip_tta
+    return Recognizer(opened.classifier, **limits)

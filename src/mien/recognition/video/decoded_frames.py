@@ -1,0 +1,212 @@
+"""`DecodedFrames`: the frames of a video that a child process decodes, and the limits of that process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from mien.decoders.process import Child, ChildGone, ChildLate
+from mien.errors import DataError, MienError, TooLargeError
+from mien.quoting import printable
+from mien.recognition.video.frames import Frame
+from mien.recognition.video.info import VideoInfo
+
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+_START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLimits:
+    """What the decoding of one video may take.
+
+    Args:
+        memory: bytes, besides those of the interpreter and the libraries.
+        cpu_seconds: of the processor for the whole video, on all cores together; 0 for no limit.
+        seconds: from one frame to the next; the process is killed then.
+        max_pixels: of a frame, of each anew.
+        cpu_seconds_per_frame: of the processor from one frame to the next, where `cpu_seconds` is 0; 0 for no limit.
+    """
+
+    memory: int = 2 << 30
+    cpu_seconds: int = 1200
+    seconds: float = 30.0
+    max_pixels: int = 1 << 26
+    cpu_seconds_per_frame: int = 0
+
+
+class DecoderError(DataError):
+    """The process that decodes ended before the video did: it was killed, or took too much memory."""
+
+
+class DecoderMemoryError(DecoderError):
+    """Decoding took more memory than it may."""
+
+
+class DecoderLateError(DecoderError):
+    """A frame took longer than it may; the process was killed."""
+
+
+class DecodedFrames(Iterator[Frame]):
+    """The frames of a video that another process decodes, with what `mien.recognition.video.frames.Frames` tells.
+
+    Attributes:
+        info: what the video says of itself.
+        damage: what was lost; known after the last frame.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        source: bytes | str,
+        every: int,
+        limits: DecoderLimits,
+        *,
+        name: str = "the video",
+        per_second: float | None = None,
+    ) -> None:
+        self._child, self._limits, self._name = child, limits, name
+        self.damage, self._ended = "", False
+        is_path = isinstance(source, str)
+        size = 0 if is_path else len(source)
+        order = {
+            "size": size,
+            "path": source if is_path else None,
+            "every": every,
+            "per_second": per_second,
+            "memory": limits.memory + 2 * size,
+            "cpu_seconds": limits.cpu_seconds,
+            "cpu_seconds_per_frame": limits.cpu_seconds_per_frame,
+            "max_pixels": limits.max_pixels,
+        }
+        with self._closed_on_error():
+            self._expect("ready", max(limits.seconds, _START_SECONDS))
+            self._child.send(json.dumps(order).encode() + b"\n", self._until())
+            if isinstance(source, bytes):
+                self._child.send(source, self._until())
+            self.info = _info(self._expect("info")["info"])
+
+    def __next__(self) -> Frame:
+        with self._closed_on_error():
+            frame = None if self._ended else self._next()
+        if frame is None:
+            self.close()
+            raise StopIteration
+        return frame
+
+    def _next(self) -> Frame | None:
+        head = self._expect("shape")
+        if "end" in head:
+            self.damage = str(head["damage"])
+            return None
+        height, width = head["shape"]
+        if height * width > self._limits.max_pixels:
+            raise self._too_large(width, height)
+        image = np.empty((height, width, 3), np.uint8)
+        view = memoryview(image).cast("B")  # type: ignore[arg-type]  # NumPy's arrays are buffers
+        self._child.read_into(view, self._until())
+        return Frame(int(head["index"]), float(head["seconds"]), image)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process; by the thread that reads the frames."""
+        self._ended = True
+        self._child.close()
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """End the process on any error; nonsense that it said is told as its end."""
+        try:
+            yield
+        except ChildLate as error:
+            self.close()
+            raise DecoderLateError.from_parts(
+                self._name,
+                expected=f"the next frame within {self._limits.seconds:g} seconds",
+                received="none",
+                remedy="Convert it to H.264, or scale it down.",
+            ) from error
+        except ChildGone as error:
+            self.close()
+            raise self._gone() from error
+        except BaseException as error:
+            self.close()
+            if isinstance(error, _NONSENSE) and not isinstance(error, MienError):
+                raise self._gone() from error
+            raise
+
+    def _expect(self, what: str, seconds: float | None = None) -> dict[str, Any]:
+        """The next message within some seconds, or those of the limits; it must have a field, or be the end.
+
+        Raises:
+            DataError: it is an error instead, or none.
+        """
+        head: dict[str, Any] = json.loads(self._child.read_line(self._until(seconds)))
+        if head.get("memory"):
+            raise DecoderMemoryError.from_parts(
+                self._name,
+                expected=f"one that is decoded with at most {self._limits.memory / 2**20:,.0f} MB of memory",
+                received="one that takes more",
+                remedy="Scale it down.",
+            )
+        if "error" in head:
+            raise self._refused(head)
+        if "large" in head:
+            width, height = head["large"]
+            raise self._too_large(width, height)
+        if what not in head and "end" not in head:
+            raise self._gone()
+        return head
+
+    def _until(self, seconds: float | None = None) -> float:
+        return time.monotonic() + (seconds or self._limits.seconds)
+
+    def _refused(self, head: dict[str, Any]) -> DataError:
+        message = str(head["error"])
+        if not head.get("received"):  # an error of a library
+            return DataError.from_parts(
+                self._name,
+                expected="a video that can be decoded",
+                received=f"one on which the decoder failed ({printable(message):.80})",
+                remedy="Convert it to H.264.",
+            )
+        fields = {name: str(head[name]) for name in ("expected", "received", "remedy") if head.get(name)}
+        return DataError(message, **fields)
+
+    def _too_large(self, width: int, height: int) -> TooLargeError:
+        return TooLargeError.from_parts(
+            self._name,
+            expected=f"frames of at most {self._limits.max_pixels / 1e6:g} million pixels",
+            received=f"{width}x{height}",
+            remedy="Scale it down.",
+        )
+
+    def _gone(self) -> DecoderError:
+        return DecoderError.from_parts(
+            self._name,
+            expected="frames",
+            received="none, because the process that decodes it ended",
+            remedy="It is damaged, or takes too much memory or time. Convert it to H.264, or scale it down.",
+        )
+
+
+def _info(fields: Mapping[str, Any]) -> VideoInfo:
+    """What a video says of itself, of the types that it should have."""
+    frames, seconds = fields["frames"], fields["seconds"]
+    return VideoInfo(
+        int(fields["width"]),
+        int(fields["height"]),
+        float(fields["fps"]),
+        None if frames is None else int(frames),
+        None if seconds is None else float(seconds),
+    )

@@ -1,0 +1,163 @@
+"""Videos in a batch job are decoded in processes with limits: one made to harm costs its own row and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.bulk.entries import Entry
+from mien.bulk.fetching import Fetched
+from mien.bulk.recognizing import InputRecognizer
+from mien.decoders.process import Child
+from mien.recognition.video import VideoWriter, decoder_pool
+from mien.recognition.video.decoder_pool import DecoderLimits, local_limits
+from mien.recognition.video.frame_rate import sampled, step_of
+from mien.recognition.video.frames import Frame
+from tests.bulk.builders import FETCHER, SPEC, face_image, jpeg, rows_of
+from tests.helpers.command import mien as command
+from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+
+
+def write_video(path: Path, frames: int, size: tuple[int, int] = (320, 240)) -> Path:
+    with VideoWriter(path, 25, size) as writer:
+        for i in range(frames):
+            writer.write(np.full((size[1], size[0], 3), i, np.uint8))
+    return path
+
+
+def started(monkeypatch: pytest.MonkeyPatch, start: Any = decoder_pool._start) -> list[Child]:
+    """The decoding processes that are started from now on."""
+    children: list[Child] = []
+
+    def begin() -> Child:
+        children.append(start())
+        return children[-1]
+
+    monkeypatch.setattr(decoder_pool, "_start", begin)
+    return children
+
+
+def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "video.mp4", 60)  # more frames than fit into a pipe
+    children, limits = started(monkeypatch), []
+
+    def beat() -> None:
+        if children and len(limits) < 1 and children[0].alive:
+            limits.append(Path(f"/proc/{children[0].pid}/limits").read_text())
+
+    recognize = InputRecognizer(replace(SPEC, fps=25), FETCHER, beat)
+    monkeypatch.setattr(recognize, "_faces", lambda *_: beat() or [])
+    row, seconds = recognize(Entry(str(path), kind="video"), Fetched())
+    assert (row["frames"], row["error"]) == (60, None)
+    assert seconds["decode"] > 0
+    (child,) = children
+    assert not child.alive
+    for line in (
+        "Max file size             0",
+        "Max open files            64",
+        "Max core file size        0",
+    ):
+        assert line in limits[0]
+    for name in ("Max address space", "Max cpu time"):
+        (line,) = [one for one in limits[0].splitlines() if one.startswith(name)]
+        assert line.split()[3].isdecimal(), line
+
+
+def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
+
+    def hang() -> Child:
+        return Child(
+            subprocess.Popen(
+                [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        )
+
+    children = started(monkeypatch, hang)
+    recognize = InputRecognizer(replace(SPEC, frame_seconds=0.5), FETCHER)
+    (tmp_path / "video.mp4").write_bytes(BOMBS["sizes"])
+    began = time.monotonic()
+    row, _ = recognize(Entry(str(tmp_path / "video.mp4"), kind="video"), Fetched())
+    assert time.monotonic() - began < 10
+    assert "expected the next frame within 0.5 seconds, got none" in row["error"]
+    assert row["error_kind"] == "timeout"
+    assert not children[0].alive
+    row, _ = recognize(Entry("/a.jpg"), Fetched(jpeg()))
+    assert (len(row["faces"]), row["error"]) == (1, None)
+
+
+def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = DecoderLimits(memory=20 << 20)
+    monkeypatch.setattr("mien.bulk.recognizing.local_limits", lambda *_: limits)
+    path = write_video(tmp_path / "large.mp4", 1, (3840, 2160))
+    row, _ = InputRecognizer(SPEC, FETCHER)(Entry(str(path), kind="video"), Fetched())
+    assert row["error_kind"] == "memory"
+    assert "at most 20 MB of memory" in row["error"]
+
+
+def test_frames_that_are_left_out_are_signs_of_life_too(tmp_path: Path) -> None:
+    path, beats = write_video(tmp_path / "video.mp4", 30), []
+    recognize = InputRecognizer(replace(SPEC, fps=10), FETCHER, lambda: beats.append(1))
+    row, _ = recognize(Entry(str(path), kind="video"), Fetched())
+    assert row["frames"] < 15 <= len(beats) <= 31  # every second frame comes, at 25 per second
+
+
+def test_the_memory_of_the_machine_is_shared_by_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_pool, "_machine_memory", lambda: 64 << 30)
+    assert [local_limits(1, n).memory >> 30 for n in (1, 4, 100)] == [32, 8, 2]
+    assert local_limits(10).cpu_seconds_per_frame >= 10
+
+
+def test_frames_are_taken_by_their_time_whatever_the_frame_rate() -> None:
+    frame = partial(Frame, image=np.zeros((1, 1, 3), np.uint8))
+    times = [0, 0.4, 1.0, 1.1, 3.0, 3.9999]
+    kept = sampled((frame(i, seconds) for i, seconds in enumerate(times)), 1)
+    assert [one.seconds for one in kept] == [0, 1.0, 3.0, 3.9999]
+    assert [step_of(rate, 2) for rate in (0, 1, 4.1, 29.97, float("inf"), float("nan"))] == [
+        1,
+        1,
+        2,
+        14,
+        1,
+        1,
+    ]
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_past_videos_made_to_harm(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    hostile = {
+        "claims.mp4": BOMBS["sizes"],
+        "ports.mkv": REDIRECTIONS["SDP after the beginning of Matroska"],
+        "tags.mkv": BOMBS["tags of Matroska"],
+    }
+    for name, content in hostile.items():
+        (folder / name).write_bytes(content)
+    (folder / "face.jpg").write_bytes(jpeg())
+    with VideoWriter(folder / "video.mp4", fps=10, size=(260, 260)) as writer:
+        for _ in range(20):
+            writer.write(face_image())
+    done = command("batch", folder, "--out", out, "--workers", "1", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["failed"] == 3
+    rows = {Path(row["uri"]).name: row for row in rows_of(out)}
+    for name in hostile:
+        assert rows[name]["error_kind"] == "unreadable"
+        assert name in done.stderr
+    assert len(rows["face.jpg"]["faces"]) == 1
+    assert rows["video.mp4"]["frames"] == 2
+    assert rows["video.mp4"]["faces"]

@@ -1,0 +1,102 @@
+"""Errors as problem documents: their parts come from the fields of the errors, never from their sentences."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mien.decoders.image_decoder import ImageDecoder, ImageLimits
+from mien.errors import DataError, MienError, MissingExtra, NotEnoughMemoryError
+from mien.images import read_image
+from mien.recognition.video import read_frames
+from mien.recognition.video.decoded_frames import DecodedFrames
+from mien.service import problems
+from mien.service.problems import from_error
+from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
+from tests.helpers.service_process import encoded, portrait
+from tests.test_image_attacks import ATTACKS
+
+IMAGES = {
+    "nothing": b"",
+    "text": b"hello",
+    "a web page": b"<html>x",
+    "a truncated JPEG": portrait()[:3000],
+    "a damaged PNG": portrait("PNG")[:2000] + bytes(5000),
+    "a float image": encoded(Image.new("F", (4, 4)), "TIFF"),
+    "a video": BOMBS["sizes"],
+    **{f"attack: {name}": data for name, data in ATTACKS.items()},
+}
+VIDEOS = {
+    "nothing": b"",
+    "text": b"hello",
+    "zeros": bytes(5000),
+    "an image": portrait(),
+    "sizes": BOMBS["sizes"],
+    "SDP": REDIRECTIONS["SDP after a box of MP4"],
+}
+
+
+def told(error: MienError) -> None:
+    assert error.expected
+    assert error.received
+    problem = from_error(error, 422, "damaged").to_dict()
+    assert problem["expected"] == error.expected
+    assert problem["received"] == error.received
+    assert problem["remedy"]
+    assert problem["detail"] == f"Expected {error.expected}, got {error.received}."
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_error_about_an_image_has_its_parts(name: str) -> None:
+    with pytest.raises(MienError) as caught:
+        read_image(IMAGES[name])
+    told(caught.value)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_error_about_a_video_has_its_parts(name: str) -> None:
+    with pytest.raises(MienError) as caught:
+        list(read_frames(io.BytesIO(VIDEOS[name])))
+    told(caught.value)
+
+
+def test_a_package_that_is_missing_has_its_parts() -> None:
+    told(MissingExtra("pillow-heif", "heif"))
+
+
+def refused_image(head: dict[str, Any]) -> MienError:
+    decoder = object.__new__(ImageDecoder)
+    decoder._limits = ImageLimits()
+    return decoder._refused(head)
+
+
+def refused_video(head: dict[str, Any]) -> MienError:
+    frames = object.__new__(DecodedFrames)
+    frames._name = "the video"
+    return frames._refused({**head, "error": head["message"]})
+
+
+@pytest.mark.parametrize("refused", [refused_image, refused_video])
+def test_an_error_of_a_library_in_the_decoding_process_gets_parts(refused: Any) -> None:
+    error = refused({"error": "ValueError", "message": "bad \x1b[31mvalue " + "x" * 500})
+    told(error)
+    assert isinstance(error, DataError)
+    assert "on which the decoder failed (bad " in str(error)
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 250
+
+
+def test_memory_that_is_short_in_the_decoding_process_gets_parts() -> None:
+    error = refused_image({"error": "NotEnoughMemoryError"})
+    assert isinstance(error, NotEnoughMemoryError)
+    told(error)
+    told(refused_image({"error": "NotEnoughMemoryError", "own_limit": True}))
+
+
+def test_an_error_without_parts_is_quoted_and_not_parsed() -> None:
+    problem = from_error(DataError("a.png: expected this, got that. Do so."), 422, "damaged").to_dict()
+    assert problem["received"] == "a.png: expected this, got that. Do so."
+    assert not hasattr(problems, "re")
