@@ -43,7 +43,7 @@ def serve(
         its.text(
             "model-labels",
             "The model's class names in index order, for a file without a model card. Default: those in its card.",
-            value="A,B,…",
+            value="A,B,C",
             panel=_MODEL,
         ),
     ] = None,

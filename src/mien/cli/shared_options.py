@@ -22,7 +22,7 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         autocompletion=complete_models,
-        help=f"A .onnx, .keras or .h5 file, a run folder, or {BUNDLED_HELP}.",
+        help=f"A .onnx, .tflite, .keras or .h5 file, a SavedModel folder, a run folder, or {BUNDLED_HELP}.",
     ),
 ]
 DataOption = Annotated[
