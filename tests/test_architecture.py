@@ -32,7 +32,7 @@ def imports_of(tree: ast.AST, modules: set[str]) -> set[str]:
     return found
 
 
-def test_no_import_goes_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     modules = {module_of(path): path for path in FILES}
     graph = {
         name: imports_of(ast.parse(path.read_text("utf-8")), set(modules)) - {name, "mien"}
@@ -45,7 +45,7 @@ def test_no_import_goes_in_a_circle() -> None:
         raise AssertionError(f"imports go in a circle: {' -> '.join(error.args[1])}") from None
 
 
-def test_no_two_modules_have_one_name() -> None:
+def test_module_names_are_unique() -> None:
     homes: dict[str, list[str]] = {}
     for path in FILES:
         if path.name != "__init__.py":

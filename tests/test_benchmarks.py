@@ -32,7 +32,7 @@ TRAININGS = {
 }
 
 
-def test_gains_are_taken_seed_by_seed(script: Any) -> None:
+def test_gains_are_computed_per_seed(script: Any) -> None:
     figures = script("search_figures")
     scores = figures.by_seed(TRAININGS)
     assert scores["network: small"] == pytest.approx({0: 50, 1: 60})
@@ -42,14 +42,14 @@ def test_gains_are_taken_seed_by_seed(script: Any) -> None:
     assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == ["no votes"]
 
 
-def test_tables_tell_spread_and_number_of_seeds(script: Any) -> None:
+def test_tables_show_spread_and_number_of_seeds(script: Any) -> None:
     tables = script("tables")
     assert tables.told([50.0]) == "50.00%"
     assert tables.told([-10.0, -5.0], "+", " points") == "-7.50 ± 3.54 points, 2 seeds"
     assert tables.rows(["a", "b"], ["1", "2"]).splitlines() == ["| a | b |", "|---|---|", "| 1 | 2 |"]
 
 
-def test_the_front_is_what_nothing_beats_in_both(script: Any) -> None:
+def test_the_pareto_front_has_no_dominated_networks(script: Any) -> None:
     front = script("search_figures").front_of
     assert front({"quick": (9.0, 50.0), "good": (3.0, 60.0), "beaten": (2.0, 55.0)}) == ["quick", "good"]
 

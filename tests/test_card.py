@@ -77,7 +77,7 @@ def test_a_card_that_json_cannot_hold_is_not_written(scores: dict[str, object]) 
         replace(CARD, scores=scores).to_json()
 
 
-def test_the_licence_of_a_model_is_not_stated_until_its_maker_gives_one() -> None:
+def test_the_default_license_is_not_stated() -> None:
     assert CARD.licence == "not stated"
     old = json.loads(CARD.to_json())
     del old["licence"]
@@ -109,7 +109,7 @@ TWO = ModelCard(
 )
 
 
-def test_a_card_with_two_answers_is_read_back_and_turned_round() -> None:
+def test_a_card_with_two_label_sets_round_trips_and_can_switch() -> None:
     assert ModelCard.from_json(TWO.to_json()) == TWO
     assert TWO.label_sets == {"one": ("a", "b"), "two": ("c", "d", "e")}
     other = TWO.answering_in("two")

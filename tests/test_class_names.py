@@ -45,7 +45,7 @@ def test_lists_of_names_are_understood_as_they_are_printed(written: Any) -> None
     assert parse_class_names(written) == THREE
 
 
-def test_names_may_be_parted_by_blanks_alone() -> None:
+def test_names_can_be_separated_by_spaces() -> None:
     assert parse_class_names("angry disgust fear") == ("angry", "disgust", "fear")
 
 
@@ -108,11 +108,11 @@ def test_known_orders_have_usual_spellings(spelling: str) -> None:
 @pytest.mark.parametrize(
     ("numbers", "first"), [((0, 1, 2), 0), ((1, 2, 3), 1), ((3,), 1), ((0,), 0), ((0, 3), 0), ((), 0)]
 )
-def test_a_list_counts_from_0_or_1_as_the_data_do(numbers: tuple[int, ...], first: int) -> None:
+def test_a_list_starts_at_0_or_1_like_the_data(numbers: tuple[int, ...], first: int) -> None:
     assert get_class_order("sad,fear,happy").fit(numbers)[first] == "sad"
 
 
-def test_a_list_that_could_count_from_either_asks_for_numbers() -> None:
+def test_an_ambiguous_start_of_a_list_is_refused() -> None:
     order = get_class_order("sad,fear,happy")
     with pytest.raises(
         DataError, match=r"0 or 3 .*\(1 and 2\).* its number: 0=sad, 1=fear, 2=happy"

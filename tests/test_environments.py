@@ -66,7 +66,7 @@ def train(place: Environment, folder: Path) -> str:
         pytest.param("3.13", "tensorflow==2.20.*", id="3.13-tensorflow-2.20"),
     ],
 )
-def test_the_tensorflow_that_is_there_stays_and_trains(python: str, tensorflow: str, folder: Path) -> None:
+def test_an_installed_tensorflow_is_kept_and_trains(python: str, tensorflow: str, folder: Path) -> None:
     place = Environment.make(folder / "venv", find_python(python))
     place.install(tensorflow)
     before = place.versions()
@@ -132,7 +132,7 @@ def test_a_wheel_alone_recognizes_and_its_remedies_work(wheel: Path, folder: Pat
     assert told["features"]["heif"]["ready"]
 
 
-def test_an_opencv_of_ones_own_is_left_alone_by_the_documented_lines(wheel: Path, folder: Path) -> None:
+def test_the_documented_commands_keep_an_installed_opencv(wheel: Path, folder: Path) -> None:
     place = Environment.make(folder / "venv", find_python("3.11"))
     place.install("opencv-python")
     before = {path: path.stat().st_mtime_ns for path in place.folder.glob("lib/*/site-packages/cv2/**/*.so")}

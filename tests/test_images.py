@@ -254,7 +254,7 @@ def test_invalid_exif_data_is_ignored(data: bytes) -> None:
 # ---------------------------------------------------------------------------------------------- sources
 
 
-def test_a_image_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> None:
+def test_images_are_read_from_paths_bytes_files_arrays_and_pillow_images(tmp_path: Path) -> None:
     path = tmp_path / "an image.that lies about itself.gif"
     data = by_opencv(".png", draw()[..., ::-1])
     path.write_bytes(data)
@@ -277,7 +277,7 @@ def test_a_image_comes_as_path_bytes_file_array_or_image(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_of_several_frames_the_first_is_read(kind: str) -> None:
+def test_the_first_of_several_frames_is_read(kind: str) -> None:
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
     with Image.open(io.BytesIO(data)) as animation:
@@ -508,7 +508,7 @@ def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(DataError, match=r"pipe\.jpg: expected an image, got a pipe"):
         read_image(tmp_path / "pipe.jpg")
@@ -571,7 +571,7 @@ def test_pillows_own_limit_gives_no_warning(kind: str, monkeypatch: pytest.Monke
     assert read_image(data).shape == (800, 800, 3)
 
 
-def test_a_jpeg_of_endless_scans_is_refused() -> None:
+def test_a_jpeg_with_too_many_scans_is_refused() -> None:
     data = encode(Image.fromarray(draw()), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     assert read_image(data[:-2] + 50 * last + data[-2:]).shape == (24, 40, 3)
@@ -649,7 +649,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(which: int, seed: int) 
 
 
 @pytest.mark.slow
-def test_ten_thousand_damaged_files() -> None:
+def test_ten_thousand_damaged_files_raise_only_expected_errors() -> None:
     for seed in range(10_000):
         read_or_refuse(mutate(samples()[seed % len(samples())], seed))
 
@@ -946,7 +946,7 @@ def test_the_error_for_another_object_says_what_to_pass_instead(source: Any, sen
 @pytest.mark.parametrize(
     "start", [b"\0\0\0\x20ftypisom\0\0\2\0", b"\x1aE\xdf\xa3\x01\0", b"OggS\0\2", b"G" + bytes(187) + b"G"]
 )
-def test_a_video_is_sent_to_watch(tmp_path: Path, start: bytes) -> None:
+def test_the_error_for_a_video_names_watch(tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(start + bytes(2000))
     with pytest.raises(

@@ -26,7 +26,7 @@ def _pip_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation.shutil, "which", lambda name: str(Path(sys.executable).with_name(name)))
 
 
-def test_a_clone_is_extended_where_it_lies() -> None:
+def test_extras_of_a_clone_are_installed_from_its_folder() -> None:
     assert find_installation() == Installation("clone", str(ROOT))
     assert shlex.split(install_command("serve")) == ["pip", "install", "-e", f"{ROOT}[serve]"]
 
@@ -47,7 +47,7 @@ def test_each_way_of_installing_has_its_command(found: Installation, command: st
     assert install_command("cli", found) == command
 
 
-def test_what_pip_notes_of_a_source_is_understood(tmp_path: Path) -> None:
+def test_direct_url_json_is_parsed(tmp_path: Path) -> None:
     wheel = tmp_path / "with space" / "mien-0.1.0-py3-none-any.whl"
     wheel.parent.mkdir()
     wheel.touch()
@@ -138,7 +138,7 @@ def test_a_missing_extra_names_the_command_and_can_be_pickled() -> None:
     assert (str(copy), copy.package, copy.extra) == (str(missing), "pyarrow", "parquet")
 
 
-def test_no_module_words_a_remedy_of_its_own() -> None:
+def test_install_commands_come_from_the_installation_module_only() -> None:
     allowed = {"installation.py"}
     found = [
         path.name
@@ -204,7 +204,7 @@ def test_the_installation_excludes_the_versions_that_crash() -> None:
     }
 
 
-def test_no_extra_but_those_that_say_so_brings_a_framework() -> None:
+def test_only_the_documented_extras_install_a_framework() -> None:
     import tomllib
 
     from packaging.requirements import Requirement

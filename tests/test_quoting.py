@@ -24,7 +24,7 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("name", HARMFUL)
-def test_nothing_is_left_that_a_terminal_would_follow(name: str) -> None:
+def test_terminal_escape_sequences_are_removed(name: str) -> None:
     text = printable(HARMFUL[name])
     assert text.isascii()
     assert text.isprintable()
@@ -39,7 +39,7 @@ def test_names_in_all_languages_stay(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in HARMFUL if name != "a byte that is no text"])
-def test_the_consoles_of_the_command_print_none_of_it(name: str) -> None:
+def test_the_command_prints_no_terminal_escape_sequences(name: str) -> None:
     file = io.StringIO()
     console = _SafeConsole(file=file, force_terminal=True, color_system=None, soft_wrap=True, markup=False)
     console.print(HARMFUL[name])

@@ -1,4 +1,4 @@
-"""Builds the documentation site from the files as they lie in the repository.
+"""Build the documentation site from the files in the repository.
 
 The README is the home page, the changelog and the contributing guide are pages, and links to files outside
 the site lead to the repository, whose address is in `pyproject.toml`.
@@ -27,7 +27,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that lie outside `docs/`."""
+    """Add the pages outside `docs/`."""
     for page, source in PAGES.items():
         text = (ROOT / source).read_text("utf-8")
         files.append(File.generated(config, page, content=text))

@@ -139,7 +139,7 @@ class ModelCard:
 
     @property
     def answers(self) -> tuple[Head, ...]:
-        """All outputs of the network with their label sets, the main one first."""
+        """All outputs of the network with their label sets, the main output first."""
         own = Head(self.label_set, self.labels, self.output, self.temperature, self.scores)
         return (own, *self.heads)
 
@@ -237,7 +237,7 @@ class ModelCard:
 
 
 def _with_file_names(data: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a card by their names in files, where `label_set` is `taxonomy`, as in the first version."""
+    """Return the fields of a card by their names in files, where `label_set` is still called `taxonomy`."""
     named = {"taxonomy" if key == "label_set" else key: value for key, value in data.items()}
     if "heads" in named:
         named["heads"] = [_with_file_names(head) for head in named["heads"]]

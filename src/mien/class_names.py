@@ -1,7 +1,7 @@
-"""Lists of class names: what the numbers of a data set or the outputs of a model stand for.
+"""Parse lists of class names: the meaning of class numbers in a data set, or of the outputs of a model.
 
-The same seven or eight expressions are numbered in a different order by every data set, so a number alone never
-tells a class. Lists are read in the forms in which people have them at hand: plain, or printed by a notebook.
+Every data set numbers the seven or eight expressions in a different order, so a number alone does not identify a class.
+Lists can be plain text, or Python objects as printed by a notebook.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _QUOTED = 60
 
 @dataclass(frozen=True)
 class ClassOrder:
-    """Which class each number of a data set stands for.
+    """The class name of each number of a data set.
 
     Args:
-        names: `{number: class name}`; `LEAVE_OUT` for a number whose images are left out.
-        counted: whether the numbers are known. Those of a plain list are not: it is counted from 0 or from 1,
-            as the data set does, and its numbers here start at 0.
+        names: `{number: class name}`; `LEAVE_OUT` for numbers whose images are left out.
+        counted: whether the numbers are known. Those of a plain list are not: they start at 0 or 1 as in the data set,
+            and at 0 in `names`.
     """
 
     names: Mapping[int, str]
     counted: bool = True
 
     def fit(self, numbers: Collection[int]) -> Mapping[int, str]:
-        """The names by number for a data set that has these numbers.
+        """Return the names by number for a data set with these numbers.
 
         Raises:
-            DataError: a plain list could be counted from 0 as well as from 1.
+            DataError: If a plain list could start at 0 as well as at 1.
         """
         last = len(self.names)
         if self.counted or not numbers or min(numbers) == 0 or max(numbers) > last:
@@ -81,15 +81,15 @@ HOW_TO_ORDER = (
 
 
 def get_class_order(class_names: str | Sequence[str | None] | Mapping[Any, Any] | ClassOrder) -> ClassOrder:
-    """The order that class names give: the name of a known one, or a list of names.
+    """Return the order of class names: a known order by its name, or a list of names.
 
     Args:
         class_names: a key of `CLASS_ORDERS`, names in the order of the numbers, or `{number: name}`; as Python
-            objects or as the text that a notebook prints of them. `"-"` or `None` in the place of a name leaves
-            the images of its number out.
+            objects or as printed by a notebook. `"-"` or `None` instead of a name leaves out the images of its
+            number.
 
     Raises:
-        DataError: it is none of these.
+        DataError: If it is none of these.
 
     >>> get_class_order("0: angry, 2: happy").names
     {0: 'angry', 2: 'happy'}
@@ -110,14 +110,14 @@ def get_class_order(class_names: str | Sequence[str | None] | Mapping[Any, Any] 
 
 
 def parse_class_names(class_names: str | Sequence[str] | Mapping[Any, Any]) -> tuple[str, ...]:
-    """Class names in index order, from a list or the text of one.
+    """Parse class names in index order from a list or the text of one.
 
     Args:
-        class_names: `angry,disgust`, `['angry', 'disgust']`, `0: angry, 1: disgust`, a dict either way round, or
-            such objects themselves.
+        class_names: `angry,disgust`, `['angry', 'disgust']`, `0: angry, 1: disgust`, a dict in either direction, or
+            such Python objects.
 
     Raises:
-        DataError: it is no such list, a name is missing or there twice, or the numbers do not run from 0.
+        DataError: If it is not such a list, a name is missing or repeated, or the numbers do not start at 0.
 
     >>> parse_class_names("['angry', 'happy']"), parse_class_names("{'happy': 1, 'angry': 0}")
     (('angry', 'happy'), ('angry', 'happy'))
@@ -135,7 +135,7 @@ def parse_class_names(class_names: str | Sequence[str] | Mapping[Any, Any]) -> t
 
 
 def spell_numbers(numbers: Collection[int]) -> str:
-    """Some numbers for a message: `0 to 6`, or `1, 3 and 5`."""
+    """Format numbers for a message: `0 to 6`, or `1, 3 and 5`."""
     ordered = sorted(numbers)
     if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{ordered[0]} to {ordered[-1]}"
@@ -148,9 +148,9 @@ def _plain(name: str) -> str:
 
 
 def _parse_names(given: Any) -> list[str] | dict[int, str]:
-    """Names in order, or by number where they come with numbers; checked."""
+    """Parse and check names: in order, or by number if there are numbers."""
     found = _read_text(given) if isinstance(given, str) else given
-    found = found.tolist() if hasattr(found, "tolist") else found  # an array, a column of a table
+    found = found.tolist() if hasattr(found, "tolist") else found  # an array or a column of a table
     if isinstance(found, Mapping):
         names: list[str] | dict[int, str] = _read_mapping(found, given)
         listed = list(names.values()) if isinstance(names, dict) else names
@@ -167,14 +167,14 @@ def _parse_names(given: Any) -> list[str] | dict[int, str]:
 
 
 def _read_text(text: str) -> Any:
-    """A list or a mapping that a text spells, in the form of Python, of NumPy, or plainly with commas."""
+    """Parse the text of a list or mapping, as printed by Python or NumPy, or separated by commas."""
     inner = re.sub(
         r"^\s*(?:np\.|numpy\.)?array\((.*?)(?:,\s*dtype=.*)?\)\s*$", r"\1", text, flags=re.DOTALL
     ).strip()
     if inner.startswith(("[", "(", "{")):
         if inner[-1] != {"[": "]", "(": ")", "{": "}"}[inner[0]]:
             raise _no_names(text, "got brackets that are not closed")
-        if re.search(r"""['"]\s+['"]""", inner):  # NumPy prints no commas
+        if re.search(r"""['"]\s+['"]""", inner):  # NumPy prints arrays without commas
             inner = re.sub(r"""(['"])\s+(['"])""", r"\1, \2", inner)
         try:
             return ast.literal_eval(inner)
@@ -195,7 +195,7 @@ def _read_text(text: str) -> Any:
 
 
 def _read_mapping(found: Mapping[Any, Any], given: object) -> dict[int, str]:
-    """`{number: name}`, from this or from `{name: number}`, as Keras's `class_indices` are."""
+    """Return `{number: name}`, also for `{name: number}`, such as Keras's `class_indices`."""
     if found and all(_is_number(value) for value in found.values()):
         if len(set(map(int, found.values()))) < len(found):
             raise _no_names(given, "got a number twice")

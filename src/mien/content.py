@@ -56,7 +56,7 @@ def kind_of_bytes(content: bytes) -> Literal["image", "video"] | None:
 
 
 def has_several_frames(source: bytes) -> bool:
-    """Whether the bytes of an image hold more frames or pages than the first; damaged ones count as none."""
+    """Return whether an image has more frames or pages than the first one; damaged ones do not count."""
     if source.startswith(_JPEG):
         return False
     with suppress(Exception), open_image(source, _MANY_PIXELS) as (_, image):

@@ -1,7 +1,7 @@
-"""Label sets: named, ordered sets of classes, those of known data sets and anybody's, and the map between them.
+"""Label sets: named, ordered sets of classes of known or custom data sets, and mappings between them.
 
-FER2013 has seven classes (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414); FER+ votes on the same
-images in eight, contempt being the eighth (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
+FER2013 has seven classes (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414); the FER+ votes on the same images
+have eight, with contempt (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mien.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# How the classes are spelled in the wild: folder names, CSV columns, other packages.
+# Spellings of the classes in folder names, CSV columns and other packages.
 _SPELLINGS = {
     "anger": "anger", "angry": "anger", "mad": "anger",
     "disgust": "disgust", "disgusted": "disgust",
@@ -32,7 +32,7 @@ class LabelSet:
     """A named, ordered set of classes.
 
     Args:
-        name: what `--label-set` calls it; `CUSTOM` for the classes of somebody's own data.
+        name: its name, as for `--label-set`; `CUSTOM` for the classes of custom data.
         classes: the class names in index order, unique.
     """
 
@@ -51,10 +51,10 @@ class LabelSet:
         return len(self.classes)
 
     def index(self, label: str) -> int:
-        """Index of a class by its name or by a usual spelling of it (`"Happy"`, `"happiness"`, `"joy"`).
+        """Return the index of a class by its name or a common spelling of it (`"Happy"`, `"happiness"`, `"joy"`).
 
         Raises:
-            DataError: the label set has no such class.
+            DataError: If the label set has no such class.
         """
         given = label.strip() if isinstance(label, str) else ""
         if given in self.classes:
@@ -69,7 +69,7 @@ class LabelSet:
         raise DataError(f"Expected one of the labels {', '.join(self.classes)}, got {quote(label)}.")
 
     def map_to(self, other: LabelSet) -> tuple[int | None, ...]:
-        """For each class of this label set, its index in `other`, or `None` where `other` has no such class.
+        """Return for each class of this label set its index in `other`; `None` if `other` has no such class.
 
         >>> FERPLUS.map_to(FER2013)
         (6, 3, 5, 4, 0, 1, 2, None)
@@ -111,11 +111,11 @@ LABEL_SETS = {
 MEANINGS = FERPLUS.classes
 """One name for each expression that `meaning` knows, whatever a data set calls it."""
 
-_QUOTED = 80  # characters of anybody's input that a message repeats
+_QUOTED = 80  # maximum length of quoted input in a message
 
 
 def meaning(label: str) -> str | None:
-    """The name in `MEANINGS` of a class in any usual spelling, or `None` for a word that is none of them.
+    """Return the name in `MEANINGS` of a class in any common spelling; `None` for other words.
 
     >>> meaning("Happy"), meaning("grumpy")
     ('happiness', None)
@@ -124,7 +124,7 @@ def meaning(label: str) -> str | None:
 
 
 def find_label_set(labels: Iterable[str]) -> LabelSet | None:
-    """The first known label set that has just these classes, in any order and usual spelling, or `None`.
+    """Return the first known label set with exactly these classes, in any order and common spelling, or `None`.
 
     >>> find_label_set(["anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"]).name
     'ckplus'
@@ -141,10 +141,10 @@ find_taxonomy = find_label_set
 
 
 def get_label_set(name: str | LabelSet) -> LabelSet:
-    """The known label set of that name, or a label set itself.
+    """Return the known label set of a name; a label set is returned unchanged.
 
     Raises:
-        DataError: there is none.
+        DataError: If there is no such label set.
     """
     if isinstance(name, LabelSet):
         return name
@@ -158,6 +158,6 @@ get_taxonomy = get_label_set
 
 
 def quote(value: object) -> str:
-    """What stands for anybody's input in a message: its beginning if it is long."""
+    """Quote user input in a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"

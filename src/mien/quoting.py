@@ -24,11 +24,11 @@ _SUSPECT = re.compile("[^ -~\u00a1-\u02ff]")  # all but the usual
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Text of somebody else on one line, with nothing in it that commands a terminal or turns the text around.
+    r"""Return text on one line, without terminal escape sequences and bidirectional control characters.
 
     Args:
-        text: from a file, a folder, an archive, a model card, another machine.
-        keep: controls that stay, such as line feeds of our own.
+        text: untrusted text, from a file, an archive, a model card or another machine.
+        keep: control characters that are kept, such as our own line feeds.
 
     >>> print(printable("\x1b[31mred\nline\u202e"))
     \x1b[31mred\nline\u202e

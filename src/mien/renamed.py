@@ -24,14 +24,14 @@ _T = TypeVar("_T")
 
 
 def renamed_fields(**names: str) -> Callable[[type[_T]], type[_T]]:
-    """Let a dataclass accept and answer to old field names.
+    """Let a dataclass accept old field names as keywords and attributes.
 
     Args:
         **names: the new name of each old one.
 
     Returns:
-        A decorator for the dataclass. Where both names of a field are given, as `dataclasses.replace` does, the
-        old one counts.
+        A decorator for the dataclass. If both names of a field are given, as by `dataclasses.replace`, the old one is
+        used.
     """
 
     def decorate(cls: type[_T]) -> type[_T]:
@@ -69,6 +69,6 @@ def renamed_parameters(**names: str) -> Callable[[Callable[_P, _R]], Callable[_P
 
 
 def with_new_names(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The same values, with old names replaced by new ones; where both are there, the value of the old one."""
+    """Return the values with old names replaced by new ones; if both are given, the value of the old one is used."""
     current = {key: value for key, value in values.items() if key not in names}
     return {**current, **{names[key]: value for key, value in values.items() if key in names}}

@@ -1,4 +1,4 @@
-"""Budgets for unpacking: how many bytes may come out of a packed file, so that a small one cannot fill the memory."""
+"""Limits on decompressed sizes, so that a small file cannot fill the memory (decompression bomb)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MOST_MEMBER = 4 << 20
 """Bytes of a text inside an archive, such as a model card; usual ones have some thousand."""
 
 _ALWAYS = 256 << 20
-_RATIO = 50  # unpacked bytes for a packed one; tables of photographs have 3 to 5
+_RATIO = 50  # decompressed bytes per compressed byte; tables of photos have 3 to 5
 
 
 class UnpackError(DataError):
-    """More came out of a packed file than it may hold."""
+    """A compressed file exceeds its limit when it is decompressed."""
 
 
 def budget_of(packed_bytes: int) -> int:
-    """How many bytes may come out of a packed file of so many bytes: 50 for each, but always 256 MB."""
+    """Return the limit on decompressed bytes of a file: 50 times its size, at least 256 MB."""
     return max(_ALWAYS, _RATIO * packed_bytes)
 
 
 def read_member(archive: zipfile.ZipFile, name: str, most: int = MOST_MEMBER) -> bytes:
-    """A member of an archive that must be small.
+    """Read a member of an archive that must be small.
 
     Raises:
-        KeyError: there is none of that name.
-        UnpackError: it is larger, whatever the archive says of its size.
+        KeyError: If there is no member of that name.
+        UnpackError: If it is larger, whatever size the archive states.
     """
     with archive.open(name) as member:
         data = member.read(most + 1)
@@ -43,15 +43,15 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int = MOST_MEMBER) ->
 
 
 def check_sizes(path: Path) -> None:
-    """Make sure that the members of a zip file are not larger together than its budget.
+    """Check that the members of a zip file together do not exceed its limit.
 
     Raises:
-        UnpackError: they are.
+        UnpackError: If they do.
     """
     with (
         suppress(OSError, zipfile.BadZipFile),
         zipfile.ZipFile(path) as archive,
-    ):  # whoever reads it tells that
+    ):  # reading the file reports the error
         total, most = sum(info.file_size for info in archive.infolist()), budget_of(path.stat().st_size)
         if total > most:
             raise UnpackError(
@@ -60,12 +60,12 @@ def check_sizes(path: Path) -> None:
 
 
 class BoundedStream(io.RawIOBase):
-    """An unpacked stream that ends with an error where its budget does.
+    """A decompressed stream that raises an error at its limit.
 
     Args:
-        stream: gives the unpacked bytes.
-        most: how many it may give.
-        name: what to call it in the error.
+        stream: the decompressed stream.
+        most: maximum number of bytes.
+        name: name used in the error message.
     """
 
     def __init__(self, stream: IO[bytes], most: int, name: str) -> None:
@@ -79,7 +79,7 @@ class BoundedStream(io.RawIOBase):
         """Read some bytes.
 
         Raises:
-            UnpackError: there are more than the budget.
+            UnpackError: If the limit is exceeded.
         """
         view = memoryview(buffer).cast("B")
         data = self._stream.read(min(len(view), self._left + 1))

@@ -112,7 +112,7 @@ def test_numbers_are_counted_under_the_names_that_are_given(tmp_path: Path, comm
     assert json.loads(done.stdout)["splits"]["Training"] == {**dict.fromkeys(FER2013.classes, 1), "happy": 2}
 
 
-def test_a_class_that_the_label_set_lacks_is_refused_with_ways_out_that_work(
+def test_a_class_outside_the_label_set_is_refused_with_working_remedies(
     tmp_path: Path, command: Command
 ) -> None:
     fill(tmp_path / "data" / "train", tuple(map(str, range(8))))

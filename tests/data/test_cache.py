@@ -53,7 +53,7 @@ def parses(monkeypatch):
     return calls
 
 
-def test_second_load_comes_from_the_cache(table, folder, parses):
+def test_the_second_load_uses_the_cache(table, folder, parses):
     first = read_cached([table], classes=7, folder=folder)
     second = read_cached([table], classes=7, folder=folder)
     assert len(parses) == 1
@@ -65,7 +65,7 @@ def test_second_load_comes_from_the_cache(table, folder, parses):
     assert np.array_equal(read_cached([table], classes=7, folder=folder).images, first.images)
 
 
-def test_a_copy_elsewhere_is_known_by_its_contents(table, folder, tmp_path, parses):
+def test_a_copied_table_uses_the_same_cache_entry(table, folder, tmp_path, parses):
     read_cached([table], classes=7, folder=folder)
     copy = tmp_path / "copy.csv"
     copy.write_bytes(table.read_bytes())
@@ -126,7 +126,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_noticed_and_mended(table, folder, parses, caplog, damage):
+def test_damaged_entries_are_detected_and_rewritten(table, folder, parses, caplog, damage):
     first = read_cached([table], classes=7, folder=folder)
     (entry,) = folder.iterdir()
     entry.write_bytes(DAMAGES[damage](entry.read_bytes()))
@@ -160,7 +160,7 @@ def test_another_version_is_made_again(table, folder, parses, monkeypatch):
     assert len(parses) == 2
 
 
-def test_the_entry_of_another_table_is_not_believed(table, tmp_path, folder, parses):
+def test_an_entry_renamed_to_another_key_is_ignored(table, tmp_path, folder, parses):
     other = tmp_path / "other.csv"
     images = write_table(other, seed=1)
     read_cached([table], classes=7, folder=folder)
@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_nothing_behind(table, folder, monkeypatch, caplog):
     assert list(folder.iterdir()) == []
 
 
-def test_a_source_that_grows_meanwhile_is_not_kept(table, folder, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_not_cached(table, folder, monkeypatch):
     read_arrays = cache.read_arrays
 
     def grow(paths, **settings):
@@ -203,7 +203,7 @@ def test_a_source_that_grows_meanwhile_is_not_kept(table, folder, monkeypatch):
     assert not folder.exists()
 
 
-def test_a_faulty_table_is_not_kept(table, folder):
+def test_an_invalid_table_is_not_cached(table, folder):
     with table.open("a") as file:
         file.write("6,1 2 3,Training\n")
     for _ in range(2):
@@ -226,7 +226,7 @@ def test_only_the_newest_entries_stay(tmp_path, folder):
 MARK = bytes(32) + b"mien 2 " + b"0" * 64 + b"\n"
 
 
-def test_what_a_killed_process_left_is_removed(table, folder):
+def test_temporary_files_of_killed_processes_are_removed(table, folder):
     folder.mkdir()
     for name, age in (("mien-old_0000.part", 7200), ("tmpold_0000.part", 7200), ("mien-young_00.part", 60)):
         (folder / name).write_bytes(MARK + b"cut off")
@@ -235,7 +235,7 @@ def test_what_a_killed_process_left_is_removed(table, folder):
     assert [path.name for path in folder.glob("*.part")] == ["mien-young_00.part"]
 
 
-def test_files_of_others_in_the_folder_stay(tmp_path, folder):
+def test_other_files_in_the_cache_folder_are_kept(tmp_path, folder):
     folder.mkdir()
     key = "0" * 64
     theirs = {
@@ -304,7 +304,7 @@ def test_progress_ends_also_when_nothing_is_parsed(table, folder):
     assert calls == [(table.stat().st_size,) * 2]
 
 
-def test_where_the_cache_lies(monkeypatch, tmp_path):
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("MIEN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

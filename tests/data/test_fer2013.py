@@ -164,13 +164,13 @@ def test_round_trip(tmp_path_factory, table, packing, block_bytes):
     assert np.array_equal(read.splits, splits)
 
 
-def test_a_faceful_of_every_value_and_width(tmp_path):
+def test_pixels_of_every_value_and_width_are_parsed(tmp_path):
     image = (np.arange(PIXELS) % 256).astype(np.uint8).reshape(1, 48, 48)
     path = write_csv(tmp_path / "x.csv", write_lines(image, [6], [1]))
     assert np.array_equal(read_table(path).images, image)
 
 
-def test_labels_of_another_taxonomy(tmp_path):
+def test_labels_of_another_label_set_are_read(tmp_path):
     images, _, splits = draw_rows(1)
     path = write_csv(tmp_path / "x.csv", write_lines(images, [7], splits))
     assert read_table(path, label_set=FERPLUS).labels.tolist() == [7]

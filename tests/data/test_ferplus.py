@@ -287,7 +287,7 @@ def test_files_that_are_no_table(tmp_path: Path, content: bytes, sentence: str) 
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
-def test_any_text_is_read_or_explained(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_is_read_or_raises_a_data_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text(",".join(HEADER) + "\n" + text, "utf-8")
     with pytest.raises(DataError, match=r"any\.csv"):

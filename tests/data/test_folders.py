@@ -74,11 +74,11 @@ def test_names_that_are_labels(name: str, label: str) -> None:
         "",
     ],
 )
-def test_names_that_are_none_or_doubtful(name: str) -> None:
+def test_unknown_and_ambiguous_names_are_not_labels(name: str) -> None:
     assert parse_label(name, FER2013) is None
 
 
-def test_names_are_read_by_the_taxonomy() -> None:
+def test_names_are_parsed_by_the_label_set() -> None:
     assert parse_label("contempt", FERPLUS) == 7
     assert parse_label("7", FERPLUS) is None
     assert parse_label("Angry", FERPLUS) == FERPLUS.index("anger")
@@ -120,7 +120,7 @@ def test_images_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> Non
     assert dataset.source == str(tmp_path)
 
 
-def test_without_splits_all_is_training(tmp_path: Path) -> None:
+def test_images_without_splits_are_training(tmp_path: Path) -> None:
     for number, label in enumerate(FER2013.classes):
         save(tmp_path / label / "face.png", number)
     dataset = read_folders(tmp_path, FER2013)
@@ -216,7 +216,7 @@ def test_images_are_told_by_content_where_their_names_tell_nothing(tmp_path: Pat
     ]
 
 
-def test_links_are_followed_and_one_that_leads_back_ends(tmp_path: Path) -> None:
+def test_links_are_followed_without_endless_loops(tmp_path: Path) -> None:
     fill(tmp_path / "faces")
     save(tmp_path / "elsewhere" / "b.png", 30)
     (tmp_path / "faces" / "angry" / "more").symlink_to(tmp_path / "elsewhere")
@@ -280,7 +280,7 @@ def test_numbers_are_read_in_the_order_that_is_given(
     assert (dataset.split == "PrivateTest").sum() == 1
 
 
-def test_a_class_that_the_label_set_lacks_is_refused_with_ways_out_that_work(tmp_path: Path) -> None:
+def test_a_class_outside_the_label_set_is_refused_with_working_remedies(tmp_path: Path) -> None:
     fill_numbers(tmp_path, AFFECTNET8, 0)
     with pytest.raises(
         DataError, match=r"7: class_names call this 'contempt', .*--label-set ferplus\), or .* '-' in its"

@@ -75,7 +75,7 @@ def test_no_images_have_no_groups() -> None:
     assert blank_images(IMAGES[:0]).tolist() == []
 
 
-def test_blank_is_what_spans_eight_levels_at_most() -> None:
+def test_images_with_at_most_eight_gray_levels_are_blank() -> None:
     images = np.full((3, 48, 48), 250, np.uint8)
     images[1, 0, 0] = 242
     images[2, 0, 0] = 241
@@ -154,7 +154,7 @@ def can_spare(training: Dataset) -> bool:
 
 
 @given(datasets(splits=(TRAINING, PRIVATE_TEST)), st.sampled_from([0.1, 0.3, 0.5, 0.9]), st.integers(0, 3))
-def test_holding_out_keeps_its_promises(dataset: Dataset, fraction: float, seed: int) -> None:
+def test_hold_out_moves_groups_and_keeps_every_class(dataset: Dataset, fraction: float, seed: int) -> None:
     before = dataset.split == TRAINING
     assume(before.any())
     try:
@@ -211,7 +211,7 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
     ("images", "labels"),
     [([0, 1], [0, 1]), ([0, 0, 0], [0, 0, 0]), ([0, 0, 1], [0, 1, 2]), ([0, 1], [-1, -1])],
 )
-def test_nothing_to_spare_is_said(images: list[int], labels: list[int]) -> None:
+def test_hold_out_refuses_data_that_are_too_small(images: list[int], labels: list[int]) -> None:
     with pytest.raises(
         DataError, match=r"faces\.csv: .* to hold some of Training out, got \d with none to spare"
     ):

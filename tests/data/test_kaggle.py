@@ -111,7 +111,7 @@ def test_the_competition_is_asked_when_the_copy_fails(tmp_path: Path, table: Pat
     assert hub.asked == [COPY, COMPETITION]
 
 
-def test_what_is_there_is_checked_and_not_fetched_again(table: Path) -> None:
+def test_an_existing_table_is_checked_and_not_downloaded_again(table: Path) -> None:
     hub = FakeHub(AssertionError(), AssertionError())
     assert fetch(table.parent, downloader=hub, load=load_whole) == table
     assert hub.asked == []
@@ -127,7 +127,7 @@ def test_something_else_is_refused_and_not_copied(tmp_path: Path, table: Path) -
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_no_network_is_said_once_with_the_way_by_hand() -> None:
+def test_without_network_the_error_explains_the_manual_download() -> None:
     hub = FakeHub(ConnectionError("Failed to resolve 'api.kaggle.com'\nlong trace"), AssertionError())
     with pytest.raises(DataError) as caught:
         fetch(downloader=hub, load=load_whole)

@@ -45,14 +45,14 @@ BASE64 = base64.b64encode(bytes(range(256)) * 200).decode()
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_is_no_path_of_data_is_said_shortly(path: Any, sentence: str) -> None:
+def test_invalid_paths_have_short_errors(path: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         mien.load(path)
     assert len(str(caught.value)) < 300
     assert str(caught.value).isprintable()
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.csv")
     with pytest.raises(DataError, match=r"x\.csv: .*found a pipe or a device\. Write it into a file first"):
         mien.load(tmp_path / "x.csv")
@@ -90,7 +90,7 @@ def test_arguments_of_another_kind_are_refused(settings: dict[str, Any], sentenc
     assert len(str(caught.value)) < 300
 
 
-def test_a_label_set_itself_does_for_its_name() -> None:
+def test_a_label_set_object_is_accepted_like_its_name() -> None:
     assert mien.load("synthetic:24", mien.FERPLUS).label_set is mien.FERPLUS
 
 

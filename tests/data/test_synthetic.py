@@ -106,7 +106,7 @@ class TestOneFace:
             cv2.setNumThreads(before)
         np.testing.assert_array_equal(images[0], images[1])
 
-    def test_label_must_be_of_the_taxonomy(self) -> None:
+    def test_a_label_outside_the_label_set_is_refused(self) -> None:
         with pytest.raises(DataError, match=r"the labels angry, .*, got 'contempt'"):
             draw_face("contempt", np.random.default_rng(0))
         with pytest.raises(DataError, match="got 'winking'"):
@@ -336,7 +336,7 @@ class TestDataset:
             ({"n": 21, "seed": -1}, "seed of 0 or more, got -1"),
         ],
     )
-    def test_impossible_wishes(self, options: dict[str, Any], sentence: str) -> None:
+    def test_invalid_sizes_and_seeds_are_refused(self, options: dict[str, Any], sentence: str) -> None:
         with pytest.raises(DataError, match=sentence):
             synthetic_dataset(**options)
 
@@ -361,7 +361,7 @@ class TestDataset:
 
 
 class TestVotes:
-    def test_ten_people_vote_and_agree(self, voted: Dataset) -> None:
+    def test_ten_votes_mostly_agree(self, voted: Dataset) -> None:
         assert voted.label_set is FERPLUS
         assert votes_of(voted).shape == (200, 10)
         np.testing.assert_array_equal(votes_of(voted).sum(axis=1), 10)
@@ -400,7 +400,7 @@ class TestCsv:
         np.testing.assert_array_equal(pixels, drawn.images.reshape(len(drawn), 2304))
         assert [file.name for file in path.parent.iterdir()] == ["fer2013.csv"]
 
-    def test_our_reader_reads_it(self, drawn: Dataset, tmp_path: Path) -> None:
+    def test_the_written_table_can_be_read(self, drawn: Dataset, tmp_path: Path) -> None:
         write_csv(drawn, tmp_path / "fer2013.csv")
         read = read_table(tmp_path / "fer2013.csv")
         for name in ("images", "targets", "split"):

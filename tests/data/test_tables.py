@@ -168,7 +168,7 @@ def test_a_table_of_file_names_beside_images_is_not_read_as_images(tmp_path: Pat
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("pixels", ["{}", "[{}]", "comma list", "[[{}]]"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_dialects_of_a_table_are_read_alike(
+def test_csv_variants_of_a_table_are_read_alike(
     tmp_path: Path, separator: str, words: bool, pixels: str, end: str
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 48, 48), np.uint8)
@@ -235,7 +235,7 @@ def test_a_table_with_an_order_of_its_own_is_read_in_it(tmp_path: Path) -> None:
         mien.load(path, class_names="affectnet7")
 
 
-def test_the_table_of_fer2013_is_read_as_ever(tmp_path: Path) -> None:
+def test_the_fer2013_table_needs_no_order(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text(rows())
     plain, named = mien.load(path), mien.load(path, class_names="fer2013")

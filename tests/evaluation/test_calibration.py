@@ -43,7 +43,7 @@ def error_by_image(probabilities: np.ndarray, true: np.ndarray, bins: int) -> fl
 
 @settings(max_examples=30)
 @given(st.integers(1, 80), st.integers(2, 8), st.integers(1, 20), st.integers(0, 99))
-def test_calibration_error_equals_one_reckoned_by_image(n: int, classes: int, bins: int, seed: int) -> None:
+def test_calibration_error_equals_a_computation_per_image(n: int, classes: int, bins: int, seed: int) -> None:
     probabilities, true = sampled(n, classes, 1.7, seed)
     ours = calibration.expected_calibration_error(probabilities, true, bins)
     assert ours == pytest.approx(error_by_image(probabilities, true, bins))
@@ -79,7 +79,7 @@ def test_the_temperature_that_was_used_is_found_again(temperature: float) -> Non
 
 @settings(max_examples=25)
 @given(st.integers(20, 200), st.integers(2, 8), st.floats(0.4, 4), st.integers(0, 99))
-def test_the_temperature_is_the_one_scipy_finds(n: int, classes: int, temperature: float, seed: int) -> None:
+def test_the_temperature_equals_that_of_scipy(n: int, classes: int, temperature: float, seed: int) -> None:
     probabilities, true = sampled(n, classes, temperature, seed)
 
     def loss(log_temperature: float) -> float:

@@ -50,7 +50,7 @@ def noisy(crops: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def test_a_model_that_knows_all_scores_1() -> None:
+def test_a_perfect_model_scores_1() -> None:
     result = evaluate(seer(7), make_dataset(), labels=FER2013.classes, model="seer")
     assert (result.model, result.data, result.split, result.n) == ("seer", "made.csv", "PrivateTest", 70)
     assert result.labels == FER2013.classes
@@ -152,7 +152,7 @@ def test_the_rounding_of_half_precision_is_forgiven() -> None:
     np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-12)
 
 
-def test_lists_are_as_good_as_arrays() -> None:
+def test_lists_are_accepted_like_arrays() -> None:
     result = evaluate(lambda crops: seer(7)(crops).tolist(), make_dataset(), labels=FER2013.classes)
     assert result.accuracy == 1.0
 
@@ -242,7 +242,7 @@ def test_a_split_is_found_however_it_is_written(split: str) -> None:
         ("PrivateTest", ("test", "TEST", "private", "private-test", "Private Test")),
     ],
 )
-def test_other_names_of_a_split_stand_for_it(meant: str, names: tuple[str, ...]) -> None:
+def test_aliases_of_split_names_are_accepted(meant: str, names: tuple[str, ...]) -> None:
     assert {find_split(name) for name in names} == {meant}
 
 

@@ -176,7 +176,7 @@ class TestConfusion:
         assert [text.get_text() for text in axes.get_yticklabels()] == ["a  (40)", "b  (3,000)", "c  (0)"]
 
     @pytest.mark.parametrize("share", [0, 10, 25, 40, 45, 50, 55, 60, 66, 75, 90, 100])
-    def test_ink_can_be_read_on_its_cell(self, share: int) -> None:
+    def test_text_is_readable_on_every_cell(self, share: int) -> None:
         axes = figures.confusion_figure(np.array([[share, 100 - share], [0, 1]]), ("a", "b")).axes[0]
         axes.figure.draw_without_rendering()  # type: ignore[union-attr]
         cells = axes.collections[0].get_facecolors()  # type: ignore[attr-defined]
@@ -443,7 +443,7 @@ def read_page(path: Path) -> Page:
 
 class TestReport:
     @pytest.mark.slow
-    def test_it_says_it_all(self, tmp_path: Path) -> None:
+    def test_the_report_contains_all_scores_and_figures(self, tmp_path: Path) -> None:
         evaluation = make_evaluation()
         path = write_report(evaluation, tmp_path / "run", history=make_history(5), card={"temperature": 1.25})
         assert path == tmp_path / "run" / "report.html"

@@ -151,7 +151,7 @@ def test_labels_that_do_not_fit_are_refused(true: list[int], predicted: list[int
         metrics.confusion_matrix(np.array(true), np.array(predicted), 3)
 
 
-def test_nothing_to_judge_is_refused() -> None:
+def test_empty_input_is_refused() -> None:
     nothing = np.zeros((3, 3), np.int64)
     for score in (metrics.accuracy, metrics.macro_f1, metrics.balanced_accuracy, metrics.bootstrap_interval):
         with pytest.raises(DataError, match="confusion matrix of one image or more, got none"):

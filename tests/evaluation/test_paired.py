@@ -21,7 +21,7 @@ def right(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray,
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (20, 20), (60, 31), (400, 600)])
-def test_the_exact_test_is_that_of_scipy(first: int, second: int) -> None:
+def test_the_exact_test_equals_that_of_scipy(first: int, second: int) -> None:
     found = mcnemar(*right(50, first, second, 7))
     expected = stats.binomtest(min(first, second), first + second).pvalue if first + second else 1.0
     assert found.exact

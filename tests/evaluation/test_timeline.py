@@ -252,7 +252,7 @@ class TestRows:
         assert not path.exists()
 
 
-def test_gathering_loads_no_matplotlib() -> None:
+def test_collecting_frames_does_not_import_matplotlib() -> None:
     code = (
         "import sys; from mien.evaluation.figures.timeline import Timeline; Timeline().add(0.0, []); "
         "assert not {'matplotlib', 'seaborn', 'pandas', 'cv2'} & set(sys.modules), sorted(sys.modules)"

@@ -131,7 +131,7 @@ def test_any_box_gives_a_crop(box: Box, roll: float, height: int, width: int, n:
 
 
 @pytest.mark.parametrize("where", [(-500, -500), (900, 900), (-500, 10), (10, 900)])
-def test_beyond_the_image_its_edge_goes_on(where: tuple[int, int]) -> None:
+def test_pixels_outside_the_image_repeat_its_edge(where: tuple[int, int]) -> None:
     image = np.zeros((60, 80, 3), np.uint8)
     image[:, :40] = 255
     crop = crop_faces(image, [Detection(Box(*where, 20, 20))])[0]

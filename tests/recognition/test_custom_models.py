@@ -279,7 +279,7 @@ PUBLIC: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
-def test_odd_objects_meet_an_error_of_ours_or_an_answer(
+def test_odd_objects_raise_only_mien_errors(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -132,7 +132,7 @@ def test_small_faces_in_a_large_image_need_the_closer_look(detector: CenterFace)
 
 
 @pytest.mark.parametrize("side", [48, 300])
-def test_a_image_that_is_all_face_has_one(detector: CenterFace, side: int) -> None:
+def test_an_image_filled_by_a_face_has_one_face(detector: CenterFace, side: int) -> None:
     crop = portrait()[120:340, 160:380]
     face = only(detector.detect(resized(crop, side, side)))
     assert face.box.iou(Box(0, 0, side, side)) > 0.5
@@ -179,14 +179,14 @@ def shade(rng: np.random.Generator, height: int, width: int) -> Image:
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 900), (8000, 20), (20, 8000), (2, 3), (48, 48), (64, 64), (200, 300)]
 )
-def test_where_no_face_is_none_is_found(
+def test_no_face_is_found_in_images_without_faces(
     detector: CenterFace, make: Callable[..., Image], size: tuple[int, int]
 ) -> None:
     assert detector.detect(make(np.random.default_rng(0), *size)) == []
 
 
 @pytest.mark.slow
-def test_a_very_large_image_is_looked_at_small(detector: CenterFace) -> None:
+def test_a_very_large_image_is_downscaled_for_detection(detector: CenterFace) -> None:
     scene = np.zeros((9000, 9000, 3), np.uint8)
     scene[1000:7000, 2000:7120] = cv2.resize(portrait(), (5120, 6000))
     face = only(detector.detect(scene))
@@ -210,7 +210,7 @@ def test_settings_out_of_range_are_refused(settings_: dict[str, float]) -> None:
         CenterFace(**settings_)  # type: ignore[arg-type]
 
 
-def test_it_is_a_face_detector_and_so_is_anything_with_the_method(detector: CenterFace) -> None:
+def test_any_object_with_detect_is_a_face_detector(detector: CenterFace) -> None:
     class Nobody:
         def detect(self, image: Image) -> list[Detection]:  # noqa: ARG002 - only its shape matters
             return []

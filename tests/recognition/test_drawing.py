@@ -273,7 +273,7 @@ class TestDrawFaces:
         assert drawn.flags.c_contiguous
         assert changed(image, drawn).any()
 
-    def test_a_image_that_may_not_be_written_to_is_drawn(self) -> None:
+    def test_faces_are_drawn_on_a_copy_of_a_read_only_image(self) -> None:
         image = noise(640, 480)[:, ::-1]  # a view, as flipped frames are
         image.flags.writeable = False
         np.testing.assert_array_equal(
@@ -553,7 +553,7 @@ class TestCrowds:
         np.testing.assert_array_equal(drawn[inner], image[inner])  # nothing covers the face
         assert (drawn[side:] == PAPER).all(axis=2).any()
 
-    def test_a_image_with_room_has_no_legend(self) -> None:
+    def test_an_image_with_space_for_labels_has_no_legend(self) -> None:
         image = noise(640, 480)
         for faces in ([], [make_face(Box(200, 120, 150, 180))], crowd(640, 480, 3, 1)):
             assert draw_faces(image, faces, legend=True).shape == image.shape

@@ -24,7 +24,7 @@ IMAGE = np.zeros((64, 96, 3), np.uint8)
 FACE = Face(Box(10, 10, 40, 40), Expression.from_probabilities(("happy", "sad"), (0.9, 0.1)), track=1)
 
 
-def test_many_is_predict_batch() -> None:
+def test_many_is_an_alias_of_predict_batch() -> None:
     recognizer = Recognizer()
     assert recognizer.many([IMAGE, IMAGE]) == recognizer.predict_batch([IMAGE, IMAGE]) == [[], []]
 
@@ -50,24 +50,24 @@ def test_class_names_are_the_labels() -> None:
     assert Recognizer(classifier).class_names == classifier.labels
 
 
-def test_overlap_is_iou_threshold() -> None:
+def test_overlap_is_an_alias_of_iou_threshold() -> None:
     assert CenterFace(overlap=0.4).iou_threshold == 0.4
     assert CenterFace(iou_threshold=0.2).overlap == 0.2
     assert CenterFace().iou_threshold == 0.3
 
 
-def test_draw_heat_is_draw_heatmap() -> None:
+def test_draw_heat_is_an_alias_of_draw_heatmap() -> None:
     transform, heat = np.array([[1.0, 0, -10], [0, 1.0, -5]]), np.linspace(0, 1, 36).reshape(6, 6)
     drawn = draw_heatmap(IMAGE, transform, heat, alpha=0.5)
     assert drawn.any()
     np.testing.assert_array_equal(draw_heat(IMAGE, transform, heat, alpha=0.5), drawn)
 
 
-def test_centre_is_center() -> None:
+def test_centre_is_an_alias_of_center() -> None:
     assert FACE.box.centre == FACE.box.center == (30, 30)
 
 
-def test_courses_are_tracks() -> None:
+def test_courses_is_an_alias_of_tracks() -> None:
     timeline = Timeline()
     timeline.add(0.0, [FACE])
     timeline.add(1.0, [FACE])
@@ -84,7 +84,7 @@ def test_taxonomy_is_the_former_name_of_label_set() -> None:
         assert len(kind("tiny", label_set="ferplus").labels) == 8
 
 
-def test_taxonomy_is_label_set() -> None:
+def test_taxonomy_is_an_alias_of_label_set() -> None:
     data = mien.load("synthetic:21")
     assert data.taxonomy == data.label_set  # type: ignore[attr-defined]
     assert dataclasses.replace(data, taxonomy=mien.FER2013).label_set == mien.FER2013  # type: ignore[call-arg]

@@ -63,7 +63,7 @@ def recognizer() -> Recognizer:
     return mien.Recognizer(threads=1)
 
 
-def test_no_one_and_many_faces_have_one_shape() -> None:
+def test_results_have_the_same_form_for_any_number_of_faces() -> None:
     classifier = Brightness()
     faces = Recognizer(classifier, detector=Corners()).predict_batch(
         [image(0, 9), image(3, 200), image(1, 50)]
@@ -154,7 +154,7 @@ def test_threads_may_share_one(recognizer: Recognizer) -> None:
         assert list(pool.map(recognizer, images)) == expected
 
 
-def test_many_images_with_one_at_fault(tmp_path: Path) -> None:
+def test_a_batch_with_one_unreadable_image_raises_batch_error(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
     given = [("a", image(2, 200)), ("b", tmp_path / "cut.jpg"), ("c", image(1, 10)), ("d", image(0, 1))]
     for chunk in (1, 3, 8):

@@ -26,7 +26,7 @@ def changed(augmentation: Augmentation, images: np.ndarray, seed: int = 0) -> np
     return augmentation.apply(images, np.random.default_rng(seed))
 
 
-def test_nothing_wanted_is_nothing_changed() -> None:
+def test_disabled_augmentation_changes_nothing() -> None:
     images = make_images()
     np.testing.assert_array_equal(changed(NO_AUGMENTATION, images), images)
 
@@ -90,7 +90,7 @@ def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
     assert np.abs(moves).max() == pytest.approx(4.8, abs=0.3)
 
 
-def test_light_is_a_curve_of_the_gray_levels() -> None:
+def test_brightness_contrast_and_gamma_map_gray_levels() -> None:
     ramp = np.repeat(np.arange(48, dtype=np.uint8)[None] * 5, 48, axis=0)[None]
     lit = changed(
         Augmentation(flip=False, shift=0, rotation=0, zoom=0, gamma=0.5), np.repeat(ramp, 50, axis=0)

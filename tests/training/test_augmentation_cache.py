@@ -52,7 +52,7 @@ def prepared(
     return views
 
 
-def test_views_are_what_the_augmentation_makes_and_come_in_turn(tmp_path: Path, dataset: Dataset) -> None:
+def test_cached_copies_equal_the_augmentation_and_are_used_in_turn(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, processes=2)
     for view in range(2):
         expected = SHIFTED.apply(dataset.images, np.random.default_rng([view, 0]))
@@ -77,7 +77,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> No
     assert len(list(tmp_path.glob("view-*.npy"))) == 4
 
 
-def test_teachers_are_asked_once_about_each_view_and_its_mirror_image(
+def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
     tmp_path: Path, dataset: Dataset
 ) -> None:
     teacher, other = Teacher(), Teacher()
@@ -135,7 +135,7 @@ def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) 
     np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
+def test_a_damaged_copy_is_computed_again(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
     whole = [views.images(i) for i in range(2)], views.answers(0)
     first, second = sorted(tmp_path.glob("view-*.npy"))
@@ -148,7 +148,7 @@ def test_a_damaged_view_is_made_again(tmp_path: Path, dataset: Dataset) -> None:
     np.testing.assert_array_equal(views.answers(0), whole[1])
 
 
-def test_what_lies_beside_the_views_stays(tmp_path: Path, dataset: Dataset) -> None:
+def test_other_files_in_the_cache_folder_are_kept_by_training(tmp_path: Path, dataset: Dataset) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     views = prepared(tmp_path, dataset)
     views.remove()

@@ -86,7 +86,7 @@ def test_a_separable_convolution_of_keras_2_is_loaded(tmp_path: Path) -> None:
     )
 
 
-def test_what_would_change_the_answer_is_not_left_out(tmp_path: Path) -> None:
+def test_fields_that_affect_predictions_are_not_removed(tmp_path: Path) -> None:
     def change(kind: str, config: dict[str, Any]) -> None:
         if kind == "SeparableConv2D":
             config |= {"groups": 2, "sharpness": "x" * 4000}

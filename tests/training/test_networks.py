@@ -44,14 +44,14 @@ def test_compact_is_small_and_keeps_its_last_map() -> None:
 
 
 @pytest.mark.parametrize("side", [24, 36, 48])
-def test_weights_fit_every_side(side: int) -> None:
+def test_weights_have_the_same_shapes_for_every_image_size(side: int) -> None:
     spec = Classic(widths=(2, 2, 2), dense=4)
     network = build_network(spec, 7, side=side)
     assert network.input_shape == (None, 48, 48, 1)
     assert [w.shape for w in network.weights] == [w.shape for w in build_network(spec, 7).weights]
 
 
-def test_rescaling_sits_inside() -> None:
+def test_networks_rescale_pixels_themselves() -> None:
     network = build_network(Classic(widths=(2, 2, 2), dense=4), 7)
     middle = keras.Model(network.input, network.get_layer("rescaling").output)
     pixels = np.full((1, 48, 48, 1), 255, np.float32)

@@ -38,7 +38,7 @@ def raw(data: bytes) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("how", [fusion.DEFAULT_FUSION, fusion.Fusion(0, 0), fusion.Fusion(1, 1)])
-def test_the_fused_answer_is_the_formula(how: fusion.Fusion) -> None:
+def test_the_fused_output_follows_the_formula(how: fusion.Fusion) -> None:
     shares = np.array([0.35, 0.25, 0.12, 0.12, 0.09, 0.02, 0.03, 0.02])
     data = (ASSETS / "small-2026-11.onnx").read_bytes()
     before, after = raw(data), raw(fusion.add_fused_answer(data, shares, how))

@@ -23,7 +23,7 @@ def test_read_back_equals_written(recipe: Recipe) -> None:
     assert recipe.expected
 
 
-def test_what_a_recipe_builds_on_is_there_and_never_itself() -> None:
+def test_teachers_of_a_recipe_exist_and_are_not_the_recipe_itself() -> None:
     def below(name: str) -> set[str]:
         named = set(get_recipe(name).teachers)
         return named.union(*(below(each) for each in named))
@@ -66,14 +66,14 @@ def test_a_shorter_training_keeps_the_share_of_its_warm_up() -> None:
     assert plateau.with_options(epochs=5).differences(plateau) == ["epochs"]
 
 
-def test_notes_stand_only_for_the_training_that_they_tell_of() -> None:
+def test_notes_are_removed_when_settings_change() -> None:
     recipe = get_recipe("small")
     assert recipe.with_options(seed=3, precision="bfloat16").expected == recipe.expected
     changed = recipe.with_options(epochs=3)
     assert (changed.command, changed.cost, changed.expected) == ("", "", "")
 
 
-def test_notes_make_no_difference() -> None:
+def test_notes_are_not_compared_as_settings() -> None:
     recipe = get_recipe("classic")
     assert replace(recipe, command="x", cost="y", expected="z").differences(recipe) == []
 
@@ -126,13 +126,13 @@ def test_random_changes_of_another_type_are_refused() -> None:
         Augmentation(zoom="much")  # type: ignore[arg-type]
 
 
-def test_sides_end_where_they_should() -> None:
+def test_progressive_sizes_end_at_the_right_epochs() -> None:
     recipe = replace(get_recipe("classic-short"), progressive_sizes=((24, 2), (36, 1)), epochs=5)
     assert [recipe.size_of(epoch) for epoch in range(5)] == [(24, 2), (24, 2), (36, 3), (48, 5), (48, 5)]
     assert replace(recipe, epochs=1).size_of(0) == (24, 1)
 
 
-def test_what_is_no_recipe_is_refused() -> None:
+def test_invalid_recipes_are_refused() -> None:
     with pytest.raises(ModelError, match="does not have the fields of a recipe"):
         Recipe.from_dict({"name": "x"})
     for data in (None, [], "recipe", 3):

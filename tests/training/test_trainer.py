@@ -136,7 +136,7 @@ def test_a_run_learns_and_its_folder_tells_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_test_split_is_never_looked_at(tmp_path: Path, dataset: Dataset) -> None:
+def test_training_does_not_use_the_test_split(tmp_path: Path, dataset: Dataset) -> None:
     poisoned = dataset.images.copy()
     poisoned[dataset.split == "PrivateTest"] = 0
     other = replace(dataset, images=poisoned)

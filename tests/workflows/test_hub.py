@@ -109,7 +109,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub]]:
     server.server_close()
 
 
-def test_a_model_goes_up_and_comes_down_the_same(hub: type[Hub], tmp_path: Path) -> None:
+def test_a_pushed_model_is_pulled_unchanged(hub: type[Hub], tmp_path: Path) -> None:
     model = make_onnx(tmp_path / "m.onnx")
     assert push_model(model, "hf://me/faces").endswith("/me/faces")
     assert set(hub.files) == {"model.onnx", "card.json", "README.md", "SHA256SUMS"}

@@ -16,7 +16,7 @@ from mien.training.recipe import Recipe
 from mien.workflows.options import TrainOptions
 
 
-def test_keywords_find_their_place() -> None:
+def test_keywords_are_assigned_to_recipe_and_run_options() -> None:
     options = TrainOptions.of(
         "compact",
         epochs=3,

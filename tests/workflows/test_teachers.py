@@ -95,7 +95,7 @@ def test_teachers_come_first_and_only_once(tmp_path: Path, trainings: Trainings,
     assert len(trainings.made) == 3
 
 
-def test_more_epochs_and_views_are_for_the_last_alone(
+def test_more_epochs_and_copies_apply_to_the_student_only(
     tmp_path: Path, trainings: Trainings, begin: Begin
 ) -> None:
     start = tmp_path / "mine.keras"
@@ -115,7 +115,7 @@ def test_more_epochs_and_views_are_for_the_last_alone(
         assert inner.augmentation_cache == "there"
 
 
-def test_what_was_stopped_goes_on(tmp_path: Path, trainings: Trainings, begin: Begin) -> None:
+def test_interrupted_teachers_resume(tmp_path: Path, trainings: Trainings, begin: Begin) -> None:
     trainings.interrupt = "teacher-fine"
     with pytest.raises(TrainingInterrupted, match="Stopped in teacher-fine"):
         begin(tmp_path / "mine", {"precision": "bfloat16"})

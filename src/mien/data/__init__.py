@@ -1,4 +1,4 @@
-"""What is learned from: tables, folders and drawn faces, all met as one `Dataset`."""
+"""Data sets: tables, folders of images, arrays and drawn faces, all read as a `Dataset`."""
 
 from mien.data.dataset import Dataset
 from mien.data.loading import load

@@ -1,4 +1,4 @@
-"""Images and labels that are in memory or in `.npz` files: NumPy arrays, and data frames of pandas."""
+"""Read images and labels from memory (NumPy arrays, pandas data frames) or from `.npz` files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EXPECTED = "images and labels: arrays called images and labels, x and y, or x_t
 
 
 def is_npz(path: Path) -> bool:
-    """Whether a file is an archive of NumPy arrays."""
+    """Return whether a file is an archive of NumPy arrays."""
     try:
         if not zipfile.is_zipfile(path):
             return False
@@ -54,12 +54,12 @@ def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None)
 
     Args:
         path: the file. Images are (n, h, w), (n, h, w, 1) or (n, h, w, 3), uint8, or floats from 0 to 1; labels are
-            words, numbers or one-hot rows. The arrays `class_names` and `groups` are taken where they are there.
+            words, numbers or one-hot rows. The arrays `class_names` and `groups` are optional.
         options: classes and groups.
-        progress: called with the images done and in all.
+        progress: called with the number of images read and the total.
 
     Raises:
-        DataError: it cannot be read, or holds other arrays.
+        DataError: If the file cannot be read, or contains other arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -74,10 +74,10 @@ def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None)
 
 
 def read_memory(data: Any, options: ReadOptions, progress: Progress | None = None) -> Dataset | None:
-    """The data set in a data frame, a dict of arrays or `(images, labels, splits)`; `None` for what is none of these.
+    """Return the data set in a data frame, a dict of arrays or `(images, labels, splits)`; `None` for other objects.
 
     Raises:
-        DataError: columns or arrays are missing or do not fit each other.
+        DataError: If columns or arrays are missing or do not match.
     """
     if isinstance(data, Mapping):
         return read_arrays_of(
@@ -91,7 +91,7 @@ def read_memory(data: Any, options: ReadOptions, progress: Progress | None = Non
 
 
 def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | None) -> Dataset:
-    """Images and labels, and perhaps splits; numbers are indices into the label set, FER2013's when none is given."""
+    """Read images, labels and optional splits; numbers are indices into the label set, by default FER2013's."""
     given = np.asarray(data[1])
     label_set = options.label_set or FER2013
     soft = given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind == "f" and not _is_one_hot(given)
@@ -114,10 +114,10 @@ def _read_tuple(data: Sequence[Any], options: ReadOptions, progress: Progress | 
 def read_arrays_of(
     arrays: Mapping[str, NDArray[Any]], options: ReadOptions, source: str, progress: Progress | None = None
 ) -> Dataset:
-    """The data set that named arrays make up.
+    """Return the data set that named arrays contain.
 
     Raises:
-        DataError: they make up none.
+        DataError: If they do not contain a data set.
     """
     images: list[NDArray[np.uint8]] = []
     labels: list[str | int | None] = []
@@ -156,7 +156,7 @@ def read_arrays_of(
 
 
 def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | None, str, str]]:
-    """The arrays of images with those of their labels, and their split."""
+    """Return arrays of images with the arrays of their labels, and their split."""
     parts: dict[tuple[str | None, str], str] = {}
     for name in arrays:
         if name in {"class_names", "split", "splits", "groups"}:
@@ -180,15 +180,15 @@ def _pairs(arrays: Mapping[str, NDArray[Any]], source: str) -> list[tuple[str | 
 
 
 def pixels_of(array: NDArray[Any], name: str, source: str) -> NDArray[np.uint8]:
-    """Images as gray levels from 0 to 255, or in color.
+    """Convert images to gray or RGB values from 0 to 255.
 
     Args:
         array: (n, pixels) of square images, (n, h, w), (n, h, w, 1) or (n, h, w, 3); integers, or floats from 0 to 1.
-        name: what to call it in an error.
-        source: where it comes from, for the error.
+        name: name used in error messages.
+        source: source used in error messages.
 
     Raises:
-        DataError: it has another shape or type, or other values.
+        DataError: If the shape, type or values are invalid.
     """
     if array.ndim == 2:
         side = round(array.shape[1] ** 0.5)
@@ -262,7 +262,7 @@ def _first(columns: Mapping[str, Any], wanted: Sequence[str]) -> Any:
 
 
 def _cell(value: Any, row: int) -> Any:
-    """The image of a cell: an array, pixels as text, bytes, or a path."""
+    """Return the image in a cell: an array, pixels as text, bytes, or a path."""
     if isinstance(value, str):
         numbers = value.strip("[] ").replace(",", " ").split()
         if len(numbers) < 16 * 16 or not all(number.isdigit() for number in numbers):

@@ -1,4 +1,4 @@
-"""Which class each name of a source stands for: the label set is known, given by class names, or read off the data."""
+"""Map the names in a data source to classes: those of a label set, of `class_names`, or of the data."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Merge = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Which class each name of a source stands for.
+    """Mapping from the names in a data source to classes.
 
     Args:
         label_set: the classes.
-        index: the class of each name, `None` for one whose images are left out.
-        notes: what a user should know of how the classes were chosen, a sentence each.
+        index: class index of each name; `None` for names whose images are left out.
+        notes: sentences about how the classes were chosen, for the user.
     """
 
     label_set: LabelSet
@@ -41,13 +41,13 @@ class ClassMap:
 
 
 def parse_merge(given: Any) -> Merge:
-    """What `--merge` says: which names become one class.
+    """Parse the value of `--merge`: names that are merged into one class.
 
     Args:
         given: `"happy=joy,laugh"`, a sequence of such texts, or `{"happy": ["joy", "laugh"]}`.
 
     Raises:
-        DataError: it is none of these, or a name is merged into two classes.
+        DataError: If the value is invalid, or a name is merged into two classes.
 
     >>> parse_merge("happy=joy,laugh")
     (('happy', ('joy', 'laugh')),)
@@ -83,19 +83,19 @@ def choose_classes(
     merge: Merge = (),
     in_training: Collection[str] | None = None,
 ) -> ClassMap:
-    """The classes of a source whose labels are words.
+    """Choose the classes of a source whose labels are words.
 
     Args:
-        names: the words in it, as they are written.
-        source: where they stand, for messages.
-        label_set: the classes that it is to be read in; `None` reads them off the words.
-        class_names: classes by name, in the order wanted; words that are none of them are left out.
-        merge: words that become one class, see `parse_merge`.
-        in_training: the words of the split Training, where there are splits; the others must be among them.
+        names: the words, as spelled in the source.
+        source: name of the source, used in error messages.
+        label_set: the label set to use; by default the classes are those of the words.
+        class_names: the classes to use, in index order; images of other classes are left out.
+        merge: words that are merged into one class, see `parse_merge`.
+        in_training: the words in the split Training, if there are splits; all other words must be among them.
 
     Raises:
-        DataError: a word is none of the classes of `label_set`, a name of `class_names` or `merge` is not among the
-            words, or there are fewer than two classes.
+        DataError: If a word is not a class of `label_set`, a name in `class_names` or `merge` does not occur, or there
+            are fewer than two classes.
     """
     ordered = sorted(names, key=_natural)
     renamed = _merged(ordered, merge, source)
@@ -120,7 +120,7 @@ def choose_classes(
 
 
 def parse_word(name: str, label_set: LabelSet) -> int | None:
-    """The class that a word or a folder's name stands for, or `None` where that is none or not beyond doubt.
+    """Return the class index of a word or folder name; `None` if there is none or it is ambiguous.
 
     >>> from mien.labels import FER2013
     >>> [parse_word(name, FER2013) for name in ("Happiness", "03_happy", "happy faces", "happy or sad")]
@@ -143,7 +143,7 @@ def _index_of_word(word: str, label_set: LabelSet) -> int | None:
 
 
 def _merged(names: Sequence[str], merge: Merge, source: str) -> dict[str, str]:
-    """The class that each name becomes, itself where nothing is merged."""
+    """Return the class of each name after merging."""
     renamed = {name: name.strip() for name in names}
     for new, old in merge:
         for wanted in old:
@@ -163,7 +163,7 @@ def _same(name: str, wanted: str) -> bool:
 
 
 def _by_names(renamed: Mapping[str, str], class_names: tuple[str, ...], source: str) -> ClassMap:
-    """The map where classes are given by name: these in this order, all others left out."""
+    """Return the mapping to the given class names, in this order; other classes are left out."""
     chosen = LabelSet(CUSTOM, class_names)
     index = {name: parse_word(word, chosen) for name, word in renamed.items()}
     there = set(index.values())
@@ -199,7 +199,7 @@ def _require_some(label_set: LabelSet, source: str) -> None:
 
 
 def _notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
-    """A hint where all classes but one or two are expressions: those may be misspelled."""
+    """Return a note if all classes but one or two are expressions: those may be misspelled."""
     if chosen.name != CUSTOM:
         return ()
     strange = [name for name in classes if meaning(name) is None]
@@ -214,7 +214,7 @@ def _notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _first_spelling(words: Collection[str], *, numbered: bool) -> list[str]:
-    """The words in order, one for each that differ in upper and lower case only."""
+    """Return the words in order, without words that differ from another one in case only."""
     ordered = list(words) if numbered else sorted(words, key=_natural)
     seen: dict[str, str] = {}
     for word in ordered:
@@ -223,13 +223,13 @@ def _first_spelling(words: Collection[str], *, numbered: bool) -> list[str]:
 
 
 def _all_numbered(words: Collection[str]) -> bool:
-    """Whether all names begin with a number of their own, `0_bored`, which gives their order."""
+    """Return whether each name begins with a different number, such as `0_bored`, which defines the order."""
     numbers = [match[1] for word in words if (match := _NUMBERED.fullmatch(word))]
     return len(numbers) == len(words) > 0 and len(set(map(int, numbers))) == len(set(map(_key, words)))
 
 
 def _bare(word: str, words: Collection[str]) -> str:
-    """A name without its number, where all have one."""
+    """Return a name without its number."""
     if not _all_numbered(words):
         return word
     match = _NUMBERED.fullmatch(word)
@@ -241,7 +241,7 @@ def _key(name: str) -> str:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sorts names as people do: class 2 before class 10."""
+    """Sort key for natural order: class 2 before class 10."""
     parts = re.findall(r"\d+|\D+", name.casefold())
     return [(0, int(part), "") if part.isdigit() and len(part) < 19 else (1, 0, part) for part in parts]
 

@@ -1,4 +1,4 @@
-"""`Dataset`: faces with what is known of them, checked at birth so that every later function may trust it."""
+"""`Dataset`: face images with labels, splits and other data for each image, validated when it is created."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 """The published splits: train, select (every choice), and the test that is read once, at the end."""
 
-_LISTED = 8  # endings of files in one sentence
+_LISTED = 8  # maximum number of file suffixes in one sentence
 
 UNLABELLED = -1
 """The label of an image whose expression is not given, as in the competition's `test.csv`."""
@@ -30,15 +30,15 @@ UNLABELLED = -1
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What a source holds besides the images of a data set.
+    """What a source contains besides the images of the data set.
 
     Args:
-        unreadable: a sentence for each image that cannot be read, its path first.
-        passed_over: files that are no images, by ending (`""` for none).
+        unreadable: a sentence for each image that cannot be read, starting with its path.
+        passed_over: number of files that are not images, by suffix (`""` for none).
         tables: tables that were not read.
-        chosen: how many images the class names leave out.
-        remarks: what else a user should know of how the source was read, a sentence each.
-        without_face: the photos in which no face was found, by path.
+        chosen: number of images that the class names leave out.
+        remarks: other sentences about how the source was read, for the user.
+        without_face: paths of the photos in which no face was detected.
     """
 
     unreadable: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class LeftOut:
     without_face: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """A sentence for each thing but the unreadable images, which are a list of their own."""
+        """Sentences about everything except the unreadable images, which are listed separately."""
         notes = list(self.remarks)
         if self.without_face:
             what = "photo has" if len(self.without_face) == 1 else "photos have"
@@ -68,7 +68,7 @@ class LeftOut:
 
 
 def describe_files(passed_over: Mapping[str, int]) -> str:
-    """Endings with how many files have them: `.txt 3, .db 1`."""
+    """Format the number of files by suffix: `.txt 3, .db 1`."""
     ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{ending or 'without ending'} {count:,}" for ending, count in ordered[:_LISTED]]
     return ", ".join([*named, "others"] if len(ordered) > _LISTED else named)
@@ -77,12 +77,12 @@ def describe_files(passed_over: Mapping[str, int]) -> str:
 @renamed_fields(taxonomy="label_set")
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Faces, their expressions and their splits, row by row.
+    """Face images with their expressions and splits, one row per image.
 
     Args:
         images: gray uint8 (n, 48, 48).
         targets: float32 (n, classes); each row a distribution over the label set's classes (one-hot for hard
-            labels), or all zeros where the image has no label.
+            labels), or all zeros for an image without a label.
         split: str (n,), each one of `SPLITS`.
         label_set: the classes, in the order of the columns of `targets`.
         votes: the raw FER+ votes, int64 (n, 10), where there are any.
@@ -96,7 +96,7 @@ class Dataset:
         divided: whether the splits are those of the source; `False` where it has none and all is Training.
 
     Raises:
-        DataError: shapes, types or values do not fit each other.
+        DataError: If shapes, types or values are invalid or do not match.
     """
 
     images: NDArray[np.uint8]
@@ -168,13 +168,13 @@ class Dataset:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The index of each image's most likely class, int64 (n,); `UNLABELLED` (-1) where there is none."""
+        """Index of the most probable class of each image, int64 (n,); `UNLABELLED` (-1) without a label."""
         labels: NDArray[np.int64] = self.targets.argmax(axis=1).astype(np.int64)
         labels[self.targets.sum(axis=1) == 0] = UNLABELLED
         return labels
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Dataset:
-        """The rows that a mask, an index array or a slice picks, in that order."""
+        """Return the rows selected by a mask, an index array or a slice, in that order."""
         return replace(
             self,
             images=self.images[which],
@@ -188,10 +188,10 @@ class Dataset:
         )
 
     def subset(self, split: str) -> Dataset:
-        """The rows of one split.
+        """Return the rows of one split.
 
         Raises:
-            DataError: no image belongs to it.
+            DataError: If the split has no images.
         """
         if not isinstance(split, str) or split not in SPLITS:
             raise DataError(f"Expected the split to be one of {', '.join(SPLITS)}, got {quote(split)}.")
@@ -204,7 +204,7 @@ class Dataset:
         return self.select(chosen)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many images each split has of each class: `{split: {label: count}}`, empty splits left out."""
+        """Count the images by split and class: `{split: {label: count}}`, without empty splits."""
         labels = self.labels
         table: dict[str, dict[str, int]] = {}
         for split in SPLITS:

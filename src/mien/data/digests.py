@@ -21,9 +21,9 @@ FER2013_SHA256 = {
 
 
 def split_digests(dataset: Dataset) -> dict[str, str]:
-    """A digest for each split: the SHA-256 of the sorted SHA-256 of its rows.
+    """Return a digest for each split: the SHA-256 of the sorted SHA-256 digests of its rows.
 
-    A row is its label as one byte, 255 where it has none, and its 2,304 pixels.
+    A row is the label as one byte (255 without a label) and the 2,304 pixels.
 
     Args:
         dataset: images of 48x48 pixels.

@@ -1,4 +1,4 @@
-"""Divides data into splits or folds: stratified by class, reproducible, with copies and groups kept together."""
+"""Divide data into splits or folds: stratified by class, reproducible, with copies and groups kept together."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
     together. The same data, shares and seed give the same splits.
 
     Args:
-        dataset: any; its splits are replaced.
+        dataset: the data set; its splits are replaced.
         shares: of Training, PublicTest and PrivateTest; they sum to 1.
-        seed: decides which image goes where.
+        seed: random seed.
 
     Raises:
-        DataError: a class has too few images or groups for each split that gets a share to have one.
+        DataError: If a class has too few images or groups for one in each split with a share above 0.
     """
     labels = dataset.labels
     known = labels != UNLABELLED
@@ -56,12 +56,12 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
 
 
 def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
-    """The fold of each image, int64 (n,), from 0 to `count - 1`: for k-fold cross-validation.
+    """Return the fold of each image for k-fold cross-validation, int64 (n,), from 0 to `count - 1`.
 
     Each class is spread evenly; copies and groups stay together.
 
     Raises:
-        DataError: a class has fewer images or groups than there are folds.
+        DataError: If a class has fewer images or groups than there are folds.
     """
     if not 2 <= count <= 100:
         raise DataError(f"Expected 2 to 100 folds, got {count}.")
@@ -78,7 +78,7 @@ def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
 
 
 def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """The part of each image, int64 (n,): whole units (an image, its copies, a group) go where most is lacking."""
+    """Return the part of each image, int64 (n,): each unit (an image, its copies, a group) goes to the emptiest part."""
     units = _units(dataset)
     labels = dataset.labels
     classes = len(dataset.label_set)
@@ -91,7 +91,7 @@ def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
     size = table.sum(axis=1)
-    order = order[np.argsort(-size[order], kind="stable")]  # large units first, as they fit in fewer places
+    order = order[np.argsort(-size[order], kind="stable")]  # large units first: they fit into fewer parts
     part = np.zeros(count, np.int64)
     filled = np.zeros_like(target)
     for unit in order:
@@ -103,7 +103,7 @@ def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray
             (target[:, here] - filled[:, here]) / np.maximum(target[:, here], 1e-9),
             -np.inf,
         )
-        # A part that has nothing of a class yet comes first, then the one that is furthest from its share.
+        # First a part without images of a class, then the part that is furthest from its share.
         scores = lacking.mean(axis=1) + 1e-6 * shares
         part[unit] = int(np.argmax(scores))
         filled[part[unit]] += table[unit]
@@ -111,7 +111,7 @@ def _assign(dataset: Dataset, shares: NDArray[np.float64], seed: int) -> NDArray
 
 
 def _units(dataset: Dataset) -> NDArray[np.int64]:
-    """What must stay together: copies of an image and, where there are groups, all that a chain of either joins."""
+    """Return the unit of each image: images connected by being copies or by belonging to the same group."""
     copies = group_ids(dataset.images)
     if dataset.groups is None:
         return copies

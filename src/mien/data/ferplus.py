@@ -1,13 +1,13 @@
-"""What the FER+ votes mean: ten people's votes on each image become a distribution and a majority.
+"""The FER+ rule: turn ten people's votes on each image into a distribution and a majority.
 
-The rule is the majority mode of the published code (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041;
-`_process_data` in https://github.com/microsoft/FERPlus/blob/master/src/ferplus.py): every one of the ten
-counts that is one vote or fewer becomes zero; the image is kept if its top class has more than half of what
-remains and is neither `unknown` nor `NF` (not a face).
+This is the majority mode of the published code (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041;
+`_process_data` in https://github.com/microsoft/FERPlus/blob/master/src/ferplus.py): counts of one
+vote or fewer become zero; an image is kept if its top class has more than half of the remaining votes and is
+neither `unknown` nor `NF` (not a face).
 
 The votes are published in two layouts that differ. The rule keeps 25,060 / 3,199 / 3,153 images (Training /
-PublicTest / PrivateTest) with the table `fer2013new.csv` and 25,045 / 3,191 / 3,137 with the files by split. The
-second are those that papers report on, so a folder that holds both is read by split.
+PublicTest / PrivateTest) with the table `fer2013new.csv` and 25,045 / 3,191 / 3,137 with the files by split. Papers
+report results on the files by split, so these are used if a folder contains both.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _MIN_AGREEMENT = 0.4
 
 
 def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class that more than half of the counted votes name.
+    """Return the class with more than half of the counted votes.
 
     Args:
         votes: counts int64 (..., 10), in the order of `VOTE_COLUMNS`.
 
     Returns:
-        int64 (...): an index into `FERPLUS.classes`, or -1 where there is no majority or it is for `unknown`
+        int64 (...): an index into `FERPLUS.classes`, or -1 if there is no majority or it is for `unknown`
         or `NF`.
 
     >>> int(majority(np.array([0, 7, 1, 0, 0, 0, 0, 1, 1, 0])))
@@ -63,13 +63,13 @@ def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def vote_distribution(votes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How the counted votes for the eight classes are shared out; those for `unknown` and `NF` are left out.
+    """Return the distribution of the counted votes over the eight classes, without `unknown` and `NF`.
 
     Args:
         votes: counts int64 (..., 10), in the order of `VOTE_COLUMNS`.
 
     Returns:
-        float32 (..., 8): distributions over `FERPLUS.classes`, all zeros where no vote counts.
+        float32 (..., 8): distributions over `FERPLUS.classes`; all zeros if no vote counts.
     """
     counted = _without_single_votes(votes)[..., : len(FERPLUS)]
     total = np.maximum(counted.sum(axis=-1, keepdims=True), 1)
@@ -77,17 +77,17 @@ def vote_distribution(votes: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
-    """FER2013 as FER+ sees it: the images that have a majority, with their votes as targets.
+    """Return the FER2013 images that have a majority in FER+, with the vote distributions as targets.
 
     Args:
-        dataset: the whole of FER2013; `dataset.rows` says which row of the published file each image is.
+        dataset: the complete FER2013; `dataset.rows` is the row of each image in the published file.
         path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
             table). The two layouts differ; see above.
 
     Returns:
-        The kept images in their order: label set `FERPLUS`, targets from `vote_distribution` (whose greatest
-        is always the majority), and the raw ten counts as `votes`.
+        The kept images in their order: label set `FERPLUS`, targets from `vote_distribution` (the maximum is
+        always the majority), and the ten raw counts as `votes`.
 
     Raises:
         DataError: the votes cannot be read, or do not belong to these images.
@@ -96,10 +96,10 @@ def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
 
 
 def as_ferplus(dataset: Dataset) -> Dataset:
-    """A data set with votes, as FER+ sees it: the images that have a majority, with their votes as targets.
+    """Return the images of a data set with votes that have a majority, with the vote distributions as targets.
 
     Raises:
-        DataError: it has no votes.
+        DataError: If the data set has no votes.
     """
     if dataset.votes is None:
         raise DataError(
@@ -109,20 +109,20 @@ def as_ferplus(dataset: Dataset) -> Dataset:
 
     kept = majority(dataset.votes) >= 0
     targets = vote_distribution(dataset.votes[kept])
-    # Copies are looked for among all rows: one without a majority was trained on all the same.
+    # Copies are searched among all rows, because rows without a majority are trained on, too.
     copied = copied_elsewhere(dataset) if dataset.copied is None else dataset.copied
     return replace(dataset.select(kept), targets=targets, label_set=FERPLUS, copied=copied[kept])
 
 
 def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:
-    """FER2013 as it is, every image and its label, with the raw ten counts as `votes` besides.
+    """Return FER2013 with all images and labels unchanged, and the ten raw counts as `votes`.
 
     Args:
-        dataset: the whole of FER2013, as for `join_votes`.
-        path: where the votes are, as for `join_votes`.
+        dataset: the complete FER2013, as for `join_votes`.
+        path: the votes, as for `join_votes`.
 
     Returns:
-        The same images, labels and splits; zeros stand for the images that the votes leave out.
+        The same images, labels and splits; images without votes have zeros.
 
     Raises:
         DataError: the votes cannot be read, or do not belong to these images.
@@ -141,7 +141,7 @@ def _without_single_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _require_agreement(dataset: Dataset, winners: NDArray[np.int64], path: Path) -> None:
-    """Check that votes and labels speak of the same images, which the numbers of rows alone do not show."""
+    """Check that votes and labels belong to the same images; equal numbers of rows are not sufficient."""
     to_theirs = np.array([-1 if i is None else i for i in FERPLUS.map_to(dataset.label_set)])
     told = (winners >= 0) & (dataset.labels >= 0)
     if not told.any():

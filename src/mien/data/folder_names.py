@@ -1,4 +1,4 @@
-"""Which class a folder is named for: a word, or a number whose order is given."""
+"""Classes of folder names: words, or numbers whose order is given."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from mien.labels import LabelSet
 
 _NUMBER = re.compile(r"(?:class|label|emotion|expression|category)?[\s_-]*([0-9]{1,3})", re.IGNORECASE)
-_LISTED = 5  # names in one sentence
+_LISTED = 5  # maximum number of names in one sentence
 
 
 def parse_number(name: str) -> int | None:
-    """The number that a folder is named by, or `None`.
+    """Return the number in a folder name, or `None`.
 
     >>> [parse_number(name) for name in ("3", "03", "class_3", "3_happy", "happy")]
     [3, 3, 3, None, None]
@@ -33,10 +33,10 @@ def parse_number(name: str) -> int | None:
 
 
 def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | None) -> Mapping[int, str]:
-    """What the numbers stand for that folders are named by.
+    """Return the class names of folders named by numbers.
 
     Raises:
-        DataError: there are numbers without an order, or an order without numbers.
+        DataError: If there are numbers without an order, or an order without numbers.
     """
     numbers = {number for folder in folders if (number := parse_number(folder.name)) is not None}
     if order is None and numbers:
@@ -53,10 +53,10 @@ def names_of_numbers(root: Path, folders: Sequence[Path], order: ClassOrder | No
 
 
 def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -> dict[Path, str]:
-    """The class that each folder is named for, in words: those of numbers by their order.
+    """Return the class name of each folder; numbers are replaced by the names of their order.
 
     Raises:
-        DataError: there are numbers without an order, or some that it does not name.
+        DataError: If there are numbers without an order, or numbers that the order does not contain.
     """
     numbers = {folder: number for folder in folders if (number := parse_number(folder.name)) is not None}
     names = names_of_numbers(root, folders, order if numbers else None)
@@ -73,10 +73,10 @@ def class_words(root: Path, folders: Sequence[Path], order: ClassOrder | None) -
 
 
 def find_label(folder: Path, label_set: LabelSet, names: Mapping[int, str]) -> int | None:
-    """The class of a folder's images, `None` for one whose images are left out.
+    """Return the class index of the images in a folder; `None` if they are left out.
 
     Raises:
-        DataError: its name tells none.
+        DataError: If the name is not a class.
     """
     number = parse_number(folder.name)
     if number is None:

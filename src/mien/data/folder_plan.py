@@ -1,4 +1,4 @@
-"""What folders of images stand for: splits, and classes of a known label set or of the data's own."""
+"""Decide which splits and classes the folders of an image folder represent."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _CLASSES_LISTED = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """What the folders stand for.
+    """Splits and classes of the folders.
 
     Args:
-        root: the folder that holds the splits, or the classes.
-        folders: the folders of classes by the folder that holds them, with its split.
+        root: the folder that contains the splits or the classes.
+        folders: for each folder that contains class folders, its split and the class folders.
         label_set: the classes.
-        labels: the class of each folder of a class, `None` for one that is left out.
+        labels: the class index of each class folder; `None` if it is left out.
         divided: whether there are splits.
-        notes: what a user should know.
+        notes: sentences for the user.
     """
 
     root: Path
@@ -46,7 +46,7 @@ class Plan:
 
 
 def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, options: ReadOptions) -> Plan:
-    """Decide what the folders below a path stand for."""
+    """Decide which splits and classes the folders below a path represent."""
     if not path.is_dir():
         raise DataError(
             f"{path}: expected a folder of images, found {'a file' if path.exists() else 'nothing'}."
@@ -85,10 +85,10 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
 
 
 def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
-    """The classes that the folders below a path stand for, without reading an image; `None` where there are none.
+    """Return the label set of the folders below a path without reading images; `None` if there are no class folders.
 
     Raises:
-        DataError: the name of a folder tells none.
+        DataError: If the name of a folder is not a class.
     """
     if not holds_class_folders(path):
         return None
@@ -96,7 +96,7 @@ def label_set_of_folders(path: Path, options: ReadOptions) -> LabelSet | None:
 
 
 def holds_class_folders(path: Path) -> bool:
-    """Whether a folder holds images in folders of their own, in place of many images in one."""
+    """Return whether a folder contains class folders rather than images."""
     root = _skip_wrappers(path, FERPLUS)
     folders = subfolders(root)
     if any(parse_split(folder.name) for folder in folders):
@@ -129,7 +129,7 @@ def _split_of(folder: Path) -> str:
 
 
 def _skip_wrappers(path: Path, label_set: LabelSet) -> Path:
-    """Go down through folders that hold only a folder of folders, as unpacked archives often do."""
+    """Skip outer folders that contain only one folder, as in many unpacked archives."""
     while len(folders := subfolders(path)) == 1:
         only = folders[0]
         told = parse_word(only.name, label_set) is not None or parse_number(only.name) is not None
@@ -140,13 +140,13 @@ def _skip_wrappers(path: Path, label_set: LabelSet) -> Path:
 
 
 def listed_classes(label_set: LabelSet) -> str:
-    """The first class names, for a sentence."""
+    """Return the first class names, for a message."""
     shown = ", ".join(label_set.classes[:_CLASSES_LISTED])
     return f"{shown}, …" if len(label_set) > _CLASSES_LISTED else shown
 
 
 def _of_other_files(folder: Path) -> str:
-    """What a folder holds that is named for no label and has no image, for the end of a sentence."""
+    """Describe the other folders of a folder, for the end of a message: no known class name, no images."""
     rest = Rest()
     if next(walk(folder, rest), None) is not None or not rest.passed_over:
         return ""

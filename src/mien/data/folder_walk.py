@@ -1,4 +1,4 @@
-"""Walks through folders of images: what is an image, what is hidden, and what else is met."""
+"""Walk through folders of images and sort files into images, hidden files and others."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})
 _HEAD_BYTES = 1024
-_LISTED = 5  # names in one sentence
+_LISTED = 5  # maximum number of names in one sentence
 
 
 @dataclass
 class Rest:
-    """What is met besides images, while folders are walked through."""
+    """What folders contain besides images."""
 
     unreadable: list[str] = field(default_factory=list)
     without_face: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Rest:
 
 
 def walk(folder: Path, rest: Rest) -> Iterator[Path]:
-    """All images in a folder and in the folders below it, links followed."""
+    """Return all images in a folder and its subfolders; symbolic links are followed."""
     seen: set[tuple[int, int]] = set()
 
     def note(error: OSError) -> None:
@@ -41,7 +41,7 @@ def walk(folder: Path, rest: Rest) -> Iterator[Path]:
 
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=note):
         status = Path(parent).stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent folder
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -62,10 +62,10 @@ def walk(folder: Path, rest: Rest) -> Iterator[Path]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds.
+    """Return the entries of a folder.
 
     Raises:
-        DataError: it cannot be opened.
+        DataError: If it cannot be opened.
     """
     try:
         return sorted(folder.iterdir())
@@ -76,17 +76,17 @@ def entries(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, without hidden ones."""
+    """Return the subfolders of a folder, without hidden ones."""
     return [entry for entry in entries(folder) if entry.is_dir() and not is_hidden(entry.name)]
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is one of the system's, not of the data."""
+    """Return whether a file or folder is hidden or belongs to the operating system."""
     return name.startswith((".", "__MACOSX")) or name.lower() in _SYSTEM_FILES
 
 
 def is_image_file(file: Path) -> bool:
-    """Whether a file is an image by its ending, or by its content where the ending tells nothing."""
+    """Return whether a file is an image by its suffix, or by its content if the suffix is unknown."""
     return file.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(file)
 
 
@@ -101,7 +101,7 @@ def _begins_as_image(file: Path) -> bool:
 
 
 def found_instead(path: Path, rest: Rest) -> str:
-    """What was met where no image was, for the end of a sentence."""
+    """Describe what was found instead of images, for the end of a message."""
     there = [entry.name for entry in entries(path) if entry.is_file() and not is_hidden(entry.name)]
     if rest.unreadable:
         return f" ({rest.unreadable[0].rstrip('.')})"

@@ -1,8 +1,8 @@
-"""Reads images from folders named for their classes: `train/angry/*.jpg`, `test/…`, or only `angry/*.jpg`.
+"""Read images from folders named by their classes: `train/angry/*.jpg`, `test/…`, or only `angry/*.jpg`.
 
-The names of folders tell splits and classes. In a known label set they are read in their usual spellings; a name that
-could mean two things, and a number without its order, is an error, never a guess. Without one the names are the
-classes. Images are decoded in `mien.images`, nowhere else.
+Splits and classes are read from the folder names. With a label set, its classes are recognized in their usual spellings;
+an ambiguous name, or a number without an order, is an error. Without a label set, the folder names are the classes.
+Images are decoded by `mien.images`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["parse_label", "parse_number", "parse_split", "read_folders"]
 
 
 class _Image(NamedTuple):
-    """One file and what its folders say of it; the order of these fields is the order of the images."""
+    """A file with its split and class; images are sorted by these fields in this order."""
 
     split: int
     label: int
@@ -58,26 +58,26 @@ def read_folders(
     options: ReadOptions | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
-    """Read a folder of images, each one of a face.
+    """Read a folder of face images.
 
     Args:
-        path: holds a folder for each split (`train`, `val`, `test` and other usual spellings, also
-            `Training`, `PublicTest`, `PrivateTest`) with a folder for each class inside, or only the folders
-            for the classes; then all is Training. Classes come as words (`angry`, `Happiness`, `0_angry`,
-            `angry_face`), or as numbers (`0`, `class_3`) whose order is given. Deeper folders are read as well. Hidden
-            files are not; files that are no images, and images that cannot be read, are told in `left_out`.
-        label_set: the label set; `None` takes the names of the folders as classes.
-        order: what folders named by numbers stand for; without it they are refused.
-        options: classes by name, merged classes, groups and the finding of faces; its label set and order count where
-            the two arguments before are not given.
-        progress: called with the images done and the images in all.
+        path: contains a folder for each split (`train`, `val`, `test` and other usual spellings, also
+            `Training`, `PublicTest`, `PrivateTest`) with a folder for each class inside, or only the class folders;
+            then all images are Training. Class folders are named by words (`angry`, `Happiness`, `0_angry`,
+            `angry_face`), or by numbers (`0`, `class_3`) if their order is given. Subfolders are read as well, hidden
+            files are not. Other files, and images that cannot be read, are listed in `left_out`.
+        label_set: the label set; by default the names of the folders are the classes.
+        order: the class names of folders named by numbers, which are refused without it.
+        options: classes by name, merged classes, groups and face detection; its label set and order are used if the
+            two arguments above are not given.
+        progress: called with the number of images read and the total.
 
     Returns:
         The images as crops of 48x48, ordered by split, class and path.
 
     Raises:
-        DataError: there is no image or none can be read, a folder's name tells no split or class, or a split or a
-            class in Training has no image.
+        DataError: If there are no readable images, the name of a folder is not a split or class, or a split, or a class
+            in Training, has no images.
     """
     options = options or ReadOptions(label_set)
     path, rest = Path(path), Rest()
@@ -118,15 +118,15 @@ def read_folders(
 def find_groups(
     places: Sequence[tuple[str, str]], group: str | None, source: str | Path
 ) -> NDArray[np.str_] | None:
-    """The group of each image, str (n,), by its path; `None` where none is asked for.
+    """Return the group of each image by its path, str (n,); `None` without `group`.
 
     Args:
         places: for each image its path below the folder of its class, and its whole path below the source.
         group: `folder`, or a regular expression with one group.
-        source: for messages.
+        source: name of the source, used in error messages.
 
     Raises:
-        DataError: the expression is none, or a path has no group.
+        DataError: If the regular expression is invalid or does not match a path.
     """
     if group is None:
         return None
@@ -172,7 +172,7 @@ def _find_images(plan: Plan, rest: Rest) -> Iterator[_Image]:
 
 
 def _find_by_label(folder: Path, split: str, plan: Plan, rest: Rest) -> Iterator[_Image]:
-    """The images in the folders of classes in one folder."""
+    """Find the images in the class folders of one folder."""
     for file in entries(folder):
         if not file.is_file() or is_hidden(file.name):
             continue
@@ -199,14 +199,14 @@ def read_crops(
     progress: Callable[[int, int], object] | None,
     crop: Crop | None = None,
 ) -> NDArray[np.bool_]:
-    """Fill `into`, uint8 (n, 48, 48), several files at a time; gives back which could be read, bool (n,).
+    """Read files into `into`, uint8 (n, 48, 48), in parallel; return which could be read, bool (n,).
 
     Args:
         files: the images.
         into: filled in place.
-        rest: told what could not be read, and where no face was found.
-        progress: called with the images done and in all.
-        crop: finds the face of a photo; `None` takes the whole image.
+        rest: collects the files that could not be read and those without a face.
+        progress: called with the number of images read and the total.
+        crop: function that crops the face in a photo; by default the whole image is used.
     """
     read = np.ones(len(files), np.bool_)
     with ThreadPoolExecutor(1 if crop else os.cpu_count()) as pool:
@@ -224,7 +224,7 @@ def read_crops(
 
 
 def _read_crop(file: Path) -> NDArray[np.uint8] | str:
-    """The crop, or a sentence on why there is none."""
+    """Return the crop, or a sentence that explains why there is none."""
     try:
         return to_crop(read_image(file))
     except MienError as error:

@@ -1,10 +1,10 @@
-"""Tables beside FER2013's own form: words of any classes, a column for each pixel, other sizes, and paths of images.
+"""Read tables other than FER2013: any class names, one column per pixel, other image sizes, and image paths.
 
     emotion,pixels,Usage       any words as labels; square images of any size
-    label,pixel0,pixel1,…      a column for each pixel
-    path,label                 image files, found beside the table
+    label,pixel0,pixel1,…      one column per pixel
+    path,label                 image files, with paths relative to the table
 
-Read row by row with the csv module, slower than `mien.data.fer2013`, which reads the published table.
+Rows are read one by one with the csv module, more slowly than by `mien.data.fer2013`, which reads the published table.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
     from mien.data.reading_options import ReadOptions
 
-_SMALLEST, _LARGEST = 16, 1024  # sides of images in pixels
+_SMALLEST, _LARGEST = 16, 1024  # side length of images in pixels
 _LONGEST_LINE = 16 << 20  # bytes
 
 
 @dataclass
 class _Rows:
-    """The rows of tables, column by column."""
+    """The columns of tables."""
 
     labels: list[str | int | None]
     images: list[NDArray[np.uint8] | Path]
@@ -55,16 +55,16 @@ def read_general(
     source: str,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
-    """Read tables that `mien.data.fer2013` does not.
+    """Read tables that `mien.data.fer2013` does not support.
 
     Args:
-        paths: the files, plain or packed, one after the other.
-        options: classes, groups and the finding of faces.
-        source: where they come from, for messages and cards.
-        progress: called with the images done and in all.
+        paths: the files, plain or compressed.
+        options: classes, groups and face detection.
+        source: name of the source, used in messages and model cards.
+        progress: called with the number of images read and the total.
 
     Raises:
-        DataError: a table has no column of labels or of images, or a row is at fault.
+        DataError: If a table has no column of labels or images, or a row is invalid.
     """
     rows = _Rows([], [], [], [])
     told, fer2013 = False, True
@@ -87,7 +87,7 @@ def read_general(
 
 
 def _open(name: str, stream: IO[bytes]) -> tuple[TableHeader, Iterator[list[str]]]:
-    """The header of a table, and its rows below it."""
+    """Return the header of a table and its rows."""
     first = b""
     while not first.strip():
         first = stream.readline(_LONGEST_LINE)
@@ -218,13 +218,13 @@ class _Finder:
 
 
 def is_general(path: Path) -> bool:
-    """Whether a file is a table that only this module reads: a column for each pixel, or paths of images."""
+    """Return whether a file is a table that only this module reads: one column per pixel, or image paths."""
     header = _peek(path)
     return header is not None and (header.path is not None or bool(header.pixel_columns))
 
 
 def has_words(path: Path) -> bool:
-    """Whether the first label of a table is a word."""
+    """Return whether the first label of a table is a word."""
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             header, lines = _open("", next(members).stream)
@@ -235,10 +235,10 @@ def has_words(path: Path) -> bool:
 
 
 def find_image_tables(folder: Path) -> list[Path]:
-    """The tables in a folder that name image files or have a column for each pixel: one for each split, or one.
+    """Find the tables in a folder with image paths or one column per pixel: one for each split, or a single one.
 
     Raises:
-        DataError: two are of the same split.
+        DataError: If two tables belong to the same split.
     """
     tables = [
         path for path in sorted(folder.iterdir()) if is_table(path.name, packed=True) and is_general(path)

@@ -1,4 +1,4 @@
-"""Archives of folders of images, as Kaggle gives them (`archive.zip`), read from a temporary folder."""
+"""Read archives of image folders, such as `archive.zip` from Kaggle, by unpacking them to a temporary folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ENDINGS = frozenset(
      ".heic", ".heif", ".avif"}
 )  # fmt: skip
 _FEWEST = 2
-_FEWEST_BYTES = 100  # packed, of a file; an image of 48x48 pixels takes some 500
+_FEWEST_BYTES = 100  # compressed bytes per file; an image of 48x48 pixels takes about 500
 _BROKEN = (
     EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, tarfile.TarError,
     zipfile.BadZipFile,
@@ -36,10 +36,10 @@ _BROKEN = (
 
 
 def holds_images(path: Path) -> bool:
-    """Whether a file is a zip or tar archive of images in folders; it is read up to the second of them.
+    """Return whether a file is a zip or tar archive of images in folders; reading stops at the second image.
 
     Raises:
-        UnpackError: it is a tar whose headers are larger than they may be, or from which too much comes.
+        UnpackError: If a tar archive has oversized headers or unpacks to more than its budget.
     """
     found = 0
     try:
@@ -68,10 +68,10 @@ def _names(path: Path) -> Iterator[str]:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The images of an archive in a temporary folder, which is removed at the end.
+    """Unpack the images of an archive to a temporary folder, which is removed at the end of the block.
 
     Raises:
-        DataError: the archive is damaged or locked, or holds more than a disk should take.
+        DataError: If the archive is damaged or encrypted, or exceeds the size limits.
     """
     with tempfile.TemporaryDirectory(prefix="mien-archive-") as folder:
         try:
@@ -123,7 +123,7 @@ def _require_bounded(path: Path, packed: int, size: int, count: int) -> None:
 
 
 def _most_files(packed: int) -> int:
-    """How many files an archive of so many bytes may hold."""
+    """Return the maximum number of files in an archive of a size in bytes."""
     return min(max(MOST_MEMBERS, packed // _FEWEST_BYTES), _MOST_FILES)
 
 

@@ -1,9 +1,9 @@
-"""Reads faces from sheets: a folder with `labels.csv` and images that each hold a grid of square faces.
+"""Read faces from sheets: a folder with `labels.csv` and images that each contain a grid of square faces.
 
     labels.csv   sheet,place,label[,source][,group]     one row per face
     00.png       ten faces across, place 0 at the top left, row by row
 
-All faces belong to PublicTest: a collection of this form has no splits, and serves for choosing between models.
+All faces belong to PublicTest: such a collection has no splits and is used for model selection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NEEDED = ("sheet", "place", "label")
 
 
 def is_sheets(folder: Path) -> bool:
-    """Whether a folder holds sheets: a `labels.csv` whose header names sheet, place and label."""
+    """Return whether a folder contains sheets: a `labels.csv` with the columns sheet, place and label."""
     try:
         with (folder / TABLE).open(encoding="utf-8-sig", errors="replace") as file:
             header = file.readline(1000)
@@ -42,18 +42,18 @@ def is_sheets(folder: Path) -> bool:
 
 
 def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
-    """Read every face that the table names.
+    """Read all faces listed in the table.
 
     Args:
-        folder: holds `labels.csv` and the sheets that it names.
-        label_set: what the labels may be.
+        folder: contains `labels.csv` and its sheets.
+        label_set: the label set of the labels.
 
     Returns:
-        The faces as crops of 48x48, reduced by area, in the order of the table; with `sources` and `groups` where the
-        table has those columns.
+        The faces as crops of 48x48, resized by area averaging, in the order of the table; with `sources` and `groups` if
+        the table has these columns.
 
     Raises:
-        DataError: a row does not say where its face is, its label is unknown, or a sheet cannot be read.
+        DataError: If a row has no valid place or label, or a sheet cannot be read.
     """
     with (folder / TABLE).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -86,7 +86,7 @@ def read_sheets(folder: Path, label_set: LabelSet) -> Dataset:
 
 
 def _face(sheet: NDArray[np.uint8], place: str | None, where: str) -> NDArray[np.uint8]:
-    """The face at a place of a sheet, (side, side, 3)."""
+    """Return the face at a place of a sheet, (side, side, 3)."""
     side = sheet.shape[1] // ACROSS
     rows = sheet.shape[0] // side if side else 0
     if not (place or "").isdecimal() or int(place or 0) >= rows * ACROSS:

@@ -1,7 +1,7 @@
-"""Looks at a data set before anything is learned from it: counts, copies, contradictions, blanks, and gaps.
+"""Inspect a data set before training: counts, duplicates, conflicting labels, blank images and missing classes.
 
-Two images are copies if all their pixels are equal; images that only look alike are not counted. This
-room finds and tells; it repairs nothing. The one thing that it moves is a share of Training, in `hold_out`.
+Two images are duplicates if all their pixels are equal; images that only look similar are not counted. Nothing is
+repaired. Only `hold_out` changes splits: it moves a share of Training to PublicTest.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FER2013 has 13 such, 12 of one gray and one that spans 5 levels; the next image 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some of what was found, by row of the source, counted from 0.
+    """Examples of the findings, as rows of the source counted from 0.
 
     Args:
         duplicate_groups: the rows of each group.
@@ -67,18 +67,18 @@ class Examples:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a data set holds.
+    """Counts and findings of a data set.
 
     Args:
         n: images.
         splits: `{split: {label: count}}`.
-        duplicate_groups: groups of two or more images that are equal pixel by pixel.
-        surplus_copies: images that could go without losing any: the copies beyond the first of each group.
-        conflicting_groups: duplicate groups in which not all labels are the same.
+        duplicate_groups: number of groups of two or more images with equal pixels.
+        surplus_copies: number of copies beyond the first image of each group.
+        conflicting_groups: number of duplicate groups with different labels.
         test_in_training: images of PrivateTest that have a copy in Training.
         test_in_training_or_validation: images of PrivateTest that have a copy in Training or PublicTest.
         validation_in_training: images of PublicTest that have a copy in Training.
-        blank: images that show nothing, see `BLANK_RANGE`.
+        blank: number of blank images, see `BLANK_RANGE`.
         examples: rows of each of these.
     """
 
@@ -94,17 +94,17 @@ class Inspection:
     examples: Examples
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain dicts, lists, strings and whole numbers, for JSON."""
+        """Return the findings as a JSON-serializable dict."""
         examples = {name: _to_lists(rows) for name, rows in vars(self.examples).items()}
         return {**vars(self), "examples": examples}
 
 
 def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
-    """Count what a data set holds and what is wrong with it.
+    """Count the images of a data set and find problems.
 
     Args:
-        dataset: any, with or without all three splits.
-        examples: how many rows or groups to name of each finding, the first ones.
+        dataset: the data set; it need not have all three splits.
+        examples: maximum number of example rows or groups of each finding; the first ones are listed.
     """
     ids = group_ids(dataset.images)
     sizes = np.bincount(ids)
@@ -144,7 +144,7 @@ def inspect(dataset: Dataset, *, examples: int = 10) -> Inspection:
 
 
 def group_ids(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A number for each image, the same for all its copies.
+    """Return a number for each image that is the same for all its copies.
 
     Args:
         images: uint8 (n, ...).
@@ -152,15 +152,15 @@ def group_ids(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     Returns:
         int64 (n,), counted from 0 in the order in which the images first appear.
     """
-    # A digest of 128 bits stands for the image, so that the pixels are not held twice; two different
-    # images with the same digest will not be met.
+    # Images are compared by a digest of 128 bits, so that the pixels are not copied; two different
+    # images with the same digest are practically impossible.
     seen: dict[bytes, int] = {}
     digests = (blake2b(image.tobytes(), digest_size=16).digest() for image in images)
     return np.fromiter((seen.setdefault(digest, len(seen)) for digest in digests), np.int64, len(images))
 
 
 def blank_images(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which images show nothing, bool (n,): their gray levels span at most `BLANK_RANGE`.
+    """Return which images are blank, bool (n,): their gray levels span at most `BLANK_RANGE`.
 
     Args:
         images: uint8 (n, height, width).
@@ -169,7 +169,7 @@ def blank_images(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bool_]:
-    """Which images of a split have no copy in the other splits.
+    """Return which images of a split have no copy in the other splits.
 
     Args:
         dataset: all splits.
@@ -186,7 +186,7 @@ def duplicate_free(dataset: Dataset, split: str = PRIVATE_TEST) -> NDArray[np.bo
 
 
 def copied_elsewhere(dataset: Dataset) -> NDArray[np.bool_]:
-    """Which images have an exact copy in another split, bool (n,)."""
+    """Return which images have an exact copy in another split, bool (n,)."""
     ids = group_ids(dataset.images)
     found = np.zeros(len(dataset), np.bool_)
     for split in SPLITS:
@@ -196,25 +196,25 @@ def copied_elsewhere(dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def without_copies(dataset: Dataset) -> Dataset:
-    """The data set without those training images of which another split holds an exact copy."""
+    """Return the data set without training images that have an exact copy in another split."""
     ids = group_ids(dataset.images)
     training = dataset.split == TRAINING
     return dataset.select(~training | ~np.isin(ids, ids[~training]))
 
 
 def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
-    """Give a data set without PublicTest one: a share of Training, the same share of every class.
+    """Create PublicTest for a data set without it, from the same share of every class of Training.
 
-    All copies of a image move together, so that none is both learned and selected by. Images without a
-    label and copies with different labels stay in Training, and so does at least one image of every class.
+    All copies of an image are moved together, so that no image is in both splits. Images without a label and copies with
+    different labels stay in Training, and so does at least one image of every class.
 
     Args:
-        dataset: as it was read. One that has a PublicTest, like FER2013 proper, comes back as it is.
-        fraction: the share to move, between 0 and 1; of each class at least one image, if one can go.
-        seed: decides which.
+        dataset: the data set. It is returned unchanged if it has a PublicTest, as FER2013 does.
+        fraction: share to move, between 0 and 1; at least one image of each class if possible.
+        seed: random seed.
 
     Raises:
-        DataError: the fraction is out of range, or there is nothing to move.
+        DataError: If the fraction is out of range, or there is nothing to move.
     """
     if not 0 < fraction < 1:
         raise DataError(f"Expected the fraction to hold out to be between 0 and 1, got {fraction}.")
@@ -223,7 +223,7 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
     training = np.flatnonzero(dataset.split == TRAINING)
     ids = group_ids(dataset.images[training])
     labels = dataset.labels[training]
-    mixed = _labels_differ(ids, labels + 1)  # one up: a copy without a label counts as another one here
+    mixed = _labels_differ(ids, labels + 1)  # a copy without a label counts as a different label here
     movable = ~mixed[ids] & (labels != UNLABELLED)
     rng = np.random.default_rng(seed)
     moved = np.zeros(len(training), np.bool_)
@@ -241,22 +241,22 @@ def hold_out(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
 
 
 def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random.Generator) -> list[int]:
-    """Some groups that hold `fraction` of `n` images together, as nearly as whole groups allow.
+    """Choose groups that together contain about `fraction` of `n` images.
 
     Args:
-        ids: the group of each image of a class that may move, int64 (at most n,).
-        n: how many images the class has.
-        fraction: the share that is wanted.
-        rng: decides which.
+        ids: the group of each image of a class that can be moved, int64 (at most n,).
+        n: number of images of the class.
+        fraction: share to choose.
+        rng: random generator.
 
     Returns:
-        At least one group, unless that would leave the class without a image.
+        At least one group, unless the class would have no images left.
     """
     groups, sizes = np.unique(ids, return_counts=True)
     wanted = max(1, round(fraction * n))
     order = rng.permutation(len(groups))
     order = order[np.argsort(sizes[order] > wanted, kind="stable")]  # groups that are too large come last
-    spare = len(order) - (len(ids) == n)  # one group stays where the class has no image besides
+    spare = len(order) - (len(ids) == n)  # keep one group if the class has no other images
     chosen: list[int] = []
     for group, size in zip(groups[order][:spare].tolist(), sizes[order][:spare].tolist(), strict=True):
         if size <= wanted or not chosen:
@@ -266,7 +266,7 @@ def _draw_groups(ids: NDArray[np.int64], n: int, fraction: float, rng: np.random
 
 
 def _labels_differ(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For each group, whether its images have different labels; those without a label do not count."""
+    """Return for each group whether its images have different labels; images without a label are ignored."""
     count = int(ids.max(initial=-1)) + 1
     lowest = np.full(count, np.iinfo(np.int64).max)
     highest = np.full(count, UNLABELLED, np.int64)

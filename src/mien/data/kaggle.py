@@ -1,7 +1,7 @@
-"""Fetches the published FER2013 from Kaggle through `kagglehub`, and checks that it is what came.
+"""Download the published FER2013 from Kaggle with `kagglehub`, and verify it.
 
-Nothing is fetched unless `fetch` is called; nothing here holds or asks for a password: `kagglehub` finds the
-reader's own Kaggle token where Kaggle says to put it.
+Nothing is downloaded unless `fetch` is called, and no password is asked for: `kagglehub` uses the user's own Kaggle
+token.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ BY_HAND = (
     f"icml_face_data.csv from https://www.kaggle.com/c/{COMPETITION}/data) and run: mien data check PATH"
 )
 
-_REASON_LENGTH = 100  # characters of another package's error that a sentence can bear
+_REASON_LENGTH = 100  # maximum length of another package's error in a message
 
 _log = logging.getLogger(__name__)
 
 
 class Downloader(Protocol):
-    """The two functions of `kagglehub` that are needed; each returns the path of a file or of a folder."""
+    """The two functions of `kagglehub` that are used; each returns the path of a file or a folder."""
 
     def dataset_download(self, handle: str, path: str | None = None) -> str:
         """A file of a Kaggle data set."""
@@ -59,7 +59,7 @@ class Downloader(Protocol):
 
 
 class _Source(NamedTuple):
-    """A place to get the table from: a method of the downloader, a handle on Kaggle, a file there."""
+    """A source of the table: a method of the downloader, a Kaggle handle and a file name."""
 
     method: str
     handle: str
@@ -79,21 +79,21 @@ def fetch(
     load: Callable[[Path], Dataset] | None = None,
     say: Callable[[str], object] = _log.info,
 ) -> Path:
-    """Get the published FER2013 table, and check it.
+    """Download the published FER2013 table and verify it.
 
     Args:
-        destination: the folder to put it into; `kagglehub`'s own cache when not given. A table
+        destination: the output folder; `kagglehub`'s own cache when not given. A table
             that lies there already is checked and kept.
-        downloader: `kagglehub`, or what stands for it.
-        load: reads a table; `mien.data.load` when not given.
-        say: told what is being done, a sentence at a time.
+        downloader: `kagglehub`, or an object with the same functions.
+        load: function that reads a table; by default `mien.data.load`.
+        say: function called with a sentence about each step.
 
     Returns:
-        The path of the table, which holds the published 28,709 / 3,589 / 3,589 images.
+        The path of the table with the published 28,709 / 3,589 / 3,589 images.
 
     Raises:
-        MissingExtra: `kagglehub` is not installed.
-        DataError: it could not be fetched (no network, no permission), or something else came.
+        MissingExtra: If `kagglehub` is not installed.
+        DataError: If the download failed (no network, no permission), or the file is not FER2013.
     """
     load = load or _default_load()
     folder = None if destination is None else _make_folder(Path(destination))
@@ -134,7 +134,7 @@ def _make_folder(folder: Path) -> Path:
 
 
 def _download(downloader: Downloader, say: Callable[[str], object]) -> Path:
-    """Try the sources in turn."""
+    """Try the sources one after the other."""
     reasons = []
     for source in _SOURCES:
         say(f"Fetching {source.file} of {source.handle} from Kaggle.")
@@ -152,7 +152,7 @@ def _download(downloader: Downloader, say: Callable[[str], object]) -> Path:
 
 
 def _find_table(came: Path, name: str) -> Path:
-    """The table itself, where a folder came."""
+    """Return the path of the table, also if the download is a folder."""
     if came.is_file():
         return came
     found = sorted(came.rglob(name))
@@ -167,12 +167,12 @@ def _explain(error: Exception) -> str:
 
 
 def _is_silence(error: Exception) -> bool:
-    """Whether no server answered (or the disk failed), so that another source will do no better."""
+    """Return whether the network or the disk failed, in which case other sources would fail, too."""
     return isinstance(error, OSError) and getattr(error, "response", None) is None
 
 
 def _check(table: Path, load: Callable[[Path], Dataset], say: Callable[[str], object]) -> None:
-    """Load the table and compare its splits with the published ones."""
+    """Load the table and compare its splits with those published."""
     say(f"Checking {table}.")
     dataset = load(table)
     counts = {split: int((dataset.split == split).sum()) for split in PUBLISHED_SPLITS}
@@ -199,9 +199,9 @@ def _list(counts: dict[str, int]) -> str:
 
 
 def _copy(table: Path, folder: Path, say: Callable[[str], object]) -> Path:
-    """Copy the table under another name, then give it its own: it is in the folder whole or not at all."""
+    """Copy the table to a temporary file and rename it, so that it is complete or absent."""
     target = folder / table.name
-    if os.path.lexists(target):  # no regular file, or it would have been found at the start
+    if os.path.lexists(target):  # not a regular file, because that would have been found before
         raise DataError(f"{target}: FER2013 came, but something else is there already. Move it away.")
     try:
         with replacing(target) as aside, table.open("rb") as source, open_without_links(aside) as file:

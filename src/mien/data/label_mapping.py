@@ -1,4 +1,4 @@
-"""A data set in the classes of a model: what can be mapped is mapped, what cannot is left out and counted."""
+"""Map the classes of a data set to those of a model; images of other classes are left out and counted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """How the classes of data stand for those of a model.
+    """How the classes of data are mapped to those of a model.
 
     Args:
-        classes: for each class of the data the class of the model, `None` where it has none.
-        left_out: images of such classes that were left out, by class.
-        unused: classes of the model that the data do not have; predicting them counts as an error.
+        classes: the class of the model for each class of the data; `None` if it has none.
+        left_out: number of images left out, by class.
+        unused: classes of the model that are not in the data; predicting them counts as an error.
     """
 
     classes: dict[str, str | None]
@@ -35,11 +35,11 @@ class LabelMapping:
         return not self.left_out and not self.unused and len(set(self.classes.values())) == len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Return the mapping as a JSON-serializable dict."""
         return {"classes": self.classes, "left_out": self.left_out, "unused": list(self.unused)}
 
     def sentences(self) -> list[str]:
-        """What a user should know of it, a sentence each."""
+        """Return sentences about the mapping, for the user."""
         told = []
         renamed = [f"{old} as {new}" for old, new in self.classes.items() if new is not None and old != new]
         if renamed:
@@ -55,17 +55,17 @@ class LabelMapping:
 
 
 def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping]:
-    """A data set in the classes of another label set, by names and their meanings.
+    """Map a data set to the classes of another label set, by name and meaning.
 
     Args:
         dataset: the data.
-        label_set: the classes wanted.
+        label_set: the target label set.
 
     Returns:
-        The images of classes that have a counterpart (and those without a label), and how the classes were mapped.
+        The images of classes that have a counterpart (and those without a label), and the mapping.
 
     Raises:
-        DataError: fewer than two classes have a counterpart.
+        DataError: If fewer than two classes have a counterpart.
     """
     places = [find_class(name, label_set) for name in dataset.label_set.classes]
     counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(places))
@@ -96,7 +96,7 @@ def map_to(dataset: Dataset, label_set: LabelSet) -> tuple[Dataset, LabelMapping
 
 
 def find_class(name: str, label_set: LabelSet) -> int | None:
-    """The place of a class of the same name or meaning in a label set, or `None`."""
+    """Return the index of the class with the same name or meaning in a label set, or `None`."""
     place = parse_word(name, label_set)
     if place is not None:
         return place

@@ -1,4 +1,4 @@
-"""The one front door to data: tells what a path is and hands it to the room that reads it."""
+"""`load`: detect the form of a data set and read it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load(
     cache: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load a data set, whatever its form.
+    """Load a data set in any supported form.
 
     Args:
         path: a FER2013 table or an archive of one, a folder that holds one; a folder of images in folders named for
@@ -58,32 +58,32 @@ def load(
             other sizes, or paths of images); Parquet files of images; an `.npz` file; a folder of sheets (see
             `mien.data.image_sheets`); `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces. In Python also
             a data frame, a dict of arrays, or a pair `(images, labels)`.
-        labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; `None` takes the classes of the data,
-            which are those of a known label set where they have just its classes.
-        class_names: what the numbers stand for by which folders or labels are given, for every data set counts in an
-            order of its own: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
-            order of the numbers, counted from 0 or 1 as the data do; or `{number: name}`. The images of a number that
-            is called `"-"` are left out. FER2013's own column `emotion` needs none. Where labels are words: the
-            classes to use, in order; images of others are left out.
+        labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
+            or the known label set that has exactly these classes.
+        class_names: the meaning of class numbers in folder names or labels, because every data set has its own
+            order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
+            order of the numbers, counted from 0 or 1 as the data do; or `{number: name}`. The images of a number with
+            the name `"-"` are left out. FER2013's column `emotion` does not need it. If labels are words: the classes
+            to use, in index order; images of other classes are left out.
         merge: names that become one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
-        group: what tells the person or video that an image shows, which then is in one split only: `folder` (the
-            folder below that of the class), a regular expression with one group that is found in the path of an
-            image, or the name of a column.
-        shares: for data without splits: the shares of Training, PublicTest and PrivateTest, `"70,15,15"`. Without it
-            all is Training.
-        split_seed: decides which images go where then.
-        crop: a function from the path of a photo to the crop of its face; `None` takes each image as a face.
-        votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that holds `FER2013Train`; looked
-            for beside the table when not given. With the labels `fer2013` they are attached to the images
-            where they are named, for a training that learns both.
-        cache: keep the arrays of a table for the next time, see `mien.data.fer2013.cache`.
-        progress: called with what is done and what is in all: bytes of a table, images of a folder.
+        group: how to find the person or video that an image shows, so that its images stay in one split: `folder`
+            (the subfolder of the class folder), a regular expression with one capturing group that is searched in the
+            path of an image, or the name of a column.
+        shares: for data without splits: the shares of Training, PublicTest and PrivateTest, such as `"70,15,15"`. By
+            default all images are Training.
+        split_seed: random seed of this division.
+        crop: a function from the path of a photo to the crop of its face; by default each image is used as a face.
+        votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
+            they are searched next to the table. With the label set `fer2013`, votes that are given are attached to
+            the images, for training on both.
+        cache: whether to cache the arrays of a table, see `mien.data.fer2013.cache`.
+        progress: called with the amount done and the total: bytes of a table, images of a folder.
 
     Returns:
-        The data set; its `left_out` names the images that could not be read and counts the files passed over.
+        The data set; its `left_out` lists the images that could not be read and counts the other files.
 
     Raises:
-        DataError: there is nothing at the path, it is not what it should be, or an argument is of another kind.
+        DataError: If there is nothing at the path, the data are invalid, or an argument is.
     """
     options = read_options(labels, class_names, merge, group, crop)
     wanted = None if shares is None else parse_shares(shares)

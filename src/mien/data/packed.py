@@ -1,6 +1,6 @@
-"""Packed files and tars as bounded streams: what comes out of them, and what their headers take, has a limit.
+"""Read compressed files and tar archives as streams with limits on unpacked bytes and header sizes.
 
-Python's `tarfile` reads headers of any size into memory, keeps every member, and follows chains of headers by recursion.
+Python's `tarfile` reads headers of any size into memory, keeps all members, and follows chains of headers recursively.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MOST_MEMBERS = 100_000
 
 BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
 
-_MOST_HEADER = 1 << 20  # bytes of extended headers before a member, and of those for all members together
-_LONGEST_NAME = 4096  # bytes; Linux takes no longer path
+_MOST_HEADER = 1 << 20  # maximum bytes of extended headers before a member, and of all global headers
+_LONGEST_NAME = 4096  # bytes; the longest path on Linux
 _EXTENDED = frozenset(
     {
         tarfile.XHDTYPE,
@@ -38,18 +38,18 @@ _EXTENDED = frozenset(
         tarfile.GNUTYPE_LONGLINK,
     }
 )
-_MOST_IN_A_ROW = 16  # extended headers before a member; usual ones have one or two
+_MOST_IN_A_ROW = 16  # maximum number of extended headers before a member; usual archives have one or two
 
 
 def packing_of(head: bytes) -> str:
-    """A packing of `PACKED`, or `plain`."""
+    """Return the compression, a key of `PACKED`, or `plain`."""
     return next((kind for magic, kind in PACKED.items() if head.startswith(magic)), "plain")
 
 
 def unpack(file: IO[bytes], packing: str, stack: ExitStack) -> IO[bytes]:
-    """The file from its start, unpacked within its budget.
+    """Return a stream of the decompressed file, limited by its budget.
 
-    What was opened is closed with the stack, the file itself is not.
+    Opened streams are closed with the stack; the file itself is not.
     """
     most = budget_of(file.seek(0, os.SEEK_END))
     file.seek(0)
@@ -66,21 +66,21 @@ def unpack(file: IO[bytes], packing: str, stack: ExitStack) -> IO[bytes]:
 
 
 def stream_tar(file: IO[bytes], packing: str, stack: ExitStack) -> BoundedTar:
-    """A tar, to be read once from its start."""
+    """Open a tar archive that is read once, from its start."""
     stream = unpack(file, packing, stack)
     return stack.enter_context(BoundedTar.open(fileobj=stream, mode="r|", bufsize=BUFFER))
 
 
 class BoundedTar(tarfile.TarFile):
-    """A tar that is read with little memory, whatever stands in it."""
+    """A tar archive that is read with little memory, whatever it contains."""
 
     header_bytes = global_bytes = headers = 0
 
     def entries(self, most: int = MOST_MEMBERS) -> Iterator[tarfile.TarInfo]:
-        """The members, one after the other; none is kept.
+        """Yield the members one after the other, without keeping them.
 
         Raises:
-            UnpackError: there are more than there may be, or one has a header of an unusual size.
+            UnpackError: If there are too many, or one has a header of an unusual size.
         """
         for count, info in enumerate(self, start=1):
             self.members.clear()  # type: ignore[attr-defined]  # it would keep every header
@@ -97,7 +97,7 @@ class BoundedTar(tarfile.TarFile):
         """Count a header.
 
         Raises:
-            UnpackError: it is an extended one of an unusual size, or there are many.
+            UnpackError: If it is an extended header of an unusual size, or there are too many.
         """
         if size < 0:
             raise UnpackError("the archive: expected members with sizes, got a negative one. Pack it anew.")
@@ -116,7 +116,7 @@ class BoundedTar(tarfile.TarFile):
 
 
 class _BoundedTarInfo(tarfile.TarInfo):
-    """A member whose header has a usual size; tarfile reads all of it into memory."""
+    """A member whose header has a limited size, because tarfile reads it into memory."""
 
     def _proc_member(self, archive: BoundedTar) -> tarfile.TarInfo:
         archive.admit_header(self.type, self.size)

@@ -1,4 +1,4 @@
-"""Parquet files of images and labels, as Hugging Face's data sets are: `data/train-00000-of-00001.parquet`."""
+"""Read Parquet files of images and labels, as in Hugging Face data sets: `data/train-00000-of-00001.parquet`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)
 _FEWEST_PIXELS = 4
-_MOST = 1 << 20  # above all pixels; what is more is refused as this is
+_MOST = 1 << 20  # above all pixel values; larger values are refused like this one
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet does."""
+    """Return whether a file starts like a Parquet file."""
     try:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
@@ -39,7 +39,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def find_parquet(folder: Path) -> list[Path]:
-    """The Parquet files in a folder, or in its folder `data`; nothing where there are none."""
+    """Return the Parquet files in a folder or its subfolder `data`; empty if there are none."""
     for place in (folder, folder / "data", folder / "default"):
         if place.is_dir() and (files := sorted(place.glob("*.parquet"))):
             return files
@@ -55,14 +55,14 @@ def read_parquet(
     """Read Parquet files with a column of images (bytes, or a struct of them) and one of labels.
 
     Args:
-        paths: the files; their names tell the splits where no column does.
-        options: classes, groups and the finding of faces.
-        source: where they come from, for messages and cards.
-        progress: called with the images done and in all.
+        paths: the files; without a split column, the splits are read from their names.
+        options: classes, groups and face detection.
+        source: name of the source, used in messages and model cards.
+        progress: called with the number of images read and the total.
 
     Raises:
-        DataError: a file cannot be read, or lacks a column.
-        MissingExtra: pyarrow is not installed.
+        DataError: If a file cannot be read, or a column is missing.
+        MissingExtra: If pyarrow is not installed.
     """
     try:
         import pyarrow as pa  # noqa: F401 - whether it is there
@@ -114,7 +114,7 @@ def _first(columns: dict[str, str], wanted: Sequence[str]) -> str | None:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, column: str) -> dict[int, str]:
-    """The names that Hugging Face's `ClassLabel` gives to the numbers of a column."""
+    """Return the class names of a column with Hugging Face's `ClassLabel`."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
@@ -136,7 +136,7 @@ def _read_table(path: Path) -> Any:
 def _cells(table: Any, column: str, path: Path) -> list[Any]:
     try:
         cells: list[Any] = table.column(column).to_pylist()
-    except (ValueError, OverflowError) as error:  # text that is no UTF-8, dates of no calendar
+    except (ValueError, OverflowError) as error:  # for example, text that is not UTF-8, or invalid dates
         raise _unreadable(path, error) from error
     return cells
 
@@ -147,7 +147,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 
 
 def _word(value: Any) -> str | None:
-    """A cell of text; `None` where it is empty."""
+    """Return the text of a cell; `None` if it is empty."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return None if value is None or value == "" else str(value)
@@ -160,7 +160,7 @@ def _label(value: Any, name: str) -> str | int | None:
         return None
     try:
         number = int(value)
-    except (TypeError, ValueError, ArithmeticError):  # a list, a date, no number
+    except (TypeError, ValueError, ArithmeticError):  # for example, a list, a date or NaN
         number = None
     if number is None or number != value:
         raise DataError(f"{name}: expected a label as a word or a whole number, got {quoted(value)}.")
@@ -168,7 +168,7 @@ def _label(value: Any, name: str) -> str | int | None:
 
 
 def _image(value: Any, folder: Path, name: str) -> Any:
-    """The image of a cell: bytes, a struct of bytes or a path, or pixels."""
+    """Return the image of a cell: bytes, a struct of bytes or a path, or pixels."""
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, str):
@@ -185,7 +185,7 @@ def _image(value: Any, folder: Path, name: str) -> Any:
 
 
 def _numbers(text: str) -> list[float] | list[int] | None:
-    """Pixels as text; `None` where it is none, such as a path."""
+    """Parse pixels written as text; `None` if the text is something else, such as a path."""
     words = text.strip("[] \t\r\n").replace(",", " ").split()
     if len(words) < _FEWEST_PIXELS:
         return None
@@ -199,8 +199,8 @@ def _numbers(text: str) -> list[float] | list[int] | None:
 
 
 def _place(folder: Path, text: str) -> Path | None:
-    """The file that a cell names; `None` where there is none."""
+    """Return the file that a cell names; `None` if it does not exist."""
     try:
         return folder / text if (folder / text).is_file() else None
-    except (OSError, ValueError):  # such as a name that is too long
+    except (OSError, ValueError):  # for example, a name that is too long
         return None

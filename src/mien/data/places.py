@@ -1,4 +1,4 @@
-"""Where data are: a path that leads somewhere, or a short sentence on why it does not."""
+"""Check the path of data, with a short error message if there is nothing to read."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from mien.errors import DataError
 from mien.labels import quote
 
-_LONGEST_NAME = 200  # characters of a path that a message repeats where there is no such file
+_LONGEST_NAME = 200  # maximum length of a missing path in an error message
 _BASE64 = re.compile(r"(?:data:[\w/+.-]*;base64,)?[A-Za-z0-9+/_\s-]{200,}={0,2}\s*")
 
 
 def find_place(path: Any, what: str) -> Path:
-    """A path that may lead somewhere.
+    """Return the path of an existing file or folder.
 
     Raises:
-        DataError: it is none, or what it leads to cannot be looked at.
+        DataError: If it is not a path, or there is nothing that can be read.
     """
     if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str):
         raise DataError(f"Expected the path of {what}, as text or a Path, got {type(path).__name__}.")
@@ -38,12 +38,12 @@ def find_place(path: Any, what: str) -> Path:
         raise DataError(
             f"{_cut(name)}: expected {what}, found no such file or folder. Is the path right?"
         ) from error
-    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, bytes that no name has
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, or invalid bytes
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{_cut(name)}: expected the path of {what}, but it cannot be opened ({reason})."
         ) from error
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe would wait for its writer
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # reading a pipe would block
         raise DataError(
             f"{_cut(name)}: expected {what}, found a pipe or a device. Write it into a file first."
         )

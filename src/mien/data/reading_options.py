@@ -1,4 +1,4 @@
-"""How a data set is read: its classes, who must not be in two splits, and how it is divided where it has no splits."""
+"""`ReadOptions`: classes, merged classes, groups, face detection, and the shares of the splits."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SHARES = (0.7, 0.15, 0.15)
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a data set is read, apart from where it is.
+    """Options for reading a data set.
 
     Args:
-        label_set: the classes it is read in; `None` takes those of the data.
-        class_names: what numbers stand for, or the classes wanted, in order; as `mien.load` takes them.
-        merge: class names with the names that become them.
+        label_set: the label set; by default the classes of the data.
+        class_names: the meaning of class numbers, or the classes to use in index order; as in `mien.load`.
+        merge: class names, each with the names that are merged into it.
         group: what tells the person or video that an image shows: `folder` (the folder below that of the class), a
             regular expression with one group that finds it in the path of an image, or the name of a column.
-        crop: finds the face in a photo; `None` takes each image as a face.
+        crop: function that crops the face in a photo; by default each image is used as a face.
     """
 
     label_set: LabelSet | None = None
@@ -47,10 +47,10 @@ class ReadOptions:
 
     @property
     def order(self) -> ClassOrder | None:
-        """What numbers stand for, `None` where nothing tells.
+        """The meaning of class numbers; `None` if it is not given.
 
         Raises:
-            DataError: the class names are no class names.
+            DataError: If the class names are invalid.
         """
         if self.class_names is not None:
             return get_class_order(self.class_names)
@@ -61,12 +61,12 @@ class ReadOptions:
 
     @property
     def names_for_words(self) -> str | Sequence[Any] | Mapping[Any, Any] | None:
-        """The class names where the labels of the data are words: a list, not the name of a known order."""
+        """Class names for data whose labels are words: a list, not the name of a known order."""
         return None if self._known_order else self.class_names
 
     @property
     def label_set_for_words(self) -> LabelSet | None:
-        """The label set where the labels of the data are words."""
+        """Label set for data whose labels are words."""
         if self.label_set is not None or not self._known_order:
             return self.label_set
         return LABEL_SETS.get(str(self.class_names).strip().lower().replace("-", ""))
@@ -85,10 +85,10 @@ def read_options(
     group: str | None = None,
     crop: Crop | None = None,
 ) -> ReadOptions:
-    """The options from what a user gives.
+    """Create the options from user input.
 
     Raises:
-        DataError: one of them is none.
+        DataError: If one of them is invalid.
     """
     if class_names is not None:
         get_class_order(class_names)
@@ -102,10 +102,10 @@ def read_options(
 
 
 def parse_shares(given: Any) -> tuple[float, float, float]:
-    """Three shares that sum to 1, from `"70,15,15"`, `"0.7,0.15,0.15"` or three numbers.
+    """Parse three shares that sum to 1 from `"70,15,15"`, `"0.7,0.15,0.15"` or three numbers.
 
     Raises:
-        DataError: they are none, or Training or PublicTest gets nothing.
+        DataError: If they are invalid, or the share of Training or PublicTest is 0.
 
     >>> parse_shares("80,10,10")
     (0.8, 0.1, 0.1)

@@ -1,4 +1,4 @@
-"""From rows of any source, each an image, a label and perhaps a split and a group, to a `Dataset`."""
+"""`Records`: rows of any source, with image, label and optional split and group, converted to a `Dataset`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Records:
         """Decode the images and decide on the classes.
 
         Raises:
-            DataError: labels stand for no class, no image can be read, or a value of the splits is none.
+            DataError: If a label is not a class, no image can be read, or a split is unknown.
         """
         if not len(self.labels):
             raise DataError(f"{self.source}: expected rows of images, found none.")
@@ -87,7 +87,7 @@ class Records:
                 f"{self.source}: expected images, but none of the {len(kept):,} can be read. The first: "
                 f"{[*unreadable, *faceless][0] if len(kept) else 'all are left out'}"
             )
-        one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)  # the last, -1, is no label
+        one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)  # -1: no label
         dataset = Dataset(
             images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
             groups=None if self.groups is None else np.array(self.groups, np.str_)[kept],
@@ -145,7 +145,7 @@ class Records:
         return chosen.label_set, np.array([codes[word] for word in words], np.int64), (*notes, *chosen.notes)
 
     def _names_of(self, numbers: set[int], options: ReadOptions) -> tuple[dict[int, str], tuple[str, ...]]:
-        """What the numbers stand for."""
+        """Return the class names of the numbers."""
         if not numbers:
             return {}, ()
         notes: tuple[str, ...] = ()
@@ -174,11 +174,11 @@ class Records:
         return names, notes
 
     def _is_extended(self, numbers: set[int]) -> bool:
-        """Whether a number 7 is a class and not a slip: it stands in two rows or more."""
+        """Return whether the number 7 is a class and not a typing error: it occurs in two rows or more."""
         return max(numbers) < len(FER2013) or Counter(self.labels)[len(FER2013)] >= 2
 
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
-        """The crop of a row, or a sentence on why there is none."""
+        """Return the crop of a row, or a sentence that explains why there is none."""
         name = f"{self.source} row {row + 1}"
         found: Any = None
         try:

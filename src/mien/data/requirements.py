@@ -1,4 +1,4 @@
-"""What a data set must hold for a purpose: splits, labels, classes."""
+"""Check that a data set has the splits, labels and classes that a task needs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WHERE_SPLITS_STAND = (
 
 
 def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
-    """Check that each of the needed splits has images, all with labels.
+    """Check that each of some splits has images, all with labels.
 
     Raises:
-        DataError: the first split that has none, or that has images without a label.
+        DataError: If a split has no images, or images without a label.
     """
     counts = dataset.counts()
     for split in needed:
@@ -44,7 +44,7 @@ def require_classes(dataset: Dataset) -> None:
     """Check that Training has images of every class.
 
     Raises:
-        DataError: the classes that it has none of.
+        DataError: If there are none of a class.
     """
     require_splits(dataset, (TRAINING,))
     counts = dataset.counts()[TRAINING]
@@ -56,18 +56,18 @@ def require_classes(dataset: Dataset) -> None:
 
 
 def _other_label_set(counts: Mapping[str, int], label_set: LabelSet) -> str:
-    """Where the classes that are there are just those of another label set, the end of a sentence that says so."""
+    """Return the end of a message if the classes are exactly those of another label set; else an empty string."""
     other = find_taxonomy(name for name, count in counts.items() if count)
     return f", or choose the label set {other.name}" if other and other is not label_set else ""
 
 
 def require_trainable(dataset: Dataset) -> None:
-    """Check that a data set can be trained on: images to learn and to select by, and no class left out.
+    """Check that a data set can be trained on: images in Training and PublicTest, and images of every class.
 
-    Call `hold_out` first where a data set without PublicTest shall do.
+    Call `hold_out` first for a data set without PublicTest.
 
     Raises:
-        DataError: what is missing.
+        DataError: If something is missing.
     """
     require_splits(dataset, (TRAINING, PUBLIC_TEST))
     require_classes(dataset)

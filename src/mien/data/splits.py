@@ -1,4 +1,4 @@
-"""Splits by name: what folders, tables and values of a column `Usage` are called."""
+"""Split names in folder names, table names and values of the column `Usage`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 def parse_split(name: str) -> str | None:
-    """The split that a folder's name or a value stands for, or `None`.
+    """Return the split of a folder name or value, or `None`.
 
     >>> parse_split("Public Test"), parse_split("val"), parse_split("test_data"), parse_split("angry")
     ('PublicTest', 'PublicTest', 'PrivateTest', None)
@@ -35,15 +35,15 @@ def parse_split(name: str) -> str | None:
 
 
 def is_split_word(word: str) -> bool:
-    """Whether a word, in lower case, stands for a split."""
+    """Return whether a lower-case word is a split name."""
     return word in _SPELLINGS
 
 
 def split_of_table(name: str) -> str | None:
-    """The split that the name of a table's file tells, or `None` where it tells none.
+    """Return the split in the file name of a table, or `None`.
 
     Raises:
-        DataError: the name tells two.
+        DataError: If the name contains two splits.
 
     >>> split_of_table("test_with_emotions.csv"), split_of_table("PublicTest.csv.gz"), split_of_table("fer2013.csv")
     ('PrivateTest', 'PublicTest', None)
@@ -68,17 +68,17 @@ def split_of_table(name: str) -> str | None:
 
 
 def base_name(name: str) -> str:
-    """The last part of a path, in an archive or on disk."""
+    """Return the last part of a path, in an archive or on disk."""
     return PurePath(name.replace("\\", "/")).name
 
 
 def is_table(name: str, *, packed: bool = False) -> bool:
-    """Whether a file's name ends as a table's does, or as that of a packed one."""
+    """Return whether a file name has the suffix of a table, plain or compressed."""
     endings = [suffix + packing for suffix in TABLE_SUFFIXES for packing in (PACKINGS if packed else ("",))]
     return name.lower().endswith(tuple(endings))
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name, also of one in camel case, in lower case."""
+    """Return the lower-case words of a name, which may be in camel case."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return re.findall(r"[^\W_]+", spaced.casefold())

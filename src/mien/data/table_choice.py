@@ -1,4 +1,4 @@
-"""Which of several tables make up a data set, told by their names and their first bytes."""
+"""Choose the tables that form a data set, by their names and first bytes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ HEAD_BYTES = 4096
 
 
 def choose_tables(heads: Mapping[str, bytes], where: str) -> list[str]:
-    """Those of some tables that make up a data set.
+    """Choose the tables that form a data set.
 
-    That is one of `WHOLE`; else one for each split that a name tells (`train.csv`, `val.csv`, `test.csv` and other
-    spellings), the one with labels where there are two; else the only table.
+    This is one of `WHOLE`; else one for each split in the names (`train.csv`, `val.csv`, `test.csv` and other
+    spellings), with labels if there are two for a split; else the only table.
 
     Args:
-        heads: the names of the tables, each with its first bytes, or nothing where they cannot be read.
-        where: what holds them, for messages.
+        heads: the first bytes of each table by name; empty if it cannot be read.
+        where: the folder or archive, used in messages.
 
     Returns:
-        Their names, in the order of the splits; none where none fits.
+        Their names, in the order of the splits; empty if there is no such table.
 
     Raises:
-        DataError: two tables hold the same split.
+        DataError: If two tables contain the same split.
     """
     bases = {plain_name(name): name for name in reversed(list(heads))}
     for whole in WHOLE:
@@ -49,7 +49,7 @@ def choose_tables(heads: Mapping[str, bytes], where: str) -> list[str]:
 
 
 def plain_name(name: str) -> str:
-    """The name of a table without what it is packed in; `fer2013.tar.gz` is `fer2013.csv`."""
+    """Return the name of a table without its compression suffix: `fer2013.csv` for `fer2013.tar.gz`."""
     base = base_name(name).lower()
     for packing in sorted(PACKINGS, key=len, reverse=True):
         if packing and base.endswith(packing):
@@ -59,10 +59,10 @@ def plain_name(name: str) -> str:
 
 
 def split_or_none(name: str) -> str | None:
-    """The split that a table's name tells, `None` where it tells none or two."""
+    """Return the split in the name of a table; `None` if there is none or more than one."""
     try:
         return split_of_table(name)
-    except DataError:  # a name of two splits is said where the table is read alone
+    except DataError:  # reading this table alone reports the error
         return None
 
 
@@ -72,7 +72,7 @@ def _may_hold_pixels(head: bytes) -> bool:
 
 
 def _choose_one(names: list[str], heads: Mapping[str, bytes], split: str, where: str) -> str:
-    """Of the tables of one split, the one with labels; of several such, the one that is called plainly."""
+    """Return the table with labels among those of one split; if there are several, the one with the plain name."""
     labelled = [name for name in names if (header := peek_header(heads[name])) and header.label is not None]
     left = labelled or names
     plain = [name for name in left if plain_name(name) in {"train.csv", "val.csv", "test.csv"}]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The tables in a folder that make up a data set, plain or packed; nothing where there are none.
+    """Return the tables in a folder that form a data set, plain or compressed; empty if there are none.
 
     Raises:
-        DataError: the folder cannot be read, or two tables hold the same split.
+        DataError: If the folder cannot be read, or two tables contain the same split.
     """
     try:
         files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
@@ -39,13 +39,13 @@ def find_tables(folder: Path) -> list[Path]:
         and not any(plain_name(name) in WHOLE for name in heads)
     ):
         header = peek_header(next(iter(heads.values())))
-        if header is None or header.pixels < 0:  # some other table beside images
+        if header is None or header.pixels < 0:  # another table next to images
             return []
     return [folder / name for name in choose_tables(heads, str(folder))]
 
 
 def other_tables(folder: Path, chosen: list[Path]) -> list[str]:
-    """The names of the tables in a folder that hold images too but were not chosen."""
+    """Return the names of the other tables in a folder that contain images."""
     tables = [
         path for path in sorted(folder.iterdir()) if is_table(path.name, packed=True) and path.is_file()
     ]
@@ -54,7 +54,7 @@ def other_tables(folder: Path, chosen: list[Path]) -> list[str]:
 
 
 def is_fer2013(path: Path) -> bool:
-    """Whether a table's labels stand in FER2013's own column."""
+    """Return whether the labels of a table are in FER2013's column."""
     header = peek_header(_read_head(path))
     return header is not None and header.is_fer2013
 
@@ -63,5 +63,5 @@ def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             return next(members).stream.read(HEAD_BYTES)
-    except (DataError, OSError, StopIteration):  # whoever reads it will say what is wrong
+    except (DataError, OSError, StopIteration):  # reading the table reports the error
         return b""

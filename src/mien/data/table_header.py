@@ -1,4 +1,4 @@
-"""The header of a table of any form: labels, splits, and images as pixels, a column for each pixel, or paths."""
+"""Parse the header of a table: columns of labels, splits, and images as pixels, one column per pixel, or paths."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class TableHeader:
-    """Which columns there are.
+    """The columns of a table.
 
     Args:
-        names: as they stand in the file.
-        delimiter: what separates two fields.
+        names: column names as spelled in the file.
+        delimiter: the character between two fields.
         label: index of the column of labels, or `None`.
         split: index of the column of splits, or `None`.
-        pixels: index of the column that holds all pixels, or `None`.
+        pixels: index of the column with all pixels, or `None`.
         path: index of the column of paths, or `None`.
-        pixel_columns: indices of the columns that hold one pixel each, in order.
+        pixel_columns: indices of the columns with one pixel each, in order.
     """
 
     names: tuple[str, ...]
@@ -49,19 +49,19 @@ class TableHeader:
 
     @property
     def is_fer2013(self) -> bool:
-        """Whether the labels stand in FER2013's own column."""
+        """Whether the labels are in FER2013's column."""
         return self.label is not None and self.names[self.label].lower() == FER_LABEL and self.path is None
 
 
 def read_table_header(name: str, head: bytes) -> TableHeader:
-    """The header of a table.
+    """Parse the header of a table.
 
     Args:
-        name: the file, for messages.
-        head: its beginning, the first line at least.
+        name: name of the file, used in messages.
+        head: the start of the file, with at least the first line.
 
     Raises:
-        DataError: it is no table, or has no column of labels or of images.
+        DataError: If it is not a table, or has no column of labels or images.
     """
     refuse_other_kinds(name, head[:4096])
     text = head.decode("utf-8-sig", "replace").lstrip()

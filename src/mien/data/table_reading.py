@@ -1,4 +1,4 @@
-"""Reads tables: FER2013's form by the fast reader, others by the general one."""
+"""Read tables: FER2013 tables with the fast reader, others with the general one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_tables(
         return read_general(tables, options, str(place), progress)
     try:
         return _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
-    except UnusualRowError as error:  # another size of image, or words of other classes
+    except UnusualRowError as error:  # another image size, or other class names
         if votes is not None:
             raise
         try:
@@ -59,7 +59,7 @@ def read_tables(
 
 
 def _has_slips(dataset: Dataset) -> bool:
-    """Whether a class of one image stands beside several expressions: a word that is misspelled, not a class."""
+    """Return whether a class has a single image while others are expressions: probably a misspelled word."""
     known = [meaning(name) for name in dataset.label_set.classes]
     counts = np.bincount(dataset.labels[dataset.labels >= 0], minlength=len(known))
     return len(set(known) - {None}) >= 4 and any(
@@ -100,7 +100,7 @@ def _load_fer2013(
     try:
         votes = find_votes(tables[0].parent) if votes is None else votes
     except DataError:
-        if table.has_words:  # which say what they mean by themselves
+        if table.has_words:  # which need no order
             return table.to_dataset(label_set, str(place))
         raise
     join = join_votes if label_set is FERPLUS else attach_votes
@@ -108,10 +108,10 @@ def _load_fer2013(
 
 
 def find_votes(folder: Path) -> Path:
-    """The FER+ votes beside a table.
+    """Find the FER+ votes next to a table.
 
     Raises:
-        DataError: there are none.
+        DataError: If there are none.
     """
     for place in (folder, folder / "ferplus", folder / "FERPlus", folder / "FERPlus" / "data"):
         if (place / "FER2013Train" / "label.csv").is_file():

@@ -1,7 +1,7 @@
-"""Reads the FER+ votes as they are published, and says what is wrong where they are not.
+"""Read the FER+ votes as published, with precise error messages for other files.
 
 There are two layouts **that differ**: the table `fer2013new.csv` and, by split,
-`FER2013Train|Valid|Test/label.csv`. What the votes mean is told in `mien.data.ferplus`.
+`FER2013Train|Valid|Test/label.csv`. `mien.data.ferplus` interprets the votes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ TABLE_NAME = "fer2013new.csv"
 
 PUBLISHED_IMAGES = 35_887
 
-# FER+ numbers its images (fer0000000.png) in the row order of FER2013 but gives 85 rows no number: 82 of
-# those without a name in fer2013new.csv, and three that bear the name of another image there. These are
-# they, so the k-th of the other rows is the image of number k. Worked out from fer2013new.csv; a test
-# compares them.
+# FER+ numbers its images (fer0000000.png) in the row order of FER2013 but skips these 85 rows: 82 of
+# those without a name in fer2013new.csv, and three that have the name of another image there. So the k-th
+# of the other rows is the image with number k. Derived from fer2013new.csv; a test compares them.
 _UNNUMBERED_ROWS = (
     59, 501, 2059, 2171, 2809, 3262, 3931, 4275, 5082, 5274, 5439, 5722, 5881, 6458, 6699, 7172, 7496, 7527,
     7629, 8030, 8737, 8856, 9026, 9500, 9673, 9679, 9797, 10023, 10423, 11244, 11286, 11295, 11846, 12289,
@@ -49,17 +48,17 @@ _SOURCE = "Is this the file of https://github.com/microsoft/FERPlus?"
 
 
 def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes on the images of FER2013; a folder that holds both layouts is read by split.
+    """Read the votes on the images of FER2013; if a folder contains both layouts, the files by split are used.
 
     Args:
         path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
             table).
-        dataset: the whole of FER2013, to see that votes and images lie in the same splits.
+        dataset: the complete FER2013, to check that votes and images have the same splits.
 
     Returns:
         Counts int64 (n, 10), in the order of `VOTE_COLUMNS` and of the rows of the published file; zeros for
-        the images that the votes leave out.
+        images without votes.
 
     Raises:
         DataError: the votes cannot be read, or do not belong to these images.
@@ -70,7 +69,7 @@ def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _split_layout(path: Path) -> Path | None:
-    """The folder that holds the three folders by split, or None where there is none of them."""
+    """Return the folder that contains the three folders by split, or `None`."""
     for folder in (path, path / "data"):
         missing = [name for name in SPLIT_FOLDERS if not (folder / name / "label.csv").is_file()]
         if len(missing) == len(SPLIT_FOLDERS):
@@ -85,7 +84,7 @@ def _split_layout(path: Path) -> Path | None:
 
 
 def _table(path: Path) -> Path:
-    """The file of the table layout that `path` is or holds."""
+    """Return the file of the table layout that `path` is or contains."""
     table = path / TABLE_NAME if path.is_dir() else path
     if not table.is_file():
         raise DataError(
@@ -96,7 +95,7 @@ def _table(path: Path) -> Path:
 
 
 def _read_table(path: Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes of `fer2013new.csv`, int64 (n, 10); zeros for the rows without a name, which show no face."""
+    """Read `fer2013new.csv`, int64 (n, 10); zeros for the rows without a name, which show no face."""
     (_, header), *body = _read_lines(path, first=0)
     usage, name, *columns = _find_columns([field.casefold() for field in header], path)
     _require_whole(dataset, len(body), path)
@@ -113,7 +112,7 @@ def _read_table(path: Path, dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _find_columns(header: list[str], path: Path) -> list[int]:
-    """Where the usage, the name and the ten counts stand, in any order and any case."""
+    """Return the columns of the usage, the name and the ten counts, in any order and case."""
     wanted = ("Usage", "Image name", *VOTE_COLUMNS)
     if missing := [name for name in wanted if name.casefold() not in header]:
         remedy = "Give the folder above its own instead." if path.name == "label.csv" else _SOURCE
@@ -125,7 +124,7 @@ def _find_columns(header: list[str], path: Path) -> list[int]:
 
 
 def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
-    """The votes of the three `label.csv`, int64 (35,887, 10); zeros for the rows that they leave out."""
+    """Read the three `label.csv` files, int64 (35,887, 10); zeros for rows without votes."""
     _require_whole(dataset, PUBLISHED_IMAGES, folder)
     split = _in_published_order(dataset)
     numbered = np.delete(np.arange(PUBLISHED_IMAGES), _UNNUMBERED_ROWS)
@@ -143,7 +142,7 @@ def _read_by_split(folder: Path, dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _parse_name(fields: list[str], where: str, count: int) -> int:
-    """The number in a line `fer0000012.png,"(0, 0, 48, 48)",…ten counts…`."""
+    """Return the image number in a line `fer0000012.png,"(0, 0, 48, 48)",…ten counts…`."""
     columns = 2 + len(VOTE_COLUMNS)
     if len(fields) != columns:
         raise DataError(f"{where}: expected {columns} columns (name, box, counts), got {len(fields)}. {_CUT}")
@@ -165,7 +164,7 @@ def _parse_votes(fields: list[str], where: str) -> list[int]:
 
 
 def _read_lines(path: Path, *, first: int) -> list[tuple[str, list[str]]]:
-    """The lines of a CSV file that are not blank, as `file row number` and stripped fields.
+    """Yield the non-blank lines of a CSV file as `file row number` and stripped fields.
 
     Args:
         path: the file.
@@ -183,7 +182,7 @@ def _read_lines(path: Path, *, first: int) -> list[tuple[str, list[str]]]:
 
 
 def _read_text(path: Path, name: str) -> str:
-    """The text of a file, where it is not one of the usual impostors."""
+    """Read the text of a file, and refuse web pages, Git LFS pointers and the like."""
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
@@ -205,12 +204,12 @@ def _read_text(path: Path, name: str) -> str:
 
 
 def _short_name(path: Path) -> str:
-    """The name for messages; three files are called `label.csv`, so those take their folder with them."""
+    """Return the name for messages; `label.csv` is shown with its folder, because there are three."""
     return f"{path.parent.name}/{path.name}" if path.name == "label.csv" else path.name
 
 
 def _require_whole(dataset: Dataset, n: int, path: Path) -> None:
-    """Check that the data set holds each of the `n` rows that there are votes for, once."""
+    """Check that the data set contains each of the `n` rows with votes exactly once."""
     if len(dataset) == n and (np.sort(dataset.rows) == np.arange(n)).all():
         return
     whole = f"The votes need the whole of fer2013.csv, {PUBLISHED_IMAGES} images in its order."

@@ -226,7 +226,7 @@ def apply_biases(
         float64 (n, classes), each row summing to 1.
 
     Raises:
-        DataError: there is not one bias a class.
+        DataError: If the number of biases is not the number of classes.
     """
     probabilities = check_probabilities(probabilities)
     biases = np.asarray(biases)

@@ -1,9 +1,9 @@
-"""Two models on the same images: which one is better, and whether that could be chance.
+"""Compare two models on the same images: differences with intervals, and a significance test.
 
-McNemar's test (1947, https://doi.org/10.1007/BF02295996) looks at the images that only one of the two gets right. It is
-exact (binomial) up to 1,000 of them, and chi-squared with continuity correction beyond. Intervals of differences are
-percentiles of a paired bootstrap (Efron and Tibshirani 1993, chapter 13): both models are scored on the same resampled
-images, or groups of images.
+McNemar's test (1947, https://doi.org/10.1007/BF02295996) uses the images that only one of the two models classifies
+correctly. It is exact (binomial) for up to 1,000 of them, else chi-squared with continuity correction. Intervals of
+differences are percentiles of a paired bootstrap (Efron and Tibshirani 1993, chapter 13): both models are scored on the
+same resampled images, or groups of images.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _F1_RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class McNemar:
-    """The outcome of McNemar's test.
+    """Result of McNemar's test.
 
     Args:
-        only_first: images that only the first model gets right.
-        only_second: images that only the second model gets right.
+        only_first: number of images that only the first model classifies correctly.
+        only_second: number of images that only the second model classifies correctly.
         p_value: probability of a difference at least as large if both were equally good, in [0, 1].
-        exact: whether it is the exact test.
+        exact: whether the exact test was used.
         statistic: the smaller of the two counts (exact), or chi-squared.
     """
 
@@ -48,14 +48,14 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same images.
+    """Comparison of two models on the same images.
 
     Args:
-        n: images.
+        n: number of images.
         agreement: share of images for which both predict the same class.
         accuracy_difference: accuracy of the second model minus that of the first.
         accuracy_interval: its 95% bootstrap interval.
-        macro_f1_difference: likewise of macro-F1.
+        macro_f1_difference: macro-F1 of the second model minus that of the first.
         macro_f1_interval: its 95% bootstrap interval.
         mcnemar: the test of the accuracies.
     """
@@ -69,7 +69,7 @@ class Comparison:
     mcnemar: McNemar
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Return the comparison as a JSON-serializable dict."""
         found = asdict(self)
         for name in ("accuracy_interval", "macro_f1_interval"):
             found[name] = list(found[name])
@@ -80,11 +80,11 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """Test whether two models are equally accurate.
 
     Args:
-        first: which images the first model gets right, bool (n,).
-        second: which the second one does, bool (n,).
+        first: which images the first model classifies correctly, bool (n,).
+        second: the same for the second model, bool (n,).
 
     Raises:
-        DataError: there are not as many of both.
+        DataError: If the lengths differ.
     """
     if first.shape != second.shape or first.ndim != 1:
         raise DataError(f"Expected two arrays of one length, got {first.shape} and {second.shape}.")
@@ -102,13 +102,13 @@ def compare(
     """Compare two evaluations of the same images.
 
     Args:
-        first: of one model.
-        second: of another model, on the same images and classes.
-        groups: str (n,), the person or video of each image; resampled as a whole.
-        seed: of the bootstrap.
+        first: evaluation of the first model.
+        second: evaluation of the second model, on the same images and classes.
+        groups: str (n,), the person or video of each image; groups are resampled as a whole.
+        seed: random seed of the bootstrap.
 
     Raises:
-        DataError: the images or classes are not the same.
+        DataError: If the images or classes differ.
     """
     if first.labels != second.labels or not np.array_equal(first.true, second.true):
         raise DataError("Expected two evaluations of the same images in the same classes, got others.")
@@ -133,13 +133,13 @@ def difference_interval(
     groups: NDArray[np.str_] | None = None,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The 95% bootstrap interval of the difference of two accuracies, second minus first.
+    """Compute the 95% bootstrap interval of the difference between two accuracies, second minus first.
 
     Args:
-        first: which images the first model gets right, bool (n,).
-        second: which the second one does, bool (n,).
-        groups: resampled as a whole, where given.
-        seed: of the bootstrap.
+        first: which images the first model classifies correctly, bool (n,).
+        second: the same for the second model, bool (n,).
+        groups: the group of each image; groups are resampled as a whole.
+        seed: random seed of the bootstrap.
     """
     gain = second.astype(np.int64) - first.astype(np.int64)
     rng = np.random.default_rng(seed)
@@ -186,7 +186,7 @@ def _f1_interval(
 
 
 def _binomial_p(fewer: int, total: int) -> float:
-    """Two-sided p of at most `fewer` of `total` throws of a fair coin on one side."""
+    """Return the two-sided binomial p-value of at most `fewer` successes in `total` trials with probability 0.5."""
     if total == 0:
         return 1.0
     logs = [

@@ -1,5 +1,5 @@
-"""Train a recognizer: the wing that knows Keras, never loaded by the others."""
+"""Train networks with Keras. No other package imports this one except `mien.workflows`."""
 
 from mien.training.backend import settle_backend
 
-settle_backend()  # before any of its modules imports Keras, which would ask for TensorFlow where JAX is installed
+settle_backend()  # before Keras is imported, which would require TensorFlow even if only JAX is installed

@@ -103,21 +103,21 @@ class Augmentation:
                 )
 
     def old_dict(self) -> dict[str, float]:
-        """The changes to single images under their old names, by which an augmentation cache is keyed."""
+        """Return the changes to single images under their old names, which are the key of an augmentation cache."""
         names = {new: old for old, new in OLD_NAMES.items()}
         return {names.get(f.name, f.name): getattr(self, f.name) for f in fields(self) if f.name != "mixup"}
 
     @classmethod
     def from_dict(cls, data: dict[str, float]) -> Augmentation:
-        """The augmentation of a `recipe.json`, also with the field names of older versions."""
+        """Create an augmentation from `recipe.json`, also with the field names of older versions."""
         return cls(**with_new_names(data, OLD_NAMES))
 
     def apply(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Augmented copies of images; pixels from outside an image repeat its edge.
+        """Return augmented copies of images; pixels outside an image repeat its edge.
 
         Args:
             images: gray uint8 (n, size, size).
-            rng: the source of randomness; equal generators give equal images.
+            rng: random generator; equal generators give equal images.
 
         Returns:
             uint8 (n, size, size).
@@ -153,7 +153,7 @@ class Augmentation:
         return changed
 
     def _warps(self, n: int, side: int, rng: np.random.Generator) -> NDArray[np.float64] | None:
-        """The affine warp of each image (n, 2, 3): mirror, shear, zoom and rotate about the center, then shift."""
+        """Affine warp of each image (n, 2, 3): mirror, shear, zoom and rotate about the center, then shift."""
         if not (self.flip or self.shift or self.rotation or self.zoom or self.shear):
             return None
         draw = rng.uniform(-1, 1, (n, 7))
@@ -173,7 +173,7 @@ class Augmentation:
         return np.concatenate([linear, offset[..., None]], axis=2)
 
     def _curves(self, n: int, rng: np.random.Generator) -> NDArray[np.uint8] | None:
-        """Brightness, contrast and gamma of each image as a lookup table of gray levels, (n, 256)."""
+        """Return brightness, contrast and gamma of each image as a lookup table of gray levels, (n, 256)."""
         if not (self.brightness or self.contrast or self.gamma):
             return None
         draw = rng.uniform(-1, 1, (n, 3))

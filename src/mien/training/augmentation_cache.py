@@ -4,8 +4,8 @@
     FOLDER/view-KEY-000.npy          uint8   (n, 48, 48)     their first augmented copy, and so on
     FOLDER/answers-KEY-000.npy       float16 (n, columns)    the teachers' predictions for it
 
-KEY is a checksum of the images and the augmentation, and for predictions of the teachers too, so that trainings with the
-same ones share a folder, one after the other or at once. A copy takes 2,304 bytes per image.
+KEY is a checksum of the images and the augmentation, and for predictions also of the teachers, so trainings with the
+same ones can share a folder, also at the same time. A copy takes 2,304 bytes per image.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class AugmentationCache:
         dataset: the training images.
         augmentation: how they are augmented.
         count: the number of copies per image.
-        teachers: asked about each augmented image and its mirror image, by a checksum of each.
-        joint: whether the teachers predict in FER+'s label set too.
+        teachers: models by checksum; they predict each augmented image and its mirror image.
+        joint: whether the teachers also predict in FER+'s label set.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class AugmentationCache:
         self._lock = self._folder / f".views-{self._key}.lock"
 
     def prepare(self, tell: Tell | None = None, *, processes: int | None = None) -> None:
-        """Compute what is missing or damaged: images in several processes, predictions in this one.
+        """Compute missing or damaged files: images in several processes, predictions in this one.
 
-        Complete files are kept. Where another training computes the same ones, this waits for it.
+        Complete files are kept. If another training computes the same files, wait for it.
 
         Args:
             tell: called with the progress.
-            processes: the maximum number of processes; the number of processors when not given.
+            processes: maximum number of processes; by default the number of CPUs.
 
         Raises:
-            ModelError: the processes cannot be started, or the system ended one.
+            ModelError: If the processes cannot be started, or the system ended one.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock)
@@ -111,19 +111,19 @@ class AugmentationCache:
             lock.release()
 
     def images(self, epoch: int) -> NDArray[np.uint8]:
-        """The augmented images of an epoch, uint8 (n, 48, 48), in the order of the data set."""
+        """Return the augmented images of an epoch, uint8 (n, 48, 48), in the order of the data set."""
         images: NDArray[np.uint8] = np.load(self._view(epoch % self._count), allow_pickle=False)
         return images
 
     def answers(self, epoch: int) -> list[NDArray[np.float32]]:
-        """The teachers' mean predictions for those and their mirror images: for each head float32 (n, classes)."""
+        """Return the teachers' mean predictions for images and mirror images: float32 (n, classes) per head."""
         columns = np.load(self._answer(epoch % self._count), allow_pickle=False).astype(np.float32)
         if len(self._names) == 1:
             return [columns]
         return [columns[:, : -len(FERPLUS)], columns[:, -len(FERPLUS) :]]
 
     def remove(self) -> None:
-        """Remove these copies and predictions, and the folder where nothing else is in it."""
+        """Remove these copies and predictions, and the folder if it is empty then."""
         views = [path for i in range(self._count) for path in (self._view(i), self._answer(i))]
         for path in (*views, self._source, self._lock):
             path.unlink(missing_ok=True)
@@ -187,22 +187,22 @@ class AugmentationCache:
 def mean_answers(
     teachers: Sequence[Teacher], crops: NDArray[np.uint8], names: Sequence[str]
 ) -> list[NDArray[np.float32]]:
-    """The mean predictions of teachers for crops and their mirror images.
+    """Return the mean predictions of teachers for crops and their mirror images.
 
     Args:
         teachers: the teachers.
         crops: gray uint8 (n, 48, 48).
-        names: of the label sets in which they predict.
+        names: names of the label sets to predict.
 
     Returns:
-        For each label set probabilities float32 (n, classes).
+        Probabilities float32 (n, classes) for each label set.
     """
     answers = [teacher(side) for teacher in teachers for side in (crops, crops[..., ::-1])]
     return [np.mean([answer[name] for answer in answers], axis=0) for name in names]
 
 
 def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
-    """A teacher that takes any number of crops, and passes them on some hundreds at a time."""
+    """Return a teacher that splits crops into batches of some hundreds."""
 
     def ask(crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         parts = [teacher(crops[i : i + size]) for i in range(0, len(crops), size)]
@@ -212,7 +212,7 @@ def in_parts(teacher: Teacher, size: int = 512) -> Teacher:
 
 
 def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path) -> None:
-    """One copy of all images, in a process of its own; it depends on its number and the images alone."""
+    """Compute one copy of all images in a worker process; it depends only on its number and the images."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -225,7 +225,7 @@ def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path
 
 
 def _end_with_parent() -> None:
-    """In a helper process: leave Ctrl-C to the parent, and end when that one is gone."""
+    """Initialize a worker process: ignore Ctrl-C, and exit when the parent process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -238,7 +238,7 @@ def _end_with_parent() -> None:
 
 
 def _is_whole(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> bool:
-    """Whether there is an array of that shape and type; one that is cut off or something else is not."""
+    """Return whether a file contains a complete array of a shape and type."""
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -248,7 +248,7 @@ def _is_whole(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> boo
 
 def _write(path: Path, array: NDArray[np.generic]) -> None:
     packed = io.BytesIO()
-    np.save(packed, array)  # straight into a file it would not tell why a full disk took no more
+    np.save(packed, array)  # NumPy would not report a full disk when writing to a file directly
     with replacing(path) as aside:
         aside.write_bytes(packed.getbuffer())
 

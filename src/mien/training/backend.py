@@ -17,7 +17,7 @@ BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _EXTRAS = {"tensorflow": "train-cpu", "jax": "train,jax", "torch": "train,torch"}
 _VARIABLE = "KERAS_BACKEND"
 
-# glibc's mallopt(3): its names are macros, so their numbers stand here.
+# glibc's mallopt(3): its names are macros, so their values are repeated here.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP_BYTES = 2**31 - 1
 
@@ -101,8 +101,8 @@ def choose_backend(wanted: str | None = None) -> str:
 def keep_memory() -> None:
     """Let the process keep the memory that it frees, where the C library is glibc.
 
-    A training step frees and takes the same hundreds of megabytes again; handed back to the system each time,
-    they cost page faults: a fourth of the processor time of the classic network's training on two cores.
+    A training step frees and allocates the same hundreds of megabytes. If they are returned to the system each time,
+    page faults take a quarter of the CPU time when the classic network is trained on two cores.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Batches for training: shuffled, augmented, mixed and weighted from arrays in memory, by seed and epoch alone.
+"""Training batches: shuffled, augmented, mixed and weighted from arrays in memory, as a function of seed and epoch.
 
 `TrainingBatches` is a `keras.utils.PyDataset` and works in plain Keras: `model.fit(TrainingBatches(dataset, recipe))`.
 """
@@ -36,9 +36,9 @@ Batch = tuple["NDArray[np.float32] | NDArray[np.uint8]", "NDArray[np.float32]", 
 
 
 def class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights float32 (classes,) that give every class the same sum, with a mean over images of 1.
+    """Return class weights float32 (classes,) with the same sum for every class and a mean over the images of 1.
 
-    `n / (classes * n_class)` as scikit-learn's `balanced`; a class with no image gets 0.
+    `n / (classes * n_class)`, as scikit-learn's `balanced`; 0 for a class without images.
     """
     counts = targets.sum(axis=0)
     present = counts > 0
@@ -48,13 +48,13 @@ def class_weights(targets: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def joint_targets(dataset: Dataset, recipe: Recipe) -> NDArray[np.float32]:
-    """The targets of all heads side by side, float32 (n, columns).
+    """Return the targets of all heads, concatenated, float32 (n, columns).
 
-    With a second head, its columns are the distributions of the FER+ votes times the recipe's weight for it;
-    all zeros, which teach nothing, where no vote counts.
+    The columns of a second head are the distributions of the FER+ votes times the recipe's weight for it, and all zeros,
+    which do not contribute to the loss, for images without valid votes.
 
     Raises:
-        DataError: a second head is to be trained and the data has no votes.
+        DataError: If the recipe has a second head and the data have no votes.
     """
     if not recipe.joint:
         return dataset.targets
@@ -68,17 +68,17 @@ def joint_targets(dataset: Dataset, recipe: Recipe) -> NDArray[np.float32]:
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """The training images in a new order each epoch.
+    """The training images, in a new order in each epoch.
 
-    Order, augmentation and mixing depend on the recipe's seed and the epoch's number only, so that an epoch is
-    the same whether the training was stopped before it or not.
+    Order, augmentation and mixing depend only on the seed of the recipe and the number of the epoch, so an epoch is the
+    same whether or not the training was interrupted before it.
 
     Args:
         dataset: images and targets.
         recipe: batch size, seed, class weights, augmentation and second head.
-        teachers: asked about each augmented image and its mirror image, if the recipe distills.
-        views: the augmented images of each epoch and the teachers' predictions, where they are precomputed.
-        augment: a function of the user's own in place of the recipe's augmentation.
+        teachers: models that predict each augmented image and its mirror image, if the recipe uses distillation.
+        views: the augmentation cache, if augmented images and teachers' predictions are precomputed.
+        augment: a custom function that replaces the recipe's augmentation.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def start_epoch(self, epoch: int) -> None:
         """Set the order of an epoch, counted from 0.
 
-        Keras calls its own `on_epoch_end` a time more than there are epochs, so the number is told, not counted.
+        Keras calls `on_epoch_end` once more than there are epochs, so the number is passed instead of counted.
         """
         self._epoch = epoch
         self._order = epoch_order(self._labels, self._sampling, self._seed, epoch)
@@ -146,7 +146,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def _change(
         self, chosen: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """The augmented images (n, size, size)."""
+        """Return the augmented images (n, size, size)."""
         if self._augment:
             return self._augment(self._images[chosen, ..., 0], rng)
         if not self._views:
@@ -158,9 +158,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return images
 
     def _taught(self, crops: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The teachers' mean predictions for the images and their mirror images, (n, columns).
+        """Return the teachers' mean predictions for the images and their mirror images, (n, columns).
 
-        A head stands beside the other, each times its weight.
+        The columns of the heads are concatenated, each times its weight.
         """
         if self._views:
             answers = [answers[chosen] for answers in self._answers]

@@ -1,4 +1,4 @@
-"""The recipes that come with mien, by name, each with its command, its cost and the score to expect.
+"""The built-in recipes by name, each with its command, cost and expected score.
 
 from mien.training.builtin_recipes import RECIPES, find_recipe
 
@@ -27,7 +27,7 @@ _STRONG = Augmentation(
     noise=0.1, jpeg=0.1, random_erasing=0.25,
 )  # fmt: skip
 
-# 60 million multiply-adds a face, most of them where int8 is fastest; what two processor cores can train.
+# 60 million multiply-adds per face, most of them where int8 is fastest; can be trained on two CPU cores.
 _ALONE = Recipe(
     name="small-alone",
     network=Compact(stem=32, widths=(32, 64, 192), blocks=(1, 1, 2), dropout=0.2),
@@ -51,7 +51,7 @@ _ALONE = Recipe(
     expected="68.57% on FER2013's PublicTest, 68.74% on PrivateTest, 85.69% on FER+'s test; int8, one seed",
 )
 
-# Teachers: too heavy to ship, and unlike one another, so that they are wrong in different places.
+# Teachers: too large to bundle, and different from each other, so that they make different errors.
 _TEACHER = replace(
     _ALONE,
     name="teacher",
@@ -70,7 +70,7 @@ _TEACHER = replace(
     expected="69.66% on FER2013's PublicTest, 87.43% on FER+'s; one seed",
 )
 
-# Students of all three. Of four runs this one, longer than the others, was the best on PublicTest as int8.
+# Students of all three. This one, the longest of four runs, was the best on PublicTest as int8.
 _STUDENT = replace(
     _ALONE,
     name="small",
@@ -103,7 +103,7 @@ RECIPES = {
             cost="about 8 minutes an epoch on two quiet cores of an AMD EPYC (Genoa); its 60 epochs want a GPU",
             expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
         ),
-        # Two hours on two cores: the first epochs on small images, little dropout, a rate that falls in time.
+        # Two hours on two cores: the first epochs on small images, little dropout, an early decay of the learning rate.
         Recipe(
             name="classic-short",
             network=Classic(dropout=(0.1, 0.1, 0.2), dense_dropout=0.4),
@@ -126,7 +126,7 @@ RECIPES = {
         ),
         _ALONE,
         _TEACHER,
-        # It looks at every pixel before it halves the image.
+        # The stem has stride 1.
         replace(
             _TEACHER,
             name="teacher-fine",
@@ -138,7 +138,7 @@ RECIPES = {
             cost="196 seconds of epochs on an NVIDIA H200 beside two other trainings",
             expected="70.30% on FER2013's PublicTest, 88.44% on FER+'s; one seed",
         ),
-        # Narrow and deep, with squeeze and excitation, and images mixed in pairs.
+        # Narrow and deep, with squeeze and excitation, and mixup.
         replace(
             _TEACHER,
             name="teacher-deep",
@@ -167,7 +167,7 @@ RECIPES = {
                 "biases are fitted, 70.83% there by cross-validation; one of three"
             ),
         ),
-        # The network is that of the model, and most settings follow the number of images.
+        # The network is that of the model, and most settings depend on the number of images.
         replace(
             fine_tuning_recipe(_STUDENT.to_dict()["network"], per_class=0),
             command="mien train --data FOLDER --from small --recipe fine-tune",
@@ -179,10 +179,10 @@ RECIPES = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """Return a built-in recipe.
 
     Raises:
-        ModelError: there is none.
+        ModelError: If there is no recipe of that name.
     """
     if name not in RECIPES:
         raise ModelError(f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name[:80]!r}.")
@@ -190,7 +190,7 @@ def get_recipe(name: str) -> Recipe:
 
 
 def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
-    """A recipe by its name, from its JSON file or from its fields.
+    """Return a recipe by its name, from its JSON file or from its fields.
 
     Args:
         recipe: a recipe; the name of one that comes with mien; the path of a JSON file, such as `recipe.json` of a
@@ -198,7 +198,7 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
             another recipe, which it names as `base` (`classic` when not given).
 
     Raises:
-        ModelError: there is no such recipe, or the file is not a recipe.
+        ModelError: If there is no such recipe, or the file is not a recipe.
     """
     if isinstance(recipe, Recipe):
         return recipe
@@ -229,10 +229,10 @@ def find_recipe(recipe: str | Path | Recipe | Mapping[str, Any]) -> Recipe:
 
 
 def _from_fields(data: Any, what: str, name: str = "custom") -> Recipe:
-    """A recipe from its fields; those that are not given are taken from another recipe.
+    """Create a recipe from fields; missing ones are those of another recipe.
 
     Raises:
-        ModelError: they are not the fields of a recipe.
+        ModelError: If they are not the fields of a recipe.
     """
     if not isinstance(data, Mapping):
         raise ModelError(

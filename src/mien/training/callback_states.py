@@ -1,4 +1,4 @@
-"""The states of the user's callbacks, which a checkpoint holds."""
+"""Save and restore the states of custom callbacks in checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ATTRIBUTES = {
 
 
 def has_state(callback: Any) -> bool:
-    """Whether a callback resumes exactly: its state is known, or its effect depends on the epoch alone."""
+    """Return whether a callback resumes exactly: its state can be saved, or it depends only on the epoch."""
     return (
         type(callback).__name__ in _STATELESS
         or type(callback).__name__ in _ATTRIBUTES
@@ -31,7 +31,7 @@ def has_state(callback: Any) -> bool:
 
 
 def states_of(callbacks: Sequence[Any]) -> list[Any]:
-    """What the callbacks remember, as JSON values; `None` for one whose state is not known."""
+    """Return the states of the callbacks as JSON values; `None` for a callback whose state cannot be saved."""
     return [_state_of(callback) for callback in callbacks]
 
 
@@ -48,7 +48,7 @@ def _plain(value: Any) -> Any:
 
 
 def restore_states(callbacks: Sequence[Any], states: Sequence[Any]) -> None:
-    """Give callbacks what `states_of` took from them; after their `on_train_begin`, which forgets it."""
+    """Restore the states that `states_of` returned; call it after `on_train_begin`, which resets them."""
     for callback, state in zip(callbacks, states, strict=False):
         if state is None:
             continue

@@ -33,7 +33,7 @@ Logs = dict[str, Any] | None
 
 
 class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Seeds all randomness of an epoch by seed and epoch alone, so that it is the same after a restart."""
+    """Seed all randomness of an epoch from seed and epoch, so that it is the same after a restart."""
 
     def __init__(self, batches: TrainingBatches, seed: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops a training whose loss is NaN or infinite."""
+    """Stop a training whose loss is NaN or infinite."""
 
     async_safe = True  # on back ends that compute aside, the next batch need not wait for this one's loss
 
@@ -61,7 +61,7 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Note the epoch, for the sentence."""
+        """Store the epoch, for the error message."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -83,15 +83,15 @@ class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Where a training stands after a batch.
+    """Progress of a training after a batch.
 
     Args:
-        epoch: the epoch under way, from 1.
-        epochs: the most there will be.
-        batch: batches of it done.
-        batches: batches in an epoch.
+        epoch: the current epoch, from 1.
+        epochs: maximum number of epochs.
+        batch: number of processed batches in this epoch.
+        batches: number of batches per epoch.
         loss: mean training loss of the epoch so far.
-        accuracy: likewise, in [0, 1].
+        accuracy: mean training accuracy of the epoch so far, in [0, 1].
     """
 
     epoch: int
@@ -103,7 +103,7 @@ class BatchProgress:
 
 
 class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Calls a function with the progress of the training after each batch."""
+    """Call a function with the progress of the training after each batch."""
 
     async_safe = True
 
@@ -116,7 +116,7 @@ class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._turn = threading.Lock()  # a back end that computes aside calls from threads of its own
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Note the epoch."""
+        """Store the epoch."""
         self._epoch, self._told = epoch, 0
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -131,11 +131,11 @@ class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class RestoredStates(keras.callbacks.Callback):  # type: ignore[misc]
-    """Gives the user's callbacks their states back; must come after them, for `on_train_begin` forgets them.
+    """Restore the states of custom callbacks; must follow them in the list, because `on_train_begin` resets them.
 
     Args:
-        callbacks: the user's callbacks.
-        states: what `states_of` took from them.
+        callbacks: the custom callbacks.
+        states: the result of `states_of`.
     """
 
     def __init__(self, callbacks: Sequence[Any], states: Sequence[Any]) -> None:
@@ -149,22 +149,22 @@ class RestoredStates(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Saves every complete epoch: the best network, the history and the checkpoint to resume from.
+    """Save every complete epoch: the best network, the history and the checkpoint.
 
     It must be the last of the callbacks, because it saves the state of the others.
 
     Args:
         folder: the run folder.
-        state: the state of the training, filled in place.
-        network: gives the network to save as `best.keras`, without the augmentation.
-        card: the card to put into `best.keras`.
-        stopping: asked for its state at the end of each epoch.
-        plateau: likewise, if there is one.
-        custom: the user's callbacks, whose states are saved too.
+        state: the state of the training, updated in place.
+        network: function that returns the network to save as `best.keras`.
+        card: the model card of `best.keras`.
+        stopping: the early stopping callback, whose state is saved.
+        plateau: the learning rate callback whose state is saved, if there is one.
+        custom: the custom callbacks, whose states are saved.
         on_epoch: called with the state after each epoch.
         save_every: minimum time in seconds between two checkpoints; the last epoch is always saved, and with
             `select="loss"` each epoch that is the best so far.
-        epochs: the epoch at which this call of `fit` ends, which is saved too.
+        epochs: the epoch at which this call of `fit` ends; it is always saved.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save the epoch; Ctrl-C waits until all of it is on disk."""
+        """Save the epoch; Ctrl-C is delayed until it is on disk."""
         logs = logs or {}
         row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
         row |= {name: float(logs[name]) for name in FURTHER_COLUMNS if name in logs}
@@ -235,7 +235,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done; only the main thread can, and only it receives one."""
+    """Delay Ctrl-C to the end of the block, in the main thread, which alone receives it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

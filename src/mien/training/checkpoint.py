@@ -1,7 +1,7 @@
-"""The state that a training needs to resume exactly, and the checkpoint that holds all of it in one file.
+"""Checkpoints: everything that a training needs to resume exactly, in one file.
 
-`last.keras` is a Keras file (network, optimizer) with one more member, `mien_state.json`. One rename commits
-both at once, so a kill at any moment leaves the end of one epoch or of the next, never a mixture.
+`last.keras` is a Keras file (network, optimizer) with one more member, `mien_state.json`. One rename
+replaces both at once, so after a kill the file belongs to one complete epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 _MEMBER = "mien_state.json"
-_MOST_STATE = 64 << 20  # bytes; an epoch has some hundred
+_MOST_STATE = 64 << 20  # bytes; an epoch takes about a hundred
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 FURTHER_COLUMNS = ("val_macro_f1",)
 """Columns of trainings that measure more."""
@@ -30,7 +30,7 @@ Select = Literal["loss", "macro_f1", "last"]
 
 
 def best_row(history: list[dict[str, float]], select: Select) -> dict[str, float] | None:
-    """The row of the epoch that is kept, the first of equals; of equal macro-F1 that with the lowest loss."""
+    """Return the row of the epoch that is kept; ties in macro-F1 are broken by the loss, then by the first epoch."""
     if select == "last":
         return history[-1] if history else None
     if select == "macro_f1" and history and "val_macro_f1" in history[0]:
@@ -44,7 +44,7 @@ class TrainingState:
 
     Args:
         recipe: the recipe as data.
-        history: one row an epoch, with the keys of `HISTORY_COLUMNS`; epochs count from 1.
+        history: one row per epoch, with the keys of `HISTORY_COLUMNS`; epochs count from 1.
         stopping: the state of early stopping.
         plateau: the state of the plateau schedule.
         data: what was trained on: source, label set, counts and a checksum of the images and targets.
@@ -68,23 +68,23 @@ class TrainingState:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left, or early stopping or a callback has stopped it."""
+        """Whether all epochs are done, or early stopping or a callback has stopped the training."""
         stopped_early = self.stopping.get("wait", 0) >= self.recipe["stopping_patience"]
         return bool(stopped_early or self.custom.get("stopped") or self.epoch >= self.recipe["epochs"])
 
     @property
     def select(self) -> Select:
-        """Which epoch's network is kept."""
+        """The criterion for the epoch that is kept."""
         chosen = self.recipe.get("select")
         return chosen if chosen in {"last", "macro_f1"} else "loss"
 
     @property
     def best(self) -> dict[str, float] | None:
-        """The row of the epoch that is kept, the first of equals."""
+        """The row of the epoch that is kept."""
         return best_row(self.history, self.select)
 
     def to_dict(self) -> dict[str, Any]:
-        """The state as JSON values; without custom parts in the form that older versions read."""
+        """Return the state as JSON values; without custom parts, older versions can read it."""
         data = asdict(self)
         return data if self.custom else {key: value for key, value in data.items() if key != "custom"}
 
@@ -106,10 +106,10 @@ def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> Non
 
 
 def read_state(path: Path) -> TrainingState:
-    """The state inside a checkpoint.
+    """Read the state in a checkpoint.
 
     Raises:
-        ModelError: the file is no checkpoint of a training.
+        ModelError: If the file is not a checkpoint of a training.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -122,11 +122,11 @@ def read_state(path: Path) -> TrainingState:
 
 
 def _checked(data: Any) -> TrainingState:
-    """A state of the right types.
+    """Return a state after checking its types.
 
     Raises:
-        TypeError: a part of it has another type.
-        KeyError: a part is missing.
+        TypeError: If a part has another type.
+        KeyError: If a part is missing.
     """
     state = TrainingState(**data)
     for name in ("recipe", "stopping", "plateau", "data", "custom"):

@@ -1,10 +1,10 @@
-"""Parts of a training that are Python objects of the user's own: a network, callbacks, an augmentation function.
+"""Custom parts of a training, passed as Python objects: a network, callbacks, an augmentation function.
 
     network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")])
     mien.train("fer2013.csv", network=network, callbacks=[MyCallback()], augment=my_function)
 
-A checkpoint holds the network, its optimizer and the state of callbacks that have one: `get_state()` and
-`set_state(state)`, or Keras's own EarlyStopping and ReduceLROnPlateau. `inexact_parts` names what it cannot hold.
+A checkpoint contains the network, its optimizer and the state of callbacks with `get_state()` and `set_state(state)`,
+and of Keras's EarlyStopping and ReduceLROnPlateau. `inexact_parts` lists what it cannot contain.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _NOT_ARCHITECTURE = {
 
 @dataclass(frozen=True)
 class CustomParts:
-    """Parts of a training that are objects of the user's own.
+    """Custom parts of a training.
 
     Args:
-        network: a `keras.Model` of input (48, 48, 1) with softmax probabilities, in place of the recipe's. It is not
-            changed: a copy with its weights is trained. A compiled one keeps its optimizer and loss. Without a
-            rescaling layer it gets pixel values from 0 to 1, else from 0 to 255.
-        callbacks: further Keras callbacks.
-        augment: a function of a batch, in place of the recipe's augmentation.
+        network: a `keras.Model` with input (48, 48, 1) and softmax probabilities, instead of the recipe's. It is not
+            changed: a copy with its weights is trained. A compiled model keeps its optimizer and loss. Without a
+            rescaling layer it receives pixel values from 0 to 1, else from 0 to 255.
+        callbacks: additional Keras callbacks.
+        augment: a function of a batch, instead of the recipe's augmentation.
     """
 
     network: Any = None
@@ -52,14 +52,14 @@ class CustomParts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the parts that are given."""
+        """Names of the custom parts that are given."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name))
 
     def applied_to(self, recipe: Recipe) -> Recipe:
-        """The recipe with these parts in it.
+        """Return the recipe with these parts.
 
         Raises:
-            ModelError: they do not fit together, or the network cannot be saved by Keras.
+            ModelError: If they cannot be combined, or Keras cannot save the network.
         """
         import keras
 
@@ -81,7 +81,7 @@ class CustomParts:
         return _with_network(recipe, self.network)
 
     def inexact_parts(self) -> list[str]:
-        """A sentence for each part whose state a checkpoint cannot hold."""
+        """Return a sentence for each part whose state a checkpoint cannot contain."""
         unknown = [type(c).__name__ for c in self.callbacks if not has_state(c)]
         told = [
             f"A checkpoint cannot hold the state of the callback {name}: after a resume it starts anew. Give it methods "
@@ -97,7 +97,7 @@ class CustomParts:
 
 
 def _with_network(recipe: Recipe, network: Any) -> Recipe:
-    """The recipe with a network of the user's own."""
+    """Return the recipe with a custom network."""
     import keras
 
     if not isinstance(network, keras.Model):
@@ -118,7 +118,7 @@ def _with_network(recipe: Recipe, network: Any) -> Recipe:
 
 
 def describe(network: Any) -> Custom:
-    """What a recipe keeps of a network: its name, and a checksum of its architecture and of how it is compiled."""
+    """Describe a network in a recipe: its name, and a checksum of its architecture and compilation."""
     from mien.training.network_specs import Custom
 
     layers = [
@@ -138,7 +138,7 @@ def _flat(network: Any) -> list[Any]:
 
 
 def _stripped(config: Any) -> Any:
-    """A configuration without the names that Keras numbers anew in each session."""
+    """Return a configuration without names that Keras numbers differently in each session."""
     if isinstance(config, dict):
         return {key: _stripped(value) for key, value in config.items() if key not in _NOT_ARCHITECTURE}
     if isinstance(config, list | tuple):
@@ -147,15 +147,15 @@ def _stripped(config: Any) -> Any:
 
 
 def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
-    """A copy of the user's network that takes pixel values 0 to 255, with the weights that it has now.
+    """Return a copy of a custom network, with its current weights, that takes pixel values from 0 to 255.
 
     Args:
-        network: the user's model.
-        classes: how many classes it must predict.
+        network: the custom model.
+        classes: number of classes that it must predict.
         images: some training images, uint8 (n, 48, 48).
 
     Raises:
-        ModelError: it has another input or output, does not give probabilities, or Keras cannot save it.
+        ModelError: If it has another input or output, does not return probabilities, or Keras cannot save it.
     """
     import keras
 
@@ -182,15 +182,15 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
 
 
 def _is_of_keras(network: Any) -> bool:
-    """Whether a network is a Sequential or functional model, not a subclass of the user's."""
+    """Return whether a network is a Sequential or functional model, not a custom subclass."""
     return type(network).__module__.startswith("keras.")
 
 
 def _copy(network: Any) -> Any:
-    """A copy with the same weights that is not compiled.
+    """Return an uncompiled copy with the same weights.
 
     Raises:
-        ModelError: it cannot be made.
+        ModelError: If it cannot be copied.
     """
     import keras
 
@@ -215,10 +215,10 @@ def _unsavable(error: Exception) -> str:
 
 
 def compile_like(model: Any, network: Any) -> None:
-    """Compile a model with the optimizer and the loss of the user's compiled network.
+    """Compile a model with the optimizer and the loss of a compiled custom network.
 
     Raises:
-        ModelError: the loss takes class indices.
+        ModelError: If the loss expects class indices.
     """
     import keras
 

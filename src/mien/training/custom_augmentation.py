@@ -1,4 +1,4 @@
-"""An augmentation function of the user's own, called with checked arrays."""
+"""Custom augmentation functions, with checks of the arrays that they return."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Augment = Callable[..., Any]
 
 
 class BatchAugmentation:
-    """The user's augmentation function, called with checked arrays.
+    """A custom augmentation function whose output is checked.
 
     Args:
-        function: of a batch float32 (n, 48, 48, 1) with values 0 to 255, and optionally a `numpy.random.Generator`.
+        function: takes a batch float32 (n, 48, 48, 1) with values 0 to 255, and optionally a `numpy.random.Generator`.
     """
 
     def __init__(self, function: Augment) -> None:
@@ -30,10 +30,10 @@ class BatchAugmentation:
         self._trains = hasattr(function, "call") and hasattr(function, "get_config")  # a Keras layer or model
 
     def __call__(self, images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Augmented images, float32 (n, 48, 48), values 0 to 255.
+        """Return augmented images, float32 (n, 48, 48), values 0 to 255.
 
         Raises:
-            ModelError: the function gives something else.
+            ModelError: If the function returns something else.
         """
         batch = images[..., np.newaxis].astype(np.float32)
         if self._trains:
@@ -53,7 +53,7 @@ class BatchAugmentation:
 
 
 def takes_generator(function: Augment) -> bool:
-    """Whether a function takes a random generator as its second argument."""
+    """Return whether a function takes a random generator as its second argument."""
     if hasattr(function, "get_config"):
         return False
     try:

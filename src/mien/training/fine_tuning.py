@@ -1,8 +1,8 @@
 """Fine-tuning: a network that was trained on other data learns new classes.
 
-The trunk, all layers but the heads, takes over its weights. A head for other classes is new; for a class whose name
-means one that the old head knows, its weights are copied, so that "joy" begins where "happy" was. Defaults follow the
-number of training images.
+The trunk, all layers except the heads, is initialized with the old weights. A head for other classes is new; for a class
+with the same meaning as a class of the old head, its weights are copied, so "joy" starts with the weights of "happy".
+Defaults depend on the number of training images.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class OldHead:
 
 
 def network_of_start(start: str | Path | bytes) -> dict[str, Any]:
-    """The architecture of the model that a training starts from, as its card tells it.
+    """Return the architecture of the model that a training starts from, from its model card.
 
     Args:
         start: the bytes of an ONNX file, or the path of a Keras file or run folder.
 
     Raises:
-        ModelError: its card does not tell it.
+        ModelError: If its card does not contain it.
     """
     card = card_of_start(start)
     network = (card.recipe if card else {}).get("network")
@@ -61,7 +61,7 @@ def network_of_start(start: str | Path | bytes) -> dict[str, Any]:
 
 
 def card_of_start(start: str | Path | bytes) -> ModelCard | None:
-    """The card of the model that a training starts from, `None` where it has none."""
+    """Return the card of the model that a training starts from; `None` if it has none."""
     if isinstance(start, bytes):
         import onnx
 
@@ -70,7 +70,7 @@ def card_of_start(start: str | Path | bytes) -> ModelCard | None:
             return ModelCard.from_json(found[METADATA_KEY])
         except KeyError:
             return None
-        except Exception as error:  # whatever protobuf raises for bytes that are no model
+        except Exception as error:  # whatever protobuf raises for invalid bytes
             raise ModelError(
                 f"Expected an ONNX file to start from, got one that cannot be read ({error})."
             ) from error
@@ -83,16 +83,16 @@ def card_of_start(start: str | Path | bytes) -> ModelCard | None:
 def assign_head(
     layer: keras.layers.Dense, classes: Sequence[str], old: Sequence[OldHead], rng_seed: int = 0
 ) -> int:
-    """Give a new head the weights of the classes that old heads know by a name of the same meaning.
+    """Assign to a new head the weights of the classes of old heads with the same meaning.
 
     Args:
         layer: the new head.
         classes: its class names.
-        old: the heads of the network that it starts from; those that know more of the classes come first.
-        rng_seed: of the small random weights of the other classes.
+        old: heads of the network that it starts from; those with more of the classes come first.
+        rng_seed: random seed of the small weights of the other classes.
 
     Returns:
-        How many classes got weights.
+        Number of classes whose weights were copied.
     """
     kernel, bias = (np.array(part) for part in layer.get_weights())
     rng = np.random.default_rng(rng_seed)
@@ -119,7 +119,7 @@ def assign_head(
 
 
 def _find(name: str, classes: Sequence[str]) -> int | None:
-    """The place of a class of the same name or meaning."""
+    """Return the index of the class with the same name or meaning."""
     folded = [other.casefold() for other in classes]
     if name.casefold() in folded:
         return folded.index(name.casefold())
@@ -129,7 +129,7 @@ def _find(name: str, classes: Sequence[str]) -> int | None:
 
 
 def known_classes(start: str | Path | bytes, classes: Sequence[str]) -> int:
-    """How many classes a new head can take over from the model that it starts from."""
+    """Return how many classes of a new head are known to the model that the training starts from."""
     card = card_of_start(start)
     answers = card.answers if card else ()
     return sum(any(_find(name, answer.labels) is not None for answer in answers) for name in classes)
@@ -138,16 +138,16 @@ def known_classes(start: str | Path | bytes, classes: Sequence[str]) -> int:
 def start_from_keras(
     network: keras.Model, theirs: keras.Model, card: ModelCard | None, heads: Mapping[str, Sequence[str]]
 ) -> None:
-    """Give a network the trunk of another, and to its heads what fits.
+    """Copy the trunk of another network, and the weights of matching classes in its heads.
 
     Args:
-        network: the new one.
-        theirs: the one that it starts from.
-        card: of the latter.
-        heads: the class names of each head of the new one, by the name of its layer.
+        network: the new network.
+        theirs: the network that it starts from.
+        card: model card of the latter.
+        heads: the class names of each head of the new network, by layer name.
 
     Raises:
-        ModelError: the trunks differ.
+        ModelError: If the trunks differ.
     """
     ours_trunk, theirs_trunk = _trunk(network), _trunk(theirs)
     if [tuple(w.shape) for w in ours_trunk] != [tuple(w.shape) for w in theirs_trunk]:
@@ -168,7 +168,7 @@ def _trunk(network: keras.Model) -> list[Any]:
 
 
 def freeze_trunk(model: keras.Model) -> None:
-    """Make all layers but the heads keep their weights; the normalizations keep their statistics, too."""
+    """Freeze all layers except the heads, including the statistics of batch normalization layers."""
     for layer in model.layers:
         if layer.name not in HEADS:
             layer.trainable = False
@@ -176,12 +176,12 @@ def freeze_trunk(model: keras.Model) -> None:
 
 @keras.saving.register_keras_serializable("mien")
 class DiscriminativeSGD(keras.optimizers.SGD):  # type: ignore[misc]
-    """SGD whose rate for the trunk is a share of that for the heads (Howard and Ruder 2018, arXiv:1801.06146).
+    """SGD with a lower learning rate for the trunk than for the heads (Howard and Ruder 2018, arXiv:1801.06146).
 
     Args:
-        learning_rate: of the heads.
-        trunk_rate: what the gradients of all other layers are multiplied by, which for SGD is a learning rate of their
-            own. Weight decay is not scaled: it acts on all layers at the full rate.
+        learning_rate: learning rate of the heads.
+        trunk_rate: factor applied to the gradients of all other layers, which for SGD is a factor of their learning
+            rate. Weight decay is not scaled: it uses the full rate in all layers.
     """
 
     def __init__(self, learning_rate: Any = 0.01, trunk_rate: float = 1.0, **options: Any) -> None:
@@ -189,7 +189,7 @@ class DiscriminativeSGD(keras.optimizers.SGD):  # type: ignore[misc]
         self.trunk_rate = trunk_rate
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        """Scale the gradients of the trunk, then update as SGD does."""
+        """Scale the gradients of the trunk, then update like SGD."""
         variables = self._trainable_variables if trainable_variables is None else trainable_variables
         if variables:
             grads = [
@@ -199,7 +199,7 @@ class DiscriminativeSGD(keras.optimizers.SGD):  # type: ignore[misc]
         return super().apply(grads, trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves."""
+        """Return the configuration."""
         return {**super().get_config(), "trunk_rate": self.trunk_rate}
 
 

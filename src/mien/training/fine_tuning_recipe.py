@@ -1,4 +1,4 @@
-"""The recipe of fine-tuning, with defaults by the number of training images."""
+"""The fine-tuning recipe, with defaults that depend on the number of training images."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FEW, MANY = 150, 1000
 
 
 def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: int = 0) -> Recipe:
-    """The recipe that fine-tunes a network on a number of images, with defaults by that number.
+    """Return the recipe that fine-tunes a network, with defaults that depend on the number of images.
 
     Args:
-        network: the architecture as a model card holds it (`recipe["network"]`).
+        network: the architecture as in a model card (`recipe["network"]`).
         per_class: training images per class, on average.
-        seed: of the training.
+        seed: random seed.
 
     Raises:
-        ModelError: it is no architecture of mien.
+        ModelError: If it is not an architecture of mien.
     """
     few, many = per_class < FEW, per_class >= MANY
     base = Recipe.from_dict({**Recipe(name=NAME, network=Compact()).to_dict(), "network": dict(network)})
@@ -42,7 +42,7 @@ def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: in
         stopping_patience=100,
         label_smoothing=0.1,
         ema_momentum=0.0,
-        select="loss" if few else "macro_f1",  # of few validation images macro-F1 jumps
+        select="loss" if few else "macro_f1",  # with few validation images, macro-F1 is noisy
         sampling="balanced",
         augmentation=Augmentation(
             shift=0.08, rotation=10, zoom=0.1, brightness=0.1, contrast=0.25, random_erasing=0.15
@@ -54,7 +54,7 @@ def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: in
 
 
 def describe(recipe: Recipe, per_class: float, known: int, classes: int) -> str:
-    """A line on what the defaults are, for the user."""
+    """Describe the defaults in one line, for the user."""
     frozen = "" if not recipe.frozen_epochs else f", the first {recipe.frozen_epochs} with the trunk frozen"
     copied = f"; {known} of {classes} classes start from weights of the same meaning" if known else ""
     return (

@@ -1,6 +1,6 @@
-"""Open Keras files of any program, by their content; fields that only Keras 2 knows are left out.
+"""Load Keras files written by any program, detected by content; fields that only Keras 2 supports are removed.
 
-Loading a Keras file can run code that is in it: load only files that you trust.
+Loading a Keras file can run code that it contains: load only files that you trust.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
     """Load a Keras model, with its optimizer if `compiled`.
 
     Args:
-        path: a `.keras` or HDF5 file, whatever its name ends in.
+        path: a `.keras` or HDF5 file, with any suffix.
         compiled: whether to load its optimizer too.
 
     Raises:
-        ModelError: it is no Keras file, or Keras cannot load it.
+        ModelError: If it is not a Keras file, or Keras cannot load it.
     """
     path = Path(path)
     kind = kind_of(path)
@@ -65,7 +65,7 @@ def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
             raise ModelError(f"{shown(path)}: {error}") from error
     with tempfile.TemporaryDirectory() as folder, without_legacy_warning():
         place = path
-        if path.suffix not in _SUFFIXES[kind]:  # Keras goes by it
+        if path.suffix not in _SUFFIXES[kind]:  # Keras chooses the format by the suffix
             place = Path(shutil.copyfile(path, Path(folder) / f"network{_SUFFIXES[kind][0]}"))
         try:
             return keras.models.load_model(place, compile=compiled)
@@ -80,14 +80,14 @@ def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
 
 
 def load_architecture(path: str | Path) -> keras.Model:
-    """Load a network from the JSON of its architecture and the file of weights beside it.
+    """Load a network from the JSON of its architecture and the weights file next to it.
 
     Args:
-        path: the JSON, as `network.to_json()` gives it. The weights have the same name and end in `.weights.h5`, `.h5`
+        path: the JSON, as written by `network.to_json()`. The weights have the same name and end in `.weights.h5`, `.h5`
             or `.hdf5`, or are the only such file in its folder.
 
     Raises:
-        ModelError: there are no such weights, or the two do not fit each other.
+        ModelError: If there are no such weights, or they do not match the architecture.
     """
     path = Path(path)
     named = [path.with_name(path.stem + ending) for ending in (".weights.h5", ".h5", ".hdf5")]
@@ -104,7 +104,7 @@ def load_architecture(path: str | Path) -> keras.Model:
         with without_legacy_warning():
             network = keras.models.model_from_json(json.dumps(config))
             network.load_weights(found[0])
-    except Exception as error:  # whatever Keras raises for a configuration or weights of another kind
+    except Exception as error:  # whatever Keras raises for an incompatible configuration or weights
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{shown(path)}: Keras {keras.__version__} cannot load this network with the weights {found[0].name} "
@@ -114,7 +114,7 @@ def load_architecture(path: str | Path) -> keras.Model:
 
 
 def _mended(path: Path, folder: Path) -> Path | None:
-    """A copy of an HDF5 file without the fields that Keras 3 does not know and that change no answer, if it has any."""
+    """Return a copy of an HDF5 file without unknown fields that do not affect predictions; `None` if it has none."""
     place = Path(shutil.copyfile(path, folder / "mended.h5"))
     try:
         with h5py.File(place, "a") as file:
@@ -131,9 +131,9 @@ def _mended(path: Path, folder: Path) -> Path | None:
 
 
 def _mend(config: Any) -> bool:
-    """Mend the layers in a configuration, in place; whether there was anything to mend."""
+    """Remove unknown fields of the layers in a configuration, in place; return whether there were any."""
     if isinstance(config, list):
-        return sum([_mend(item) for item in config]) > 0  # all of them, not until the first
+        return sum([_mend(item) for item in config]) > 0  # a list, so that all layers are processed
     if not isinstance(config, dict):
         return False
     changed = sum([_mend(item) for item in config.values()]) > 0
@@ -152,14 +152,14 @@ def _mend(config: Any) -> bool:
 
 
 def _parameters(layer: type) -> set[str]:
-    """What a layer can be made with, by its own constructor and those that it hands the rest on to."""
+    """Return the constructor arguments of a layer, including those passed on to base classes."""
     names = {"batch_input_shape", "batch_shape"}
     for one in layer.__mro__:
         code = getattr(one.__dict__.get("__init__"), "__code__", None)
         if code is None:
             continue
         names |= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        if not code.co_flags & inspect.CO_VARKEYWORDS:  # it hands nothing on
+        if not code.co_flags & inspect.CO_VARKEYWORDS:  # it passes no arguments on
             return names
         if issubclass(keras.layers.Layer, one):
             break
@@ -167,7 +167,7 @@ def _parameters(layer: type) -> set[str]:
 
 
 def _told(path: Path, kind: ModelKind, error: Exception) -> str:
-    """What Keras could not load, why, and what to do."""
+    """Return the error message: what Keras could not load, why, and what to do."""
     text = str(error).strip()
     inner = re.findall(r"(?:Exception encountered|Error message): (.+)", text)
     reason = (inner[-1] if inner else (text.splitlines() or [type(error).__name__])[0]).strip()
@@ -190,7 +190,7 @@ def _told(path: Path, kind: ModelKind, error: Exception) -> str:
 
 
 def without_architecture(path: Path) -> str:
-    """Why an HDF5 file holds no network, and what to do; empty where it holds one."""
+    """Return why an HDF5 file contains no network, and what to do; empty if it contains one."""
     try:
         with h5py.File(path, "r") as file:
             if "model_config" in file.attrs:
@@ -204,7 +204,7 @@ def without_architecture(path: Path) -> str:
 
 
 def _version(path: Path) -> str:
-    """The version of Keras that wrote a file, empty where it is not known."""
+    """Return the version of Keras that wrote a file; empty if it is unknown."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -219,7 +219,7 @@ def _version(path: Path) -> str:
 
 @contextmanager
 def without_legacy_warning() -> Iterator[None]:
-    """Suppress Keras's warning about `.h5`, which users of this project chose."""
+    """Suppress Keras's warning about the `.h5` format."""
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_advice)
     try:

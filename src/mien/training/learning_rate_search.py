@@ -1,4 +1,4 @@
-"""The learning rate range test: a short training whose rate rises with every batch (Smith 2017, arXiv:1506.01186)."""
+"""Learning rate range test: a short training with a rising learning rate (Smith 2017, arXiv:1506.01186)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DIVERGED = 3.0
 
 @dataclass(frozen=True, eq=False)
 class LearningRateSearch:
-    """The course of the loss over rising learning rates.
+    """The loss by learning rate.
 
     Args:
         rates: float (steps,).
@@ -43,7 +43,7 @@ class LearningRateSearch:
 
     @property
     def steepest(self) -> float:
-        """The rate at which the smoothed loss falls fastest."""
+        """Learning rate at which the smoothed loss falls fastest."""
         lowest = max(int(self.smoothed.argmin()), 2)
         slopes = np.gradient(self.smoothed[: lowest + 1], np.log(self.rates[: lowest + 1]))
         return float(self.rates[int(slopes.argmin())])
@@ -67,17 +67,17 @@ def search_learning_rate(
     steps: int = STEPS,
     on_step: Callable[[int, int], object] | None = None,
 ) -> LearningRateSearch:
-    """Train for some batches, each at a higher rate than the one before.
+    """Train for some batches, each with a higher learning rate than the one before.
 
     Args:
-        training: images of the split Training.
-        recipe: network, batch size, augmentation, loss; its own rate and schedule are not used.
-        start: the model to start from, as `mien.training.trainer` takes it.
-        steps: batches at most.
-        on_step: called with the batches done and in all.
+        training: the images of the split Training.
+        recipe: network, batch size, augmentation and loss; its learning rate and schedule are not used.
+        start: the model to start from, as in `mien.training.trainer`.
+        steps: maximum number of batches.
+        on_step: called with the number of processed batches and the total.
 
     Raises:
-        DataError: the loss was no number from the start.
+        DataError: If the loss is NaN from the start.
     """
     plain = recipe.with_options(
         schedule="plateau", ema_momentum=0.0, distillation_weight=0.0, progressive_sizes=(), frozen_epochs=0

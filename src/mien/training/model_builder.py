@@ -40,13 +40,13 @@ SAMPLE = 1024
 def build_model(
     recipe: Recipe, training: Dataset, *, epoch: int, network: keras.Model | None = None
 ) -> keras.Model:
-    """A compiled model with fresh weights, at the image size of an epoch; the heads' probabilities stand side by side.
+    """Return a compiled model with initial weights, for the image size of an epoch; the heads are concatenated.
 
     Args:
-        recipe: what to train and how.
+        recipe: the recipe.
         training: the training images.
         epoch: the epoch, from 0.
-        network: the user's own network, for a recipe of one.
+        network: the custom network, for a recipe with one.
     """
     steps = len(TrainingBatches(training, recipe))
     if network is not None:
@@ -69,7 +69,7 @@ def build_model(
 
 
 def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset) -> None:
-    """Assign the weights of a finished network to a model that is to be trained.
+    """Assign the weights of a trained network to a model.
 
     Args:
         model: from `build_model`, at 48 pixels.
@@ -77,7 +77,7 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
         training: images on which the batch normalization of an ONNX file is measured.
 
     Raises:
-        ModelError: there is none, or it is another network.
+        ModelError: If there is none, or it is another network.
     """
     if isinstance(source, bytes):
         network = network_of(model)
@@ -98,21 +98,21 @@ def start_from(model: keras.Model, source: str | Path | bytes, training: Dataset
 
 
 def _classes_of_heads(network: keras.Model, training: Dataset) -> dict[str, tuple[str, ...]]:
-    """The class names of each head, by the name of its layer."""
+    """Return the class names of each head, by layer name."""
     present = {layer.name for layer in network.layers}
     classes = dict(zip(HEADS, (training.label_set.classes, FERPLUS.classes), strict=True))
     return {name: names for name, names in classes.items() if name in present}
 
 
 def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str]:
-    """A finished Keras network as a teacher, and a checksum of its weights and calibration.
+    """Return a trained Keras network as a teacher, and a checksum of its weights and calibration.
 
     Args:
         path: a `.keras` or `.h5` file.
-        precision: what it is to compute with; a file that holds no recipe computes in float32.
+        precision: the precision to compute with; a file without a recipe computes in float32.
 
     Raises:
-        ModelError: it does not load, or has no model card.
+        ModelError: If it does not load, or has no model card.
     """
     teacher = load_classifier(path)
     card = teacher.card
@@ -137,12 +137,12 @@ def open_teacher(path: Path, precision: Precision) -> tuple[KerasClassifier, str
 
 
 def heads_of(recipe: Recipe, training: Dataset) -> tuple[int, ...]:
-    """How many classes each head of a network has."""
+    """Return the number of classes of each head of a network."""
     return (len(training.label_set), len(FERPLUS)) if recipe.joint else (len(training.label_set),)
 
 
 def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
-    """The model itself, or, where a new image size begins, one of that size with its weights and optimizer state."""
+    """Return the model, or, if a new image size begins, a model of that size with its weights and optimizer state."""
     if not recipe.begins_stage(epoch):
         return model
     fresh = build_model(recipe, training, epoch=epoch)
@@ -157,14 +157,14 @@ def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """The network inside a model that trains: the same layers, with the heads' probabilities apart."""
+    """Return the network inside a training model: the same layers, with separate outputs of the heads."""
     present = {layer.name for layer in model.layers}
     heads = [model.get_layer(name).output for name in HEADS if name in present]
     return keras.Model(model.input, heads if len(heads) > 1 else heads[0], name=model.name)
 
 
 def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int) -> keras.Model:
-    """The network inside a model that trains, with averaged weights, in float32 whatever it trains in."""
+    """Return the network inside a training model with averaged weights, in float32 for any training precision."""
     size, _ = recipe.size_of(epoch)
     if isinstance(recipe.network, Custom):
         plain = keras.models.clone_model(model)

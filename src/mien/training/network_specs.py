@@ -1,4 +1,4 @@
-"""Networks as data: a frozen specification of widths and depths, from which `mien.training.networks` builds.
+"""Network specifications: frozen dataclasses of widths and depths, from which `mien.training.networks` builds networks.
 
 Compact(stem=16, widths=(16, 32), blocks=(1, 1))
 """
@@ -16,14 +16,14 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Classic:
-    """The convolutional network that the FER2013 projects share: ELU, batch normalization, dropout.
+    """The convolutional network of the well-known FER2013 projects: ELU, batch normalization, dropout.
 
     Three blocks of two convolutions, with max pooling and dropout after each, then one hidden dense layer.
-    2.4 million parameters and 496 million multiply-adds an image at the widths given.
+    2.4 million parameters and 496 million multiply-adds per image with the default widths.
 
     Args:
         widths: channels of the two convolutions of each block.
-        kernels: side of their kernels.
+        kernels: side length of their kernels.
         dropout: share of values dropped after each block.
         dense: units of the hidden dense layer.
         dense_dropout: share of its values dropped.
@@ -38,20 +38,20 @@ class Classic:
 
 @dataclass(frozen=True)
 class Compact:
-    """A residual network designed for cost: early stride, global average pooling, one dense layer.
+    """A residual network designed for fast inference: early stride, global average pooling, one dense layer.
 
-    The stem halves the image at once, for time goes to thin layers at full resolution; ReLU fuses with the
-    convolution before it in ONNX Runtime, ELU does not. Residual blocks after He et al. 2015,
+    The stem halves the image, because thin layers at full resolution take the most time. ONNX Runtime fuses ReLU, but
+    not ELU, with the convolution before it. Residual blocks after He et al. 2015,
     https://arxiv.org/abs/1512.03385.
 
     Args:
-        stem: channels of the strided 5x5 convolution that opens the network.
-        widths: channels of each stage; every stage but the first halves the side again.
+        stem: channels of the strided 5x5 convolution at the start of the network.
+        widths: channels of each stage; every stage except the first halves the side length.
         blocks: residual blocks in each stage.
         dropout: share of the pooled features dropped.
-        stem_strides: 2 as said; 1 for a network that first looks at every pixel, at four times the cost a channel.
-        squeeze: every block weighs its channels by what the whole image shows, through a layer of a `squeeze`-th
-            of their number (Hu et al. 2017, https://arxiv.org/abs/1709.01507); 0 for none.
+        stem_strides: stride of the stem: 2, or 1 at four times the cost per channel.
+        squeeze: reduction ratio of squeeze-and-excitation in every block
+            (Hu et al. 2017, https://arxiv.org/abs/1709.01507); 0 for none.
     """
 
     stem: int = 32
@@ -64,11 +64,11 @@ class Compact:
 
 @dataclass(frozen=True)
 class Custom:
-    """A network of the user's own, which was passed as a `keras.Model`: described here, not built from this.
+    """Description of a custom network that was passed as a `keras.Model`; it cannot be built from this.
 
     Args:
         name: name of its class.
-        checksum: of its architecture and of how it was compiled.
+        checksum: checksum of its architecture and compilation.
     """
 
     name: str
@@ -80,10 +80,10 @@ NETWORKS: dict[str, type[NetworkSpec]] = {"classic": Classic, "compact": Compact
 
 
 def get_network(name: str) -> type[NetworkSpec]:
-    """The specification class of that name.
+    """Return the specification class of a name.
 
     Raises:
-        ModelError: there is none.
+        ModelError: If there is none.
     """
     if name == "custom":
         return Custom
@@ -93,14 +93,14 @@ def get_network(name: str) -> type[NetworkSpec]:
 
 
 def count_parameters(spec: NetworkSpec, classes: tuple[int, ...]) -> int | None:
-    """The number of parameters of a network, without building it.
+    """Count the parameters of a network without building it.
 
     Args:
         spec: the architecture.
         classes: the number of classes of each head.
 
     Returns:
-        The number, as Keras counts it; `None` for a network of the user's own.
+        The number, as counted by Keras; `None` for a custom network.
     """
     if isinstance(spec, Classic):
         return _count_classic(spec, classes)
@@ -108,7 +108,7 @@ def count_parameters(spec: NetworkSpec, classes: tuple[int, ...]) -> int | None:
 
 
 def _conv(kernel: int, channels: int, width: int) -> int:
-    """A convolution without bias, and its batch normalization of four values per channel."""
+    """Count a convolution without bias and its batch normalization, with four values per channel."""
     return kernel * kernel * channels * width + 4 * width
 
 

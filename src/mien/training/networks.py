@@ -2,8 +2,8 @@
 
     network = build_network(Classic(), classes=7)
 
-Every network takes gray crops with pixel values 0 to 255, shape (n, 48, 48, 1), rescales them itself so that
-training and serving cannot drift apart, and gives probabilities (n, classes).
+Every network takes gray crops with pixel values 0 to 255, shape (n, 48, 48, 1), rescales them itself, so that
+training and inference cannot differ, and returns probabilities (n, classes).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _body(spec: NetworkSpec, x: Any) -> Any:
     """The layers from rescaled pixels to the input of the last dense layer.
 
     Raises:
-        ModelError: the network is the user's own, which nobody else can build.
+        ModelError: If it is a custom network, which cannot be built from its description.
     """
     if isinstance(spec, Classic):
         return _classic(spec, x)
@@ -58,7 +58,7 @@ def _classic(spec: Classic, x: Any) -> Any:
         x = layers.MaxPooling2D()(x)  # (n, 48, 48, 1) -> 24 -> 12 -> (n, 6, 6, 256)
         x = layers.Dropout(rate)(x)
     map_side = CROP_SIZE // 2 ** len(spec.widths)
-    if x.shape[1] != map_side:  # trained on reduced images: the dense layer's weights stay the same shape
+    if x.shape[1] != map_side:  # for smaller images: the weights of the dense layer keep their shape
         x = layers.Resizing(map_side, map_side)(x)
     x = layers.Dense(spec.dense, **elu)(layers.Flatten()(x))
     return layers.Dropout(spec.dense_dropout)(layers.BatchNormalization()(x))
@@ -94,7 +94,7 @@ def _residual(x: Any, width: int, *, strides: int, squeeze: int) -> Any:
 
 
 def _pooled(x: Any, *, keepdims: bool = False) -> Any:
-    """The mean over all places, in float32 whatever the convolutions compute in."""
+    """Global average pooling in float32, for any precision of the convolutions."""
     return layers.GlobalAveragePooling2D(keepdims=keepdims, dtype="float32")(x)
 
 
@@ -105,18 +105,18 @@ def build_network(
     side: int = CROP_SIZE,
     precision: Precision = "float32",
 ) -> keras.Model:
-    """A network with fresh weights.
+    """Build a network with initial weights.
 
     Args:
         spec: the architecture.
-        classes: how many probabilities it gives; for a network with two heads, how many each of them gives.
-        side: side in pixels at which it works inside; it reduces its input first where this is under 48. The
-            weights have the same shapes for every side, so that a training may begin small and cheap.
-        precision: the numbers it computes with; `bfloat16` keeps weights, rescaling and softmax in float32.
+        classes: number of classes; for a network with two heads, that of each head.
+        side: side length in pixels at which it computes; below 48, it first shrinks its input. The weights have the
+            same shapes for every side, for progressive resizing.
+        precision: type of number for the computation; `bfloat16` keeps weights, rescaling and softmax in float32.
 
     Returns:
-        A model from float32 (n, 48, 48, 1), values 0 to 255, to probabilities float32 (n, classes), or to a
-        list of those of each head.
+        A model from float32 (n, 48, 48, 1), values 0 to 255, to probabilities float32 (n, classes), or a list with those
+        of each head.
     """
     image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(image)
@@ -133,7 +133,7 @@ def build_network(
 
 @contextmanager
 def _computing_in(precision: Precision) -> Iterator[None]:
-    """Layers made inside the block compute in this precision."""
+    """Within the block, new layers compute in a precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else "mixed_bfloat16")
     try:
@@ -143,7 +143,7 @@ def _computing_in(precision: Precision) -> Iterator[None]:
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Multiply-adds of the convolutions and dense layers for one image."""
+    """Return the multiply-adds of the convolutions and dense layers for one image."""
     total = 0
     for layer in network.layers:
         if isinstance(layer, layers.Conv2D):

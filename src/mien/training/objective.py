@@ -17,10 +17,10 @@ _MOMENTUM = 0.9
 
 @keras.saving.register_keras_serializable("mien")
 class JointCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
-    """Cross-entropy of two heads whose probabilities stand side by side, `-sum(t * log(p))` over all columns.
+    """Cross-entropy of two heads whose probabilities are concatenated, `-sum(t * log(p))` over all columns.
 
-    A row of targets need not sum to 1: a head's columns are its targets times its weight, and all zeros where
-    nothing is known.
+    A row of targets need not sum to 1: the columns of a head are its targets times its weight, and all zeros without a
+    target.
 
     Args:
         first: columns of the first head.
@@ -33,7 +33,7 @@ class JointCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         self.smoothing = smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each row, (n,)."""
+        """Return the loss of each row, (n,)."""
         head, rest = y_true[:, : self.first], y_true[:, self.first :]
         spread = ops.sum(head, axis=1, keepdims=True) / self.first
         targets = ops.concatenate([(1 - self.smoothing) * head + self.smoothing * spread, rest], axis=1)
@@ -47,7 +47,7 @@ class JointCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("mien")
 class FirstHeadAccuracy(keras.metrics.CategoricalAccuracy):  # type: ignore[misc]
-    """The share of rows whose first head names the right class.
+    """Accuracy of the first head.
 
     Args:
         first: columns of the first head.
@@ -92,9 +92,9 @@ def compile_model(model: keras.Model, recipe: Recipe, first: int, steps: int) ->
 
     Args:
         model: from images to the probabilities of all heads side by side.
-        recipe: what to train and how.
-        first: classes of the first head.
-        steps: batches an epoch.
+        recipe: the recipe.
+        first: number of classes of the first head.
+        steps: number of batches per epoch.
     """
     smoothing = recipe.label_smoothing
     loss: Any = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
@@ -119,7 +119,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(rate, **options)
     if recipe.optimizer == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **options)
-    options["weight_decay"] = recipe.weight_decay or None  # 0 is not taken
+    options["weight_decay"] = recipe.weight_decay or None  # Keras does not accept 0
     if recipe.trunk_rate != 1:
         options["trunk_rate"] = recipe.trunk_rate
         return DiscriminativeSGD(rate, momentum=_MOMENTUM, nesterov=True, **options)
@@ -139,7 +139,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> Any:
 
 
 def averaged_weights(model: keras.Model) -> dict[int, Any]:
-    """The running averages of a model's trainable weights by the weight's `id`; empty where none are kept."""
+    """Return the running averages of trainable weights by `id` of the weight; empty if there are none."""
     optimizer = model.optimizer
     if not optimizer.use_ema:
         return {}
@@ -150,7 +150,7 @@ def averaged_weights(model: keras.Model) -> dict[int, Any]:
 def keep_raw_weights(model: keras.Model) -> None:
     """Stop Keras from overwriting the weights with their averages at the end of each `fit`.
 
-    A training of several sides is several fits; stopped and resumed inside one, it would go on otherwise.
+    A training with several image sizes calls `fit` several times, so a resumed training would continue differently.
     """
     model.optimizer.finalize_variable_values = _nothing
 

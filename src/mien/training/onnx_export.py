@@ -39,20 +39,20 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
 
     The outputs are `probabilities` (n, classes), for a network with two heads `probabilities_2` as well, and, for
     networks that end in global average pooling and dense heads, `features` (n, h, w, channels), the last feature
-    map, and for each head its class activation maps, `maps` and `maps_2` (n, h, w, classes): what each place
-    adds to the logits, which are their mean over all places (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
+    map, and for each head its class activation maps, `maps` and `maps_2` (n, h, w, classes): the contribution of
+    each position to the logits, which are the mean over all positions (Zhou et al. 2016, https://arxiv.org/abs/1512.04150).
 
     Args:
         source: the Keras file.
         target: the ONNX file to write.
-        card: what to write into its metadata.
+        card: model card, written to its metadata.
 
     Returns:
-        The target's path.
+        The path of the ONNX file.
 
     Raises:
-        MissingExtra: TensorFlow or tf2onnx, by which it converts, is not installed.
-        ModelError: the conversion failed.
+        MissingExtra: If TensorFlow or tf2onnx is not installed.
+        ModelError: If the conversion failed.
     """
     if find_spec("tensorflow") is None:
         raise MissingExtra(
@@ -74,19 +74,19 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
 
 
 def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -> Path:
-    """Quantize an ONNX file to int8: weights per channel, activations by their range on sample crops.
+    """Quantize an ONNX file to int8: weights per channel, activations by their range on calibration crops.
 
     Args:
         source: a float32 ONNX file made by `export_onnx`.
         target: the file to write.
-        crops: gray uint8 (n, 48, 48), some hundreds of faces like those it will see.
+        crops: gray uint8 (n, 48, 48), some hundreds of typical faces, for calibration.
 
     Returns:
         The target's path.
 
     Raises:
-        MissingExtra: onnx is not installed.
-        ModelError: the file is an int8 one already.
+        MissingExtra: If onnx is not installed.
+        ModelError: If the file is already int8.
     """
     if find_spec("onnx") is None:
         raise MissingExtra("onnx", "train")
@@ -121,7 +121,7 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
 
 
 def _heads_of(path: str) -> list[str]:
-    """Nodes that stay in float32: the few multiply-adds of the heads, where rounding costs most, and their biases."""
+    """Return the nodes that stay in float32: the heads, where rounding costs the most accuracy, and their biases."""
     import onnx
 
     nodes = onnx.load(path).graph.node
@@ -132,7 +132,7 @@ def _heads_of(path: str) -> list[str]:
 
 
 def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
-    """What the first convolution reads, where that is the image itself: whole numbers from 0 to 255, kept exactly."""
+    """Return the input of the first convolution if it is the image itself: integers from 0 to 255, kept exactly."""
     import onnx
 
     pixels = "image"
@@ -152,7 +152,7 @@ class _Crops:
         self._batches = iter([pixels[i : i + batch] for i in range(0, len(pixels), batch)])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next batch by input name, `None` at the end."""
+        """Return the next batch by input name; `None` at the end."""
         batch = next(self._batches, None)
         return None if batch is None else {"image": batch}
 
@@ -175,10 +175,10 @@ def _convert(source: str, target: str, card: ModelCard) -> None:
 
 
 def _simplified(network: keras.Model) -> keras.Model:
-    """The same network in operators that ONNX has and that are cheap there.
+    """Return the same network with operators that ONNX has and that are fast there.
 
-    Antialiased resizing becomes two matrix products. The factor of the rescaling moves into the first convolution,
-    which then sees the pixels as they come: in int8 the pass over the image takes longer than the convolution.
+    Antialiased resizing becomes two matrix products. The factor of the rescaling is folded into the first
+    convolution, because in int8 a separate pass over the image takes longer than the convolution.
     """
     import keras
 
@@ -217,7 +217,7 @@ def _simplified(network: keras.Model) -> keras.Model:
 
 
 def _first_convolution_after_rescaling(network: keras.Model) -> tuple[str, float] | None:
-    """Its name and the rescaling's factor, where nothing but a reduction stands between the two."""
+    """Return its name and the factor of the rescaling, if there is only a resizing between the two."""
     import keras
 
     from mien.training.networks import REDUCTION

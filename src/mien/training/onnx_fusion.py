@@ -1,12 +1,12 @@
 """Add the fused output to a network that predicts FER2013's and FER+'s labels; it becomes the default.
 
-FER2013's labels call calm faces sad or angry, FER+'s votes name disgust and fear too rarely for posed faces. The fused
-answer averages the log-probabilities of both heads, with the FER+ head's divided by a power of its training class
+FER2013's labels call calm faces sad or angry, and FER+'s votes miss disgust and fear in posed faces. The fused output
+averages the log-probabilities of both heads, with those of the FER+ head divided by a power of its training class
 shares (logit adjustment, Menon et al. 2021, https://arxiv.org/abs/2007.07314):
 
     log p = (1 - weight) * log p_fer2013 + weight * (log p_ferplus - prior_exponent * log share) + constant
 
-Both heads are dense layers on the same pooled features, so the fused answer is one more dense layer, and its class
+Both heads are dense layers on the same pooled features, so the fused output is another dense layer, and its class
 activation maps are exact.
 """
 
@@ -31,15 +31,15 @@ FUSED_MAPS = "maps_3"
 
 _COLUMNS = [
     FERPLUS.map_to(FER2013).index(i) for i in range(len(FER2013))
-]  # FER+'s column of each of the seven
+]  # column of FER+ for each of the seven classes
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How the two heads are fused.
+    """Parameters of the fusion of two heads.
 
     Args:
-        weight: share of the FER+ head, in [0, 1].
+        weight: weight of the FER+ head, in [0, 1].
         prior_exponent: power of the class shares by which the FER+ head's probabilities are divided.
     """
 
@@ -54,16 +54,16 @@ DEFAULT_FUSION = Fusion()
 def add_fused_answer(
     data: bytes, shares: NDArray[np.floating[Any]], fusion: Fusion = DEFAULT_FUSION
 ) -> bytes:
-    """An ONNX file with the outputs `probabilities_3` and `maps_3` added.
+    """Return an ONNX file with the additional outputs `probabilities_3` and `maps_3`.
 
     Args:
-        data: an ONNX file of a two-headed network, as `mien export` writes it.
-        shares: how the FER+ votes of the training images are shared out, (8,), positive; contempt has no part in
-            the fused answer.
-        fusion: how the heads are fused.
+        data: an ONNX file of a network with two heads, as written by `mien export`.
+        shares: class shares of the FER+ votes of the training images, (8,), positive; contempt is not part of the
+            fused output.
+        fusion: parameters of the fusion.
 
     Raises:
-        ModelError: the network does not end in two dense heads on one feature vector.
+        ModelError: If the network does not end in two dense heads on one feature vector.
     """
     import onnx
 
@@ -80,11 +80,11 @@ def add_fused_answer(
 
 
 def remove_biases(data: bytes, biases: Mapping[str, NDArray[np.floating[Any]]]) -> bytes:
-    """An ONNX file whose heads have lost the biases that were once added to them.
+    """Return an ONNX file without the biases that were added to its heads.
 
     Args:
-        data: an ONNX file, as `mien export` writes it.
-        biases: by the name of the output, what to subtract from the bias of its dense layer, (classes,).
+        data: an ONNX file, as written by `mien export`.
+        biases: for each output name, the values (classes,) to subtract from the bias of its dense layer.
     """
     import onnx
 
@@ -98,7 +98,7 @@ def remove_biases(data: bytes, biases: Mapping[str, NDArray[np.floating[Any]]]) 
 
 
 def _dense_of(graph: onnx.GraphProto, output: str) -> tuple[str, str, str]:
-    """The names of features, kernel and bias of the dense layer under an output's softmax."""
+    """Return the names of features, kernel and bias of the dense layer before the softmax of an output."""
     makers = {name: node for node in graph.node for name in node.output}
 
     def maker(node: onnx.NodeProto | None) -> onnx.NodeProto | None:

@@ -1,9 +1,9 @@
-"""Load the weights of an exported ONNX file back into a Keras network, to fine-tune a shipped model.
+"""Load the weights of an exported ONNX file into a Keras network, to fine-tune a bundled model.
 
-In the file each batch normalization is folded into the convolution before it, and the rescaling of the pixels into
-the first one. They are taken apart again such that the network answers as the file does and yet can be trained:
-each convolution gets filters of one length, and each normalization the mean and variance that its input has on a
-sample of images. Of an int8 file the weights are those that its whole numbers stand for.
+In the file, each batch normalization is folded into the convolution before it, and the rescaling of the pixels into the
+first convolution. They are separated again, so that the network makes the same predictions and can be trained: all
+filters of a convolution get the same norm, and each normalization gets the mean and variance of its input on sample
+images. Weights of an int8 file are dequantized.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ def assign_onnx(
 ) -> None:
     """Assign the weights of an ONNX file to the Keras network that it was exported from.
 
-    A head whose number of classes is not that of the file's keeps its own weights, so that a trunk can be taken over
-    for another label set, and a head that the network lacks is left where it is.
+    A head with another number of classes than in the file keeps its weights, so a trunk can be used for another label
+    set; heads that the network does not have are ignored.
 
     Args:
-        network: at 48 pixels, of convolutions that are each followed by a batch normalization, and dense heads.
+        network: a network at 48 pixels whose convolutions are each followed by a batch normalization, with dense heads.
         data: the bytes of the file.
-        crops: gray uint8 (n, 48, 48), some hundreds, on which the normalisations are measured.
-        classes: the class names of each head, by the name of its layer: a head of other classes than the file's takes
-            over those that mean the same. Without them heads of the same shape are taken over as they are.
+        crops: gray uint8 (n, 48, 48), some hundreds, for the statistics of the normalizations.
+        classes: class names of each head by layer name: a head with other classes than in the file gets the weights of
+            the classes with the same meaning. Without it, heads of the same shape are copied.
 
     Raises:
-        ModelError: the file cannot be read or holds a network with another trunk.
+        ModelError: If the file cannot be read or contains a network with another trunk.
     """
     convolutions, heads = _folded_weights(data)
     pairs = _normalised_convolutions(network)
@@ -86,14 +86,14 @@ def assign_onnx(
     pixels = crops[..., np.newaxis].astype(np.float32)
     for (_, norm), found in zip(pairs, probe.predict(pixels, batch_size=64, verbose=0), strict=True):
         gain, bias = norm.get_weights()[:2]
-        responses = found.astype(np.float32)  # sums in bfloat16 lose nearly all
+        responses = found.astype(np.float32)  # sums in bfloat16 would be too inaccurate
         mean, variance = responses.mean(axis=(0, 1, 2)), responses.var(axis=(0, 1, 2))
         spread = np.sqrt(variance + norm.epsilon)
         norm.set_weights([gain * spread, bias + gain * mean, mean, variance])
 
 
 def _normalised_convolutions(network: keras.Model) -> Sequence[tuple[Any, Any]]:
-    """Each convolution and the normalization of what it gives, in the order in which they were made."""
+    """Return each convolution and its batch normalization, in the order in which they were created."""
     norms = {
         id(layer.input): layer
         for layer in network.layers
@@ -114,12 +114,12 @@ Weights = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 
 
 def _folded_weights(data: bytes) -> tuple[list[Weights], dict[str, Weights]]:
-    """Kernels and biases of the convolutions, in the order in which Keras made them, and of the heads by name."""
+    """Return kernels and biases of the convolutions, in the order of Keras, and of the heads by name."""
     import onnx
 
     try:
         graph = onnx.load_from_string(data).graph
-    except Exception as error:  # whatever protobuf raises for bytes that are no model
+    except Exception as error:  # whatever protobuf raises for invalid bytes
         raise ModelError(
             f"Expected an ONNX file to begin with, got one that cannot be read ({error})."
         ) from error
@@ -142,7 +142,7 @@ def _folded_weights(data: bytes) -> tuple[list[Weights], dict[str, Weights]]:
 
 
 def _head(graph: Any, values: dict[str, Any], name: str) -> Weights | None:
-    """Kernel and bias of the dense layer whose softmax is an output of the graph."""
+    """Return kernel and bias of the dense layer before the softmax of an output."""
     makers = {output: node for node in graph.node for output in node.output}
     kernel = bias = None
     node = makers.get(name)

@@ -47,18 +47,18 @@ class Recipe:
     """All settings of a training, apart from its data.
 
     Args:
-        name: what `--recipe` calls it.
+        name: name of the recipe, as for `--recipe`.
         network: the architecture.
         epochs: maximum number of epochs.
         batch_size: images per step.
         optimizer: `adam`, `adamw`, or `sgd` with Nesterov momentum 0.9.
         learning_rate: the initial rate (`plateau`) or the peak rate (`cosine`).
-        weight_decay: share of each weight subtracted per step, times the rate; unused by `adam`.
+        weight_decay: share of each weight subtracted per step, times the learning rate; not used by `adam`.
         schedule: `plateau` lowers the rate when the validation loss stops falling (ReduceLROnPlateau); `cosine`
             warms up and then decays to zero along a cosine over all epochs.
         warmup_epochs: length of the warm-up of `cosine`.
         plateau_patience: epochs without a lower validation loss before the rate is reduced.
-        plateau_factor: what the rate is multiplied by then.
+        plateau_factor: factor by which the rate is multiplied then.
         minimum_rate: the lowest rate of `plateau`.
         stopping_patience: epochs without a lower validation loss before training stops (EarlyStopping).
         progressive_sizes: `(size, epochs)` pairs: training starts with that many epochs on images reduced to that
@@ -72,7 +72,7 @@ class Recipe:
             the same trunk; 0 for none.
         select: which epoch is kept, and what early stopping watches: `loss`, the lowest validation loss; `macro_f1`,
             the highest macro-F1 on the validation images; or `last`, for a schedule that ends at rate 0 with averaged
-            weights, where no epoch needs choosing.
+            weights, where no epoch needs to be selected.
         distillation_weight: share of each target that comes from teachers' predictions for the same augmented image
             (Hinton et al. 2015, https://arxiv.org/abs/1503.02531); 0 trains without teachers.
         augmented_copies: augmented copies of each training image that are computed before training (see
@@ -81,19 +81,20 @@ class Recipe:
         drop_copies: leave out training images of which PublicTest or PrivateTest holds an exact copy.
         class_weights: `balanced` weights the loss of each image by inverse class frequency, `none` does not.
         sampling: `shuffled` shows each image once an epoch, `balanced` each class equally often.
-        loss: `cross_entropy`, or `focal`, which weights images down that the network is sure of
-            (https://arxiv.org/abs/1708.02002).
-        focal_gamma: how strongly `focal` does.
-        frozen_epochs: epochs at the start in which only the heads learn; as many as `epochs` keeps the trunk as it is.
-        trunk_rate: the learning rate of all layers but the heads, as a share of the learning rate; needs `sgd`.
-        precision: the type of number that the network computes with while it trains. `bfloat16` halves the time on
+        loss: `cross_entropy`, or `focal` (focal loss), which reduces the weight of images that the network already
+            predicts with confidence (https://arxiv.org/abs/1708.02002).
+        focal_gamma: focusing parameter of the focal loss.
+        frozen_epochs: number of epochs at the start in which only the heads are trained; if equal to `epochs`, the
+            trunk is never trained.
+        trunk_rate: learning rate of all layers except the heads, as a share of the learning rate; needs `sgd`.
+        precision: the type of number for computation during training. `bfloat16` halves the time on
             processors that have it (AVX512-BF16, AMX) and on GPUs; the saved network is float32 either way.
         seed: fixes the initial weights, the order of the images, the augmentation and the dropout.
-        teachers: recipes that are trained first and whose networks teach, unless other teachers are named.
-        release: whether training ends with a file to ship, int8, with calibrated temperatures.
-        command: the command that this recipe stands for.
-        cost: what it took, and on which machine.
-        expected: the score to expect, with data and split.
+        teachers: recipes that are trained first and used as teachers, unless other teachers are given.
+        release: whether training ends by writing `release.onnx`: int8, with calibrated temperatures.
+        command: the command that trains this recipe.
+        cost: how long it took, and on which machine.
+        expected: expected score, with data and split.
     """
 
     name: str
@@ -198,7 +199,7 @@ class Recipe:
                 )
 
     def size_of(self, epoch: int) -> tuple[int, int]:
-        """The image size in pixels of an epoch (from 0), and the epoch at which that size ends."""
+        """Return the image size in pixels of an epoch (from 0), and the epoch at which that size ends."""
         end = 0
         for size, epochs in self.progressive_sizes:
             end += epochs
@@ -207,37 +208,37 @@ class Recipe:
         return CROP_SIZE, self.epochs
 
     def is_frozen(self, epoch: int) -> bool:
-        """Whether only the heads learn in an epoch (from 0)."""
+        """Return whether only the heads are trained in an epoch (from 0)."""
         return epoch < self.frozen_epochs
 
     def stage_end(self, epoch: int) -> int:
-        """The epoch at which the stage of an epoch (from 0) ends: another image size begins, or the trunk learns."""
+        """Return the epoch at which the stage of an epoch (from 0) ends: a new image size, or the trunk is unfrozen."""
         end = self.size_of(epoch)[1]
         return min(end, self.frozen_epochs) if self.is_frozen(epoch) else end
 
     def begins_stage(self, epoch: int) -> bool:
-        """Whether another model trains from an epoch (from 0) on than before it."""
+        """Return whether a new stage begins at an epoch (from 0), with another model."""
         return epoch > 0 and (
             self.size_of(epoch) != self.size_of(epoch - 1)
             or self.is_frozen(epoch) != self.is_frozen(epoch - 1)
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON-clean data; `from_dict` reads it back."""
+        """Return the recipe as a JSON-serializable dict; `from_dict` is the inverse."""
         data = asdict(self)
         data["network"] = {"kind": type(self.network).__name__.lower(), **data["network"]}
         return data
 
     def settings(self) -> dict[str, Any]:
-        """The fields that change a training, without the notes on teachers, command, cost and score."""
+        """Return the fields that affect a training, without the notes on teachers, command, cost and score."""
         return {name: value for name, value in self.to_dict().items() if name not in _NOTES}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Recipe:
-        """The recipe that `to_dict` wrote, also with the field names of older versions.
+        """Create a recipe from the result of `to_dict`, also with the field names of older versions.
 
         Raises:
-            ModelError: a field is missing or unknown.
+            ModelError: If a field is missing or unknown.
         """
         if not isinstance(data, dict):
             raise ModelError(f"Expected a recipe as a dict of its fields, got {type(data).__name__}.")
@@ -261,13 +262,13 @@ class Recipe:
             raise ModelError(f"This recipe does not have the fields of a recipe ({error}).") from error
 
     def with_options(self, **options: Any) -> Recipe:
-        """This recipe with some fields changed; those that are `None` stay as they are.
+        """Return this recipe with some fields changed; `None` leaves a field unchanged.
 
-        Where `epochs` gets smaller, `frozen_epochs` keeps its share; `warmup_epochs` and `progressive_sizes` keep theirs
-        of a `cosine`. The notes on command, cost and score are removed where they no longer apply.
+        If `epochs` is reduced, `frozen_epochs` keeps its share of the epochs, and so do `warmup_epochs` and
+        `progressive_sizes` with the schedule `cosine`. Notes that no longer apply (command, cost, score) are removed.
 
         Raises:
-            ModelError: there is no such field, or it cannot have that value.
+            ModelError: If there is no such field, or it cannot have that value.
         """
         options = with_new_names(options, OLD_NAMES)
         options = {key: value for key, value in options.items() if value is not None}
@@ -290,7 +291,7 @@ class Recipe:
         return replace(changed, command="", cost="", expected="")
 
     def _sizes_in(self, epochs: int) -> tuple[tuple[int, int], ...]:
-        """The progressive sizes of a training of another length, each with its share of the epochs."""
+        """Return the progressive sizes for another number of epochs, each with its share of the epochs."""
         ends, end = [0], 0
         for _, length in self.progressive_sizes:
             end += length
@@ -299,7 +300,7 @@ class Recipe:
         return tuple((size, length) for size, length in stages if length)
 
     def differences(self, other: Recipe) -> list[str]:
-        """Names of the fields in which two recipes train differently."""
+        """Return the names of the training settings in which two recipes differ."""
         return [
             f.name
             for f in fields(self)

@@ -1,4 +1,4 @@
-"""Keras's EarlyStopping and ReduceLROnPlateau with a state to resume from; Keras's own forget theirs at a restart.
+"""EarlyStopping and ReduceLROnPlateau that can be resumed; those of Keras lose their state when `fit` starts again.
 
 They work in plain Keras too: `model.fit(..., callbacks=[ResumableEarlyStopping({}, patience=5)])`.
 """
@@ -14,12 +14,12 @@ Logs = dict[str, Any] | None
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Keras's EarlyStopping, which forgets its patience at a restart, with a state to resume from.
+    """Keras's EarlyStopping with a state, so that its patience survives a restart.
 
     Args:
         state: what `state` gave in an earlier process; `{}` for a new training.
         patience: epochs without a better validation score before training stops.
-        select: `macro_f1` watches the validation macro-F1; else the validation loss is watched.
+        select: with `macro_f1` it monitors the validation macro-F1, else the validation loss.
     """
 
     def __init__(self, state: dict[str, Any], patience: int, select: str = "loss") -> None:
@@ -40,12 +40,12 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[mis
 
 
 class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
-    """Keras's ReduceLROnPlateau, likewise.
+    """Keras's ReduceLROnPlateau with a state, so that its patience survives a restart.
 
     Args:
         state: what `state` gave in an earlier process; `{}` for a new training.
         patience: epochs without a lower validation loss before the rate is reduced.
-        factor: what the rate is multiplied by then.
+        factor: factor by which the rate is multiplied then.
         minimum: the lowest rate.
     """
 
@@ -66,7 +66,7 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
 
 
 def _best(state: dict[str, Any], start: float | None) -> float | None:
-    """The best value of a state; without one, what Keras starts with: `None`, or infinity in older versions."""
+    """Return the best value of a state; by default the initial value of Keras: `None`, or infinity in older versions."""
     best: float | None = state.get("best")
     return start if best is None else best
 

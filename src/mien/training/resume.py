@@ -1,4 +1,4 @@
-"""Whether and from where the training in a run folder may resume."""
+"""Decide whether the training in a run folder can be resumed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> TrainingState:
-    """The state to train from: that of the folder's checkpoint, or a fresh one.
+    """Return the state to start from: that of the checkpoint in the folder, or a new one.
 
     Args:
         folder: the run folder.
-        recipe: what is to be trained.
-        data: what it is to be trained on, from `fingerprint`.
-        resume: whether to go on with what the folder holds.
+        recipe: the recipe.
+        data: the result of `fingerprint` for the data.
+        resume: whether to resume the training in the folder.
 
     Raises:
         ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
@@ -60,10 +60,10 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a folder that holds another training, or files of other programs that would be overwritten.
+    """Refuse a folder that contains another training, or other files that would be overwritten.
 
     Raises:
-        ModelError: it does.
+        ModelError: If it does.
     """
     if (folder / LAST).exists():
         raise ModelError(
@@ -77,13 +77,13 @@ def require_free(folder: Path) -> None:
 
 
 def _difference(name: str, before: Recipe, now: Recipe) -> str:
-    """A setting that was changed, with both values if they are a word or a number."""
+    """Describe a changed setting, with both values if they are words or numbers."""
     old, new = getattr(before, name), getattr(now, name)
     return f"{name} ({old}, not {new})" if isinstance(old, str | int | float) else name
 
 
 def fingerprint(training: Dataset, validation: Dataset, teachers: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What is trained on: source, label set, counts, and a checksum of images, targets and teachers."""
+    """Return a description of the data: source, label set, counts, and a checksum of images, targets and teachers."""
     digest = hashlib.sha256()
     for part in (training, validation):
         digest.update(part.images.tobytes())

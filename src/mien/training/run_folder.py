@@ -42,23 +42,23 @@ OWN_FILES = (
 
 
 def foreign_files(folder: str | Path) -> list[str]:
-    """Names of files that a training would overwrite in a folder which no training of ours has begun.
+    """Return the files that a training would overwrite in a folder that is not a run folder.
 
-    A folder is that of a training when its `recipe.json` is one that a training wrote.
+    A folder is a run folder if its `recipe.json` was written by a training.
     """
     try:
         if read_config(folder) is not None:
             return []
-    except (ModelError, OSError):  # somebody else's recipe.json, or a damaged one: it stays
+    except (ModelError, OSError):  # another recipe.json, or a damaged one: it is kept
         pass
     return [name for name in OWN_FILES if os.path.lexists(Path(folder) / name)]
 
 
 def remove_run(folder: str | Path) -> None:
-    """Remove the files of a training from its run folder; what else is in there stays.
+    """Remove the files of a training from its run folder, and no other files.
 
     Raises:
-        ModelError: no training has begun in that folder.
+        ModelError: If it is not a run folder.
     """
     folder = Path(folder)
     if read_config(folder) is None:
@@ -69,21 +69,21 @@ def remove_run(folder: str | Path) -> None:
 
 
 def read_history(folder: str | Path) -> list[dict[str, float]]:
-    """The rows of a run's epochs."""
+    """Return the history of a run, one row per epoch."""
     return read_state(Path(folder) / LAST).history
 
 
 def is_whole(folder: str | Path) -> bool:
-    """Whether a training has ended by itself and all that follows its last epoch is written."""
+    """Return whether a training has ended and all its files are written."""
     last = Path(folder) / LAST
     return last.is_file() and (Path(folder) / EVALUATION).is_file() and read_state(last).finished
 
 
 def load_best(folder: str | Path) -> KerasClassifier:
-    """The network of a run's best epoch.
+    """Load the network of the best epoch of a run.
 
     Raises:
-        ModelError: no epoch is whole yet.
+        ModelError: If no epoch is complete yet.
     """
     path = Path(folder) / BEST
     if not path.is_file():
@@ -96,15 +96,15 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
 
     Args:
         folder: the run folder.
-        network: its best network.
-        card: its card, with scores and temperatures.
+        network: the best network.
+        card: its model card, with scores and temperatures.
 
     Returns:
         Whether `model.onnx` was written too: the conversion needs TensorFlow and tf2onnx, which a machine that trains
         on another back end may not have.
 
     Raises:
-        ModelError: the conversion to ONNX failed.
+        ModelError: If the conversion to ONNX failed.
     """
     folder = Path(folder)
     for name in (BEST, LEGACY):

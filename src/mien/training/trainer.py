@@ -1,11 +1,11 @@
-"""The training loop: fit with callbacks, a run folder that is always complete, and an exact resume.
+"""The training loop: `fit` with callbacks, a run folder that is always consistent, and exact resuming.
 
     batches (shuffled, augmented, mixed) -> network -> categorical cross-entropy -> Adam or SGD
                                               |
                                               └ best.keras by the lowest validation loss, or the last epoch
 
-Training reads the split Training and selects by PublicTest. It never looks at PrivateTest, except at the pixels of its
-images where a recipe leaves out training images that are copies of them.
+Training uses the split Training and selects by PublicTest. It does not use PrivateTest, except to compare pixels if the
+recipe drops training images that are copies of its images.
 
     run = train(mien.load("fer2013.csv"), get_recipe("classic"), "runs/mine", resume=True)
 """
@@ -57,11 +57,11 @@ LOCK = ".mien-training.lock"
 
 @dataclass(frozen=True)
 class Run:
-    """A training that has ended, by itself or by Ctrl-C.
+    """A training that has ended, normally or by Ctrl-C.
 
     Args:
         folder: the run folder.
-        recipe: what was trained.
+        recipe: the recipe.
         history: one row per epoch.
         interrupted: whether Ctrl-C ended it.
     """
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def best(self) -> dict[str, float]:
-        """The row of the epoch that `best.keras` holds."""
+        """The row of the epoch in `best.keras`."""
         found = best_row(self.history, self.recipe.select)
         assert found is not None  # noqa: S101 - a run has an epoch
         return found
@@ -86,23 +86,23 @@ def train(
     options: TrainerOptions | None = None,
     **keywords: Any,
 ) -> Run:
-    """Train a network and keep every complete epoch of it.
+    """Train a network and save every complete epoch.
 
     Args:
         dataset: images of the splits Training and PublicTest; other splits are not used, see above.
-        recipe: what to train and how. The card names its `teachers`: leave them out of it where others teach.
-        folder: the run folder, created if needed. After each epoch it holds `recipe.json`, `history.csv`,
+        recipe: the recipe. The model card lists its `teachers`: remove them if other teachers are used.
+        folder: the run folder, created if needed. After each epoch it contains `recipe.json`, `history.csv`,
             `best.keras`, `last.keras` and `state.json`.
-        options: everything else.
+        options: the other options.
         **keywords: fields of `TrainerOptions`.
 
     Returns:
         The run, also after Ctrl-C if an epoch was complete by then.
 
     Raises:
-        DataError: a split is missing.
-        ModelError: the folder holds another training, there is nothing to resume, the loss is not a number, or the
-            recipe distills and there are no teachers.
+        DataError: If a split is missing.
+        ModelError: If the folder contains another training, there is nothing to resume, the loss is NaN, or the recipe
+            uses distillation and there are no teachers.
     """
     keywords = {name: value for name, value in keywords.items() if value is not None}
     options = replace(options or TrainerOptions(), **keywords)
@@ -130,10 +130,10 @@ def _require_fitting(dataset: Dataset, recipe: Recipe, options: TrainerOptions) 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a run folder.
+    """Lock a run folder against other trainings.
 
     Raises:
-        ModelError: another one writes there.
+        ModelError: If another training uses it.
     """
     if (folder / LOCK).is_symlink():
         raise ModelError(
@@ -176,7 +176,7 @@ class _Training:
         )
 
     def run(self) -> Run:
-        """Train until the recipe's end, early stopping or Ctrl-C."""
+        """Train until the last epoch, early stopping or Ctrl-C."""
         keep_memory()
         fix_seeds(self._recipe.seed)
         remove_leftovers(self._folder)
@@ -184,7 +184,7 @@ class _Training:
         recipe = {**self._recipe.to_dict(), "data": self._arguments}
         write_text(self._folder / "recipe.json", json.dumps(recipe, indent=1))
         if not self._state.finished:
-            # What an earlier stop left would make the folder look complete.
+            # Files of an earlier interruption would make the folder look complete.
             (self._folder / EVALUATION).unlink(missing_ok=True)
         cache = self._prepare_cache()
         interrupted = False
@@ -209,7 +209,7 @@ class _Training:
         return model
 
     def _prepare_cache(self) -> AugmentationCache | None:
-        """The augmented copies, if the recipe has them, computed."""
+        """Return the augmentation cache, filled, if the recipe uses it."""
         if not self._recipe.augmented_copies or self._state.finished:
             return None
         cache = AugmentationCache(
@@ -233,7 +233,7 @@ class _Training:
         try:
             model.fit(
                 batches,
-                shuffle=False,  # the batches shuffle themselves, by seed
+                shuffle=False,  # the batches are shuffled already, by seed
                 validation_data=(self._validation.images[..., None], joint_targets(self._validation, recipe)),
                 validation_batch_size=VALIDATION_BATCH,
                 epochs=recipe.stage_end(state.epoch),
@@ -242,13 +242,13 @@ class _Training:
                 verbose=0,
             )
         except KeyboardInterrupt:
-            del state.history[writer.saved :]  # what is not on disk is not kept
+            del state.history[writer.saved :]  # only what is on disk is kept
             raise
 
     def _callbacks(
         self, model: keras.Model, batches: TrainingBatches
     ) -> tuple[list[keras.callbacks.Callback], CheckpointWriter]:
-        """The callbacks of a `fit`, and the one that saves, which must be the last."""
+        """Return the callbacks of a `fit`, and the one that saves, which must be the last one."""
         options, recipe, state = self._options, self._recipe, self._state
         own = options.custom.callbacks
         stopping = ResumableEarlyStopping(state.stopping, recipe.stopping_patience, recipe.select)

@@ -24,17 +24,17 @@ class TrainerOptions:
     """What the training loop is told, apart from data, recipe and folder.
 
     Args:
-        resume: resume from `last.keras`; gives the history of a training that was never stopped.
+        resume: resume from `last.keras`, with the same history as an uninterrupted training.
         on_batch: called after each batch.
         on_epoch: called after each epoch once it is saved.
         arguments: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `license` of
             the model, for its card.
-        teachers: by a checksum of each, so that a resumed training has the same ones; for a recipe that distills.
+        teachers: teachers by checksum, so that a resumed training has the same ones; for a recipe with distillation.
         start: a Keras file, a run folder or the bytes of an ONNX file whose weights to start from, instead of random
             ones.
         augmentation_cache: the folder of precomputed augmented images, for a recipe that has them; `views` in the run
             folder when not given, which is removed at the end of the training.
-        on_preparing: called while they are computed, see `AugmentationCache.prepare`.
+        on_preparing: called with the progress of the augmentation cache, see `AugmentationCache.prepare`.
         save_every: minimum time in seconds between two checkpoints; the last epoch is always saved. With a GPU an epoch
             may take no longer than saving it.
         custom: parts that are objects of the user's own.

@@ -1,7 +1,7 @@
-"""Average the weights of several networks that were trained from a common start.
+"""Average the weights of several networks that were trained from the same initial weights.
 
-Networks that share their beginning lie in one valley of the loss, and the point between them often generalises better
-than any of them, at the cost of one (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482; Izmailov et al. 2018,
+Networks trained from the same start often lie in one basin of the loss, and their average often generalizes better than
+each of them, at the inference cost of one (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482; Izmailov et al. 2018,
 https://arxiv.org/abs/1803.05407).
 """
 
@@ -23,16 +23,16 @@ _BATCH = 256
 
 
 def average_networks(networks: Sequence[keras.Model], images: NDArray[np.uint8]) -> keras.Model:
-    """A new network with the mean weights of networks of the same architecture.
+    """Return a network with the mean weights of networks of the same architecture.
 
-    Its normalisations are measured anew, for they belong to what the layers before them answer now.
+    The statistics of its batch normalization layers are recomputed, because the layers before them have changed.
 
     Args:
-        networks: one or more, alike layer by layer.
-        images: gray uint8 (n, 48, 48), some thousands, changed as in the training.
+        networks: one or more networks with the same layers.
+        images: gray uint8 (n, 48, 48), some thousands, augmented as in the training.
 
     Raises:
-        ModelError: there is none, or they are not alike.
+        ModelError: If there is none, or they have different architectures.
     """
     shapes = {tuple(tuple(weight.shape) for weight in network.weights) for network in networks}
     if len(shapes) != 1:
@@ -45,7 +45,7 @@ def average_networks(networks: Sequence[keras.Model], images: NDArray[np.uint8])
 
 
 def _measure_normalisations(network: keras.Model, images: NDArray[np.uint8]) -> None:
-    """Set the mean and variance of each normalization to those of its input, from the first layer to the last."""
+    """Set mean and variance of each batch normalization to those of its input, from the first to the last layer."""
     pixels = images[..., np.newaxis].astype(np.float32)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -1,6 +1,6 @@
-"""What a user wants done, end to end: train, evaluate, export, watch, draw faces.
+"""Complete tasks: train, evaluate, export, watch a video, draw faces.
 
-Each module calls the wings (`mien.training`, `mien.recognition`, `mien.evaluation`), takes a
+Each module combines `mien.training`, `mien.recognition` and `mien.evaluation`, takes a
 `mien.workflows.reporter.Reporter` for messages and progress, and prints nothing. The command, the service, the
 benchmarks and Python users call the same functions:
 

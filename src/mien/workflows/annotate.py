@@ -41,18 +41,18 @@ def draw_faces(
 
     Args:
         image: a path, bytes, an RGB array uint8 (height, width, 3) or a Pillow image.
-        faces: the faces; found by the recognizer when not given.
-        recognizer: what finds them; a new `mien.Recognizer` when not given.
-        out: an image file to write; nothing is written when not given.
+        faces: the faces; by default they are detected by the recognizer.
+        recognizer: the recognizer; by default a new `mien.Recognizer`.
+        out: an image file to write; by default nothing is written.
         force: replace a file of that name that mien did not write.
         **drawing: options of `mien.recognition.drawing.draw_faces`: `bars`, `unsure_below`, `min_side`, and `legend`
-            (`True` when not given).
+            (`True` by default).
 
     Returns:
         A new image, RGB uint8.
 
     Raises:
-        DataError: the image cannot be read, or there is a file of that name that mien did not write.
+        DataError: If the image cannot be read, or `out` exists and mien did not write it.
     """
     from mien.images import read_image, write_image
     from mien.recognition import drawing as draw
@@ -78,14 +78,14 @@ def watch(
     force: bool = False,
     **tracking: Any,
 ) -> Generator[tuple[Frame, list[Face]]]:
-    """Find the faces of a video and track them: each keeps its `track`, and its probabilities are smoothed.
+    """Detect and track the faces in a video, and smooth their probabilities.
 
     Args:
         video: the path of a video, the number of a webcam, or frames as `mien.recognition.video.read_frames` gives
             them. The order `watch(recognizer, video)` of earlier versions works too.
-        recognizer: what finds the faces; a new `mien.Recognizer` when not given.
+        recognizer: the recognizer; by default a new `mien.Recognizer`.
         every: process every Nth frame.
-        save: a video file to write with the faces drawn in; needs the path of a video, or frames with `info`.
+        save: a video file to write, with the faces drawn on it; needs the path of a video, or frames with `info`.
         force: replace a file of that name that mien did not write.
         **tracking: options of `mien.recognition.video.watch`: `chunk`, `tracker`, `smoothing_seconds`.
 
@@ -93,7 +93,7 @@ def watch(
         Each frame with its faces.
 
     Raises:
-        DataError: the video cannot be read, or there is a file of that name that mien did not write.
+        DataError: If the video cannot be read, or `save` exists and mien did not write it.
     """
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video import read_frames
@@ -121,7 +121,7 @@ def _drawn(
     force: bool,
     source: str | Path | int | None = None,
 ) -> Generator[tuple[Frame, list[Face]]]:
-    """The same frames and faces, which are drawn into a video on the way."""
+    """Yield the same frames and faces while writing them to a video."""
     if save is None:
         yield from pairs
         return

@@ -1,4 +1,4 @@
-"""Two models side by side on the same images, with a paired test: what `mien evaluate A B` does."""
+"""Compare two models on the same images with a paired test, as `mien evaluate A B` does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """Two evaluations and what comes of them.
+    """Two evaluations and their comparison.
 
     Args:
-        first: of the first model.
-        second: of the second model.
-        comparison: the differences, with their intervals and test.
+        first: evaluation of the first model.
+        second: evaluation of the second model.
+        comparison: the differences, with intervals and test.
     """
 
     first: Evaluation
@@ -31,7 +31,7 @@ class Compared:
     comparison: Comparison
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Return the comparison as a JSON-serializable dict."""
         return {
             "models": [self.first.to_dict(), self.second.to_dict()],
             "comparison": self.comparison.to_dict(),
@@ -44,10 +44,10 @@ def compare_models(
     """Evaluate two models on the same images and compare them.
 
     Args:
-        first: a model, as `mien.evaluate` takes it.
-        second: another one.
-        data: as `mien.evaluate` takes it; by default that of the first model's run.
-        reporter: what to report to.
+        first: a model, as for `mien.evaluate`.
+        second: another model.
+        data: the data, as for `mien.evaluate`; by default those of the first model's run.
+        reporter: the reporter.
         **options: fields of `mien.workflows.evaluate_model.EvaluateOptions`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Faces out of whole photos, for training and evaluation: found, aligned and cropped as `mien predict` does."""
+"""Detect, align and crop faces in whole photos, for training and evaluation, as `mien predict` does."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def make_cropper(data: Any, options: DataOptions) -> Crop:
-    """A function from a photo to the crop of its largest face, which keeps the crops where a folder is given.
+    """Return a function from a photo to the crop of its largest face, which optionally saves the crops.
 
     Args:
-        data: the data, whose folders the kept crops repeat.
+        data: the data, whose folder structure is used for saved crops.
         options: `keep_crops`.
     """
     from mien.recognition.alignment import crop_faces

@@ -1,12 +1,12 @@
-"""K-fold cross-validation: as many trainings as there are folds, each tested on images that it has not seen.
+"""K-fold cross-validation: one training per fold, each tested on the images of its fold.
 
     import mien
 
     done = mien.cross_validate("faces/", folds=5, start="small")
     print(done.mean["accuracy"], done.spread["accuracy"])
 
-Folds are stratified by class and keep copies and groups together. Within a fold a part of the other images serves as
-validation split, by which the epoch is chosen; the images of the fold choose nothing.
+Folds are stratified by class and keep copies and groups together. A part of the other images is the validation split,
+which selects the epoch; the images of the fold select nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class CrossValidation:
     """The scores of a cross-validation.
 
     Args:
-        folder: where the runs, the scores and the predictions are.
+        folder: the folder of the runs, scores and predictions.
         classes: the class names.
-        folds: for each fold `n`, `accuracy` and `macro_f1` on its images.
+        folds: `n`, `accuracy` and `macro_f1` for each fold, on its images.
         mean: the mean of `accuracy` and `macro_f1` over the folds.
         spread: their standard deviation over the folds (n - 1 in the denominator).
-        probabilities: the predictions for each image by the run that has not seen it, float (n, classes).
+        probabilities: the prediction for each image by the run that was not trained on it, float (n, classes).
         true: class indices int64 (n,).
         rows: the row of each image in the data, int64 (n,).
         fold: the fold of each image, int64 (n,).
@@ -84,12 +84,12 @@ def cross_validate(
     """Train and test on every fold of a data set.
 
     Args:
-        data: as `mien.train` takes it. PrivateTest of data with splits is not used.
-        folds: how many, 2 to 100.
-        recipe: as `mien.train` takes it.
-        out: the folder of the runs; `runs/NAME-kfoldN` when not given.
+        data: the data, as for `mien.train`. PrivateTest of data with splits is not used.
+        folds: number of folds, 2 to 100.
+        recipe: the recipe, as for `mien.train`.
+        out: the folder of the runs; by default `runs/NAME-kfoldN`.
         reporter: what to report to.
-        **options: as `mien.train` takes them; `group` keeps a person or video in one fold.
+        **options: options as for `mien.train`; `group` keeps a person or video in one fold.
 
     Raises:
         DataError: the data cannot be read, or a class has fewer images than there are folds.
@@ -100,7 +100,7 @@ def cross_validate(
 
 
 def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter: Reporter) -> CrossValidation:
-    """Cross-validate, as `mien train --kfold` does; folds that are finished are reused.
+    """Cross-validate, as `mien train --kfold` does; finished folds are reused.
 
     Raises:
         DataError: the data cannot be read, or a class has fewer images than there are folds.
@@ -134,7 +134,7 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
 
 
 def fold_data(whole: Dataset, tested: NDArray[np.bool_], seed: int) -> Dataset:
-    """The data of a fold: its images are PrivateTest, a part of the others PublicTest, the rest Training."""
+    """Return the data of a fold: its images are PrivateTest, a part of the others PublicTest, the rest Training."""
     rest = divide(whole.select(~tested), (1 - VALIDATION_SHARE, VALIDATION_SHARE, 0.0), seed)
     split = np.full(len(whole), PRIVATE_TEST)
     split[~tested] = rest.split
@@ -144,7 +144,7 @@ def fold_data(whole: Dataset, tested: NDArray[np.bool_], seed: int) -> Dataset:
 def _train_fold(
     part: Dataset, config: RunConfig, folder: Path, reporter: Reporter
 ) -> tuple[dict[str, float], NDArray[np.float64]]:
-    """The scores of a fold and the predictions for its images."""
+    """Train a fold and return its scores and the predictions for its images."""
     import keras
 
     from mien.evaluation.scoring import evaluate as score

@@ -37,12 +37,12 @@ class EvaluateOptions:
     """How a model is evaluated.
 
     Args:
-        split: the split, `PrivateTest` when not given, or the only one of data without splits.
-        data: how the data are read.
-        model: how the model is opened.
+        split: the split; by default `PrivateTest`, or all images of data without splits.
+        data: options for reading the data.
+        model: options for opening the model.
         flip_tta: average the predictions for each image and its mirror image.
-        out: the folder for figures, report and `evaluation.json`; that of a run is a folder inside it, named for the
-            split; `None` elsewhere: no files are written.
+        out: the folder for figures, report and `evaluation.json`; by default a subfolder of the run folder named for
+            the split. Without a run folder no files are written by default.
         force: replace files in that folder that mien did not write.
         write: whether files are written at all.
     """
@@ -90,25 +90,25 @@ def evaluate(
     cache: bool = True,
     reporter: Reporter | None = None,
 ) -> Evaluation:
-    """Evaluate a model on one split: accuracy with its interval, loss, F1, confusion, and scores without duplicates.
+    """Evaluate a model on a split: accuracy with interval, loss, F1, confusion matrix, and scores without duplicates.
 
     Args:
         model: the path of a model file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
             `keras.Model`.
-        data: a path as `mien.load` takes it, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
-            default what it was trained on.
+        data: a path as for `mien.load`, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
+            default the data that it was trained on.
         split: `Training`, `PublicTest` or `PrivateTest`, in any usual spelling; `PrivateTest` when not given.
         label_set: the label set of data and predictions.
-        class_names: what the numbers of the data stand for, as `mien.load` takes it.
-        votes: the FER+ votes, if they are not beside the table.
+        class_names: the meaning of class numbers in the data, as for `mien.load`.
+        votes: the FER+ votes, if they are not next to the table.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         flip_tta: average the predictions for each image and its mirror image.
-        out: a folder for figures, report and `evaluation.json`; nothing is written when not given.
+        out: a folder for figures, report and `evaluation.json`; by default nothing is written.
         force: replace files in that folder that mien did not write.
-        cache: whether the arrays of a table are kept for the next time.
-        reporter: what to report to; a display in a notebook, else the logger `mien`, when not given.
+        cache: whether to cache the arrays of a table.
+        reporter: the reporter; by default a display in a notebook, else the logger `mien`.
 
     Raises:
         DataError: the data cannot be read, or have no such split.
@@ -173,17 +173,17 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     if mapping:
         evaluation = replace(evaluation, label_mapping=mapping.to_dict())
     problem: OSError | None = None
-    if folder:  # before anything is reported: the reader of that may hang up
+    if folder:  # before anything is reported, because writing to a closed pipe ends the program
         try:
             write_evaluation(evaluation, loaded, folder, force=options.force)
-        except OSError as error:  # the scores are worth reporting all the same
+        except OSError as error:  # the scores are reported anyway
             problem = error
     reporter.evaluation(evaluation, loaded)
     return Evaluated(evaluation, loaded, folder, problem)
 
 
 def card_scores(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores of an evaluation that a model card keeps."""
+    """Return the scores of an evaluation for a model card."""
     scores = evaluation.to_dict()
     return {name: scores[name] for name in ("n", "accuracy", "accuracy_interval", "macro_f1", "loss", "ece")}
 
@@ -191,7 +191,7 @@ def card_scores(evaluation: Evaluation) -> dict[str, Any]:
 def _reading_label_set(
     label_set: str | LabelSet | None, loaded: LoadedModel, data: Any
 ) -> str | LabelSet | None:
-    """The label set that the data are read in: that asked for, that of their table, or the classes of the data."""
+    """Return the label set for reading the data: the requested one, that of a table, or the classes of the data."""
     if label_set == FUSED:
         return FER2013
     if label_set is not None:
@@ -205,7 +205,7 @@ def _reading_label_set(
 
 
 def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[Dataset, LabelMapping | None]:
-    """A data set in the classes of a model, and how they were mapped, `None` where both are the same.
+    """Map a data set to the classes of a model; return it with the mapping, or `None` if the classes are the same.
 
     Raises:
         DataError: they have fewer than two classes in common.
@@ -231,10 +231,10 @@ def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Pat
 
 
 def _own_label_set(data: Any) -> str | None:
-    """The label set to evaluate in where none is given: FER2013's for its table, else the model's default answer.
+    """Return the default label set: FER2013's for its table, else the default of the model.
 
-    A table's labels are FER2013's, so the strict answer is judged by them; faces from elsewhere are labeled by what they
-    show, which the fused answer names.
+    The labels of the table are FER2013's, so they are compared with predictions for that label set; faces from other
+    sources are labeled by what they show, for which `fused` is the better match.
     """
     from mien.data.dataset import Dataset
     from mien.data.table_files import find_tables, is_fer2013
@@ -250,4 +250,4 @@ def _own_label_set(data: Any) -> str | None:
         tables = find_tables(place) if place.is_dir() else [place]
         return FER2013.name if tables and all(map(is_fer2013, tables)) else None
     except (OSError, ValueError, DataError):
-        return None  # whoever reads it says what is wrong
+        return None  # reading the data reports the error

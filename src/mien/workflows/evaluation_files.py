@@ -23,21 +23,21 @@ _REMEDY = "Choose another folder with `out`, or replace the files with `force=Tr
 
 
 def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
-    """Draw the sheets of sample predictions into a folder of ours, in place of those of an earlier evaluation."""
+    """Write the sheets of sample predictions, and remove those of an earlier evaluation."""
     from mien.evaluation.figures import plot_sheets
 
     guard = guard_of(folder / "mistakes.png")
-    for sheet in ("mistakes.png", "confident.png"):  # which there need not be now
+    for sheet in ("mistakes.png", "confident.png"):  # a sheet may be empty now
         if guard is None or guard.allows(folder / sheet):
             (folder / sheet).unlink(missing_ok=True)
     plot_sheets(evaluation, folder, name)
 
 
 def require_replaceable(folder: Path, *, force: bool) -> None:
-    """Refuse, before the work, to write into a folder that holds files of these names that mien did not write.
+    """Raise an error before the evaluation if the folder contains files of these names that mien did not write.
 
     Raises:
-        DataError: there is one, and `force` is not set.
+        DataError: If there is one, and `force` is not set.
     """
     with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)) as guard:
         for name in WRITTEN:
@@ -45,7 +45,7 @@ def require_replaceable(folder: Path, *, force: bool) -> None:
 
 
 def _is_earlier(folder: Path) -> bool:
-    """Whether a folder holds an evaluation from before there were lists of files."""
+    """Return whether a folder contains an evaluation of an older version, without a list of files."""
     if (folder / LIST).exists():
         return False
     try:
@@ -58,7 +58,7 @@ def _is_earlier(folder: Path) -> bool:
 def write_evaluation(
     evaluation: Evaluation, model: LoadedModel, folder: Path, *, force: bool = False
 ) -> None:
-    """Write `evaluation.json`, the figures and the report into a folder.
+    """Write `evaluation.json`, the figures and the report to a folder.
 
     Raises:
         DataError: there is a file of one of these names that mien did not write, and `force` is not set.
@@ -73,7 +73,7 @@ def _write(evaluation: Evaluation, model: LoadedModel, folder: Path) -> None:
     from mien.evaluation.report import write_report
     from mien.files import write_text
 
-    # First, because it says whose folder this is.
+    # First, because it identifies the folder.
     write_text(folder / "evaluation.json", json.dumps(evaluation.to_dict(), indent=1) + "\n")
     title = f"{model.name} on {evaluation.split}"
     plot_confusion(evaluation.confusion, evaluation.labels, folder / "confusion.png", title)

@@ -23,31 +23,31 @@ CALIBRATION_IMAGES = 512
 
 
 def write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
-    """Write a Keras network as ONNX; gives back the path."""
+    """Write a Keras network as ONNX; return the path."""
     from mien.training.keras_io import save_network
     from mien.training.onnx_export import export_onnx
 
     with (
         tempfile.TemporaryDirectory() as folder
-    ):  # as it was loaded: with the rescaling it may have been given
+    ):  # as loaded, with a rescaling layer that may have been added
         source = save_network(loaded.network, Path(folder) / "network.keras", card)
         return export_onnx(source, target, card)
 
 
 def copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
-    """Write a copy of an ONNX file, with another card where it needs one."""
+    """Write a copy of an ONNX file, with another card if necessary."""
     from mien.recognition.model_files import read_model
     from mien.recognition.onnx_card import has_card, read_card
 
     name, data = read_model(str(loaded.path))
-    # A bundled name may predict in another label set than its file, and a file of another program has no card.
+    # A bundled name can select another label set of its file, and a file of another program has no card.
     if not has_card(name, data) or read_card(name, data) != card:
         data = with_card(data, card)
     write_bytes(target, data)
 
 
 def with_card(data: bytes, card: ModelCard) -> bytes:
-    """The same ONNX file with another card.
+    """Return an ONNX file with another card.
 
     Raises:
         MissingExtra: onnx is not installed.
@@ -65,10 +65,10 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
 
 
 def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
-    """Write a copy of an ONNX file that gives logits, with a softmax at its end and a card inside.
+    """Write a copy of an ONNX file that returns logits, with a softmax at its end and a card inside.
 
     Raises:
-        ModelError: the model is no ONNX file without a card, or gives probabilities already.
+        ModelError: If it is not an ONNX file without a card, or returns probabilities already.
         MissingExtra: onnx is not installed.
     """
     import numpy as np
@@ -107,7 +107,7 @@ def _softmaxed(data: bytes, output: str) -> bytes:
 
 
 def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> None:
-    """Write a model as int8 ONNX; training images of a data set set its ranges."""
+    """Write a model as int8 ONNX, calibrated on the training images of a data set."""
     from mien.data.dataset import TRAINING
     from mien.training.onnx_export import quantize
 

@@ -1,4 +1,4 @@
-"""The end of a training: calibrate the best network, evaluate it on PublicTest, write models, figures and scores."""
+"""Finish a training: calibrate the best network, evaluate it on PublicTest, write models, figures and scores."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
-    """Calibrate and evaluate the best network on PublicTest; write models, figures and scores into the run folder."""
+    """Calibrate and evaluate the best network on PublicTest; write models, figures and scores to the run folder."""
     from mien.evaluation.figures import plot_confusion, plot_curves
     from mien.files import write_text
     from mien.training.run_folder import BEST, EVALUATION, load_best
 
-    (run.folder / EVALUATION).unlink(missing_ok=True)  # written last, it says that everything is there
+    (run.folder / EVALUATION).unlink(missing_ok=True)  # written last: it marks the run as complete
     best = load_best(run.folder)
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
-    for label_set in reversed(best.card.label_sets):  # its own last, so that it stays in front
+    for label_set in reversed(best.card.label_sets):  # the main label set last, so that it comes first
         best, evaluation = _calibrate(best.answering_in(label_set), dataset, run.folder.name, reporter)
     _write_models(run, best, dataset, reporter)
     plot_curves(run.history, run.folder / "curves.png", select=run.recipe.select)
@@ -78,7 +78,7 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
 
 
 def _write_release(best: KerasClassifier, dataset: Dataset, path: Path, reporter: Reporter) -> None:
-    """The file to ship, with a message for each label set."""
+    """Write `release.onnx`, with a message for each label set."""
     from mien.evaluation.cross_validation import FEW
     from mien.workflows.release import write_release
 
@@ -97,13 +97,13 @@ def _write_release(best: KerasClassifier, dataset: Dataset, path: Path, reporter
 def _calibrate(
     classifier: KerasClassifier, dataset: Dataset, name: str, reporter: Reporter
 ) -> tuple[KerasClassifier, Evaluation]:
-    """The classifier with a temperature fitted on PublicTest and its scores there in its card, and those scores."""
+    """Return the classifier with a temperature and scores from PublicTest in its card, and these scores."""
     from mien.data.ferplus import as_ferplus
     from mien.evaluation.cross_validation import judge_temperature
     from mien.evaluation.scoring import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
-    card = replace(classifier.card, temperature=1.0)  # fitted afresh, however often a training ends
+    card = replace(classifier.card, temperature=1.0)  # fitted again each time a training ends
     classifier = replace(classifier, card=card)
     images = dataset if card.label_set == dataset.label_set.name else as_ferplus(dataset)
 
@@ -130,7 +130,7 @@ def _calibrate(
 
 
 def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter) -> None:
-    """Report a temperature: what it was fitted on, its value on other images, and whether to trust it."""
+    """Report a temperature: the images it was fitted on, cross-validated scores, and whether it is reliable."""
     if fit.at_bound:
         reporter.message(
             f"Warning: the search for the temperature of {label_set} ended at a bound ({fit.temperature:g} is used): on "

@@ -1,4 +1,4 @@
-"""Search a learning rate for a training, with a plot: what `mien train --find-lr` does."""
+"""Find a learning rate for a training and plot the loss, as `mien train --find-lr` does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLOT = "learning-rate.png"
 
 @dataclass(frozen=True)
 class FoundRate:
-    """The outcome of a search.
+    """Result of a search.
 
     Args:
         steepest: the learning rate at which the loss fell fastest.
@@ -37,7 +37,7 @@ class FoundRate:
 
 
 def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporter) -> FoundRate:
-    """Search a learning rate for a training and plot the loss into its run folder.
+    """Find a learning rate for a training and plot the loss to its run folder.
 
     Raises:
         DataError: the data cannot be read, or the loss is no number.

@@ -1,4 +1,4 @@
-"""The recipe of a training that starts from another model: its network, with defaults by the number of images."""
+"""The recipe of a training that starts from another model: its network, with defaults for the number of images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def fit_to_data(config: RunConfig, options: TrainOptions, dataset: Dataset, reporter: Reporter) -> RunConfig:
-    """The arguments of a new run once its data are known: those of fine-tuning follow the number of images.
+    """Complete the arguments of a new run when its data are known: fine-tuning depends on the number of images.
 
     Raises:
-        ModelError: there is no model to start from, or its network is not known.
+        ModelError: If there is no model to start from, or its network is unknown.
     """
     from mien.training.fine_tuning import known_classes, network_of_start
     from mien.training.fine_tuning_recipe import NAME, describe, fine_tuning_recipe

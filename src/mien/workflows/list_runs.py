@@ -1,4 +1,4 @@
-"""The trainings in a folder, as rows of a table: what `mien runs` shows."""
+"""List the trainings in a folder as rows of a table, as `mien runs` does."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
-    """The runs in a folder and in the folders below it, the newest last. Keras is not needed.
+    """Return the runs in a folder and its subfolders, the newest last. Keras is not needed.
 
     Args:
-        folder: holds run folders.
+        folder: the folder.
 
     Returns:
         For each `run`, `data`, `classes`, `recipe`, `start`, `seed`, `epochs` (done), `of` (at most), `best_epoch`,
-        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` where it was evaluated
-        on PrivateTest, `seconds` of its epochs, and `finished`. What a run does not tell is `None`.
+        `val_accuracy`, `val_loss` and `val_macro_f1` of the epoch that is kept, `test_accuracy` if it was evaluated on
+        PrivateTest, `seconds` of its epochs, and `finished`. Unknown values are `None`.
     """
     rows = []
     for recipe in sorted(Path(folder).rglob("recipe.json"), key=lambda path: path.stat().st_mtime):
@@ -27,7 +27,7 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
 
 
 def read_row(folder: Path) -> dict[str, Any] | None:
-    """The row of a run folder, `None` where it is no run."""
+    """Return the row of a run folder; `None` if it is not a run folder."""
     recipe = _read(folder / "recipe.json")
     if recipe is None or not isinstance(recipe.get("data"), dict) or "epochs" not in recipe:
         return None
@@ -58,7 +58,7 @@ def read_row(folder: Path) -> dict[str, Any] | None:
 
 
 def _best(history: list[dict[str, float]], select: str) -> dict[str, float]:
-    """The row of the epoch that is kept, as `mien.training.checkpoint.best_row` chooses it."""
+    """Return the row of the epoch that is kept, as chosen by `mien.training.checkpoint.best_row`."""
     if not history:
         return {}
     if select == "last":

@@ -1,4 +1,4 @@
-"""Data for a workflow: read from a path with progress, or given in Python as a data set or arrays."""
+"""Load the data of a workflow: from a path, with progress, or from a data set or arrays in Python."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LISTED = 20
 
 
 def is_synthetic(data: Any) -> bool:
-    """Whether data are drawn faces by their name, `synthetic`, `synthetic:N` or `synthetic:N:SEED`."""
+    """Return whether data are drawn faces: `synthetic`, `synthetic:N` or `synthetic:N:SEED`."""
     return isinstance(data, str) and data.partition(":")[0] == SYNTHETIC
 
 
 def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
-    """A data set, with what could not be read reported as warnings.
+    """Load a data set, and report what could not be read as warnings.
 
     Args:
-        data: a `mien.Dataset`, or what `mien.load` takes: a path, `synthetic:N`, arrays.
-        options: how to read it.
-        reporter: what to report to.
+        data: a `mien.Dataset`, or an input of `mien.load`: a path, `synthetic:N`, arrays.
+        options: options for reading it.
+        reporter: the reporter.
 
     Raises:
         DataError: the data cannot be read.
@@ -60,7 +60,7 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
 
 
 def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
-    """Report what a source holds besides the images that were read."""
+    """Report what a source contains besides the images that were read."""
     left_out = dataset.left_out
     if unreadable := left_out.unreadable:
         more = [f"  … and {len(unreadable) - _LISTED:,} more"] if len(unreadable) > _LISTED else []
@@ -71,7 +71,7 @@ def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
 
 
 def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
-    """The data set with the FER+ votes that lie beside its table.
+    """Return the data set with the FER+ votes next to its table.
 
     Raises:
         DataError: there are none.
@@ -95,7 +95,7 @@ def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
 
 
 def with_validation(dataset: Dataset, reporter: Reporter) -> Dataset:
-    """The data set, with a tenth of Training held out as PublicTest where it has no such split."""
+    """Return the data set; without PublicTest, a tenth of Training is held out as PublicTest."""
     from mien.data.dataset import PUBLIC_TEST
     from mien.data.inspection import hold_out
 

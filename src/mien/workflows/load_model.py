@@ -1,4 +1,4 @@
-"""`open_model`: a model of any kind as one thing, a function from face crops to probabilities.
+"""`open_model`: open a model of any kind as a function from face crops to probabilities.
 
 from mien.workflows.load_model import open_model
 
@@ -159,7 +159,7 @@ def _open_keras(
 
 
 def look_at(model: str) -> ModelKind:
-    """What kind of model a path holds, by its content.
+    """Detect the kind of model at a path, by its content.
 
     Raises:
         ModelError: it cannot be read.
@@ -174,14 +174,14 @@ def look_at(model: str) -> ModelKind:
 
 
 def parse_names(names: str | Sequence[str] | None) -> list[str] | None:
-    """Class names as a list, from a list or from text with commas."""
+    """Parse class names from a list or comma-separated text."""
     if not names:
         return None
     return list(parse_class_names(names)) if isinstance(names, str) else list(names)
 
 
 def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> LoadedModel:
-    """A model that is an object of Python."""
+    """Open a model that is a Python object."""
     from mien.recognition.classifier import Classifier
 
     folder = getattr(model, "folder", None)

@@ -1,4 +1,4 @@
-"""`LoadedModel`: a model that is ready to predict, whatever file or object it came from."""
+"""`LoadedModel`: a model that is ready to predict, from any file or object."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class LoadedModel:
     """A model of any kind, ready to predict.
 
     Args:
-        name: what to call it.
-        path: the file it came from.
+        name: name of the model.
+        path: the file that it was loaded from.
         labels: class names in the order of its probabilities.
-        probabilities: gray crops uint8 (n, 48, 48) to probabilities (n, classes).
+        probabilities: function from gray crops uint8 (n, 48, 48) to probabilities (n, classes).
         card: its model card, if it has one.
         folder: its run folder, if it is in one.
         network: the Keras network, if it is one.
         classifier: the `mien.Classifier`, if it is an ONNX model.
-        note: a sentence that the user should be told, if any.
+        note: a note for the user, if any.
     """
 
     name: str
@@ -46,19 +46,19 @@ class LoadedModel:
 
 
 def knows_label_set(card: ModelCard | None, label_set: str | None) -> bool:
-    """Whether a model with this card can predict in that label set."""
+    """Return whether a model with this card can predict in a label set."""
     return card is not None and label_set is not None and label_set in card.label_sets
 
 
 def from_keras(network: KerasClassifier, name: str, path: Path, label_set: str | None) -> LoadedModel:
-    """A Keras network as a loaded model, predicting in a label set if it knows that one."""
+    """Wrap a Keras network, predicting in a label set if it supports it."""
     if label_set and knows_label_set(network.card, label_set):
         network = network.answering_in(label_set)
     return LoadedModel(name, path, network.labels, _checked(network), network.card, network=network.network)
 
 
 def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
-    """The network's predictions, checked to be probabilities, as `mien.Classifier` does by itself."""
+    """Return the predictions of the network after checking that they are probabilities, as `mien.Classifier` does."""
     import numpy as np
 
     from mien.evaluation.scoring import check_probabilities
@@ -66,7 +66,7 @@ def _checked(network: KerasClassifier) -> Callable[[Any], Any]:
     card = network.card
     raw = network if card is None else replace(network, card=replace(card, temperature=1.0))
 
-    def probabilities(crops: Any) -> Any:  # checked before a temperature could hide what it is
+    def probabilities(crops: Any) -> Any:  # checked before a temperature, which could hide errors
         given = check_probabilities(raw.probabilities(crops), len(crops), len(network.labels))
         return card.calibrated(given.astype(np.float32)) if card else given
 

@@ -46,10 +46,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The repository that an address names.
+    """Parse the address of a repository.
 
     Raises:
-        ModelError: it is none.
+        ModelError: If it is not an address.
 
     >>> parse_address("hf://me/faces@v1")
     Address(repository='me/faces', revision='v1')
@@ -100,11 +100,11 @@ def push_model(model: str | Path, address: str, *, private: bool = False) -> str
 
 
 def pull_model(address: str, out: str | Path | None = None, *, force: bool = False) -> Path:
-    """Download a model and check it.
+    """Download a model and verify it.
 
     Args:
-        address: `hf://user/model`, with `@revision` for another one than the newest.
-        out: the folder to write into; one named for the model in this one when not given.
+        address: `hf://user/model`, optionally with `@revision`; by default the newest one.
+        out: the output folder; by default a folder named for the model in the current folder.
         force: replace files there that mien did not write.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Runs in a notebook: a progress display that is one HTML block, and runs as HTML.
+"""Notebook support: a progress display that is one HTML block, and runs as HTML.
 
-The display is updated in place, so that a saved notebook holds its last state only.
+The display is updated in place, so that a saved notebook contains its last state only.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_r
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a Jupyter kernel, as in JupyterLab, VS Code, Kaggle and Colab."""
+    """Return whether the code runs in a Jupyter kernel, as in JupyterLab, VS Code, Kaggle and Colab."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return shell is not None and hasattr(shell, "kernel")
 
 
 def default_reporter() -> Reporter:
-    """The display for a notebook where one runs, else `LogReporter`."""
+    """Return the display in a notebook, else a `LogReporter`."""
     return NotebookReporter() if in_notebook() else LogReporter()
 
 
 class NotebookReporter(Reporter):
-    """Reports in the output of a notebook cell."""
+    """Report to the output of a notebook cell."""
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -99,7 +99,7 @@ class NotebookReporter(Reporter):
         self._draw(now=False)
 
     def batch(self, now: BatchProgress) -> None:
-        """Move the bar."""
+        """Update the progress bar."""
         self._share = now.batch / now.batches
         self._status = f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.3f}, accuracy {now.accuracy:.1%}"
         self._draw(now=False)
@@ -127,7 +127,7 @@ class NotebookReporter(Reporter):
         if self._handle is None:
             self._handle = display(content, display_id=True)
         else:
-            with suppress(Exception):  # a display that is gone is no reason to end a training
+            with suppress(Exception):  # a training continues without its display
                 self._handle.update(content)
 
     def _html(self) -> str:
@@ -142,7 +142,7 @@ class NotebookReporter(Reporter):
 
 
 def history_html(rows: Sequence[dict[str, float]], best: float | None) -> str:
-    """Rows of a history as an HTML table, the best epoch marked."""
+    """Return a history as an HTML table with the best epoch marked."""
     lines = [
         (
             f"{row['epoch']:.0f}{' (best)' if row['epoch'] == best else ''}", f"{row['loss']:.4f}",
@@ -155,7 +155,7 @@ def history_html(rows: Sequence[dict[str, float]], best: float | None) -> str:
 
 
 def run_html(run: Run) -> str:
-    """A run as HTML: its folder, recipe and best epochs."""
+    """Return a run as HTML: its folder, recipe and best epochs."""
     rows = run.rows
     state = " (interrupted)" if run.interrupted else ""
     more = f"<div>… the last {_SHOWN_EPOCHS} of {len(rows)} epochs</div>" if len(rows) > _SHOWN_EPOCHS else ""

@@ -1,4 +1,4 @@
-"""The models that a training starts from and learns from, of any kind that mien can open."""
+"""Open the model that a training starts from, and its teachers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def open_start(name: str | None) -> str | bytes | None:
 
 
 def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
-    """The teachers by a checksum of each.
+    """Open teachers; return them by checksum.
 
     Raises:
-        ModelError: one is missing, does not load, or does not predict in a label set that is learned.
+        ModelError: If one is missing, does not load, or does not support a label set that is trained.
     """
     import hashlib
 
@@ -57,10 +57,10 @@ def open_teachers(config: RunConfig, dataset: Dataset) -> dict[str, Teacher]:
 
 
 def _keras_file(name: str) -> Path | None:
-    """The Keras file of a teacher, `None` for a bundled model or an ONNX file.
+    """Return the Keras file of a teacher; `None` for a bundled model or an ONNX file.
 
     Raises:
-        ModelError: there is nothing of that name.
+        ModelError: If there is no such model.
     """
     from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
     from mien.recognition.model_files import BUNDLED

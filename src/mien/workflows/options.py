@@ -1,6 +1,6 @@
-"""The options of the workflows as frozen objects, so that no option is passed through several signatures.
+"""The options of the workflows as frozen dataclasses, so that single options are not passed through signatures.
 
-`TrainOptions.of` sorts keywords into the fields of the recipe and those of the run:
+`TrainOptions.of` assigns keywords to the fields of the recipe and of the run:
 
     options = TrainOptions.of("classic", epochs=20, rotation=15, out="runs/mine")
 """
@@ -26,19 +26,19 @@ ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How data are read.
+    """Options for reading data.
 
     Args:
-        label_set: the label set or its name; those of the data when not given.
-        class_names: what the numbers of the data stand for, or the classes wanted, as `mien.load` takes it.
+        label_set: the label set or its name; by default that of the data.
+        class_names: the meaning of class numbers in the data, or the classes to use, as for `mien.load`.
         votes: the FER+ votes.
-        cache: whether the arrays of a table are kept for the next time.
-        merge: names that become one class, as `mien.load` takes it.
-        group: what tells the person or video of an image, as `mien.load` takes it.
-        shares: shares of Training, PublicTest and PrivateTest for data without splits; in a training 70, 15 and 15
-            percent when not given.
-        split_seed: which images go where then.
-        detect: find, align and crop the face in each image.
+        cache: whether to cache the arrays of a table.
+        merge: names that are merged into one class, as for `mien.load`.
+        group: how to find the person or video of an image, as for `mien.load`.
+        shares: shares of Training, PublicTest and PrivateTest for data without splits; by default 70, 15 and 15
+            percent in a training.
+        split_seed: random seed of this division.
+        detect: whether to detect, align and crop the face in each image.
         keep_crops: a folder for these crops.
     """
 
@@ -54,7 +54,7 @@ class DataOptions:
     keep_crops: str | Path | None = None
 
     def kept(self) -> dict[str, Any]:
-        """What `recipe.json` keeps of them to read the same data again, as JSON-clean data without empty entries."""
+        """Return the options that `recipe.json` stores to read the same data again, without empty entries."""
         from mien.data.classes import parse_merge
 
         merge = {new: list(old) for new, old in parse_merge(self.merge)}
@@ -68,10 +68,10 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How a model is opened.
+    """Options for opening a model.
 
     Args:
-        label_set: the label set that it should predict, if it knows it; else its own.
+        label_set: the label set to predict, if the model supports it; else its own.
         class_names: its class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
@@ -85,17 +85,17 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Everything that a training is told, apart from its data.
+    """All options of a training besides its data.
 
     Args:
         recipe: a recipe, its name, the path of its JSON file or its fields; `None`: `classic`, or that of the run
             that is resumed.
-        changes: fields of the recipe that are changed, and fields of its augmentation.
-        data: how the data are read.
-        teachers: models to learn from; without any, those that the recipe names are trained first.
+        changes: changed fields of the recipe and of its augmentation.
+        data: options for reading the data.
+        teachers: models to learn from; by default the teachers of the recipe are trained first.
         start: a model whose weights to start from; without a recipe it is fine-tuned, with defaults by the number of
             images.
-        freeze: whether only the heads learn, on the trunk of `start`.
+        freeze: whether to train only the heads, on the trunk of `start`.
         augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
@@ -129,7 +129,7 @@ class TrainOptions:
     def of(
         cls, recipe: str | Path | Recipe | Mapping[str, Any] | None = None, **options: Any
     ) -> TrainOptions:
-        """The options of a training from keywords: fields of this class, of its parts, and of the recipe.
+        """Create the options of a training from keywords: fields of this class, of its parts, and of the recipe.
 
         Keywords that are `None` change nothing.
 
@@ -160,7 +160,7 @@ class TrainOptions:
         return cls(recipe, given, DataOptions(**data), **run, custom=CustomParts(**custom))
 
     def choose_recipe(self, begun: Recipe | None = None) -> Recipe:
-        """The recipe that is named, or that of the run that is resumed, with the changes.
+        """Return the chosen recipe, or that of the run that is resumed, with the changes.
 
         Raises:
             ModelError: there is no such recipe, or a field cannot have that value.
@@ -171,7 +171,7 @@ class TrainOptions:
         return self.change(begun or find_recipe(default if self.recipe is None else self.recipe))
 
     def change(self, chosen: Recipe) -> Recipe:
-        """A recipe with the changes.
+        """Return a recipe with the changes.
 
         Raises:
             ModelError: a field cannot have that value.
@@ -199,7 +199,7 @@ def _augmentation_fields() -> set[str]:
 
 
 def _require_known(given: Mapping[str, Any], own: set[str]) -> None:
-    """Check the names of changes of the recipe."""
+    """Check that the changed fields exist."""
     from mien.training.recipe import OLD_NAMES, Recipe
 
     recipe = {f.name for f in fields(Recipe)} - {"name", "network"} | set(OLD_NAMES)

@@ -1,8 +1,8 @@
-"""The file that a training ends with for shipping: int8, calibrated, with its scores in its card.
+"""Write `release.onnx`: int8, calibrated, with its scores in its model card.
 
-A network with two heads, FER2013's labels and FER+'s votes, gets a third answer that is fused from both
-(`mien.training.onnx_fusion`) and is its default. The temperatures of the strict answers are fitted on PublicTest; that
-of the fused answer on PublicTest and, if they are given, on faces of other sources. PrivateTest is not read.
+A network with two heads, FER2013's labels and FER+'s votes, gets a third label set, `fused`, computed from both
+(`mien.training.onnx_fusion`), which becomes its default. The temperatures of the two heads are fitted on PublicTest;
+that of `fused` on PublicTest and, if they are given, on faces of other sources. PrivateTest is not read.
 
     report = write_release(network, card, dataset, "release.onnx")
     report["fer2013"]["int8"]        # accuracy on PublicTest
@@ -60,13 +60,13 @@ def write_release(
     Args:
         network: a trained network, which is not changed.
         card: its card.
-        dataset: what it was trained on, with the split PublicTest; for a network with two heads, with votes.
+        dataset: its training data, with the split PublicTest; for a network with two heads, with votes.
         target: the ONNX file to write.
-        faces: faces of other sources, on which the temperature of the fused answer is fitted as well.
+        faces: faces of other sources, on which the temperature of `fused` is fitted as well.
 
     Returns:
-        By label set, the accuracy on PublicTest in `float32` and in `int8` (the fused answer: only `int8`, against
-        FER2013's labels), `n`: the images; and `temperature_at_bound`: whether the search for a temperature ended at a
+        By label set, the accuracy on PublicTest in `float32` and in `int8` (`fused`: only `int8`, against FER2013's
+        labels), the number of images `n`, and `temperature_at_bound`: whether the search for a temperature ended at a
         bound.
 
     Raises:
@@ -95,13 +95,13 @@ def finish_release(
     *,
     faces: Dataset | None = None,
 ) -> None:
-    """Add the fused answer to an int8 file, fit its temperatures, and write its scores on PublicTest into its card.
+    """Add the fused output to an int8 file, fit its temperatures, and write its scores on PublicTest to its card.
 
     Args:
         path: the ONNX file, which is rewritten.
         card: its card, uncalibrated.
         dataset: as for `write_release`.
-        report: what is known of it by label set; filled in.
+        report: the results by label set, updated in place.
         faces: as for `write_release`.
     """
     votes = dataset.subset(TRAINING).votes
@@ -112,7 +112,7 @@ def finish_release(
         fused = Head(FUSED, FER2013.classes, FUSED_OUTPUT)
         card = replace(card, **vars(fused), heads=(own, *others))
     put_card(path, card)
-    for label_set in reversed(list(card.label_sets)):  # its own last, so that this one stays in front
+    for label_set in reversed(list(card.label_sets)):  # the main label set last, so that it comes first
         raw = _evaluated(path, dataset, label_set)
         row = report.setdefault(label_set, {})
         row["int8"], row["n"] = raw.accuracy, raw.n
@@ -127,7 +127,7 @@ def finish_release(
 
 
 def _fit_over(path: Path, public: Evaluation, faces: Dataset | None) -> tuple[float, bool]:
-    """The temperature with the least mean log loss over PublicTest and each source of other faces, and if at a bound."""
+    """Fit the temperature to the mean log loss over PublicTest and each other source; also return if at a bound."""
     parts = [(public.probabilities, public.true)]
     if faces is not None and faces.sources is not None:
         given = Classifier(path).answering_in(FUSED).probabilities(faces.images)
@@ -143,17 +143,17 @@ def _fit_over(path: Path, public: Evaluation, faces: Dataset | None) -> tuple[fl
 
 
 def put_card(path: Path, card: ModelCard) -> None:
-    """Write a card into an ONNX file, in place of the one that it has."""
+    """Replace the card of an ONNX file."""
     write_bytes(path, with_card(path.read_bytes(), card))
 
 
 def with_scores(path: Path, dataset: Dataset, splits: dict[str, str]) -> ModelCard:
-    """The card of an ONNX file with its scores on some splits in each of its label sets, besides those that it has.
+    """Return the card of an ONNX file with additional scores: on some splits, in each of its label sets.
 
     Args:
         path: the file.
         dataset: the images, with votes if a label set is FER+'s.
-        splits: what the card calls each split.
+        splits: name of each split in the card.
     """
     card = Classifier(path).card
     for label_set in reversed(list(card.label_sets)):
@@ -175,7 +175,7 @@ def _uncalibrated(card: ModelCard) -> ModelCard:
 def _both_files(
     network: keras.Model, card: ModelCard, crops: NDArray[np.uint8], folder: Path
 ) -> tuple[Path, Path]:
-    """The network as ONNX, in float32 and in int8."""
+    """Write the network as ONNX, in float32 and in int8."""
     saved = save_network(network, folder / "float.keras", card)
     plain = export_onnx(saved, folder / "float.onnx", card)
     return plain, quantize(plain, folder / "int8.onnx", crops)

@@ -1,6 +1,6 @@
-"""`Reporter`: how a workflow tells its caller what happens and how far it is.
+"""`Reporter`: receives the messages and the progress of a workflow.
 
-A reporter overrides what it wants to know:
+Override the methods that you need:
 
     class Epochs(Reporter):
         def epoch(self, state):
@@ -34,18 +34,18 @@ class Reporter:
     """What a workflow reports to; every method does nothing unless it is overridden."""
 
     def message(self, text: str) -> None:
-        """Something that happened, as a sentence."""
+        """A message, as a sentence."""
 
     def warning(self, text: str) -> None:
-        """Something that the user should know or may want to change."""
+        """A warning, as a sentence."""
 
     def progress(self, title: str) -> AbstractContextManager[Advance]:
-        """Work begins that takes a while; it ends with the block, and calls the function that is given."""
+        """A longer operation begins; it ends with the block, and calls the returned function with its progress."""
         del title
         return nullcontext(_ignore)
 
     def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """The number of images of each class in each split that is used."""
+        """The number of images by split and class."""
 
     def training(self, folder: Path, recipe: Recipe) -> AbstractContextManager[None]:
         """A training begins; it ends with the block."""
@@ -66,11 +66,11 @@ class Reporter:
 
 
 class SilentReporter(Reporter):
-    """Reports nothing."""
+    """Report nothing."""
 
 
 class LogReporter(Reporter):
-    """Reports to the logger `mien`: messages and epochs as INFO, warnings as WARNING. The default in scripts."""
+    """Report to the logger `mien`: messages and epochs as INFO, warnings as WARNING. The default in scripts."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("mien")

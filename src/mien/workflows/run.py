@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A training that has ended, and everything that its folder holds.
+    """A finished training and the content of its run folder.
 
-    `mien.train` gives one; `Run.open` opens one that is in a folder.
+    Returned by `mien.train`; `Run.open` opens an earlier one.
 
     Attributes:
         folder: the run folder.
-        recipe: what was trained.
+        recipe: the recipe.
         interrupted: whether Ctrl-C ended it.
         rows: the history as one dict per epoch.
     """
@@ -42,7 +42,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """The run in a folder.
+        """Open the run in a folder.
 
         Raises:
             ModelError: there is none with a complete epoch.
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def dataset(self) -> Dataset:
-        """The data that it was trained on, with its validation split; read again for a run that was opened.
+        """The training data with its validation split; read again for a run opened with `open`.
 
         Raises:
             ModelError: they are no longer there, or have changed.
@@ -117,7 +117,7 @@ class Run:
         return Classifier(self.folder / "model.onnx")
 
     def plot(self) -> Figure:
-        """Accuracy and loss of both splits over the epochs, as a figure that a notebook shows."""
+        """Plot accuracy and loss on both splits by epoch; a notebook shows the figure."""
         from mien.evaluation.figures import curves_figure
 
         return curves_figure(self.rows, select=self.recipe.select)
@@ -125,13 +125,12 @@ class Run:
     def evaluate(
         self, split: str = "PublicTest", *, flip_tta: bool = False, out: str | Path | None = None
     ) -> Evaluation:
-        """The scores of the best network on a split of its data.
+        """Evaluate the best network on a split of its data.
 
         Args:
-            split: `PublicTest`, by which the best epoch was chosen, when not given; `PrivateTest` is for once, at the
-                end.
+            split: by default `PublicTest`, which selected the best epoch; use `PrivateTest` only once, at the end.
             flip_tta: average the predictions for each image and its mirror image.
-            out: a folder for figures, report and `evaluation.json`; nothing is written when not given.
+            out: a folder for figures, report and `evaluation.json`; by default nothing is written.
 
         Raises:
             DataError: the data have no such split.
@@ -164,7 +163,7 @@ class Run:
         return run_export(self.folder, options, SilentReporter())
 
     def copy(self, folder: str | Path) -> Path:
-        """Copy the whole run folder to a new one; gives back its path."""
+        """Copy the run folder to a new folder; return its path."""
         return Path(shutil.copytree(self.folder, folder))
 
     def __repr__(self) -> str:

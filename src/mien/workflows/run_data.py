@@ -1,4 +1,4 @@
-"""The data that a run was trained on, found again for its evaluation: its path, and the tenth that was held out."""
+"""Find the data of a run for its evaluation: from its path, with the tenth that was held out."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """Which data a model is to be evaluated on.
+    """The data to evaluate a model on.
 
     Args:
-        data: the data, if given; else those of the run.
-        options: how to read them; `label_set` is set.
-        split: the split to evaluate. For PublicTest of data without one it is the tenth of Training that the run held
-            out.
+        data: the data; by default those of the run.
+        options: options for reading them; `label_set` is set.
+        split: the split to evaluate. If the data have no PublicTest, it is the tenth of Training that the run held out.
     """
 
     data: Any
@@ -36,7 +35,7 @@ class DataRequest:
 
 
 def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> Dataset:
-    """The data to evaluate a model on.
+    """Find the data to evaluate a model on.
 
     Raises:
         DataError: the data are not there, or have no such split.
@@ -81,7 +80,7 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
 
 
 def read_run_config(folder: Path) -> RunConfig | None:
-    """The arguments of the run in a folder, `None` where there is none."""
+    """Return the arguments of the run in a folder; `None` if there is no run."""
     if not (folder / "recipe.json").is_file():
         return None
     prepare_keras()
@@ -89,15 +88,15 @@ def read_run_config(folder: Path) -> RunConfig | None:
 
     try:
         return read_config(folder)
-    except ModelError:  # somebody else's file of that name
+    except ModelError:  # a file of another program
         return None
 
 
 def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str) -> Dataset:
-    """The data set with the tenth of Training that a run held out as its PublicTest.
+    """Return the data set with the tenth of Training that a run held out as its PublicTest.
 
     Raises:
-        ModelError: it is not the same any more.
+        ModelError: If the data have changed.
     """
     from mien.data.inspection import hold_out
 
@@ -110,7 +109,7 @@ def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str)
 
 
 def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str:
-    """How a data set differs from that of a run; empty where it does not or cannot be told."""
+    """Describe how a data set differs from that of a run; empty if it does not or if this is unknown."""
     from mien.data.dataset import PUBLIC_TEST, TRAINING
     from mien.data.inspection import hold_out, without_copies
     from mien.training.checkpoint import read_state

@@ -1,4 +1,4 @@
-"""What a training is to do, worked out and checked before data are read or Keras is loaded."""
+"""Plan a training: check its options and folders before data are read or Keras is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNS = Path("runs")
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C stopped a training before an epoch was complete, or while a teacher was trained; says how to go on."""
+    """Ctrl-C stopped a training before an epoch was complete, or in a teacher; the message says how to resume."""
 
     @classmethod
     def in_teacher(cls, name: str) -> TrainingInterrupted:
@@ -40,13 +40,13 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained where.
+    """The plan of a training.
 
     Args:
         folder: the run folder.
         config: the arguments of the run.
-        data: the data to read; `None` where none were given.
-        reading: how they are read.
+        data: the data to read; `None` if none were given.
+        reading: options for reading them.
     """
 
     folder: Path
@@ -56,10 +56,10 @@ class Plan:
 
 
 def make_plan(data: Any, options: TrainOptions) -> Plan:
-    """The run folder and the arguments of the run, those of an earlier one where it is resumed.
+    """Return the run folder and the arguments of the run; those of the earlier run if it is resumed.
 
     Raises:
-        ModelError: there is nothing to resume, or an option does not fit.
+        ModelError: If there is nothing to resume, or an option is invalid.
     """
     from mien.training.builtin_recipes import find_recipe
     from mien.training.run_config import RunConfig
@@ -105,7 +105,7 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
 
 
 def _require_outside(folder: Path, data: Any) -> None:
-    """Refuse a run folder inside the folder of the data, whose figures would become images of a class.
+    """Refuse a run folder inside the data folder, because its figures would be read as images.
 
     Raises:
         ModelError: it is.
@@ -120,17 +120,17 @@ def _require_outside(folder: Path, data: Any) -> None:
 
 
 def _reading(data: Any, given: DataOptions) -> DataOptions:
-    """How the data of a new run are read: those without splits are divided."""
+    """Return the options for the data of a new run: data without splits are divided."""
     shares = parse_shares(given.shares or SHARES)
     return replace(given, shares=None if _is_dataset(data) else shares, split_seed=given.split_seed or 0)
 
 
 def data_options_of(config: RunConfig, given: DataOptions | None = None) -> DataOptions:
-    """How the data of a run are read.
+    """Return the options for reading the data of a run.
 
     Args:
         config: its arguments.
-        given: what is asked for besides: a place for crops, no cache.
+        given: additional options: a folder for crops, no cache.
     """
     given = given or DataOptions()
     kept = dict(config.reading)
@@ -154,14 +154,14 @@ def _is_dataset(data: Any) -> bool:
 
 
 def name_of(data: Any) -> str:
-    """What a run folder calls the data."""
+    """Return the name of the data in the name of a run folder."""
     if isinstance(data, str | Path):
         return str(data)
     return str(data.source) if _is_dataset(data) else "memory"
 
 
 def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]:
-    """The run folder, and the arguments that it was begun with if it is resumed.
+    """Return the run folder, and its earlier arguments if it is resumed.
 
     Raises:
         ModelError: there is nothing to resume.
@@ -188,7 +188,7 @@ def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]
 
 
 def with_name(folder: Path | None) -> Path | None:
-    """A run folder by its own name, which figures and scores bear: `.` and `..` have none."""
+    """Resolve `.` and `..` in a run folder, because its name appears in figures and scores."""
     return folder.resolve() if folder and folder.name in {"", ".."} else folder
 
 
@@ -205,7 +205,7 @@ def _default_folder(data: Any, options: TrainOptions) -> Path:
 
 
 def name_of_classes(data: Any, options: DataOptions) -> str:
-    """What a run folder calls the classes of data: the known label set, else the name of the folder or file."""
+    """Return the name of the classes in the name of a run folder: the label set, else the folder or file name."""
     from mien.data.folder_plan import label_set_of_folders
 
     place = Path(data) if isinstance(data, str | Path) and not is_synthetic(data) else None
@@ -217,7 +217,7 @@ def name_of_classes(data: Any, options: DataOptions) -> str:
             if place.is_dir()
             else None
         )
-    except (DataError, OSError):  # whoever reads it says what is wrong
+    except (DataError, OSError):  # reading the data reports the error
         found = None
     if found is None or found.name != CUSTOM:
         return found.name if found else FER2013.name
@@ -225,7 +225,7 @@ def name_of_classes(data: Any, options: DataOptions) -> str:
 
 
 def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:
-    """The name of the run folder of a recipe if none is given; it says if the faces are drawn."""
+    """Return the default name of the run folder of a recipe; it contains `synthetic` for drawn faces."""
     if is_synthetic(data):
         label_set = "synthetic" if label_set == FER2013.name else f"synthetic-{label_set}"
     return f"{recipe.name}-{label_set}-seed{recipe.seed}"

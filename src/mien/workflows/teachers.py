@@ -1,7 +1,6 @@
 """Train the teachers of a recipe before the recipe itself, each in a run folder beside the student's.
 
-Finished teachers are reused, interrupted ones resume, and nothing is trained before every folder that is there has been
-found to fit.
+Finished teachers are reused and interrupted ones resume. All existing folders are checked before anything is trained.
 """
 
 from __future__ import annotations
@@ -44,16 +43,16 @@ def train_teachers(
     """Train the teachers that a recipe names, unless others are given.
 
     Args:
-        dataset: what all are trained on.
-        config: of the training that builds on them.
-        folder: its run folder.
-        changes: the fields of its recipe that were changed. Fewer epochs and augmented copies apply to the teachers
-            too, and so do the precision, the batch size and the second head.
-        train_one: trains one of them.
+        dataset: the training data of all.
+        config: arguments of the student.
+        folder: run folder of the student.
+        changes: changed fields of its recipe. Fewer epochs and augmented copies also apply to the teachers, and so do
+            precision, batch size and second head.
+        train_one: function that trains one teacher.
         reporter: what to report to.
 
     Returns:
-        The configuration with the teachers in it.
+        The arguments with the teachers.
 
     Raises:
         ModelError: a folder beside it holds another training of that name, the run folder is taken, or what it is to
@@ -63,12 +62,12 @@ def train_teachers(
     recipe = config.recipe
     if not recipe.teachers:
         return config
-    if not recipe.distillation_weight or config.teachers:  # not the training that the notes are about
+    if not recipe.distillation_weight or config.teachers:  # the notes are about another training
         return replace(config, recipe=replace(recipe, teachers=(), command="", cost="", expected=""))
     start = open_start(config.start)
     if isinstance(start, str) and not Path(start).exists():
         raise ModelError(f"{start}: expected a model to start from, a file or a run folder, found nothing.")
-    if recipe.augmented_copies and not config.augmentation_cache:  # all of them use the same one
+    if recipe.augmented_copies and not config.augmentation_cache:  # shared by all
         config = replace(config, augmentation_cache=str(folder.resolve().parent / "views"))
     wanted = {name: _teacher(name, config, folder, changes) for name in _in_order(recipe.teachers)}
     require_free(folder)
@@ -89,7 +88,7 @@ def train_teachers(
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
-    """The recipes among some names and those that they build on, each after all that it needs."""
+    """Return recipes with the teachers that they need, each after its own teachers."""
     order: list[str] = []
     for name in names:
         order += [x for x in (*_in_order(get_recipe(name).teachers), name) if x not in order]
@@ -97,7 +96,7 @@ def _in_order(names: Sequence[str]) -> list[str]:
 
 
 def _place(folder: Path, name: str, config: RunConfig) -> Path:
-    """The run folder beside another where a teacher is trained."""
+    """Return the run folder of a teacher, next to that of the student."""
     beside = folder.parent if folder.name else folder.resolve().parent
     return beside / run_folder_name(get_recipe(name), config.label_set, config.path)
 
@@ -110,22 +109,22 @@ def _built_on(config: RunConfig, recipe: Recipe, folder: Path) -> RunConfig:
 def _teacher(
     name: str, config: RunConfig, folder: Path, changes: Mapping[str, Any]
 ) -> tuple[Path, RunConfig]:
-    """The run folder and the configuration of a teacher."""
+    """Return the run folder and the arguments of a teacher."""
     place, recipe = _place(folder, name, config), get_recipe(name)
     options = {key: changes[key] for key in ("precision", "batch_size", "joint") if key in changes}
     for key in {"epochs", "augmented_copies"} & changes.keys():
         options[key] = min(changes[key], getattr(recipe, key))
     begun = _begun(place)
-    if begun:  # a stopped training resumes in its own precision
+    if begun:  # an interrupted training resumes in its own precision
         options["precision"] = begun.recipe.precision
     return place, _built_on(replace(config, start=None), recipe.with_options(**options), folder)
 
 
 def _begun(place: Path) -> RunConfig | None:
-    """The configuration of the training in a folder, if an epoch of it is complete.
+    """Return the arguments of the training in a folder, if one of its epochs is complete.
 
     Raises:
-        ModelError: what it holds is damaged.
+        ModelError: If the folder is damaged.
     """
     if not (place / LAST).exists():
         return None

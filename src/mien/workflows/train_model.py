@@ -1,4 +1,4 @@
-"""Train a network and keep everything in a run folder: what `mien train` does, from Python.
+"""Train a network and write everything to a run folder, as `mien train` does.
 
     import mien
 
@@ -53,18 +53,18 @@ def train(
     reporter: Reporter | None = None,
     **options: Any,
 ) -> Run:
-    """Train a network and keep everything in a run folder.
+    """Train a network and write everything to a run folder.
 
     Trains on the split Training and selects by PublicTest; PrivateTest is not used (evaluate on it once, at the end).
 
     Args:
-        data: a path as `mien.load` takes it, `synthetic:N` for drawn faces, a `mien.Dataset`, or arrays
+        data: a path as for `mien.load`, `synthetic:N` for drawn faces, a `mien.Dataset`, or arrays
             `(images, labels)` or `(images, labels, splits)`; for `resume=True` it may be left out if it was a path.
-        recipe: a recipe by name (`mien recipes` lists them), `Recipe`, path of a JSON file or dict of fields; `classic`
-            when not given.
-        out: the run folder; `runs/RECIPE-LABELS-seedN` when not given.
+        recipe: the name of a recipe (`mien recipes` lists them), a `Recipe`, the path of a JSON file or a dict of
+            fields; by default `classic`.
+        out: the run folder; by default `runs/RECIPE-LABELS-seedN`.
         resume: resume the training in the run folder, exactly where it stopped.
-        reporter: what to report to; a live display in a notebook, else the logger `mien`, when not given.
+        reporter: the reporter; by default a live display in a notebook, else the logger `mien`.
         **options: fields of `mien.training.recipe.Recipe` such as `epochs`, `batch_size`, `learning_rate`, `seed`; of
             its `Augmentation` such as `rotation`; of `mien.workflows.options.TrainOptions`: `teachers`, `start`,
             `freeze`, `augmentation_cache`, `save_every`, `license`, `backend`; of the data: `label_set`, `class_names`,

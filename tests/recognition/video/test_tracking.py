@@ -211,7 +211,7 @@ class TestSmoother:
         with pytest.raises(DataError, match="0 seconds or more"):
             Smoother(-0.1)
 
-    def test_those_long_gone_are_let_go(self) -> None:
+    def test_tracks_out_of_sight_are_forgotten(self) -> None:
         smoother = Smoother(0.3)
         for i in range(1000):
             smoother.update(i / 10, [numbered((0.2, 0.5, 0.3), i)])

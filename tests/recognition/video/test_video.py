@@ -431,7 +431,7 @@ assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
 
 class TestClosing:
     @pytest.mark.parametrize("begun", [False, True])
-    def test_a_closed_video_is_let_go(self, tmp_path: Path, begun: bool) -> None:
+    def test_a_closed_video_releases_its_file(self, tmp_path: Path, begun: bool) -> None:
         frames = read_frames(make_film(tmp_path / "video.mp4"))
         if begun:
             next(frames)

@@ -1,8 +1,8 @@
-"""FER2013 tables: the Kaggle `fer2013.csv` and its relatives, plain or packed.
+"""Read FER2013 tables: the Kaggle `fer2013.csv` and its variants, plain or compressed.
 
 >>> from mien.data.fer2013 import read_table
 
-The names are loaded when they are first used.
+The names are imported on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HOMES = {"read_arrays": "reader", "read_table": "reader"}
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module it lives in."""
+    """Import a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

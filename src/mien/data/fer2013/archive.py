@@ -1,7 +1,7 @@
-"""Opens the CSV files inside a plain file, a `.gz`, `.xz`, `.bz2`, `.zip` or `.tar.*`, as streams of bytes.
+"""Open the CSV files in a plain, `.gz`, `.xz`, `.bz2`, `.zip` or `.tar.*` file as streams of bytes.
 
-What a file is, is told by its first bytes, never by its name: downloads are renamed and saved pages pose as
-archives. Nothing is unpacked to disk. This room knows nothing of what stands in the files.
+The format is detected from the first bytes, never from the file name, because downloads may be renamed or be saved web
+pages. Nothing is unpacked to disk. The content of the tables is not interpreted here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"  # POSIX.1-1988, the header block of the first member
-_MOST_NAMES = 32 << 20  # characters of all names in a tar
+_MOST_NAMES = 32 << 20  # maximum length of all names in a tar archive
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
 
@@ -41,9 +41,9 @@ class Member:
     """One CSV file, open for reading.
 
     Args:
-        name: the name for messages: that of the file, and of the member inside it if it is an archive.
-        stream: its text as bytes, unpacked.
-        inner: the name inside an archive, nothing for a file that is none.
+        name: name for messages: the file and, for an archive, the member.
+        stream: its text as bytes, decompressed.
+        inner: name of the member in an archive; empty for other files.
     """
 
     name: str
@@ -52,17 +52,17 @@ class Member:
 
 
 def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
-    """The CSV file or files that a file holds, each open until the next one is asked for.
+    """Open the CSV files in a file; each is open until the next one is requested.
 
     Args:
-        path: where the file lies, for messages only.
-        file: the same, open in binary mode and able to seek.
+        path: path of the file, used in messages only.
+        file: the file, open in binary mode and seekable.
 
     Yields:
         One member, or one for each split, such as the competition's `train.csv` and `test.csv`.
 
     Raises:
-        DataError: the archive is cut off, damaged, locked, of another kind or without a table.
+        DataError: If the archive is truncated, damaged, encrypted, of another format or without a table.
     """
     with explain_damage(str(path)):
         kind = _kind(file, str(path))
@@ -76,14 +76,14 @@ def open_tables(path: Path, file: IO[bytes]) -> Generator[Member]:
 
 
 def _choose(heads: dict[str, bytes | None], where: str) -> list[str]:
-    """The members to read, of all files in an archive; see `mien.data.table_files.choose_tables`.
+    """Choose the members of an archive to read; see `mien.data.table_choice.choose_tables`.
 
     Args:
-        heads: the names of all files; with the first bytes of those that are named as tables.
-        where: the archive, for messages.
+        heads: names of all files, with the first bytes of those named like tables.
+        where: the archive, used in messages.
 
     Raises:
-        DataError: none fits.
+        DataError: If there is no table.
     """
     tables = {name: head for name, head in heads.items() if head is not None}
     if chosen := choose_tables(tables, where):
@@ -100,7 +100,7 @@ def _base(name: str) -> str:
 
 @contextmanager
 def explain_damage(name: str) -> Iterator[None]:
-    """Turn what the unpackers raise into one sentence."""
+    """Convert the exceptions of the decompressors into a message."""
     try:
         yield
     except _BROKEN as error:
@@ -155,7 +155,7 @@ def _find_whole(names: list[str]) -> str | None:
 
 
 def _peek_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
-    """The first bytes of what is named as a table, `None` for other members."""
+    """Return the first bytes of members named like tables, `None` for other members."""
     if not is_table(info.filename):
         return None
     with archive.open(info) as stream:
@@ -164,8 +164,8 @@ def _peek_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | None:
 
 def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
     for wanted in _choose(_peek_tar(file, kind), str(path)):
-        # A tar has no list of contents, and going back in a packed one means unpacking it again: each table
-        # gets a pass of its own, in which the others are skipped.
+        # A tar archive has no table of contents, and seeking back in a compressed one means decompressing it
+        # again: the archive is read once per table, skipping the others.
         with ExitStack() as stack:
             archive = stream_tar(file, kind, stack)
             for info in archive.entries():
@@ -176,7 +176,7 @@ def _open_tar(path: Path, file: IO[bytes], kind: str) -> Iterator[Member]:
 
 
 def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
-    """The files in a tar, tables with their first bytes; ends at the first choice, for nothing can be better."""
+    """List the files in a tar archive, tables with their first bytes; stops at the most preferred table."""
     heads: dict[str, bytes | None] = {}
     names = 0
     with ExitStack() as stack:
@@ -197,5 +197,5 @@ def _peek_tar(file: IO[bytes], kind: str) -> dict[str, bytes | None]:
 
 
 def _is_wanted(name: str) -> bool:
-    """Not one of the shadow files (`__MACOSX/._fer2013.csv`) that a Mac puts into archives."""
+    """Return whether a file is not a macOS metadata file (`__MACOSX/._fer2013.csv`)."""
     return not any(part.startswith((".", "__MACOSX")) and part != "." for part in PurePosixPath(name).parts)

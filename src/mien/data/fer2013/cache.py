@@ -1,12 +1,12 @@
-"""Keeps the arrays of tables that were read before, under the checksum of the files they came from.
+"""Cache the arrays of tables, keyed by the checksum of the files.
 
-A source is known by the SHA-256 of its bytes, so an entry can never be stale: a changed file, even one of the
-same size and time, has another name here. An entry starts with the SHA-256 of all that follows, so any damage
-is noticed. Whatever goes wrong with the cache, the table is read as if there were none.
+The key is the SHA-256 of the bytes of the files, so an entry cannot be stale: a changed file, even with the same size
+and time, has another key. An entry starts with the SHA-256 of the rest, so damage is detected. If anything goes wrong
+with the cache, the table is read without it.
 
 An entry is `<key>.cache`: digest (32 bytes), the line `mien <format> <key>`, then images, labels and splits. The
-folder may be one that holds other things: a file is removed only where its name and that line say that it is an
-entry, or the beginning of one.
+folder may contain other files: a file is removed only if its name and that line identify it as an entry, or as the
+beginning of one.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ KEPT_ENTRIES = 8
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _ENTRY_NAME = re.compile(r"([0-9a-f]{64})\.cache")
-_PART_NAME = re.compile(r"(?:mien-|tmp)[a-z0-9_]{8}\.part")  # the second as older versions called them
+_PART_NAME = re.compile(r"(?:mien-|tmp)[a-z0-9_]{8}\.part")  # the second is the pattern of older versions
 _MARK = re.compile(rb"mien [0-9]{1,6} ([0-9a-f]{64})\n")
-_ABANDONED_SECONDS = 3600.0  # a file still being written after an hour was left by a process that was killed
+_ABANDONED_SECONDS = 3600.0  # a temporary file older than an hour was left by a process that was killed
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 def _default_folder() -> Path | None:
     try:
         return cache_folder()
-    except RuntimeError as error:  # a user without a home, as in some containers
+    except RuntimeError as error:  # a user without a home folder, as in some containers
         logger.warning("There is no place for a cache (%s). Set MIEN_CACHE to a folder to have one.", error)
         return None
 
@@ -64,16 +64,16 @@ def _default_folder() -> Path | None:
 def read_cached(
     paths: Sequence[Path], *, classes: int, progress: Progress | None = None, folder: Path | None = None
 ) -> Table:
-    """Read tables as `mien.data.fer2013.reader.read_arrays` does, or take the arrays from the cache.
+    """Read tables like `mien.data.fer2013.reader.read_arrays`, or load their arrays from the cache.
 
     Args:
-        paths: the files to read, one after the other.
+        paths: the files, in this order.
         classes: labels run from 0 to `classes - 1`.
-        progress: called with the bytes done and the bytes in all.
-        folder: where the entries lie, `cache_folder()` when not given.
+        progress: called with the number of bytes read and the total.
+        folder: the cache folder; by default `cache_folder()`.
 
     Raises:
-        DataError: a file cannot be read or a row is at fault.
+        DataError: If a file cannot be read or a row is invalid.
     """
     before = _stamps(paths)
     key = _key(paths, classes)
@@ -84,7 +84,7 @@ def read_cached(
     table = _read_entry(entry, key)
     if table is None:
         table = read_arrays(paths, classes=classes, progress=progress)
-        if _stamps(paths) == before:  # a file that grew meanwhile is not what the key says
+        if _stamps(paths) == before:  # a file that has changed meanwhile does not match the key
             _write_entry(entry, key, table)
     elif progress is not None:
         total = sum(size for size, _ in before)
@@ -93,33 +93,33 @@ def read_cached(
 
 
 def _stamps(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """Size and time of each file, none for what cannot be read: the reader will explain that."""
+    """Return size and time of each file; empty for unreadable files, which the reader reports."""
     with suppress(OSError):
         return [(stat.st_size, stat.st_mtime_ns) for stat in (path.stat() for path in paths)]
     return []
 
 
 def _key(paths: Sequence[Path], classes: int) -> str | None:
-    """What the arrays depend on, as hex digits, or `None` if a file cannot be read."""
+    """Return the cache key as hexadecimal digits; `None` if a file cannot be read."""
     key = hashlib.sha256(f"{classes}".encode())
     try:
         for path in paths:
-            key.update(f"{split_of_table(path.name)}".encode())  # the only thing that a name tells
+            key.update(f"{split_of_table(path.name)}".encode())  # of the name, only the split matters
             with path.open("rb") as file:
                 key.update(hashlib.file_digest(file, "sha256").digest())
-    except (OSError, DataError):  # which the reader will explain
+    except (OSError, DataError):  # the reader reports the error
         return None
     return key.hexdigest()
 
 
 def _read_entry(entry: Path, key: str) -> Table | None:
-    """The arrays of an entry, or `None` if there is none or it is not whole."""
+    """Return the arrays of an entry; `None` if it is missing or damaged."""
     try:
         status = entry.stat()
         if os.name == "posix" and status.st_uid not in {os.geteuid(), 0}:
             logger.warning("The cache %s belongs to another user; the table is read again.", entry)
             return None
-        regular = stat.S_ISREG(status.st_mode)  # a pipe would wait for its writer
+        regular = stat.S_ISREG(status.st_mode)  # opening a pipe would block
         data = np.fromfile(entry, np.uint8) if regular else np.zeros(0, np.uint8)
     except FileNotFoundError:
         return None
@@ -138,7 +138,7 @@ def _decode(data: NDArray[np.uint8], key: str) -> Table | None:
     if hashlib.sha256(rest.data).digest() != digest.tobytes() or rest[: len(head)].tobytes() != head:
         return None
     body = rest[len(head) :]
-    n = body.size // (PIXELS + 2)  # a byte for each pixel, for the label and for the split
+    n = body.size // (PIXELS + 2)  # one byte for each pixel, the label and the split
     images, labels, splits = np.split(body, [n * PIXELS, n * (PIXELS + 1)])
     return Table(images.reshape(n, CROP_SIZE, CROP_SIZE), labels.view(np.int8), splits)
 
@@ -148,7 +148,7 @@ def _head(key: str) -> bytes:
 
 
 def _write_entry(entry: Path, key: str, table: Table) -> None:
-    """Write an entry aside and rename it, so that others see the whole of it or nothing."""
+    """Write an entry to a temporary file and rename it, so that it is complete or absent."""
     parts: list[bytes | memoryview] = [_head(key), table.images.data, table.labels.data, table.splits.data]
     digest = hashlib.sha256()
     for part in parts:
@@ -160,7 +160,7 @@ def _write_entry(entry: Path, key: str, table: Table) -> None:
         ) as file:
             try:
                 for part in (digest.digest(), *parts):
-                    file.write(part)  # the first two come to the disk together
+                    file.write(part)  # digest and header reach the disk together
                 file.close()
                 Path(file.name).replace(entry)
             except BaseException:
@@ -174,11 +174,11 @@ def _write_entry(entry: Path, key: str, table: Table) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove all but the newest entries, and what killed processes left behind; nothing that is not ours."""
+    """Remove all but the newest entries, and temporary files of killed processes; no other files."""
     entries, abandoned = [], []
     with suppress(OSError):
         for file in folder.iterdir():
-            with suppress(OSError):  # another process may be tidying too
+            with suppress(OSError):  # another process may be removing entries, too
                 if not _is_ours(file):
                     continue
                 written = file.stat().st_mtime
@@ -192,9 +192,9 @@ def _tidy(folder: Path) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file was written here: by its name, its kind, and the line that stands behind the digest.
+    """Return whether a file is a cache entry, judging by its name, type and the line after the digest.
 
-    A killed process may have left less than that line; such a file is a few bytes, and stays.
+    A file that is too short to contain this line, left by a killed process, is kept.
     """
     name = _ENTRY_NAME.fullmatch(file.name)
     if not name and not _PART_NAME.fullmatch(file.name):

@@ -1,4 +1,4 @@
-"""The header line of a table: what parts its fields, and which columns hold pixels, labels and splits."""
+"""Parse the header of a FER2013 table: delimiter, and columns of pixels, labels and splits."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Header:
-    """Which columns there are.
+    """The columns of a table.
 
     Args:
-        names: as they stand in the file.
+        names: column names as spelled in the file.
         pixels: index of the column of pixels.
         label: index of the column of labels, or `None`.
         usage: index of the column of splits, or `None`.
-        delimiter: what stands between two fields.
+        delimiter: the character between two fields.
     """
 
     names: tuple[str, ...]
@@ -42,24 +42,24 @@ class Header:
 
     @property
     def label_name(self) -> str:
-        """The name of the column of labels, as it stands in the file."""
+        """Name of the column of labels, as spelled in the file."""
         return "" if self.label is None else self.names[self.label]
 
     @property
     def is_fer2013(self) -> bool:
-        """Whether the labels stand in FER2013's own column."""
+        """Whether the labels are in FER2013's column."""
         return self.label_name.lower() == FER_LABEL
 
 
 def read_header(name: str, text: bytes) -> tuple[Header, bytes]:
-    """The header of a table and what follows it.
+    """Parse the header of a table and return it with the rest of the text.
 
     Args:
-        name: the file, for messages.
-        text: its first lines, with line feeds.
+        name: name of the file, used in messages.
+        text: the first lines, with line feeds.
 
     Raises:
-        DataError: it is no table, or the columns that matter are missing.
+        DataError: If it is not a table, or columns are missing.
     """
     refuse_other_kinds(name, text[:4096])
     line, _, rest = text.removeprefix(_BOM).lstrip().partition(b"\n")
@@ -79,7 +79,7 @@ def read_header(name: str, text: bytes) -> tuple[Header, bytes]:
 
 
 def peek_header(head: bytes) -> Header | None:
-    """The header at the beginning of a file, `None` where there is no whole line of text."""
+    """Return the header at the start of a file; `None` if there is no complete line of text."""
     line, end, _ = head.removeprefix(_BOM).lstrip().replace(b"\r", b"\n").partition(b"\n")
     if not line or not end or b"\0" in line:
         return None
@@ -90,7 +90,7 @@ def peek_header(head: bytes) -> Header | None:
 
 
 def split_fields(line: bytes, delimiter: str = ",") -> list[str]:
-    """The fields of a line by the rules of CSV; blanks and tabs before a quote are allowed."""
+    """Split a line into fields by the rules of CSV; spaces and tabs before a quote are allowed."""
     text = line.decode("utf-8", "replace").replace("\0", "\ufffd")
     if delimiter != "\t":
         text = text.replace("\t", " ")
@@ -101,7 +101,7 @@ def split_fields(line: bytes, delimiter: str = ",") -> list[str]:
 
 
 def shorten(text: str, length: int = 20) -> str:
-    """The text, or its beginning if it is longer than a message should quote."""
+    """Return the text, shortened to the length that messages quote."""
     return text if len(text) <= length else f"{text[:length]}..."
 
 
@@ -126,7 +126,7 @@ def _first(where: dict[str, int], columns: Sequence[str]) -> int | None:
 
 
 def _remedy(header: Header) -> str:
-    """What to do about a header that lacks a column."""
+    """Return the remedy for a header without a required column."""
     if header.pixels < 0 and len(header.names) > 48:
         return "It has a column for each pixel: join them with blanks into one column pixels."
     if header.pixels < 0 and header.label is not None:

@@ -1,4 +1,4 @@
-"""What a file that is no CSV text is, told by its first bytes, and what to do about it."""
+"""Detect files that are not CSV text from their first bytes, with a remedy for each format."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _IMAGE_ENDINGS = frozenset(
 
 
 def refuse_other_kinds(name: str, head: bytes) -> None:
-    """Say what a file is that is no CSV text.
+    """Raise an error for a file that is not CSV text.
 
     Args:
-        name: the file, for the message.
-        head: its first bytes, some hundred or more, unpacked.
+        name: name of the file, used in the message.
+        head: its first bytes, a hundred or more, decompressed.
 
     Raises:
-        DataError: it is something else.
+        DataError: If it has another format.
     """
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_LFS_POINTER):
@@ -69,10 +69,10 @@ def refuse_other_kinds(name: str, head: bytes) -> None:
 
 
 def refuse_known_kinds(name: str, head: bytes) -> None:
-    """Say what a file is that begins as files of another kind do.
+    """Raise an error for a file that starts like another known format.
 
     Raises:
-        DataError: it begins so.
+        DataError: If it does.
     """
     for start, what in _KINDS.items():
         if re.match(start, head, re.DOTALL):
@@ -80,14 +80,14 @@ def refuse_known_kinds(name: str, head: bytes) -> None:
 
 
 def refuse_other_archives(name: str, members: Collection[str]) -> None:
-    """Say what an archive is that holds no table.
+    """Raise an error for an archive without a table.
 
     Args:
-        name: the archive, for the message.
-        members: the names of the files in it.
+        name: name of the archive, used in the message.
+        members: names of the files in it.
 
     Raises:
-        DataError: it is a document of an office program, or holds images or arrays.
+        DataError: If it is an office document, or contains images or arrays.
     """
     wanted = "expected fer2013.csv or another single CSV file inside"
     if "[Content_Types].xml" in members and any(member.startswith("xl/") for member in members):

@@ -1,11 +1,10 @@
-"""Reads FER2013 tables: the Kaggle `fer2013.csv` and its relatives, plain or packed.
+"""Read FER2013 tables: the Kaggle `fer2013.csv` and its variants, plain or compressed.
 
 The forms are `emotion,pixels,Usage` (the published set), `emotion, Usage, pixels` (`icml_face_data.csv`),
 `emotion,pixels` (the competition's `train.csv`) and `pixels` alone (its `test.csv`, without labels). See
 https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge.
 
-The text is read block by block, so memory holds the arrays and little more. Nothing here keeps a cache or
-knows of FER+.
+The text is read in blocks, so memory use is little more than the arrays. Caching and FER+ are implemented elsewhere.
 """
 
 from __future__ import annotations
@@ -41,16 +40,14 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], object]
 """Called with the bytes done and the bytes in all."""
 
-BLOCK_BYTES = 1 << 20  # with its buffers it stays in the processor's cache; larger blocks are slower
+BLOCK_BYTES = 1 << 20  # fits into the CPU cache with its buffers; larger blocks are slower
 MAX_ROW_BYTES = 1 << 20
 """A row has at most 9.3 kB; a file without line ends must not fill the memory."""
 
 MAX_BLANK_BYTES = 64 << 20
 """Blank lines without an image between them."""
 
-_LISTS = re.compile(
-    rb'"?(?:\[\[[][0-9., \t]*\]\]|\[[0-9., \t]*\])"?'
-)  # pixels as pandas writes a list of them
+_LISTS = re.compile(rb'"?(?:\[\[[][0-9., \t]*\]\]|\[[0-9., \t]*\])"?')  # a list of pixels as pandas writes it
 _LIST_MARKS = bytes.maketrans(b'[],"', b"    ")
 
 
@@ -61,17 +58,17 @@ def read_table(
     """Read a FER2013 table.
 
     Args:
-        path: a CSV file, or a gz, xz, zip or tar.gz archive that holds one.
-        label_set: what the numbers in the column `emotion` mean.
-        progress: called with the bytes done and the bytes in all, several times a second.
+        path: a CSV file, or a gz, xz, zip or tar.gz archive of one.
+        label_set: the classes of the numbers in the column `emotion`.
+        progress: called with the number of bytes read and the total, several times per second.
 
     Returns:
-        The images in the order of the rows. A table without `Usage` is all of the split that its file's name tells;
-        else of Training, or of PrivateTest where it has no labels (the competition's `test.csv`).
+        The images in the order of the rows. All images of a table without `Usage` belong to the split in its file name;
+        else to Training, or to PrivateTest if there are no labels (the competition's `test.csv`).
 
     Raises:
-        DataError: the file cannot be read, is of another kind, or a row is at fault. Rows are counted from 1,
-            without the header and without blank lines, and the first one at fault is named.
+        DataError: If the file cannot be read, has another format, or a row is invalid. The message names the first
+            invalid row, counted from 1 without the header and blank lines.
     """
     return read_arrays([Path(path)], classes=len(label_set), progress=progress).to_dataset(
         label_set, str(path)
@@ -81,24 +78,24 @@ def read_table(
 def read_arrays(
     paths: Sequence[Path], *, classes: int, progress: Progress | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Table:
-    """Read one table, or several one after the other, into plain arrays.
+    """Read one or more tables into arrays.
 
     Args:
-        paths: the files, each as `read_table` takes them.
-        classes: numbers in FER2013's column `emotion` run from 0 to `classes - 1`, and in other columns are refused;
-            `ANY_NUMBER` takes all, for an order of their own. Words are always taken.
-        progress: called with the bytes done and the bytes in all files.
-        block_bytes: how much text is held at a time.
+        paths: the files, as for `read_table`.
+        classes: numbers in FER2013's column `emotion` run from 0 to `classes - 1`, and numbers in other columns are
+            refused; `ANY_NUMBER` accepts all numbers, for another order. Words are always accepted.
+        progress: called with the number of bytes read and the total of all files.
+        block_bytes: size of a block in bytes.
 
     Raises:
-        DataError: as `read_table`.
+        DataError: As for `read_table`.
     """
     images = np.empty((0, CROP_SIZE, CROP_SIZE), np.uint8)
     labels: list[NDArray[np.int8]] = []
     splits: list[NDArray[np.uint8]] = []
     for block in _read_blocks(paths, classes, progress, block_bytes):
         n = len(images)
-        # Grown in place by the allocator (Linux moves pages, not bytes): no second copy of all images.
+        # The allocator grows it in place (Linux remaps pages), so that no second copy of all images is needed.
         images.resize((n + len(block.images), CROP_SIZE, CROP_SIZE), refcheck=False)
         images[n:] = block.images
         labels.append(block.labels)
@@ -128,10 +125,10 @@ def _size(path: Path) -> int:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """The file, open for reading.
+    """Open the file for reading.
 
     Raises:
-        DataError: it is missing, a folder or not allowed to be read.
+        DataError: If it does not exist, is a folder or cannot be read.
     """
     try:
         return path.open("rb")
@@ -165,12 +162,12 @@ def _read_member(member: Member, file: str, classes: int, block_bytes: int) -> I
 
 
 def _flatten_lists(text: bytes) -> bytes:
-    """The text with lists of pixels, `"[70, 80, 82]"`, turned into numbers with blanks between."""
+    """Replace lists of pixels, `"[70, 80, 82]"`, by numbers separated by spaces."""
     return _LISTS.sub(lambda found: found[0].translate(_LIST_MARKS), text) if b"[" in text else text
 
 
 def _split_lines(name: str, stream: IO[bytes], block_bytes: int) -> Iterator[bytes]:
-    """Blocks of whole lines, every kind of line end turned into a line feed (CRLF into two: blank lines)."""
+    """Yield blocks of complete lines, with all line ends replaced by line feeds (CRLF by two: a blank line)."""
     carry = b""
     while True:
         with explain_damage(name):

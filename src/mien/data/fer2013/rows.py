@@ -1,7 +1,7 @@
-"""The rows of a FER2013 table: a block of many at once, or one with all its faults.
+"""Parse the rows of a FER2013 table: a block of rows at once, or a single row with a precise error message.
 
-The block is read by whole-array operations. A row that these do not find perfect is read again by itself, by
-the rules of CSV, which either makes sense of it (tabs between pixels, a comma in quotes) or names the fault.
+A block is parsed with array operations. A row that they do not accept is parsed again by itself by the rules of CSV,
+which either succeeds (tabs between pixels, a comma in quotes) or raises an error for the row.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
     from mien.data.fer2013.scanner import Scan
 
-    Field = tuple[NDArray[np.int64], NDArray[np.int64]]  # start and stop of a column's field in each row
+    Field = tuple[NDArray[np.int64], NDArray[np.int64]]  # start and end of the field of a column in each row
 
 _WORD_WIDTH = 16  # bytes: the usual spellings of splits and expressions fit
 _AGAIN = "Correct the row or download the file again."
 
 
 class UnusualRowError(DataError):
-    """A row is not FER2013's, but may be that of another table: another size of image, or another class."""
+    """A row that may belong to another table: another image size, or another class."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How the fields of a table are read.
+    """How to parse the fields of a table.
 
     Args:
-        header: which columns there are.
-        numbers: labels may be numbers below this; 0 where none may be, for nobody knows their order.
-        split: index into `SPLITS` of all rows, in a table without a column of splits.
+        header: the columns.
+        numbers: labels can be numbers below this; 0 if numbers are refused because their order is not known.
+        split: index into `SPLITS` of all rows of a table without a split column.
     """
 
     header: Header
@@ -56,9 +56,9 @@ class Columns:
 
 
 class Block:
-    """Whole lines of a table, ending in a line feed, and where their fields begin and end.
+    """Complete lines of a table, ending in a line feed, with the positions of their fields.
 
-    Positions are offsets into the text. A field is a pair of arrays `(start, stop)` with an entry a row.
+    Positions are offsets into the text. A field is a pair of arrays `(start, stop)` with one entry per row.
     """
 
     def __init__(self, text: NDArray[np.uint8], scan: Scan, columns: Columns) -> None:
@@ -74,14 +74,14 @@ class Block:
         return len(self.starts)
 
     def parse(self, name: str, row: int) -> Table:
-        """All rows as arrays.
+        """Return all rows as arrays.
 
         Args:
-            name: the file, for messages.
-            row: how many rows came before this block.
+            name: name of the file, used in messages.
+            row: number of rows before this block.
 
         Raises:
-            DataError: the first row at fault.
+            DataError: For the first invalid row.
         """
         columns, good = self._columns()
         images, good_pixels = self._pixels(columns[self.header.pixels])
@@ -99,7 +99,7 @@ class Block:
         return Table(images.reshape(-1, CROP_SIZE, CROP_SIZE), labels, splits)
 
     def _columns(self) -> tuple[list[Field], NDArray[np.bool_]]:
-        """The fields of every column, and the rows with as many as the header; those of others are empty."""
+        """Return the fields of each column, and which rows have as many as the header; other rows get empty fields."""
         between = len(self.header.names) - 1
         first, count = _find(self.commas, (self.starts, self.stops))
         good = count == between
@@ -110,7 +110,7 @@ class Block:
         return [self._trim(edges[:, i] + 1, edges[:, i + 1]) for i in range(between + 1)], good
 
     def _pixels(self, field: Field) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Pixels uint8 (rows, 2304), and the rows where they are beyond doubt."""
+        """Return pixels uint8 (rows, 2304), and which rows are certainly valid."""
         first, count = self._numbers_in(field)
         good = count == PIXELS
         if good.all():
@@ -121,7 +121,7 @@ class Block:
         return images, good
 
     def _labels(self, columns: list[Field]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-        """Labels int8 (rows,), and the rows where they are beyond doubt."""
+        """Return labels int8 (rows,), and which rows are certainly valid."""
         labels = np.full(len(self), UNLABELLED, np.int8)
         if self.header.label is None:
             return labels, np.ones(len(self), np.bool_)
@@ -142,7 +142,7 @@ class Block:
     def _read_words(
         self, field: Field, parse: Callable[[str], int]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """What a function makes of the text of each field, int64 (rows,), and the rows of which it makes something."""
+        """Return the code of the text in each field, int64 (rows,), and which rows have one."""
         start, stop = field
         at = start[:, None] + np.arange(_WORD_WIDTH)
         letters = np.where(at < stop[:, None], self.text[np.minimum(at, len(self.text) - 1)], 0)
@@ -153,21 +153,21 @@ class Block:
         return codes, (codes >= 0) & (stop - start <= _WORD_WIDTH)
 
     def _numbers_in(self, field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Index of the first number in the field of each row, and how many there are; -1 if it holds more."""
+        """Return the index of the first number in the field of each row, and their count; -1 if it has other text."""
         first, count = _find(self.scan.ends, field)
         for positions in (self.scan.foreign, self.scan.doubtful):
             count[_find(positions, field)[1] > 0] = -1
         return first, count
 
     def _splits(self, columns: list[Field]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Indices into `SPLITS` uint8 (rows,), and the rows where they are beyond doubt."""
+        """Return indices into `SPLITS` uint8 (rows,), and which rows are certainly valid."""
         if self.header.usage is None:
             return np.full(len(self), self.columns.split, np.uint8), np.ones(len(self), np.bool_)
         codes, good = self._read_words(columns[self.header.usage], _usage)
         return np.where(good, codes, 0).astype(np.uint8), good
 
     def _trim(self, start: NDArray[np.int64], stop: NDArray[np.int64]) -> Field:
-        """The same fields without blanks around them, and without a pair of quotes."""
+        """Return the fields without surrounding spaces and quotes."""
         start, stop = self._trim_blanks(start, stop)
         quoted = (stop - start >= 2) & (self.text[start] == ord('"')) & (self.text[stop - 1] == ord('"'))
         return self._trim_blanks(start + quoted, stop - quoted) if quoted.any() else (start, stop)
@@ -185,16 +185,16 @@ class Block:
 
 
 def _find(positions: NDArray[np.int64], field: Field) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Index of the first of some ascending positions that lies in each field, and how many do."""
+    """Return the index of the first of some ascending positions inside each field, and their number."""
     first = np.searchsorted(positions, field[0])
     return first, np.searchsorted(positions, field[1]) - first
 
 
 def _parse_row(line: bytes, columns: Columns) -> tuple[NDArray[np.uint8], int, int]:
-    """Pixels uint8 (2304,), label and split of one row.
+    """Parse the pixels uint8 (2304,), label and split of one row.
 
     Raises:
-        DataError: what is wrong with it, without file and row.
+        DataError: If it is invalid; the message does not contain the file and row.
     """
     header = columns.header
     fields = split_fields(line, header.delimiter)
@@ -233,7 +233,7 @@ def _parse_label(text: str, columns: Columns) -> int:
 
 
 def _word(text: str) -> int:
-    """The code of a label that is a word, or -1 for one that names no expression."""
+    """Return the code of a label that is a word; -1 if it is not an expression."""
     name = meaning(text)
     return -1 if name is None else ANY_NUMBER + MEANINGS.index(name)
 
@@ -248,13 +248,13 @@ def _parse_usage(text: str, header: Header) -> int:
 
 
 def _usage(text: str) -> int:
-    """Index into `SPLITS`, or -1 for what is no split."""
+    """Return the index into `SPLITS`; -1 if it is not a split."""
     split = parse_split(text)
     return -1 if split is None else SPLITS.index(split)
 
 
 def default_split(header: Header) -> int:
-    """Index into `SPLITS` for a table that names no splits: one with labels is for training, one without for a test."""
+    """Return the index into `SPLITS` for a table without splits: Training with labels, PrivateTest without."""
     return SPLITS.index(PRIVATE_TEST if header.label is None else TRAINING)
 
 
@@ -286,7 +286,7 @@ def _remedy_of_pixel(word: str, words: list[str]) -> str:
 
 
 def _remedy_of_count(count: int) -> str:
-    """The end of the sentence on a wrong number of pixels."""
+    """Return the end of the message about a wrong number of pixels."""
     if count == 3 * PIXELS:
         return ", three for each: colors. Turn the images gray first."
     side = math.isqrt(count)

@@ -1,8 +1,8 @@
-"""Finds all numbers from 0 to 255 in a block of text at once, with whole-array operations on its bytes.
+"""Find all numbers from 0 to 255 in a block of text with array operations on its bytes.
 
-A text such as `70 80 82` has a number at each end of a run of digits, made of that digit, ten times the one
-before and a hundred times the one before that. All is done in uint8 and into buffers that are used again for
-every block: this is what makes it fast, for a megabyte and its buffers stay in the processor's cache.
+In a text such as `70 80 82`, the value of a number is its last digit, plus ten times the digit before and a hundred
+times the digit before that. The computation uses uint8 and reuses its buffers for every block, which is fast because a
+megabyte and its buffers fit into the CPU cache.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Scan:
 
     Args:
         ends: int64 (m,), position of the last digit of each run of digits.
-        values: uint8 (m,), the number that the run makes; not to be trusted where the run is in `doubtful`.
-        foreign: int64, positions of the bytes that are neither digits nor blanks.
+        values: uint8 (m,), value of each run; invalid for runs in `doubtful`.
+        foreign: int64, positions of the bytes that are neither digits nor spaces.
         doubtful: int64, positions in runs of more than three digits or of a number above 255.
     """
 
@@ -36,7 +36,7 @@ class Scan:
 
 
 class Scanner:
-    """Scans one text after the other in the same buffers."""
+    """Scan texts one after the other with the same buffers."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray[np.uint8]] = {}
@@ -45,13 +45,13 @@ class Scanner:
         """Find the numbers in a text.
 
         Args:
-            text: uint8 (n,), which must not end in a digit (lines end in a line feed).
+            text: uint8 (n,); must not end in a digit (lines end in a line feed).
         """
-        value = np.subtract(text, _ZERO, out=self._buffer("value", text))  # wraps: no digit is 10 or more
+        value = np.subtract(text, _ZERO, out=self._buffer("value", text))  # wraps: other bytes are 10 or more
         digit = np.less(value, _TEN, out=self._buffer("digit", text, np.bool_))
-        mask = digit.view(np.uint8)  # 0 and 1; numpy is slow where it must turn bool into uint8 itself
+        mask = digit.view(np.uint8)  # 0 and 1, because NumPy is slow at converting bool to uint8
         foreign = self._foreign(text, digit)
-        np.multiply(value, mask, out=value)  # 0 for what is no digit
+        np.multiply(value, mask, out=value)  # 0 for other bytes
         two = self._append_digit(value, value, "two")
         np.multiply(two, mask, out=two)
         three = self._append_digit(two, value, "three")
@@ -72,7 +72,7 @@ class Scanner:
     def _append_digit(
         self, number: NDArray[np.uint8], digit: NDArray[np.uint8], name: str
     ) -> NDArray[np.uint8]:
-        """At each byte, ten times the number that ends a byte before it plus its own digit, modulo 256."""
+        """Return for each byte ten times the number that ends one byte before, plus its own digit, modulo 256."""
         result = np.multiply(number, _TEN, out=self._buffer("tens", digit))
         target = self._buffer(name, digit)
         target[:1] = digit[:1]

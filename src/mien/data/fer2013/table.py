@@ -1,4 +1,4 @@
-"""A table's contents as plain arrays, and what its labels mean in a label set."""
+"""`Table`: the content of a table as arrays, and its conversion to a `Dataset`."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ANY_NUMBER = 100
 
 @dataclass(frozen=True)
 class Table:
-    """The contents of a table as plain arrays, the form that the cache keeps.
+    """The content of a table as arrays, as stored in the cache.
 
     Args:
         images: uint8 (n, 48, 48).
-        labels: int8 (n,), the number that stands there; for a word, `ANY_NUMBER` and its index in `MEANINGS`; or -1
-            where there is no label.
+        labels: int8 (n,), the number in the table; for a word, `ANY_NUMBER` plus its index in `MEANINGS`; -1 without
+            a label.
         splits: uint8 (n,), index into `mien.data.dataset.SPLITS`.
     """
 
@@ -57,10 +57,10 @@ class Table:
         return bool((self.labels >= ANY_NUMBER).any())
 
     def label_set(self, order: ClassOrder | None = None) -> LabelSet:
-        """The classes of the table: FER2013's where its labels are among them, else those that are there.
+        """Return the label set of the table: FER2013's if it contains all labels, else that of the labels that occur.
 
         Args:
-            order: what the numbers stand for; by default they are indices into FER2013's classes.
+            order: class names of the numbers; by default they are indices into FER2013's classes.
         """
         present = self._names(self.labels, order)
         training = self._names(self.labels[self.splits == SPLITS.index(TRAINING)], order)
@@ -87,15 +87,15 @@ class Table:
         return {name for name in names if name is not None and name != LEAVE_OUT}
 
     def to_dataset(self, label_set: LabelSet, source: str, order: ClassOrder | None = None) -> Dataset:
-        """The same as a `Dataset` with one-hot targets.
+        """Convert the table to a `Dataset` with one-hot targets.
 
         Args:
             label_set: its classes.
-            source: where the table came from, for messages.
-            order: what the numbers stand for; by default they are indices into the classes.
+            source: name of the source, used in messages.
+            order: class names of the numbers; by default they are indices into the classes.
 
         Raises:
-            DataError: labels stand for classes that the label set does not have, or for nothing.
+            DataError: If a label is not a class of the label set.
         """
         codes = np.unique(self.labels)
         numbers = [int(code) for code in codes if 0 <= code < ANY_NUMBER]
@@ -106,7 +106,7 @@ class Table:
             )
         own = label_set.classes if label_set is FERPLUS else FER2013.classes
         names = dict(enumerate(own)) if order is None else order.fit(numbers)
-        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(label_set), np.int64)  # the last, -1, is no label
+        index = np.full(ANY_NUMBER + len(MEANINGS) + 1, len(label_set), np.int64)  # -1: no label
         left_out = 0
         for code in codes[codes >= 0].tolist():
             name = MEANINGS[code - ANY_NUMBER] if code >= ANY_NUMBER else names.get(code)
@@ -124,7 +124,7 @@ class Table:
         return replace(dataset.select(kept), left_out=LeftOut(chosen=left_out))
 
     def _find(self, code: int, name: str | None, label_set: LabelSet, source: str) -> int:
-        """Index of a label's class."""
+        """Return the class index of a label."""
         n = int((self.labels == code).sum())
         count = f"{n:,} {'row' if n == 1 else 'rows'} with the label"
         if name is None:
@@ -142,7 +142,7 @@ class Table:
 
 
 def lacking(name: str, label_set: LabelSet, *, numbered: bool) -> str:
-    """The end of a sentence on a class that a label set does not have, with ways out that exist."""
+    """Return the end of the message about a class that is not in a label set, with the available remedies."""
     others = [
         other.name for other in BUNDLED_LABEL_SETS.values() if meaning(name) in map(meaning, other.classes)
     ]

@@ -2,11 +2,11 @@
 
 A face is a list of shapes: closed polygons of one gray tone each, painted in order. They are in face units: x
 to the right and y down from the middle of the face, the head about 2 wide and 2.5 high. Tones go from 0
-(black) to 255. Everything is pure and takes its randomness as an argument.
+(black) to 255. All functions are pure and take a random generator as an argument.
 
 >>> from mien.data.synthetic import draw_face, synthetic_dataset
 
-The names are loaded when they are first used.
+The names are imported on first use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HOMES = {"draw_face": "drawn_faces", "synthetic_dataset": "drawn_faces", "write
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module it lives in."""
+    """Import a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The expressions as facial action units: what each muscle does, as data.
+"""Expressions as facial action units: the activation of each muscle.
 
 Units and their numbers are those of the Facial Action Coding System; which of them make an expression is from
 Ekman & Friesen, *Facial Action Coding System: Investigator's Guide* (1978), table 11-1, and from Du, Tao &
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ActionUnits:
-    """How far each muscle pulls: 0 is at rest, 1 is a full movement.
+    """Activation of each muscle: 0 is at rest, 1 is a full movement.
 
     `one_sided` is a lip corner pulled up and in on one side only (AU12 with AU14): above 0 on the right of
     the image, below 0 on its left.
@@ -112,10 +112,10 @@ WEAKEST = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One showing of an expression.
+    """An instance of an expression.
 
     Args:
-        units: what the muscles do.
+        units: activation of the muscles.
         strength: from `WEAKEST` to 1.
     """
 
@@ -124,25 +124,25 @@ class Expression:
 
 
 def expression_name(label: str, label_set: LabelSet) -> str:
-    """The key of `PROTOTYPES` for a label set's label, in any usual spelling.
+    """Return the key of `PROTOTYPES` for a class of a label set, in any usual spelling.
 
     Raises:
-        DataError: the label set has no such class, or nobody drew it yet.
+        DataError: If the label set has no such class, or it cannot be drawn.
     """
     return FERPLUS.classes[FERPLUS.index(label_set.classes[label_set.index(label)])]
 
 
 def sample_expression(name: str, rng: np.random.Generator) -> Expression:
-    """Draw one showing of an expression: its way and strength, the play of each muscle, a trace of a rival.
+    """Sample an instance of an expression: variant, strength, variation per muscle, and traces of another expression.
 
     Args:
         name: a key of `PROTOTYPES`.
-        rng: source of all randomness.
+        rng: random generator.
     """
     strength = WEAKEST + (1 - WEAKEST) * float(rng.random()) ** 0.8
     play = 0.7 + 0.5 * rng.random(len(_UNITS))
     own = _sample_prototype(name, rng) * strength * play
-    # The square makes most traces faint and a few strong: with the weak faces, this is where classes meet.
+    # The square makes most traces weak and a few strong, so that the classes overlap.
     trace = _sample_prototype(sample_rival(name, rng), rng) * (0.27 * float(rng.random()) ** 2)
     mixed = np.minimum(np.maximum(own, trace), 1.15)
     mixed[_UNITS.index("one_sided")] *= 1.0 if rng.random() < 0.5 else -1.0
@@ -150,18 +150,18 @@ def sample_expression(name: str, rng: np.random.Generator) -> Expression:
 
 
 def sample_rival(name: str, rng: np.random.Generator) -> str:
-    """Draw what an expression is taken for when it is missed, by the shares of `CONFUSIONS`."""
+    """Sample an expression that this one is confused with, by the shares of `CONFUSIONS`."""
     left = float(rng.random())
     rivals = CONFUSIONS[name]
     for rival, share in rivals.items():
         left -= share
         if left < 0:
             return rival
-    return next(iter(rivals))  # the shares sum to 1 but for rounding
+    return next(iter(rivals))  # the shares sum to 1 except for rounding
 
 
 def _sample_prototype(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
-    ways = _PROTOTYPES[name]  # (ways, units)
+    ways = _PROTOTYPES[name]  # (variants, units)
     return np.asarray(ways[int(rng.random() * len(ways))], np.float64)
 
 

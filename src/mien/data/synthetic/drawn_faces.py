@@ -1,6 +1,6 @@
-"""Drawn faces with every expression of FER2013 and FER+: the embedded data set of demos and tests.
+"""Drawn faces with the expressions of FER2013 and FER+: the data set of demos and tests.
 
-A face is made of random choices only: who it is, what the muscles do, pose, light and camera
+A face depends on random choices only: person, action units, pose, light and camera
 (`mien.data.synthetic`). Image i of a data set depends on the seed, on i and on its expression alone, so a
 smaller set is the beginning of a larger one. No image of a real person is involved.
 """
@@ -48,17 +48,16 @@ def draw_face(
     """Draw one face.
 
     Args:
-        label: a class of the label set, in any usual spelling.
-        rng: source of all randomness; the same state gives the same person, pose and light at any size and
-            with any label.
+        label: a class of the label set, in any common spelling.
+        rng: random generator; the same state gives the same person, pose and light for any size and label.
         size: side of the image in pixels, 16 or more.
-        label_set: the label set that `label` is from.
+        label_set: the label set of `label`.
 
     Returns:
         Gray uint8 (size, size).
 
     Raises:
-        DataError: no such label, or too small a size.
+        DataError: If there is no such label, or the size is too small.
 
     >>> draw_face("happy", np.random.default_rng(7)).shape
     (48, 48)
@@ -72,12 +71,12 @@ def draw_face(
 
 @renamed_parameters(taxonomy="label_set")
 def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER2013) -> Dataset:
-    """Draw a data set with all classes alike.
+    """Draw a data set with balanced classes.
 
     The classes take turns. Of each about 80% are Training, 10% PublicTest and 10% PrivateTest.
 
     Args:
-        n: how many faces, at least three of each class, so that no split lacks one.
+        n: number of faces, at least three per class, so that every split has each class.
         seed: 0 or more; another seed gives other faces.
         label_set: `FER2013` gives one-hot targets; `FERPLUS` gives the votes of ten annotators too, with their
             distribution as targets, and never a face without a majority for the drawn expression.
@@ -87,7 +86,7 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
         `np.random.default_rng([seed, i, k])`, k being the index of its expression in `FERPLUS`.
 
     Raises:
-        DataError: too few faces, a negative seed, or a class that cannot be drawn.
+        DataError: If there are too few faces, the seed is negative, or a class cannot be drawn.
     """
     if n < 3 * len(label_set):
         raise DataError(f"Expected n of {3 * len(label_set)} or more (3 faces of each class), got {n}.")
@@ -117,7 +116,7 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
 def write_csv(dataset: Dataset, path: str | Path) -> None:
     """Write the published form of FER2013: a header `emotion,pixels,Usage` and a row for each image.
 
-    The file is written aside and renamed: it is whole or absent.
+    The file is written to a temporary file and renamed, so that it is complete or absent.
 
     Args:
         dataset: labelled images with the classes of FER2013.
@@ -144,14 +143,14 @@ def write_csv(dataset: Dataset, path: str | Path) -> None:
 
 
 def _draw(name: str, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], float]:
-    """An image, and the strength of its expression."""
+    """Draw an image; return it with the strength of its expression."""
     expression = sample_expression(name, rng)
     person, scene = sample_person(rng), sample_scene(rng)
     return render(_shapes(person, expression.units, scene.light_x), scene, size, rng), expression.strength
 
 
 def _shapes(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
-    """A person with an expression, in the order of painting."""
+    """Return the shapes of a person with an expression, in painting order."""
     outline = head_outline(person, units.jaw_drop)
     shapes = [*behind(person), *skin(person, outline, light_x), *beard(person, outline)]
     shapes += [
@@ -164,16 +163,16 @@ def _shapes(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
 
 
 def _split_of_round(turn: int) -> str:
-    """The split of each class's face number `turn`: every split has one by turn 2."""
+    """Return the split of face number `turn` of each class: every split has one by turn 2."""
     if turn == 1 or (turn > 9 and turn % 10 == 4):
         return PUBLIC_TEST
     return PRIVATE_TEST if turn == 2 or (turn > 9 and turn % 10 == 9) else TRAINING
 
 
 def _vote(name: str, strength: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Ten people's votes, int64 (10,), in the order of `VOTE_COLUMNS`: the fainter, the less they agree.
+    """Sample ten votes, int64 (10,), in the order of `VOTE_COLUMNS`: the weaker the expression, the less they agree.
 
-    Drawn again until more than half of the counted votes are for the expression, as in what FER+ keeps.
+    Repeated until more than half of the counted votes are for the expression, as in the images that FER+ keeps.
     """
     doubt = 0.5 - 0.4 * strength
     shares = np.zeros(len(VOTE_COLUMNS))

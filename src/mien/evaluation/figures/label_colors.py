@@ -39,7 +39,7 @@ def to_hex(color: Color) -> str:
 
 
 def meaning_of(label: str) -> str | None:
-    """Return the FER+ name of an expression in any common spelling; `None` if unknown."""
+    """Return the FER+ name of an expression in any common spelling; `None` if it is unknown."""
     try:
         return FERPLUS.classes[FERPLUS.index(label)]
     except DataError:

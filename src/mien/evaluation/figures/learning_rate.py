@@ -1,4 +1,4 @@
-"""The loss over rising learning rates, with the rate that it suggests."""
+"""Plot the loss by learning rate, with the suggested learning rate."""
 
 from __future__ import annotations
 
