@@ -13,10 +13,15 @@ import pytest
 
 from mien.errors import DataError, MienError, ModelError
 from mien.workflows import export_other, export_tfjs
-from mien.workflows.export_formats import CARD_FILE, FORMATS, find_format, require_folder_of_ours
+from mien.workflows.export_formats import (
+    CARD_FILE,
+    FORMATS,
+    find_format,
+    require_folder_of_ours,
+    require_possible,
+)
 from mien.workflows.export_other import Job
 from mien.workflows.loaded_model import LoadedModel
-from tests.cli.test_predict import PORTRAIT
 from tests.conftest import CARD, make_onnx
 from tests.helpers.command import is_one_sentence, mien
 
@@ -138,10 +143,10 @@ def test_core_ml_without_its_package_says_what_to_install_and_where(monkeypatch:
         export_other._write_coreml(job, Path("m.mlpackage"))
 
 
-def test_a_model_of_a_runtime_is_not_exported_again(tmp_path: Path) -> None:
-    saved = tmp_path / "saved"
-    saved.mkdir()
-    (saved / "saved_model.pb").write_bytes(b"\x08\x01\x12\x05graph")
-    is_one_sentence(
-        mien("predict", PORTRAIT, "--model", saved), "expected a SavedModel with a signature for images"
-    )
+def test_a_file_of_another_runtime_is_not_exported_again(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(40))
+    loaded = LoadedModel("m", path, CARD.labels, lambda crops: crops)
+    for name in ("onnx", "keras", "openvino"):
+        with pytest.raises(ModelError, match=r"got a TensorFlow Lite model\. Convert it: python -m tf2onnx"):
+            require_possible(loaded, name)
