@@ -109,6 +109,8 @@ class ModelCard:
         made_with: versions of the software that made it.
         output: name of the output with the probabilities.
         heads: additional outputs of the same network.
+        division: how data without splits were read and divided for the training, with a checksum of the images, so
+            that the same data can be divided in the same way again; empty for other data.
     """
 
     name: str
@@ -127,11 +129,12 @@ class ModelCard:
     made_with: str = ""
     output: str = "probabilities"
     heads: tuple[Head, ...] = ()
+    division: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("name", "label_set", "training_data", "licence", "limits", "made_with", "output"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name))
-        for name in ("recipe", "scores"):
+        for name in ("recipe", "scores", "division"):
             _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
         _require(isinstance(self.input, InputSpec), "input", self.input)
         _require(all(isinstance(head, Head) for head in self.heads), "heads", self.heads)
@@ -178,7 +181,7 @@ class ModelCard:
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
     def __repr__(self) -> str:
-        return f"<ModelCard {_short(self.name)}: {', '.join(self.label_sets)}; {', '.join(self.labels)[:80]}>"
+        return f"<ModelCard {quoted(self.name)}: {', '.join(self.label_sets)}; {', '.join(self.labels)[:80]}>"
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
@@ -200,7 +203,8 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as nested dictionaries, by its names in files and in JSON documents."""
-        return _with_file_names(asdict(self))
+        data = _with_file_names(asdict(self))
+        return data if self.division else {name: data[name] for name in data if name != "division"}
 
     def to_json(self) -> str:
         """Return the card as JSON text; `from_json` is the inverse.
@@ -212,7 +216,7 @@ class ModelCard:
             return json.dumps(self.to_dict(), indent=1, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ModelError(
-                f"Model card {_short(self.name)}: expected values that JSON can represent ({error})."
+                f"Model card {quoted(self.name)}: expected values that JSON can represent ({error})."
             ) from error
 
     @classmethod
@@ -251,30 +255,25 @@ def _labels_of(data: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(labels)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
 def _require(right: bool, name: str, value: Any) -> None:
     if not right or isinstance(value, bool):
-        raise ModelError(f"Model card: invalid {name}: {_short(value)}.")
+        raise ModelError(f"Model card: invalid {name}: {quoted(value)}.")
 
 
 def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> None:
     if isinstance(labels, str) or not isinstance(labels, tuple | list):
         raise ModelError.from_parts(
-            f"Model card {_short(name)}", expected="a tuple of class names", received=_short(labels)
+            f"Model card {quoted(name)}", expected="a tuple of class names", received=quoted(labels)
         )
     if not all(isinstance(label, str) and label.strip() and label.isprintable() for label in labels):
         raise ModelError.from_parts(
-            f"Model card {_short(name)}",
+            f"Model card {quoted(name)}",
             expected="class names of printable characters",
-            received=_short(list(labels)),
+            received=quoted(list(labels)),
         )
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ModelError.from_parts(
-            f"Model card {_short(name)}", expected="two or more unique class names", received=_short(labels)
+            f"Model card {quoted(name)}", expected="two or more unique class names", received=quoted(labels)
         )
     if (
         isinstance(temperature, bool)
@@ -282,9 +281,9 @@ def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> Non
         or not 1e-3 <= temperature <= 1e3
     ):
         raise ModelError.from_parts(
-            f"Model card {_short(name)}",
+            f"Model card {quoted(name)}",
             expected="a temperature from 0.001 to 1000",
-            received=_short(temperature),
+            received=quoted(temperature),
         )
 
 

@@ -111,14 +111,15 @@ class MissingExtra(MienError, ImportError):  # noqa: N818 - the name says what t
 
     Args:
         package: the package that could not be imported.
-        extra: the extra of mien that installs it.
+        extra: the extra of mien that installs it; empty for a package that none installs.
         note: a further sentence on how to install it.
     """
 
     def __init__(self, package: str, extra: str, note: str = "") -> None:
-        from mien.installation import install_command  # reads files, so it is imported only here
+        from mien.installation import install_command, install_line  # read files: imported only here
 
-        remedy = f"Get it with: {install_command(extra)}" + (f". {note}" if note else "")
+        command = install_command(extra) if extra else install_line(package)
+        remedy = f"Get it with: {command}" + (f". {note}" if note else "")
         super().__init__(
             f"This needs {package}, which is not installed. {remedy}",
             expected=f"the package {package}",

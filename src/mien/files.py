@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,20 @@ _PARTIAL = re.compile(r"\.mien-partial-([0-9a-f]{16})-([0-9a-f]{16})(\.[^.]*)?")
 _LONGEST_SUFFIX = 32
 _UMASK = os.umask(0)  # it can only be read by setting it: done once at import, before threads start
 os.umask(_UMASK)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Create a folder; if the block fails before anything is in it, it is removed, with the parents that were made."""
+    made = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):  # it has files, which stay
+                place.rmdir()
+        raise
 
 
 @contextmanager

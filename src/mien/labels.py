@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError
+from mien.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -149,7 +150,10 @@ def get_label_set(name: str | LabelSet) -> LabelSet:
     if isinstance(name, LabelSet):
         return name
     if not isinstance(name, str) or name not in LABEL_SETS:
-        raise DataError(f"Expected the label set to be one of {', '.join(LABEL_SETS)}, got {quote(name)}.")
+        hint = f" {did_you_mean(name, LABEL_SETS)}" if isinstance(name, str) else ""
+        raise DataError(
+            f"Expected the label set to be one of {', '.join(LABEL_SETS)}, got {quote(name)}.{hint}".rstrip()
+        )
     return LABEL_SETS[name]
 
 

@@ -44,7 +44,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mien(*arguments: str | Path | float, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Trainings have a process of their own, as they choose their back end; the other commands run in this one."""
+    """Trainings have a process of their own, as they choose their backend; the other commands run in this one."""
     alone = arguments[0] in {"train", "demo", "serve"}
     return (mien_process if alone else command.mien)(*map(str, arguments), cwd=cwd)
 

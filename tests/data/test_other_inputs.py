@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import mien
+from mien.data.dataset import SPLITS
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS
 
@@ -77,6 +78,8 @@ def test_a_table_of_paths_finds_its_images_and_groups(tmp_path: Path) -> None:
     )
     dataset = mien.load(path, group="person")
     assert seen(dataset) == [("up", 10), ("down", 60)]
+    assert dataset.files is not None
+    assert dataset.files.tolist() == ["faces/a.png", "b.png"]
     assert dataset.groups is not None
     assert dataset.groups.tolist() == ["p1", "p2"]
     with pytest.raises(DataError, match="group to be one of its columns"):
@@ -103,6 +106,90 @@ def test_the_label_tables_of_rafdb_are_read_in_its_order(tmp_path: Path) -> None
     assert dataset.counts()["PrivateTest"]["fear"] == 1
     with pytest.raises(DataError, match="numbers the expressions in another order"):
         mien.load(tmp_path)
+
+
+def rafdb(root: Path, *, originals: bool = False) -> Path:
+    """RAF-DB's folders as they are published: a list without a header, and aligned faces with another name."""
+    (root / "EmoLabel").mkdir(parents=True)
+    (root / "Image" / "aligned").mkdir(parents=True)
+    lines = []
+    for split, count in (("train", 7), ("test", 2)):
+        for i in range(1, count + 1):
+            (root / "Image" / "aligned" / f"{split}_{i:05}_aligned.jpg").write_bytes(png(10 * i))
+            if originals:
+                (root / "Image" / "original").mkdir(exist_ok=True)
+                (root / "Image" / "original" / f"{split}_{i:05}.jpg").write_bytes(png(200))
+            lines.append(f"{split}_{i:05}.jpg {i}")
+    path = root / "EmoLabel" / "list_patition_label.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("place", ["folder", "list"])
+@pytest.mark.parametrize("originals", [False, True])
+def test_the_list_of_rafdb_without_a_header_is_read(tmp_path: Path, place: str, originals: bool) -> None:
+    path = rafdb(tmp_path / "basic", originals=originals)
+    dataset = mien.load(path if place == "list" else tmp_path / "basic")
+    assert [dataset.label_set.classes[label] for label in dataset.labels[:7]] == [
+        "surprise", "fear", "disgust", "happy", "sad", "angry", "neutral",
+    ]  # fmt: skip
+    assert [int(image[24, 24]) for image in dataset.images] == [*range(10, 80, 10), 10, 20]
+    assert dataset.split.tolist() == ["Training"] * 7 + ["PrivateTest"] * 2
+    assert dataset.files is not None
+    assert dataset.files[0] == "train_00001.jpg"
+    other = mien.load(path, "affectnet7")  # another order of classes, the same meaning of numbers
+    assert other.label_set.classes[other.labels[0]] == "surprise"
+
+
+def test_a_list_of_another_data_set_asks_what_its_numbers_mean(tmp_path: Path) -> None:
+    for name, level in (("a", 10), ("b", 60), ("c", 110)):
+        (tmp_path / f"{name}.png").write_bytes(png(level))
+    path = tmp_path / "labels.txt"
+    path.write_text("a.png 0\nb.png\t1\nc.png, 0\n")
+    with pytest.raises(DataError, match=r"labels are numbers \(0 and 1\), .* class_names"):
+        mien.load(path)
+    assert seen(mien.load(path, class_names="off,on")) == [("off", 10), ("on", 60), ("off", 110)]
+    path.write_text("a.png calm\nb.png wild\nc.png calm\n")
+    assert seen(mien.load(tmp_path)) == [("calm", 10), ("wild", 60), ("calm", 110)]
+    path.write_text("a.png calm\nb.png wild\ngone.png calm\n")
+    with pytest.raises(DataError, match=r"labels\.txt line 3: expected an image file 'gone\.png'"):
+        mien.load(path)
+    path.write_text("\n".join(["a.png calm", "b.png wild"] * 3 + ["what is this"]))
+    with pytest.raises(
+        DataError, match=r"line 7: expected the name of an image and a label, .* got 'what is this'"
+    ):
+        mien.load(path)
+
+
+def jaffe(root: Path) -> Path:
+    """Images named as in JAFFE, of three people."""
+    root.mkdir(parents=True)
+    for shade, person in enumerate(("KA", "KL", "YM")):
+        for number, code in enumerate(("AN", "DI", "FE", "HA", "NE", "SA", "SU")):
+            (root / f"{person}.{code}1.{number + 30}.tiff").write_bytes(png(10 * number + 10 + shade))
+    (root / "README").write_text("The names say person and expression.")
+    return root
+
+
+@pytest.mark.parametrize("wrapper", ["", "jaffe"])
+def test_the_names_of_jaffe_tell_class_and_person(tmp_path: Path, wrapper: str) -> None:
+    jaffe(tmp_path / "data" / wrapper)
+    dataset = mien.load(tmp_path / "data", "jaffe", group="^(..)")
+    assert seen(dataset)[:7] == [
+        ("angry", 10), ("disgust", 20), ("fear", 30), ("happy", 40), ("neutral", 50), ("sad", 60), ("surprise", 70),
+    ]  # fmt: skip
+    assert dataset.groups is not None
+    assert set(dataset.groups) == {"KA", "KL", "YM"}
+    divided = mien.load(tmp_path / "data", "jaffe", group="^(..)", shares="34,33,33")
+    assert divided.groups is not None
+    people = [set(divided.groups[divided.split == split]) for split in SPLITS]
+    assert [len(found) for found in people] == [1, 1, 1]
+
+
+def test_other_images_beside_those_of_jaffe_are_not_given_a_class(tmp_path: Path) -> None:
+    (jaffe(tmp_path / "data") / "holiday.png").write_bytes(png(9))
+    with pytest.raises(DataError, match=r"expected images .* in folders named for their classes"):
+        mien.load(tmp_path / "data")
 
 
 def test_ck_tables_with_contempt_as_seventh_number_are_read(tmp_path: Path) -> None:

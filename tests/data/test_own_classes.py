@@ -16,7 +16,7 @@ from mien.data.division import divide, folds_of
 from mien.data.label_mapping import map_to
 from mien.data.reading_options import parse_shares
 from mien.errors import DataError
-from mien.labels import CKPLUS, FER2013, FERPLUS, LabelSet
+from mien.labels import CKPLUS, FER2013, FERPLUS, LABEL_SETS, LabelSet
 
 
 def fill(root: Path, folders: dict[str, int], seed: int = 0) -> Path:
@@ -192,3 +192,20 @@ def test_classes_are_mapped_to_those_of_a_model_by_meaning() -> None:
     assert len(mapping.sentences()) == 3
     with pytest.raises(DataError, match=r"two or more of the model's classes"):
         map_to(dataset, LabelSet("x", ("happy", "tired")))
+
+
+@pytest.mark.parametrize("name", ["affectnet7", "rafdb", "fer2013", "jaffe"])
+def test_folders_named_by_words_are_read_in_a_label_set_that_has_an_order_of_numbers(
+    tmp_path: Path, name: str
+) -> None:
+    for level, folder in enumerate(("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.full((20, 20), level, np.uint8))
+    dataset = mien.load(tmp_path, name)
+    assert dataset.label_set is LABEL_SETS[name]
+    by_level = {
+        int(image[24, 24]): int(label) for image, label in zip(dataset.images, dataset.labels, strict=True)
+    }
+    assert [by_level[level] for level in (0, 3, 6)] == [
+        dataset.label_set.index(word) for word in ("anger", "happy", "neutral")
+    ]

@@ -482,3 +482,10 @@ def test_worker_processes_recognize(method: str) -> None:
             pool.submit(recognizer, "nobody.jpg").result()
         with pytest.raises(BatchError, match="1 of 2 images failed"):
             pool.submit(recognizer.predict_batch, [str(PORTRAIT), "nobody.jpg"]).result()
+
+
+def test_the_name_of_an_uncertain_face_says_whose_score_it_is() -> None:
+    expression = Expression("uncertain", 0.4, {"happy": 0.4, "sad": 0.35, "fear": 0.25}, 0.5)
+    assert repr(Face(Box(1, 2, 3, 4), expression)).startswith("<Face uncertain (happy 40%), ")
+    certain = Expression("happy", 0.4, {"happy": 0.4, "sad": 0.35, "fear": 0.25})
+    assert repr(Face(Box(1, 2, 3, 4), certain)).startswith("<Face happy 40%, ")

@@ -1,4 +1,4 @@
-"""Which back end trains: the one that is asked for, else the one that is there; without one, what to type."""
+"""Which backend trains: the one that is asked for, else the one that is there; without one, what to type."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_train_without_any_back_end_says_in_one_sentence_what_to_type(tmp_path: 
     )
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "mien: This needs a back end for Keras (TensorFlow, JAX, PyTorch), which is not"
+        "mien: This needs a backend for Keras (TensorFlow, JAX, PyTorch), which is not"
     )
     assert "[train-cpu]" in done.stderr
     assert "train-gpu" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,6 +55,10 @@ def test_a_run_on_folders_answers_in_their_names(run: mien.Run, faces: Path) -> 
         run.folder, split="PrivateTest", reporter=SilentReporter()
     )  # its data are divided alike
     assert again.accuracy == evaluation.accuracy
+    same = mien.evaluate(run.folder, faces, reporter=SilentReporter())
+    assert (same.split, same.n, same.accuracy) == ("PrivateTest", 12, evaluation.accuracy)
+    assert run.card.name == "fine-tune-three"
+    assert run.card.division["training"] == 3 * 16
     assert run.classifier.labels == NAMES
 
 
@@ -62,8 +67,15 @@ def test_a_run_on_folders_is_resumed_on_the_same_division(run: mien.Run, tmp_pat
     folder = run.copy(tmp_path / "copy")
     state = json.loads((folder / "state.json").read_text())
     assert (state["data"]["training"], state["data"]["validation"]) == (3 * 16, 3 * 4)
-    resumed = mien.train(resume=True, out=folder, reporter=SilentReporter())
+    told: list[str] = []
+
+    class Told(SilentReporter):
+        def message(self, text: str) -> None:
+            told.append(text)
+
+    resumed = mien.train(resume=True, out=folder, reporter=Told())
     assert len(resumed.history) == 3
+    assert [text for text in told if "is finished, after 3 epochs: there is nothing left to resume" in text]
 
 
 @pytest.mark.slow
@@ -78,7 +90,7 @@ def test_exports_of_a_run_on_folders_keep_their_names(run: mien.Run, faces: Path
         )
         evaluation = mien.evaluate(lite, faces, split="Training", reporter=SilentReporter())
         assert evaluation.labels == NAMES
-        assert evaluation.n == 72
+        assert evaluation.n == 3 * 16  # the card knows the division wherever the file is
     done = compare_models(
         run.folder, tmp_path / "tflite.tflite", faces, split="Training", reporter=SilentReporter()
     )
@@ -105,6 +117,7 @@ def test_runs_are_listed_with_their_data_and_scores(run: mien.Run) -> None:
         3,
     )
     assert row["val_accuracy"] == run.best["val_accuracy"]
+    assert 0 <= row["val_macro_f1"] <= 1
     assert row["finished"]
     listed = json.loads(command("runs", run.folder.parent, "--json").stdout)
     assert listed["runs"][0]["run"] == str(run.folder)
@@ -125,7 +138,8 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
     predicted = done.probabilities.argmax(axis=1)
     assert document["out_of_fold"]["accuracy"] == pytest.approx((predicted == done.true).mean())
     lines = (tmp_path / "cv" / "out_of_fold.csv").read_text().splitlines()
-    assert lines[0] == "row,fold,label,predicted,gawping,idle,moping"
+    assert lines[0] == "row,path,fold,label,predicted,gawping,idle,moping"
+    assert lines[1].split(",")[:4] == ["0", "gawping/00.png", lines[1].split(",")[2], "gawping"]
     assert len(lines) == 73
     again = mien.cross_validate(
         faces, 2, start="small", epochs=1, out=tmp_path / "cv", reporter=SilentReporter()
@@ -140,8 +154,25 @@ def test_cross_validation_tests_every_image_once(faces: Path, tmp_path: Path) ->
 @pytest.mark.slow
 def test_the_learning_rate_search_suggests_a_rate_and_plots(faces: Path, tmp_path: Path) -> None:
     done = command("train", "--data", faces, "--from", "small", "--find-lr", "--out", tmp_path / "lr")
-    assert "Suggested: --learning-rate" in done.stdout, done.stderr
+    assert "The loss is lowest at a learning rate of" in done.stdout, done.stderr
+    assert "Suggested: --learning-rate" in done.stdout
     assert (tmp_path / "lr" / "learning-rate.png").stat().st_size > 10_000
+
+
+def search(losses: list[float]) -> Any:
+    from mien.training.learning_rate_search import LearningRateSearch
+
+    smoothed = np.array(losses)
+    return LearningRateSearch(np.geomspace(1e-5, 1, len(losses)), smoothed, smoothed)
+
+
+def test_the_suggested_rate_is_a_tenth_of_the_one_with_the_lowest_loss() -> None:
+    found = search([2.0, 2.0, 1.9, 1.2, 0.8, 1.5])
+    assert found.highest == pytest.approx(0.1)
+    assert found.suggested == pytest.approx(0.01)
+    assert (found.falls, found.rises) == (True, True)
+    assert not search([2.0, 2.0, 1.9, 1.2, 1.0, 0.8]).rises
+    assert not search([2.0, 2.0, 1.99, 2.0, 2.1, 3.0]).falls
 
 
 def test_a_model_of_other_classes_says_what_it_cannot_judge(tmp_path: Path) -> None:

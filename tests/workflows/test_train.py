@@ -232,10 +232,29 @@ def test_a_network_that_does_not_fit_is_refused_before_it_trains(
     network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), *layers])
     with pytest.raises(ModelError, match=told):
         train(make_dataset(70, 28, 14), tmp_path / "run", network=network)
+    assert not (tmp_path / "run").exists()  # nothing is left of it
     own = tiny_network(compiled=False)
     own.compile(loss="sparse_categorical_crossentropy")
     with pytest.raises(ModelError, match="one-hot targets"):
         train(make_dataset(70, 28, 14), tmp_path / "run", network=own)
+
+
+def test_the_remedy_for_a_network_of_another_size_works(tmp_path: Path) -> None:
+    import re
+
+    layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(7, activation="softmax")]
+    network = keras.Sequential([keras.Input((64, 64, 3)), *layers])
+    dataset = make_dataset(70, 28, 14)
+    with pytest.raises(ModelError, match="Add layers in front") as told:
+        train(dataset, tmp_path / "run", network=network)
+    assert "load_model" not in str(told.value)  # there is no file of it
+    given = {"keras": keras, "network": network}
+    remedy = re.search(r"of a crop: (.*)", str(told.value))
+    assert remedy
+    exec(remedy[1], given)  # noqa: S102 - our own sentence
+    assert given["network"].input_shape == (None, 48, 48, 1)
+    run = train(dataset, tmp_path / "run", network=given["network"], epochs=1)
+    assert len(run.history) == 1
 
 
 def test_a_callback_without_a_state_is_told_when_the_training_is_resumed(tmp_path: Path) -> None:

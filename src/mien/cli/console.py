@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from mien.quoting import printable
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -258,9 +259,10 @@ def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
         ("calibration error", f"{evaluation.ece:.4f}"),
     ]
     if free["accuracy"] is not None and free["n"] != evaluation.n:
-        text = f"{free['accuracy']:.2%}   macro-F1 {free['macro_f1']:.4f}   ({free['n']:,} images without a copy)"
+        unique = f"{counted(int(free['n'] or 0), 'image')} without a copy"
+        text = f"{free['accuracy']:.2%}   macro-F1 {free['macro_f1']:.4f}   ({unique})"
         rows.append(("duplicate-free", text))
-    out.print(f"\n{model.name} on {evaluation.data}, {evaluation.split}: {evaluation.n:,} images")
+    out.print(f"\n{model.name} on {evaluation.data}, {evaluation.split}: {counted(evaluation.n, 'image')}")
     for name, text in rows:
         out.print(f"  {name:<18} {text}")
     table = Table()

@@ -79,3 +79,13 @@ class ConsoleReporter(Reporter):
         """Print the scores, unless standard output is for a JSON document."""
         if not self._json:
             print_evaluation(evaluation, model)
+
+
+class WithoutTables(ConsoleReporter):
+    """Prints no tables of images and scores, for several trainings or evaluations whose scores come at the end."""
+
+    def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """The number of images is not printed."""
+
+    def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
+        """The scores are not printed."""

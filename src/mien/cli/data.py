@@ -23,6 +23,7 @@ from mien.cli.shared_options import (
     load_data,
 )
 from mien.ownership import free_name, guarding
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,7 +170,7 @@ def draw(
         raise DataError(f"{target} is there already. Give another name, or replace it with --force.")
 
     write_csv(synthetic_dataset(n=n, seed=seed), target)
-    out.print(f"Wrote {n:,} drawn faces to {target}. Look at them with: mien data check {target}")
+    out.print(f"Wrote {counted(n, 'drawn face')} to {target}. Look at them with: mien data check {target}")
 
 
 @app.command(cls=Command, epilog=examples("mien data fetch", "mien data fetch --to data/"))

@@ -25,11 +25,10 @@ from mien.cli.shared_options import (
     VotesOption,
     parse_pixel_range,
 )
+from mien.wording import counted
 
 if TYPE_CHECKING:
-    from mien.evaluation.evaluation import Evaluation
     from mien.workflows.evaluate_model import EvaluateOptions
-    from mien.workflows.loaded_model import LoadedModel
 
 EXAMPLES = examples(
     "mien evaluate runs/mine",
@@ -137,20 +136,16 @@ def evaluate(
 
 def _compare(first: str, second: str, data: str | None, options: EvaluateOptions, *, json: bool) -> None:
     """Print two models side by side."""
-    from mien.cli.console_reporter import ConsoleReporter
+    from mien.cli.console_reporter import WithoutTables
     from mien.workflows.compare import run_comparison
 
-    class Quiet(ConsoleReporter):
-        def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
-            """The scores come side by side."""
-
-    done = run_comparison(first, second, data, options, Quiet(json=json))
+    done = run_comparison(first, second, data, options, WithoutTables(json=json))
     if json:
         print_json(done.to_dict())
         return
     one, other, found = done.first, done.second, done.comparison
     width = max(len(first), len(second), 9)
-    out.print(f"{one.split} of {one.data}: {found.n:,} images")
+    out.print(f"{one.split} of {one.data}: {counted(found.n, 'image')}")
     out.print(f"{'':<18}{first:>{width}}  {second:>{width}}  difference (95% interval)")
     rows = (
         ("accuracy", one.accuracy, other.accuracy, found.accuracy_difference, found.accuracy_interval),
@@ -167,6 +162,6 @@ def _compare(first: str, second: str, data: str | None, options: EvaluateOptions
     test = found.mcnemar
     kind = "exact" if test.exact else "chi-squared"
     out.print(
-        f"Only the first is right on {test.only_first:,} images, only the second on {test.only_second:,}. "
+        f"Only the first is right on {counted(test.only_first, 'image')}, only the second on {test.only_second:,}. "
         f"McNemar's test ({kind}): p = {test.p_value:.3g}. They agree on {found.agreement:.1%}."
     )

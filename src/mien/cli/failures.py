@@ -11,6 +11,7 @@ from mien.cli.console import err, silence_output
 from mien.cli.prediction_output import shown
 from mien.errors import DataError, MienError, MissingExtra
 from mien.quoting import quoted_path
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +82,7 @@ class Failures:
         copies = len(self._reasons) - self._inputs
         if self._inputs:
             also = ", and some outputs could not be written" if copies else ""
-            err.print(f"{self._inputs:,} of {total:,} inputs failed{also}:")
+            err.print(f"{self._inputs:,} of {counted(total, 'input')} failed{also}:")
         else:
             err.print("Some outputs could not be written:")
         for reason in _listed(self._reasons):

@@ -14,6 +14,7 @@ from mien.cli.prediction_output import Output, shown
 from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
 from mien.ownership import free_name, guarding, made_of
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,7 +168,7 @@ class RowsOutput(Output):
 
         _require_folder(path.parent, "--csv")
         self._writer = RowWriter(path, labels, excel_safe=excel_safe)
-        self._any_read = False
+        self._path, self._rows, self._any_read = path, 0, False
         with guarding("Give another name to --csv, or replace the file with --force.", force=force):
             self._writer.__enter__()
 
@@ -175,16 +176,19 @@ class RowsOutput(Output):
         """Write one row per face."""
         self._any_read |= result.error is None
         self._writer.write(source.name, result.faces)
+        self._rows += len(result.faces)
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
         """Write one row per face of the frame."""
         self._any_read = True
         self._writer.write(video.source.name, faces, frame=frame.index, seconds=frame.seconds)
+        self._rows += len(faces)
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - complete rows are kept
         """Finish the file, or leave everything as it was if no input was read."""
         if self._any_read:
             self._writer.__exit__(None, None, None)
+            err.print(shown(f"Wrote {counted(self._rows, 'row')} to {self._path}"))
         else:
             nothing = DataError("No input could be read.")
             self._writer.__exit__(DataError, nothing, None)

@@ -22,8 +22,8 @@ _PANELS = {
         "teacher", "distillation_weight", "augmented_copies", "augmentation_cache",
     ),
     "Run": (
-        "out_folder", "resume", "save_every", "kfold", "find_lr", "backend", "devices", "hosts", "host_index",
-        "license_",
+        "out_folder", "resume", "save_every", "kfold", "find_lr", "tensorboard", "mlflow", "mlflow_uri", "backend",
+        "devices", "hosts", "host_index", "license_", "cache",
     ),
 }  # fmt: skip
 """The options of `mien train` by subject, under which its help shows them."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 _OPTIONS = {
     "start": "--from",
+    "shares": "--split-shares",
     "teachers": "--teacher",
     "model_class_names": "--model-labels",
 }
@@ -18,8 +19,9 @@ _OPTIONS = {
 
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
-    "flip_tta", "force", "format", "joint", "label_set", "learning_rate", "license", "out", "pixel_range", "pixel_scale",
-    "recipe", "resume", "trust_model", "votes", "workers",
+    "devices", "flip_tta", "force", "format", "group", "host_index", "hosts", "joint", "label_set", "learning_rate",
+    "license", "merge", "mlflow", "out", "pixel_range", "pixel_scale", "recipe", "resume", "split",
+    "split_seed", "tensorboard", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 
@@ -52,6 +54,8 @@ def _option(found: re.Match[str]) -> str:
     if name not in _PARAMETERS and name not in _OPTIONS:
         return found[0]
     option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    if value == "False":
+        return option.replace("--", "--no-", 1)
     return option if value in {None, "True"} else f"{option} {value}"
 
 

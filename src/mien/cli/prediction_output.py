@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from mien.cli.console import out, write_out
 from mien.cli.video_output import seconds_of
 from mien.quoting import printable
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,11 +70,13 @@ class TextOutput(Output):
             box = face.box
             place = f"{box.width}x{box.height} at {box.x},{box.y}"
             label, score = face.expression.label, face.expression.score
-            others = describe(
-                face.expression.probabilities, skip=int(label in face.expression.probabilities), most=2
-            )
+            known = (
+                label in face.expression.probabilities
+            )  # the score of "uncertain" is that of another label
+            others = describe(face.expression.probabilities, skip=int(known), most=2)
+            percent = f"{score:.0%}" if known else ""
             out.print(
-                f"{name if not i else ' ' * self._width}  {label:<10} {score:>4.0%}  {others:<28}  {place}"
+                f"{name if not i else ' ' * self._width}  {label:<10} {percent:>4}  {others:<28}  {place}"
             )
 
     def begin_video(self, video: Video) -> None:
@@ -90,9 +93,7 @@ class TextOutput(Output):
         """Print one line per track, the longest first."""
         if video.error and video.info is None:
             return
-        faces = "1 face" if len(video.tracks) == 1 else f"{len(video.tracks)} faces"
-        frames = "1 frame" if video.frames == 1 else f"{video.frames:,} frames"
-        out.print(f"  {frames} processed, {faces}")
+        out.print(f"  {counted(video.frames, 'frame')} processed, {counted(len(video.tracks), 'face')}")
         for track in sorted(video.tracks.values(), key=lambda one: -one.frames)[:20]:
             span = f"{clock(track.first)} to {clock(track.last)}"
             doubt = "" if track.label in track.shares else f"{track.label}: "

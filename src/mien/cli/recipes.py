@@ -11,6 +11,7 @@ from mien.cli.completion import complete_recipes
 from mien.cli.console import out, print_json
 from mien.cli.help_text import examples
 from mien.cli.shared_options import JsonOption
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from mien.training.recipe import Recipe
@@ -69,8 +70,9 @@ def _print_short(recipe: Recipe) -> None:
     schedule = "cosine" if recipe.schedule == "cosine" else "reduced on plateaus"
     out.print(recipe.name, style="bold")
     out.print(
-        f"  {summary['network']['kind']} network, {summary['parameters']:,} parameters; up to {recipe.epochs} epochs of "
-        f"batch size {recipe.batch_size}, {recipe.optimizer}, learning rate {recipe.learning_rate:g} ({schedule})"
+        f"  {summary['network']['kind']} network, {summary['parameters']:,} parameters; up to "
+        f"{counted(recipe.epochs, 'epoch')} of batch size {recipe.batch_size}, {recipe.optimizer}, "
+        f"learning rate {recipe.learning_rate:g} ({schedule})"
     )
     if recipe.teachers:
         out.print(f"  teachers  {', '.join(recipe.teachers)}")

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from mien.quoting import quoted_path
+from mien.wording import counted
 
 _KINDS_NAMED = 5
 """Suffixes of skipped files that are listed; the others are only counted."""
@@ -62,8 +63,3 @@ class PassedOver:
         ]
         rest = self.other.total() - sum(count for _, count in self.other.most_common(_KINDS_NAMED))
         return ", ".join([*named, *([f"{rest:,} others"] if rest else [])])
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: `1 file`, `2,000 files`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mien.cli.skipped_files import PassedOver, counted
+from mien.cli.skipped_files import PassedOver
 from mien.errors import DataError
 from mien.ownership import LIST, names_on_list
 from mien.quoting import quoted, quoted_path
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

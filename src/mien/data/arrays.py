@@ -253,12 +253,19 @@ def _read_frame(frame: Any, options: ReadOptions, progress: Progress | None) -> 
         splits=None if split is None else [str(text) for text in frame[split].tolist()],
         groups=None if options.group is None else [str(group) for group in frame[options.group].tolist()],
         fer2013=str(label).lower() == "emotion" and str(image).lower() in PIXELS,
+        files=_files(cells),
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
 
 def _first(columns: Mapping[str, Any], wanted: Sequence[str]) -> Any:
     return next((columns[name] for name in wanted if name in columns), None)
+
+
+def _files(cells: Sequence[Any]) -> list[str] | None:
+    """The paths in a column, `None` where no cell is one."""
+    files = [str(cell) if isinstance(cell, str | Path) and len(str(cell)) < 1024 else "" for cell in cells]
+    return files if any(files) else None
 
 
 def _cell(value: Any, row: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.labels import LabelSet, quote
 from mien.renamed import renamed_fields
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,18 +53,20 @@ class LeftOut:
         """Sentences about everything except the unreadable images, which are listed separately."""
         notes = list(self.remarks)
         if self.without_face:
-            what = "photo has" if len(self.without_face) == 1 else "photos have"
             named = ", ".join(name[-60:] for name in self.without_face[:_LISTED])
             more = ", …" if len(self.without_face) > _LISTED else ""
-            notes.append(f"{len(self.without_face):,} {what} no face that was found: {named}{more}.")
+            notes.append(
+                f"{counted(len(self.without_face), 'photo has', 'photos have')} no face that was found: {named}{more}."
+            )
         if self.chosen:
-            what = "image was" if self.chosen == 1 else "images were"
-            notes.append(f"{self.chosen:,} {what} left out, as the class names say.")
+            notes.append(
+                f"{counted(self.chosen, 'image was', 'images were')} left out, as the class names say."
+            )
         if self.tables:
             notes.append(f"Other tables in the folder were not read: {', '.join(self.tables)}.")
         if count := sum(self.passed_over.values()):
-            what = "file that is not an image" if count == 1 else "files that are not images"
-            notes.append(f"{count:,} {what} skipped ({describe_files(self.passed_over)}).")
+            what = counted(count, "file that is not an image", "files that are not images")
+            notes.append(f"{what} skipped ({describe_files(self.passed_over)}).")
         return notes
 
 
@@ -91,9 +94,13 @@ class Dataset:
         left_out: what else the source holds.
         sources: str (n,), the collection that each image came from, where the source says it.
         groups: str (n,), the person or video that each image shows, where the source says it.
+        files: str (n,), the path of each image as the source names it (below its folder, or in its table), where images
+            are files.
         copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
             longer here to tell.
-        divided: whether the splits are those of the source; `False` where it has none and all is Training.
+        divided: whether there are splits; `False` where the source has none and all is Training.
+        division: the `shares` and `split_seed` by which mien divided a source without splits; `None` for the splits of
+            the source.
 
     Raises:
         DataError: If shapes, types or values are invalid or do not match.
@@ -109,8 +116,10 @@ class Dataset:
     left_out: LeftOut = field(default_factory=LeftOut)
     sources: NDArray[np.str_] | None = None
     groups: NDArray[np.str_] | None = None
+    files: NDArray[np.str_] | None = None
     copied: NDArray[np.bool_] | None = None
     divided: bool = True
+    division: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self._require_arrays()
@@ -125,7 +134,7 @@ class Dataset:
         }
         if self.votes is not None:
             shapes["votes"] = (self.votes.shape, (n, 10))
-        for name in ("sources", "groups", "copied"):
+        for name in ("sources", "groups", "files", "copied"):
             if (names := getattr(self, name)) is not None:
                 shapes[name] = (names.shape, (n,))
         for name, (actual, expected) in shapes.items():
@@ -158,13 +167,16 @@ class Dataset:
 
     def __repr__(self) -> str:
         present = ", ".join(f"{name} {int((self.split == name).sum()):,}" for name in SPLITS)
-        return f"<Dataset of {len(self):,} images from {self.source[-80:]}, {len(self.label_set)} classes: {present}>"
+        what = f"{counted(len(self), 'image')} from {self.source[-80:]}"
+        return f"<Dataset of {what}, {counted(len(self.label_set), 'class', 'classes')}: {present}>"
 
     def _repr_html_(self) -> str:
         counts = self.counts()
         names = dict.fromkeys(name for column in counts.values() for name in column)
         rows = [(name, *(f"{column.get(name, 0):,}" for column in counts.values())) for name in names]
-        return html_table(rows, ("class", *counts), title=f"{len(self):,} images from {self.source[-80:]}")
+        return html_table(
+            rows, ("class", *counts), title=f"{counted(len(self), 'image')} from {self.source[-80:]}"
+        )
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -184,6 +196,7 @@ class Dataset:
             rows=self.rows[which],
             sources=None if self.sources is None else self.sources[which],
             groups=None if self.groups is None else self.groups[which],
+            files=None if self.files is None else self.files[which],
             copied=None if self.copied is None else self.copied[which],
         )
 

@@ -1,4 +1,4 @@
-"""SHA-256 of the images and labels of FER2013, split by split, whatever the file and the order of its rows."""
+"""SHA-256 of images: of FER2013 split by split, whatever the file and the order of its rows; and of any images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mien.data.dataset import Dataset
 
 FER2013_SHA256 = {
@@ -37,3 +39,15 @@ def split_digests(dataset: Dataset) -> dict[str, str]:
         each = sorted(hashlib.sha256(label.tobytes() + image.tobytes()).digest() for label, image in rows)
         digests[str(split)] = hashlib.sha256(b"".join(each)).hexdigest()
     return digests
+
+
+def images_digest(*parts: NDArray[np.uint8]) -> str:
+    """The SHA-256 of the pixels of some arrays of images, in their order.
+
+    Args:
+        *parts: uint8 (n, 48, 48).
+    """
+    digest = hashlib.sha256()
+    for images in parts:
+        digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest()

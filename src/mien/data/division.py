@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING, UNLABELLED
-from mien.data.inspection import group_ids
+from mien.data.digests import images_digest
+from mien.data.inspection import group_ids, without_copies
 from mien.data.reading_options import SHARES
 from mien.errors import DataError
+from mien.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,10 +51,51 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
             unit = "groups" if dataset.groups is not None else "different images"
             raise DataError(
                 f"{dataset.source}: expected enough {unit} of every class for {_told(needed)}, found too few of "
-                f"{lacking} ({count} {'image' if count == 1 else 'images'}). Add images, merge the class into "
-                "another, or give a share of 0 to the test split."
+                f"{lacking} ({counted(count, 'image')}). {_remedy(dataset, lacking, len(needed))}"
             )
-    return replace(dataset, split=split, divided=True)
+    division = {"shares": [float(share) for share in wanted], "split_seed": seed}
+    return replace(dataset, split=split, divided=True, division=division)
+
+
+def record_division(
+    training: Dataset, validation: Dataset, reading: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a model card keeps of a division, so that `divide_alike` finds the same test split again.
+
+    Args:
+        training: the images trained on.
+        validation: the images of the validation split.
+        reading: how the data were read besides: `class_names`, `merge`, `group` and so on, as JSON-clean data.
+
+    Returns:
+        Shares, seed, counts and a checksum of the images; empty for data whose splits are those of the source.
+    """
+    if training.division is None:
+        return {}
+    counts = {"training": len(training), "validation": len(validation)}
+    digest = images_digest(training.images, validation.images)
+    return {**(reading or {}), **training.division, **counts, "sha256": digest}
+
+
+def divide_alike(dataset: Dataset, record: Mapping[str, Any], *, drop_copies: bool = False) -> Dataset | None:
+    """Divide data as for a training, if they are the same data.
+
+    Args:
+        dataset: data without splits.
+        record: what `record_division` gave for the training.
+        drop_copies: whether the training left out copies of images of other splits.
+
+    Returns:
+        The data with the splits of the training; `None` for other data.
+    """
+    try:
+        divided = divide(dataset, record["shares"], int(record["split_seed"]))
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+    used = without_copies(divided) if drop_copies else divided
+    parts = [used.images[used.split == split] for split in (TRAINING, PUBLIC_TEST)]
+    same = [len(part) for part in parts] == [record.get("training"), record.get("validation")]
+    return divided if same and images_digest(*parts) == record.get("sha256") else None
 
 
 def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
@@ -72,7 +115,7 @@ def folds_of(dataset: Dataset, count: int, seed: int = 0) -> NDArray[np.int64]:
             unit = "groups" if dataset.groups is not None else "different images"
             raise DataError(
                 f"{dataset.source}: expected {count} or more {unit} of every class for {count} folds, found fewer of "
-                f"{name}. Give fewer folds, or add images."
+                f"{name}. {_remedy(dataset, name, count, 'give fewer folds')}"
             )
     return folds
 
@@ -129,6 +172,27 @@ def _units(dataset: Dataset) -> NDArray[np.int64]:
         parent[root(copy)] = root(offset + group)
     _, units = np.unique([root(copy) for copy in copies.tolist()], return_inverse=True)
     return np.asarray(units, np.int64)
+
+
+def _remedy(
+    dataset: Dataset, name: str, parts: int, fewer: str = "give a share of 0 to the test split"
+) -> str:
+    """What can be done about a class with too few images or groups.
+
+    Args:
+        dataset: the data.
+        name: the class.
+        parts: how many parts need one.
+        fewer: how to get by with fewer parts, where two are enough.
+    """
+    units = len(np.unique(_units(dataset)[dataset.labels == dataset.label_set.index(name)]))
+    ways = ["add images of it"]
+    if len(dataset.label_set) > 2:
+        ways.append("merge it into another class with `merge`")
+    if 2 <= units < parts:
+        ways.append(fewer)
+    told = f"{', '.join(ways[:-1])} or {ways[-1]}" if len(ways) > 1 else ways[0]
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _told(needed: list[str]) -> str:

@@ -57,13 +57,15 @@ def make_plan(path: Path, label_set: LabelSet | None, order: ClassOrder | None, 
     places = tuple((folder, _split_of(folder)) for folder in folders) if divided else ((root, TRAINING),)
     inner = {place: subfolders(place) for place, _ in places}
     named = [folder for place, _ in places for folder in inner[place]]
+    numbered = any(parse_number(folder.name) is not None for folder in named)
+    if not numbered and options.class_names is None and order is options.order:
+        order = None  # that of a label set, which folders named by words do not need
     if label_set is not None and not options.merge:
         if options.label_set is None and options.class_names is None:  # called with both arguments
             options = ReadOptions(label_set)
         names = names_of_numbers(root, named, order)
         found = {folder: _find_label(folder, label_set, names) for folder in named}
         return Plan(root, places, label_set, found, divided)
-    numbered = any(parse_number(folder.name) is not None for folder in named)
     words = class_words(root, named, order)
     training = [words[folder] for place, split in places if split == TRAINING for folder in inner[place]]
     chosen = [word for word in words.values() if word != LEAVE_OUT]

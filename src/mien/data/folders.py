@@ -80,6 +80,7 @@ def read_folders(
             in Training, has no images.
     """
     options = options or ReadOptions(label_set)
+    fixed = label_set is not None or options.label_set is not None
     path, rest = Path(path), Rest()
     plan = make_plan(path, label_set or options.label_set, order or options.order, options)
     images = sorted(_find_images(plan, rest))
@@ -96,9 +97,10 @@ def read_folders(
         label_set=plan.label_set,
         source=str(path),
         groups=find_groups([(image.within, image.name) for image in images], options.group, path),
+        files=np.array([image.name for image in images], np.str_),
         divided=plan.divided,
     )
-    _require_training_classes(dataset)  # before the long part
+    _require_training_classes(dataset, plan, fixed=fixed)  # before the long part
     read = read_crops([image.path for image in images], dataset.images, rest, progress, options.crop)
     if not read.any():
         raise DataError(
@@ -107,7 +109,7 @@ def read_folders(
         )
     if not read.all():
         dataset = dataset.select(read)
-        _require_training_classes(dataset)
+        _require_training_classes(dataset, plan, fixed=fixed)
     left_out = LeftOut(
         tuple(rest.unreadable), dict(rest.passed_over), chosen=rest.chosen, remarks=plan.notes,
         without_face=tuple(rest.without_face),
@@ -153,9 +155,27 @@ def find_groups(
     return np.array(found, np.str_)
 
 
-def _require_training_classes(dataset: Dataset) -> None:
-    if (dataset.split == TRAINING).any():
+def _require_training_classes(dataset: Dataset, plan: Plan, *, fixed: bool) -> None:
+    """Check that each class has an image in Training.
+
+    Raises:
+        DataError: one has none; the message names its folder, if that is there.
+    """
+    training = dataset.labels[dataset.split == TRAINING]
+    if not len(training):
+        return
+    missing = {i: name for i, name in enumerate(plan.label_set.classes) if not (training == i).any()}
+    places = {place for place, split in plan.folders if split == TRAINING}
+    empty = [folder for folder, label in plan.labels.items() if label in missing and folder.parent in places]
+    if not empty:
         require_classes(dataset)
+        return
+    what = "this folder" if len(empty) == 1 else "these folders"
+    without = "" if fixed else f", or remove {what} to train without the class"
+    raise DataError(
+        f"{dataset.source}: expected images of every class in {TRAINING}, found none of "
+        f"{', '.join(missing.values())[:80]}. Add images to {', '.join(map(str, empty))[-80:]}{without}."
+    )
 
 
 def _find_images(plan: Plan, rest: Rest) -> Iterator[_Image]:

@@ -14,13 +14,13 @@ import math
 import re
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from mien.data.dataset import SPLITS
 from mien.data.fer2013.archive import open_tables
+from mien.data.image_finder import ImageFinder
 from mien.data.records import Records
 from mien.data.splits import is_table, split_of_table
 from mien.data.table_header import TableHeader, read_table_header
@@ -29,6 +29,7 @@ from mien.labels import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -47,6 +48,7 @@ class _Rows:
     images: list[NDArray[np.uint8] | Path]
     splits: list[str | None]
     groups: list[str]
+    files: list[str]
 
 
 def read_general(
@@ -66,9 +68,9 @@ def read_general(
     Raises:
         DataError: If a table has no column of labels or images, or a row is invalid.
     """
-    rows = _Rows([], [], [], [])
+    rows = _Rows([], [], [], [], [])
     told, fer2013 = False, True
-    finder = _Finder([path.parent for path in paths])
+    finder = ImageFinder([path.parent for path in paths])
     for path in paths:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:
@@ -82,6 +84,7 @@ def read_general(
         splits=[split or "train" for split in rows.splits] if told else None,
         groups=rows.groups if options.group else None,
         fer2013=fer2013,
+        files=rows.files if any(rows.files) else None,
     )  # fmt: skip
     return records.to_dataset(options, progress)
 
@@ -113,7 +116,7 @@ def _read_rows(
     split: str | None,
     group: str | None,
     rows: _Rows,
-    finder: _Finder,
+    finder: ImageFinder,
 ) -> None:
     csv.field_size_limit(_LARGEST * _LARGEST * 5)
     at = None
@@ -133,6 +136,7 @@ def _read_rows(
             rows.images.append(_image_of(header, fields, finder))
         except DataError as error:
             raise DataError(f"{name} row {number} (counted from 1 below the header): {error}") from None
+        rows.files.append("" if header.path is None else fields[header.path].strip())
         rows.labels.append(None if header.label is None else _label_of(fields[header.label]))
         told = fields[header.split].strip() if header.split is not None else split
         rows.splits.append(told or split)
@@ -149,7 +153,7 @@ def _label_of(text: str) -> str | int | None:
     return text
 
 
-def _image_of(header: TableHeader, fields: Sequence[str], finder: _Finder) -> NDArray[np.uint8] | Path:
+def _image_of(header: TableHeader, fields: Sequence[str], finder: ImageFinder) -> NDArray[np.uint8] | Path:
     if header.path is not None:
         return finder.find(fields[header.path].strip())
     if header.pixels is not None:
@@ -176,45 +180,6 @@ def _image_of(header: TableHeader, fields: Sequence[str], finder: _Finder) -> ND
         f"expected the pixels of a square image, {_SMALLEST * _SMALLEST} (16x16) to {_LARGEST * _LARGEST}, gray or "
         f"three for each (RGB), got {values.size}. Is the file cut short?"
     )
-
-
-class _Finder:
-    """Finds image files that a table names: by their path beside the table, else by their name below it."""
-
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = list(dict.fromkeys(roots))
-        self._by_name: dict[str, list[Path]] | None = None
-
-    def find(self, name: str) -> Path:
-        """The file of that name.
-
-        Raises:
-            DataError: there is none, or there are several and the path does not tell which.
-        """
-        clean = Path(name.replace("\\", "/"))
-        for root in self._roots:
-            if (root / clean).is_file():
-                return root / clean
-        if self._by_name is None:
-            self._by_name = {}
-            for root in self._roots:
-                for file in root.rglob("*"):
-                    if file.is_file():
-                        self._by_name.setdefault(file.stem.casefold().removesuffix("_aligned"), []).append(
-                            file
-                        )
-        found = self._by_name.get(clean.stem.casefold().removesuffix("_aligned"), [])
-        images = [file for file in found if file.suffix.lower() != ".csv"]
-        if len(images) == 1:
-            return images[0]
-        folders = ", ".join(map(str, self._roots))
-        if images:
-            raise DataError(
-                f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
-            )
-        raise DataError(
-            f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
-        )
 
 
 def is_general(path: Path) -> bool:

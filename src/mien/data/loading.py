@@ -17,7 +17,7 @@ from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mien.data.dataset import Dataset
@@ -55,7 +55,8 @@ def load(
     Args:
         path: a FER2013 table or an archive of one, a folder that holds one; a folder of images in folders named for
             their classes, or a zip or tar archive of it; another table (words of any classes, a column for each pixel,
-            other sizes, or paths of images); Parquet files of images; an `.npz` file; a folder of sheets (see
+            other sizes, or paths of images); a list of file names and labels without a header, as RAF-DB's; JAFFE's
+            folder of images; Parquet files of images; an `.npz` file; a folder of sheets (see
             `mien.data.image_sheets`); `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces. In Python also
             a data frame, a dict of arrays, or a pair `(images, labels)`.
         labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
@@ -121,6 +122,7 @@ def _read_file(
 ) -> Dataset:
     from mien.data.arrays import is_npz, read_npz
     from mien.data.image_archive import holds_images, unpacked
+    from mien.data.label_list import is_label_list, read_label_list
     from mien.data.parquet import is_parquet, read_parquet
 
     other = is_parquet(place) or is_npz(place)
@@ -130,6 +132,8 @@ def _read_file(
         return read_parquet([place], options, str(place), progress)
     if is_npz(place):
         return read_npz(place, options, progress)
+    if votes is None and is_label_list(place):
+        return read_label_list(place, options, str(place), None, progress)
     if votes is None and holds_images(place):
         with unpacked(place) as folder:
             try:
@@ -146,7 +150,6 @@ def _read_folder(
 ) -> Dataset:
     from mien.data.folder_plan import holds_class_folders
     from mien.data.folders import read_folders
-    from mien.data.general_table import find_image_tables, read_general
     from mien.data.parquet import find_parquet, read_parquet
 
     if is_sheets(place):
@@ -163,23 +166,41 @@ def _read_folder(
         )
     if files := find_parquet(place):
         return read_parquet(files, options, str(place), progress)
-    if not holds_class_folders(place) and (tables := find_image_tables(place)):
+    flat = None if holds_class_folders(place) else _read_flat(place, options, progress)
+    return flat if flat is not None else read_folders(place, options=options, progress=progress)
+
+
+def _read_flat(place: Path, options: ReadOptions, progress: Progress | None) -> Dataset | None:
+    """Images whose classes a table, a list or their own names tell; `None` where nothing does."""
+    from mien.data.general_table import find_image_tables, read_general
+    from mien.data.jaffe import jaffe_images, read_jaffe
+    from mien.data.label_list import find_label_list, read_label_list
+
+    if tables := find_image_tables(place):
         return read_general(tables, options, str(place), progress)
-    return read_folders(place, options=options, progress=progress)
+    for folder in _wrapped(place):
+        if images := jaffe_images(folder):
+            return read_jaffe(images, options, str(place), progress)
+    if listed := find_label_list(place):
+        return read_label_list(listed, options, str(place), place, progress)
+    return None
 
 
-def _descend_to_tables(folder: Path) -> list[Path]:
-    """The tables in a folder, or in the only folder in it, as unpacked archives often are."""
+def _wrapped(folder: Path) -> Iterator[Path]:
+    """A folder, and those that it holds as its only one, as unpacked archives often do."""
     for _ in range(_MOST_WRAPPERS):
-        if tables := find_tables(folder):
-            return tables
+        yield folder
         inner = [
             entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))
         ]
         if len(inner) != 1:
-            break
+            return
         folder = inner[0]
-    return []
+
+
+def _descend_to_tables(folder: Path) -> list[Path]:
+    """The tables in a folder, or in the only folder in it, as unpacked archives often are."""
+    return next((tables for inner in _wrapped(folder) if (tables := find_tables(inner))), [])
 
 
 def _drawn_label_set(label_set: LabelSet) -> LabelSet:

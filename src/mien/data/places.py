@@ -52,3 +52,12 @@ def find_place(path: Any, what: str) -> Path:
 
 def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME and name.isprintable() else quote(name)
+
+
+def name_of_place(place: Path) -> str:
+    """A short name for a folder or file of data, for files and models: its last part without unusual characters.
+
+    >>> name_of_place(Path("my data/five classes"))
+    'five-classes'
+    """
+    return re.sub(r"[^\w.-]+", "-", place.resolve().name).strip("-.")

@@ -17,6 +17,7 @@ from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,7 @@ class Records:
         fer2013: whether numbers are in FER2013's order.
         split: the split of all rows where `splits` says none; `None` for data that are not divided.
         names: the names of the classes that the source itself gives to its numbers, by number.
+        files: the path of each row's image as the source names it, where images are files.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Records:
     fer2013: bool = False
     split: str | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    files: Sequence[str] | None = None
 
     def to_dataset(
         self, options: ReadOptions, progress: Callable[[int, int], object] | None = None
@@ -91,6 +94,7 @@ class Records:
         dataset = Dataset(
             images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
             groups=None if self.groups is None else np.array(self.groups, np.str_)[kept],
+            files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
                 tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=notes, without_face=tuple(faceless)
@@ -168,7 +172,7 @@ class Records:
         if unnamed := sorted(numbers - names.keys()):
             count = Counter(self.labels)[unnamed[0]]
             raise DataError(
-                f"{self.source}: found {count:,} {'row' if count == 1 else 'rows'} with the label {unnamed[0]}, which "
+                f"{self.source}: found {counted(count, 'row')} with the label {unnamed[0]}, which "
                 f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
         return names, notes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.html_table import html_table
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,8 +80,9 @@ class Evaluation:
     def __repr__(self) -> str:
         low, high = self.accuracy_interval
         return (
-            f"<Evaluation of {self.model} on {self.data}, {self.split}: {self.n:,} images, accuracy {self.accuracy:.2%} "
-            f"(95% interval {low:.2%} to {high:.2%}), macro-F1 {self.macro_f1:.4f}, loss {self.loss:.4f}>"
+            f"<Evaluation of {self.model} on {self.data}, {self.split}: {counted(self.n, 'image')}, accuracy "
+            f"{self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}), macro-F1 {self.macro_f1:.4f}, "
+            f"loss {self.loss:.4f}>"
         )
 
     def _repr_html_(self) -> str:

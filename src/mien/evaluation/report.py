@@ -16,6 +16,7 @@ from mien.evaluation import figures
 from mien.evaluation.calibration import reliability_bins
 from mien.evaluation.figures.style import png
 from mien.files import write_bytes
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +117,7 @@ def _heading(evaluation: Evaluation) -> str:
     return (
         f"<h1>{escape(evaluation.model)}</h1>\n"
         f'<p class="muted">evaluated on {escape(evaluation.split)} of {escape(evaluation.data)}: '
-        f"{evaluation.n:,} images{mirrored}</p>"
+        f"{counted(evaluation.n, 'image')}{mirrored}</p>"
     )
 
 
@@ -125,9 +126,9 @@ def _tiles(evaluation: Evaluation) -> str:
     alone = evaluation.duplicate_free
     scores = [
         ("accuracy", _percent(evaluation.accuracy), _range(evaluation.accuracy_interval)),
-        ("accuracy, duplicate-free", _percent(alone["accuracy"]), f"{alone['n']:,} images"),
+        ("accuracy, duplicate-free", _percent(alone["accuracy"]), counted(int(alone["n"] or 0), "image")),
         ("macro-F1", _percent(evaluation.macro_f1), _range(evaluation.macro_f1_interval)),
-        ("macro-F1, duplicate-free", _percent(alone["macro_f1"]), f"{alone['n']:,} images"),
+        ("macro-F1, duplicate-free", _percent(alone["macro_f1"]), counted(int(alone["n"] or 0), "image")),
         ("balanced accuracy", _percent(evaluation.balanced_accuracy), "mean recall of the classes"),
         ("loss", f"{evaluation.loss:.3f}", "cross-entropy, nats"),
         ("calibration error", _percent(evaluation.ece), "15 bins"),

@@ -178,7 +178,10 @@ class Face:
 
     def __repr__(self) -> str:
         track = "" if self.track is None else f", track {self.track}"
-        return f"<Face {self.expression.label} {self.expression.score:.0%}, {self.box}{track}>"
+        known, score = self.expression, f"{self.expression.score:.0%}"
+        named = known.label == known.best  # else the score is that of the class that is in doubt
+        told = f"{known.label} {score}" if named else f"{known.label} ({known.best} {score})"
+        return f"<Face {told}, {self.box}{track}>"
 
     def _repr_html_(self) -> str:
         rows = [(name, f"{value:.1%}") for name, value in self.expression.probabilities.items()]

@@ -16,6 +16,7 @@ from mien.errors import ModelError
 from mien.installation import reinstall_command
 from mien.model_kinds import ModelKind, kind_of, refusal, shown
 from mien.quoting import quoted
+from mien.wording import did_you_mean
 
 DEFAULT = "default"
 """Name of the bundled model that is used by default."""
@@ -108,7 +109,8 @@ def read_model(model: str | Path) -> tuple[str, bytes]:
     if kind is ModelKind.MISSING:
         names = ", ".join(BUNDLED)
         expected = f"an ONNX file, a run folder or the name of a bundled model ({names})"
-        remedy = "Check the path, or make an ONNX file with: mien export MODEL --format onnx"
+        hint = did_you_mean(str(model), BUNDLED)
+        remedy = hint or "Check the path, or make an ONNX file with: mien export MODEL --format onnx"
         raise ModelError(
             f"{shown(path)}: there is no such file. Expected {expected}. {remedy}",
             expected=expected,

@@ -1,7 +1,7 @@
 """Augmentation of training images: one affine warp, then brightness, contrast and gamma, then camera and file effects.
 
 It is applied to the pixels before the network sees them, with a random generator that the caller passes, so training
-is repeatable on every back end and the saved network contains no augmentation layers.
+is repeatable on every backend and the saved network contains no augmentation layers.
 
     rng = np.random.default_rng(0)
     changed = Augmentation(rotation=15, random_erasing=0.3).apply(images, rng)   # uint8 (n, 48, 48)

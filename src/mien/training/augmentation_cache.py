@@ -147,7 +147,7 @@ class AugmentationCache:
             return
         if not _is_whole(self._source, shape, np.uint8):
             _write(self._source, self._images)
-        # A fork of a process whose back end has threads may hang, so the helpers start afresh.
+        # A fork of a process whose backend has threads may hang, so the helpers start afresh.
         spawn = multiprocessing.get_context("spawn")
         workers = min(processes, len(missing), _MOST_PROCESSES)
         with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:

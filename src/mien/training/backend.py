@@ -1,18 +1,24 @@
-"""The Keras back end: which one runs, and which ones are installed."""
+"""The Keras backend: which one runs, and which ones are installed."""
 
 from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.errors import MissingExtra, ModelError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-"""The back ends that train, by the name that Keras gives them, the one that is preferred first."""
+"""The backends that train, by the name that Keras gives them, the one that is preferred first."""
 
 _EXTRAS = {"tensorflow": "train-cpu", "jax": "train,jax", "torch": "train,torch"}
 _VARIABLE = "KERAS_BACKEND"
@@ -23,14 +29,14 @@ _KEEP_BYTES = 2**31 - 1
 
 
 def installed_backends() -> list[str]:
-    """The back ends that are installed, the one that is preferred first. Nothing is imported."""
+    """The backends that are installed, the one that is preferred first. Nothing is imported."""
     return [name for name in BACKENDS if find_spec(name) is not None]
 
 
 def preferred_backend() -> str | None:
-    """The back end that Keras is to run on when it is loaded, `None` where there is none.
+    """The backend that Keras is to run on when it is loaded, `None` where there is none.
 
-    What the variable KERAS_BACKEND says is taken as it is. What `keras.json` says counts where that back end is
+    What the variable KERAS_BACKEND says is taken as it is. What `keras.json` says counts where that backend is
     installed, for Keras writes `tensorflow` there by itself; else it is the first one that is installed.
     """
     if os.environ.get(_VARIABLE):
@@ -52,20 +58,20 @@ def _configured_backend() -> str | None:
 
 
 def settle_backend() -> None:
-    """Set the back end that is installed, because Keras defaults to TensorFlow. Raises nothing."""
+    """Set the backend that is installed, because Keras defaults to TensorFlow. Raises nothing."""
     preferred = preferred_backend()
     if preferred and "keras" not in sys.modules:
         _tell_keras(preferred)
 
 
 def _tell_keras(name: str) -> None:
-    """Set the variable, unless Keras would take that back end by itself."""
+    """Set the variable, unless Keras would take that backend by itself."""
     if name != (os.environ.get(_VARIABLE) or _configured_backend() or "tensorflow"):
         os.environ[_VARIABLE] = name
 
 
 def choose_backend(wanted: str | None = None) -> str:
-    """Decide which back end Keras will run on, without loading it.
+    """Decide which backend Keras will run on, without loading it.
 
     Args:
         wanted: `tensorflow`, `jax` or `torch`; the one that `preferred_backend` gives when not given.
@@ -74,15 +80,15 @@ def choose_backend(wanted: str | None = None) -> str:
         Its name.
 
     Raises:
-        MissingExtra: Keras or the back end is not installed; the message says what to type.
-        ModelError: there is no such back end.
+        MissingExtra: Keras or the backend is not installed; the message says what to type.
+        ModelError: there is no such backend.
     """
     if wanted is not None and wanted not in BACKENDS:
-        raise ModelError(f"Expected the back end to be one of {', '.join(BACKENDS)}, got {wanted[:80]!r}.")
+        raise ModelError(f"Expected the backend to be one of {', '.join(BACKENDS)}, got {wanted[:80]!r}.")
     name = wanted or preferred_backend()
     if name is None:
         raise MissingExtra(
-            f"a back end for Keras ({', '.join(BACKENDS.values())})",
+            f"a backend for Keras ({', '.join(BACKENDS.values())})",
             "train-cpu",
             "With an NVIDIA GPU give train-gpu in its place.",
         )
@@ -135,8 +141,23 @@ def seed_epoch(seed: int, epoch: int) -> None:
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
 
 
+@contextmanager
+def without_retracing_warnings() -> Iterator[None]:
+    """Silence TensorFlow's warnings about retracing: each of several networks needs a graph of its own."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
 def backend_name() -> str:
-    """Name and version of the back end, for records: `tensorflow 2.21.0`."""
+    """Name and version of the backend, for records: `tensorflow 2.21.0`."""
     import keras
 
     name = keras.backend.backend()

@@ -21,6 +21,7 @@ from mien.training.augmentation import Augmentation
 from mien.training.fine_tuning_recipe import fine_tuning_recipe
 from mien.training.network_specs import Classic, Compact
 from mien.training.recipe import OLD_NAMES, Recipe
+from mien.wording import did_you_mean
 
 _STRONG = Augmentation(
     shift=0.1, rotation=12, zoom=0.15, shear=0.08, brightness=0.12, contrast=0.35, gamma=0.3, downscale=0.12, blur=0.08,
@@ -185,7 +186,10 @@ def get_recipe(name: str) -> Recipe:
         ModelError: If there is no recipe of that name.
     """
     if name not in RECIPES:
-        raise ModelError(f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name[:80]!r}.")
+        raise ModelError(
+            f"Expected the recipe to be one of {', '.join(RECIPES)}, got {name[:80]!r}. "
+            f"{did_you_mean(name, RECIPES)}".rstrip()
+        )
     return RECIPES[name]
 
 

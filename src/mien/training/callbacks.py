@@ -53,7 +53,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
     """Stop a training whose loss is NaN or infinite."""
 
-    async_safe = True  # on back ends that compute aside, the next batch need not wait for this one's loss
+    async_safe = True  # on backends that compute aside, the next batch need not wait for this one's loss
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._epochs = epochs
         self._epoch = 0
         self._told = 0
-        self._turn = threading.Lock()  # a back end that computes aside calls from threads of its own
+        self._turn = threading.Lock()  # a backend that computes aside calls from threads of its own
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Store the epoch."""

@@ -48,7 +48,7 @@ class TrainingState:
         stopping: the state of early stopping.
         plateau: the state of the plateau schedule.
         data: what was trained on: source, label set, counts and a checksum of the images and targets.
-        backend: the Keras back end and its version.
+        backend: the Keras backend and its version.
         custom: the states of the user's callbacks (`callbacks`), and whether one of them stopped the training
             (`stopped`).
     """

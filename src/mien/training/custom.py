@@ -168,7 +168,7 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
     if not _is_of_keras(own):
         image = keras.Input((48, 48, 1), name="image")
         own = keras.Model(image, own(image), name=network.name)
-    check_input(own, f"network {network.name}")
+    check_input(own, f"network {network.name}", is_file=False)
     if own.output_shape != (None, classes):
         raise ModelError(
             f"network {network.name}: expected an output of shape {(None, classes)}, one probability for each class, "

@@ -58,7 +58,7 @@ class Devices:
             count: a number of devices, or `all`.
             hosts: names separated by commas, or a sequence of them.
             index: the place of this host.
-            backend: the Keras back end that is asked for.
+            backend: the Keras backend that is asked for.
 
         Raises:
             ModelError: one of them does not fit.
@@ -92,7 +92,7 @@ class Devices:
 
         Raises:
             MissingExtra: JAX is not installed.
-            ModelError: Keras runs on another back end already, or the others do not come.
+            ModelError: Keras runs on another backend already, or the others do not come.
         """
         keras = sys.modules.get("keras")
         if keras is not None and keras.backend.backend() != "jax":

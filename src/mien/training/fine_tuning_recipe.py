@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mien.training.augmentation import Augmentation
 from mien.training.network_specs import Compact
 from mien.training.recipe import Recipe
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,6 @@ def describe(recipe: Recipe, per_class: float, known: int, classes: int) -> str:
     frozen = "" if not recipe.frozen_epochs else f", the first {recipe.frozen_epochs} with the trunk frozen"
     copied = f"; {known} of {classes} classes start from weights of the same meaning" if known else ""
     return (
-        f"Fine-tuning with {per_class:,.0f} training images per class: {recipe.epochs} epochs{frozen}, learning rate "
-        f"{recipe.learning_rate:g}, {recipe.trunk_rate:g} of it for the trunk{copied}."
+        f"Fine-tuning with {per_class:,.0f} training images per class: {counted(recipe.epochs, 'epoch')}{frozen}, "
+        f"learning rate {recipe.learning_rate:g}, {recipe.trunk_rate:g} of it for the trunk{copied}."
     )

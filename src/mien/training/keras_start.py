@@ -1,4 +1,4 @@
-"""Start Keras: choose its back end and silence what TensorFlow's C++ code prints while it loads."""
+"""Start Keras: choose its backend and silence what TensorFlow's C++ code prints while it loads."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def load_keras(backend: str | None = None) -> Any:
         The module `keras`.
 
     Raises:
-        MissingExtra: Keras or its back end is not installed.
-        ModelError: there is no such back end, it does not load, or Keras runs on another one already.
+        MissingExtra: Keras or its backend is not installed.
+        ModelError: there is no such backend, it does not load, or Keras runs on another one already.
     """
     prepare_keras(backend)
     import keras
@@ -36,14 +36,14 @@ def load_keras(backend: str | None = None) -> Any:
 
 
 def prepare_keras(backend: str | None = None) -> None:
-    """Choose the back end and load Keras quietly; must run before Keras is imported.
+    """Choose the backend and load Keras quietly; must run before Keras is imported.
 
     Args:
         backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
 
     Raises:
-        MissingExtra: Keras or its back end is not installed.
-        ModelError: there is no such back end, or it is installed and does not load.
+        MissingExtra: Keras or its backend is not installed.
+        ModelError: there is no such backend, or it is installed and does not load.
     """
     from mien.training.backend import BACKENDS, choose_backend
 
@@ -55,8 +55,8 @@ def prepare_keras(backend: str | None = None) -> None:
             import keras
 
             if name != "tensorflow":
-                with suppress(Exception):  # a broken one does not matter where another back end trains
-                    import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its back end
+                with suppress(Exception):  # a broken one does not matter where another backend trains
+                    import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its backend
     except Exception as error:  # what mixed versions raise: ImportError, AttributeError, TypeError ...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

@@ -50,13 +50,24 @@ class LearningRateSearch:
 
     @property
     def highest(self) -> float:
-        """The rate from which on the smoothed loss rises."""
+        """The rate at which the smoothed loss is lowest; above it the loss rises."""
         return float(self.rates[int(self.smoothed.argmin())])
 
     @property
     def suggested(self) -> float:
-        """A tenth of the rate from which on the loss rises, but not less than the rate of the steepest fall."""
-        return max(self.highest / 10, min(self.steepest, self.highest / 3))
+        """A tenth of the rate at which the loss is lowest."""
+        return self.highest / 10
+
+    @property
+    def rises(self) -> bool:
+        """Whether the loss rises above that rate, so that higher rates are too high."""
+        return int(self.smoothed.argmin()) < len(self.smoothed) - 1
+
+    @property
+    def falls(self) -> bool:
+        """Whether the loss falls before it, by 2% or more; else the search tells nothing."""
+        first = float(np.median(self.smoothed[: max(3, len(self.smoothed) // 10)]))
+        return float(self.smoothed.min()) < 0.98 * first
 
 
 def search_learning_rate(

@@ -13,8 +13,9 @@ import numpy as np
 from mien import __version__
 from mien.card import NOT_STATED, Head, ModelCard
 from mien.data.dataset import TRAINING
+from mien.data.places import name_of_place
 from mien.errors import ModelError
-from mien.labels import FERPLUS
+from mien.labels import CUSTOM, FERPLUS
 from mien.model_kinds import KERAS_KINDS, kind_of
 from mien.training.backend import backend_name
 from mien.training.batches import TrainingBatches
@@ -27,8 +28,12 @@ from mien.training.networks import HEADS, REDUCTION, build_network
 from mien.training.objective import averaged_weights, compile_model
 from mien.training.onnx_import import assign_onnx
 from mien.training.recipe import Recipe
+from mien.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mien.data.dataset import Dataset
     from mien.training.keras_io import KerasClassifier
     from mien.training.networks import Precision
@@ -180,7 +185,7 @@ def network_to_save(model: keras.Model, recipe: Recipe, training: Dataset, epoch
 
 
 def _describe_data(recipe: Recipe, training: Dataset) -> str:
-    text = f"{training.source}, {len(training)} images of the split {TRAINING}"
+    text = f"{training.source}, {counted(len(training), 'image')} of the split {TRAINING}"
     if recipe.drop_copies:
         text += ", none of them a copy of a test image"
     if recipe.distillation_weight:
@@ -188,10 +193,14 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
     return text
 
 
-def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
+def card_of(
+    recipe: Recipe, training: Dataset, license_: str = "", division: Mapping[str, Any] | None = None
+) -> ModelCard:
     """The card of a network that a recipe trains on a data set, without scores."""
+    own = training.label_set.name == CUSTOM and Path(training.source).exists()
+    name = name_of_place(Path(training.source)) if own else training.label_set.name
     return ModelCard(
-        name=f"{recipe.name}-{training.label_set.name}",
+        name=f"{recipe.name}-{name or CUSTOM}",
         labels=training.label_set.classes,
         label_set=training.label_set.name,
         training_data=_describe_data(recipe, training),
@@ -200,4 +209,5 @@ def card_of(recipe: Recipe, training: Dataset, license_: str = "") -> ModelCard:
         made_with=f"mien {__version__}, Keras {keras.__version__} on {backend_name()}",
         output=HEADS[0],
         heads=(Head(FERPLUS.name, FERPLUS.classes, HEADS[1]),) if recipe.joint else (),
+        division=dict(division or {}),
     )

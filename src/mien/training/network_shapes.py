@@ -75,8 +75,13 @@ def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
             yield from _all_layers(layer)
 
 
-def check_input(network: keras.Model, name: str) -> None:
+def check_input(network: keras.Model, name: str, *, is_file: bool = True) -> None:
     """Check that a network takes gray crops of 48x48 pixels.
+
+    Args:
+        network: the network.
+        name: its file, or what to call it.
+        is_file: whether `name` is the path of its file; else the network is an object in Python.
 
     Raises:
         ModelError: it takes something else.
@@ -86,7 +91,7 @@ def check_input(network: keras.Model, name: str) -> None:
     if taken != expected:
         raise ModelError(
             f"{name}: expected a network that takes {expected[1:]}, got one that takes {_told(taken)}. "
-            f"{_wrapping(taken, name)}"
+            f"{_wrapping(taken, name if is_file else None)}"
         )
 
 
@@ -107,7 +112,7 @@ def _told(shape: object) -> str:
     return str(shape)[:80]
 
 
-def _wrapping(taken: object, name: str) -> str:
+def _wrapping(taken: object, path: str | None) -> str:
     """How a network of another input is made one of gray crops, where layers of Keras can do it."""
     layers = "keras.layers"
     match taken:
@@ -124,7 +129,11 @@ def _wrapping(taken: object, name: str) -> str:
             made = f"{layers}.Flatten()(image)"
         case _:
             return f"mien hands gray crops of {CROP_SIZE}x{CROP_SIZE} pixels to a network."
+    image = f"image = keras.Input(({CROP_SIZE}, {CROP_SIZE}, 1))"
+    wrapped = f"keras.Model(image, network({made}))"
+    if path is None:
+        return f"Add layers in front that make such an input of a crop: {image}; network = {wrapped}"
     return (
-        f"Put it behind layers that make that of a crop: network = keras.models.load_model({name[-80:]!r}); "
-        f"image = keras.Input(({CROP_SIZE}, {CROP_SIZE}, 1)); keras.Model(image, network({made})).save('wrapped.keras')"
+        "Add layers in front that make such an input of a crop: network = "
+        f"keras.models.load_model({path[-80:]!r}); {image}; {wrapped}.save('wrapped.keras')"
     )

@@ -1,7 +1,7 @@
 """Export a Keras network to ONNX, with the model card in its metadata.
 
-The conversion runs on TensorFlow whatever the back end of the training, in a process of its own: a Keras file
-means the same on every back end, and the trainer's process keeps its memory for itself.
+The conversion runs on TensorFlow whatever the backend of the training, in a process of its own: a Keras file
+means the same on every backend, and the trainer's process keeps its memory for itself.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
     """
     if find_spec("tensorflow") is None:
         raise MissingExtra(
-            "TensorFlow, by which networks of every back end are converted to ONNX", "train-cpu"
+            "TensorFlow, by which networks of every backend are converted to ONNX", "train-cpu"
         )
     if find_spec("tf2onnx") is None:
         raise MissingExtra("tf2onnx", "train")

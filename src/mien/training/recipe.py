@@ -16,21 +16,10 @@ from mien.images import CROP_SIZE
 from mien.renamed import renamed_fields, with_new_names
 from mien.training.augmentation import Augmentation
 from mien.training.network_specs import NetworkSpec, Precision, get_network
+from mien.training.recipe_checks import check_recipe, require_number
 
 _NOTES = frozenset({"command", "cost", "expected", "teachers", "release"})
 """Fields that do not change a training: the run folder records its teachers, and a release follows its end."""
-
-_INTEGERS = frozenset(
-    {
-        "epochs",
-        "batch_size",
-        "plateau_patience",
-        "stopping_patience",
-        "augmented_copies",
-        "frozen_epochs",
-        "seed",
-    }
-)
 
 OLD_NAMES = {
     "sides": "progressive_sizes",
@@ -134,69 +123,7 @@ class Recipe:
     expected: str = ""
 
     def __post_init__(self) -> None:
-        self._check_types()
-        bounds: dict[str, tuple[float, float]] = {
-            "epochs": (1, 100_000), "batch_size": (1, 65_536), "learning_rate": (1e-12, 10), "seed": (0, 2**31 - 1),
-            "warmup_epochs": (0, self.epochs), "plateau_patience": (1, 100_000), "stopping_patience": (1, 100_000),
-            "plateau_factor": (0, 1), "minimum_rate": (0, 1), "label_smoothing": (0, 0.99),
-            "weight_decay": (0, 1), "ema_momentum": (0, 0.999999), "joint": (0, 100), "distillation_weight": (0, 1),
-            "augmented_copies": (0, 999), "focal_gamma": (0, 10), "frozen_epochs": (0, 100_000), "trunk_rate": (0, 1),
-        }  # fmt: skip
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            _require_number(self.name, name, value, whole=name in _INTEGERS)
-            if not low <= value <= high:
-                raise ModelError(f"Recipe {self.name}: expected {name} from {low} to {high}, got {value}.")
-        for name, choices in {
-            "schedule": ("plateau", "cosine"),
-            "optimizer": ("adam", "adamw", "sgd"),
-            "select": ("loss", "macro_f1", "last"),
-            "class_weights": ("none", "balanced"),
-            "sampling": ("shuffled", "balanced"),
-            "loss": ("cross_entropy", "focal"),
-            "precision": ("float32", "bfloat16"),
-        }.items():
-            if not isinstance(getattr(self, name), str) or getattr(self, name) not in choices:
-                raise ModelError(
-                    f"Recipe {self.name}: expected {name} to be one of {', '.join(choices)}, got "
-                    f"{repr(getattr(self, name))[:80]}."
-                )
-
-        if self.trunk_rate != 1 and self.optimizer != "sgd":
-            raise ModelError(
-                f"Recipe {self.name}: expected the optimizer sgd for a trunk_rate other than 1, got {self.optimizer}."
-            )
-        if self.loss == "focal" and self.joint:
-            raise ModelError(
-                f"Recipe {self.name}: expected the loss cross_entropy for a second head (joint), got focal."
-            )
-
-    def _check_types(self) -> None:
-        """Check the types of the fields, which would otherwise fail somewhere in a training."""
-        if not isinstance(self.name, str) or not self.name:
-            raise ModelError(f"Recipe: expected its name as a word, got {repr(self.name)[:80]}.")
-        _require_number(self.name, "epochs", self.epochs, whole=True)
-        sizes = self.progressive_sizes
-        for name, right, expected in (
-            ("network", isinstance(self.network, NetworkSpec), "a Classic or a Compact"),
-            ("augmentation", isinstance(self.augmentation, Augmentation), "an Augmentation"),
-            ("drop_copies", isinstance(self.drop_copies, bool), "True or False"),
-            ("release", isinstance(self.release, bool), "True or False"),
-            (
-                "teachers",
-                _is_tuple(self.teachers) and all(isinstance(t, str) for t in self.teachers),
-                "a tuple of names",
-            ),
-            (
-                "progressive_sizes",
-                _is_tuple(sizes) and all(map(_is_stage, sizes)),
-                "pairs of whole numbers over 0",
-            ),
-        ):
-            if not right:
-                raise ModelError(
-                    f"Recipe {self.name}: expected {name} to be {expected}, got {repr(getattr(self, name))[:80]}."
-                )
+        check_recipe(self)
 
     def size_of(self, epoch: int) -> tuple[int, int]:
         """Return the image size in pixels of an epoch (from 0), and the epoch at which that size ends."""
@@ -278,7 +205,7 @@ class Recipe:
                 f"Recipe {self.name}: expected fields of a recipe, got {', '.join(unknown)[:80]}. They are: "
                 f"{', '.join(f.name for f in fields(self))}."
             )
-        _require_number(self.name, "epochs", epochs, whole=True)
+        require_number(self.name, "epochs", epochs, whole=True)
         warmup = min(self.warmup_epochs, max(epochs, 0))
         if options.get("schedule", self.schedule) == "cosine":
             warmup = self.warmup_epochs * min(1.0, max(epochs, 0) / self.epochs)
@@ -306,21 +233,6 @@ class Recipe:
             for f in fields(self)
             if f.name not in _NOTES and getattr(self, f.name) != getattr(other, f.name)
         ]
-
-
-def _is_tuple(value: Any) -> bool:
-    return isinstance(value, tuple)
-
-
-def _is_stage(value: Any) -> bool:
-    return _is_tuple(value) and len(value) == 2 and all(type(x) is int and x > 0 for x in value)
-
-
-def _require_number(recipe: str, name: str, value: Any, *, whole: bool) -> None:
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        expected = "a whole number" if whole else "a number"
-        raise ModelError(f"Recipe {recipe}: expected {name} to be {expected}, got {repr(value)[:80]}.")
 
 
 def _frozen(value: Any) -> Any:

@@ -28,7 +28,7 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
     Raises:
         ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
-            on other data or on another back end; or it holds files that no training wrote and this one would
+            on other data or on another backend; or it holds files that no training wrote and this one would
             overwrite.
     """
     last = folder / LAST
@@ -53,7 +53,7 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
     if state.backend.split()[0] != backend_name().split()[0]:
         raise ModelError(
             f"{folder} was begun on {state.backend}, this is {backend_name()}. Resume with "
-            f"`backend={state.backend.split()[0]}`, for only the same back end resumes exactly."
+            f"`backend={state.backend.split()[0]}`, for only the same backend resumes exactly."
         )
     state.recipe = recipe.to_dict()
     return state

@@ -7,12 +7,13 @@ config.recipe.epochs, config.path
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.renamed import renamed_fields
+from mien.training.experiment_tracking import Tracking
 from mien.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class RunConfig:
         license: the license of the model, for its card; empty if none was given.
         class_names: what the numbers of the data stand for, if it was given.
         reading: how the data are read besides, see `mien.workflows.options.DataOptions.kept`; empty in older runs.
+        tracking: logs for TensorBoard and MLflow.
         custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
     """
 
@@ -55,6 +57,7 @@ class RunConfig:
     class_names: str | None = None
     custom: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
+    tracking: Tracking = field(default_factory=Tracking)
 
     def data(self) -> dict[str, Any]:
         """Everything but the recipe, as it stands in `recipe.json`; with the keys that older versions read."""
@@ -70,6 +73,7 @@ class RunConfig:
             **({"class_names": self.class_names} if self.class_names else {}),
             **({"custom": list(self.custom)} if self.custom else {}),
             **({"reading": dict(self.reading)} if self.reading else {}),
+            **({"tracking": asdict(self.tracking)} if self.tracking != Tracking() else {}),
         }
 
     @classmethod
@@ -88,6 +92,7 @@ class RunConfig:
             class_names=data.get("class_names"),
             custom=tuple(data.get("custom", ())),
             reading=dict(data.get("reading") or {}),
+            tracking=Tracking(**data.get("tracking", {})),
         )
 
 

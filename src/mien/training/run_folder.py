@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mien.errors import ModelError
 from mien.files import remove_leftovers, write_text
 from mien.training.checkpoint import read_state
+from mien.training.experiment_tracking import MLFLOW
 from mien.training.keras_io import load_classifier, save_network
 from mien.training.onnx_export import export_onnx
 from mien.training.run_config import RECIPE, read_config
@@ -36,7 +37,7 @@ BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION = (
 )
 OWN_FILES = (
     RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
-    "confusion.png", "samples.png", "mistakes.png", "confident.png",
+    "confusion.png", "samples.png", "mistakes.png", "confident.png", MLFLOW,
 )  # fmt: skip
 """All files that a training writes into its run folder."""
 
@@ -101,7 +102,7 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
 
     Returns:
         Whether `model.onnx` was written too: the conversion needs TensorFlow and tf2onnx, which a machine that trains
-        on another back end may not have.
+        on another backend may not have.
 
     Raises:
         ModelError: If the conversion to ONNX failed.

@@ -22,9 +22,10 @@ import keras
 from filelock import FileLock, Timeout
 
 from mien.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from mien.data.division import record_division
 from mien.data.inspection import without_copies
 from mien.errors import ModelError
-from mien.files import remove_leftovers, write_text
+from mien.files import new_folder, remove_leftovers, write_text
 from mien.labels import FERPLUS
 from mien.training.augmentation_cache import AugmentationCache
 from mien.training.backend import fix_seeds, keep_memory
@@ -109,8 +110,7 @@ def train(
     recipe = options.custom.applied_to(recipe)
     _require_fitting(dataset, recipe, options)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with new_folder(folder), _locked(folder):
         return _Training(dataset, recipe, folder, options).run()
 
 
@@ -174,6 +174,7 @@ class _Training:
         self._arguments = dict(
             options.arguments or {"path": dataset.source, "labels": dataset.label_set.name, "votes": None}
         )
+        self._division = record_division(self._training, self._validation, self._arguments.get("reading"))
 
     def run(self) -> Run:
         """Train until the last epoch, early stopping or Ctrl-C."""
@@ -181,17 +182,16 @@ class _Training:
         fix_seeds(self._recipe.seed)
         remove_leftovers(self._folder)
         model = self._open_model()
-        recipe = {**self._recipe.to_dict(), "data": self._arguments}
-        write_text(self._folder / "recipe.json", json.dumps(recipe, indent=1))
+        text = json.dumps({**self._recipe.to_dict(), "data": self._arguments}, indent=1)
+        write_text(self._folder / "recipe.json", text)
         if not self._state.finished:
             # Files of an earlier interruption would make the folder look complete.
             (self._folder / EVALUATION).unlink(missing_ok=True)
         cache = self._prepare_cache()
         interrupted = False
         try:
-            while not self._state.finished:
-                model = at_size_of(model, self._recipe, self._training, self._state.epoch)
-                self._fit(model, cache)
+            if not self._state.finished:
+                self._train(model, cache)
         except KeyboardInterrupt:
             interrupted = True
             if not self._state.history:
@@ -199,6 +199,14 @@ class _Training:
         if cache and not self._options.augmentation_cache and not interrupted:
             cache.remove()
         return Run(self._folder, self._recipe, self._state.history, interrupted)
+
+    def _train(self, model: keras.Model, cache: AugmentationCache | None) -> None:
+        """Train the epochs that are left, with their logs."""
+        begin, resumed = self._options.tracking.callbacks, self._state.epoch > 0
+        with begin(self._folder, self._recipe.settings(), resumed=resumed) as loggers:
+            while not self._state.finished:
+                model = at_size_of(model, self._recipe, self._training, self._state.epoch)
+                self._fit(model, cache, loggers)
 
     def _open_model(self) -> keras.Model:
         if self._state.epoch:
@@ -223,7 +231,9 @@ class _Training:
         cache.prepare(self._options.on_preparing)
         return cache
 
-    def _fit(self, model: keras.Model, cache: AugmentationCache | None) -> None:
+    def _fit(
+        self, model: keras.Model, cache: AugmentationCache | None, loggers: list[keras.callbacks.Callback]
+    ) -> None:
         """Train up to the next change of the image size."""
         options, recipe, state = self._options, self._recipe, self._state
         teachers = tuple(options.teachers.values())
@@ -238,7 +248,7 @@ class _Training:
                 validation_batch_size=VALIDATION_BATCH,
                 epochs=recipe.stage_end(state.epoch),
                 initial_epoch=state.epoch,
-                callbacks=[*callbacks, writer],
+                callbacks=[*callbacks, *loggers, writer],
                 verbose=0,
             )
         except KeyboardInterrupt:
@@ -264,7 +274,7 @@ class _Training:
             self._folder,
             state,
             lambda: network_to_save(model, recipe, self._training, state.epoch - 1),
-            card_of(recipe, self._training, str(self._arguments.get("licence") or "")),
+            card_of(recipe, self._training, str(self._arguments.get("licence") or ""), self._division),
             stopping=stopping,
             plateau=plateau,
             custom=own,
@@ -286,5 +296,4 @@ class _Training:
 
 
 def _sets_the_rate(callback: keras.callbacks.Callback) -> bool:
-    kinds = keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler
-    return isinstance(callback, kinds)
+    return isinstance(callback, keras.callbacks.ReduceLROnPlateau | keras.callbacks.LearningRateScheduler)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.renamed import renamed_fields
 from mien.training.custom import CustomParts
+from mien.training.experiment_tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ class TrainerOptions:
         save_every: minimum time in seconds between two checkpoints; the last epoch is always saved. With a GPU an epoch
             may take no longer than saving it.
         custom: parts that are objects of the user's own.
+        tracking: logs for TensorBoard and MLflow.
     """
 
     resume: bool = False
@@ -50,3 +52,4 @@ class TrainerOptions:
     on_preparing: Tell | None = None
     save_every: float = 0.0
     custom: CustomParts = field(default_factory=CustomParts)
+    tracking: Tracking = field(default_factory=Tracking)

@@ -9,11 +9,12 @@ from mien.errors import ModelError
 from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
+from mien.workflows.reporter import Reporter
 
 if TYPE_CHECKING:
+    from mien.card import ModelCard
     from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.paired import Comparison
-    from mien.workflows.reporter import Reporter
 
 
 @dataclass(frozen=True)
@@ -67,25 +68,74 @@ def run_comparison(
         ModelError: a model cannot be opened, or the two do not have the same classes.
     """
     from mien.evaluation.paired import compare
-    from mien.workflows.run_data import read_run_config
-    from mien.workflows.run_plan import data_options_of
 
     options = replace(options, write=False)
     if data is None:
-        loaded = open_model(first, options.model)
-        config = read_run_config(loaded.folder or loaded.path.parent)
-        if config is None:
-            raise ModelError(
-                f"{loaded.name}: no data to compare on, and the model is not in a run folder, which would "
-                "remember its data. Give them with `data`."
+        data, options = _data_of_run(first, options)
+    models, quiet = (first, second), _Once(reporter)
+    done = [run_evaluation(model, data, options, quiet) for model in models]
+    datasets = [evaluated.dataset for evaluated in done]
+    divided = [dataset for dataset in datasets if dataset is not None and dataset.division]
+    if len({str(dataset.division if dataset else None) for dataset in datasets}) > 1:
+        if len(divided) > 1:
+            reporter.warning(
+                "Note: both models were trained on these images, with different splits. They are evaluated on the test "
+                "split of the first; the second was trained on some of it, so its scores may be too high."
             )
-        data = config.path
-        options = replace(options, data=data_options_of(config, options.data))
-    done = [run_evaluation(model, data, options, reporter).evaluation for model in (first, second)]
-    one, other = done
+        options = replace(options, dataset=divided[0])
+        done = [run_evaluation(model, data, options, quiet) for model in models]
+    one, other = (evaluated.evaluation for evaluated in done)
     if one.labels != other.labels:
         raise ModelError(
-            f"Expected two models with the same classes to compare, got {', '.join(one.labels)} and "
-            f"{', '.join(other.labels)}. Give the label set that both know."
+            f"Expected two models with the same classes to compare, got {', '.join(one.labels)[:80]} and "
+            f"{', '.join(other.labels)[:80]}. {_remedy(*(evaluated.model.card for evaluated in done))}"
         )
+    for evaluated in done:
+        reporter.evaluation(evaluated.evaluation, evaluated.model)
     return Compared(one, other, compare(one, other))
+
+
+def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOptions]:
+    """The data that the first model was trained on, and how they are read."""
+    from mien.workflows.run_data import read_run_config
+    from mien.workflows.run_plan import data_options_of
+
+    loaded = open_model(first, options.model)
+    config = read_run_config(loaded.folder or loaded.path.parent)
+    if config is None:
+        raise ModelError(
+            f"{loaded.name}: no data to compare on, and the model is not in a run folder, which would "
+            "remember its data. Give them with `data=PATH`."
+        )
+    return config.path, replace(options, data=data_options_of(config, options.data))
+
+
+def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
+    """What to do where two models predict in different classes."""
+    both = [name for name in first.label_sets if name in second.label_sets] if first and second else []
+    if both:
+        return f"Give a label set that both know: {' or '.join(f'`label_set={name}`' for name in both)}."
+    return "They have no label set in common, so each has to be evaluated by itself."
+
+
+class _Once(Reporter):
+    """Passes each warning on once, and no scores: those come at the end.
+
+    Args:
+        reporter: what to pass them to.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._told: set[str] = set()
+        self.progress = reporter.progress  # type: ignore[method-assign]
+
+    def message(self, text: str) -> None:
+        """Pass a message on."""
+        self._reporter.message(text)
+
+    def warning(self, text: str) -> None:
+        """Pass a warning on, unless it was told."""
+        if text not in self._told:
+            self._told.add(text)
+            self._reporter.warning(text)

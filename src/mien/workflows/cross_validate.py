@@ -58,6 +58,7 @@ class CrossValidation:
         probabilities: the prediction for each image by the run that was not trained on it, float (n, classes).
         true: class indices int64 (n,).
         rows: the row of each image in the data, int64 (n,).
+        files: the path of each image, str (n,), where images are files.
         fold: the fold of each image, int64 (n,).
     """
 
@@ -70,6 +71,7 @@ class CrossValidation:
     true: NDArray[np.int64]
     rows: NDArray[np.int64]
     fold: NDArray[np.int64]
+    files: NDArray[np.str_] | None = None
 
 
 def cross_validate(
@@ -148,6 +150,7 @@ def _train_fold(
     import keras
 
     from mien.evaluation.scoring import evaluate as score
+    from mien.training.backend import without_retracing_warnings
     from mien.training.run_folder import LAST, is_whole, load_best
     from mien.workflows.run_plan import TrainingInterrupted
     from mien.workflows.train_model import RunTrainer
@@ -160,7 +163,10 @@ def _train_fold(
         if run.interrupted:
             raise TrainingInterrupted(f"Stopped in {folder.name}.")
     best = load_best(folder)
-    evaluation = score(best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name)
+    with without_retracing_warnings():
+        evaluation = score(
+            best.probabilities, part, labels=best.labels, split=PRIVATE_TEST, model=folder.name
+        )
     scores = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
     return scores, evaluation.probabilities
 
@@ -198,6 +204,7 @@ def _summary(
         true=whole.labels,
         rows=whole.rows,
         fold=numbers,
+        files=whole.files,
     )
 
 
@@ -217,8 +224,11 @@ def _write(done: CrossValidation) -> None:
     write_text(done.folder / SCORES, json.dumps(document, indent=1) + "\n")
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["row", "fold", "label", "predicted", *done.classes])
-    for row, fold, label, given in zip(done.rows, done.fold, done.true, done.probabilities, strict=True):
+    writer.writerow(["row", "path", "fold", "label", "predicted", *done.classes])
+    files = [""] * len(done.true) if done.files is None else done.files.tolist()
+    for row, file, fold, label, given in zip(
+        done.rows, files, done.fold, done.true, done.probabilities, strict=True
+    ):
         names = (done.classes[label], done.classes[int(given.argmax())])
-        writer.writerow([row, fold + 1, *names, *(f"{value:.6f}" for value in given)])
+        writer.writerow([row, file, fold + 1, *names, *(f"{value:.6f}" for value in given)])
     write_text(done.folder / PREDICTIONS, table.getvalue())

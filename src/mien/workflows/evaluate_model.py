@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
 from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FUSED, LabelSet, find_label_set, meaning
+from mien.wording import counted
 from mien.workflows.evaluation_files import require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import open_model
@@ -45,6 +46,8 @@ class EvaluateOptions:
             the split. Without a run folder no files are written by default.
         force: replace files in that folder that mien did not write.
         write: whether files are written at all.
+        dataset: the data if they are read and divided already; what they were read from is still given, because it
+            decides the label set.
     """
 
     split: str | None = None
@@ -54,6 +57,7 @@ class EvaluateOptions:
     out: Path | None = None
     force: bool = False
     write: bool = True
+    dataset: Dataset | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Evaluated:
         model: the model.
         folder: where its files are, or were to be.
         problem: why they could not be written, if so.
+        dataset: the data, with the splits that were used.
     """
 
     evaluation: Evaluation
     model: LoadedModel
     folder: Path | None = None
     problem: OSError | None = None
+    dataset: Dataset | None = None
 
 
 def evaluate(
@@ -153,14 +159,15 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     if folder:
         require_replaceable(folder, force=options.force)
     reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
-    dataset = find_data(loaded, DataRequest(data, reading, split), reporter)
+    whole = dataset = options.dataset or find_data(loaded, DataRequest(data, reading, split), reporter)
     if given is None and dataset.sources is not None:  # faces for choosing, without splits
         split = PUBLIC_TEST
     if given is None and not dataset.divided:
         split = TRAINING
+        hint = " Leave `data` out to evaluate the test split of its training." if loaded.folder else ""
         reporter.warning(
-            f"Note: the data have no splits, so all {len(dataset):,} images are evaluated. Scores on images that the "
-            "model was trained on say little."
+            f"Note: the data have no splits, so all {counted(len(dataset), 'image')} are evaluated. If the model was "
+            f"trained on some of them, the scores are too high.{hint}"
         )
     dataset, mapping = in_classes_of(loaded.labels, dataset, split)
     for sentence in mapping.sentences() if mapping else ():
@@ -179,7 +186,7 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         except OSError as error:  # the scores are reported anyway
             problem = error
     reporter.evaluation(evaluation, loaded)
-    return Evaluated(evaluation, loaded, folder, problem)
+    return Evaluated(evaluation, loaded, folder, problem, whole)
 
 
 def card_scores(evaluation: Evaluation) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
 from mien.installation import install_command
+from mien.labels import CUSTOM
 from mien.training.network_specs import Custom
+from mien.wording import counted
 from mien.workflows.evaluate_model import card_scores
 from mien.workflows.evaluation_files import write_sheets
 from mien.workflows.loaded_model import LoadedModel
@@ -72,7 +74,7 @@ def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: R
             f", and mien train --resume --out {run.folder} the {RELEASE} too" if run.recipe.release else ""
         )
         reporter.warning(
-            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another back end: "
+            "There is no model.onnx: its conversion needs TensorFlow, which may be installed beside another backend: "
             f"{install_command('train-cpu')}. Then mien export {run.folder} --format onnx makes it{release}."
         )
 
@@ -108,7 +110,7 @@ def _calibrate(
     images = dataset if card.label_set == dataset.label_set.name else as_ferplus(dataset)
 
     def score(model: KerasClassifier) -> Evaluation:
-        with reporter.progress(f"Evaluating on PublicTest ({card.label_set})") as advance:
+        with reporter.progress(f"Evaluating on PublicTest{_of(card.label_set)}") as advance:
             return evaluate(
                 model.probabilities,
                 images,
@@ -133,9 +135,9 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
     """Report a temperature: the images it was fitted on, cross-validated scores, and whether it is reliable."""
     if fit.at_bound:
         reporter.message(
-            f"Warning: the search for the temperature of {label_set} ended at a bound ({fit.temperature:g} is used): on "
-            f"the {fit.n:,} images of PublicTest the network is right about all, or no better than chance. Do not "
-            "rely on its probabilities."
+            f"Warning: the search for the temperature{_of(label_set)} ended at a bound ({fit.temperature:g} is used): "
+            f"on the {counted(fit.n, 'image')} of PublicTest the network is right about all, or no better than chance. "
+            "Do not rely on its probabilities."
         )
         return
     validated = ""
@@ -143,6 +145,11 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
         validated = f"; by cross-validation loss {fit.loss:.4f}, calibration error {fit.ece:.4f}"
     few = ", too few to trust it" if fit.few else ""
     reporter.message(
-        f"Temperature {fit.temperature:.3f} for {label_set}, fitted on the {fit.n:,} images of PublicTest{few}"
+        f"Temperature {fit.temperature:.3f}{_of(label_set)}, fitted on the {counted(fit.n, 'image')} of PublicTest{few}"
         f"{validated}. The loss and calibration error below are measured on the same images."
     )
+
+
+def _of(label_set: str) -> str:
+    """Which label set something is for, where it has a name."""
+    return "" if label_set == CUSTOM else f" for {label_set}"

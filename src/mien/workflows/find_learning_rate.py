@@ -25,15 +25,19 @@ class FoundRate:
 
     Args:
         steepest: the learning rate at which the loss fell fastest.
-        highest: the learning rate from which on the loss rose.
-        suggested: the learning rate to use.
+        highest: the learning rate at which the loss was lowest.
+        suggested: the learning rate to use, a tenth of it.
         plot: the figure.
+        rises: whether the loss rose above `highest`, so that higher rates are too high.
+        falls: whether the loss fell before it; else the search tells nothing.
     """
 
     steepest: float
     highest: float
     suggested: float
     plot: Path
+    rises: bool = True
+    falls: bool = True
 
 
 def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporter) -> FoundRate:
@@ -62,5 +66,7 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
     fix_seeds(config.recipe.seed)
     with reporter.progress("Trying learning rates") as advance:
         found = search_learning_rate(training, config.recipe, open_start(config.start), on_step=advance)
-    plot = plot_learning_rates(found.rates, found.losses, found.smoothed, found.suggested, plan.folder / PLOT)
-    return FoundRate(found.steepest, found.highest, found.suggested, plot)
+    plot = plot_learning_rates(
+        found.rates, found.losses, found.smoothed, found.suggested, plan.folder / PLOT, lowest=found.highest
+    )
+    return FoundRate(found.steepest, found.highest, found.suggested, plot, found.rises, found.falls)

@@ -36,6 +36,7 @@ def read_row(folder: Path) -> dict[str, Any] | None:
     test = _read(folder / "PrivateTest" / "evaluation.json") or {}
     history = [row for row in state.get("history", []) if isinstance(row, dict)]
     best = _best(history, str(recipe.get("select")))
+    scores = _read(folder / "evaluation.json") or {}  # of the epoch that is kept, on the validation split
     data = recipe["data"]
     return {
         "run": str(folder),
@@ -50,10 +51,10 @@ def read_row(folder: Path) -> dict[str, Any] | None:
         "best_epoch": int(best["epoch"]) if best else None,
         "val_accuracy": best.get("val_accuracy"),
         "val_loss": best.get("val_loss"),
-        "val_macro_f1": best.get("val_macro_f1"),
+        "val_macro_f1": best.get("val_macro_f1", scores.get("macro_f1")),
         "test_accuracy": test.get("accuracy"),
         "seconds": sum(float(row.get("seconds", 0)) for row in history),
-        "finished": (folder / "evaluation.json").is_file(),
+        "finished": bool(scores),
     }
 
 

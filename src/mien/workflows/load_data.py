@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError
+from mien.wording import counted
 from mien.workflows.crop_faces import make_cropper
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def _warn_of_omissions(dataset: Dataset, reporter: Reporter) -> None:
     left_out = dataset.left_out
     if unreadable := left_out.unreadable:
         more = [f"  … and {len(unreadable) - _LISTED:,} more"] if len(unreadable) > _LISTED else []
-        head = f"{len(unreadable):,} of {len(unreadable) + len(dataset):,} images cannot be read and are left out:"
+        every = counted(len(unreadable) + len(dataset), "image")
+        verb = "is" if len(unreadable) == 1 else "are"
+        head = f"{len(unreadable):,} of {every} cannot be read and {verb} left out:"
         reporter.warning("\n".join([head, *(f"  {reason}" for reason in unreadable[:_LISTED]), *more]))
     for note in left_out.notes():
         reporter.warning(f"Note: {note}")

@@ -20,6 +20,7 @@ from mien.errors import ModelError
 from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.recognition.model_files import BUNDLED, RUN_MODEL
 from mien.training.keras_start import prepare_keras
+from mien.wording import did_you_mean
 from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras, knows_label_set
 from mien.workflows.options import ModelOptions
 
@@ -62,7 +63,7 @@ def open_model(
     if kind is ModelKind.MISSING:
         raise ModelError(
             f"{model[-80:]}: expected a .onnx, .keras, .h5 or .tflite file, a SavedModel folder, a run folder or a "
-            f"bundled model ({', '.join(BUNDLED)}), found none of these."
+            f"bundled model ({', '.join(BUNDLED)}), found none of these. {did_you_mean(model, BUNDLED)}".rstrip()
         )
     raise ModelError(refusal(model, kind))
 
@@ -234,5 +235,4 @@ def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
     from mien.training.run_folder import BEST, load_best
 
     best = load_best(folder)
-    name = best.card.name if best.card else folder.name
-    return replace(from_keras(best, name, folder / BEST, options.label_set), folder=folder)
+    return replace(from_keras(best, folder.resolve().name, folder / BEST, options.label_set), folder=folder)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mien.html_table import html_table
+from mien.wording import counted
 from mien.workflows.reporter import LogReporter, Reporter
 
 if TYPE_CHECKING:
@@ -162,6 +163,6 @@ def run_html(run: Run) -> str:
     table = history_html(rows[-_SHOWN_EPOCHS:], run.best["epoch"])
     return (
         f"<div><b>Run {html.escape(str(run.folder))}</b>{state}: recipe {html.escape(run.recipe.name)}, "
-        f"{len(rows)} epochs, best {run.best['epoch']:.0f} with val_accuracy {run.best['val_accuracy']:.2%}"
+        f"{counted(len(rows), 'epoch')}, best {run.best['epoch']:.0f} with val_accuracy {run.best['val_accuracy']:.2%}"
         f"{more}{table}</div>"
     )

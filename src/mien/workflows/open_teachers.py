@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
+from mien.wording import did_you_mean
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def open_start(name: str | None) -> str | bytes | None:
-    """What to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model."""
+    """What to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model.
+
+    Raises:
+        ModelError: there is nothing of that name.
+    """
     from mien.model_kinds import ModelKind
     from mien.recognition.model_files import BUNDLED, read_model
     from mien.workflows.load_model import look_at
@@ -22,6 +27,11 @@ def open_start(name: str | None) -> str | bytes | None:
     if not name:
         return None
     kind = ModelKind.ONNX if name in BUNDLED else look_at(name)
+    if kind is ModelKind.MISSING:
+        raise ModelError(
+            f"{name[-80:]}: expected a model to start from, a .keras, .h5 or .onnx file, a run folder or bundled model "
+            f"({', '.join(BUNDLED)}), found none. {did_you_mean(name, BUNDLED)}".rstrip()
+        )
     only_onnx = kind is ModelKind.RUN and not (Path(name) / "best.keras").is_file()
     return read_model(name)[1] if kind is ModelKind.ONNX or only_onnx else name
 
@@ -79,5 +89,5 @@ def _keras_file(name: str) -> Path | None:
         raise ModelError(refusal(path, kind))
     raise ModelError(
         f"{name}: expected a teacher, an .onnx, .keras or .h5 file, a run folder with a finished epoch or a bundled "
-        f"model ({', '.join(BUNDLED)}), found none."
+        f"model ({', '.join(BUNDLED)}), found none. {did_you_mean(name, BUNDLED)}".rstrip()
     )

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
 from mien.training.custom import CustomParts
+from mien.wording import did_you_mean
 
 if TYPE_CHECKING:
     from mien.labels import LabelSet
@@ -99,12 +99,16 @@ class TrainOptions:
         augmentation_cache: the folder of precomputed augmented images and teachers' predictions.
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
-        backend: the Keras back end.
+        backend: the Keras backend.
         devices: how many devices train, or `all`; one when not given. Several train on JAX.
         hosts: a name for each host that trains, the first as HOST:PORT; this one alone when not given.
         host_index: the place of this host among them, from 0.
         out: the run folder.
         resume: whether to continue the training in the run folder.
+        tensorboard: whether logs for TensorBoard are written into the run folder; `None`: as in the run that is
+            resumed, else not.
+        mlflow: whether the training is logged with MLflow, or the tracking URI to log to; `True` takes that of the
+            environment variable MLFLOW_TRACKING_URI, or else a database in the run folder; `None`: likewise.
         custom: custom parts, from Python.
     """
 
@@ -123,6 +127,8 @@ class TrainOptions:
     host_index: int | None = None
     out: Path | None = None
     resume: bool = False
+    tensorboard: bool | None = None
+    mlflow: bool | str | None = None
     custom: CustomParts = field(default_factory=CustomParts)
 
     @classmethod
@@ -206,6 +212,5 @@ def _require_known(given: Mapping[str, Any], own: set[str]) -> None:
     known = recipe | _augmentation_fields() | own | {f.name for f in fields(DataOptions)}
     known |= {f.name for f in fields(CustomParts)}
     for name in sorted(given.keys() - recipe - _augmentation_fields()):
-        close = difflib.get_close_matches(name, sorted(known), 1)
-        hint = f"Did you mean {close[0]}?" if close else f"They are: {', '.join(sorted(known))}."
+        hint = did_you_mean(name, sorted(known)) or f"They are: {', '.join(sorted(known))}."
         raise ModelError(f"A training has no option {name[:80]!r}. {hint}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import ModelError
+from mien.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +171,7 @@ class Run:
         best = self._best
         state = ", interrupted" if self.interrupted else ""
         return (
-            f"<Run {self.folder}: {self.recipe.name}, {len(self.rows)} epochs, best {best['epoch']:.0f}: "
+            f"<Run {self.folder}: {self.recipe.name}, {counted(len(self.rows), 'epoch')}, best {best['epoch']:.0f}: "
             f"val_accuracy {best['val_accuracy']:.2%}, val_loss {best['val_loss']:.4f}{state}>"
         )
 

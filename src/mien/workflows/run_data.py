@@ -10,6 +10,7 @@ from mien.errors import DataError, MienError, ModelError
 from mien.training.keras_start import prepare_keras
 from mien.workflows.load_data import is_synthetic, load_data
 from mien.workflows.run_plan import data_options_of
+from mien.workflows.trained_split import divide_as_trained
 
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset
@@ -45,38 +46,54 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
 
     folder = model.folder or model.path.parent
     config = read_run_config(folder)
-    data = request.data
-    if data is None and config is None:
+    if request.data is None and config is None:
         raise ModelError(
             f"{model.name}: no data to evaluate on, and the model is not in a run folder, which would remember "
             "its data. Give them with `data=PATH`, or `data=synthetic` for drawn faces."
         )
-    options, path = request.options, data
-    if data is None and config is not None:
-        path = config.path
-        asked = options
-        options = data_options_of(config, asked)
-        if not config.reading or asked.votes:  # an older run, whose label set is that of the request
-            options = replace(options, label_set=asked.label_set or config.label_set)
-    try:
-        dataset = load_data(path, options, reporter)
-    except MienError as error:
-        if data is None and not Path(path).exists() and not is_synthetic(path):
-            raise DataError(
-                f"{folder} was trained on {path[-80:]}, which is not there as seen from this folder. Say where it is "
-                "now with `data=PATH`."
-            ) from error
-        raise
+    dataset = _read(request, folder, config, reporter)
+    if request.data is not None and not dataset.divided:
+        divided = divide_as_trained(model, request.data, dataset, request.options)
+        if divided is not None:
+            reporter.warning(
+                f"Note: {model.name} was trained on these images, so they are divided as for its training. The split "
+                "PrivateTest has the images that it has not seen."
+            )
+            return divided
     if config is None:
         return dataset
+    path = config.path if request.data is None else request.data
     if request.split == PUBLIC_TEST and not (dataset.split == PUBLIC_TEST).any():
         return _with_held_out(dataset, folder, config, str(path))
-    if data is None and (difference := _changed(dataset, folder, config)):
+    if request.data is None and (difference := _changed(dataset, folder, config)):
         raise ModelError(
             f"{path} has changed since {folder} was trained on it ({difference}). To evaluate on it as it is now, name "
             f"it: `data={path}`"
         )
     return dataset
+
+
+def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter: Reporter) -> Dataset:
+    """The data that are asked for, or else those of the run, read as it read them.
+
+    Raises:
+        DataError: they are not there, or cannot be read.
+    """
+    if request.data is not None or config is None:
+        return load_data(request.data, request.options, reporter)
+    asked, path = request.options, config.path
+    options = data_options_of(config, asked)
+    if not config.reading or asked.votes:  # an older run, whose label set is that of the request
+        options = replace(options, label_set=asked.label_set or config.label_set)
+    try:
+        return load_data(path, options, reporter)
+    except MienError as error:
+        if not Path(path).exists() and not is_synthetic(path):
+            raise DataError(
+                f"{folder} was trained on {path[-80:]}, which is not there as seen from this folder. Say where it is "
+                "now with `data=PATH`."
+            ) from error
+        raise
 
 
 def read_run_config(folder: Path) -> RunConfig | None:

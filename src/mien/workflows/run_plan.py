@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.data.places import name_of_place
 from mien.data.reading_options import SHARES, parse_shares, read_options
 from mien.errors import DataError, ModelError
 from mien.labels import CUSTOM, FER2013, LabelSet
@@ -15,6 +16,7 @@ from mien.workflows.load_data import is_synthetic
 from mien.workflows.options import DataOptions, TrainOptions
 
 if TYPE_CHECKING:
+    from mien.training.experiment_tracking import Tracking
     from mien.training.recipe import Recipe
     from mien.training.run_config import RunConfig
 
@@ -94,7 +96,9 @@ def make_plan(data: Any, options: TrainOptions) -> Plan:
         class_names=given.class_names or base.class_names,  # type: ignore[arg-type]
         custom=options.custom.names,
         reading=base.reading if begun else _reading(data, given).kept(),
+        tracking=_tracking(options, base.tracking),
     )
+    config.tracking.require()
     reading = data_options_of(config, given)
     source = config.path if data is None and begun else data
     if begun and data is None and not is_synthetic(config.path) and config.path == "memory":
@@ -140,6 +144,19 @@ def data_options_of(config: RunConfig, given: DataOptions | None = None) -> Data
     kept.pop("class_names", None)
     return DataOptions(
         label_set, class_names, given.votes or config.votes, given.cache, keep_crops=given.keep_crops, **kept
+    )
+
+
+def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
+    """The logs that are asked for, besides those of a run that is resumed."""
+    from mien.training.experiment_tracking import RUN_FOLDER, Tracking
+
+    uri = options.mlflow
+    if uri is True:
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or RUN_FOLDER
+    return Tracking(
+        base.tensorboard if options.tensorboard is None else options.tensorboard,
+        base.mlflow if uri is None else uri or "",
     )
 
 
@@ -221,7 +238,7 @@ def name_of_classes(data: Any, options: DataOptions) -> str:
         found = None
     if found is None or found.name != CUSTOM:
         return found.name if found else FER2013.name
-    return re.sub(r"[^\w.-]+", "-", place.resolve().name).strip("-.") or CUSTOM
+    return name_of_place(place) or CUSTOM
 
 
 def run_folder_name(recipe: Recipe, label_set: str, data: str = "") -> str:

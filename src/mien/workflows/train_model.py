@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.training.custom import CustomParts
 from mien.training.keras_start import prepare_keras
+from mien.wording import counted
 from mien.workflows.fine_tune import fit_to_data
 from mien.workflows.load_data import load_data, with_validation, with_votes
 from mien.workflows.notebook import default_reporter
@@ -67,9 +68,10 @@ def train(
         reporter: the reporter; by default a live display in a notebook, else the logger `mien`.
         **options: fields of `mien.training.recipe.Recipe` such as `epochs`, `batch_size`, `learning_rate`, `seed`; of
             its `Augmentation` such as `rotation`; of `mien.workflows.options.TrainOptions`: `teachers`, `start`,
-            `freeze`, `augmentation_cache`, `save_every`, `license`, `backend`; of the data: `label_set`, `class_names`,
-            `votes`, `cache`, `merge`, `group`, `shares`, `split_seed`, `detect`, `keep_crops`; and custom parts:
-            `network` (a `keras.Model` of input (48, 48, 1)), `callbacks`, `augment` (a function of a batch).
+            `freeze`, `augmentation_cache`, `save_every`, `license`, `backend`, `tensorboard`, `mlflow`; of the data:
+            `label_set`, `class_names`, `votes`, `cache`, `merge`, `group`, `shares`, `split_seed`, `detect`,
+            `keep_crops`; and custom parts: `network` (a `keras.Model` of input (48, 48, 1)), `callbacks`, `augment` (a
+            function of a batch).
 
     Returns:
         The run, also after Ctrl-C if an epoch was complete by then.
@@ -176,6 +178,7 @@ class RunTrainer:
         """
         from mien.data.inspection import require_trainable
         from mien.training import trainer
+        from mien.training.backend import without_retracing_warnings
         from mien.training.trainer_options import TrainerOptions
         from mien.workflows.finalize import finish_run
         from mien.workflows.open_teachers import open_start, open_teachers
@@ -201,14 +204,34 @@ class RunTrainer:
             on_preparing=reporter.preparing,
             save_every=config.save_every,
             custom=custom or CustomParts(),
+            tracking=config.tracking,
         )
+        if resume:
+            _tell_if_finished(folder, config, reporter)
         distributed = self._devices.distributing(config.recipe) if self._devices else nullcontext()
-        with reporter.training(folder, config.recipe), distributed:
-            run = trainer.train(dataset, config.recipe, folder, options)
-        if run.interrupted:
-            reporter.message("Stopping: writing the models, figures and scores of the best epoch …")
-        finish_run(run, dataset, reporter)
+        with without_retracing_warnings():
+            with reporter.training(folder, config.recipe), distributed:
+                run = trainer.train(dataset, config.recipe, folder, options)
+            if run.interrupted:
+                reporter.message("Stopping: writing the models, figures and scores of the best epoch …")
+            finish_run(run, dataset, reporter)
         return run
+
+
+def _tell_if_finished(folder: Path, config: RunConfig, reporter: Reporter) -> None:
+    """Say that a training that is resumed has ended already."""
+    from mien.training.checkpoint import read_state
+    from mien.training.run_folder import LAST
+
+    if not (folder / LAST).is_file():
+        return
+    state = read_state(folder / LAST)
+    state.recipe = {**state.recipe, "epochs": config.recipe.epochs}
+    if state.finished:
+        reporter.message(
+            f"The training in {folder} is finished, after {counted(state.epoch, 'epoch')}: there is nothing left to "
+            "resume. Its models, figures and scores are written again."
+        )
 
 
 class _LiveCurves:

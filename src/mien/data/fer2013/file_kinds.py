@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mien.errors import DataError
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -98,7 +99,7 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         raise DataError(f"{name}: expected a data set, got a Keras model. See it with: mien model MODEL")
     endings = [PurePosixPath(member.replace("\\", "/")).suffix.lower() for member in members]
     if images := sum(ending in _IMAGE_ENDINGS for ending in endings):
-        found = f"{images:,} {'image' if images == 1 else 'images'}"
+        found = f"{counted(images, 'image')}"
         raise DataError(f"{name}: {wanted}, found {found}. Unpack it first, and give the folder.")
     if endings and set(endings) == {".npy"}:
         raise DataError(f"{name}: {wanted}, found NumPy arrays. Convert them to CSV.")

@@ -21,6 +21,7 @@ from mien.labels import (
     find_label_set,
     meaning,
 )
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +127,7 @@ class Table:
     def _find(self, code: int, name: str | None, label_set: LabelSet, source: str) -> int:
         """Return the class index of a label."""
         n = int((self.labels == code).sum())
-        count = f"{n:,} {'row' if n == 1 else 'rows'} with the label"
+        count = f"{counted(n, 'row')} with the label"
         if name is None:
             raise DataError(
                 f"{source}: found {count} {code}, which class_names do not name. Name it, or leave its "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mien.evaluation.figures.style import BLUE, FAINT, INK, house_style, new_figure, save
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -19,6 +20,7 @@ def plot_learning_rates(
     smoothed: NDArray[np.float64],
     suggested: float,
     path: str | Path,
+    lowest: float | None = None,
 ) -> Path:
     """Draw the loss of each batch and its moving average over the learning rate, on a logarithmic axis.
 
@@ -28,6 +30,7 @@ def plot_learning_rates(
         smoothed: their moving average, float (n,).
         suggested: the learning rate to mark.
         path: the file to write, whose folder is made if need be.
+        lowest: the learning rate at which the moving average is lowest, to mark too.
 
     Returns:
         The path.
@@ -37,6 +40,16 @@ def plot_learning_rates(
         axes = figure.subplots()
         axes.plot(rates, losses, linewidth=1, color=FAINT, label="each batch")
         axes.plot(rates, smoothed, linewidth=2, color=BLUE, label="moving average")
+        if lowest is not None:
+            place = int(np.abs(np.log(rates) - np.log(lowest)).argmin())
+            axes.plot(
+                rates[place],
+                smoothed[place],
+                "o",
+                markersize=7,
+                color=BLUE,
+                label=f"lowest loss, at {lowest:.2g}",
+            )
         axes.axvline(suggested, color=INK, linestyle="--", linewidth=1.2, label=f"suggested: {suggested:.2g}")
         axes.set_xscale("log")
         low, high = float(smoothed.min()), float(smoothed[: max(3, len(smoothed) // 2)].max())

@@ -1,0 +1,69 @@
+"""Finds the image files that a table or list names: by their path beside it, else by their name in the folders below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import DataError
+from mien.images import IMAGE_SUFFIXES
+from mien.labels import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ALIGNED = "_aligned"
+"""The end of the names of RAF-DB's aligned faces, which its lists leave out."""
+
+
+class ImageFinder:
+    """Finds image files that a table names: by their path beside the table, else by their name below it.
+
+    Args:
+        roots: the folders to search, the first one first.
+        aligned: of two files of a name, take the aligned face (`x_aligned.jpg`), not the photo (`x.jpg`).
+    """
+
+    def __init__(self, roots: Sequence[Path], *, aligned: bool = True) -> None:
+        self._roots = list(dict.fromkeys(roots))
+        self._aligned = aligned
+        self._by_name: dict[str, list[Path]] | None = None
+
+    def find(self, name: str) -> Path:
+        """The file of that name.
+
+        Raises:
+            DataError: there is none, or there are several and the path does not tell which.
+        """
+        clean = Path(name.replace("\\", "/"))
+        for root in self._roots:
+            if (root / clean).is_file():
+                return root / clean
+        if self._by_name is None:
+            self._by_name = self._index()
+        images = self._by_name.get(_key(clean), [])
+        if len(images) > 1:
+            images = [file for file in images if (_ALIGNED in file.stem.casefold()) == self._aligned]
+        if len(images) == 1:
+            return images[0]
+        folders = ", ".join(map(str, self._roots))
+        if images:
+            raise DataError(
+                f"expected one file {quote(name)} below {folders[-60:]}, found {len(images)}. Write its whole path."
+            )
+        raise DataError(
+            f"expected an image file {quote(name)} beside the table or below {folders[-60:]}, found none."
+        )
+
+    def _index(self) -> dict[str, list[Path]]:
+        """The files below the roots by name; those that are not images only where no image has it."""
+        found: dict[str, list[Path]] = {}
+        files = (file for root in self._roots for file in root.rglob("*"))
+        for file in dict.fromkeys(files):
+            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
+                found.setdefault(_key(file), []).append(file)
+        return found
+
+
+def _key(file: Path) -> str:
+    return file.stem.casefold().removesuffix(_ALIGNED)

@@ -1,0 +1,146 @@
+"""Lists of image files without a header, a name and a label on each line, such as RAF-DB's `list_patition_label.txt`.
+
+    train_00001.jpg 5
+    test_0001.jpg 2
+
+The images are searched in the folder of the list and, where the list is in a folder of its own, beside that.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mien.data.image_finder import ImageFinder
+from mien.data.records import Records
+from mien.data.splits import parse_split
+from mien.errors import DataError
+from mien.images import IMAGE_SUFFIXES
+from mien.labels import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mien.data.dataset import Dataset
+    from mien.data.reading_options import ReadOptions
+
+_LINE = re.compile(r"(\S.*?)\s*[\s,;]\s*([^\s,;]+)")
+_MOST_BYTES = 64 << 20
+_HEAD_LINES = 5
+_DEPTH = 2
+"""Folders below a data set's in which its list is searched."""
+
+RAFDB = "list_patition_label.txt"
+"""The list of RAF-DB, under its published name; its numbers are in RAF-DB's order."""
+
+
+def is_label_list(path: Path) -> bool:
+    """Whether a text file has the name of an image and a label on each of its first lines."""
+    if path.suffix.lower() not in {".txt", ".lst"} or not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            lines = [
+                line.strip() for line in (file.readline(4096) for _ in range(_HEAD_LINES)) if line.strip()
+            ]
+    except OSError:
+        return False
+    return bool(lines) and all(_parse(line) is not None for line in lines)
+
+
+def find_label_list(folder: Path) -> Path | None:
+    """The list of a data set in its folder or the folders below it, `None` where there is none.
+
+    Raises:
+        DataError: there are several.
+    """
+    depths = ["/".join(["*"] * depth) for depth in range(1, _DEPTH + 1)]
+    found = [path for depth in depths for path in sorted(folder.glob(depth)) if is_label_list(path)]
+    published = [path for path in found if path.name.lower() == RAFDB]
+    if len(found) > 1 and len(published) != 1:
+        raise DataError(
+            f"{folder}: expected one list of images and labels, found {', '.join(path.name for path in found[:5])}. "
+            "Give the path of one."
+        )
+    return next(iter(published or found), None)
+
+
+def read_label_list(
+    path: Path,
+    options: ReadOptions,
+    source: str,
+    folder: Path | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Dataset:
+    """Read the images that a list names.
+
+    Args:
+        path: the list.
+        options: classes, groups and the finding of faces.
+        source: where it comes from, for messages and cards.
+        folder: where the images are; that of the list when not given, or the one above where only that has images.
+        progress: called with the images done and in all.
+
+    Raises:
+        DataError: a line is at fault, an image is not there, or the order of its numbers is not known.
+    """
+    rows = list(_rows(path))
+    roots = [folder] if folder else [path.parent, *([path.parent.parent] if _is_apart(path) else [])]
+    finder = ImageFinder(roots, aligned=options.crop is None)
+    images = []
+    for number, (name, _) in enumerate(rows, 1):
+        try:
+            images.append(finder.find(name))
+        except DataError as error:
+            raise DataError(f"{path} line {number}: {error}") from None
+    splits = [_split_of(name) for name, _ in rows]
+    if path.name.lower() == RAFDB and options.class_names is None:
+        options = replace(options, class_names="rafdb")
+    groups = None
+    if options.group:
+        from mien.data.folders import find_groups
+
+        groups = find_groups([(name, name) for name, _ in rows], options.group, path)
+    records = Records(
+        source, [int(label) if label.isdecimal() else label for _, label in rows], images.__getitem__,
+        splits=[split or "train" for split in splits] if all(splits) else None,
+        groups=None if groups is None else groups.tolist(),
+        files=[name for name, _ in rows],
+    )  # fmt: skip
+    return records.to_dataset(options, progress)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    """The name and the label on each line."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError(f"{path}: expected a list of at most {_MOST_BYTES >> 20} MB.")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        row = _parse(line.strip())
+        if row is None:
+            raise DataError(
+                f"{path} line {number}: expected the name of an image and a label, such as train_00001.jpg 5, got "
+                f"{quote(line.strip())}."
+            )
+        yield row
+
+
+def _parse(line: str) -> tuple[str, str] | None:
+    match = _LINE.fullmatch(line)
+    if match is None or not match[1].lower().endswith(tuple(IMAGE_SUFFIXES)):
+        return None
+    return match[1], match[2]
+
+
+def _split_of(name: str) -> str | None:
+    """The split that the name of an image begins with: `train_00001.jpg`."""
+    return parse_split(re.split(r"[_\-]", name.rpartition("/")[2])[0])
+
+
+def _is_apart(path: Path) -> bool:
+    """Whether a list is in a folder without images, as RAF-DB's `EmoLabel`, beside that of the images."""
+    return not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.parent.rglob("*"))

@@ -1,0 +1,155 @@
+"""Folds against scikit-learn's, and scores and rows of a cross-validation against its metrics, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
+from mien.data.division import folds_of
+from mien.errors import DataError
+from mien.evaluation.scoring import evaluate as score
+from mien.labels import LabelSet
+from mien.workflows import cross_validate
+from mien.workflows.options import TrainOptions
+from mien.workflows.reporter import SilentReporter
+
+OWN = LabelSet("custom", ("bored", "happy", "tense"))
+
+
+def faces(counts: tuple[int, ...], groups: np.ndarray[Any, Any] | None = None, seed: int = 0) -> Dataset:
+    """Different images with these counts of each class, mixed, without splits."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    images = rng.integers(0, 255, (len(labels), 48, 48), dtype=np.uint8)
+    files = np.array([f"{OWN.classes[label]}/{i}.png" for i, label in enumerate(labels)])
+    return Dataset(
+        images, np.eye(len(counts), dtype=np.float32)[labels], np.full(len(labels), TRAINING), OWN, source="three",
+        groups=groups, files=files, divided=False,
+    )  # fmt: skip
+
+
+def class_counts(labels: Any, folds: Any, count: int) -> list[list[int]]:
+    """How many images of each class each fold has, the folds of a class in rising order."""
+    table = [np.bincount(labels[folds == fold], minlength=len(OWN)) for fold in range(count)]
+    return np.sort(np.array(table), axis=0).tolist()  # type: ignore[no-any-return]
+
+
+def sklearn_folds(splits: Iterator[Any], n: int) -> Any:
+    folds = np.zeros(n, int)
+    for fold, (_, tested) in enumerate(splits):
+        folds[tested] = fold
+    return folds
+
+
+@pytest.mark.parametrize("counts", [(20, 20, 20), (50, 11, 7), (33, 34, 35), (5, 5, 90)])
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("seed", [7])
+def test_folds_are_stratified_as_those_of_scikit_learn(
+    counts: tuple[int, ...], count: int, seed: int
+) -> None:
+    dataset = faces(counts)
+    folds = folds_of(dataset, count, seed)
+    theirs = StratifiedKFold(count, shuffle=True, random_state=seed)
+    expected = sklearn_folds(theirs.split(dataset.images[:, 0], dataset.labels), len(dataset))
+    assert class_counts(dataset.labels, folds, count) == class_counts(dataset.labels, expected, count)
+    assert np.ptp(np.bincount(folds)) <= len(OWN)  # what StratifiedKFold promises of the sizes
+    assert (folds == folds_of(dataset, count, seed)).all()
+    assert (folds != folds_of(dataset, count, seed + 1)).any()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_groups_stay_in_one_fold_and_classes_are_as_even_as_in_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 25, 300).astype(str)
+    dataset = faces((150, 100, 50), groups, seed)
+    folds = folds_of(dataset, 5, seed)
+    assert all(len(set(folds[groups == group])) == 1 for group in set(groups))
+    theirs = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    expected = sklearn_folds(theirs.split(dataset.images[:, 0], dataset.labels, groups), len(dataset))
+
+    def unevenness(which: Any) -> float:
+        table = np.array(class_counts(dataset.labels, which, 5))
+        return float((table.std(axis=0) / table.mean(axis=0)).mean())
+
+    assert unevenness(folds) <= 1.5 * unevenness(expected) + 0.05
+
+
+def test_too_few_images_for_the_folds_are_told_with_what_can_be_done() -> None:
+    with pytest.raises(
+        DataError, match=r"3 or more different images .* found fewer of tense\. .*give fewer folds"
+    ):
+        folds_of(faces((9, 9, 2)), 3)
+    with pytest.raises(DataError, match=r"found fewer of tense\. Add images of it or merge it") as told:
+        folds_of(faces((9, 9, 1)), 3)
+    assert "fewer folds" not in str(told.value)
+
+
+@pytest.fixture
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cross_validate.CrossValidation:
+    """A cross-validation whose models guess: right more often than not."""
+    parts: list[Dataset] = []
+
+    def train_fold(part: Dataset, config: Any, folder: Path, reporter: Any) -> Any:
+        folder.mkdir(parents=True)
+        tested = part.subset(PRIVATE_TEST)
+        rng = np.random.default_rng(len(parts))
+        parts.append(part)
+        raw = rng.random((len(tested), 3)) + 0.5 * np.eye(3)[tested.labels]
+        given = raw / raw.sum(axis=1, keepdims=True)
+        evaluation = score(
+            lambda _: given, part, labels=OWN.classes, split=PRIVATE_TEST, batch_size=len(given)
+        )
+        kept = {"n": evaluation.n, "accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
+        return kept, evaluation.probabilities
+
+    monkeypatch.setattr(cross_validate, "_train_fold", train_fold)
+    options = TrainOptions.of("classic", out=tmp_path / "cv", epochs=1)
+    found = cross_validate.run_cross_validation(faces((40, 31, 20)), options, 4, SilentReporter())
+    for part in parts:  # the images of a fold choose nothing
+        assert {split: (part.split == split).sum() > 0 for split in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)} == {
+            TRAINING: True, PUBLIC_TEST: True, PRIVATE_TEST: True,
+        }  # fmt: skip
+    return found
+
+
+def test_the_rows_name_each_image_once_with_what_was_predicted(done: cross_validate.CrossValidation) -> None:
+    table = pd.read_csv(done.folder / "out_of_fold.csv")
+    whole = faces((40, 31, 20))
+    assert list(table.columns) == ["row", "path", "fold", "label", "predicted", *OWN.classes]
+    assert table["row"].tolist() == list(range(91))
+    assert whole.files is not None
+    assert table["path"].tolist() == whole.files.tolist()
+    assert table["label"].tolist() == [OWN.classes[label] for label in whole.labels]
+    shares = table[list(OWN.classes)].to_numpy()
+    assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
+    assert table["predicted"].tolist() == [OWN.classes[i] for i in shares.argmax(axis=1)]
+    assert (table["fold"] - 1).tolist() == folds_of(whole, 4, 0).tolist()
+
+
+def test_scores_are_those_of_scikit_learn(done: cross_validate.CrossValidation) -> None:
+    import json
+
+    table = pd.read_csv(done.folder / "out_of_fold.csv")
+    document = json.loads((done.folder / "cross_validation.json").read_text())
+    whole = document["out_of_fold"]
+    assert whole["n"] == len(table) == 91
+    assert whole["accuracy"] == pytest.approx(accuracy_score(table["label"], table["predicted"]))
+    assert whole["macro_f1"] == pytest.approx(f1_score(table["label"], table["predicted"], average="macro"))
+    theirs = confusion_matrix(table["label"], table["predicted"], labels=list(OWN.classes))
+    assert whole["confusion"] == theirs.tolist()
+    for name, metric in (
+        ("accuracy", accuracy_score),
+        ("macro_f1", lambda true, predicted: f1_score(true, predicted, average="macro")),
+    ):
+        folds = [metric(part["label"], part["predicted"]) for _, part in table.groupby("fold")]
+        assert [row[name] for row in document["folds"]] == pytest.approx(folds)
+        assert document["mean"][name] == pytest.approx(np.mean(folds))
+        assert document["spread"][name] == pytest.approx(pd.Series(folds).std())
