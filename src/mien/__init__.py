@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mien.recognition.classifier import Classifier
     from mien.recognition.faces import Box, Expression, Face
     from mien.recognition.recognizer import Recognizer
+    from mien.training.keras_start import load_keras
     from mien.workflows.annotate import draw_faces, watch
     from mien.workflows.cross_validate import cross_validate
     from mien.workflows.evaluate_model import evaluate
     from mien.workflows.export_model import export
-    from mien.workflows.keras_start import load_keras
     from mien.workflows.run import Run
     from mien.workflows.train_model import train
 
@@ -82,7 +82,7 @@ _HOMES = {
     "evaluate": "workflows.evaluate_model",
     "export": "workflows.export_model",
     "load": "data",
-    "load_keras": "workflows.keras_start",
+    "load_keras": "training.keras_start",
     "train": "workflows.train_model",
     "watch": "workflows.annotate",
 }

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -16,7 +15,6 @@ import pytest
 from PIL import Image
 
 from mien.cli import run
-from mien.cli.prediction_model import FlipAveraged
 from mien.content import kind_of_content
 from mien.errors import DataError
 from mien.images import read_image, write_image
@@ -25,9 +23,6 @@ from tests.cli.test_predict import PORTRAIT
 from tests.conftest import Run
 from tests.helpers.command import mien, mien_process
 from tests.recognition.video.test_video import make_film
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def save(path: str, image: Image.Image | None = None, **options: object) -> None:
@@ -337,20 +332,3 @@ def test_faces_are_averaged_with_their_mirror_image_unless_turned_off(predict: R
         assert face["probabilities"] == pytest.approx(dict(expected.expression.probabilities), abs=1e-6)
     averaged, plain = (Recognizer(flip_tta=value)(PORTRAIT)[0].expression.score for value in (True, False))
     assert averaged != pytest.approx(plain, abs=1e-4)
-
-
-def test_a_keras_model_is_averaged_with_the_mirror_image_too() -> None:
-    class LeftBrightness:
-        """The probability of the first class is the brightness of the left half."""
-
-        labels = ("bright", "dark")
-
-        def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-            bright = crops[:, :, :24].mean(axis=(1, 2), dtype=np.float32) / 255
-            return np.stack([bright, 1 - bright], axis=1)
-
-    crops = np.zeros((1, 48, 48), np.uint8)
-    crops[:, :, :24] = 255
-    averaged = FlipAveraged(LeftBrightness())
-    assert averaged.labels == ("bright", "dark")
-    assert averaged.probabilities(crops).tolist() == [[0.5, 0.5]]

@@ -130,11 +130,3 @@ def test_export_replaces_only_what_mien_wrote(tmp_path: Path) -> None:
     assert mien("export", "small", "--out", target, "--force").returncode == 0
     assert mien("export", "large", "--out", target).returncode == 0  # over one of its own
     assert Classifier(target).card.name == "large"
-
-
-def test_formats_that_other_tools_make_are_named_with_them() -> None:
-    for name, tool in (("tfjs", "tensorflowjs_converter"), ("coreml", r"coremltools\.convert")):
-        is_one_sentence(
-            mien("export", "default", "--format", name),
-            f"got '{name}'. Export saved-model, then convert it: {tool}",
-        )

@@ -160,7 +160,7 @@ def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Pat
 
 def test_labels_are_not_taken_over_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
-    with pytest.raises(ModelError, match="leave `model_class_names` and `pixel_scale` out"):
+    with pytest.raises(ModelError, match="leave `model_class_names`, `pixel_scale` and `pixel_range` out"):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
 

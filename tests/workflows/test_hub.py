@@ -16,6 +16,7 @@ from mien.card import ModelCard
 from mien.errors import DataError, ModelError
 from mien.workflows.model_hub import Address, parse_address, pull_model, push_model, write_readme
 from tests.conftest import CARD, make_onnx
+from tests.helpers.command import is_one_sentence, mien_process
 
 COMMIT = "0" * 40
 
@@ -138,7 +139,6 @@ def test_files_of_somebody_else_are_not_replaced(hub: type[Hub], tmp_path: Path)
     pull_model("hf://me/faces", tmp_path / "here", force=True)
 
 
-@pytest.mark.slow
 def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +153,37 @@ def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
     )
     with pytest.raises(ModelError, match="Is this machine online"):
         pull_model("hf://me/faces", tmp_path / "here")
+
+
+@pytest.mark.parametrize("command", [("pull", "hf://me/faces"), ("push", "model.onnx", "hf://me/faces")])
+def test_offline_the_command_prints_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    pytest.importorskip("huggingface_hub")
+    make_onnx(tmp_path / "model.onnx")
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_x"}
+    done = mien_process(*command, cwd=tmp_path, **offline)
+    is_one_sentence(done, r"hf://me/faces: cannot .* the Hub: .*Is this machine online\?")
+
+
+def test_what_the_hub_says_while_it_retries_is_not_printed(
+    hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub import utils
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
+    failures = iter([503] * 5)
+    asked = hub.do_HEAD
+
+    def sometimes(self: Hub) -> None:
+        status = next(failures, 200)
+        asked(self) if status == 200 else self._answer(status)
+
+    monkeypatch.setattr(hub, "do_HEAD", sometimes)
+    level = utils.logging.get_verbosity()
+    assert pull_model("hf://me/faces", tmp_path / "here").is_file()
+    assert [record.getMessage() for record in caplog.records if "huggingface" in record.name] == []
+    assert next(failures, None) is None  # they were met
+    assert utils.logging.get_verbosity() == level
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def demo(
     from mien.workflows.options import DataOptions
 
     began = time.monotonic()
-    from mien.workflows.keras_start import prepare_keras
+    from mien.training.keras_start import prepare_keras
 
     prepare_keras()
     # A run of hours must not stand where the next small demo begins anew.

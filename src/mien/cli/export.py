@@ -25,6 +25,7 @@ EXAMPLES = examples(
     "mien export runs/mine --format int8 --data fer2013.csv",
     "mien export theirs.h5 --format onnx --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
     "mien export small --out small.onnx",
+    "mien export runs/mine --format tflite",
 )
 
 
@@ -45,10 +46,19 @@ def export(
             "--format",
             metavar="NAME",
             autocompletion=choices(
-                "onnx", "int8", "h5", "keras", "tflite", "tflite-int8", "saved-model", "openvino"
+                "onnx",
+                "int8",
+                "h5",
+                "keras",
+                "tflite",
+                "tflite-int8",
+                "saved-model",
+                "tfjs",
+                "coreml",
+                "openvino",
             ),
-            help="onnx, int8 (a quantized ONNX file), h5, keras, tflite, tflite-int8 (LiteRT), saved-model (a folder) "
-            "or openvino.",
+            help="onnx, int8 (a quantized ONNX file), h5, keras, tflite, tflite-int8 (LiteRT), saved-model (a folder), "
+            "tfjs (TensorFlow.js, a folder), coreml (Core ML, on macOS and Linux) or openvino.",
         ),
     ] = "onnx",
     out_file: Annotated[

@@ -61,6 +61,8 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
     from mien.recognition.onnx_card import read_card
+    from mien.training.litert_network import read_litert_card
+    from mien.training.saved_model_network import read_saved_model_card
     from mien.workflows.load_model import look_at
 
     path = Path(model)
@@ -70,12 +72,16 @@ def _find(model: str) -> tuple[str, bytes, ModelCard]:
             path, kind = path / "best.keras", ModelKind.KERAS
         if kind in KERAS_KINDS:
             return str(path), path.read_bytes(), _read_keras_card(path)
+        if kind is ModelKind.TFLITE and (card := read_litert_card(path)):
+            return str(path), path.read_bytes(), card
+        if kind is ModelKind.SAVED_MODEL and (card := read_saved_model_card(path)):
+            return str(path), (path / "saved_model.pb").read_bytes(), card
     name, data = read_model(model)
     return name, data, read_card(name, data)
 
 
 def _read_keras_card(path: Path) -> ModelCard:
-    from mien.workflows.keras_start import prepare_keras
+    from mien.training.keras_start import prepare_keras
 
     prepare_keras()
     from mien.training.keras_io import read_card

@@ -20,8 +20,8 @@ _OPTIONS = {
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
     "devices", "flip_tta", "force", "format", "group", "host_index", "hosts", "joint", "label_set", "learning_rate",
-    "license", "merge", "mlflow", "out", "pixel_scale", "recipe", "resume", "split", "split_seed",
-    "tensorboard", "votes", "workers",
+    "license", "merge", "mlflow", "out", "pixel_range", "pixel_scale", "recipe", "resume", "split",
+    "split_seed", "tensorboard", "trust_model", "votes", "workers",
 }  # fmt: skip
 """Parameters whose options have the same name."""
 

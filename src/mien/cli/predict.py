@@ -11,7 +11,13 @@ from mien.cli.console import err, progress
 from mien.cli.failures import Failures
 from mien.cli.prediction_model import open_recognizer
 from mien.cli.prediction_output import JsonOutput, Output, TextOutput, shown
-from mien.cli.shared_options import LabelsOption, ModelLabelsOption, PixelScaleOption
+from mien.cli.shared_options import (
+    LabelsOption,
+    ModelLabelsOption,
+    PixelRangeOption,
+    PixelScaleOption,
+    parse_pixel_range,
+)
 from mien.cli.skipped_files import PassedOver
 from mien.cli.sources import STDIN, Source, find_sources
 from mien.cli.video_output import Video
@@ -53,18 +59,21 @@ def predict(
     labels: LabelsOption = None,
     model_labels: ModelLabelsOption = None,
     pixel_scale: PixelScaleOption = None,
+    pixel_range: PixelRangeOption = None,
 ) -> None:
     """Detect the faces in images and videos and recognize their expressions.
 
     An expression shows in a face; it does not tell what a person feels. Images stay on this machine.
     """
+    from mien.workflows.options import ModelOptions
+
     if explain and save is None:
         raise DataError("--explain draws into annotated copies. Choose a folder for them with --save DIR.")
     passed_over = PassedOver()
     sources = find_sources(source, leave_out=save, passed_over=passed_over)
-    own = (model_labels, pixel_scale)
+    opening = ModelOptions(labels, model_labels, pixel_scale, parse_pixel_range(pixel_range))
     limits = {"max_faces": max_faces, "threads": threads, "min_confidence": min_confidence}
-    recognizer = open_recognizer(model, labels, own, flip_tta=flip_tta, **limits)
+    recognizer = open_recognizer(model, opening, flip_tta=flip_tta, **limits)
     videos = [one for one in sources if one.kind != "image"]
     images = [one for one in sources if one.kind == "image"]
     failures = Failures(keeps_files=bool(csv or save))

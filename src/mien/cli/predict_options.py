@@ -31,8 +31,8 @@ ModelOption = Annotated[
     typer.Option(
         metavar="MODEL",
         autocompletion=complete_models,
-        help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .keras or .h5 file, or a "
-        "run folder.",
+        help="A bundled model (default, tiny, small, large, ferplus, small-2026-11), a .onnx, .tflite, .keras or .h5 "
+        "file, a SavedModel folder, or a run folder.",
     ),
 ]
 JsonOption = Annotated[

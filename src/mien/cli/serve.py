@@ -12,17 +12,18 @@ import mien.cli.serve_options as its
 from mien.cli.completion import complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
-from mien.cli.shared_options import FLIP_TTA_HELP
-from mien.errors import DataError, MissingExtra
+from mien.cli.shared_options import FLIP_TTA_HELP, parse_pixel_range
+from mien.errors import MissingExtra
 
 _MEGABYTE = 1 << 20
+_MODEL = "Models of other programs"
 _IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits", "Videos", "Access"
 """The options by subject, as the help shows them."""
 
 EXAMPLES = examples(
     "mien serve",
     "MIEN_API_KEY=$(openssl rand -hex 16) mien serve --host 0.0.0.0",
-    "mien serve --allow-host mien.example.org",
+    "mien serve --model theirs.tflite --model-labels angry,disgust,fear,happy,sad,surprise,neutral",
 )
 
 
@@ -32,11 +33,51 @@ def serve(
         str,
         its.text(
             "model",
-            "A bundled model (default, tiny, small, large, ferplus), a .onnx file or a run folder.",
+            "A bundled model (default, tiny, small, large, ferplus), a .onnx or .tflite file or a run folder.",
             value="MODEL",
             autocompletion=complete_models,
         ),
     ] = "default",
+    model_labels: Annotated[
+        str | None,
+        its.text(
+            "model-labels",
+            "The model's class names in index order, for a file without a model card. Default: those in its card.",
+            value="A,B,C",
+            panel=_MODEL,
+        ),
+    ] = None,
+    pixel_scale: Annotated[
+        float | None,
+        its.number(
+            "pixel-scale",
+            "What pixel values 0 to 255 are multiplied by, for a file without a model card. Default: 1/255, or 1 for a "
+            "network with a rescaling layer.",
+            value="X",
+            kind=float,
+            panel=_MODEL,
+        ),
+    ] = None,
+    pixel_range: Annotated[
+        str | None,
+        its.text(
+            "pixel-range",
+            "The input values of black and white pixels, for a file without a model card. Default: what --pixel-scale "
+            "makes of them.",
+            value="LOW,HIGH",
+            panel=_MODEL,
+        ),
+    ] = None,
+    trust_model: Annotated[
+        bool,
+        typer.Option(
+            "--trust-model",
+            envvar="MIEN_TRUST_MODEL",
+            show_envvar=False,
+            help="Also open Keras files and SavedModel folders, which can contain code. Default: they are refused.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
     host: Annotated[
         str,
         its.text(
@@ -173,6 +214,7 @@ def serve(
     options = dict(locals())  # the settings by their names
     its.check_variables(signature(serve).parameters)
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
+    options["pixel_range"] = parse_pixel_range(pixel_range)
     del options["host"], options["port"], options["workers"]
     _serve(host, port, workers, options)
 
@@ -184,7 +226,6 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
         from mien.service.settings import Settings
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "FastAPI", "serve") from error
-    _refuse_keras(options["model"])
     named = tuple(name.strip("[]").lower() for name in options["allow_host"] or ())
     settings = Settings(**{**options, "allow_host": named or None})
     with server.bind(host, port) as listener:
@@ -199,16 +240,3 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
                 "Warning: everyone who can reach this machine can use it. Set MIEN_API_KEY to require a key."
             )
         server.serve(config, listener)
-
-
-def _refuse_keras(model: str) -> None:
-    """A Keras file can run code of whoever made it; a service opens none."""
-    from mien.model_kinds import KERAS_KINDS, remedy, shown
-    from mien.recognition.model_files import BUNDLED
-    from mien.workflows.load_model import look_at
-
-    if model not in BUNDLED and (kind := look_at(model)) in KERAS_KINDS:
-        raise DataError(
-            f"{shown(model)}: expected an ONNX file, a run folder or a bundled name, got a Keras file. "
-            f"{remedy(model, kind)}"
-        )

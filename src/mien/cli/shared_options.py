@@ -22,7 +22,7 @@ ModelArgument = Annotated[
     typer.Argument(
         metavar="MODEL",
         autocompletion=complete_models,
-        help=f"A .onnx, .keras or .h5 file, a run folder, or {BUNDLED_HELP}.",
+        help=f"A .onnx, .tflite, .keras or .h5 file, a SavedModel folder, a run folder, or {BUNDLED_HELP}.",
     ),
 ]
 DataOption = Annotated[
@@ -136,8 +136,8 @@ PixelRangeOption = Annotated[
     typer.Option(
         "--pixel-range",
         metavar="LOW,HIGH",
-        help="What black and white are for an ONNX file without a model card: -1,1 for example, or 'imagenet' for the "
-        "mean and deviation of ImageNet. Default: what --pixel-scale makes of them.",
+        help="The input values of black and white pixels, for a file without a model card: -1,1 for example, or "
+        "'imagenet' for the mean and standard deviation of ImageNet. Default: what --pixel-scale makes of them.",
     ),
 ]
 LicenseOption = Annotated[
@@ -160,7 +160,7 @@ def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
     Raises:
         ModelError: they are not two rising numbers.
     """
-    from mien.recognition.classifier import check_pixel_range
+    from mien.recognition.network_files import check_pixel_range
 
     if text is None:
         return None

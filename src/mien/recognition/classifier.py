@@ -1,4 +1,4 @@
-"""`Classifier`: an expression classifier in an ONNX file.
+"""`Classifier`: an expression classifier in a model file.
 
 >>> import numpy as np
 >>> classifier = Classifier()
@@ -11,21 +11,16 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
-from mien.model_kinds import shown
-from mien.quoting import quoted
-from mien.recognition.model_files import DEFAULT, answers_in, read_model
-from mien.recognition.model_origin import ModelOrigin
-from mien.recognition.network_input import REMAKE, read_input
-from mien.recognition.onnx_card import card_of, check_class_names, has_card, read_card
-from mien.recognition.onnx_session import open_session, run_session
-from mien.recognition.values import boolean
+from mien.recognition.model_files import DEFAULT, answers_in
+from mien.recognition.network_files import Description, check_network, open_described
+from mien.recognition.values import boolean, check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,26 +33,26 @@ if TYPE_CHECKING:
 MAPS = {"probabilities": "maps", "probabilities_2": "maps_2", "probabilities_3": "maps_3"}
 """Output with probabilities -> output with its class activation maps."""
 
-MOST_THREADS = 256
-"""Maximum number of threads; more would take longer to start than to do the work."""
-
 _MOST_AT_ONCE = 256
 """Maximum number of crops per call of the network; larger batches need more memory and are not faster."""
 
 
 class Classifier:
-    """An expression classifier in an ONNX file. Instances are thread-safe.
+    """An expression classifier in a model file. Instances are thread-safe.
+
+    ONNX files need ONNX Runtime only. LiteRT (TensorFlow Lite) files are run by ai-edge-litert or TensorFlow, SavedModel
+    folders by TensorFlow, and Keras files (`.keras`, `.h5`, `.hdf5`, or `.json` with the weights beside it) by Keras,
+    which must be installed. SavedModels and Keras files can contain code: open only files that you trust.
 
     A classifier can be copied and pickled: the other process receives the file and the settings, and opens it again.
 
     Args:
-        model: path of an ONNX file or a run folder, or the name of a bundled model.
+        model: path of a model file, a SavedModel folder or a run folder, or the name of a bundled model.
         label_set: name of the label set to use, of those that the model supports; the main one by default.
         threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
-        class_names: class names in the order of the probabilities, for an ONNX file of another program without a model
-            card.
+        class_names: class names in the order of the probabilities, for a file of another program without a model card.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
-            network rescales its input, else 1/255.
+            network rescales its input, else 1/255. The default for a quantized LiteRT input is the range it represents.
         pixel_range: input values of black and white pixels for such a file, for example `(-1, 1)`, instead of a scale.
             Layout, size and number of channels are read from the input of the network; crops are resized, and repeated
             for three channels.
@@ -65,8 +60,9 @@ class Classifier:
             takes twice the time, and the result does not change if a face is mirrored.
 
     Raises:
-        ModelError: If the file does not exist, is not an ONNX file, stores data in other files or does not match its
-            model card; or if it has no model card and no class names are given, or both.
+        ModelError: If the file does not exist, is not a model, stores data in other files or does not match its model
+            card; or if it has no model card and no class names are given, or both.
+        MissingExtra: If the library that runs its format is not installed.
 
     >>> import numpy as np
     >>> Classifier().probabilities(np.zeros((2, 48, 48), np.uint8)).shape
@@ -87,23 +83,13 @@ class Classifier:
     ) -> None:
         check_threads(threads)
         self.flip_tta = boolean(flip_tta, "flip_tta")
-        self.name, data = read_model(model)
-        described = class_names is not None or pixel_scale is not None or pixel_range is not None
-        foreign = described and not has_card(self.name, data)
-        card = None if foreign and class_names else read_card(self.name, data)
-        if card and described:
-            raise ModelError(
-                f"{shown(self.name)}: its model card tells its class names and scale; leave them out."
-            )
-        self._session = open_session(self.name, data, threads)
-        if card is None:
-            names = check_class_names(class_names)
-            card = card_of(self.name, data, self._session, names, pixel_scale, check_pixel_range(pixel_range))
+        described = Description(class_names, pixel_scale, pixel_range)
+        self._network, card = open_described(model, described, threads)
+        self.name = self._network.name
         label_set = taxonomy if label_set is None else label_set
         wanted = answers_in(model) if label_set is None else label_set
         self.card = card if wanted is None else card.answering_in(wanted)
-        self._threads, self._origin = threads, ModelOrigin.of(model, self.name, data)
-        self._check_shapes()
+        self._input = check_network(self._network, self.card)
 
     def __copy__(self) -> Classifier:
         other = type(self).__new__(type(self))
@@ -111,21 +97,7 @@ class Classifier:
         return other
 
     def __deepcopy__(self, _: dict[int, object]) -> Classifier:
-        return copy(self)  # the session is shared: it is immutable
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickling: the bytes of the file (unless it is bundled) in place of the session.
-
-        Raises:
-            ModelError: If the file no longer exists or has changed since it was opened.
-        """
-        state = {name: value for name, value in self.__dict__.items() if name != "_session"}
-        return {**state, "_data": None if self._origin.bundled else self._origin.read()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        data = state.pop("_data")
-        self.__dict__.update(state)
-        self._session = open_session(self.name, data or self._origin.read(), self._threads)
+        return copy(self)  # the network is shared: it is immutable
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -231,7 +203,7 @@ class Classifier:
             ModelError: If the network has no class activation maps, because it does not end in global average pooling.
         """
         name = MAPS.get(self.card.output, "")
-        if name not in {output.name for output in self._session.get_outputs()}:
+        if name not in {output.name for output in self._network.outputs}:
             raise ModelError(
                 f"{self.name}: expected a network with class activation maps. Networks that end in global average "
                 "pooling have them, such as those of the recipes compact and small."
@@ -260,88 +232,11 @@ class Classifier:
 
     def _outputs(self, crops: NDArray[np.uint8], names: list[str]) -> list[NDArray[np.float32]]:
         """Run the network and return some of its outputs; with a fixed batch size, in several calls."""
-        pixels, size = self._form.prepare(crops, self.card.input), self._form.batch
+        pixels, size = self._input.prepare(crops, self.card.input), self._input.batch
         if not size:
-            found: list[NDArray[np.float32]] = run_session(
-                self._session, names, {self._input: pixels}, self.name
-            )
-            return found
+            return self._network.run(pixels, names)
         lacking = -len(pixels) % size if len(pixels) else size
         filler = pixels[-1:] if len(pixels) else np.zeros((1, *pixels.shape[1:]), pixels.dtype)
         filled = np.concatenate([pixels, np.repeat(filler, lacking, axis=0)]) if lacking else pixels
-        parts = [
-            run_session(self._session, names, {self._input: filled[i : i + size]}, self.name)
-            for i in range(0, len(filled), size)
-        ]
+        parts = [self._network.run(filled[i : i + size], names) for i in range(0, len(filled), size)]
         return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
-
-    def _check_shapes(self) -> None:
-        inputs = self._session.get_inputs()
-        outputs = {output.name: output for output in self._session.get_outputs()}
-        spec = self.card.input
-        shapes = [entry.shape for entry in inputs]
-        if not -1e6 <= spec.low < spec.high <= 1e6:
-            raise ModelError.from_parts(
-                self.name,
-                expected="a range of pixel values from black to white",
-                received=f"{spec.low} to {spec.high}",
-                remedy=REMAKE,
-            )
-        if len(inputs) != 1:
-            raise ModelError.from_parts(self.name, expected="one input", received=f"{shapes}", remedy=REMAKE)
-        self._form = read_input(self.name, shapes[0])
-        if (spec.height, spec.width, spec.colour) != (self._form.height, self._form.width, self._form.color):
-            raise ModelError.from_parts(
-                self.name,
-                expected=f"one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
-                f"{spec.width}) of {spec.colour} pixels, as its model card says",
-                received=f"{shapes}",
-                remedy=REMAKE,
-            )
-        self._input = inputs[0].name
-        for answer in self.card.answers:
-            found = outputs.get(answer.output)
-            if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
-                raise ModelError.from_parts(
-                    self.name,
-                    expected=f"an output {answer.output} with {len(answer.labels)} classes",
-                    received=f"{ {name: output.shape for name, output in outputs.items()} }",
-                )
-        types = {inputs[0].type} | {outputs[answer.output].type for answer in self.card.answers}
-        if types != {"tensor(float)"}:
-            raise ModelError.from_parts(
-                self.name,
-                expected="float32 inputs and outputs",
-                received=", ".join(sorted(types)),
-                remedy=REMAKE,
-            )
-
-
-def check_pixel_range(given: Any) -> tuple[float, float] | None:
-    """Validate the input values of black and white pixels.
-
-    Raises:
-        ModelError: If they are not two increasing numbers.
-    """
-    if given is None:
-        return None
-    expected = "the pixel range as two increasing numbers, such as (-1, 1)"
-    try:
-        low, high = (float(value) for value in given)
-    except (TypeError, ValueError) as error:
-        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
-    if not -1e6 <= low < high <= 1e6:
-        raise ModelError.from_parts(expected=expected, received=quoted(given))
-    return low, high
-
-
-def check_threads(threads: int) -> None:
-    """Validate a number of threads.
-
-    Raises:
-        DataError: If it is not an integer from 0 to `MOST_THREADS`.
-    """
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
-        raise DataError.from_parts(
-            expected=f"threads as an integer from 0 (all) to {MOST_THREADS}", received=quoted(threads)
-        )

@@ -18,10 +18,9 @@ from mien.images import require_rgb
 from mien.quoting import quoted
 from mien.recognition.alignment import FER2013_FRAMING
 from mien.recognition.centerface import OUTPUTS, Candidates, decode, to_input
-from mien.recognition.classifier import check_threads
 from mien.recognition.faces import Box, Detection, Landmarks
 from mien.recognition.model_files import read_bundled
-from mien.recognition.values import finite_float
+from mien.recognition.values import check_threads, finite_float
 
 if TYPE_CHECKING:
     import numpy as np

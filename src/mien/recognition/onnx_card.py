@@ -1,4 +1,4 @@
-"""Read the model card of an ONNX file, or create one for an ONNX file of another program."""
+"""Read the model card of an ONNX file, or create one for a model file of another program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.card import METADATA_KEY, NOT_STATED, InputSpec, ModelCard
 from mien.errors import ModelError
-from mien.labels import find_taxonomy
+from mien.labels import find_label_set
 from mien.model_kinds import EXAMPLE_LABELS
 from mien.recognition.network_input import read_input
 from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_operators, summarise
@@ -17,11 +17,15 @@ from mien.recognition.onnx_inspect import NotOnnxError, OnnxSummary, first_opera
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import onnxruntime as ort
+    from mien.network_formats import Network
 
 _RESCALING = frozenset(
     {"Mul", "Div", "Sub", "Add", "BatchNormalization", "InstanceNormalization", "QuantizeLinear"}
 )
+
+
+class UnnamedClassesError(ModelError):
+    """A model file has no model card, and no class names were given."""
 
 
 def read_card(name: str, data: bytes) -> ModelCard:
@@ -32,7 +36,8 @@ def read_card(name: str, data: bytes) -> ModelCard:
         data: its bytes.
 
     Raises:
-        ModelError: If it is not an ONNX file, or has no model card or a damaged one.
+        UnnamedClassesError: If it has no model card.
+        ModelError: If it is not an ONNX file, or its model card is damaged.
     """
     metadata = summary_of(name, data).metadata
     remedy = (
@@ -40,7 +45,7 @@ def read_card(name: str, data: bytes) -> ModelCard:
         f"--model-labels {EXAMPLE_LABELS} --out with-card.onnx"
     )
     if METADATA_KEY not in metadata:
-        raise ModelError(
+        raise UnnamedClassesError(
             f"{name}: the file has no model card in its metadata, so its class names are unknown. {remedy}"
         )
     try:
@@ -101,46 +106,48 @@ def check_class_names(names: Any) -> tuple[str, ...]:
     return found
 
 
+def rescales(data: bytes, name: str) -> bool:
+    """Return whether an ONNX network starts with arithmetic or a normalization of an input of this name."""
+    return bool(first_operators(data, name) & _RESCALING)
+
+
 def card_of(
-    name: str,
-    data: bytes,
-    session: ort.InferenceSession,
+    network: Network,
     class_names: Sequence[str],
-    pixel_scale: float | None,
+    pixel_scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
 ) -> ModelCard:
-    """Create a model card for an ONNX file that has none.
+    """Create a model card for a file that has none.
 
     Args:
-        name: name of the file.
-        data: its bytes.
-        session: its session.
+        network: the network in the file.
         class_names: class names in the order of the probabilities.
-        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
-            with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default what the file tells: 1 for a
+            network that starts with arithmetic or a normalization of its input, else 1/255, which most projects use for
+            training.
         pixel_range: input values of black and white pixels, instead of a scale.
 
     Raises:
         ModelError: If no output has that many classes, or the input is not an image.
     """
     wanted = len(class_names)
-    outputs = {output.name: output.shape for output in session.get_outputs()}
+    outputs = {output.name: list(output.shape) for output in network.outputs}
     fitting = [name for name, shape in outputs.items() if len(shape) == 2 and shape[-1] in {wanted, None}]
     if not fitting:
         raise ModelError.from_parts(
-            name,
+            network.name,
             expected=f"an output with {wanted} classes, one per class name",
             received=_listed(outputs),
             remedy="Give as many names as the network has classes, in its order.",
         )
-    taken = read_input(name, session.get_inputs()[0].shape)
-    if pixel_range is None and pixel_scale is None:
-        begins = first_operators(data, session.get_inputs()[0].name)
-        pixel_scale = 1.0 if begins & _RESCALING else 1 / 255
-    low, high = pixel_range or (0.0, 255.0 * (1.0 if pixel_scale is None else pixel_scale))
-    known = find_taxonomy(class_names)
+    taken = read_input(network.name, list(network.inputs[0].shape))
+    if pixel_range is None:
+        told = network.pixel_range if pixel_scale is None else None
+        pixel_range = told or (0.0, 1.0 if pixel_scale is None else 255.0 * pixel_scale)
+    low, high = pixel_range
+    known = find_label_set(class_names)
     return ModelCard(
-        name=Path(name).stem,
+        name=Path(network.name).stem,
         labels=tuple(class_names),
         label_set=known.name if known else "custom",
         input=InputSpec(taken.height, taken.width, taken.color, low, high),

@@ -23,7 +23,7 @@ from mien.images import read_image, require_rgb
 from mien.quoting import quoted
 from mien.recognition.alignment import crop_faces
 from mien.recognition.batch_errors import batch_error, name_of
-from mien.recognition.classifier import Classifier, check_threads
+from mien.recognition.classifier import Classifier
 from mien.recognition.custom_models import (
     labels_of,
     require_classifier,
@@ -34,7 +34,8 @@ from mien.recognition.custom_models import (
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import Expression, Face
 from mien.recognition.model_files import DEFAULT
-from mien.recognition.values import is_iterable, unit_float
+from mien.recognition.network_files import Description
+from mien.recognition.values import check_threads, is_iterable, unit_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +66,7 @@ class Recognizer:
     must then support pickling, too.
 
     Args:
-        model: path of an ONNX file or a run folder, the name of a bundled model, or a classifier object.
+        model: path of a model file or a run folder, the name of a bundled model, or a classifier object.
         label_set: name of the label set to use, of those that the model supports; the main one by default.
         detector: face detector; the built-in one by default.
         max_faces: maximum number of faces per image; the largest are kept. All faces by default.
@@ -76,9 +77,12 @@ class Recognizer:
             is more accurate and gives the same result for a mirrored image. It takes twice the time of the classifier, a
             small part of the total. It applies to a model given by its path or name; a classifier object has its own
             setting.
+        class_names: class names in the order of the probabilities, for a model file without a model card.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file.
+        pixel_range: input values of black and white pixels for such a file, instead of a scale; see `mien.Classifier`.
 
     Raises:
-        ModelError: If the model does not exist or has no model card.
+        ModelError: If the model does not exist, or has no model card and no class names are given.
         DataError: If another argument is invalid.
 
     >>> import numpy as np
@@ -96,6 +100,9 @@ class Recognizer:
         min_confidence: float = 0.0,
         threads: int = 0,
         flip_tta: bool = True,
+        class_names: Sequence[str] | None = None,
+        pixel_scale: float | None = None,
+        pixel_range: tuple[float, float] | None = None,
         taxonomy: str | None = None,  # the former name of label_set
     ) -> None:
         if max_faces is not None and (type(max_faces) is not int or max_faces < 1):
@@ -105,9 +112,12 @@ class Recognizer:
                 remedy="Leave it out to keep all faces.",
             )
         check_threads(threads)
+        described = Description(class_names, pixel_scale, pixel_range)
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
             opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
-            self.classifier = _classifier_of(model, label_set or taxonomy, threads=threads, flip_tta=flip_tta)
+            self.classifier = _classifier_of(
+                model, label_set or taxonomy, described, threads=threads, flip_tta=flip_tta
+            )
         self.detector = opened.result()
         require_detector(self.detector)
         self.max_faces = max_faces
@@ -271,11 +281,13 @@ def _is_one_image(array: NDArray[Any]) -> bool:
 
 
 def _classifier_of(
-    model: str | Path | ExpressionClassifier, label_set: str | None, *, threads: int, flip_tta: bool
+    model: str | Path | ExpressionClassifier, label_set: str | None, described: Description, **settings: Any
 ) -> ExpressionClassifier:
     if isinstance(model, str | Path | os.PathLike):
-        return Classifier(model, label_set=label_set, threads=threads, flip_tta=flip_tta)
+        return Classifier(model, label_set=label_set, **vars(described), **settings)
     require_classifier(model)
+    if described.given:
+        raise ModelError("class_names, pixel_scale and pixel_range describe a model file, not an object.")
     if label_set is None:
         return model
     if not isinstance(model, Classifier):

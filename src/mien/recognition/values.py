@@ -15,6 +15,9 @@ from mien.quoting import quoted
 TOLERANCE = 1e-3
 """Maximum distance of a probability from [0, 1], due to the rounding of float16 and int8 networks."""
 
+MOST_THREADS = 256
+"""Maximum number of threads; more would take longer to start than to do the work."""
+
 
 def finite_float(value: Any, what: str) -> float:
     """Convert a value to a finite float.
@@ -94,3 +97,15 @@ def boolean(value: Any, what: str) -> bool:
     if value is None or (isinstance(value, Real | np.bool_) and value in {0, 1}):
         return bool(value)
     raise DataError.from_parts(expected=f"{what} as True or False", received=quoted(value))
+
+
+def check_threads(threads: int) -> None:
+    """Validate a number of threads.
+
+    Raises:
+        DataError: If it is not an integer from 0 to `MOST_THREADS`.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
+        raise DataError.from_parts(
+            expected=f"threads as an integer from 0 (all) to {MOST_THREADS}", received=quoted(threads)
+        )

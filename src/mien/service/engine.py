@@ -20,7 +20,6 @@ from mien.decoders.image_pool import (
 from mien.decoders.process import can_start
 from mien.errors import MienError, ModelError, NotEnoughMemoryError, TooLargeError
 from mien.images import read_image
-from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
 from mien.recognition.faces import uncertain_label
 from mien.recognition.image_batches import ImageResult
@@ -28,6 +27,7 @@ from mien.recognition.recognizer import Recognizer
 from mien.service.annotated import draw_copy
 from mien.service.batching import Batching
 from mien.service.problems import Refusal, from_error, shown
+from mien.service.served_model import open_model
 from mien.service.upload_kinds import RECOGNIZE_VIDEO, accepted_images, expect_image, is_animated
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Engine:
         observe: Callable[[int], None] = lambda _: None,
         detector: FaceDetector | None = None,
     ) -> None:
-        model = Classifier(settings.model, threads=1, flip_tta=settings.flip_tta)
+        model = open_model(settings)
         self.card = model.card
         self.label_sets = model.label_sets
         self._max_pixels = settings.max_pixels

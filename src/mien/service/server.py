@@ -18,13 +18,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from mien.errors import DataError
-from mien.recognition.classifier import Classifier
 from mien.service.app import create_app
 from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
 from mien.service.log_output import drain_log
 from mien.service.problems import plain, shown
 from mien.service.prometheus import SHARED
+from mien.service.served_model import open_model
 from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
     """
     if workers == 1:
         return configure(create_app(settings), settings, workers=1)
-    Classifier(settings.model)  # one that is at fault is told here, not by each worker
+    open_model(settings)  # one that is at fault is told here, not by each worker
     return configure(functools.partial(_make_worker, settings), settings, workers=workers)
 
 

@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from mien.errors import DataError
-from mien.recognition.classifier import MOST_THREADS
 from mien.recognition.model_files import DEFAULT
+from mien.recognition.values import MOST_THREADS
 from mien.service.problems import shown
 
 MEGABYTE = 1 << 20
@@ -55,7 +55,11 @@ class Settings:
     """How the service runs and what it refuses. Limits are those of one worker.
 
     Args:
-        model: a bundled name, an `.onnx` file or a run folder.
+        model: a bundled name, a model file or a run folder.
+        model_labels: the model's class names in index order, for a file without a model card.
+        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
+        trust_model: open Keras files and SavedModels too, which can contain code.
         flip_tta: average the probabilities of each face with those of its mirror image; half as fast, and better.
         threads: images processed at once; 0 for one per processor core, 256 at most.
         max_bytes: maximum size of a request with images.
@@ -86,6 +90,10 @@ class Settings:
     """
 
     model: str = DEFAULT
+    model_labels: str | tuple[str, ...] | None = None
+    pixel_scale: float | None = None
+    pixel_range: tuple[float, float] | None = None
+    trust_model: bool = False
     flip_tta: bool = True
     threads: int = 0
     max_bytes: int = 20 * MEGABYTE
@@ -111,9 +119,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
-            raise self._wrong("model", "the name of a bundled model, an .onnx file or a run folder")
-        if not isinstance(self.flip_tta, bool):
-            raise self._wrong("flip_tta", "True or False")
+            raise self._wrong("model", "the name of a bundled model, a model file or a run folder")
+        for name in ("flip_tta", "trust_model"):
+            if not isinstance(getattr(self, name), bool):
+                raise self._wrong(name, "True or False")
         self._expect("threads", least=0, most=MOST_THREADS)
         self._expect("max_video_bytes", least=0)
         for name in (

@@ -10,16 +10,14 @@ import shlex
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from mien.card import ModelCard
 from mien.errors import ModelError
 from mien.files import replacing
-from mien.images import CROP_SIZE
 from mien.labels import FER2013
 from mien.model_kinds import KERAS_KINDS, ModelKind, kind_of, refusal, shown
 from mien.training.keras_loading import load_network, without_architecture, without_legacy_warning
@@ -30,6 +28,7 @@ from mien.unpacking import UnpackError, read_member
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import keras
     from numpy.typing import NDArray
 
 _MEMBER = "mien_card.json"
@@ -147,6 +146,7 @@ def load_classifier(
     *,
     labels: Sequence[str] | None = None,
     scale: float | None = None,
+    pixel_range: tuple[float, float] | None = None,
     asks_labels: bool = False,
 ) -> KerasClassifier:
     """Load a network from a `.keras` or `.h5` file, made by mien or not.
@@ -157,6 +157,7 @@ def load_classifier(
         scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
             When not given: 1 for a network that rescales by itself, else 1/255, which is what most projects
             train with. The rescaling becomes a layer of the network.
+        pixel_range: what black and white pixels become, in place of a scale.
         asks_labels: whether the caller can be given class names, which is then the remedy where they are not known;
             else it is to export the file once.
 
@@ -168,10 +169,10 @@ def load_classifier(
     if not path.is_file():
         raise ModelError(f"{shown(path)}: expected a .keras or .h5 file, found none.")
     card = read_card(path)
-    if card and (labels or scale is not None):
+    if card and (labels or scale is not None or pixel_range is not None):
         raise ModelError(
-            f"{path}: this file's model card tells its class names and scale; leave `model_class_names` and "
-            "`pixel_scale` out."
+            f"{path}: this file's model card tells its class names and scale; leave `model_class_names`, "
+            "`pixel_scale` and `pixel_range` out."
         )
     network = load_network(path)
     if card is None:
@@ -191,11 +192,15 @@ def load_classifier(
         raise ModelError(
             f"{path}: expected {classes} class names, one for each class of the network, got {len(names)}."
         )
-    return KerasClassifier(network if card else rescaled(network, scale), names, card)
+    return KerasClassifier(network if card else rescaled(network, scale, pixel_range), names, card)
 
 
 def as_classifier(
-    network: keras.Model, *, labels: Sequence[str] | None = None, scale: float | None = None
+    network: keras.Model,
+    *,
+    labels: Sequence[str] | None = None,
+    scale: float | None = None,
+    pixel_range: tuple[float, float] | None = None,
 ) -> KerasClassifier:
     """A network in memory as a classifier; the arguments are those of `load_classifier`.
 
@@ -210,61 +215,4 @@ def as_classifier(
             f"{network.name}: expected the names of its {classes} classes in index order as `model_class_names`, got "
             f"{len(names)}."
         )
-    return KerasClassifier(rescaled(network, scale), names)
-
-
-def load_saved_model(
-    path: Path, card: ModelCard | None, *, labels: Sequence[str] | None = None, scale: float | None = None
-) -> KerasClassifier:
-    """A TensorFlow SavedModel, of Keras or of another program, as a classifier.
-
-    Args:
-        path: the folder.
-        card: its card, where it has one.
-        labels: class names in index order, for one without a card.
-        scale: what pixel values are multiplied by, for one without a card; 1/255 when not given.
-
-    Raises:
-        ModelError: it has no signature for images, or another number of classes than names.
-    """
-    layer: Any = None
-    size: tuple[int, ...] = (CROP_SIZE, CROP_SIZE, 1)
-    reason = ""
-    for endpoint in ("serve", "serving_default"):
-        try:
-            layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint)
-            break
-        except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises for an endpoint that is not there
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if layer is None:
-        raise ModelError(
-            f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
-        )
-    taken = _taken_by(path)
-    if taken is not None:
-        size = taken
-    image = keras.Input(size)
-    given = layer(image)
-    given = next(iter(given.values())) if isinstance(given, dict) else given
-    network = keras.Model(image, given)
-    if card is not None:
-        return KerasClassifier(network, card.labels, card)
-    if not labels:
-        raise ModelError(
-            f"{shown(path)}: this model has no model card, so the names of its classes are not known. Give them in "
-            f"index order, for example `model_class_names={','.join(FER2013.classes)}`"
-        )
-    return as_classifier(network, labels=labels, scale=scale)
-
-
-def _taken_by(path: Path) -> tuple[int, ...] | None:
-    """The shape of the images that a SavedModel takes, `None` where it does not say."""
-    import tensorflow as tf
-
-    signatures = tf.saved_model.load(str(path)).signatures
-    for signature in signatures.values():
-        for spec in signature.structured_input_signature[1].values():
-            sides = [side if side is not None else CROP_SIZE for side in spec.shape.as_list()[1:]]
-            if len(sides) == 3:
-                return tuple(sides)
-    return None
+    return KerasClassifier(rescaled(network, scale, pixel_range), names)

@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 _RESCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
-def rescaled(network: keras.Model, scale: float | None = None) -> keras.Model:
+def rescaled(
+    network: keras.Model, scale: float | None = None, pixel_range: tuple[float, float] | None = None
+) -> keras.Model:
     """A network that takes pixel values 0 to 255, with a rescaling layer in front where it needs one.
 
     Args:
         network: of input (48, 48, 1).
         scale: what pixel values are multiplied by; when not given, 1 for a network that rescales by itself, else 1/255.
+        pixel_range: what black and white pixels become, in place of a scale.
     """
     if scale is None:
-        scale = 1.0 if any(isinstance(layer, _RESCALING) for layer in _all_layers(network)) else 1 / 255
-    if scale == 1:
+        scale = 1.0 if rescales(network) else 1 / 255
+    low, high = pixel_range or (0.0, 255 * scale)
+    if (low, high) == (0, 255):
         return network
     image = keras.Input(network.input_shape[1:], name="image")
-    return keras.Model(image, network(keras.layers.Rescaling(scale)(image)))
+    return keras.Model(image, network(keras.layers.Rescaling((high - low) / 255, offset=low)(image)))
+
+
+def rescales(network: keras.Model) -> bool:
+    """Whether a network has a rescaling or normalization layer."""
+    return any(isinstance(layer, _RESCALING) for layer in _all_layers(network))
 
 
 def for_crops(network: keras.Model) -> keras.Model:

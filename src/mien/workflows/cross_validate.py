@@ -23,7 +23,7 @@ from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from mien.data.division import divide, folds_of
 from mien.data.inspection import without_copies
 from mien.errors import DataError
-from mien.workflows.keras_start import prepare_keras
+from mien.training.keras_start import prepare_keras
 from mien.workflows.load_data import load_data
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions

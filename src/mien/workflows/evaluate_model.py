@@ -89,6 +89,7 @@ def evaluate(
     votes: str | Path | None = None,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
+    pixel_range: tuple[float, float] | None = None,
     flip_tta: bool = False,
     out: str | Path | None = None,
     force: bool = False,
@@ -98,7 +99,7 @@ def evaluate(
     """Evaluate a model on a split: accuracy with interval, loss, F1, confusion matrix, and scores without duplicates.
 
     Args:
-        model: the path of an ONNX or Keras file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
+        model: the path of a model file or a run folder, a bundled name, a `mien.Run`, a `mien.Classifier` or a
             `keras.Model`.
         data: a path as for `mien.load`, a `mien.Dataset` or arrays `(images, labels, splits)`; for a run, by
             default the data that it was trained on.
@@ -108,6 +109,7 @@ def evaluate(
         votes: the FER+ votes, if they are not next to the table.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         flip_tta: average the predictions for each image and its mirror image.
         out: a folder for figures, report and `evaluation.json`; by default nothing is written.
         force: replace files in that folder that mien did not write.
@@ -121,7 +123,7 @@ def evaluate(
     options = EvaluateOptions(
         split=split,
         data=DataOptions(label_set, class_names, votes, cache),
-        model=ModelOptions(class_names=model_class_names, pixel_scale=pixel_scale),
+        model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
         flip_tta=flip_tta,
         out=None if out is None else Path(out),
         force=force,

@@ -11,8 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
 from mien.ownership import guarding
+from mien.workflows.export_formats import (
+    FORMATS,
+    REMEDY,
+    default_path,
+    find_format,
+    require_folder_of_ours,
+    require_possible,
+)
 from mien.workflows.export_onnx import add_softmax, copy_onnx, write_int8, write_onnx
 from mien.workflows.load_data import load_data
 from mien.workflows.load_model import open_model
@@ -27,40 +35,7 @@ if TYPE_CHECKING:
     from mien.workflows.options import ClassNames
     from mien.workflows.reporter import Reporter
 
-FORMATS = {
-    "onnx": "model.onnx",
-    "int8": "model.int8.onnx",
-    "h5": "facial_emotions_model.h5",
-    "keras": "model.keras",
-    "tflite": "model.tflite",
-    "tflite-int8": "model.int8.tflite",
-    "saved-model": "saved_model",
-    "openvino": "model.xml",
-}
-"""The formats, with the name of the file in a run folder; a file that is made from another is named after that."""
-
-_ENDINGS = {"onnx": ".onnx", "int8": ".int8.onnx", "h5": ".h5", "keras": ".keras", "tflite": ".tflite",
-    "tflite-int8": ".int8.tflite", "saved-model": "_saved_model", "openvino": ".xml",
-}  # fmt: skip
 _TRIED_FACES = 21
-_REMEDY = "Choose another file with `out`, or replace it with `force=True`."
-
-_OTHER_FORMATS = {
-    "tfjs": "Export saved-model, then convert it: tensorflowjs_converter --input_format=tf_saved_model saved_model web "
-    "(package tensorflowjs; Linux and macOS)",
-    "coreml": "Export saved-model, then convert it: coremltools.convert('saved_model') (package coremltools; macOS and "
-    "Linux)",
-}
-"""What makes other formats of a network that Keras has loaded."""
-
-_ALIASES = {
-    "savedmodel": "saved-model",
-    "saved_model": "saved-model",
-    "tensorflowjs": "tfjs",
-    "mlmodel": "coreml",
-    "mlpackage": "coreml",
-    "litert": "tflite",
-}
 
 
 @dataclass(frozen=True)
@@ -98,6 +73,7 @@ def export(
     class_names: ClassNames | None = None,
     model_class_names: Sequence[str] | str | None = None,
     pixel_scale: float | None = None,
+    pixel_range: tuple[float, float] | None = None,
     license: str | None = None,  # noqa: A002
     force: bool = False,
     reporter: Reporter | None = None,
@@ -106,13 +82,15 @@ def export(
 
     Args:
         model: the path of an ONNX or Keras file or a run folder, a bundled name, a `mien.Run` or a `keras.Model`.
-        format: `onnx`, `int8` (a quantized ONNX file), `h5` or `keras`.
+        format: `onnx`, `int8` (a quantized ONNX file), `h5`, `keras`, `tflite`, `tflite-int8`, `saved-model`, `tfjs`,
+            `coreml` or `openvino`.
         out: the file to write; when not given, in the run folder or beside the model's file.
         data: the images that set the ranges of int8 (their training split), as `mien.evaluate` takes them.
         label_set: the label set of these data.
         class_names: what the numbers of these data stand for.
         model_class_names: the model's class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
         reporter: what to report to.
@@ -129,7 +107,7 @@ def export(
         out=None if out is None else Path(out),
         data=data,
         reading=DataOptions(label_set, class_names),
-        model=ModelOptions(class_names=model_class_names, pixel_scale=pixel_scale),
+        model=ModelOptions(None, model_class_names, pixel_scale, pixel_range),
         license=license,
         force=force,
     )
@@ -143,20 +121,21 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
         ModelError: the model cannot be opened or cannot be converted to that format.
         DataError: there is a file of that name that mien did not write, and `force` is not set.
     """
-    _check_format(options)
+    options = replace(options, format=find_format(options.format, options.out))
     loaded = open_model(model, options.model, require_names=True)
     if loaded.note:
         reporter.warning(loaded.note)
-    if loaded.network is None:
-        _require_possible(loaded, options.format)
+    require_possible(loaded, options.format)
     card = _with_license(loaded.card or _make_card(loaded), options.license, model)
-    target = options.out or _default_path(loaded, options.format)
+    target = options.out or default_path(loaded, options.format)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Choose another file with `out`.")
-    own = target.parent == loaded.folder and target.name in FORMATS.values()  # of a run
-    with guarding(_REMEDY, folder=target.parent, force=options.force or own) as guard:
-        guard.check(target)
-        _require_folder_of_ours(target, force=options.force)
+    own = target.parent == loaded.folder and target.name == FORMATS[options.format].file  # of a run
+    with guarding(REMEDY, folder=target.parent, force=options.force or own) as guard:
+        if FORMATS[options.format].is_folder:
+            require_folder_of_ours(target, force=options.force)
+        else:
+            guard.check(target)
         if options.logits:
             add_softmax(loaded, card, target)
         else:
@@ -172,36 +151,6 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
             "Its ranges were set on drawn faces; photos like those it will see set them better: `data=PATH`"
         )
     return target
-
-
-def _require_folder_of_ours(target: Path, *, force: bool) -> None:
-    """Refuse to write into a folder that holds something else.
-
-    Raises:
-        DataError: it does.
-    """
-    if target.is_dir() and any(target.iterdir()) and not (target / "mien_card.json").is_file() and not force:
-        raise DataError(f"{target}: expected a new or empty folder, found one with files. {_REMEDY}")
-
-
-def _check_format(options: ExportOptions) -> None:
-    """Check the format and the ending of the file."""
-    name = options.format
-    if not isinstance(name, str) or name not in FORMATS:
-        raise ModelError(
-            f"Expected the format to be one of {', '.join(FORMATS)}, got {str(name)[:80]!r}.{_elsewhere(str(name))}"
-        )
-    suffix = Path(FORMATS[name]).suffix
-    if options.out and options.out.suffix.lower() != suffix:
-        raise ModelError(f"{options.out}: expected a name that ends in {suffix} for the format {name}.")
-
-
-def _elsewhere(name: str) -> str:
-    """How to get a format that is not written here."""
-    name = _ALIASES.get(name.lower(), name.lower())
-    if name not in _OTHER_FORMATS:
-        return ""
-    return f" {_OTHER_FORMATS[name]}."
 
 
 def check_license(text: str) -> str:
@@ -228,26 +177,6 @@ def _with_license(card: ModelCard, text: str | None, model: Any) -> ModelCard:
             f"already. Leave `license` out; see it with: mien model {model}"
         )
     return replace(card, licence=check_license(text)) if text is not None else card
-
-
-def _default_path(loaded: LoadedModel, name: str) -> Path:
-    if loaded.folder:
-        return loaded.folder / FORMATS[name]
-    return loaded.path.with_name(loaded.path.stem + _ENDINGS[name])
-
-
-def _require_possible(loaded: LoadedModel, name: str) -> None:
-    """Refuse a format that cannot be made from an ONNX file or from a bundled model."""
-    if name not in {"onnx", "int8", "openvino"}:
-        raise ModelError(
-            f"{loaded.path}: expected a Keras file or a run folder for the format {name}, got an ONNX model, "
-            "which cannot be turned back. Export the Keras file that it was made from."
-        )
-    if name == "int8" and loaded.path.suffix != ".onnx":
-        raise ModelError(
-            f"{loaded.path}: expected a float32 model for the format int8, got a bundled one, which is int8 already. "
-            "Use it as it is, or copy it with `format=onnx`."
-        )
 
 
 def _require_probabilities(loaded: LoadedModel) -> None:
@@ -277,42 +206,22 @@ def _write(
         copy_onnx(loaded, card, target)
     elif options.format == "onnx":
         write_onnx(loaded, card, target)
-    elif options.format in {"tflite", "tflite-int8", "saved-model", "openvino"}:
-        _write_other(loaded, card, target, options, reporter)
+    elif FORMATS[options.format].is_foreign:
+        from mien.workflows.export_other import write_other
+
+        dataset = load_data(options.data, options.reading, reporter)
+        reporter.message(str(write_other(options.format, loaded, card, target, dataset)))
     else:
         from mien.training.keras_io import save_network
 
         save_network(loaded.network, target, card)
 
 
-def _write_other(
-    loaded: LoadedModel, card: ModelCard, target: Path, options: ExportOptions, reporter: Reporter
-) -> None:
-    """Write a format of another runtime, and report how it compares to the original."""
-    import tempfile
-
-    from mien.workflows import export_other
-
-    dataset = load_data(options.data, options.reading, reporter)
-    if options.format == "saved-model":
-        parity = export_other.write_saved_model(loaded, card, target, dataset)
-    elif options.format == "openvino":
-        with tempfile.TemporaryDirectory() as folder:
-            onnx = Path(folder) / "model.onnx"
-            (copy_onnx if loaded.network is None else write_onnx)(loaded, card, onnx)
-            parity = export_other.write_openvino(onnx, card, target, dataset)
-    else:
-        parity = export_other.write_tflite(
-            loaded, card, target, dataset, int8=options.format == "tflite-int8"
-        )
-    reporter.message(str(parity))
-
-
 def _make_card(loaded: LoadedModel) -> ModelCard:
     from mien.card import NOT_STATED, ModelCard
-    from mien.labels import find_taxonomy
+    from mien.labels import find_label_set
 
-    label_set = find_taxonomy(loaded.labels)
+    label_set = find_label_set(loaded.labels)
     return ModelCard(
         name=loaded.name,
         labels=loaded.labels,

@@ -1,20 +1,31 @@
-"""Exports to the formats of other runtimes: LiteRT, SavedModel, OpenVINO; each is run back and compared."""
+"""Exports to the formats of other runtimes; each file is run here if it can be, and compared with its original.
+
+LiteRT, SavedModel and OpenVINO files are run. TensorFlow.js models are written from a SavedModel, which is run; Core ML
+models are run on macOS.
+"""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.card import METADATA_KEY
 from mien.errors import MissingExtra, ModelError
 from mien.files import write_bytes
 from mien.ownership import guard_of
+from mien.workflows.export_formats import CARD_FILE
+from mien.workflows.export_onnx import copy_onnx, write_onnx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mien.card import ModelCard
@@ -38,97 +49,199 @@ class Parity:
         faces: on how many faces.
         difference: the largest difference of a probability.
         agreement: share of faces for which both name the same class.
+        note: what was not compared, if anything.
     """
 
     faces: int
     difference: float
     agreement: float
+    note: str = ""
 
     def __str__(self) -> str:
         return (
             f"Run back on {self.faces} faces: the largest difference of a probability is {self.difference:.2g}, and "
-            f"{self.agreement:.1%} get the same class."
-        )
+            f"{self.agreement:.1%} get the same class. {self.note}"
+        ).rstrip()
 
 
-def write_tflite(
-    loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset, *, int8: bool
-) -> Parity:
-    """Write a LiteRT file and compare it to its original.
+@dataclass(frozen=True)
+class Job:
+    """One export.
+
+    Args:
+        loaded: the model.
+        card: its card.
+        crops: gray crops uint8 (n, 48, 48) that set the ranges of int8.
+    """
+
+    loaded: LoadedModel
+    card: ModelCard
+    crops: NDArray[np.uint8]
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """The crops that are compared, float32 (n, 48, 48, 1)."""
+        return self.crops[:_COMPARED, ..., None].astype(np.float32)
+
+
+Converted = tuple["NDArray[np.float32] | None", str]
+"""Raw probabilities of the compared crops by the converted model, `None` if it cannot run here, and a note."""
+
+
+def write_other(
+    name: str, loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset
+) -> Parity | str:
+    """Write a model in the format of another runtime, and compare it with its original before the file is in place.
+
+    Args:
+        name: the format, one of those in `FORMATS` that are foreign.
+        loaded: the model.
+        card: its card, which goes into the file or folder.
+        target: the file or folder.
+        dataset: the images that set the ranges of int8 and that are compared.
+
+    Returns:
+        How it compares; a sentence if it cannot run on this machine.
 
     Raises:
+        MissingExtra: what converts it is not installed.
         ModelError: the conversion failed, or gives other answers.
     """
-    from mien.training.keras_io import save_network
-    from mien.training.tflite import TfliteNetwork, export_tflite
-
-    crops = _faces(dataset)
+    job = Job(loaded, card, _faces(dataset))
     with tempfile.TemporaryDirectory() as folder:
-        source = save_network(loaded.network, Path(folder) / "network.keras", card)
         made = Path(folder) / target.name
-        export_tflite(source, made, card, crops if int8 else None)
-        raw = TfliteNetwork(made, card)
-        parity = _compare(_original(loaded, card, crops[:_COMPARED]), raw.probabilities(crops[:_COMPARED]))
-        _require(parity, target, int8=int8)
-        write_bytes(target, made.read_bytes())
-    return parity
+        given, note = _WRITERS[name](job, made)
+        if given is not None:
+            parity = _compare(_original(job), given, note)
+            _require(parity, target, int8=name == "tflite-int8")
+        _install(made, target)
+    return note if given is None else parity
 
 
-def write_saved_model(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> Parity:
-    """Write a TensorFlow SavedModel with the card beside it, and compare it to its original.
+def _install(made: Path, target: Path) -> None:
+    """Put a file, with the weights beside it if there are any, or a folder in its place."""
+    if made.is_dir():
+        shutil.copytree(made, target, dirs_exist_ok=True)
+        return
+    files = sorted(made.parent.glob(f"{made.stem}.*"), key=lambda path: path == made)  # itself last
+    for file in files:
+        if guard := guard_of(target.with_name(file.name)):
+            guard.check(target.with_name(file.name))
+    for file in files:
+        write_bytes(target.with_name(file.name), file.read_bytes())
+
+
+def _write_tflite(job: Job, made: Path, *, int8: bool = False) -> Converted:
+    from mien.recognition.classifier import Classifier
+    from mien.training.keras_io import save_network
+    from mien.training.tflite import export_tflite
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = save_network(job.loaded.network, Path(folder) / "network.keras", job.card)
+        export_tflite(source, made, job.card, job.crops if int8 else None)
+    return Classifier(made).raw_outputs(job.crops[:_COMPARED]), ""
+
+
+def _write_tflite_int8(job: Job, made: Path) -> Converted:
+    return _write_tflite(job, made, int8=True)
+
+
+def _write_saved_model(job: Job, made: Path) -> Converted:
+    from mien.recognition.classifier import Classifier
+    from mien.training.keras_start import load_tensorflow
+
+    load_tensorflow("which writes SavedModels")
+    job.loaded.network.export(str(made), format="tf_saved_model", verbose=False)
+    (made / CARD_FILE).write_text(job.card.to_json() + "\n", encoding="utf-8")
+    return Classifier(made).raw_outputs(job.crops[:_COMPARED]), ""
+
+
+def _write_tfjs(job: Job, made: Path) -> Converted:
+    """A graph model of TensorFlow.js, from a SavedModel."""
+    from mien.workflows.export_tfjs import convert_to_tfjs
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "saved_model"
+        given, _ = _write_saved_model(job, source)
+        convert_to_tfjs(source, made)
+    (made / CARD_FILE).write_text(job.card.to_json() + "\n", encoding="utf-8")
+    return given, "This is the SavedModel that was converted; TensorFlow.js itself was not run."
+
+
+def _write_coreml(job: Job, made: Path) -> Converted:
+    """A Core ML package, from a SavedModel; only macOS can run it."""
+    if find_spec("coremltools") is None:
+        raise MissingExtra(
+            "coremltools, which writes Core ML models", "coreml", "There are versions for macOS and Linux."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "saved_model"
+        _write_saved_model(job, source)
+        model = _convert_to_coreml(source, job)
+    model.user_defined_metadata[METADATA_KEY] = job.card.to_json()
+    model.license, model.short_description = job.card.licence, job.card.limits
+    model.save(str(made))
+    if sys.platform != "darwin":
+        return None, "Only macOS can run Core ML models, so the model was converted and not compared."
+    (name,) = (one.name for one in model.get_spec().description.input)
+    rows = [next(iter(model.predict({name: image[None]}).values())) for image in job.pixels]
+    return np.concatenate(rows), ""
+
+
+def _convert_to_coreml(source: Path, job: Job) -> Any:
+    """Convert a SavedModel.
 
     Raises:
-        MissingExtra: TensorFlow is not installed.
-        ModelError: it gives other answers.
+        ModelError: coremltools cannot.
     """
-    if find_spec("tensorflow") is None:
-        raise MissingExtra("TensorFlow", "train-cpu")
-    import tensorflow as tf
+    from mien.training.keras_start import load_tensorflow, silent_standard_error
 
-    from mien.files import write_text
+    loaded = load_tensorflow("which reads SavedModels").saved_model.load(str(source))
+    function = loaded.signatures["serving_default"]
+    (name,) = function.structured_input_signature[1]
+    with silent_standard_error():  # progress bars, and warnings about versions
+        import coremltools
 
-    crops = _faces(dataset)[:_COMPARED]
-    loaded.network.export(str(target), format="tf_saved_model", verbose=False)
-    write_text(target / "mien_card.json", card.to_json() + "\n")
-    model = tf.saved_model.load(str(target))  # its variables live as long as it does
-    served = model.serve(crops[..., None].astype(np.float32))
-    given = served[0] if isinstance(served, list | tuple) else served
-    parity = _compare(_original(loaded, card, crops), np.asarray(given))
-    _require(parity, target, int8=False)
-    return parity
+        image = coremltools.TensorType(name=name, shape=(1, *job.pixels.shape[1:]))
+        try:
+            return coremltools.convert(
+                [function], source="tensorflow", convert_to="mlprogram", inputs=[image],
+                compute_precision=coremltools.precision.FLOAT32,
+            )  # fmt: skip
+        except Exception as error:  # whatever its converter raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{job.loaded.path}: coremltools {coremltools.__version__} cannot convert this network "
+                f"({reason[:120]})."
+            ) from error
 
 
-def write_openvino(onnx: Path, card: ModelCard, target: Path, dataset: Dataset) -> Parity:
-    """Write an OpenVINO model (`.xml`, with its `.bin` beside it) from an ONNX file, and compare it to that.
-
-    Raises:
-        MissingExtra: openvino is not installed.
-        ModelError: it gives other answers.
-    """
+def _write_openvino(job: Job, made: Path) -> Converted:
+    """An OpenVINO model (`.xml`, with its `.bin` beside it), from an ONNX file."""
     if find_spec("openvino") is None:
         raise MissingExtra("openvino", "openvino")
     import openvino as ov
 
-    from mien.recognition.classifier import Classifier
-
-    crops = _faces(dataset)[:_COMPARED]
-    model = ov.convert_model(str(onnx))
-    model.set_rt_info(card.to_json(), "mien_card")
-    weights = target.with_suffix(".bin")
-    if guard := guard_of(weights):
-        guard.check(weights)
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / target.name
-        ov.save_model(model, str(made), compress_to_fp16=False)
-        compiled = ov.compile_model(
-            ov.Core().read_model(str(made)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )  # which bfloat16 would be where the processor has it
-        given = compiled(crops[..., None].astype(np.float32))[card.output]
-        parity = _compare(_raw(Classifier(onnx), card, crops), np.asarray(given))
-        _require(parity, target, int8=False)
-        write_bytes(weights, made.with_suffix(".bin").read_bytes())
-        write_bytes(target, made.read_bytes())
-    return parity
+        onnx = Path(folder) / "model.onnx"
+        (copy_onnx if job.loaded.network is None else write_onnx)(job.loaded, job.card, onnx)
+        model = ov.convert_model(str(onnx))
+    model.set_rt_info(job.card.to_json(), "mien_card")
+    ov.save_model(model, str(made), compress_to_fp16=False)
+    compiled = ov.compile_model(
+        ov.Core().read_model(str(made)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )  # which bfloat16 would be where the processor has it
+    return np.asarray(compiled(job.pixels)[job.card.output]), ""
+
+
+_WRITERS: dict[str, Callable[[Job, Path], Converted]] = {
+    "tflite": _write_tflite,
+    "tflite-int8": _write_tflite_int8,
+    "saved-model": _write_saved_model,
+    "tfjs": _write_tfjs,
+    "coreml": _write_coreml,
+    "openvino": _write_openvino,
+}
 
 
 def _faces(dataset: Dataset) -> NDArray[np.uint8]:
@@ -138,32 +251,25 @@ def _faces(dataset: Dataset) -> NDArray[np.uint8]:
     return part.images[:CALIBRATION_FACES]
 
 
-def _raw(classifier: Any, card: ModelCard, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from copy import copy
-
-    plain = copy(classifier)
-    plain.card = replace(card, temperature=1.0)
-    return np.asarray(plain.probabilities(crops))
-
-
-def _original(loaded: LoadedModel, card: ModelCard, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _original(job: Job) -> NDArray[np.float32]:
     """The raw probabilities of the network's first head, before its temperature."""
+    if job.loaded.classifier is not None:
+        raw: NDArray[np.float32] = job.loaded.classifier.raw_outputs(job.crops[:_COMPARED])
+        return raw
     from mien.training.networks import HEADS
 
-    answer = loaded.network.predict(crops[..., None].astype(np.float32), verbose=0)
-    given = (
-        answer[HEADS.index(card.output) if card.output in HEADS else 0]
-        if isinstance(answer, list)
-        else answer
-    )
-    return np.asarray(given, np.float32)
+    answer: Any = job.loaded.network.predict(job.pixels, verbose=0)
+    if isinstance(answer, list):
+        answer = answer[HEADS.index(job.card.output) if job.card.output in HEADS else 0]
+    return np.asarray(answer, np.float32)
 
 
-def _compare(original: NDArray[np.float32], given: NDArray[np.float32]) -> Parity:
+def _compare(original: NDArray[np.float32], given: NDArray[np.float32], note: str) -> Parity:
     return Parity(
         len(original),
         float(np.abs(original - given).max()),
         float((original.argmax(1) == given.argmax(1)).mean()),
+        note,
     )
 
 

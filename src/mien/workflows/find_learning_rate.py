@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mien.training.keras_start import prepare_keras
 from mien.workflows.fine_tune import fit_to_data
-from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data, with_validation, with_votes
 from mien.workflows.run_plan import make_plan
 

@@ -10,87 +10,153 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import parse_class_names
 from mien.errors import ModelError
+from mien.model_kinds import EXAMPLE_LABELS, KERAS_KINDS, ModelKind, kind_of, refusal, shown
+from mien.recognition.model_files import BUNDLED, RUN_MODEL
+from mien.training.keras_start import prepare_keras
 from mien.wording import did_you_mean
-from mien.workflows.keras_start import prepare_keras
 from mien.workflows.loaded_model import CARD_TELLS, LoadedModel, from_keras, knows_label_set
 from mien.workflows.options import ModelOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from mien.model_kinds import ModelKind
     from mien.recognition.classifier import Classifier
 
 
 def open_model(
     model: Any, options: ModelOptions | None = None, *, require_names: bool = False
 ) -> LoadedModel:
-    """Open an ONNX or Keras file, told by its content, a run folder or a bundled model.
+    """Open a model file, told by its content, a SavedModel folder, a run folder or a bundled model.
 
     Args:
         model: the path of a file or a run folder, or a bundled name; in Python also a `mien.Run`, a `mien.Classifier`
             or a `keras.Model`.
         options: how to open it.
-        require_names: whether an ONNX file without a card must come with class names.
+        require_names: whether a file without a card must come with class names.
 
     Raises:
         ModelError: there is no such model, it does not load, or the options do not fit it.
     """
-    from mien.model_kinds import ModelKind
-    from mien.recognition.model_files import BUNDLED
-
     options = options or ModelOptions()
-    scale = options.pixel_scale
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ModelError(
-            f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
-            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
-        )
+    _check_scale(options.pixel_scale)
     names = parse_names(options.class_names)  # an error in them is told before the model is read
     if not isinstance(model, str | Path):
         return _open_object(model, options, names)
     model = str(model)
     path = Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
-    if (names or scale is not None) and (kind is ModelKind.RUN or model in BUNDLED):
+    if _is_described(options) and (kind is ModelKind.RUN or model in BUNDLED):
         raise ModelError(f"{path}: {CARD_TELLS}")
     if kind is ModelKind.RUN:
         return _open_run(path, options)
-    if kind is ModelKind.ONNX:
-        return _open_onnx(model, options, names, require_names=require_names)
-    return _open_other(path, kind, options, names, require_names=require_names)
-
-
-def _open_other(
-    path: Path, kind: ModelKind, options: ModelOptions, names: list[str] | None, *, require_names: bool
-) -> LoadedModel:
-    """A file of Keras, LiteRT or TensorFlow."""
-    from mien.model_kinds import KERAS_KINDS, ModelKind, refusal
-    from mien.recognition.model_files import BUNDLED
-
-    if kind in KERAS_KINDS:
-        prepare_keras()
-        from mien.training.keras_io import load_classifier
-
-        network = load_classifier(path, labels=names, scale=options.pixel_scale, asks_labels=require_names)
-        return from_keras(network, path.name, path, options.label_set)
-    if kind in {ModelKind.TFLITE, ModelKind.SAVED_MODEL, ModelKind.JSON}:
-        from mien.workflows.open_other import open_other
-
-        return open_other(kind, path, options, names)
-    model = str(path)
+    if kind in {ModelKind.ONNX, ModelKind.TFLITE, ModelKind.SAVED_MODEL}:
+        return _open_file(model, options, names, require_names=require_names)
+    if kind in KERAS_KINDS or kind is ModelKind.JSON:
+        return _open_keras(path, kind, options, names, require_names=require_names)
     if kind is ModelKind.MISSING:
         raise ModelError(
-            f"{model[-80:]}: expected a .onnx, .keras or .h5 file, a run folder or a bundled model "
-            f"({', '.join(BUNDLED)}), found none of these. {did_you_mean(model, BUNDLED)}".rstrip()
+            f"{model[-80:]}: expected a .onnx, .keras, .h5 or .tflite file, a SavedModel folder, a run folder or a "
+            f"bundled model ({', '.join(BUNDLED)}), found none of these. {did_you_mean(model, BUNDLED)}".rstrip()
         )
     raise ModelError(refusal(model, kind))
+
+
+def open_classifier(model: str, options: ModelOptions | None = None, *, threads: int = 0) -> LoadedModel:
+    """Open a model file of any format, a run folder or a bundled model as a `mien.Classifier`.
+
+    Args:
+        model: the path of a file or folder, or a bundled name.
+        options: how to open it; a label set that the model does not know is an error.
+        threads: number of CPU threads per call; 0 lets the library choose.
+
+    Raises:
+        ModelError: there is no such model, it does not load, or the options do not fit it.
+    """
+    from mien.recognition.classifier import Classifier
+
+    options = options or ModelOptions()
+    _check_scale(options.pixel_scale)
+    names, path = parse_names(options.class_names), Path(model)
+    kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
+    if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
+        path = path / "best.keras"  # of a training that has not come to its ONNX file yet
+    with _in_our_words(model):
+        classifier = Classifier(
+            model if model in BUNDLED else path, label_set=options.label_set, threads=threads, class_names=names,
+            pixel_scale=options.pixel_scale, pixel_range=options.pixel_range,
+        )  # fmt: skip
+    loaded = _from_classifier(classifier, path.name, path, None)
+    return replace(loaded, note=_note_on_pixels(classifier, options))
+
+
+def _check_scale(scale: float | None) -> None:
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise ModelError(
+            f"Expected `pixel_scale` to be a number over 0, got {scale:g}. "
+            "Give what pixels from 0 to 255 are multiplied by, for example 1, or leave it out."
+        )
+
+
+def _is_described(options: ModelOptions) -> bool:
+    return bool(options.class_names) or (options.pixel_scale, options.pixel_range) != (None, None)
+
+
+@contextmanager
+def _in_our_words(model: str) -> Iterator[None]:
+    """Name the options of the workflows where those of `mien.Classifier` have other names."""
+    from mien.recognition.network_files import DescribedCardError
+    from mien.recognition.onnx_card import UnnamedClassesError
+
+    try:
+        yield
+    except DescribedCardError as error:
+        raise ModelError(f"{shown(model)}: {CARD_TELLS}") from error
+    except UnnamedClassesError as error:
+        raise ModelError(_names_are_missing(model)) from error
+
+
+def _names_are_missing(model: str | Path) -> str:
+    return (
+        f"{shown(model)}: this file has no model card, so the names of its classes are not known. Give them in index "
+        f"order, for example `model_class_names={EXAMPLE_LABELS}`, and `pixel_scale` or `pixel_range` if its pixels do "
+        "not go from 0 to 1"
+    )
+
+
+def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
+    """What was assumed about the pixels of a file without a model card; empty where nothing was."""
+    if not options.class_names or (options.pixel_scale, options.pixel_range) != (None, None):
+        return ""
+    spec = classifier.card.input
+    return (
+        f"{Path(classifier.name).name} has no model card: its pixels go in from {spec.low:g} to {spec.high:g}. If it "
+        "was trained on others, give `pixel_scale` or `pixel_range`."
+    )
+
+
+def _open_keras(
+    path: Path, kind: ModelKind, options: ModelOptions, names: list[str] | None, *, require_names: bool
+) -> LoadedModel:
+    """A Keras file, or an architecture in JSON with its weights."""
+    prepare_keras()
+    from mien.training.keras_io import as_classifier, load_classifier
+    from mien.training.keras_loading import load_architecture
+
+    described: dict[str, Any] = {"scale": options.pixel_scale, "pixel_range": options.pixel_range}
+    if kind is ModelKind.JSON and not names:
+        raise ModelError(_names_are_missing(path))
+    if kind is ModelKind.JSON:
+        network = as_classifier(load_architecture(path), labels=names, **described)
+    else:
+        network = load_classifier(path, labels=names, asks_labels=require_names, **described)
+    return from_keras(network, path.name, path, options.label_set)
 
 
 def look_at(model: str) -> ModelKind:
@@ -99,8 +165,6 @@ def look_at(model: str) -> ModelKind:
     Raises:
         ModelError: it cannot be read.
     """
-    from mien.model_kinds import kind_of, shown
-
     try:
         return kind_of(model)
     except (OSError, ValueError) as error:
@@ -130,7 +194,9 @@ def _open_object(model: Any, options: ModelOptions, names: list[str] | None) -> 
     if keras is not None and isinstance(model, keras.Model):
         from mien.training.keras_io import as_classifier
 
-        network = as_classifier(model, labels=names, scale=options.pixel_scale)
+        network = as_classifier(
+            model, labels=names, scale=options.pixel_scale, pixel_range=options.pixel_range
+        )
         return from_keras(network, model.name, Path(model.name), options.label_set)
     raise ModelError(
         f"Expected the path of a model, a run folder or a bundled name, or a mien.Run, mien.Classifier or keras.Model, "
@@ -146,41 +212,24 @@ def _from_classifier(classifier: Classifier, name: str, path: Path, label_set: s
     )
 
 
-def _open_onnx(
+def _open_file(
     model: str, options: ModelOptions, names: list[str] | None, *, require_names: bool
 ) -> LoadedModel:
-    from mien.model_kinds import EXAMPLE_LABELS
+    """A model file that is opened as a `mien.Classifier`."""
     from mien.recognition.classifier import Classifier
-    from mien.recognition.model_files import read_model
-    from mien.recognition.onnx_card import has_card
 
-    scale = options.pixel_scale
-    if names or scale is not None or require_names:
-        has = has_card(*read_model(model))
-        if has and (names or scale is not None):
-            raise ModelError(f"{model}: {CARD_TELLS}")
-        if not has and not names:
-            raise ModelError(
-                f"{model}: this file has no model card, so the names of its classes are not known. Give them in index "
-                f"order, for example `model_class_names={EXAMPLE_LABELS}`"
-            )
-    classifier = Classifier(model, class_names=names, pixel_scale=scale, pixel_range=options.pixel_range)
-    note = ""
-    if names and scale is None and options.pixel_range is None:
-        note = (
-            f"{Path(model).name} has no model card: its pixels go in from 0 to {classifier.card.input.high:g}. If it "
-            "was trained on others, give `pixel_scale`."
+    with _in_our_words(model) if require_names or _is_described(options) else nullcontext():
+        classifier = Classifier(
+            model, class_names=names, pixel_scale=options.pixel_scale, pixel_range=options.pixel_range
         )
     loaded = _from_classifier(classifier, Path(model).name, Path(model), options.label_set)
-    return replace(loaded, note=note)
+    return replace(loaded, note=_note_on_pixels(classifier, options))
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
     """The best network of a run folder, or its ONNX model where only that is there."""
-    from mien.recognition.model_files import RUN_MODEL
-
     if not (folder / "best.keras").is_file():
-        model = _open_onnx(str(folder / RUN_MODEL), options, None, require_names=False)
+        model = _open_file(str(folder / RUN_MODEL), options, None, require_names=False)
         return replace(model, folder=folder)
     prepare_keras()
     from mien.training.run_folder import BEST, load_best

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ from mien.errors import MissingExtra, ModelError
 from mien.ownership import guarding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mien.card import ModelCard
 
 MODEL = "model.onnx"
@@ -24,6 +28,8 @@ CHECKSUMS = "SHA256SUMS"
 _PREFIX = "hf://"
 _ADDRESS = re.compile(r"hf://(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?")
 _MOST_BYTES = 2 * 2**30
+_SECONDS = 20
+"""Maximum time for the first answer of the server."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,13 @@ def push_model(model: str | Path, address: str, *, private: bool = False) -> str
     name, data = read_model(model)
     card = read_card(name, data)
     hub = _hub()
-    with tempfile.TemporaryDirectory() as folder, _explained(address, "upload to"):
+    with tempfile.TemporaryDirectory() as folder, _explained(address, "upload to"), _quiet(hub):
         files = {MODEL: data, "card.json": card.to_json().encode(), "README.md": write_readme(card).encode()}
         sums = [f"{hashlib.sha256(content).hexdigest()}  {file}" for file, content in files.items()]
         for file, content in {**files, CHECKSUMS: ("\n".join(sums) + "\n").encode()}.items():
             Path(folder, file).write_bytes(content)
         api = hub.HfApi()
+        _require_reachable(hub, api.endpoint)
         api.create_repo(place.repository, private=private, exist_ok=True)
         api.upload_folder(
             repo_id=place.repository,
@@ -115,7 +122,8 @@ def pull_model(address: str, out: str | Path | None = None, *, force: bool = Fal
     place = parse_address(address)
     hub = _hub()
     folder = Path(out) if out is not None else Path(place.repository.split("/")[1])
-    with tempfile.TemporaryDirectory() as cache, _explained(address, "download from"):
+    with tempfile.TemporaryDirectory() as cache, _explained(address, "download from"), _quiet(hub):
+        _require_reachable(hub, hub.hf_hub_url(place.repository, MODEL, revision=place.revision))
         found = {}
         for file in (MODEL, CHECKSUMS):
             path = Path(hub.hf_hub_download(place.repository, file, revision=place.revision, cache_dir=cache))
@@ -188,33 +196,57 @@ def write_readme(card: ModelCard) -> str:
 def _hub() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.utils
     except ImportError as error:
         raise MissingExtra("huggingface_hub", "hub") from error
     return huggingface_hub
 
 
-class _explained:  # noqa: N801 - a context manager
-    """Turns what huggingface_hub raises into one sentence."""
+@contextmanager
+def _explained(address: str, what: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into one sentence."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(_sentence(f"{address}: cannot {what} the Hub", error)) from error
 
-    def __init__(self, address: str, what: str) -> None:
-        self._address, self._what = address, what
 
-    def __enter__(self) -> None:
-        return None
+def _sentence(begin: str, error: Exception) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in {401, 403}:
+        return f"{begin}: not allowed ({status}). Log in with: hf auth login, or set HF_TOKEN."
+    if status == 404 or ("NotFound" in type(error).__name__ and "Local" not in type(error).__name__):
+        return f"{begin}: there is no such repository, revision or {MODEL} in it."
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return (
+        f"{begin}: {reason}. Is this machine online? HF_ENDPOINT names another server; a file that is here already "
+        "needs no download."
+    )
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, ModelError) or not isinstance(error, Exception):
-            return
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        begin = f"{self._address}: cannot {self._what} the Hub"
-        if status in {401, 403}:
-            raise ModelError(
-                f"{begin}: not allowed ({status}). Log in with: hf auth login, or set HF_TOKEN."
-            ) from error
-        if status == 404 or ("NotFound" in type(error).__name__ and "Local" not in type(error).__name__):
-            raise ModelError(f"{begin}: there is no such repository, revision or {MODEL} in it.") from error
-        raise ModelError(
-            f"{begin}: {reason}. Is this machine online? HF_ENDPOINT names another server; a file that is here already "
-            "needs no download."
-        ) from error
+
+@contextmanager
+def _quiet(hub: Any) -> Iterator[None]:
+    """Keep huggingface_hub from printing: a warning for each retry, and progress bars where nobody watches."""
+    utils = hub.utils
+    level, shows = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
+    hides = shows and not (sys.stderr and sys.stderr.isatty())
+    utils.logging.set_verbosity_error()
+    if hides:
+        utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        utils.logging.set_verbosity(level)
+        if hides:
+            utils.enable_progress_bars()
+
+
+def _require_reachable(hub: Any, url: str) -> None:
+    """Ask a server once, before huggingface_hub retries for half a minute; any answer will do.
+
+    Raises:
+        Exception: what the HTTP library of huggingface_hub raises, if there is no answer.
+    """
+    hub.utils.get_session().head(url, timeout=_SECONDS)

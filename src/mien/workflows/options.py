@@ -74,7 +74,7 @@ class ModelOptions:
         label_set: the label set to predict, if the model supports it; else its own.
         class_names: its class names in index order, for a file without a model card.
         pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
-        pixel_range: what black and white are for an ONNX file without a model card, in place of a scale.
+        pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
     """
 
     label_set: str | None = None

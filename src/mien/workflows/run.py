@@ -48,7 +48,7 @@ class Run:
         Raises:
             ModelError: there is none with a complete epoch.
         """
-        from mien.workflows.keras_start import prepare_keras
+        from mien.training.keras_start import prepare_keras
 
         prepare_keras()
         from mien.training.run_config import read_config

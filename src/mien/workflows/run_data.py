@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import DataError, MienError, ModelError
-from mien.workflows.keras_start import prepare_keras
+from mien.training.keras_start import prepare_keras
 from mien.workflows.load_data import is_synthetic, load_data
 from mien.workflows.run_plan import data_options_of
 from mien.workflows.trained_split import divide_as_trained

@@ -19,9 +19,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mien.training.custom import CustomParts
+from mien.training.keras_start import prepare_keras
 from mien.wording import counted
 from mien.workflows.fine_tune import fit_to_data
-from mien.workflows.keras_start import prepare_keras
 from mien.workflows.load_data import load_data, with_validation, with_votes
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import TrainOptions

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
+from mien.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +67,37 @@ def prepare_keras(backend: str | None = None) -> None:
         raise ModelError(f"Keras runs on {keras.backend.backend()} already and cannot change to {backend}.")
 
 
+def load_tensorflow(purpose: str) -> Any:
+    """TensorFlow, loaded without the messages that it prints at its start.
+
+    Args:
+        purpose: what it does here, for the error message, such as "which runs SavedModels".
+
+    Raises:
+        MissingExtra: TensorFlow is not installed.
+    """
+    if find_spec("tensorflow") is None:
+        raise MissingExtra(f"TensorFlow, {purpose}", "train-cpu")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_standard_error():
+        import tensorflow as tf
+    return tf
+
+
 @contextmanager
 def _silent_standard_error() -> Iterator[None]:
     """TensorFlow's C++ code prints there while it loads, before any setting of its log level applies."""
-    if "keras" in sys.modules or "--debug" in sys.argv or sys.stderr is None:
+    if {"keras", "tensorflow"} & sys.modules.keys():
+        yield
+        return
+    with silent_standard_error():
+        yield
+
+
+@contextmanager
+def silent_standard_error() -> Iterator[None]:
+    """Discard what native code prints on standard error, unless the command runs with --debug."""
+    if "--debug" in sys.argv or sys.stderr is None:
         yield
         return
     sys.stderr.flush()

@@ -1,0 +1,178 @@
+"""Open model files of any format as networks with model cards, and check that both fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import ModelError
+from mien.model_kinds import EXAMPLE_LABELS, kind_of, shown
+from mien.network_formats import FORMATS, open_network
+from mien.quoting import quoted
+from mien.recognition.model_files import BUNDLED, read_model
+from mien.recognition.network_input import REMAKE, NetworkInput, read_input
+from mien.recognition.onnx_card import (
+    UnnamedClassesError,
+    card_of,
+    check_class_names,
+    has_card,
+    read_card,
+)
+from mien.recognition.onnx_network import OnnxNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.card import ModelCard
+    from mien.model_kinds import ModelKind
+    from mien.network_formats import Network
+
+
+class DescribedCardError(ModelError):
+    """A model file has a model card, and is described all the same."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a user says about a model file without a model card.
+
+    Args:
+        class_names: class names in the order of the probabilities.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by.
+        pixel_range: input values of black and white pixels, instead of a scale.
+
+    Raises:
+        ModelError: If the pixel range is not two increasing numbers.
+    """
+
+    class_names: Sequence[str] | None = None
+    pixel_scale: float | None = None
+    pixel_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pixel_range", check_pixel_range(self.pixel_range))
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is said."""
+        return (self.class_names, self.pixel_scale, self.pixel_range) != (None, None, None)
+
+
+def open_described(model: str | Path, described: Description, threads: int = 0) -> tuple[Network, ModelCard]:
+    """Open a model file.
+
+    Args:
+        model: path of a model file or a run folder, or the name of a bundled model.
+        described: what the user says about it.
+        threads: number of CPU threads per call; 0 lets the library choose.
+
+    Returns:
+        The network, and its model card or one made from the description.
+
+    Raises:
+        UnnamedClassesError: If it has no model card, and no class names are given.
+        DescribedCardError: If it has a model card, and is described all the same.
+        ModelError: If it cannot be opened.
+    """
+    kind = _other_format(model)
+    network = (
+        _open_onnx(model, described, threads) if kind is None else open_network(Path(model), kind, threads)
+    )
+    if network.card is not None and described.given:
+        raise DescribedCardError(
+            f"{shown(network.name)}: its model card tells its class names and scale; leave them out."
+        )
+    if network.card is not None:
+        return network, network.card
+    if described.class_names is None:
+        raise UnnamedClassesError(
+            f"{shown(network.name)}: this file has no model card, so its class names are unknown. Give them in index "
+            f"order, for example `class_names={EXAMPLE_LABELS.split(',')}`."
+        )
+    names = check_class_names(described.class_names)
+    return network, card_of(network, names, described.pixel_scale, described.pixel_range)
+
+
+def _other_format(model: Any) -> ModelKind | None:
+    """The format of a file that is not ONNX and can be run; `None` for all else, which `read_model` judges."""
+    if not isinstance(model, str | Path) or not str(model) or model in BUNDLED:
+        return None
+    try:
+        kind = kind_of(model)
+    except (OSError, ValueError):
+        return None
+    return kind if kind in FORMATS else None
+
+
+def _open_onnx(model: str | Path, described: Description, threads: int) -> OnnxNetwork:
+    name, data = read_model(model)
+    foreign = described.given and not has_card(name, data)
+    card = None if foreign and described.class_names is not None else read_card(name, data)
+    return OnnxNetwork(model, name, data, card, threads)
+
+
+def check_network(network: Network, card: ModelCard) -> NetworkInput:
+    """Check that a network has the input and the outputs that its model card describes.
+
+    Returns:
+        Its input.
+
+    Raises:
+        ModelError: If it has others.
+    """
+    spec, outputs = card.input, {output.name: output for output in network.outputs}
+    shapes = [list(entry.shape) for entry in network.inputs]
+    if not -1e6 <= spec.low < spec.high <= 1e6:
+        raise ModelError.from_parts(
+            network.name,
+            expected="a range of pixel values from black to white",
+            received=f"{spec.low} to {spec.high}",
+            remedy=REMAKE,
+        )
+    if len(shapes) != 1:
+        raise ModelError.from_parts(network.name, expected="one input", received=f"{shapes}", remedy=REMAKE)
+    taken = read_input(network.name, shapes[0])
+    if (spec.height, spec.width, spec.colour) != (taken.height, taken.width, taken.color):
+        raise ModelError.from_parts(
+            network.name,
+            expected=f"one input of shape (n, {spec.height}, {spec.width}, 1) or (n, 1, {spec.height}, "
+            f"{spec.width}) of {spec.colour} pixels, as its model card says",
+            received=f"{shapes}",
+            remedy=REMAKE,
+        )
+    for answer in card.answers:
+        found = outputs.get(answer.output)
+        if found is None or len(found.shape) != 2 or found.shape[-1] not in {len(answer.labels), None}:
+            raise ModelError.from_parts(
+                network.name,
+                expected=f"an output {answer.output} with {len(answer.labels)} classes",
+                received=f"{ {name: list(output.shape) for name, output in outputs.items()} }",
+            )
+    types = {entry.dtype for entry in (*network.inputs, *(outputs[answer.output] for answer in card.answers))}
+    if types != {"float32"}:
+        raise ModelError.from_parts(
+            network.name,
+            expected="float32 inputs and outputs",
+            received=", ".join(sorted(types)),
+            remedy=REMAKE,
+        )
+    return taken
+
+
+def check_pixel_range(given: Any) -> tuple[float, float] | None:
+    """Validate the input values of black and white pixels.
+
+    Raises:
+        ModelError: If they are not two increasing numbers.
+    """
+    if given is None:
+        return None
+    expected = "the pixel range as two increasing numbers, such as (-1, 1)"
+    try:
+        low, high = (float(value) for value in given)
+    except (TypeError, ValueError) as error:
+        raise ModelError.from_parts(expected=expected, received=quoted(given)) from error
+    if not -1e6 <= low < high <= 1e6:
+        raise ModelError.from_parts(expected=expected, received=quoted(given))
+    return low, high

@@ -1,0 +1,48 @@
+"""The model of the service: opened as the settings say; files that can contain code only if they are trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.errors import ModelError
+from mien.model_kinds import KERAS_KINDS, ModelKind, remedy, shown
+from mien.network_formats import CODE_FORMATS
+from mien.recognition.model_files import BUNDLED, RUN_MODEL
+from mien.workflows.load_model import look_at, open_classifier
+from mien.workflows.options import ModelOptions
+
+if TYPE_CHECKING:
+    from mien.recognition.classifier import Classifier
+    from mien.service.settings import Settings
+
+
+def open_model(settings: Settings) -> Classifier:
+    """Open the model of the service, on one processor thread.
+
+    Raises:
+        ModelError: it is missing, has no model card and is not described, or can contain code and is not trusted.
+    """
+    options = ModelOptions(None, settings.model_labels, settings.pixel_scale, settings.pixel_range)
+    if settings.model not in BUNDLED and not settings.trust_model:
+        _refuse_code(settings.model)
+    model: Classifier = open_classifier(settings.model, options, threads=1).classifier
+    model.flip_tta = settings.flip_tta
+    return model
+
+
+def _refuse_code(model: str) -> None:
+    """Refuse files that can run code of whoever made them; a service opens none unless told to.
+
+    Raises:
+        ModelError: it is one.
+    """
+    kind = look_at(model)
+    unfinished = kind is ModelKind.RUN and not Path(model, RUN_MODEL).is_file()
+    if kind in CODE_FORMATS or unfinished:
+        got = "a Keras file" if kind in KERAS_KINDS else kind.value
+        raise ModelError(
+            f"{shown(model)}: expected an ONNX or LiteRT file, a run folder with {RUN_MODEL} or a bundled name, got "
+            f"{got}, which can contain code. {remedy(model, kind).rstrip('.')}. If you trust whoever made it, serve it "
+            "as it is with `trust_model=True`."
+        )

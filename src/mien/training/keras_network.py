@@ -1,0 +1,81 @@
+"""Keras files (`.keras`, `.h5`, `.hdf5`, or an architecture in JSON with its weights) as networks.
+
+Loading a Keras file can run code that is in it: load only files that you trust.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.model_kinds import ModelKind, kind_of, shown
+from mien.network_formats import Tensor
+from mien.training.keras_start import prepare_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def open_network(path: Path, threads: int = 0) -> KerasNetwork:
+    """Open a Keras file; see `mien.network_formats.open_network`."""
+    del threads  # each back end has one thread pool per process
+    return KerasNetwork(path)
+
+
+class KerasNetwork:
+    """A Keras file as a `mien.network_formats.Network`.
+
+    A network without a model card gets layers in front that make its input of gray crops, as in `mien evaluate`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ModelError: If it does not load.
+        MissingExtra: If Keras is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        prepare_keras()
+        from mien.training.keras_io import read_card
+        from mien.training.keras_loading import load_architecture, load_network
+        from mien.training.network_shapes import check_shapes, for_crops, rescales
+        from mien.training.networks import HEADS
+
+        self._path, self._lock = Path(path), threading.Lock()
+        self.name = str(path)
+        written = kind_of(path) is not ModelKind.JSON
+        self.card = read_card(path) if written else None
+        network = load_network(path) if written else load_architecture(path)
+        self._network = network if self.card else for_crops(network)
+        heads = 1 + len(self.card.heads) if self.card else 1
+        check_shapes(self._network, shown(path), heads=heads)
+        self.pixel_range = (0.0, 255.0) if rescales(self._network) else None
+        self._names = HEADS[:heads]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KerasNetwork, (self._path,)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The input."""
+        return (Tensor("image", tuple(self._network.input_shape)),)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The outputs, named as in model cards."""
+        shapes = self._network.output_shape
+        shapes = shapes if isinstance(shapes, list) else [shapes]
+        return tuple(Tensor(name, tuple(shape)) for name, shape in zip(self._names, shapes, strict=True))
+
+    def run(self, pixels: NDArray[np.float32], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Run the network; see `mien.network_formats.Network`."""
+        with self._lock:  # the first call compiles the network
+            given = self._network.predict(pixels, batch_size=256, verbose=0)
+        rows = given if isinstance(given, list) else [given]
+        return [np.asarray(rows[self._names.index(name)], np.float32) for name in outputs]

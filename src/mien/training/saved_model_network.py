@@ -1,0 +1,179 @@
+"""TensorFlow SavedModel folders as networks, of Keras or of another program.
+
+A SavedModel is a program: its operators can read and write files. Load only folders that you trust.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.card import ModelCard
+from mien.errors import ModelError
+from mien.model_kinds import shown
+from mien.network_formats import Tensor
+from mien.training.keras_start import load_tensorflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+CARD = "mien_card.json"
+"""Name of the file with the model card in the folder."""
+
+_PASSING = {
+    "Identity",
+    "Reshape",
+    "Transpose",
+    "Cast",
+    "ResizeBilinear",
+    "Tile",
+    "ConcatV2",
+    "ExpandDims",
+    "Squeeze",
+}
+_RESCALING = {"Mul", "RealDiv", "Sub", "Add", "AddV2"}
+
+
+def open_network(path: Path, threads: int = 0) -> SavedModelNetwork:
+    """Open a SavedModel folder; see `mien.network_formats.open_network`."""
+    del threads  # TensorFlow has one thread pool per process
+    return SavedModelNetwork(path)
+
+
+def read_saved_model_card(path: Path) -> ModelCard | None:
+    """Read the model card in the folder of a SavedModel; `None` if there is none.
+
+    Raises:
+        ModelError: If the card is damaged.
+    """
+    place = path / CARD
+    return ModelCard.from_json(place.read_text(encoding="utf-8")) if place.is_file() else None
+
+
+class SavedModelNetwork:
+    """A SavedModel folder as a `mien.network_formats.Network`.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        ModelError: If it does not load or has no signature for images.
+        MissingExtra: If TensorFlow is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+        self.name = str(path)
+        self.card = read_saved_model_card(self._path)
+        tf = load_tensorflow("which runs SavedModels")
+        try:
+            self._model = tf.saved_model.load(str(path))  # its variables live as long as it does
+            self._function, self._image = _signature_for_images(self._model)
+        except Exception as error:  # whatever TensorFlow raises for a damaged folder
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
+            ) from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SavedModelNetwork, (self._path,)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The input with the images; whole numbers are made of float32."""
+        return (Tensor(self._image.name, tuple(self._image.shape.as_list())),)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The outputs, named as in the model card if there is one."""
+        given = self._function.structured_outputs
+        return tuple(
+            Tensor(name, tuple(given[key].shape.as_list()), given[key].dtype.name)
+            for name, key in self._keys().items()
+            if given[key].shape.rank is not None
+        )
+
+    @cached_property
+    def pixel_range(self) -> tuple[float, float] | None:
+        """0 to 255 for an input of whole numbers or a network that begins with arithmetic."""
+        whole = self._image.dtype.is_integer
+        return (0.0, 255.0) if whole or self._first_operators() & _RESCALING else None
+
+    def run(self, pixels: NDArray[np.float32], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Run the network; see `mien.network_formats.Network`.
+
+        Raises:
+            ModelError: If it fails.
+        """
+        tf = load_tensorflow("which runs SavedModels")
+        keys = self._keys()
+        try:
+            values = tf.cast(tf.constant(pixels), self._image.dtype)
+            given = self._function(**{self._image.name: values})
+        except Exception as error:  # whatever TensorFlow raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{shown(self.name)}: TensorFlow cannot run this model ({reason[:120]})."
+            ) from error
+        return [np.asarray(given[keys[name]], np.float32) for name in outputs]
+
+    def _keys(self) -> dict[str, str]:
+        """Name of each output -> its key in the signature; those of Keras are output_0, output_1."""
+        keys = sorted(self._function.structured_outputs, key=_natural)
+        if self.card is None:
+            return {key: key for key in keys}
+        names = sorted(answer.output for answer in self.card.answers)
+        return (
+            {name: name for name in names}
+            if set(names) <= set(keys)
+            else dict(zip(names, keys, strict=False))
+        )
+
+    def _first_operators(self) -> set[str]:
+        """Names of the operators that use the images, behind those that only change their shape."""
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        try:
+            nodes = convert_variables_to_constants_v2(self._function).graph.as_graph_def().node
+        except Exception:  # noqa: BLE001 - a graph that cannot be frozen tells nothing
+            return set()
+        reached = {node.name for node in nodes if node.op == "Placeholder"}
+        found = set()
+        for node in nodes:  # in the order of their dependencies
+            if not reached & {name.split(":")[0].lstrip("^") for name in node.input}:
+                continue
+            if node.op in _PASSING:
+                reached.add(node.name)
+            else:
+                found.add(node.op)
+        return found
+
+
+def _signature_for_images(model: Any) -> tuple[Any, Any]:
+    """The signature that takes one tensor of images, and the specification of that tensor.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    signatures = dict(model.signatures)
+    for name in sorted(signatures, key=lambda one: one != "serving_default"):
+        specs = list(signatures[name].structured_input_signature[1].values())
+        images = [spec for spec in specs if spec.shape.rank == 4 and spec.dtype.name != "string"]
+        if len(specs) == len(images) == 1:
+            return signatures[name], images[0]
+    taken = {
+        name: [str(spec.shape) for spec in one.structured_input_signature[1].values()]
+        for name, one in signatures.items()
+    }
+    raise ValueError(f"signatures with other inputs ({taken})" if taken else "one without signatures")
+
+
+def _natural(name: str) -> tuple[Any, ...]:
+    """Sort `output_10` after `output_9`."""
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))

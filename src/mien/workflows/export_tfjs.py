@@ -1,0 +1,55 @@
+"""Convert SavedModels to TensorFlow.js with the command of its own package.
+
+`tensorflowjs` requires other versions of packages than mien does, so it is called as a command, which can be installed
+in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from mien.errors import ModelError
+
+COMMAND = "tensorflowjs_converter"
+INSTALL = "uv tool install --python 3.11 tensorflowjs --with 'ydf<0.12' --with 'setuptools<81'"
+
+
+def convert_to_tfjs(source: Path, target: Path) -> None:
+    """Write a graph model of TensorFlow.js: `model.json` and files of weights.
+
+    Args:
+        source: the SavedModel folder.
+        target: the new folder.
+
+    Raises:
+        ModelError: the command is not installed, or the conversion failed.
+    """
+    command = [
+        find_converter(), "--input_format=tf_saved_model", "--output_format=tfjs_graph_model",
+        "--signature_name=serving_default", str(source), str(target),
+    ]  # fmt: skip
+    done = subprocess.run(  # noqa: S603 - the command that the user installed
+        command, capture_output=True, text=True, check=False, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    )
+    if done.returncode or not (target / "model.json").is_file():
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ModelError(f"The conversion to TensorFlow.js by {COMMAND} failed ({reason[:200]}).")
+
+
+def find_converter() -> str:
+    """The path of the command, on PATH or beside the running Python.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = shutil.which(COMMAND) or shutil.which(COMMAND, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise ModelError(
+            f"This needs the command {COMMAND}, which is not installed. Install it on Linux or macOS in an environment "
+            f"of its own, because it needs other versions of packages than mien: {INSTALL}"
+        )
+    return found

@@ -1,0 +1,125 @@
+"""The web demo in `examples/web`, in a real Chromium, with the npm package onnxruntime-web where that is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mien
+from tests.cli.test_predict import PORTRAIT
+from tests.helpers.browser import chromium
+from tests.helpers.command import mien as command
+
+DEMO = Path(__file__).parents[1] / "examples" / "web"
+SOURCES = [path for path in sorted(DEMO.iterdir()) if path.suffix in {".html", ".css", ".js"}]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that does not log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def onnxruntime_web() -> Path:
+    """The folder of the npm package; without it the test is skipped."""
+    package = Path(os.environ.get("MIEN_ONNXRUNTIME_WEB") or DEMO / "node_modules" / "onnxruntime-web")
+    if not (package / "dist").is_dir():
+        pytest.skip("needs `npm install` in examples/web, or the package's folder in MIEN_ONNXRUNTIME_WEB")
+    return package
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The demo, set up with the commands of its README, with the addresses of its requests in `page.addresses`."""
+    folder = tmp_path_factory.mktemp("demo") / "web"
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("node_modules", "*.onnx"))
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "onnxruntime-web").symlink_to(onnxruntime_web())
+    readme = (DEMO / "README.md").read_text("utf-8")
+    exported = command(*re.search(r"^mien (export .*)$", readme, re.MULTILINE)[1].split(), cwd=folder)
+    assert exported.returncode == 0, exported.stderr
+    code = re.search(r'^python -c "(.*)"$', readme, re.MULTILINE)[1]
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    driver = pytest.importorskip("playwright.sync_api")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.addresses, page.complaints = [], []
+        page.on("request", lambda request: page.addresses.append(request.url))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: page.complaints.append(message.text) if message.type == "error" else None,
+        )
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.wait_for_selector("#file:not([disabled])", state="attached", timeout=60_000)
+        yield page
+        browser.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_demo_names_no_other_server() -> None:
+    assert {path.name for path in SOURCES} >= {"index.html", "demo.js", "style.css"}
+    for path in SOURCES:
+        code = re.sub(r"(^|\s)// .*$", "", path.read_text("utf-8"), flags=re.MULTILINE)
+        assert not re.search(r"https?://|//cdn|@import", code), path.name
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_probabilities_of_each_face(page: Any) -> None:
+    page.set_input_files("#file", str(PORTRAIT))
+    page.wait_for_selector(".face", timeout=60_000)
+    assert re.fullmatch(r"1 face in \d+\.\d\d s\.", page.inner_text("#status"))
+    ((face,), (ours,)) = page.evaluate("globalThis.results"), mien.Recognizer()(PORTRAIT)
+    assert page.locator(".row .name").all_inner_texts() == list(ours.expression.probabilities)
+    assert page.locator(".face h2").all_inner_texts() == [f"1. {ours.expression.label}"]
+    assert face["probabilities"] == pytest.approx(list(ours.expression.probabilities.values()), abs=0.1)
+    assert sum(face["probabilities"]) == pytest.approx(1, abs=1e-3)
+    assert (face["box"]["x"], face["box"]["width"]) == pytest.approx((ours.box.x, ours.box.width), abs=5)
+    widths = [box["width"] for box in (bar.bounding_box() for bar in page.locator(".bar").all())]
+    track = page.locator(".track").first.bounding_box()["width"]
+    assert [width / track for width in widths] == pytest.approx(face["probabilities"], abs=0.01)
+
+
+@pytest.mark.slow
+def test_a_face_can_be_selected_and_the_whole_image_used(page: Any) -> None:
+    page.set_input_files("#file", [])
+    page.set_input_files("#file", str(PORTRAIT))
+    page.wait_for_selector(".face", timeout=60_000)
+    place = page.locator("#image").bounding_box()
+    page.mouse.move(place["x"] + 170, place["y"] + 110)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 370, place["y"] + 330)
+    page.mouse.up()
+    page.wait_for_function("globalThis.results.length === 2")
+    assert page.locator(".face").count() == 2
+    page.check("#whole")
+    page.wait_for_function("globalThis.results.length === 1 && globalThis.results[0].box.x === 0")
+    page.uncheck("#whole")
+    page.wait_for_function("globalThis.results[0].box.x > 0")
+
+
+@pytest.mark.slow
+def test_what_is_no_image_is_told_and_nothing_else_is_requested(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no image")
+    page.set_input_files("#file", str(tmp_path / "notes.png"))
+    page.wait_for_selector("#status.error")
+    assert page.inner_text("#status") == "notes.png is not an image that this browser can read."
+    origin = page.url.rstrip("/")
+    assert [url for url in page.addresses if not url.startswith((origin, "blob:", "data:"))] == []
+    assert page.complaints == []
