@@ -28,10 +28,6 @@ METADATA_KEY = "mien.card"
 
 NOT_STATED = "not stated"
 
-SUM_TOLERANCE = 1e-3
-"""Maximum deviation of a sum of probabilities from 1, and of a probability below 0: enough for the rounding of float16
-and int8 models, but not for logits."""
-
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -285,33 +281,3 @@ def _check_answer(name: str, labels: tuple[str, ...], temperature: float) -> Non
             expected="a temperature from 0.001 to 1000",
             received=quoted(temperature),
         )
-
-
-def require_probabilities(given: NDArray[np.floating[Any]], *, name: str = "") -> None:
-    """Raise an error unless values are probabilities: finite, 0 or more, each row summing to 1 within `SUM_TOLERANCE`.
-
-    Args:
-        given: output of a model (n, classes), before a temperature is applied, which could hide errors.
-        name: name of the model, which starts the error message.
-
-    Raises:
-        ModelError: If they are not probabilities.
-    """
-    if not len(given):
-        return
-    sums, lowest = given.sum(axis=1), given.min()
-    if lowest >= -SUM_TOLERANCE and np.abs(sums - 1).max() <= SUM_TOLERANCE:
-        return
-    if bad := int((~np.isfinite(given)).any(axis=1).sum()):
-        raise ModelError.from_parts(
-            name,
-            expected="finite probabilities from the model",
-            received=f"NaN or infinity for {bad} of {len(given)} images",
-            remedy="Its weights may be damaged: use an earlier checkpoint.",
-        )
-    raise ModelError.from_parts(
-        name,
-        expected="probabilities from the model that are 0 or more and sum to 1",
-        received=f"values down to {lowest:.4g} and sums from {sums.min():.4g} to {sums.max():.4g}",
-        remedy="The network may lack a softmax as its last layer.",
-    )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.card import require_probabilities
 from mien.data.dataset import PRIVATE_TEST, Dataset
 from mien.data.inspection import duplicate_free, require_splits
 from mien.errors import DataError, ModelError
@@ -23,6 +22,7 @@ from mien.evaluation import calibration, metrics
 from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
+from mien.probabilities import require_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.card import require_probabilities
 from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
+from mien.probabilities import require_probabilities
 from mien.recognition.model_files import DEFAULT, answers_in
 from mien.recognition.network_files import Description, check_network, open_described
 from mien.recognition.values import boolean, check_threads
