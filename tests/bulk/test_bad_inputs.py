@@ -60,8 +60,8 @@ def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
     failed = [one for one in Lister().entries([str(tmp_path / "in")]) if one.error]
     assert len(rows_of(tmp_path / "out")) == 3
     assert [one.error_kind for one in failed] == ["forbidden"]
-    assert [one.error for one in failed] == [
-        f"{tmp_path / 'in' / 'private'}: this folder cannot be opened: no permission (Permission denied)."
+    assert [str(one.error).partition("/in/")[2] for one in failed] == [
+        "private: this folder cannot be opened: no permission (Permission denied)."
     ]
 
 

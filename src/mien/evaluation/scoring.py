@@ -22,7 +22,7 @@ from mien.evaluation import calibration, metrics
 from mien.evaluation.by_source import accuracy_of, group_confusions, group_interval, score_sources
 from mien.evaluation.evaluation import Evaluation
 from mien.evaluation.split_names import find_split
-from mien.probabilities import require_probabilities
+from mien.probability_checks import require_probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

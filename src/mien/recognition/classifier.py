@@ -17,7 +17,7 @@ import numpy as np
 
 from mien.errors import DataError, ModelError
 from mien.images import CROP_SIZE
-from mien.probabilities import require_probabilities
+from mien.probability_checks import require_probabilities
 from mien.recognition.model_files import DEFAULT, answers_in
 from mien.recognition.network_files import Description, check_network, open_described
 from mien.recognition.values import boolean, check_threads

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.errors import DataError, ModelError
-from mien.probabilities import require_probabilities
+from mien.probability_checks import require_probabilities
 from mien.quoting import quoted
 from mien.recognition.faces import Detection
 from mien.recognition.values import to_list

@@ -159,7 +159,7 @@ def build_custom(network: Any, classes: int, images: NDArray[np.uint8]) -> Any:
     """
     import keras
 
-    from mien.probabilities import require_probabilities
+    from mien.probability_checks import require_probabilities
     from mien.training.network_shapes import check_input, rescaled
 
     if not network.built:
