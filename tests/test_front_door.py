@@ -43,6 +43,7 @@ def test_import_is_light() -> None:
     assert not loaded & {*HEAVY, "numpy", "cv2", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_classifier_and_help_load_nothing_heavy() -> None:
     assert not modules_after("import mien; mien.Classifier; mien.load; mien.Dataset") & set(HEAVY)
     helped = "import sys; sys.argv = ['mien', '--help']\nfrom mien.cli import run\nassert run() == 0"

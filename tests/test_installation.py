@@ -168,6 +168,7 @@ class TestLongCommandLines:
         assert done.returncode in {1, 2}
         assert "IMG_20240101_1.jpg" in done.stderr + done.stdout
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("version", ["1.29.0", "1.30.0"])
     def test_a_version_that_would_crash_is_refused_in_one_sentence(
         self, version: str, tmp_path: Path

@@ -98,6 +98,7 @@ def test_the_list_goes_with_its_folder_and_forgets_nothing_when_it_is_damaged(tm
         write_text(tmp_path / "there" / "0.csv", "newer")
 
 
+@pytest.mark.slow
 def test_the_list_does_not_grow_with_every_run(tmp_path: Path) -> None:
     for i in range(500):
         with guarding():

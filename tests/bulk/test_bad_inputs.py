@@ -40,6 +40,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     assert told.endswith("in: expected images or videos, found none. Is the name right?")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,6 +66,7 @@ def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_an_output_that_is_a_file_or_lies_in_one_is_refused(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1)
@@ -90,6 +92,7 @@ def test_an_output_folder_that_may_not_be_written_to_is_refused(
     assert "out: this folder cannot be written to: no permission (Permission denied)" in told
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
@@ -111,6 +114,7 @@ def test_a_list_that_is_damaged_is_refused(tmp_path: Path, name: str, content: b
     assert expected in refused(tmp_path / name, "--out", tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_lines_of_a_list_that_name_nothing_fail_and_repeated_ones_are_done_once(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
@@ -175,6 +179,7 @@ def _full(*_given: Any) -> Iterator[Path]:
     yield  # pragma: no cover
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_a_full_disk_is_told_in_one_sentence_and_the_job_goes_on_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -60,6 +60,7 @@ def test_pandas_counts_the_labels(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"happy +2\nsad +1", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_polars_counts_the_labels(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("polars")
@@ -69,6 +70,7 @@ def test_polars_counts_the_labels(capsys: pytest.CaptureFixture[str]) -> None:
     assert "happy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_duckdb_counts_the_labels() -> None:
     duckdb = pytest.importorskip("duckdb")

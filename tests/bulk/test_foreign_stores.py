@@ -169,6 +169,7 @@ def put(root: str, names: dict[str, bytes]) -> None:
         kind().pipe_file(f"{kind._strip_protocol(root)}/{name}", data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", STORES)
 def test_a_job_from_and_to_a_store_is_done_and_resumed(root: str) -> None:
     put(root, {f"in/{number}.jpg": b"%d" % number for number in range(5)} | {"in/notes.md": b"x"})

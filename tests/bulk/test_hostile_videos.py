@@ -48,6 +48,7 @@ def started(monkeypatch: pytest.MonkeyPatch, start: Any = decoder_pool._start) -
     return children
 
 
+@pytest.mark.slow
 def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "video.mp4", 60)  # more frames than fit into a pipe
     children, limits = started(monkeypatch), []
@@ -74,6 +75,7 @@ def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch
         assert line.split()[3].isdecimal(), line
 
 
+@pytest.mark.slow
 def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
     assert (len(row["faces"]), row["error"]) == (1, None)
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = DecoderLimits(memory=20 << 20)
     monkeypatch.setattr("mien.bulk.recognizing.local_limits", lambda *_: limits)
@@ -108,6 +111,7 @@ def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: 
     assert "at most 20 MB of memory" in row["error"]
 
 
+@pytest.mark.slow
 def test_frames_that_are_left_out_are_signs_of_life_too(tmp_path: Path) -> None:
     path, beats = write_video(tmp_path / "video.mp4", 30), []
     recognize = InputRecognizer(replace(SPEC, fps=10), FETCHER, lambda: beats.append(1))

@@ -37,6 +37,7 @@ def uris(out: Path) -> list[str]:
     return [Path(row["uri"]).name for row in rows_of(out)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 30)
@@ -49,6 +50,7 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
     assert (told[0].stage, told[-1].stage, told[-1].done) == ("listing", "finishing", 30)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 3)
@@ -93,6 +95,7 @@ def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_ag
     assert (again.processed, again.recognized, again.failed, again.done) == (1, 0, 1, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 @pytest.mark.parametrize("flat", [False, True])
 def test_the_counts_of_a_summary_add_up(tmp_path: Path, *, flat: bool) -> None:
@@ -114,6 +117,7 @@ def test_the_counts_of_a_summary_add_up(tmp_path: Path, *, flat: bool) -> None:
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1, "exit.jpg")
@@ -128,6 +132,7 @@ def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Pat
     assert json.loads(attempts.read_text()) == json.loads(first) | {"7": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.usefixtures("stub")
 def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, *, flat: bool) -> None:
@@ -161,6 +166,7 @@ def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: 
         mien.batch(tmp_path / "in", tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
@@ -181,6 +187,7 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
         mien.batch(tmp_path / "in", tmp_path / "out", resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_a_job_whose_listing_failed_can_begin_with_other_sources(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
@@ -189,6 +196,7 @@ def test_a_job_whose_listing_failed_can_begin_with_other_sources(tmp_path: Path)
     assert mien.batch(tmp_path / "in", tmp_path / "out", workers=1).done == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_two_processes_do_not_work_on_one_job(tmp_path: Path) -> None:
     import fcntl
@@ -264,6 +272,7 @@ def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(
     assert "--resume" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stub")
 def test_a_resume_tells_on_standard_error_what_was_changed_removed_and_repeated(tmp_path: Path) -> None:
     paths = touch_images(tmp_path / "in", 4)

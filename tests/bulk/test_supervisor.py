@@ -34,6 +34,7 @@ def run(names: list[str], attempts: Attempts, timeout: float = 30) -> dict[str, 
     return {row["uri"]: row for row in rows}
 
 
+@pytest.mark.slow
 def test_an_input_that_kills_its_worker_is_set_aside_with_its_reason_and_the_others_are_done() -> None:
     attempts = Attempts(2)
     names = [f"/{number}.jpg" for number in range(30)] + ["/kill.jpg", "/z.jpg"]
@@ -70,6 +71,7 @@ time.sleep(60)
 """A worker that is ready and then does nothing, as one whose reading hangs."""
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", HANGING])
     monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.05)
@@ -79,6 +81,7 @@ def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.Mo
     assert rows["/a.jpg"]["error_kind"] == "timeout"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("died", [False, True])
 def test_a_worker_that_is_started_while_the_job_is_stopped_is_ended(
     monkeypatch: pytest.MonkeyPatch, *, died: bool

@@ -26,6 +26,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_help_lists_the_commands_and_version_is_the_package_s() -> None:
     done = mien_process("--help")
     assert done.returncode == 0
@@ -176,6 +177,7 @@ def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["evaluate", "model"])
 def test_help_names_every_bundled_model(command: str) -> None:
     from mien.recognition.model_files import BUNDLED
@@ -184,6 +186,7 @@ def test_help_names_every_bundled_model(command: str) -> None:
     assert f"bundled name ({', '.join(BUNDLED)})" in told
 
 
+@pytest.mark.slow
 def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013

@@ -44,6 +44,7 @@ def messages(found: dict[str, Any], severity: str) -> str:
     return "\n".join(x["message"] for x in found["problems"] if x["severity"] == severity)
 
 
+@pytest.mark.slow
 def test_the_document_has_versions_features_and_the_cache(tmp_path: Path) -> None:
     place = {**environment(), "MIEN_CACHE": str(tmp_path / "cache")}
     code, found = document("--quick", place=place)
@@ -65,6 +66,7 @@ def test_the_document_has_versions_features_and_the_cache(tmp_path: Path) -> Non
     assert found["backend"]["name"] in found["backend"]["installed"]
 
 
+@pytest.mark.slow
 def test_the_text_output_has_the_same_content() -> None:
     code, printed = doctor("--quick")
     assert code == 0
@@ -73,6 +75,7 @@ def test_the_text_output_has_the_same_content() -> None:
     assert printed.endswith("mien can be used.\n")
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     program = (
         "import sys\nfrom mien.cli import run\nassert run(['doctor', '--quick', '--json']) == 0\n"
@@ -83,6 +86,7 @@ def test_nothing_heavy_is_imported() -> None:
     assert not heavy & set(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_without_extras_mien_is_usable_and_missing_extras_are_listed() -> None:
     missing = ("tensorflow", "jax", "torch", "keras", "h5py", "pandas", "fastapi", "pyarrow", "pillow_heif")
     before = f"import sys\nfor name in {missing!r}: sys.modules[name] = None"
@@ -100,6 +104,7 @@ def test_without_extras_mien_is_usable_and_missing_extras_are_listed() -> None:
     assert "missing: fastapi" in printed
 
 
+@pytest.mark.slow
 def test_a_missing_base_package_is_an_error() -> None:
     code, found = document("--quick", before="import sys; sys.modules['cv2'] = None")
     assert (code, found["usable"]) == (1, False)
@@ -135,6 +140,7 @@ def test_two_tensorflows_are_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "2 distributions provide the package tensorflow" in messages(found, "error")
 
 
+@pytest.mark.slow
 def test_an_onnx_runtime_that_crashes_on_long_command_lines_is_an_error(tmp_path: Path) -> None:
     code, printed = doctor("--quick", place=environment(pretend(tmp_path, "onnxruntime", "1.30.0")))
     assert code == 1

@@ -66,6 +66,7 @@ def test_a_bundled_name_answers_in_its_label_set_as_a_copy_too(tmp_path: Path) -
     np.testing.assert_array_equal(copy.probabilities(crops()), bundled.probabilities(crops()))
 
 
+@pytest.mark.slow
 def test_an_onnx_file_is_copied_but_never_over_itself(tmp_path: Path) -> None:
     source = make_onnx(tmp_path / "m.onnx")
     before = source.read_bytes()
@@ -84,6 +85,7 @@ def test_an_onnx_file_is_copied_but_never_over_itself(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "copy.onnx").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_onnx_is_not_turned_back_and_int8_not_made_twice(tmp_path: Path) -> None:
     for model in ("small", make_onnx(tmp_path / "m.onnx")):
         for format_ in ("h5", "keras"):
@@ -95,12 +97,14 @@ def test_onnx_is_not_turned_back_and_int8_not_made_twice(tmp_path: Path) -> None
     assert files(tmp_path) == {"m.onnx"}
 
 
+@pytest.mark.slow
 def test_help_says_what_export_takes() -> None:
     told = " ".join(mien_process("export", "--help", COLUMNS="400").stdout.split())
     for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "copy"):
         assert word in told
 
 
+@pytest.mark.slow
 def test_an_onnx_file_of_logits_is_refused_wherever_it_is_used(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     model.graph.node[-1].op_type = "Identity"
@@ -219,6 +223,7 @@ def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
     assert files(tmp_path) - {".mien-files.jsonl"} == {"good.keras", "copy.keras", "bad.keras"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["default", "small"])
 def test_the_license_of_a_bundled_model_is_not_the_user_s_to_give(tmp_path: Path, name: str) -> None:
     copy = tmp_path / "copy.onnx"

@@ -90,6 +90,7 @@ def test_ranges_and_defaults_stand_behind_what_an_option_does() -> None:
     assert "--idle-timeout SECONDS" in serve
 
 
+@pytest.mark.slow
 def test_former_names_of_options_work_but_are_not_shown() -> None:
     text = "".join(map(help_of, ALL))
     for former, current in OLD_OPTIONS.items():

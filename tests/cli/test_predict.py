@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_portrait_as_json() -> None:
     done = mien_process("predict", PORTRAIT, "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -64,6 +65,7 @@ def test_one_portrait_as_json() -> None:
     assert face["label"] in {"happy", "neutral"}
 
 
+@pytest.mark.slow
 def test_a_failed_image_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:
     done = mien_process("predict", folder, "--save", tmp_path / "out", "--csv", tmp_path / "rows.csv")
     assert done.returncode == 1
@@ -93,6 +95,7 @@ def test_the_order_of_json_is_the_order_given(folder: Path) -> None:
     assert images[1]["width"] is None
 
 
+@pytest.mark.slow
 def test_standard_input(folder: Path) -> None:
     command = [sys.executable, "-m", "mien", "predict", "-", "--json"]
     done = subprocess.run(command, input=(folder / "one.jpg").read_bytes(), capture_output=True, check=False)
@@ -110,6 +113,7 @@ def test_a_copy_does_not_overwrite_its_original(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "one-2.jpg").exists()
 
 
+@pytest.mark.slow
 def test_no_copy_or_chart_overwrites_an_input(folder: Path, tmp_path: Path) -> None:
     """Two images of the same name, and one named like the chart of a video."""
     content = (folder / "one.jpg").read_bytes()
@@ -131,6 +135,7 @@ def test_no_copy_or_chart_overwrites_an_input(folder: Path, tmp_path: Path) -> N
     assert copies == {"a-2.jpg", "a-3.jpg", "video-2.png", "video-2.mp4"}
 
 
+@pytest.mark.slow
 def test_control_characters_in_names_are_escaped(folder: Path, tmp_path: Path) -> None:
     names = ["two\nlines.png", "red\x1b[31m.png", "嬉.png", "[bold]x.png", "page\n.jpg"]
     for name in names[:4]:
@@ -177,6 +182,7 @@ def test_a_video_has_tracks_a_copy_a_chart_and_rows(folder: Path, tmp_path: Path
     assert (tmp_path / "out" / "video.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_copy_with_every_nth_frame_is_as_long_as_the_video(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "video.mp4", 10, (320, 240)) as video:
         for i in range(40):
@@ -191,6 +197,7 @@ def test_a_copy_with_every_nth_frame_is_as_long_as_the_video(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
     path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     _spoil_packets(path, [7, 8, 19])
@@ -201,6 +208,7 @@ def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == f"{path}: 3 frames could not be decoded and were left out.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -239,6 +247,7 @@ def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str]
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     program = (
         f"import sys; sys.argv = ['mien', 'predict', {str(PORTRAIT)!r}]\n"
@@ -250,6 +259,7 @@ def test_nothing_heavy_is_imported() -> None:
     assert "onnxruntime" in loaded
 
 
+@pytest.mark.slow
 def test_explain_draws_a_heat_map_on_the_face(tmp_path: Path) -> None:
     done = mien("predict", PORTRAIT, "--save", tmp_path / "plain")
     assert done.returncode == 0, done.stderr
@@ -295,6 +305,7 @@ def test_a_read_error_does_not_stop_the_others(tmp_path: Path) -> None:
     assert good["faces"]
 
 
+@pytest.mark.slow
 def test_names_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "日本.jpg").symlink_to(PORTRAIT)
     done = mien_process("predict", tmp_path / "日本.jpg", PYTHONIOENCODING="ascii")
@@ -302,6 +313,7 @@ def test_names_outside_the_output_encoding_are_escaped(tmp_path: Path) -> None:
     assert "neutral" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"{i}.jpg").symlink_to(PORTRAIT)
@@ -327,6 +339,7 @@ def test_files_are_complete_after_a_closed_pipe(tmp_path: Path) -> None:
     assert len(visible(tmp_path / "out")) == 12
 
 
+@pytest.mark.slow
 def test_save_refuses_the_input_folder(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to(PORTRAIT)
     done = mien("predict", tmp_path, "--save", tmp_path)
@@ -335,6 +348,7 @@ def test_save_refuses_the_input_folder(tmp_path: Path) -> None:
     assert mien("predict", tmp_path, "--save", tmp_path / "annotated").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_reported() -> None:
     command = f"{sys.executable} -m mien predict - <&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -343,6 +357,7 @@ def test_a_closed_standard_input_is_reported() -> None:
     assert "it is closed" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_video_with_every_large_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
     make_film(tmp_path / "video.mp4")
     done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")

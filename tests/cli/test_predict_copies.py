@@ -46,6 +46,7 @@ def test_an_unrelated_file_of_the_same_name_is_kept(predict: Run) -> None:
         assert brightness("mypics/x-2.png") == 200
 
 
+@pytest.mark.slow
 def test_images_of_the_same_name_in_separate_runs_keep_their_copies(predict: Run) -> None:
     for i, folder in enumerate(("a", "b", "a", "b")):
         gray(f"trip/{folder}/x.png", 100 + 50 * (i % 2))
@@ -54,6 +55,7 @@ def test_images_of_the_same_name_in_separate_runs_keep_their_copies(predict: Run
     assert (brightness("out/x.png"), brightness("out/x-2.png")) == (100, 150)
 
 
+@pytest.mark.slow
 def test_images_of_the_same_name_in_one_run_keep_their_copies(predict: Run) -> None:
     gray("a/x.png", 100)
     gray("b/x.png", 150)
@@ -64,6 +66,7 @@ def test_images_of_the_same_name_in_one_run_keep_their_copies(predict: Run) -> N
     assert [brightness(f"out/x{end}.png") for end in ("", "-2", "-3")] == [100, 150, 200]
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_changed_by_hand_is_kept(predict: Run) -> None:
     gray("x.png", 100)
     predict("x.png", "--save", "out")
@@ -116,6 +119,7 @@ def test_each_image_on_standard_input_gets_a_new_copy(tmp_path: Path) -> None:
     assert [brightness(tmp_path / "out" / name) for name in ("stdin.png", "stdin-2.png")] == [50, 150]
 
 
+@pytest.mark.slow
 def test_a_table_that_mien_did_not_write_is_kept_unless_forced(predict: Run) -> None:
     gray("a.png", 100)
     Path("rows.csv").write_text("my own\n")
@@ -162,6 +166,7 @@ def test_an_option_with_an_empty_value_is_refused(
     assert os.listdir() == ["a.png"]  # noqa: PTH208
 
 
+@pytest.mark.slow
 def test_evaluate_and_export_keep_files_that_mien_did_not_write(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +188,7 @@ def test_evaluate_and_export_keep_files_that_mien_did_not_write(
     assert run(["export", "small", "--out", "model.onnx"]) == 0
 
 
+@pytest.mark.slow
 def test_the_plot_of_data_check_gets_a_number_if_its_name_is_taken(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +207,7 @@ def test_the_plot_of_data_check_gets_a_number_if_its_name_is_taken(
     assert theirs.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_unknown_images_in_the_folder_of_the_copies_are_counted(predict: Run) -> None:
     gray("album/a.png", 100)
     gray("album/copies/theirs.png", 100)
@@ -213,6 +220,7 @@ def test_unknown_images_in_the_folder_of_the_copies_are_counted(predict: Run) ->
     assert (code, "Skipped" in err) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(predict: Run) -> None:
     _, out, _ = predict(PORTRAIT, "--json")
     (certain,) = json.loads(out)["images"][0]["faces"]
@@ -234,6 +242,7 @@ def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(pr
     assert "--min-confidence" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json"])
 def test_rows_of_an_earlier_run_survive_a_run_that_reads_nothing(predict: Run, name: str) -> None:
     code, out, err = predict(PORTRAIT, "--csv", name, "--json")

@@ -54,6 +54,7 @@ def test_a_folder_is_searched_for_images_of_any_suffix_and_other_files_are_count
     ]
 
 
+@pytest.mark.slow
 def test_a_pattern_skips_files_of_other_types(predict: Run) -> None:
     save("album/a.jfif", format="JPEG")
     Path("album/notes.txt").write_text("text")
@@ -102,6 +103,7 @@ def test_a_folder_without_images_lists_what_it_contains(predict: Run) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_video_is_detected_by_its_content(predict: Run) -> None:
     make_film(Path("video.mp4")).rename("clip")
     _, out, _ = predict("clip", "--json")
@@ -109,6 +111,7 @@ def test_a_video_is_detected_by_its_content(predict: Run) -> None:
     assert (video["source"], video["error"], len(video["frames"])) == ("clip", None, 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 def test_an_image_of_several_frames_has_one_note(predict: Run, kind: str) -> None:
     frames = [Image.new("RGB", (64, 48), color) for color in ("black", "red", "blue")]
@@ -140,6 +143,7 @@ def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
     assert np.abs(image[..., 0].ravel() - np.linspace(0, 255, 48 * 40)).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_a_video_on_standard_input_gets_a_remedy(tmp_path: Path, ending: str) -> None:
     video = make_film(tmp_path / f"video{ending}")
@@ -150,6 +154,7 @@ def test_a_video_on_standard_input_gets_a_remedy(tmp_path: Path, ending: str) ->
     assert "it is a video; save it to a file and pass the name of the file" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict: Run) -> None:
     save("-1.png")
     code, _, err = predict("-1.png")
@@ -179,6 +184,7 @@ def test_netpbm_files_of_16_bits_keep_their_colors() -> None:
     assert np.abs(image - values / 257).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -199,6 +205,7 @@ def test_unsupported_images_are_named_by_their_format(predict: Run, content: byt
     assert named in err
 
 
+@pytest.mark.slow
 def test_brackets_in_existing_names_are_literal(predict: Run) -> None:
     for name in ("party [2024]/a.jpg", "party [2024]/b.png", "party [2024]/sub [x]/c.png", "party 2/no.png"):
         save(name)
@@ -241,6 +248,7 @@ def test_base64_text_is_reported_in_a_short_message(before: str, tmp_path: Path)
     assert len(done.stderr) < 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -285,6 +293,7 @@ def test_a_failed_input_is_named_even_if_the_reason_does_not_name_it(
     assert json.loads(out)["images"][1]["error"].startswith("phone.heic: ")
 
 
+@pytest.mark.slow
 def test_standard_input_of_several_frames_has_a_note(tmp_path: Path) -> None:
     import subprocess
 
@@ -295,6 +304,7 @@ def test_standard_input_of_several_frames_has_a_note(tmp_path: Path) -> None:
     assert b"only the first of its 2 frames" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_command_line_of_more_than_32_kilobytes_works(tmp_path: Path) -> None:
     """ONNX Runtime 1.29 and 1.30 crash on longer command lines (microsoft/onnxruntime#32501)."""
     save(str(tmp_path / "a.png"))
@@ -325,6 +335,7 @@ def test_the_copy_of_a_small_image_has_the_same_size(predict: Run) -> None:
     assert read_image("out/small.png").shape == small.shape
 
 
+@pytest.mark.slow
 def test_faces_are_averaged_with_their_mirror_image_unless_turned_off(predict: Run) -> None:
     for options, flip_tta in (((), True), (("--no-flip-tta",), False)):
         (face,) = json.loads(predict(PORTRAIT, "--json", *options)[1])["images"][0]["faces"]

@@ -126,6 +126,7 @@ def test_errors_of_some_inputs_are_told_after_the_results(place: Path) -> None:
     assert lines[6] == "1 of 5 inputs failed:"
 
 
+@pytest.mark.slow
 def test_progress_is_not_drawn_into_a_file_even_where_colors_are_forced(place: Path) -> None:
     done = run("predict", "images", "--json", out="file", err="file", cwd=place, FORCE_COLOR="1")
     assert (done.code, done.err) == (0, "")
@@ -157,6 +158,7 @@ def test_displays_inside_each_other_break_no_line(tmp_path: Path) -> None:
         assert ("Reading" in done.drawn or "live line" in done.drawn) == (err == "tty")
 
 
+@pytest.mark.slow
 def test_no_progress_is_drawn_beside_another_program_that_reads_the_results(place: Path) -> None:
     done = run("predict", "images", out="pipe", err="tty", cwd=place)
     assert done.code == 0
@@ -164,6 +166,7 @@ def test_no_progress_is_drawn_beside_another_program_that_reads_the_results(plac
     assert done.drawn == ""
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_is_no_error(place: Path) -> None:
     command = f"{sys.executable} -m mien predict images --csv closed.csv >&-"
     done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False)

@@ -162,6 +162,7 @@ def test_bombs_in_tars_are_refused_with_little_memory(tmp_path: Path) -> None:
     assert int(kilobytes) < 100_000
 
 
+@pytest.mark.slow
 def test_a_small_zip_of_very_large_images_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for folder in ("on", "off"):

@@ -282,6 +282,7 @@ def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
         assert read_cached([tmp_path / name], classes=7, folder=folder).splits.tolist() == [split]
 
 
+@pytest.mark.slow
 def test_many_processes_at_once(table, folder):
     code = (
         "import sys; from pathlib import Path; from mien.data.fer2013.cache import read_cached; import logging;"

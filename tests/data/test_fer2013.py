@@ -471,6 +471,7 @@ print((peak() - before) / table.images.nbytes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_stays_under_twice_the_arrays(tmp_path):
     header, row = write_lines(*draw_rows(1, 3))

@@ -108,6 +108,7 @@ def test_the_rule_is_the_published_one(raw: list[int]) -> None:
         assert winner == shares.argmax() == expected.index(max(expected))
 
 
+@pytest.mark.slow
 @given(st.lists(ten_votes, max_size=6))
 def test_many_rows_at_once_are_as_one_by_one(raw: list[list[int]]) -> None:
     votes = np.array(raw, np.int64).reshape(-1, 10)
@@ -211,6 +212,7 @@ def test_the_columns_of_the_table_may_stand_in_any_order(tmp_path: Path) -> None
     assert join_votes(make_dataset(["Training"]), path).labels.tolist() == [FERPLUS.index("anger")]
 
 
+@pytest.mark.slow
 def test_the_files_by_split_join_by_the_numbers_in_the_names(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
@@ -226,6 +228,7 @@ def test_the_files_by_split_join_by_the_numbers_in_the_names(
         assert joined.split.tolist() == ["Training", "Training", "PublicTest", "PrivateTest"]
 
 
+@pytest.mark.slow
 def test_a_folder_with_both_layouts_is_read_by_split(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
@@ -384,6 +387,7 @@ def test_the_published_counts(real_dataset: Dataset, layout: str, expected: tupl
     assert (joined.labels == majority(joined.votes)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_published_votes_attach_to_every_image(real_dataset: Dataset) -> None:
     voted = attach_votes(real_dataset, SHARED / "ferplus")

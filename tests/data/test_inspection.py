@@ -126,6 +126,7 @@ def test_an_empty_data_set_is_inspected() -> None:
     assert inspect(nothing).n == 0
 
 
+@pytest.mark.slow
 @given(datasets())
 def test_counts_agree_with_counting_by_hand(dataset: Dataset) -> None:
     keys = [image.tobytes() for image in dataset.images]
@@ -153,6 +154,7 @@ def can_spare(training: Dataset) -> bool:
     return False
 
 
+@pytest.mark.slow
 @given(datasets(splits=(TRAINING, PRIVATE_TEST)), st.sampled_from([0.1, 0.3, 0.5, 0.9]), st.integers(0, 3))
 def test_hold_out_moves_groups_and_keeps_every_class(dataset: Dataset, fraction: float, seed: int) -> None:
     before = dataset.split == TRAINING
@@ -174,6 +176,7 @@ def test_hold_out_moves_groups_and_keeps_every_class(dataset: Dataset, fraction:
     assert (hold_out(dataset, fraction, seed).split == held.split).all()
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(2, 13), min_size=1, max_size=3), st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 3)
 )

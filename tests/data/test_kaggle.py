@@ -96,11 +96,13 @@ def test_the_table_is_fetched_checked_and_copied(tmp_path: Path, table: Path) ->
     assert any("28709 images of Training" in sentence for sentence in said)
 
 
+@pytest.mark.slow
 def test_without_a_destination_it_stays_where_it_came(table: Path) -> None:
     for came in (table, table.parent):
         assert fetch(downloader=FakeHub(came, AssertionError()), load=load_whole) == table
 
 
+@pytest.mark.slow
 def test_the_competition_is_asked_when_the_copy_fails(tmp_path: Path, table: Path) -> None:
     hub = FakeHub(AnswerError("403 Client Error."), table)
     assert fetch(downloader=hub, load=load_whole) == table
@@ -181,6 +183,7 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path, table: Path) -> No
     assert (folder / "fer2013.csv").read_text() == TEXT
 
 
+@pytest.mark.slow
 def test_altered_pixels_and_labels_are_refused(table: Path) -> None:
     def altered(path: Path) -> Dataset:
         whole = load_whole(path)

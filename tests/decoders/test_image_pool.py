@@ -103,6 +103,7 @@ class TestPixels:
         assert pool.read_image(encoded(large, "PNG")).pixels.min() == 255
         assert pool.read_image(encoded(small, "PNG")).pixels.max() == 0
 
+    @pytest.mark.slow
     def test_many_threads_get_their_own_images(self, pool: ImageDecoderPool) -> None:
         wrong: list[int] = []
 
@@ -159,6 +160,7 @@ class TestLimits:
         assert (process / "oom_score_adj").read_text() == "1000\n"
         pool.close()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "AVIF"])
     def test_an_image_that_takes_too_much_memory_is_not_called_damaged(self, kind: str) -> None:
         data = encoded(Image.new("RGB", (3000, 2000), "gray"), kind)
@@ -170,6 +172,7 @@ class TestLimits:
         assert pool.processes == [pid]
         pool.close()
 
+    @pytest.mark.slow
     def test_memory_that_the_machine_lacks_is_told_so(self) -> None:
         code = (
             "import resource; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))\n"

@@ -138,6 +138,7 @@ def test_the_examples_of_the_docstring_hold() -> None:
     assert (failed, attempted > 0) == (0, True)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 8), st.integers(0, 99))
 def test_biases_equal_those_of_a_general_optimizer(classes: int, seed: int) -> None:

@@ -72,6 +72,7 @@ def assert_nothing_is_cut(figure: Any) -> None:
 
 
 class TestCurves:
+    @pytest.mark.slow
     @pytest.mark.parametrize("epochs", [1, 2, 60, 200])
     def test_any_number_of_epochs(self, epochs: int, tmp_path: Path) -> None:
         history = make_history(epochs)
@@ -215,6 +216,7 @@ class TestSamples:
         assert to_hex(right.spines["left"].get_edgecolor()) == style.BLUE.lower()
         assert to_hex(wrong.spines["left"].get_edgecolor()) == style.VERMILION.lower()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n", [1, 6, 8])
     def test_every_image_is_shown_once(self, n: int, tmp_path: Path) -> None:
         images = make_images(n)
@@ -353,6 +355,7 @@ class TestOtherCharts:
         with pytest.raises(DataError, match="one split or more"):
             figures.counts_figure({})
 
+    @pytest.mark.slow
     def test_contact_sheet(self, tmp_path: Path) -> None:
         images = make_images(23)
         names = [LABELS[i % 7] for i in range(23)]
@@ -463,6 +466,7 @@ class TestReport:
             assert prefix == "data:image/png;base64"
             assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_text_from_outside_is_escaped_and_nothing_is_loaded(self, tmp_path: Path) -> None:
         bad = '<script>alert("1")</script>&'
         nothing = {"n": 0, "accuracy": None, "macro_f1": None}

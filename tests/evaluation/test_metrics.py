@@ -104,6 +104,7 @@ def resample_images(true: np.ndarray, predicted: np.ndarray, resamples: int) -> 
     }
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_resampling_images() -> None:
     random = np.random.default_rng(0)
     true = random.choice(4, 400, p=[0.4, 0.3, 0.2, 0.1])

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mien.card import ModelCard
 from mien.evaluation.report import write_report
@@ -20,6 +21,7 @@ def write_page(folder: Path, card: dict[str, object]) -> str:
     return write_report(evaluation, folder, card=card, samples=0).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_card_is_rows_of_words_with_the_recipe_folded(tmp_path: Path) -> None:
     card = ModelCard(
         name="small",

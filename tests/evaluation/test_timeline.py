@@ -131,6 +131,7 @@ class TestGathering:
             timeline.add(i / 25, [make_face(1, certain("sad"))] if i in {10, 2000} else [])
         assert len(timeline.tracks()[0].segments) == 2
 
+    @pytest.mark.slow
     def test_ten_hours_take_no_more_memory_than_ten_minutes(self) -> None:
         row = certain("happy")
 
@@ -160,6 +161,7 @@ class TestGathering:
 
 
 class TestFigure:
+    @pytest.mark.slow
     @pytest.mark.parametrize("seconds", [0.04, 5, 40, 7200])
     def test_videos_of_any_length(self, seconds: float, tmp_path: Path) -> None:
         timeline = make_timeline(

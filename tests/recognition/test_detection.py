@@ -298,6 +298,7 @@ def test_detections_are_plain_numbers_the_largest_first() -> None:
     json.dumps([face.landmarks.to_dict() for face in faces if face.landmarks])
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="needs the hand-checked photos beside the checkout")
 def test_every_clear_face_of_the_photos_is_found(detector: CenterFace) -> None:

@@ -405,6 +405,7 @@ class TestDrawFaces:
             assert draw_faces(flat(640, 480), [face]).shape == (480, 640, 3)
         assert draw_faces(flat(640, 480), [Face(Box(50, 60, 100, 100), Expression("happy", 0.5, {}))]).any()
 
+    @pytest.mark.slow
     @settings(deadline=None)
     @given(data=st.data(), width=st.integers(1, 2000), bars=st.booleans())
     def test_never_fails_and_never_leaves_the_image(
@@ -466,6 +467,7 @@ CROWDS = {
 
 
 class TestCrowds:
+    @pytest.mark.slow
     @pytest.mark.parametrize("legend", [True, False])
     @pytest.mark.parametrize("size", CROWDS.values(), ids=CROWDS)
     def test_no_tag_is_wider_than_its_face_or_hides_eyes_or_other_faces(

@@ -129,6 +129,7 @@ class TestEveryFormat:
         assert len(read(path)) == 2
         assert list(tmp_path.iterdir()) == [path]
 
+    @pytest.mark.slow
     def test_many_rows_are_not_kept_in_memory(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:

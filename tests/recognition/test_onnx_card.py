@@ -92,6 +92,7 @@ def test_a_file_with_a_card_takes_no_other_names(tmp_path: Path) -> None:
         Classifier(make_onnx(tmp_path / "m.onnx"), pixel_scale=1)
 
 
+@pytest.mark.slow
 def test_a_file_without_a_card_can_be_evaluated_used_and_given_one(tmp_path: Path) -> None:
     path, carded = foreign(tmp_path / "m.onnx", channels_first=True), tmp_path / "with-card.onnx"
     is_one_sentence(
@@ -121,6 +122,7 @@ def test_a_damaged_card_can_be_replaced(tmp_path: Path) -> None:
     assert Classifier(tmp_path / "new.onnx").labels == NAMES
 
 
+@pytest.mark.slow
 def test_export_replaces_only_what_mien_wrote(tmp_path: Path) -> None:
     target = tmp_path / "mine.onnx"
     for content in (b"my letter", foreign(tmp_path / "theirs.onnx").read_bytes()):

@@ -140,6 +140,7 @@ def test_a_long_key_within_five_bytes_is_read() -> None:
     assert summarise(b"\xf2\x80\x80\x00" + bytes([len(entry)]) + entry).metadata == {"a": "b"}
 
 
+@pytest.mark.slow
 def test_millions_of_tiny_fields_are_refused_soon() -> None:
     began = time.monotonic()
     for data in (

@@ -53,6 +53,7 @@ def set_inside(app: Any) -> Any:
     return app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", [mounted, rooted, set_inside])
 def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) -> None:
     settings = Settings(threads=1, api_key="a long secret", max_bytes=100_000)
@@ -76,6 +77,7 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
         assert 'mien_requests_total{route="/page",status="200"} 2.0' in counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", [mounted, rooted, set_inside])
 def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[Any], Any]) -> None:
     with running(Settings(threads=1, api_key="a long secret"), around=around) as service:
@@ -86,6 +88,7 @@ def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[A
             assert b"<!doctype html>" in service.get(place).body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", [lambda app: app, mounted])
 def test_no_bytes_of_a_form_reach_a_log(
     around: Callable[[Any], Any], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
@@ -112,6 +115,7 @@ def test_no_bytes_of_a_form_reach_a_log(
     assert all(re.search(r"INFO POST /v1/recognize 422 \d+ ms \d+ bytes \(form\)$", line) for line in said)
 
 
+@pytest.mark.slow
 def test_what_leads_nowhere_needs_the_key_too() -> None:
     with running(Settings(threads=1, api_key="a long secret")) as service:
         for path in ("/v2/model", "/v1", "/metrics/", "/health", "/page", "/redoc"):
@@ -140,6 +144,7 @@ STRANGE = (
 )
 
 
+@pytest.mark.slow
 def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
     with running(Settings(threads=1, allow_host=())) as service:
         for host in OWN:
@@ -156,6 +161,7 @@ def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
         assert service.metric('mien_refusals_total{reason="host"}') == 4 * len(STRANGE) + 1
 
 
+@pytest.mark.slow
 def test_names_that_are_given_are_its_own_too(service: Running) -> None:
     with running(Settings(threads=1, allow_host=("mien.example", "fd00::7"))) as named:
         for host in ("mien.example", "Mien.Example:443", "[fd00::7]:8000", "localhost:8000"):

@@ -64,6 +64,7 @@ def occupy(
     return asked
 
 
+@pytest.mark.slow
 def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 4)
@@ -78,6 +79,7 @@ def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
         assert service.metric("mien_queue") == 0
 
 
+@pytest.mark.slow
 def test_every_image_takes_a_place() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 3, of=3)
@@ -86,6 +88,7 @@ def test_every_image_takes_a_place() -> None:
         assert len(asked[0].result(20).json["images"]) == 3
 
 
+@pytest.mark.slow
 def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
     large = portrait() + bytes(60_000)
     with gated(max_bytes=100_000, held_bytes=100_000, max_video_bytes=0) as (service, gate, callers):
@@ -99,6 +102,7 @@ def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
         assert service.metric("mien_held_bytes") == 0
 
 
+@pytest.mark.slow
 def test_large_images_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_LARGE", 10_000)
     with gated(threads=3) as (service, gate, callers):
@@ -112,6 +116,7 @@ def test_large_images_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatc
         assert [one.result(20).status for one in [*asked, small]] == [200] * 4
 
 
+@pytest.mark.slow
 def test_past_the_deadline_comes_504_and_the_place_is_free() -> None:
     with gated(deadline=0.3) as (service, gate, _):
         began = time.monotonic()
@@ -123,6 +128,7 @@ def test_past_the_deadline_comes_504_and_the_place_is_free() -> None:
         wait_until(lambda: service.send_raw(portrait()).status == 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["/v1/recognize", "/v1/recognize/video"])
 def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
     with gated(deadline=0.2) as (service, _, _), socket.create_connection(("127.0.0.1", service.port)) as raw:
@@ -135,6 +141,7 @@ def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
         assert service.metric('mien_refusals_total{reason="slow"}') == 1
 
 
+@pytest.mark.slow
 def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 2)  # as many as there are threads
@@ -150,6 +157,7 @@ def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
         assert service.metric('mien_requests_total{route="/v1/recognize",status="499"}') == 1
 
 
+@pytest.mark.slow
 def test_what_is_under_way_at_the_end_is_finished() -> None:
     with ThreadPoolExecutor(1) as helper, gated() as (service, gate, callers):
         asked = occupy(service, callers, 4)
@@ -182,6 +190,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_video_ends_when_its_caller_has_gone(video: bytes) -> None:
     with running(Settings(threads=1), detector=Slow()) as service:
         gone = http.client.HTTPConnection("127.0.0.1", service.port)
@@ -202,6 +211,7 @@ def test_a_video_ends_when_its_caller_has_gone(video: bytes) -> None:
         wait_until(lambda: service.send_raw(video, "every=100", to="/v1/recognize/video").lines[-1] == end)
 
 
+@pytest.mark.slow
 def test_a_video_whose_next_line_takes_too_long_ends_with_a_line(video: bytes) -> None:
     with gated(deadline=0.3) as (service, gate, _):
         (end,) = service.send_raw(video, kind="video/mp4", to="/v1/recognize/video").lines
@@ -338,6 +348,7 @@ def test_settings_are_checked(options: dict[str, Any], message: str) -> None:
         Settings(**options)
 
 
+@pytest.mark.slow
 def test_blanks_around_a_key_are_no_part_of_it() -> None:
     with running(Settings(threads=1, api_key=" a long secret \r\n")) as service:
         assert service.get("/v1/model").status == 401

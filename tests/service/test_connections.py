@@ -138,6 +138,7 @@ class TestTimes:
 
 
 class TestNumbers:
+    @pytest.mark.slow
     def test_one_address_has_so_many_connections_and_no_more(self) -> None:
         with running(Settings(threads=1, connections_per_caller=4)) as service:
             held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
@@ -149,6 +150,7 @@ class TestNumbers:
             wait_until(lambda: service.metric('mien_refusals_total{reason="connections"}') >= 1)
             assert service.send_raw(portrait()).status == 200
 
+    @pytest.mark.slow
     def test_slow_bodies_take_no_place_in_the_queue(self) -> None:
         with running(Settings(threads=1, queue=4, max_images=4)) as service:
             slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(20)]
@@ -160,6 +162,7 @@ class TestNumbers:
             for one in slow:
                 one.close()
 
+    @pytest.mark.slow
     def test_a_caller_that_does_not_read_is_answered_a_few_times_only(self) -> None:
         """Else the system would keep megabytes of answers for each connection, and others wait while they are made."""
         name = 'mien_requests_total{route="/openapi.json",status="200"}'
@@ -171,6 +174,7 @@ class TestNumbers:
             time.sleep(0.5)
             assert service.metric(name) < 40
 
+    @pytest.mark.slow
     def test_a_body_in_tiny_pieces_is_refused_and_stops_nobody(self) -> None:
         with running(Settings(threads=1)) as service:
             ended = threading.Event()
@@ -198,6 +202,7 @@ class TestNumbers:
             assert slowest < 1
             assert service.metric('mien_refusals_total{reason="protocol"}') > 1
 
+    @pytest.mark.slow
     def test_a_body_in_usual_pieces_is_taken(self) -> None:
         data, piece = portrait() + bytes(300_000), 200
         head = _POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"

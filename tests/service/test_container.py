@@ -180,6 +180,7 @@ def health_check(**variables: str) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 def test_the_health_check_asks_where_the_service_listens() -> None:
     with running(Settings(threads=1, allow_host=("mien.example",))) as service:
         assert health_check(MIEN_PORT=str(service.port)) == 0

@@ -64,6 +64,7 @@ def test_ctrl_c_right_after_the_start_ends_it_without_a_warning(delay: float) ->
     assert (process.wait(20), rest) == (130, "Stopped.\n")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_before_it_begins_leaves_nothing_unawaited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -221,6 +222,7 @@ class TestFolders:
         assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_request_with_two_lengths_is_refused_and_the_connection_closed() -> None:
     with running(Settings(threads=1)) as service:
         data = (

@@ -107,6 +107,7 @@ def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "got a Keras file" in refused(capsys, "--model", str(tmp_path / "m.keras"), "--port", "0")
 
 
+@pytest.mark.slow
 def test_a_setting_at_fault_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_setting_at_fault_is_told(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
@@ -315,6 +317,7 @@ FORMER_NAMES = {
 }
 
 
+@pytest.mark.slow
 def test_the_former_names_of_options_and_variables_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[dict[str, Any]] = []
     monkeypatch.setattr("mien.cli.serve._serve", lambda *given: taken.append(given[-1]))

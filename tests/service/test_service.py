@@ -64,6 +64,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 # What it answers
 
 
+@pytest.mark.slow
 def test_the_answer_is_that_of_the_command(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", str(PORTRAIT), "--json"]) == 0
     (expected,) = json.loads(capsys.readouterr().out)["images"]
@@ -108,6 +109,7 @@ def test_one_at_fault_stops_no_other(service: Running) -> None:
     assert (images[1]["width"], images[1]["height"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_options(service: Running) -> None:
     two = np.concatenate([np.asarray(small_portrait(200)), np.asarray(small_portrait(200))[:, ::-1]], axis=1)
     data = encoded(Image.fromarray(two), "PNG")
@@ -213,6 +215,7 @@ def test_images_of_odd_sizes(service: Running, size: tuple[int, int]) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_another_model(tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     settings = Settings(threads=1, model=str(make_onnx(tmp_path / "private" / "model.onnx")))
@@ -229,6 +232,7 @@ def test_another_model(tmp_path: Path) -> None:
         assert "private" not in str((told.body, reply.body))
 
 
+@pytest.mark.slow
 def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
     scores = {"PublicTest": {"accuracy": 0.5, "loss": 1.5, "accuracy_interval": [0.1, 2.5]}}
     path = make_onnx(tmp_path / "model.onnx", replace(CARD, scores=scores))
@@ -614,6 +618,7 @@ def test_pages_of_other_sites_are_refused(service: Running) -> None:
     assert service.get("/", **{"Sec-Fetch-Site": "cross-site"}).status == 200  # a link from elsewhere
 
 
+@pytest.mark.slow
 def test_the_key() -> None:
     with running(Settings(threads=1, api_key="a long secret")) as service:
         for headers in ({}, {"X-API-Key": "another"}, {"Authorization": "Bearer a long"}, {"X-API-Key": "ß"}):
@@ -636,6 +641,7 @@ def test_the_times_of_frames_have_no_noise_of_floating_point(service: Running, t
     assert [row["seconds"] for row in reply.lines[:-1]] == times
 
 
+@pytest.mark.slow
 def test_a_video_comes_line_by_line(service: Running, video: bytes) -> None:
     for reply in (
         service.send_raw(video, kind="video/mp4", to="/v1/recognize/video"),
@@ -651,6 +657,7 @@ def test_a_video_comes_line_by_line(service: Running, video: bytes) -> None:
         assert (rows[0]["width"], rows[0]["height"]) == (320, 240)
 
 
+@pytest.mark.slow
 def test_options_of_a_video(service: Running, video: bytes) -> None:
     def rows(options: str) -> list[Any]:
         return service.send_raw(video, options, kind="video/mp4", to="/v1/recognize/video").lines[:-1]
@@ -728,6 +735,7 @@ def test_a_video_in_av1_is_taken(service: Running) -> None:
     assert (reply.status, reply.lines[-1]["frames"], reply.lines[-1]["error"]) == (200, 4, None)
 
 
+@pytest.mark.slow
 def test_a_video_of_which_nothing_can_be_decoded_is_refused(service: Running, video: bytes) -> None:
     reply = service.send_raw(without_images(video), kind="video/mp4", to="/v1/recognize/video")
     assert reply.status == 422
@@ -778,6 +786,7 @@ def test_limits_of_videos(video: bytes) -> None:
 # What it leaves behind
 
 
+@pytest.mark.slow
 def test_nothing_is_written(service: Running, video: bytes, tmp_path: Path) -> None:
     large = encoded(Image.new("RGB", (800, 800)), "BMP")  # web frameworks move what is over 1 MB to a disk
     assert len(large) > 1 << 20

@@ -52,6 +52,7 @@ def prepared(
     return views
 
 
+@pytest.mark.slow
 def test_cached_copies_equal_the_augmentation_and_are_used_in_turn(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, processes=2)
     for view in range(2):
@@ -61,6 +62,7 @@ def test_cached_copies_equal_the_augmentation_and_are_used_in_turn(tmp_path: Pat
     assert (views.images(0) != views.images(1)).any()
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
     told: list[tuple[str, int, int]] = []
     AugmentationCache(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
@@ -77,6 +79,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> No
     assert len(list(tmp_path.glob("view-*.npy"))) == 4
 
 
+@pytest.mark.slow
 def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
     tmp_path: Path, dataset: Dataset
 ) -> None:
@@ -96,6 +99,7 @@ def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
     assert alone.shape == (len(dataset), 7)
 
 
+@pytest.mark.slow
 def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
     augmentation = replace(SHIFTED, flip=True)
     recipe = replace(
@@ -135,6 +139,7 @@ def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) 
     np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_damaged_copy_is_computed_again(tmp_path: Path, dataset: Dataset) -> None:
     views = prepared(tmp_path, dataset, teachers={"one": Teacher()})
     whole = [views.images(i) for i in range(2)], views.answers(0)
@@ -148,6 +153,7 @@ def test_a_damaged_copy_is_computed_again(tmp_path: Path, dataset: Dataset) -> N
     np.testing.assert_array_equal(views.answers(0), whole[1])
 
 
+@pytest.mark.slow
 def test_other_files_in_the_cache_folder_are_kept_by_training(tmp_path: Path, dataset: Dataset) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     views = prepared(tmp_path, dataset)
@@ -158,6 +164,7 @@ def test_other_files_in_the_cache_folder_are_kept_by_training(tmp_path: Path, da
     assert not tmp_path.exists()
 
 
+@pytest.mark.slow
 def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, dataset: Dataset) -> None:
     def stop(*now: Any) -> None:
         raise KeyboardInterrupt
@@ -168,6 +175,7 @@ def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, 
     assert len(list(tmp_path.glob("view-*.npy"))) < 20
 
 
+@pytest.mark.slow
 def test_one_waits_for_another_that_prepares_the_same(tmp_path: Path, dataset: Dataset) -> None:
     told: list[str] = []
     views = prepared(tmp_path, dataset)

@@ -79,6 +79,7 @@ def without(*names: str) -> str:
     return f"import sys\nfor name in {names!r}: sys.modules[name] = None\nfrom mien.cli import run\n"
 
 
+@pytest.mark.slow
 def test_train_without_any_back_end_says_in_one_sentence_what_to_type(tmp_path: Path) -> None:
     program = (
         without("tensorflow", "jax", "torch") + "raise SystemExit(run(['train', '--data', 'no-such.csv']))"

@@ -37,6 +37,7 @@ def test_the_state_of_a_training_of_any_size_is_refused(tmp_path: Path) -> None:
         read_state(archive_with(tmp_path / "last.keras", "mien_state.json", 65))
 
 
+@pytest.mark.slow
 def test_a_network_that_would_fill_the_memory_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected at most 256 MB inside the archive, got 257 MB"):
         load_network(archive_with(tmp_path / "a.keras", "model.weights.h5", 257))

@@ -78,6 +78,7 @@ def hosts() -> Iterator[Hosts]:
     found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_host_that_ends_is_named_to_all_others(hosts: Hosts, killed: int) -> None:
     assert [watch.lost for watch in hosts.watches] == [None] * 3
@@ -88,6 +89,7 @@ def test_a_host_that_ends_is_named_to_all_others(hosts: Hosts, killed: int) -> N
         assert "with `resume`" in str(lost)
 
 
+@pytest.mark.slow
 def test_a_host_that_says_nothing_any_more_is_lost(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts.watches[2], "_send", lambda _message: None)
     assert "Host 2 (third)" in str(hosts.watches[0].wait_for_loss(5))
@@ -103,6 +105,7 @@ def test_a_training_that_does_not_come_out_of_native_code_is_ended_with_its_proc
     assert "has ended or cannot be reached" in sentence
 
 
+@pytest.mark.slow
 def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
     with ThreadPoolExecutor() as pool:
         assert list(pool.map(HostWatch.done, hosts.watches)) == [True] * 3
@@ -112,6 +115,7 @@ def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
     assert hosts.ended.empty()
 
 
+@pytest.mark.slow
 def test_a_host_that_trains_on_long_after_another_one_is_done_is_ended(hosts: Hosts) -> None:
     assert hosts.watches[1].done() is False
     assert "Host 1 (second)" in str(hosts.watches[0].wait_for_loss(5))

@@ -133,6 +133,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
 def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
     with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):

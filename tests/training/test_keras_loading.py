@@ -44,6 +44,7 @@ def saved(network: keras.Model, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "named"), [(".h5", "m.keras"), (".keras", "m.h5"), (".h5", "m"), (".keras", "m.bin")]
 )
@@ -134,6 +135,7 @@ def test_a_network_of_an_input_that_no_line_can_make_is_told(tmp_path: Path) -> 
         load_classifier(saved(network, tmp_path / "m.keras"), labels=FER2013.classes)
 
 
+@pytest.mark.slow
 def test_an_architecture_as_json_is_loaded_with_the_weights_beside_it(tmp_path: Path) -> None:
     from mien.workflows.load_model import open_model
     from mien.workflows.options import ModelOptions

@@ -53,6 +53,7 @@ def fit_a_step(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
     return before, model.get_weights()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_weight_decay_shrinks_by_rate_and_share(optimizer: str) -> None:
     steps = []
@@ -66,6 +67,7 @@ def test_weight_decay_shrinks_by_rate_and_share(optimizer: str) -> None:
     np.testing.assert_allclose(decayed, plain - 0.1 * 0.5 * before, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_running_average_is_that_of_the_weights() -> None:
     recipe = get_recipe("classic").with_options(optimizer="sgd", learning_rate=0.5, ema_momentum=0.75)
     model = line(recipe)

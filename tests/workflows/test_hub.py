@@ -155,6 +155,7 @@ def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
         pull_model("hf://me/faces", tmp_path / "here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("pull", "hf://me/faces"), ("push", "model.onnx", "hf://me/faces")])
 def test_offline_the_command_prints_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
     pytest.importorskip("huggingface_hub")

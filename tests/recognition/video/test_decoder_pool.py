@@ -97,6 +97,7 @@ class TestFrames:
                 np.testing.assert_array_equal(one.image, other.image)
             assert frames.damage == expected.damage == ""
 
+    @pytest.mark.slow
     def test_damage_is_reported_with_the_same_message(self, pool: DecoderPool, tmp_path: Path) -> None:
         whole = make_film(tmp_path / "video.mkv").read_bytes()
         cut = whole[: len(whole) * 3 // 4]
@@ -108,6 +109,7 @@ class TestFrames:
         assert frames.damage == expected.damage
         assert "cut off" in frames.damage
 
+    @pytest.mark.slow
     def test_files_that_are_not_videos_have_the_same_error(self, pool: DecoderPool) -> None:
         for data in (b"", b"hello", b"\0" * 5000):
             with pytest.raises(DataError) as expected:
@@ -220,6 +222,7 @@ class TestBounds:
             list(pool.read_frames((tmp_path / "large.mp4").read_bytes()))
         pool.close()
 
+    @pytest.mark.slow
     def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
         child = subprocess.Popen(
@@ -276,6 +279,7 @@ class TestEnds:
                 pool.read_frames(b"hello")
         assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
+    @pytest.mark.slow
     def test_they_end_when_the_process_that_wants_the_frames_is_killed(self, tmp_path: Path) -> None:
         code = (
             "import sys, time; from mien.recognition.video.decoder_pool import DecoderPool\n"

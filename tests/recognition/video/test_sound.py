@@ -63,6 +63,7 @@ def write_copy(source: Path, target: Path, every: int = 1, *, whole: bool = True
     return writer.sound_problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "source", "target"),
     [
@@ -143,6 +144,7 @@ def test_a_writer_with_sound_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 class TestCommand:
+    @pytest.mark.slow
     @pytest.mark.parametrize("every", [1, 5])
     def test_the_copy_keeps_times_and_sound(self, tmp_path: Path, every: int) -> None:
         video = make_sounding(tmp_path / "video.mp4")
@@ -157,6 +159,7 @@ class TestCommand:
         (video,) = json.loads(done.stdout)["videos"]
         assert [frame["seconds"] for frame in video["frames"]] == pytest.approx(TIMES[::every], abs=2e-3)
 
+    @pytest.mark.slow
     def test_missing_sound_is_reported(self, tmp_path: Path) -> None:
         video = make_sounding(tmp_path / "video.mov", "pcm_mulaw", rate=8000)
         done = CliRunner().invoke(app, ["predict", str(video), "--save", str(tmp_path / "out")])
@@ -165,6 +168,7 @@ class TestCommand:
         assert "the annotated copy has no sound" in told
         assert "pcm_mulaw" in told
 
+    @pytest.mark.slow
     def test_without_pyav_the_command_reports_that_no_copy_was_made(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

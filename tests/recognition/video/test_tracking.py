@@ -41,6 +41,7 @@ films = st.lists(st.tuples(st.floats(0, 2), faces_of_a_frame), max_size=8)
 
 
 class TestTracker:
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(films)
     def test_numbers_are_unique_in_a_frame_and_never_used_again(
@@ -60,6 +61,7 @@ class TestTracker:
                 dead |= alive - set(numbers)
             alive = (alive | new) - dead
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(films, st.randoms(use_true_random=False))
     def test_the_order_of_the_faces_does_not_matter(
@@ -170,6 +172,7 @@ class TestSmoother:
         )
         assert face.expression.probabilities["bored"] == pytest.approx(0.5 + 0.4 * math.exp(-0.1))
 
+    @pytest.mark.slow
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.floats(0, 3), rows, st.integers(1, 3)), max_size=30), st.floats(0, 2))
     def test_smoothed_probabilities_sum_to_one_and_are_within_the_range_of_the_inputs(
@@ -231,6 +234,7 @@ def scene(seed: int) -> np.ndarray:
 
 
 class TestCuts:
+    @pytest.mark.slow
     def test_another_scene_is_a_cut(self) -> None:
         cuts = [CutDetector() for _ in range(20)]
         for seed, detector in enumerate(cuts):

@@ -398,6 +398,7 @@ class TestRefusals:
             with pytest.raises(DataError, match=f"webcam {number}: cannot open this webcam"):
                 read_frames(number)
 
+    @pytest.mark.slow
     def test_standard_error_stays_clean(self, tmp_path: Path) -> None:
         """In a process of its own, where FFmpeg writes past Python."""
         damaged = make_film(tmp_path / "damaged.mp4", gop=1, options={"movflags": "faststart"})
@@ -568,6 +569,7 @@ def decode(path: Path) -> tuple[list[float], list[np.ndarray], Any]:
 
 
 class TestWriter:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("suffix", "codec"), [(".mp4", "h264"), (".mov", "h264"), (".MKV", "h264"), (".webm", "vp9")]
     )

@@ -105,6 +105,7 @@ class TestRedirections:
                     assert container.format.name in {"avi", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
                     assert not container.streams.video
 
+    @pytest.mark.slow
     def test_the_command_refuses_it_and_ends(self, good: Path) -> None:
         path = good / "video.mp4"
         path.write_bytes(REDIRECTIONS["SDP after the beginning of Matroska"])
@@ -152,6 +153,7 @@ class _Finder:
 
 
 class TestBombs:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", BOMBS)
     def test_it_is_refused_before_memory_is_reserved(self, tmp_path: Path, name: str) -> None:
         data = BOMBS[name]
@@ -186,6 +188,7 @@ class TestBombs:
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codec", "options"),
     [

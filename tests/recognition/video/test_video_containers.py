@@ -243,6 +243,7 @@ class TestEditLists:
 
 
 class TestCutOff:
+    @pytest.mark.slow
     @pytest.mark.parametrize("pyav", [True, False], ids=["with PyAV", "without"])
     @pytest.mark.parametrize(
         ("suffix", "options"),
