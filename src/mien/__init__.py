@@ -1,6 +1,6 @@
 """Train, evaluate and use facial expression recognizers.
 
-Importing the package loads none of its submodules; each name is imported on first use.
+Importing the package loads no other submodule than `former_modules`; each name is imported on first use.
 
 >>> import mien
 >>> mien.FER2013.classes[3]
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from mien import former_modules
 
 if TYPE_CHECKING:
     from mien.bulk.job import batch
@@ -86,6 +88,8 @@ _HOMES = {
     "train": "workflows.train_model",
     "watch": "workflows.annotate",
 }
+
+former_modules.install()
 
 
 def __getattr__(name: str) -> Any:

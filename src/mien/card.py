@@ -18,7 +18,7 @@ from mien.errors import ModelError
 from mien.html_table import html_table
 from mien.images import CROP_SIZE
 from mien.quoting import quoted
-from mien.renamed import renamed_fields
+from mien.renamed import renamed_fields, renamed_parameters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,6 +152,7 @@ class ModelCard:
         """Former name of `label_sets`."""
         return self.label_sets
 
+    @renamed_parameters(taxonomy="label_set")
     def answering_in(self, label_set: str) -> ModelCard:
         """Return the card of the same network for another of its label sets; the current one becomes a head.
 

@@ -103,6 +103,9 @@ JAFFE = LabelSet("jaffe", ("angry", "disgust", "fear", "happy", "neutral", "sad"
 BUNDLED_LABEL_SETS = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
 """The label sets that bundled models answer in."""
 
+TAXONOMIES = BUNDLED_LABEL_SETS
+"""The earlier name of `BUNDLED_LABEL_SETS`."""
+
 LABEL_SETS = {
     label_set.name: label_set
     for label_set in (FER2013, FERPLUS, AFFECTNET7, AFFECTNET8, RAFDB, CKPLUS, JAFFE)

@@ -16,7 +16,9 @@ import pytest
 
 import mien
 from mien.data.dataset import SPLITS
+from mien.data.image_finder import ImageFinder
 from mien.errors import DataError
+from mien.images import read_image
 from mien.labels import FER2013, FERPLUS
 
 LEVELS = np.array([10, 60, 110, 160], np.uint8)
@@ -123,6 +125,22 @@ def rafdb(root: Path, *, originals: bool = False) -> Path:
     path = root / "EmoLabel" / "list_patition_label.txt"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def test_the_list_of_rafdb_is_found_in_a_folder_that_holds_only_its_folder(tmp_path: Path) -> None:
+    rafdb(tmp_path / "RAF-DB" / "basic")
+    assert mien.load(tmp_path / "RAF-DB").split.tolist() == ["Training"] * 7 + ["PrivateTest"] * 2
+
+
+@pytest.mark.parametrize(("aligned", "gray"), [(True, 10), (False, 200)])
+def test_images_of_a_table_are_aligned_ones_unless_faces_are_detected(
+    tmp_path: Path, aligned: bool, gray: int
+) -> None:
+    for folder, name, level in (("original", "train_1.png", 200), ("aligned", "train_1_aligned.png", 10)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(png(level))
+    file = ImageFinder([tmp_path], aligned=aligned).find("train_1.png")
+    assert read_image(file)[24, 24, 0] == gray
 
 
 @pytest.mark.parametrize("place", ["folder", "list"])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import mien
+from mien import former_modules
 from mien.data.synthetic import synthetic_dataset
 from mien.evaluation.figures import Timeline
 from mien.evaluation.figures.tracks import Course, Track
+from mien.labels import TAXONOMIES
 from mien.recognition.classifier import Classifier
 from mien.recognition.detection import CenterFace
 from mien.recognition.drawing import draw_heat, draw_heatmap
@@ -100,3 +106,23 @@ def test_a_card_keeps_its_names_in_files() -> None:
     assert json.loads(json.dumps(card.to_dict())) == json.loads(card.to_json())
     assert [head["taxonomy"] for head in card.to_dict()["heads"]] == ["fer2013", "ferplus"]
     assert mien.ModelCard.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize(("former", "present"), former_modules.FORMER_MODULES.items())
+def test_former_names_of_modules_are_the_same_modules(former: str, present: str) -> None:
+    module = import_module(present)
+    own = module.__spec__
+    assert import_module(former) is module
+    assert module.__spec__ is own
+    assert module.__name__ == present
+
+
+def test_documented_imports_of_the_first_version_work() -> None:
+    code = "from mien.evaluation.evaluate import evaluate, Evaluation; from mien.training.recipes import get_recipe"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_taxonomy_is_accepted_where_label_sets_are_chosen() -> None:
+    assert mien.Classifier("tiny").answering_in(taxonomy="ferplus").labels[0] == "neutral"  # type: ignore[call-arg]
+    assert mien.Classifier("tiny").card.answering_in(taxonomy="fer2013").label_set == "fer2013"  # type: ignore[call-arg]
+    assert TAXONOMIES["ferplus"] is mien.FERPLUS

@@ -27,6 +27,7 @@ from mien.data.splits import parse_split
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import quote
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ class _Image(NamedTuple):
     within: str
 
 
+@renamed_parameters(taxonomy="label_set")
 def read_folders(
     path: str | Path,
     label_set: LabelSet | None = None,

@@ -70,7 +70,7 @@ def read_general(
     """
     rows = _Rows([], [], [], [], [])
     told, fer2013 = False, True
-    finder = ImageFinder([path.parent for path in paths])
+    finder = ImageFinder([path.parent for path in paths], aligned=options.crop is None)
     for path in paths:
         with path.open("rb") as file, closing(open_tables(path, file)) as members:
             for member in members:

@@ -181,8 +181,9 @@ def _read_flat(place: Path, options: ReadOptions, progress: Progress | None) -> 
     for folder in _wrapped(place):
         if images := jaffe_images(folder):
             return read_jaffe(images, options, str(place), progress)
-    if listed := find_label_list(place):
-        return read_label_list(listed, options, str(place), place, progress)
+    for folder in _wrapped(place):
+        if listed := find_label_list(folder):
+            return read_label_list(listed, options, str(place), folder, progress)
     return None
 
 

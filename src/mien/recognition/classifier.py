@@ -21,6 +21,7 @@ from mien.probability_checks import require_probabilities
 from mien.recognition.model_files import DEFAULT, answers_in
 from mien.recognition.network_files import Description, check_network, open_described
 from mien.recognition.values import boolean, check_threads
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +120,7 @@ class Classifier:
         """Former name of `label_sets`."""
         return self.label_sets
 
+    @renamed_parameters(taxonomy="label_set")
     def answering_in(self, label_set: str) -> Classifier:
         """Return a classifier for another label set of the same model. Both share the network in memory.
 
