@@ -140,7 +140,7 @@ def test_images_of_a_table_are_aligned_ones_unless_faces_are_detected(
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(png(level))
     file = ImageFinder([tmp_path], aligned=aligned).find("train_1.png")
-    assert read_image(file)[24, 24, 0] == gray
+    assert read_image(file)[8, 8, 0] == gray
 
 
 @pytest.mark.parametrize("place", ["folder", "list"])
