@@ -22,9 +22,10 @@ from mien.files import write_text
 from mien.labels import FER2013
 from mien.training.builtin_recipes import get_recipe
 from mien.training.run_config import RunConfig
-from mien.workflows.compare import compare_models
+from mien.workflows.compare import compare_models, run_comparison
 from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
 from mien.workflows.list_runs import list_runs
+from mien.workflows.options import DataOptions
 from mien.workflows.reporter import Reporter
 from tests.conftest import make_onnx
 
@@ -175,6 +176,18 @@ def test_models_with_the_same_shares_but_other_groups_are_compared_on_the_same_i
     assert np.array_equal(done.first.images, expected)
     assert np.array_equal(done.second.images, expected)
     assert any("both models were trained on these images, with different splits" in t for t in told.warnings)
+
+
+def test_a_second_model_that_was_trained_without_the_given_groups_is_warned_of(
+    faces: Path, tmp_path: Path
+) -> None:
+    pattern = r"(\d+)\.png"
+    models = [model_of(tmp_path / "a.onnx", faces, group=pattern), model_of(tmp_path / "b.onnx", faces)]
+    told = Told()
+    options = EvaluateOptions(data=DataOptions(group=pattern))
+    done = run_comparison(*models, faces, options, told)
+    assert np.array_equal(done.second.images, images_of(faces, PRIVATE_TEST, group=pattern))
+    assert any("the second was trained on some of it" in text for text in told.warnings)
 
 
 @pytest.mark.parametrize("named", [True, False])

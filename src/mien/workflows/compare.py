@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
+from mien.errors import DataError, ModelError
 from mien.workflows.evaluate_model import EvaluateOptions, open_and_read, run_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
-from mien.workflows.reporter import Reporter
+from mien.workflows.reporter import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
@@ -111,6 +111,11 @@ def _same_images(
     found = [
         open_and_read(model, data, whole, reporter)[1] for model, data in zip(models, given, strict=True)
     ]
+    if any(dataset.division for dataset in found):
+        found = [
+            dataset if dataset.division else _as_trained(model, source, whole) or dataset
+            for model, source, dataset in zip(models, given, found, strict=True)
+        ]
     first, second = found
     divided = [dataset for dataset in found if dataset.division]
     alike = np.array_equal(first.images, second.images) and np.array_equal(first.split, second.split)
@@ -122,6 +127,18 @@ def _same_images(
             )
         return [divided[0], divided[0]]
     return [dataset if wanted is None or (dataset.split == wanted).any() else None for dataset in found]
+
+
+def _as_trained(model: Any, data: Any, options: EvaluateOptions) -> Dataset | None:
+    """The data as a model was trained on them, if that was with other reading options; `None` if it was not."""
+    plain = replace(options.data, class_names=None, merge=None, group=None, detect=None)
+    if plain == options.data:
+        return None
+    try:
+        _, dataset = open_and_read(model, data, replace(options, data=plain), SilentReporter())
+    except DataError:
+        return None
+    return dataset if dataset.division else None
 
 
 def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOptions]:
