@@ -145,6 +145,11 @@ def test_a_run_is_judged_on_what_it_was_trained_on(table: Path, whole_run: Path,
         (run / "recipe.json").write_text(json.dumps(recipe))
         is_one_sentence(mien("evaluate", run), told)
     assert mien("evaluate", run, "--data", changed).returncode == 0
+    assert (run / "fer2013.csv-PrivateTest" / "evaluation.json").is_file()
+    assert not (run / "PrivateTest").exists()
+    moved = shutil.copy(table, tmp_path / "moved.csv")
+    assert mien("evaluate", run, "--data", moved).returncode == 0
+    assert (run / "PrivateTest" / "evaluation.json").is_file()  # the same images, wherever they are
     alone = shutil.copy(run / "best.keras", tmp_path / "alone.keras")
     is_one_sentence(mien("evaluate", alone), "no data to evaluate on.*not in a run folder.*--data")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -79,3 +81,15 @@ def test_a_comparison_has_the_differences_of_the_scores() -> None:
     assert found.to_dict()["mcnemar"]["exact"] is True
     with pytest.raises(DataError, match="the same images"):
         compare(scored(one, true), scored(other, true[::-1].copy()))
+
+
+def test_evaluations_of_other_images_with_the_same_labels_are_refused() -> None:
+    true = np.arange(30) % 3
+    first, second = scored(true, true), scored(true, true)
+    mixed = replace(second, images=second.images[::-1])
+    with pytest.raises(
+        DataError, match=r"same images.*Evaluate both models on the same split of the same data"
+    ):
+        compare(first, mixed)
+    with pytest.raises(DataError, match=r"other classes.*same label set"):
+        compare(first, replace(second, labels=("a", "c", "b")))

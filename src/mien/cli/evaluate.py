@@ -64,8 +64,8 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             autocompletion=choices("Training", "PublicTest", "PrivateTest"),
-            help="The split: Training, PublicTest or PrivateTest (also train, validation, test). Default: PrivateTest, "
-            "or the only one of data without splits.",
+            help="The split: Training, PublicTest or PrivateTest (also train, validation, test). Default: PrivateTest; "
+            "all images of data without splits; PublicTest if the training set no test images aside.",
         ),
     ] = None,
     labels: LabelsOption = None,
@@ -88,7 +88,7 @@ def evaluate(
             metavar="DIR",
             file_okay=False,
             help="The folder for figures, report.html and evaluation.json. Default: inside a run folder, named for the "
-            "split; none for a file.",
+            "split, or for data and split if the data are not those of the run; none for a file.",
         ),
     ] = None,
     json: JsonOption = False,

@@ -16,6 +16,7 @@ import numpy as np
 
 from mien.errors import DataError
 from mien.evaluation.metrics import macro_f1
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,8 +111,18 @@ def compare(
     Raises:
         DataError: If the images or classes differ.
     """
-    if first.labels != second.labels or not np.array_equal(first.true, second.true):
-        raise DataError("Expected two evaluations of the same images in the same classes, got others.")
+    if first.labels != second.labels:
+        raise DataError(
+            "Expected two evaluations of the same images in the same classes, got other classes. Evaluate both models "
+            "with the same label set."
+        )
+    if not np.array_equal(first.images, second.images) or not np.array_equal(first.true, second.true):
+        raise DataError(
+            f"Expected two evaluations of the same images with the same labels, got {first.split} of {first.data[-80:]} "
+            f"({counted(first.n, 'image')}) and {second.split} of {second.data[-80:]} "
+            f"({counted(second.n, 'image')}), which differ. Evaluate both models on the same split of the same data, "
+            "read with the same options."
+        )
     right = [np.asarray(one.predicted == one.true) for one in (first, second)]
     scores = [float(one.mean()) for one in right]
     f1 = [one.macro_f1 for one in (first, second)]

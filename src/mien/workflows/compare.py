@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mien.errors import ModelError
-from mien.workflows.evaluate_model import EvaluateOptions, run_evaluation
+from mien.errors import DataError, ModelError
+from mien.workflows.evaluate_model import EvaluateOptions, open_and_read, run_evaluation
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
-from mien.workflows.reporter import Reporter
+from mien.workflows.reporter import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
+    from mien.data.dataset import Dataset
     from mien.evaluation.evaluation import Evaluation
     from mien.evaluation.paired import Comparison
 
@@ -70,20 +71,15 @@ def run_comparison(
     from mien.evaluation.paired import compare
 
     options = replace(options, write=False)
+    given = [data, data]
     if data is None:
-        data, options = _data_of_run(first, options)
+        given[1], options = _data_of_run(first, options)
     models, quiet = (first, second), _Once(reporter)
-    done = [run_evaluation(model, data, options, quiet) for model in models]
-    datasets = [evaluated.dataset for evaluated in done]
-    divided = [dataset for dataset in datasets if dataset is not None and dataset.division]
-    if len({str(dataset.division if dataset else None) for dataset in datasets}) > 1:
-        if len(divided) > 1:
-            reporter.warning(
-                "Note: both models were trained on these images, with different splits. They are evaluated on the test "
-                "split of the first; the second was trained on some of it, so its scores may be too high."
-            )
-        options = replace(options, dataset=divided[0])
-        done = [run_evaluation(model, data, options, quiet) for model in models]
+    datasets = _same_images(models, given, options, quiet)
+    done = [
+        run_evaluation(model, source, replace(options, dataset=dataset), quiet)
+        for model, source, dataset in zip(models, given, datasets, strict=True)
+    ]
     one, other = (evaluated.evaluation for evaluated in done)
     if one.labels != other.labels:
         raise ModelError(
@@ -95,8 +91,61 @@ def run_comparison(
     return Compared(one, other, compare(one, other))
 
 
+def _same_images(
+    models: tuple[Any, Any], given: list[Any], options: EvaluateOptions, reporter: Reporter
+) -> list[Dataset | None]:
+    """The data for each of two models, so that both are evaluated on the same images.
+
+    If only one of them was trained on the data, its division holds for both; if both were, with different splits, that
+    of the first, with a warning.
+
+    Returns:
+        The two data sets; `None` where the split has to be taken from what a run held out.
+    """
+    import numpy as np
+
+    from mien.evaluation.split_names import find_split
+
+    wanted = None if options.split is None else find_split(options.split)
+    whole = replace(options, split=None)  # not yet the tenth that a run held out
+    found = [
+        open_and_read(model, data, whole, reporter)[1] for model, data in zip(models, given, strict=True)
+    ]
+    if any(dataset.division for dataset in found):
+        found = [
+            dataset if dataset.division else _as_trained(model, source, whole) or dataset
+            for model, source, dataset in zip(models, given, found, strict=True)
+        ]
+    first, second = found
+    divided = [dataset for dataset in found if dataset.division]
+    alike = np.array_equal(first.images, second.images) and np.array_equal(first.split, second.split)
+    if divided and not alike:
+        if len(divided) > 1:
+            reporter.warning(
+                "Note: both models were trained on these images, with different splits. They are evaluated on the test "
+                "split of the first; the second was trained on some of it, so its scores may be too high."
+            )
+        return [divided[0], divided[0]]
+    return [dataset if wanted is None or (dataset.split == wanted).any() else None for dataset in found]
+
+
+def _as_trained(model: Any, data: Any, options: EvaluateOptions) -> Dataset | None:
+    """The data as a model was trained on them, if that was with other reading options; `None` if it was not."""
+    plain = replace(options.data, class_names=None, merge=None, group=None, detect=None)
+    if plain == options.data:
+        return None
+    try:
+        _, dataset = open_and_read(model, data, replace(options, data=plain), SilentReporter())
+    except DataError:
+        return None
+    return dataset if dataset.division else None
+
+
 def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOptions]:
-    """The data that the first model was trained on, and how they are read."""
+    """The data that the first model was trained on, and how they are read, without their division.
+
+    The second model may have been trained on them with another division, which its model card tells.
+    """
     from mien.workflows.run_data import read_run_config
     from mien.workflows.run_plan import data_options_of
 
@@ -107,7 +156,8 @@ def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOpt
             f"{loaded.name}: no data to compare on, and the model is not in a run folder, which would "
             "remember its data. Give them with `data=PATH`."
         )
-    return config.path, replace(options, data=data_options_of(config, options.data))
+    reading = replace(data_options_of(config, options.data), shares=None, split_seed=None)
+    return config.path, replace(options, data=reading)
 
 
 def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:

@@ -20,7 +20,7 @@ from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
 from mien.workflows.options import DataOptions, ModelOptions
-from mien.workflows.run_data import DataRequest, find_data
+from mien.workflows.run_data import DataRequest, find_data, is_run_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,14 @@ class EvaluateOptions:
     """How a model is evaluated.
 
     Args:
-        split: the split; by default `PrivateTest`, or all images of data without splits.
+        split: the split; by default `PrivateTest`, all images of data without splits, or `PublicTest` if the training
+            set no test images aside.
         data: options for reading the data.
         model: options for opening the model.
         flip_tta: average the predictions for each image and its mirror image.
         out: the folder for figures, report and `evaluation.json`; by default a subfolder of the run folder named for
-            the split. Without a run folder no files are written by default.
+            the split, or for data and split if the data are not those of the run. Without a run folder no files are
+            written by default.
         force: replace files in that folder that mien did not write.
         write: whether files are written at all.
         dataset: the data if they are read and divided already; what they were read from is still given, because it
@@ -143,32 +145,15 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
         DataError: the data cannot be read, or files would be replaced that mien did not write.
         ModelError: the model cannot be opened, or has other classes than the data.
     """
-    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
     from mien.evaluation.scoring import evaluate as score
     from mien.evaluation.split_names import find_split
 
     given = None if options.split is None else find_split(options.split)
-    split = given or PRIVATE_TEST
-    label_set = options.data.label_set
-    wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
-    opening = replace(options.model, label_set=wanted or _own_label_set(data))
-    loaded = open_model(model, opening, require_names=True)
-    if loaded.note:
-        reporter.warning(loaded.note)
-    folder = _folder_of(loaded, split, options)
+    loaded, dataset = open_and_read(model, data, options, reporter)
+    whole, split = dataset, given or _default_split(dataset, loaded, reporter)
+    folder = _folder_of(loaded, split, options, data, dataset)
     if folder:
         require_replaceable(folder, force=options.force)
-    reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
-    whole = dataset = options.dataset or find_data(loaded, DataRequest(data, reading, split), reporter)
-    if given is None and dataset.sources is not None:  # faces for choosing, without splits
-        split = PUBLIC_TEST
-    if given is None and not dataset.divided:
-        split = TRAINING
-        hint = " Leave `data` out to evaluate the test split of its training." if loaded.folder else ""
-        reporter.warning(
-            f"Note: the data have no splits, so all {counted(len(dataset), 'image')} are evaluated. If the model was "
-            f"trained on some of them, the scores are too high.{hint}"
-        )
     dataset, mapping = in_classes_of(loaded.labels, dataset, split)
     for sentence in mapping.sentences() if mapping else ():
         reporter.warning(f"Note: {sentence}")
@@ -187,6 +172,53 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
             problem = error
     reporter.evaluation(evaluation, loaded)
     return Evaluated(evaluation, loaded, folder, problem, whole)
+
+
+def open_and_read(
+    model: Any, data: Any, options: EvaluateOptions, reporter: Reporter
+) -> tuple[LoadedModel, Dataset]:
+    """Open a model, and read the data to evaluate it on, divided as for its training if it was trained on them.
+
+    Raises:
+        DataError: the data cannot be read.
+        ModelError: the model cannot be opened.
+    """
+    from mien.data.dataset import PRIVATE_TEST
+    from mien.evaluation.split_names import find_split
+
+    label_set = options.data.label_set
+    wanted = label_set.name if isinstance(label_set, LabelSet) else label_set
+    opening = replace(options.model, label_set=wanted or _own_label_set(data))
+    loaded = open_model(model, opening, require_names=True)
+    if loaded.note:
+        reporter.warning(loaded.note)
+    if options.dataset is not None:
+        return loaded, options.dataset
+    split = PRIVATE_TEST if options.split is None else find_split(options.split)
+    reading = replace(options.data, label_set=_reading_label_set(label_set, loaded, data))
+    return loaded, find_data(loaded, DataRequest(data, reading, split), reporter)
+
+
+def _default_split(dataset: Dataset, loaded: LoadedModel, reporter: Reporter) -> str:
+    """Return the split to evaluate if none is given: PrivateTest, or what stands for it in these data."""
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
+
+    if not dataset.divided:
+        hint = " Leave `data` out to evaluate the test split of its training." if loaded.folder else ""
+        reporter.warning(
+            f"Note: the data have no splits, so all {counted(len(dataset), 'image')} are evaluated. If the model was "
+            f"trained on some of them, the scores are too high.{hint}"
+        )
+        return TRAINING
+    if dataset.sources is not None:  # faces for choosing, without splits
+        return PUBLIC_TEST
+    if dataset.division and not (dataset.split == PRIVATE_TEST).any():
+        reporter.warning(
+            "Note: the training set no images aside for PrivateTest, so PublicTest is evaluated: the images that "
+            "selected its best epoch, so the scores may be too high."
+        )
+        return PUBLIC_TEST
+    return PRIVATE_TEST
 
 
 def card_scores(evaluation: Evaluation) -> dict[str, Any]:
@@ -231,10 +263,18 @@ def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[
     return mapped, replace(mapping, left_out=left_out)
 
 
-def _folder_of(loaded: LoadedModel, split: str, options: EvaluateOptions) -> Path | None:
-    if not options.write:
-        return None
-    return options.out or (loaded.folder / split if loaded.folder else None)
+def _folder_of(
+    loaded: LoadedModel, split: str, options: EvaluateOptions, data: Any, dataset: Dataset
+) -> Path | None:
+    """The folder for the files: that of the split in the run folder, and for other data one of their name."""
+    from mien.data.places import name_of_place
+
+    if not options.write or options.out or not loaded.folder:
+        return options.out if options.write else None
+    if is_run_data(loaded, data, dataset):
+        return loaded.folder / split
+    source = data if isinstance(data, str | Path) else dataset.source
+    return loaded.folder / f"{name_of_place(Path(source)) or 'data'}-{split}"
 
 
 def _own_label_set(data: Any) -> str | None:

@@ -34,6 +34,8 @@ def read_row(folder: Path) -> dict[str, Any] | None:
     state = _read(folder / "state.json") or {}
     card = _read(folder / "card.json") or {}
     test = _read(folder / "PrivateTest" / "evaluation.json") or {}
+    if test.get("split") != "PrivateTest":  # an older version put the scores of other data there
+        test = {}
     history = [row for row in state.get("history", []) if isinstance(row, dict)]
     best = _best(history, str(recipe.get("select")))
     scores = _read(folder / "evaluation.json") or {}  # of the epoch that is kept, on the validation split

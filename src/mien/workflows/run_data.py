@@ -42,7 +42,7 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
         DataError: the data are not there, or have no such split.
         ModelError: no data are given and there is no run that knows them, or they have changed since.
     """
-    from mien.data.dataset import PUBLIC_TEST
+    from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
 
     folder = model.folder or model.path.parent
     config = read_run_config(folder)
@@ -51,15 +51,14 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
             f"{model.name}: no data to evaluate on, and the model is not in a run folder, which would remember "
             "its data. Give them with `data=PATH`, or `data=synthetic` for drawn faces."
         )
-    dataset = _read(request, folder, config, reporter)
-    if request.data is not None and not dataset.divided:
-        divided = divide_as_trained(model, request.data, dataset, request.options)
-        if divided is not None:
-            reporter.warning(
-                f"Note: {model.name} was trained on these images, so they are divided as for its training. The split "
-                "PrivateTest has the images that it has not seen."
-            )
-            return divided
+    dataset, divided = _read_and_divide(model, request, config, reporter)
+    if divided is not None:
+        unseen = " The split PrivateTest has the images that it has not seen."
+        reporter.warning(
+            f"Note: {model.name} was trained on these images, so they are divided as for its training."
+            f"{unseen if (divided.split == PRIVATE_TEST).any() else ''}"
+        )
+        return divided
     if config is None:
         return dataset
     path = config.path if request.data is None else request.data
@@ -71,6 +70,51 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
             f"it: `data={path}`"
         )
     return dataset
+
+
+def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
+    """Return whether data are those of the run of a model: told by the images if the run knows them, else by the path.
+
+    Args:
+        model: the model, in a run folder.
+        data: what the data set was read from; `None` for the data of the run.
+        dataset: the data set, as `find_data` returns it.
+    """
+    folder = model.folder or model.path.parent
+    config = read_run_config(folder)
+    if data is None or config is None:
+        return True
+    if dataset.division:  # by `find_data`, which compared the images
+        return True
+    try:
+        difference = _changed(dataset, folder, config)
+    except MienError:  # a damaged checkpoint, or too few images to be those of a training
+        difference = None
+    if difference is not None:
+        return not difference
+    return isinstance(data, str | Path) and Path(data).resolve() == Path(config.path).resolve()
+
+
+def _read_and_divide(
+    model: LoadedModel, request: DataRequest, config: RunConfig | None, reporter: Reporter
+) -> tuple[Dataset, Dataset | None]:
+    """The data, and the same divided as for the training if they have no splits and the model was trained on them.
+
+    Raises:
+        DataError: they cannot be read, neither as the request says nor as for the training.
+    """
+    try:
+        dataset = _read(request, model.folder or model.path.parent, config, reporter)
+    except DataError:  # numbered folders, for example, whose class names the model card knows
+        divided = None
+        if request.data is not None:
+            divided = divide_as_trained(model, request.data, None, request.options)
+        if divided is None:
+            raise
+        return divided, divided
+    if request.data is None or dataset.divided:
+        return dataset, None
+    return dataset, divide_as_trained(model, request.data, dataset, request.options)
 
 
 def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter: Reporter) -> Dataset:
@@ -125,8 +169,8 @@ def _with_held_out(dataset: Dataset, folder: Path, config: RunConfig, path: str)
     return hold_out(dataset)
 
 
-def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str:
-    """Describe how a data set differs from that of a run; empty if it does not or if this is unknown."""
+def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str | None:
+    """Describe how a data set differs from that of a run; empty if it does not, `None` if this is unknown."""
     from mien.data.dataset import PUBLIC_TEST, TRAINING
     from mien.data.inspection import hold_out, without_copies
     from mien.training.checkpoint import read_state
@@ -134,10 +178,10 @@ def _changed(dataset: Dataset, folder: Path, config: RunConfig) -> str:
     from mien.training.run_folder import LAST
 
     if not (folder / LAST).is_file():
-        return ""
+        return None
     known = read_state(folder / LAST).data
     if dataset.label_set.name != known.get("taxonomy") or not (dataset.split == TRAINING).any():
-        return ""
+        return None
     if not (dataset.split == PUBLIC_TEST).any():
         dataset = hold_out(dataset)
     if config.recipe.drop_copies:
