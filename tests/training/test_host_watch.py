@@ -27,7 +27,7 @@ NAMES = ("127.0.0.1:9", "second", "third")
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
-        ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2),
+        ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2), ("_ABORT_SECONDS", 0.0),
     ):  # fmt: skip
         monkeypatch.setattr(host_watch, name, seconds)
     # These would change how this process ends.
@@ -210,6 +210,7 @@ def test_without_one_of_three_hosts_the_others_train_without_a_watch(monkeypatch
     with ThreadPoolExecutor() as pool:
         for index, watch in enumerate(watches):
             pool.submit(watch.start, (lambda _numbers: told.get(timeout=5)) if index else first)
+    assert [watch._peers for watch in watches] == [[], [], []]
     assert [watch.wait_for_loss(0.5) for watch in watches] == [None] * 3
     time.sleep(0.5)
     assert ended == []

@@ -33,6 +33,7 @@ _BEAT_SECONDS = 2.0
 _SILENT_SECONDS = 60.0  # that a host may say nothing
 _MEET_SECONDS = 30.0
 _GRACE_SECONDS = 10.0  # for the training to come out of native code by itself
+_ABORT_SECONDS = 3.0  # in which JAX, too, notices a loss and writes its messages if it does so at all
 _HELLO = 12  # bytes: 8 of a secret, 4 of the host's index
 _LEFT: list[HostWatch] = []  # keeps the connections open and the handler of aborts in memory
 
@@ -64,6 +65,7 @@ class HostWatch:
         self._is_lost = threading.Event()
         self._came_out = threading.Event()
         self._parted = threading.Event()
+        self._aborting = threading.Event()
         self._lost_index = -1
         self._sent = 0.0
         self._ending = threading.Lock()
@@ -122,6 +124,8 @@ class HostWatch:
             self._came_out.set()
         self._send(_LOST + (self._lost_index if self._is_lost.is_set() else self._index).to_bytes(4, "big"))
         self._parted.set()
+        if self._is_lost.is_set():
+            self._aborting.wait(_ABORT_SECONDS)  # so that the sentence comes last
         self._skip_shutdown()
 
     def done(self) -> bool:
@@ -198,6 +202,7 @@ class HostWatch:
 
         After this host has left, JAX's threads may abort because the others are gone: they are held.
         """
+        self._aborting.set()
         if self._is_lost.wait(3.0):
             self._end_unless_out()
         if self._came_out.is_set() and threading.current_thread() is not threading.main_thread():
@@ -215,7 +220,7 @@ class HostWatch:
         except BlockingIOError:
             return True
         except OSError:
-            return False
+            told = b""
         if not told:
             return False
         peer.heard = time.monotonic()
@@ -277,11 +282,9 @@ def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
                 peers.append(_Peer(int.from_bytes(hello[8:], "big"), connection))
             else:
                 connection.close()
-    if len(peers) == count:
-        return peers
-    for peer in peers:
+    for peer in peers if len(peers) < count else ():
         peer.connection.close()
-    return []
+    return peers if len(peers) == count else []
 
 
 def _receive(connection: socket.socket, size: int, until: float) -> bytes:
