@@ -50,6 +50,33 @@ def test_another_back_end_is_refused() -> None:
         Devices.of(2, None, None, backend="torch")
 
 
+ENDED = """
+from pathlib import Path
+from mien.training import devices
+copies = [devices.Devices(None, ("a:9", "b"), 1).own_folder(Path("run")) for _ in range(2)]
+assert all(copy.is_dir() for copy in copies)
+print(*copies, sep="\\n", flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("", 0), ("raise SystemExit(7)", 7), ("devices._end_process('A host is gone.')", 2)]
+)
+def test_the_folders_of_a_host_that_is_not_the_first_go_when_its_process_ends(
+    tmp_path: Path, end: str, code: int
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", ENDED.format(end=end)],
+        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == code
+    assert ran.stderr == ("A host is gone.\n" if code == 2 else "")
+    copies = [Path(line) for line in ran.stdout.splitlines()]
+    assert [copy.parent for copy in copies] == [tmp_path, tmp_path]
+    assert not any(copy.exists() for copy in copies)
+
+
 def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> subprocess.Popen[str]:
     command = [
         sys.executable,
@@ -67,7 +94,8 @@ def start(folder: Path, *options: str, devices: int = 1, epochs: int = 3) -> sub
     flags = f"--xla_force_host_platform_device_count={devices}"
     started = subprocess.Popen(
         [*command, *settings, *options],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "XLA_FLAGS": flags},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "XLA_FLAGS": flags, "TMPDIR": str(folder.parent)},
     )  # fmt: skip
     _STARTED.append(started)
     return started
@@ -171,6 +199,11 @@ def test_the_end_of_one_host_ends_the_other_with_one_sentence(
     assert f"Host {victim} (" in last
     assert "has ended or cannot be reached, so this host stops its training, too." in last
     assert 1 <= len(history(tmp_path / "hosts")) < 500
+    if sent == signal.SIGINT:
+        running[victim].communicate(timeout=90)
+        assert running[victim].returncode == 130
+    if (victim, sent) != (1, signal.SIGKILL):  # nothing can clean up after that
+        assert not list(tmp_path.glob("mien-host-*"))
 
 
 @pytest.mark.slow

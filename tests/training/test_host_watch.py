@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import queue
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from mien.training import host_watch
 from mien.training.host_watch import HostWatch
+from mien.training.native_end import AbortHandler
 
 NAMES = ("127.0.0.1:9", "second", "third")
 
@@ -20,11 +27,12 @@ NAMES = ("127.0.0.1:9", "second", "third")
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
-        ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_DONE_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2),
-        ("_ABORT_SECONDS", 0.0),
+        ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2), ("_ABORT_SECONDS", 0.0),
     ):  # fmt: skip
         monkeypatch.setattr(host_watch, name, seconds)
-    monkeypatch.setattr(host_watch.atexit, "register", lambda *_given: None)
+    # These would change how this process ends.
+    monkeypatch.setattr(HostWatch, "_skip_shutdown", lambda _watch: None)
+    monkeypatch.setattr(host_watch, "AbortHandler", lambda _function: None)
 
 
 class Hosts:
@@ -57,7 +65,7 @@ class Hosts:
 
     def kill(self, index: int) -> None:
         """End the watch of a host without a word and close its connections, as when its process ends."""
-        self.watches[index]._is_done.set()
+        self.watches[index]._parted.set()
         self.watches[index]._came_out.set()
         for peer in self.watches[index]._peers:
             with suppress(OSError):  # the other end may be closed
@@ -65,7 +73,7 @@ class Hosts:
 
     def close(self) -> None:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(HostWatch.done, self.watches))
+            list(pool.map(HostWatch.leave, self.watches))
         for watch in self.watches:
             for peer in watch._peers:
                 peer.connection.close()
@@ -99,16 +107,19 @@ def test_a_host_that_says_nothing_any_more_is_lost(hosts: Hosts, monkeypatch: py
 def test_a_training_that_does_not_come_out_of_native_code_is_ended_with_its_process(hosts: Hosts) -> None:
     hosts.kill(1)
     hosts.watches[0].wait_for_loss(5)
-    hosts.watches[0].give_up()  # this one came out by itself
+    hosts.watches[0].leave()  # this one came out by itself
     index, sentence = hosts.ended.get(timeout=5)
     assert index in {1, 2}
     assert "has ended or cannot be reached" in sentence
 
 
-@pytest.mark.slow
-def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
+def all_done(hosts: Hosts) -> list[bool]:
     with ThreadPoolExecutor() as pool:
-        assert list(pool.map(HostWatch.done, hosts.watches)) == [True] * 3
+        return list(pool.map(HostWatch.done, hosts.watches))
+
+
+def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
+    assert all_done(hosts) == [True] * 3
     hosts.kill(0)
     hosts.kill(1)
     assert [watch.wait_for_loss(0.3) for watch in hosts.watches] == [None] * 3
@@ -116,9 +127,212 @@ def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
 
 
 @pytest.mark.slow
-def test_a_host_that_trains_on_long_after_another_one_is_done_is_ended(hosts: Hosts) -> None:
+@pytest.mark.parametrize("last", [0, 1])
+def test_hosts_that_are_done_wait_for_one_that_is_done_much_later(hosts: Hosts, last: int) -> None:
+    others = [watch for index, watch in enumerate(hosts.watches) if index != last]
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(watch.done) for watch in others]
+        assert hosts.watches[last].wait_for_loss(2) is None  # three times as long as a host may say nothing
+        assert not any(one.done() for one in waiting)
+        assert hosts.watches[last].done() is True
+        assert [one.result(5) for one in waiting] == [True, True]
+    assert hosts.ended.empty()
+
+
+def test_a_host_that_ends_after_it_was_done_is_not_lost(hosts: Hosts) -> None:
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(hosts.watches[1].done)
+        until = time.monotonic() + 5
+        while not hosts.watches[0]._peers or not any(peer.done for peer in hosts.watches[0]._peers):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        hosts.kill(1)
+        assert hosts.watches[0].wait_for_loss(0.3) is None
+        second = pool.submit(hosts.watches[2].done)
+        assert hosts.watches[0].done() is False  # JAX cannot be shut down together
+        second.result(5)
+        first.result(5)
+
+
+def test_a_host_that_is_done_ends_with_the_sentence_if_another_one_is_killed_before_it_is_done(
+    hosts: Hosts,
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(hosts.watches[index].done) for index in (0, 1)]
+        hosts.kill(2)
+        for one in waiting:
+            assert "Host 2 (third) has ended" in str(one.exception(5))
+
+
+def test_a_host_that_leaves_is_named_to_all_others_at_once(hosts: Hosts) -> None:
+    hosts.watches[1].leave()
     assert hosts.watches[1].done() is False
-    assert "Host 1 (second)" in str(hosts.watches[0].wait_for_loss(5))
+    for index in (0, 2):
+        assert "Host 1 (second) has ended" in str(hosts.watches[index].wait_for_loss(5))
+
+
+def test_a_connection_that_is_closed_is_not_read_again_and_again(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    hear = HostWatch._hear
+
+    def counted(watch: HostWatch, peer: host_watch._Peer) -> bool:
+        if watch is hosts.watches[0] and peer.index == 1:
+            heard.append(1)
+        return hear(watch, peer)
+
+    for peer in hosts.watches[0]._peers:
+        peer.done = peer.index == 1
+    hosts.kill(1)
+    time.sleep(0.2)
+    monkeypatch.setattr(HostWatch, "_hear", counted)
+    time.sleep(0.3)
+    assert heard == []
+
+
+def test_without_one_of_three_hosts_the_others_train_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
+
+    def unreachable(_watch: HostWatch, _port: int, _greeting: bytes) -> list[host_watch._Peer]:
+        raise TimeoutError
+
+    ended: list[str] = []
+    told: queue.Queue[Sequence[int]] = queue.Queue()
+    watches = [HostWatch(NAMES, index, ended.append) for index in range(3)]
+    monkeypatch.setattr(watches[2], "_connect", unreachable.__get__(watches[2]))
+
+    def first(numbers: Sequence[int]) -> Sequence[int]:
+        told.put(numbers)
+        told.put(numbers)
+        return numbers
+
+    with ThreadPoolExecutor() as pool:
+        for index, watch in enumerate(watches):
+            pool.submit(watch.start, (lambda _numbers: told.get(timeout=5)) if index else first)
+    assert [watch._peers for watch in watches] == [[], [], []]
+    assert [watch.wait_for_loss(0.5) for watch in watches] == [None] * 3
+    time.sleep(0.5)
+    assert ended == []
+    assert [watch.done() for watch in watches] == [True] * 3
+
+
+def test_a_stranger_who_sends_a_byte_now_and_then_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
+    server = host_watch._listen()
+    stranger = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
+    begun = time.monotonic()
+
+    def trickle() -> None:
+        with suppress(OSError):
+            for _ in range(11):
+                stranger.sendall(b"s")
+                time.sleep(0.2)
+
+    sending = threading.Thread(target=trickle)
+    sending.start()
+    assert host_watch._meet(server, b"secret!!", 1) == []
+    assert time.monotonic() - begun < 1.5
+    sending.join()
+    stranger.close()
+
+
+def test_a_connection_that_fails_while_it_is_accepted_does_not_end_the_watch() -> None:
+    server = FailingOnce(host_watch._listen())
+    other = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
+    other.sendall(b"secret!!" + (1).to_bytes(4, "big"))
+    (peer,) = host_watch._meet(server, b"secret!!", 1)  # type: ignore[arg-type]
+    assert peer.index == 1
+    for one in (other, peer.connection):
+        one.close()
+
+
+class FailingOnce:
+    """A socket whose first connection is gone when it is accepted."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server, self._failed = server, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+    def __enter__(self) -> None:
+        self._server.__enter__()
+
+    def __exit__(self, *given: object) -> None:
+        self._server.__exit__(*given)
+
+    def accept(self) -> Any:
+        if self._failed:
+            return self._server.accept()
+        self._failed = True
+        raise ConnectionAbortedError
+
+
+def handler_of_aborts() -> int:
+    """The function that the C library calls when the process aborts."""
+    library = ctypes.CDLL(None)
+    library.signal.argtypes, library.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    found = library.signal(signal.SIGABRT, None)
+    library.signal(signal.SIGABRT, found)
+    return found or 0
+
+
+def test_when_all_are_done_an_abort_ends_the_process_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_watch, "AbortHandler", of_the_first_host)
+    before = handler_of_aborts()
+    found = Hosts(2)
+    assert handler_of_aborts() != before
+    assert all_done(found) == [True, True]
+    assert handler_of_aborts() == before
+    found.close()
+
+
+def of_the_first_host(function: Any) -> AbortHandler | None:
+    """One process has one handler of aborts."""
+    return None if function.__self__._index else AbortHandler(function)
+
+
+LEFT = """
+import ctypes, gc, queue, sys, threading, time
+import mien.training.host_watch as host_watch
+from jax._src import distributed
+
+make = host_watch.AbortHandler  # one process has one
+host_watch.AbortHandler = lambda function: None if function.__self__._index else make(function)
+watch, other = (host_watch.HostWatch(("127.0.0.1:9", "second"), index) for index in range(2))
+told = queue.Queue()
+thread = threading.Thread(target=lambda: other.start(lambda _: told.get(timeout=20)))
+thread.start()
+watch.start(lambda numbers: (told.put(numbers), numbers)[1])
+thread.join()
+distributed.shutdown = lambda: print("shutdown of JAX", flush=True)
+watch.leave()
+del watch
+gc.collect()
+# Any thread that JAX aborts, as it does when it misses another host.
+threading.Thread(target=ctypes.CDLL(None).abort, daemon=True).start()
+time.sleep(4)
+print("alive", flush=True)
+{last}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [("sys.exit(0)", 0), ("sys.exit(7)", 7), ("raise ValueError", 1), ("sys.exit(130)", 130)],
+)
+def test_a_process_that_has_left_is_not_aborted_and_ends_with_its_own_exit_code(last: str, code: int) -> None:
+    script = LEFT.format(last=last)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert "alive" in ran.stdout, ran.stderr
+    assert "shutdown of JAX" not in ran.stdout
+    assert ran.returncode == code, ran.stderr
 
 
 def test_a_stranger_who_does_not_know_the_secret_is_turned_away() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from mien.errors import MienError, MissingExtra, ModelError
 from mien.training.host_watch import HostWatch
+from mien.training.native_end import end_process
 from mien.training.whole_batches import dividing_whole_batches
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 300
 _SHUTDOWN_SECONDS = 60  # that a host waits for the others at the end
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
+_COPIES: list[Path] = []
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,14 @@ class Devices:
             ) from error
 
     @contextmanager
-    def distributing(self, recipe: Recipe) -> Iterator[None]:
+    def distributing(self, recipe: Recipe) -> Iterator[HostWatch | None]:
         """While this lasts, Keras trains on these devices; what follows runs on one device of each host.
 
         Args:
             recipe: what is to be trained.
+
+        Yields:
+            What watches the other hosts, if there are any; a training that is interrupted must `leave` them.
 
         Raises:
             ModelError: there are fewer devices, the batch cannot be divided among them, this version of Keras is not
@@ -149,12 +154,12 @@ class Devices:
                 f"Recipe {recipe.name}: a training that learns from teachers runs on one host. Leave `hosts` out."
             )
         distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
-        with dividing_whole_batches(), distribution.scope(), self._watching():
-            yield
+        with dividing_whole_batches(), distribution.scope(), self._watching() as watch:
+            yield watch
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
-        """While this lasts, the end of another host ends this one; at the end the hosts part.
+    def _watching(self) -> Iterator[HostWatch | None]:
+        """While this lasts, the end of another host ends this one, and its end the others; at the end the hosts part.
 
         Raises:
             ModelError: another host has ended.
@@ -162,20 +167,21 @@ class Devices:
         import jax
 
         if len(self.hosts) < 2:
-            yield
+            yield None
             return
-        watch = HostWatch(self.hosts, self.index)
+        watch = HostWatch(self.hosts, self.index, _end_process)
         watch.start(_from_the_first_host)
         try:
-            yield
-        except MienError:
-            raise
-        except Exception as error:
-            if lost := watch.wait_for_loss():
-                watch.give_up()
+            yield watch
+            together = watch.done()
+        except BaseException as error:
+            expected = isinstance(error, MienError) or not isinstance(error, Exception)
+            lost = None if expected else watch.wait_for_loss()
+            watch.leave()
+            if lost:
                 raise lost from error
             raise
-        if watch.done() and jax.distributed.is_initialized():
+        if together and jax.distributed.is_initialized():
             jax.distributed.shutdown()  # each host waits for the others
 
     def own_folder(self, folder: Path) -> Path:
@@ -183,7 +189,9 @@ class Devices:
         if self.index == 0:
             return folder
         copy = Path(mkdtemp(prefix="mien-host-"))
-        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        if not _COPIES:
+            atexit.register(_remove_copies)
+        _COPIES.append(copy)
         if folder.is_dir():
             for path in folder.iterdir():
                 if path.is_file() and not path.name.startswith("."):
@@ -209,6 +217,18 @@ class Devices:
         for name, device in zip(names, jax.devices(), strict=True):
             chosen.setdefault(device.process_index, []).append(name)
         return [name for of_host in chosen.values() for name in of_host[: self.count]]
+
+
+def _remove_copies() -> None:
+    """Remove the folders in which this host, which is not the first one, has trained."""
+    for copy in _COPIES:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _end_process(sentence: str) -> None:
+    """End at once, without what Python does at its end."""
+    _remove_copies()
+    end_process(sentence)
 
 
 def _from_the_first_host(numbers: Sequence[int]) -> list[int]:

@@ -5,18 +5,17 @@ interrupt, until JAX ends the process with a page of its own messages. So every 
 one and sends a byte every two seconds. A connection that is closed or silent tells the first host, which tells the
 others; a training that does not come out of native code by then is ended with its process. So is a process that JAX
 aborts because it has noticed the loss first.
+
+A host that has trained all epochs says so and waits for the others, however long they take. The first host says it when
+all have: then no host needs another one any more. Unless all hosts connect to the first one, there is no watch.
 """
 
 from __future__ import annotations
 
 import atexit
-import ctypes
-import os
 import secrets
 import selectors
-import signal
 import socket
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -24,18 +23,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
+from mien.training.native_end import AbortHandler, end_process, skip_shutdown_of_jax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_ALIVE, _DONE, _LOST = b".", b"!", b"x"
+_READY, _ALIVE, _DONE, _LOST = b"+", b".", b"!", b"x"
 _BEAT_SECONDS = 2.0
 _SILENT_SECONDS = 60.0  # that a host may say nothing
-_DONE_SECONDS = 20.0  # that a host may train on after another one is done
 _MEET_SECONDS = 30.0
 _GRACE_SECONDS = 10.0  # for the training to come out of native code by itself
-_ABORT_SECONDS = 1.0  # in which JAX aborts a process if it does so at all
+_ABORT_SECONDS = 3.0  # in which JAX, too, notices a loss and writes its messages if it does so at all
 _HELLO = 12  # bytes: 8 of a secret, 4 of the host's index
+_LEFT: list[HostWatch] = []  # keeps the connections open and the handler of aborts in memory
 
 
 @dataclass
@@ -45,7 +45,8 @@ class _Peer:
     index: int
     connection: socket.socket
     heard: float = field(default_factory=time.monotonic)
-    done: bool = False
+    done: bool = False  # it has trained all epochs
+    gone: bool = False  # it was done and has ended, or says nothing any more
 
 
 class HostWatch:
@@ -58,17 +59,20 @@ class HostWatch:
     """
 
     def __init__(self, hosts: Sequence[str], index: int, end: Callable[[str], None] | None = None) -> None:
-        self._hosts, self._index, self._end = tuple(hosts), index, end or _end_process
+        self._hosts, self._index, self._end = tuple(hosts), index, end or end_process
         self._peers: list[_Peer] = []
         self._is_done = threading.Event()
         self._is_lost = threading.Event()
         self._came_out = threading.Event()
-        self._ended = threading.Event()
+        self._parted = threading.Event()
+        self._aborting = threading.Event()
         self._lost_index = -1
-        self._abort: _AbortHandler | None = None
+        self._sent = 0.0
+        self._ending = threading.Lock()
+        self._abort: AbortHandler | None = None
 
     def start(self, broadcast: Callable[[Sequence[int]], Sequence[int]]) -> None:
-        """Meet the others and begin to watch. Without connections there is no watch, and JAX's own timeout holds.
+        """Meet the others and begin to watch. Unless all meet, there is no watch, and JAX's own timeout holds.
 
         Args:
             broadcast: gives every host the whole numbers of the first one, each below 2**31.
@@ -77,20 +81,26 @@ class HostWatch:
         secret = [secrets.randbelow(2**31) for _ in range(2)]
         port, *secret = broadcast([server.getsockname()[1] if server else 0, *secret])
         greeting = b"".join(int(one).to_bytes(4, "big") for one in secret)
-        with suppress(OSError):
-            if server:
-                self._peers = _meet(server, greeting, len(self._hosts) - 1)
-            else:
-                self._peers = [_Peer(0, self._connect(int(port), greeting))]
+        if server:
+            self._peers = _meet(server, greeting, len(self._hosts) - 1)
+            self._send(_READY)
+        else:
+            with suppress(OSError):
+                self._peers = self._connect(int(port), greeting)
         if self._peers:
-            self._abort = _AbortHandler(self._on_abort)
+            self._abort = AbortHandler(self._on_abort)
             threading.Thread(target=self._watch, name="host-watch", daemon=True).start()
 
-    def _connect(self, port: int, greeting: bytes) -> socket.socket:
+    def _connect(self, port: int, greeting: bytes) -> list[_Peer]:
+        """The connection to the first host; none if it does not say that all hosts have come."""
         host = self._hosts[0].rpartition(":")[0].strip("[]")
         connection = socket.create_connection((host, port), timeout=_MEET_SECONDS)
-        connection.sendall(greeting + self._index.to_bytes(4, "big"))
-        return connection
+        with suppress(OSError):
+            connection.sendall(greeting + self._index.to_bytes(4, "big"))
+        if _receive(connection, 1, time.monotonic() + 2 * _MEET_SECONDS) == _READY:
+            return [_Peer(0, connection)]
+        connection.close()
+        return []
 
     @property
     def lost(self) -> ModelError | None:
@@ -103,89 +113,132 @@ class HostWatch:
             self._is_lost.wait(seconds)
         return self.lost
 
-    def give_up(self) -> None:
-        """Have the process end without JAX's goodbyes, which fail without the other host and abort it."""
-        time.sleep(_ABORT_SECONDS)  # an abort says the same, and nothing comes after it
-        self._came_out.set()
-        self._is_done.set()
-        atexit.register(_leave, 2)
+    def leave(self) -> None:
+        """End the training of this host without the others, who end, too, unless this host is done.
+
+        JAX must not wait for the others when the process ends, nor abort it because they are gone.
+        """
+        if not self._peers or (self._parted.is_set() and not self._is_lost.is_set()):
+            return
+        with self._ending:
+            self._came_out.set()
+        self._send(_LOST + (self._lost_index if self._is_lost.is_set() else self._index).to_bytes(4, "big"))
+        self._parted.set()
+        if self._is_lost.is_set():
+            self._aborting.wait(_ABORT_SECONDS)  # so that the sentence comes last
+        self._skip_shutdown()
 
     def done(self) -> bool:
-        """Tell the others that the training of this host has ended; gives back whether theirs has, too."""
-        self._came_out.set()
+        """Tell the others that this host has trained all epochs, and wait for them.
+
+        Returns:
+            Whether all hosts are there to shut JAX down together.
+
+        Raises:
+            ModelError: another host ended before it was done.
+        """
+        if self._parted.is_set() and not self._is_lost.is_set():
+            return False
+        with self._ending:
+            self._came_out.set()
         self._is_done.set()
-        for peer in self._peers:
-            with suppress(OSError):
-                peer.connection.sendall(_DONE)
+        if self._index:  # the first host says it when all are done
+            self._send(_DONE)
         if self._peers:
-            self._ended.wait(2 * _DONE_SECONDS)
+            self._parted.wait()
+        if lost := self.lost:
+            raise lost
+        if any(peer.gone for peer in self._peers):
+            self._skip_shutdown()
+            return False
         if self._abort:
             self._abort.restore()
-        if all(peer.done for peer in self._peers):
-            return True
-        atexit.register(_leave, 0)
-        return False
+        return True
+
+    def _skip_shutdown(self) -> None:
+        if self not in _LEFT:
+            _LEFT.append(self)
+            skip_shutdown_of_jax()
+            if self._abort:
+                atexit.register(self._abort.suspend)
 
     def _watch(self) -> None:
+        try:
+            self._watch_until_parted()
+        finally:
+            self._parted.set()
+        if self._is_lost.is_set():
+            self._send(_LOST + self._lost_index.to_bytes(4, "big"))
+            self._came_out.wait(_GRACE_SECONDS)
+            self._end_unless_out()
+
+    def _watch_until_parted(self) -> None:
         with selectors.DefaultSelector() as selector:
             for peer in self._peers:
                 peer.connection.setblocking(False)
                 selector.register(peer.connection, selectors.EVENT_READ, peer)
-            sent = 0.0
-            until = 0.0
-            while not self._is_lost.is_set():
-                for key, _ in selector.select(0.5):
-                    self._hear(key.data)
-                now = time.monotonic()
-                if self._is_done.is_set():
-                    until = until or now + _DONE_SECONDS
-                    if now > until or all(peer.done for peer in self._peers):
-                        break
-                    continue
-                if now - sent >= _BEAT_SECONDS:
-                    sent = now
-                    self._send(_ALIVE)
-                self._lose_silent_ones(now)
-        self._ended.set()
-        if self._is_lost.is_set() and not self._is_done.is_set():
-            self._send(_LOST + self._lost_index.to_bytes(4, "big"))
-            if not self._came_out.wait(_GRACE_SECONDS):
-                self._end(self._sentence())
+            while not self._is_lost.is_set() and not self._parted.is_set():
+                for key, _ in selector.select(min(0.5, _BEAT_SECONDS)):
+                    if not self._hear(key.data):
+                        selector.unregister(key.fileobj)
+                        self._miss(key.data)
+                if self._is_done.is_set() and all(peer.done for peer in self._peers):
+                    if self._index == 0:
+                        self._send(_DONE)
+                    break
+                self._beat(time.monotonic())
 
-    def _lose_silent_ones(self, now: float) -> None:
+    def _beat(self, now: float) -> None:
+        """Say that this host is there, and miss those who have not said it for long."""
+        if now - self._sent >= _BEAT_SECONDS:
+            self._sent = now
+            self._send(_ALIVE)
         for peer in self._peers:
-            if now - peer.heard > (_DONE_SECONDS if peer.done else _SILENT_SECONDS):
-                self._lose(peer.index)
+            if now - peer.heard > _SILENT_SECONDS:
+                self._miss(peer)
 
     def _on_abort(self) -> None:
-        """End an aborting process with a sentence if the reason is a loss; called in the thread that aborts."""
-        if not self._is_lost.wait(3.0) and not self._came_out.is_set():
-            return
-        self._end("" if self._came_out.is_set() else self._sentence())
+        """End an aborting process with a sentence if the reason is a loss; called in the thread that aborts.
 
-    def _hear(self, peer: _Peer) -> None:
-        """Take what a host says."""
+        After this host has left, JAX's threads may abort because the others are gone: they are held.
+        """
+        self._aborting.set()
+        if self._is_lost.wait(3.0):
+            self._end_unless_out()
+        if self._came_out.is_set() and threading.current_thread() is not threading.main_thread():
+            threading.Event().wait()
+
+    def _end_unless_out(self) -> None:
+        with self._ending:
+            if not self._came_out.is_set():
+                self._end(self._sentence())
+
+    def _hear(self, peer: _Peer) -> bool:
+        """Take what a host says; whether its connection is open."""
         try:
             told = peer.connection.recv(4096)
         except BlockingIOError:
-            return
+            return True
         except OSError:
             told = b""
-        if peer.done:
-            time.sleep(0.1)  # its connection is closed, which would be heard again and again
-            return
         if not told:
-            self._lose(peer.index)
-            return
+            return False
         peer.heard = time.monotonic()
-        if _DONE in told:
-            peer.done = True
-        if _LOST in told:
-            after = told.index(_LOST) + 1
-            self._lose(int.from_bytes(told[after : after + 4], "big"))
+        said, lost, index = told.partition(_LOST)
+        peer.done = peer.done or _DONE in said
+        if lost and not peer.done:
+            self._lose(int.from_bytes(index[:4], "big"))
+        return True
+
+    def _miss(self, peer: _Peer) -> None:
+        """Take note that a host is gone: the training goes on if that host has done its part."""
+        if peer.done:
+            peer.gone = True
+        else:
+            self._lose(peer.index)
 
     def _lose(self, index: int) -> None:
-        if not self._is_lost.is_set() and not self._is_done.is_set():
+        if not self._is_lost.is_set():
             self._lost_index = index
             self._is_lost.set()
 
@@ -210,60 +263,37 @@ def _listen() -> socket.socket:
 
 
 def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
-    """The connections of all other hosts; strangers, who do not know the greeting, are turned away.
+    """The connections of all other hosts, or none if one of them does not come.
 
-    Raises:
-        OSError: not all have come.
+    Strangers, who do not know the greeting, are turned away.
     """
     until = time.monotonic() + _MEET_SECONDS
     peers: list[_Peer] = []
     with server:
-        while len(peers) < count:
-            server.settimeout(max(0.01, until - time.monotonic()))
-            connection, _ = server.accept()
-            connection.settimeout(5.0)
-            hello = b""
-            with suppress(OSError):
-                while len(hello) < _HELLO and (more := connection.recv(_HELLO - len(hello))):
-                    hello += more
+        while len(peers) < count and (left := until - time.monotonic()) > 0:
+            server.settimeout(left)
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                time.sleep(0.05)  # that connection failed; the next one may not
+                continue
+            hello = _receive(connection, _HELLO, min(until, time.monotonic() + 5.0))
             if len(hello) == _HELLO and hello.startswith(greeting):
                 peers.append(_Peer(int.from_bytes(hello[8:], "big"), connection))
             else:
                 connection.close()
-    return peers
+    for peer in peers if len(peers) < count else ():
+        peer.connection.close()
+    return peers if len(peers) == count else []
 
 
-class _AbortHandler:
-    """Calls a function when native code aborts the process; if that returns, the process ends as usual.
-
-    Python's own handlers run in the main thread, which waits in native code, so this one is set in the C library.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _number: function())
-        self._set = None
-        if sys.platform != "win32":
-            self._set = ctypes.CDLL(None).signal
-            self._set.argtypes, self._set.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-            self._before = self._set(signal.SIGABRT, ctypes.cast(self._handler, ctypes.c_void_p))
-
-    def restore(self) -> None:
-        """Have an abort end the process as before."""
-        if self._set:
-            self._set(signal.SIGABRT, self._before)
-
-
-def _leave(code: int) -> None:
-    """End the process before JAX's own handler, which waits for hosts that are gone and aborts."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):
-            stream.flush()
-    os._exit(code)
-
-
-def _end_process(sentence: str) -> None:
-    """Say why and end: nothing else ends a thread that waits in native code."""
-    if sentence:
-        with suppress(OSError):
-            os.write(2, f"{sentence}\n".encode())
-    os._exit(2)
+def _receive(connection: socket.socket, size: int, until: float) -> bytes:
+    """As many bytes, or fewer if the connection is closed or they do not come in time."""
+    told = b""
+    with suppress(OSError):
+        while len(told) < size and (left := until - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not (more := connection.recv(size - len(told))):
+                break
+            told += more
+    return told

@@ -210,8 +210,10 @@ class RunTrainer:
             _tell_if_finished(folder, config, reporter)
         distributed = self._devices.distributing(config.recipe) if self._devices else nullcontext()
         with without_retracing_warnings():
-            with reporter.training(folder, config.recipe), distributed:
+            with reporter.training(folder, config.recipe), distributed as hosts:
                 run = trainer.train(dataset, config.recipe, folder, options)
+                if run.interrupted and hosts:
+                    hosts.leave()
             if run.interrupted:
                 reporter.message("Stopping: writing the models, figures and scores of the best epoch …")
             finish_run(run, dataset, reporter)
