@@ -56,12 +56,13 @@ def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch
     path = write_video(tmp_path / "video.mp4", 60)  # more frames than fit into a pipe
     children, limits = started(monkeypatch), []
 
-    def beat() -> None:
-        if children and len(limits) < 1 and children[0].alive:
+    def find(*_: Any) -> list[Any]:
+        if not limits and children[0].alive:
             limits.append(Path(f"/proc/{children[0].pid}/limits").read_text())
+        return []
 
-    recognize = InputRecognizer(replace(SPEC, fps=25), FETCHER, beat)
-    monkeypatch.setattr(recognize, "_faces", lambda *_: beat() or [])
+    recognize = InputRecognizer(replace(SPEC, fps=25), FETCHER)
+    monkeypatch.setattr(recognize, "_faces", find)
     row, seconds = recognize(Entry(str(path), kind="video"), Fetched())
     assert (row["frames"], row["error"]) == (60, None)
     assert seconds["decode"] > 0

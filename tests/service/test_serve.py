@@ -156,7 +156,7 @@ def test_what_was_assumed_about_the_pixels_of_a_model_without_a_card_is_told(
 def test_the_oldest_uvicorn_that_is_allowed_has_what_the_server_uses() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     (wanted,) = [Requirement(one) for one in extras["serve"] if one.startswith("uvicorn")]
-    assert not wanted.specifier.contains("0.36.1")  # without Config.timeout_worker_healthcheck
+    assert not wanted.specifier.contains("0.50.2")  # whose supervisor of workers takes other arguments
     assert wanted.specifier.contains(uvicorn.__version__)
 
 
