@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -10,17 +11,19 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
+from fsspec.utils import infer_storage_options
 
 import mien
 from mien.bulk import supervisor
 from mien.bulk.fetching import Fetcher
 from mien.bulk.listing import Lister
-from mien.bulk.locations import Location, _open, kind_of_error, locate, url_in, why
+from mien.bulk.locations import Location, _open, kind_of_error, locate, require_no_password, url_in, why
 from mien.errors import DataError
 from tests.bulk.builders import STUB_COMMAND, write_tar
 from tests.helpers.command import mien as command
@@ -254,6 +257,93 @@ def test_a_file_in_an_archive_is_refused_with_what_to_do(source: str) -> None:
         locate(source)
 
 
+class Server(Remote):
+    """A file system whose client takes no other options than its own, as that of sftp://."""
+
+    protocol = "server"
+
+    def __init__(self, host: str, **options: Any) -> None:
+        if others := options.keys() - {"port", "username", "password"}:
+            raise TypeError(others)
+        super().__init__(host)
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(infer_storage_options(path)["path"]).rstrip("/")
+
+    @staticmethod
+    def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
+        found = infer_storage_options(path)
+        return {name: value for name, value in found.items() if name not in {"path", "protocol"}}
+
+
+def test_names_with_a_question_mark_or_a_number_sign_are_listed_and_read() -> None:
+    fsspec.register_implementation("server", Server, clobber=True)
+    files = {"a#1.jpg": b"aa", "b?.jpg": b"bb", "c?d#e.jpg": b"cc", "f#g?/h.jpg": b"hh"}
+    for name, data in files.items():
+        Server("").pipe_file(f"/in/{name}", data)
+    entries = list(Lister().entries(["server://me@host:22/in"]))
+    assert [one.uri for one in entries] == [f"server://me@host:22/in/{name}" for name in files]
+    assert [Fetcher().fetch(one).content for one in entries] == list(files.values())
+    found = list(Lister().entries(["server://me@host:22/in/[f-g]#g?/*.jpg"]))
+    assert [one.uri for one in found] == ["server://me@host:22/in/f#g?/h.jpg"]
+
+
+WITH_PASSWORD = [
+    "ftp://bob:secret@host/in/a.jpg",
+    "sftp://bob:p@ss:secret@host:22/in",
+    "smb://group;bob:secret@host/in",
+    "ftp://:secret@host/in",
+    "HTTPS://bob:secret@host/a.jpg?b=c@d",
+    "zip://*.jpg::ftp://bob:secret@host/a.zip",
+]
+
+
+@pytest.mark.parametrize("uri", WITH_PASSWORD)
+def test_a_url_with_a_password_is_refused_without_quoting_it(uri: str) -> None:
+    with pytest.raises(DataError, match=r"expected a URL without a password.* --storage-option ") as told:
+        locate(uri)
+    assert "secret" not in str(told.value)
+    assert "@host" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "github://org:repo@main/a.jpg",
+        "sftp://bob@host:22/a:b@c.jpg",
+        "abfs://box@account.net/a:b.jpg",
+        "s3://arn:aws:s3:region:1:accesspoint/a@b.jpg",
+        "https://host/a.jpg?time=10:00@noon",
+        "photos/bob:x@host.jpg",
+        "file:///photos/bob:x@host.jpg",
+    ],
+)
+def test_other_colons_of_a_url_are_no_password(uri: str) -> None:
+    require_no_password(uri)
+
+
+def test_a_password_in_a_source_or_in_the_output_is_never_written(tmp_path: Path) -> None:
+    uri = WITH_PASSWORD[0]
+    (tmp_path / "list.txt").write_text(f"/a.jpg\n{uri}\n")
+    pq.write_table(pa.table({"uri": ["/a.jpg", uri]}), tmp_path / "table.parquet")
+    out = tmp_path / "out"
+    sources: list[Any] = [
+        uri,
+        str(tmp_path / "list.txt"),
+        str(tmp_path / "table.parquet"),
+        pa.table({"uri": ["/a.jpg", None, uri]}),
+    ]
+    for source in sources:
+        with pytest.raises(DataError, match="expected a URL without a password") as told:
+            mien.batch(source, out, workers=1, resume=True)
+        assert "secret" not in str(told.value)
+        assert not any(b"secret" in path.read_bytes() for path in out.rglob("*") if path.is_file())
+        shutil.rmtree(out)
+    with pytest.raises(DataError, match="expected a URL without a password"):
+        mien.batch(tmp_path, uri, workers=1)
+
+
 def test_a_key_may_hold_two_colons() -> None:
     put("gs://bucket", {"in/a::b.jpg": b"aa"})
     (entry,) = Lister().entries(["gs://bucket/in"])
@@ -272,6 +362,9 @@ def test_a_key_may_hold_two_colons() -> None:
         ("abfs://box@account.net/in", "box/in", "box/in/a.jpg", "abfs://box@account.net/in/a.jpg"),
         ("http://host/in", "http://host/in", "http://host/in/a.jpg", "http://host/in/a.jpg"),
         ("gs://BUCKET/in", "bucket/in", "bucket/in/a.jpg", "gs://bucket/in/a.jpg"),
+        ("github://org:repo@main/", "", "a.jpg", "github://org:repo@main/a.jpg"),
+        ("github://org:repo@main", "", "in/a.jpg", "github://org:repo@main/in/a.jpg"),
+        ("github://org:repo@main/in", "in", "in/a.jpg", "github://org:repo@main/in/a.jpg"),
     ],
 )
 def test_a_listed_name_becomes_a_url_of_the_same_place(

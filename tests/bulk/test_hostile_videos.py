@@ -9,16 +9,19 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mien.bulk.batch_options import BatchOptions, model_spec
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetched
+from mien.bulk.model_spec import ModelSpec
 from mien.bulk.recognizing import InputRecognizer
 from mien.decoders.process import Child
-from mien.recognition.video import VideoWriter, decoder_pool
+from mien.recognition.video import VideoWriter, decoded_frames, decoder_pool
 from mien.recognition.video.decoder_pool import DecoderLimits, local_limits
 from mien.recognition.video.frame_rate import sampled, step_of
 from mien.recognition.video.frames import Frame
@@ -53,12 +56,13 @@ def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch
     path = write_video(tmp_path / "video.mp4", 60)  # more frames than fit into a pipe
     children, limits = started(monkeypatch), []
 
-    def beat() -> None:
-        if children and len(limits) < 1 and children[0].alive:
+    def find(*_: Any) -> list[Any]:
+        if not limits and children[0].alive:
             limits.append(Path(f"/proc/{children[0].pid}/limits").read_text())
+        return []
 
-    recognize = InputRecognizer(replace(SPEC, fps=25), FETCHER, beat)
-    monkeypatch.setattr(recognize, "_faces", lambda *_: beat() or [])
+    recognize = InputRecognizer(replace(SPEC, fps=25), FETCHER)
+    monkeypatch.setattr(recognize, "_faces", find)
     row, seconds = recognize(Entry(str(path), kind="video"), Fetched())
     assert (row["frames"], row["error"]) == (60, None)
     assert seconds["decode"] > 0
@@ -99,6 +103,100 @@ def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
     assert not children[0].alive
     row, _ = recognize(Entry("/a.jpg"), Fetched(jpeg()))
     assert (len(row["faces"]), row["error"]) == (1, None)
+
+
+class SlowChild:
+    """A decoding process that takes nearly all the time that it may, by a clock of its own."""
+
+    was_killed = False
+
+    def __init__(self, start: float) -> None:
+        self.now, self._started = 0.0, start
+        self.order: dict[str, Any] = {}
+        info = {"width": 1, "height": 1, "fps": 1, "frames": None, "seconds": None}
+        shapes = [{"shape": [1, 1], "index": i, "seconds": i} for i in range(3)]
+        self._said = iter([{"ready": True}, {"info": info}, *shapes, {"end": True, "damage": ""}])
+
+    def wait_for_output(self, seconds: float) -> bool:
+        self.now = min(self.now + seconds, max(self.now, self._started))
+        return self.now >= self._started
+
+    def send(self, data: bytes, _until: float) -> None:
+        self.order = json.loads(data)
+
+    def read_line(self, until: float) -> bytes:
+        self.read_into(memoryview(b""), until)
+        return json.dumps(next(self._said)).encode()
+
+    def read_into(self, _view: memoryview, until: float) -> None:
+        self.now = max(self.now, self._started, self.now + 0.9 * (until - self.now))
+
+    def close(self) -> int:
+        return 0
+
+
+def decode_slowly(
+    monkeypatch: pytest.MonkeyPatch, spec: ModelSpec, start: float, faces: float = 0
+) -> tuple[SlowChild, list[float], dict[str, Any]]:
+    """A video whose decoder and faces are slow: the process, the times of the beats, and the row."""
+    child, beats = SlowChild(start), [0.0]
+    monkeypatch.setattr(decoded_frames, "time", SimpleNamespace(monotonic=lambda: child.now))
+    monkeypatch.setattr(decoder_pool, "_start", lambda: child)
+    recognize = InputRecognizer(spec, FETCHER, lambda: beats.append(child.now))
+
+    def find(*_: Any) -> list[Any]:
+        child.now += faces
+        return []
+
+    monkeypatch.setattr(recognize, "_faces", find)
+    row, _ = recognize(Entry("/video.mp4", kind="video"), Fetched())
+    return child, [*beats, child.now], row
+
+
+def test_a_slow_video_gives_a_sign_of_life_before_the_timeout_of_its_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeout = 10.0
+    spec = replace(SPEC, frame_seconds=0.8 * timeout)
+    child, beats, row = decode_slowly(monkeypatch, spec, start=29, faces=0.7 * timeout)
+    assert (row["frames"], row["error"]) == (3, None)
+    assert child.now > 8 * timeout
+    assert max(np.diff(beats)) < timeout
+
+
+@pytest.mark.parametrize(("processes", "gigabytes"), [(1, 32), (4, 8), (0, 2)])
+def test_the_memory_for_a_video_is_that_of_the_machine_by_its_workers(
+    monkeypatch: pytest.MonkeyPatch, processes: int, gigabytes: int
+) -> None:
+    monkeypatch.setattr(decoder_pool, "_machine_memory", lambda: 64 << 30)
+    monkeypatch.setattr("mien.bulk.recognizing.usable_cores", lambda: 16)
+    child, _, _ = decode_slowly(monkeypatch, replace(SPEC, processes=processes), start=0)
+    assert child.order["memory"] >> 30 == gigabytes
+
+
+def test_a_model_is_opened_by_as_many_workers_as_the_job_has() -> None:
+    assert model_spec(BatchOptions(workers=3))[0].processes == 3
+    assert (
+        model_spec(BatchOptions(workers=3, engine="ray"))[0].processes == 0
+    )  # of each machine, see `Recognize`
+
+
+@pytest.mark.parametrize(("number", "kind"), [("SIGKILL", "memory"), ("SIGXCPU", "timeout")])
+def test_a_video_whose_decoder_is_killed_from_outside_is_not_called_unreadable(
+    monkeypatch: pytest.MonkeyPatch, number: str, kind: str
+) -> None:
+    code = (
+        f"import os, signal; print('{{\"ready\": true}}', flush=True); os.kill(os.getpid(), signal.{number})"
+    )
+    command_line = [sys.executable, "-c", code]
+    started(
+        monkeypatch,
+        lambda: Child(
+            subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        ),
+    )
+    row, _ = InputRecognizer(SPEC, FETCHER)(Entry("/video.mp4", kind="video"), Fetched())
+    assert row["error_kind"] == kind
 
 
 @pytest.mark.slow

@@ -39,6 +39,15 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize(("workers", "cores", "expected"), [(0, 4, 0), (1, 4, 1), (100, 4, 4)])
+def test_the_workers_of_a_machine_are_no_more_than_its_cores(
+    monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, expected: int
+) -> None:
+    monkeypatch.setattr("mien.bulk.ray_stages.usable_cores", lambda: cores)
+    recognize = Recognize(SPEC, FETCHER, CLASSES, BatchOptions(engine="ray", workers=workers), None)
+    assert recognize._supervisor._spec.processes == expected
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_write_task_commits_all_rows_of_its_inputs(tmp_path: Path, *, flat: bool) -> None:
     parts = Parts.begin(Storage(str(tmp_path)), 10**6, {})

@@ -58,7 +58,7 @@ def test_attempts_of_an_earlier_run_count() -> None:
 def test_an_input_that_hangs_is_given_up_after_the_timeout() -> None:
     rows = run(["/hang.jpg", "/a.jpg"], Attempts(1), timeout=1)
     assert "no answer for 1 seconds" in rows["/hang.jpg"]["error"]
-    assert rows["/hang.jpg"]["error_kind"] == "timeout"
+    assert rows["/hang.jpg"]["error_kind"] == "worker"
     assert rows["/a.jpg"]["error"] is None
 
 
@@ -78,7 +78,7 @@ def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(supervisor, "_IDLE_DEATHS", 1)
     rows = run(["/a.jpg"], Attempts(1), timeout=0.1)
     assert "no answer for 0.15 seconds" in rows["/a.jpg"]["error"]
-    assert rows["/a.jpg"]["error_kind"] == "timeout"
+    assert rows["/a.jpg"]["error_kind"] == "worker"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import uvicorn
+from packaging.requirements import Requirement
 
 from mien.cli import run
+from mien.recognition.model_files import read_model
 from mien.recognition.video import VideoWriter
+from mien.service import server
 from mien.service.settings import Settings
 from tests.helpers.service_process import FORM, Running, portrait, wait_until
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,32 @@ def test_a_setting_at_fault_is_told(
     assert "Expected threads to be a whole number, from 0 to 256, got 100000000." in refused(
         capsys, "--threads", "100000000"
     )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_was_assumed_about_the_pixels_of_a_model_without_a_card_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str
+) -> None:
+    network = onnx.load_from_string(read_model("tiny")[1])
+    del network.metadata_props[:]
+    onnx.save(network, tmp_path / "theirs.onnx")
+    monkeypatch.setattr(server, "serve", lambda *_: None)
+    options = ["--port", "0", "--workers", workers, "--model", str(tmp_path / "theirs.onnx")]
+    options += ["--model-labels", "angry,disgust,fear,happy,sad,surprise,neutral"]
+    assert run(["serve", *options]) == 0
+    told = "theirs.onnx has no model card: its pixels go in from 0 to "
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.count(told) == 1
+    assert "give --pixel-scale or --pixel-range." in err
+    assert run(["serve", *options, "--pixel-scale", "1"]) == 0
+    assert told not in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_oldest_uvicorn_that_is_allowed_has_what_the_server_uses() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    (wanted,) = [Requirement(one) for one in extras["serve"] if one.startswith("uvicorn")]
+    assert not wanted.specifier.contains("0.50.2")  # whose supervisor of workers takes other arguments
+    assert wanted.specifier.contains(uvicorn.__version__)
 
 
 @pytest.mark.slow

@@ -144,6 +144,7 @@ def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
         fps=options.fps,
         version=__version__,
         frame_seconds=_DECODING * options.timeout,
+        processes=options.processes if options.engine == "local" else 0,
     )
     return spec, labels
 

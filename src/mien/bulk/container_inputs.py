@@ -48,10 +48,13 @@ _BLOCK = 256 * 1024
 
 def kind_of_name(name: str) -> Literal["image", "video"] | None:
     """What a file is by the ending of its name; `None` for other files."""
-    suffix = os.path.splitext(name.partition("?")[0])[1].lower()  # noqa: PTH122
-    if suffix in IMAGE_SUFFIXES:
-        return "image"
-    return "video" if suffix in VIDEO_SUFFIXES else None
+    for part in (name.partition("?")[0], name):  # of a URL with a query, and of a file with a ? in its name
+        suffix = os.path.splitext(part)[1].lower()  # noqa: PTH122
+        if suffix in IMAGE_SUFFIXES:
+            return "image"
+        if suffix in VIDEO_SUFFIXES:
+            return "video"
+    return None
 
 
 def is_packed_tar(name: str) -> bool:

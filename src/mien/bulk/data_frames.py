@@ -6,7 +6,8 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
-from mien.bulk.container_inputs import find_column
+from mien.bulk.container_inputs import find_column, is_text
+from mien.bulk.locations import require_no_password
 from mien.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,12 +25,17 @@ def store_frame(frame: Any, storage: Storage, column: str | None) -> str:
     """Write the column of a data frame that holds the inputs; gives back the path or URL of the file.
 
     Raises:
-        DataError: there is no such column, or it holds something else.
+        DataError: there is no such column, or it holds something else, or a URL with a password.
     """
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = _to_table(frame)
     name = find_column(table.schema, column, "the data frame")
+    if is_text(table.schema.field(name).type):
+        uris = table.column(name)
+        for uri in uris.filter(pc.match_substring(uris, "@")).to_pylist():
+            require_no_password(uri)
     buffer = io.BytesIO()
     pq.write_table(table.select([name]), buffer, compression="zstd", row_group_size=256)
     data = buffer.getvalue()

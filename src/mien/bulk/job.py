@@ -22,7 +22,7 @@ from mien.bulk.job_folder import (
 )
 from mien.bulk.listing import Lister
 from mien.bulk.local_engine import Work, run_local
-from mien.bulk.locations import local_path, uri_of_path
+from mien.bulk.locations import local_path, require_no_password, uri_of_path
 from mien.bulk.manifest import Changes, Manifest, compare, is_among, open_manifest, write_manifest
 from mien.bulk.outdated import failed_ids, replaced_ids
 from mien.bulk.parts import Parts
@@ -242,6 +242,9 @@ def _sources(sources: Any, storage: Storage, options: BatchOptions) -> list[str]
     some = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     if not some:
         raise DataError("Expected one source or more, got none. Name files, folders, globs or URLs.")
+    for one in some:
+        if isinstance(one, str):
+            require_no_password(one)
     return [_absolute(os.fspath(one)) if isinstance(one, str | os.PathLike) else one for one in some]
 
 

@@ -25,6 +25,7 @@ from mien.bulk.locations import (
     kind_of_error,
     local_path,
     locate,
+    require_no_password,
     scheme_of,
     uri_of_path,
     url_in,
@@ -167,6 +168,7 @@ class Lister:
     def _of_uri(self, text: str, base: str) -> Entry:
         """An input of a list: a URL as it is, a path from the current folder or else from the list's."""
         if local_path(text) is None:
+            require_no_password(text)
             return Entry(text, kind_of_name(text) or "image")
         path = str(local_path(text))
         beside = os.path.join(os.path.dirname(base), path)  # noqa: PTH118, PTH120

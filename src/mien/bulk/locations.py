@@ -33,6 +33,8 @@ _MISSING = re.compile(r"\b(NoSuchBucket|NoSuchKey|404)\b|does not exist")
 _NO_BUCKET = re.compile(r"NoSuchBucket|(bucket|container)\b.{0,40}(does not exist|not found)", re.IGNORECASE)
 _CHAIN = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ADDRESS = re.compile(r"\S+://\S+")
+_PASSWORD = re.compile(r"(?<=://)([^/?#]*?):[^/?#]+@")
+_NO_PASSWORD = frozenset({"github", "git"})  # github://organization:repository@branch
 _STATUS = {401: "forbidden", 403: "forbidden", 404: "missing", 410: "missing"}
 
 
@@ -73,6 +75,32 @@ def uri_of_path(path: str | os.PathLike[str]) -> str:
     return absolute
 
 
+def without_password(uri: str) -> str:
+    """The URL with three asterisks in place of its password; one without a password as it is.
+
+    >>> without_password("ftp://bob:secret@host/a.jpg"), without_password("github://org:repo@main/a.jpg")
+    ('ftp://bob:***@host/a.jpg', 'github://org:repo@main/a.jpg')
+    """
+    if scheme_of(uri) in {None, "file"} | _NO_PASSWORD:
+        return uri
+    return _PASSWORD.sub(r"\1:***@", uri)
+
+
+def require_no_password(uri: str) -> None:
+    """Refuse a URL with a password, for URLs are written to the output.
+
+    Raises:
+        DataError: it has one; the message does not hold it.
+    """
+    if (shown := without_password(uri)) != uri:
+        is_http = scheme_of(uri) in {"http", "https"}
+        option = '\'client_kwargs={"headers": {"Authorization": "Basic …"}}\'' if is_http else "password=…"
+        raise DataError(
+            f"{quoted_path(shown)}: expected a URL without a password, because URLs are stored in the output, got one "
+            f"with it. Leave it out of the URL and give it as a storage option: --storage-option {option}."
+        )
+
+
 def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
     """The file system that holds a path or URL.
 
@@ -82,19 +110,26 @@ def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
 
     Raises:
         MissingExtra: a package for this kind of URL is not installed.
-        DataError: no file system is known for it.
+        DataError: no file system is known for it, or it has a password.
     """
     path = local_path(uri)
     if path is not None:
         return Location(None, path)
+    require_no_password(uri)
     try:
         scheme = str(scheme_of(uri))
-        settings = {**_options_in(uri, scheme), **(storage_options or {})}
+        found = _options_in(uri, scheme)
+        # ? and # are parts of names for ftp, sftp, smb and webhdfs, although fsspec makes options of them.
+        has_query = bool({"url_query", "url_fragment"} & found.keys())
+        settings = {name: found[name] for name in found.keys() - {"url_query", "url_fragment"}}
+        settings |= storage_options or {}
         filesystem = _open(scheme, _Options(sorted(settings.items(), key=lambda item: item[0])))
     except MienError:
         raise
     except Exception as error:
         raise DataError(f"{quoted_path(uri)}: {why(error)}.") from error
+    if has_query:
+        return Location(filesystem, f"/{uri.partition('://')[2].partition('/')[2].strip('/')}")
     return Location(filesystem, filesystem._strip_protocol(uri))  # noqa: SLF001 - what every file system of fsspec has
 
 
@@ -111,8 +146,7 @@ def _options_in(uri: str, scheme: str) -> dict[str, Any]:
         )
     if scheme in {"s3", "s3a", "http", "https"}:  # these hold none; what http would take is the URL itself
         return {}
-    kind = _class_of(scheme)
-    return dict(kind._get_kwargs_from_urls(uri))  # noqa: SLF001 - what every file system of fsspec has
+    return dict(_class_of(scheme)._get_kwargs_from_urls(uri))  # noqa: SLF001 - what every file system of fsspec has
 
 
 def url_in(place: Location, root: str, name: str) -> str:
@@ -136,8 +170,8 @@ def url_in(place: Location, root: str, name: str) -> str:
         f"{container}/"
     ):  # abfs://container@account.dfs.core.windows.net/
         return f"{scheme}://{authority}{name.removeprefix(container)}"
-    if not path and name.startswith("/"):
-        return f"{scheme}://{authority}{name}"
+    if not path and (name.startswith("/") or "@" in authority):  # github://org:repo@branch/
+        return f"{scheme}://{authority}/{name.lstrip('/')}"
     return f"{scheme}://{name}"
 
 

@@ -24,6 +24,7 @@ class ModelSpec:
         fps: frames per second of a video that are looked at.
         version: the version of mien.
         frame_seconds: seconds from one processed frame of a video to the next, after which its decoder is killed.
+        processes: workers on one machine, which share its memory; 0 for one per core of it.
     """
 
     model: str
@@ -36,3 +37,4 @@ class ModelSpec:
     fps: float
     version: str
     frame_seconds: float = 240.0
+    processes: int = 0

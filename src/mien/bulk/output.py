@@ -20,7 +20,8 @@ corner; *left* and *right* are those of the image. Probabilities and confidences
         frame         int32    number of the frame in a video; null for an image
         seconds       float64  when it is shown, from the beginning; null for an image
     error         string   why the input failed; null where it did not
-    error_kind    string   missing, forbidden, unreachable, unreadable, too large, memory, timeout or worker
+    error_kind    string   missing, forbidden, unreachable, unreadable, too large, memory, timeout (of a frame of a
+                           video) or worker (set aside)
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 SIDES = ("x", "y", "width", "height")
-SET_ASIDE_KINDS = ("worker", "timeout")
-"""Values of `error_kind` of inputs that were set aside."""
+SET_ASIDE = "and was set aside."
+"""The end of the errors of inputs that were set aside."""
 
 OUTPUT_FORMAT = 1
 """The version of this schema."""
@@ -138,9 +139,14 @@ def failed_row(entry: Entry, reason: str, kind: str | None) -> dict[str, Any]:
 
 def set_aside(entry: Entry, attempts: int, reason: str) -> dict[str, Any]:
     """The row of an input that ended its worker as often as it may."""
-    kind = "timeout" if reason.startswith("no answer") else "worker"
     times = "once" if attempts == 1 else f"{attempts} times"
-    return failed_row(entry, f"it ended its worker {times} ({reason}) and was set aside.", kind)
+    return failed_row(entry, f"it ended its worker {times} ({reason}) {SET_ASIDE}", "worker")
+
+
+def is_set_aside(error_kind: str | None, error: str | None) -> bool:
+    """Whether the row of an input says that it was set aside."""
+    # Older versions gave inputs without an answer the kind `timeout`, which is that of a late frame, too.
+    return error_kind == "worker" or (error_kind == "timeout" and bool(error and error.endswith(SET_ASIDE)))
 
 
 def flatten(row: dict[str, Any], classes: Sequence[str]) -> Iterator[dict[str, Any]]:

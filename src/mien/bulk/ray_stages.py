@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mien.bulk.batch_options import usable_cores
 from mien.bulk.entries import entry_from_row
 from mien.bulk.fetching import Fetched, Fetcher
 from mien.bulk.model_spec import STAGES, ModelSpec
@@ -130,6 +132,7 @@ class Recognize:
     ) -> None:
         self._classes, self._options, self._reports = classes, options, reports
         self._name = f"{platform.node()} {os.getpid()}"
+        spec = replace(spec, processes=min(options.workers, usable_cores()))
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

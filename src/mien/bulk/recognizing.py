@@ -134,14 +134,15 @@ class InputRecognizer:
             seconds["fetch"] += time.perf_counter() - started
             started = time.perf_counter()
             self._beat()
-            limits = local_limits(self._spec.frame_seconds, usable_cores())
-            with open_video(path, per_second=self._spec.fps, limits=limits) as video:
+            limits = local_limits(self._spec.frame_seconds, self._spec.processes or usable_cores())
+            with open_video(path, per_second=self._spec.fps, limits=limits, beat=self._beat) as video:
                 for frame in sampled(self._beating(video), self._spec.fps):
                     seconds["decode"] += time.perf_counter() - started
                     frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
                     shown = round(frame.seconds, 6)
                     found = self._faces(frame.image, seconds)
                     faces += [face_row(face, frame.index, shown) for face in found]
+                    self._beat()
                     started = time.perf_counter()
             seconds["decode"] += time.perf_counter() - started
         return input_row(entry, kind="video", width=size[0], height=size[1], frames=frames, faces=faces)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mien.bulk.model_spec import STAGES
-from mien.bulk.output import SET_ASIDE_KINDS
+from mien.bulk.output import is_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +103,7 @@ class _Count:
     videos: int = 0
     faces: int = 0
     without_faces: int = 0
+    set_aside: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     expressions: Counter[str] = field(default_factory=Counter)
@@ -113,6 +114,7 @@ class _Count:
         self.faces += faces
         if error is not None:
             self.failures[error_kind or "unreadable"] += 1
+            self.set_aside += is_set_aside(error_kind, error)
             if len(self.examples) < _EXAMPLES:
                 self.examples.append(error)
             return
@@ -151,7 +153,7 @@ def summarize(
         done=done,
         succeeded=succeeded,
         failed=failed,
-        set_aside=sum(count.failures[kind] for kind in SET_ASIDE_KINDS),
+        set_aside=count.set_aside,
         processed=tally.rows,
         recognized=tally.rows - tally.failures.total(),
         failures=dict(count.failures.most_common()),

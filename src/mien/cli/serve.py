@@ -12,6 +12,7 @@ import mien.cli.serve_options as its
 from mien.cli.completion import complete_models
 from mien.cli.console import err
 from mien.cli.help_text import examples
+from mien.cli.option_names import with_options
 from mien.cli.shared_options import FLIP_TTA_HELP, parse_pixel_range
 from mien.errors import MissingExtra
 
@@ -232,7 +233,7 @@ def _serve(host: str, port: int, workers: int, options: dict[str, Any]) -> None:
         local = is_local(listener.getsockname()[0])
         if local and not named:
             settings = replace(settings, allow_host=(host.lower(),))
-        config = server.prepare(settings, workers=workers)
+        config = server.prepare(settings, workers=workers, tell=lambda note: err.print(with_options(note)))
         shown = f"[{host}]" if ":" in host else host
         err.print(f"Serving on http://{shown}:{listener.getsockname()[1]} - Ctrl-C ends it.")
         if not local and settings.api_key is None:

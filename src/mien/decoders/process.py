@@ -75,10 +75,14 @@ class Child:
 
     Args:
         process: just started, with pipes for standard input and output.
+
+    Attributes:
+        was_killed: whether this process has killed it.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process, self._kept = process, bytearray()
+        self.was_killed = False
         self._input, self._output = (cast("Any", file).fileno() for file in (process.stdin, process.stdout))
         os.set_blocking(self._input, False)
         with suppress(OSError, AttributeError):  # fewer switches between the processes for a frame of a video
@@ -140,13 +144,16 @@ class Child:
             view[kept : kept + len(some)] = some
             kept += len(some)
 
-    def wait_for_output(self, seconds: float) -> None:
-        """Wait until it has written something or ended."""
-        with suppress(ChildGone):
-            self._poll(self._output, select.POLLIN, seconds)
+    def wait_for_output(self, seconds: float) -> bool:
+        """Wait until it has written something or ended; gives back whether it has."""
+        try:
+            return self._poll(self._output, select.POLLIN, seconds)
+        except ChildGone:
+            return True
 
     def kill(self) -> None:
         """End it at once; whoever talks to it finds it gone."""
+        self.was_killed = True
         self._process.kill()
 
     def close(self) -> int | None:

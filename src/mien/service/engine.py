@@ -98,7 +98,7 @@ class Engine:
         observe: Callable[[int], None] = lambda _: None,
         detector: FaceDetector | None = None,
     ) -> None:
-        model = open_model(settings)
+        model, self.note = open_model(settings)
         self.card = model.card
         self.label_sets = model.label_sets
         self._max_pixels = settings.max_pixels

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 
-def open_model(settings: Settings) -> Classifier:
-    """Open the model of the service, on one processor thread.
+def open_model(settings: Settings) -> tuple[Classifier, str]:
+    """Open the model of the service, on one processor thread, and tell what was assumed about its pixels.
 
     Raises:
         ModelError: it is missing, has no model card and is not described, or can contain code and is not trusted.
@@ -26,9 +26,10 @@ def open_model(settings: Settings) -> Classifier:
     options = ModelOptions(None, settings.model_labels, settings.pixel_scale, settings.pixel_range)
     if settings.model not in BUNDLED and not settings.trust_model:
         _refuse_code(settings.model)
-    model: Classifier = open_classifier(settings.model, options, threads=1).classifier
+    loaded = open_classifier(settings.model, options, threads=1)
+    model: Classifier = loaded.classifier
     model.flip_tta = settings.flip_tta
-    return model
+    return model, loaded.note
 
 
 def _refuse_code(model: str) -> None:

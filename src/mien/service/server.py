@@ -28,6 +28,7 @@ from mien.service.served_model import open_model
 from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from types import FrameType
 
@@ -85,20 +86,28 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def prepare(settings: Settings, *, workers: int = 1) -> uvicorn.Config:
+def prepare(
+    settings: Settings, *, workers: int = 1, tell: Callable[[str], None] = lambda _note: None
+) -> uvicorn.Config:
     """Load the model and configure the server; everything that can fail before the service starts.
 
     Args:
         settings: of each worker.
         workers: processes; each loads the model by itself.
+        tell: called once with what was assumed about the pixels of a model file without a card.
 
     Raises:
         ModelError: the model is missing or is not one of mien's.
     """
     if workers == 1:
-        return configure(create_app(settings), settings, workers=1)
-    open_model(settings)  # one that is at fault is told here, not by each worker
-    return configure(functools.partial(_make_worker, settings), settings, workers=workers)
+        app: Any = create_app(settings)
+        note = app.state.parts.engine.note
+    else:
+        app = functools.partial(_make_worker, settings)
+        _, note = open_model(settings)  # one that is at fault is told here, not by each worker
+    if note:
+        tell(note)
+    return configure(app, settings, workers=workers)
 
 
 def serve(config: uvicorn.Config, listener: socket.socket) -> None:

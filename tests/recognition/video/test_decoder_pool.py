@@ -22,7 +22,9 @@ from mien.recognition.video import VideoWriter, decoder_child, decoder_pool, rea
 from mien.recognition.video.decoder_pool import (
     DecodedFrames,
     DecoderError,
+    DecoderLateError,
     DecoderLimits,
+    DecoderMemoryError,
     DecoderPool,
     open_video,
 )
@@ -235,11 +237,31 @@ class TestBounds:
         assert time.monotonic() - began < 5
         assert child.returncode == -signal.SIGKILL
 
-    def test_one_that_dies_is_told(self, pool: DecoderPool, long_video: bytes) -> None:
+    @pytest.mark.parametrize(
+        ("number", "kind", "told"),
+        [
+            (signal.SIGKILL, DecoderMemoryError, "expected enough free memory .*the process .* was killed"),
+            (signal.SIGABRT, DecoderMemoryError, "expected enough free memory"),
+            (signal.SIGXCPU, DecoderLateError, "within the limit of processor time"),
+            (signal.SIGSEGV, DecoderError, "the process that decodes it ended"),
+        ],
+    )
+    def test_one_that_dies_is_told_by_what_killed_it(
+        self, pool: DecoderPool, long_video: bytes, number: int, kind: type[DecoderError], told: str
+    ) -> None:
         frames = pool.read_frames(long_video)
-        os.kill(pid_of(frames), signal.SIGKILL)
-        with pytest.raises(DecoderError, match="the process that decodes it ended"):
+        os.kill(pid_of(frames), number)
+        with pytest.raises(DecoderError, match=told) as raised:
             list(frames)
+        assert type(raised.value) is kind
+
+    def test_one_that_ends_with_its_pool_is_not_short_of_memory(self, long_video: bytes) -> None:
+        pool = DecoderPool(0)
+        frames = pool.read_frames(long_video)
+        pool.close()
+        with pytest.raises(DecoderError, match="the process that decodes it ended") as raised:
+            list(frames)
+        assert type(raised.value) is DecoderError
 
     @pytest.mark.parametrize("said", _NONSENSE)
     def test_a_compromised_decoder_can_only_fail(self, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -58,6 +59,15 @@ class DecodedFrames(Iterator[Frame]):
     Attributes:
         info: what the video says of itself.
         damage: what was lost; known after the last frame.
+
+    Args:
+        child: the process, just started.
+        source: the bytes of a video, or its path.
+        every: give each first, second, … frame.
+        limits: what the decoding may take.
+        name: what messages call the video.
+        per_second: in place of `every`, how many frames for each second are wanted at least.
+        beat: called while the process starts, no more than the seconds of the limits apart, and when the video is open.
     """
 
     def __init__(
@@ -69,6 +79,7 @@ class DecodedFrames(Iterator[Frame]):
         *,
         name: str = "the video",
         per_second: float | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._child, self._limits, self._name = child, limits, name
         self.damage, self._ended = "", False
@@ -85,11 +96,22 @@ class DecodedFrames(Iterator[Frame]):
             "max_pixels": limits.max_pixels,
         }
         with self._closed_on_error():
-            self._expect("ready", max(limits.seconds, _START_SECONDS))
+            self._wait_until_ready(beat)
             self._child.send(json.dumps(order).encode() + b"\n", self._until())
             if isinstance(source, bytes):
                 self._child.send(source, self._until())
             self.info = _info(self._expect("info")["info"])
+            beat()
+
+    def _wait_until_ready(self, beat: Callable[[], None]) -> None:
+        """Wait for the start of the process, with a beat at least as often as frames must come."""
+        end = self._until(max(self._limits.seconds, _START_SECONDS))
+        while (left := end - time.monotonic()) > 0:
+            if self._child.wait_for_output(min(left, self._limits.seconds)):
+                break
+            beat()
+        self._expect("ready", end)
+        beat()
 
     def __next__(self) -> Frame:
         with self._closed_on_error():
@@ -100,7 +122,8 @@ class DecodedFrames(Iterator[Frame]):
         return frame
 
     def _next(self) -> Frame | None:
-        head = self._expect("shape")
+        until = self._until()
+        head = self._expect("shape", until)
         if "end" in head:
             self.damage = str(head["damage"])
             return None
@@ -109,7 +132,7 @@ class DecodedFrames(Iterator[Frame]):
             raise self._too_large(width, height)
         image = np.empty((height, width, 3), np.uint8)
         view = memoryview(image).cast("B")  # type: ignore[arg-type]  # NumPy's arrays are buffers
-        self._child.read_into(view, self._until())
+        self._child.read_into(view, until)
         return Frame(int(head["index"]), float(head["seconds"]), image)
 
     def __enter__(self) -> Self:
@@ -137,21 +160,22 @@ class DecodedFrames(Iterator[Frame]):
                 remedy="Convert it to H.264, or scale it down.",
             ) from error
         except ChildGone as error:
+            status = self._child.exit_status()  # before the end of one that only closed its pipe
             self.close()
-            raise self._gone() from error
+            raise self._gone(status) from error
         except BaseException as error:
             self.close()
             if isinstance(error, _NONSENSE) and not isinstance(error, MienError):
                 raise self._gone() from error
             raise
 
-    def _expect(self, what: str, seconds: float | None = None) -> dict[str, Any]:
-        """The next message within some seconds, or those of the limits; it must have a field, or be the end.
+    def _expect(self, what: str, until: float | None = None) -> dict[str, Any]:
+        """The next message until a time, or within the seconds of the limits; it must have a field, or be the end.
 
         Raises:
             DataError: it is an error instead, or none.
         """
-        head: dict[str, Any] = json.loads(self._child.read_line(self._until(seconds)))
+        head: dict[str, Any] = json.loads(self._child.read_line(until or self._until()))
         if head.get("memory"):
             raise DecoderMemoryError.from_parts(
                 self._name,
@@ -191,7 +215,23 @@ class DecodedFrames(Iterator[Frame]):
             remedy="Scale it down.",
         )
 
-    def _gone(self) -> DecoderError:
+    def _gone(self, status: int | None = None) -> DecoderError:
+        """Why the process ended, by its exit status; `None` where that tells nothing."""
+        # The kernel kills where memory is short, and a decoder in C++ aborts where it gets none.
+        if status in {-signal.SIGKILL, -signal.SIGABRT} and not self._child.was_killed:
+            return DecoderMemoryError.from_parts(
+                self._name,
+                expected="enough free memory to decode it",
+                received="less, because the process that decodes it was killed",
+                remedy="Retry later, or scale it down.",
+            )
+        if status == -signal.SIGXCPU:
+            return DecoderLateError.from_parts(
+                self._name,
+                expected="one that is decoded within the limit of processor time",
+                received="one that takes longer",
+                remedy="Convert it to H.264, or scale it down.",
+            )
         return DecoderError.from_parts(
             self._name,
             expected="frames",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.decoders.process import Child, can_start, start
 from mien.quoting import quoted_path
@@ -17,6 +18,9 @@ from mien.recognition.video.decoded_frames import (
 )
 from mien.recognition.video.frame_rate import step_of
 from mien.recognition.video.frames import Frames, probe, read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "DecodedFrames",
@@ -104,6 +108,7 @@ def open_video(
     every: int = 1,
     per_second: float | None = None,
     limits: DecoderLimits | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Frames | DecodedFrames:
     """Open a video file of unknown origin; it is decoded in a process with limits where one can be started.
 
@@ -114,6 +119,7 @@ def open_video(
         every: give each first, second, … frame.
         per_second: the largest `every` that gives at least so many frames for each second, by the video's frame rate.
         limits: by default those of `local_limits`.
+        beat: called while the process starts, no more than the seconds of the limits apart, and when the video is open.
 
     Raises:
         DataError: it cannot be decoded, or takes too much.
@@ -123,7 +129,7 @@ def open_video(
         return read_frames(source, every=every)
     limits = limits or local_limits(seconds=_FRAME_SECONDS * max(1, every / _FRAMES))
     path, name = str(source), quoted_path(str(source))
-    return DecodedFrames(_start(), path, every, limits, name=name, per_second=per_second)
+    return DecodedFrames(_start(), path, every, limits, name=name, per_second=per_second, beat=beat)
 
 
 def local_limits(seconds: float = _FRAME_SECONDS, processes: int = 1) -> DecoderLimits:
