@@ -32,12 +32,32 @@ _PASSING = {
     "Transpose",
     "Cast",
     "ResizeBilinear",
+    "ResizeBicubic",
+    "ResizeArea",
+    "ResizeNearestNeighbor",
+    "Pad",
+    "PadV2",
+    "MirrorPad",
+    "Slice",
+    "StridedSlice",
+    "BroadcastTo",
+    "StopGradient",
     "Tile",
     "ConcatV2",
     "ExpandDims",
     "Squeeze",
 }
-_RESCALING = {"Mul", "RealDiv", "Sub", "Add", "AddV2"}
+_RESCALING = {
+    "Mul",
+    "Div",
+    "RealDiv",
+    "Sub",
+    "Add",
+    "AddV2",
+    "FusedBatchNorm",
+    "FusedBatchNormV2",
+    "FusedBatchNormV3",
+}
 
 
 def open_network(path: Path, threads: int = 0) -> SavedModelNetwork:
