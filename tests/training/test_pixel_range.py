@@ -49,9 +49,9 @@ def test_keras_networks_are_judged_by_their_first_layers(beginning: str) -> None
 
 
 def test_a_network_of_another_size_is_judged_behind_the_layers_for_crops() -> None:
-    layers = [keras.Input((64, 64, 3)), LAYERS.Rescaling(1 / 255), *(make() for make in HEAD)]
-    assert rescales(for_crops(keras.Sequential(layers)))
-    assert not rescales(for_crops(keras.Sequential([layers[0], LAYERS.Conv2D(2, 3), *layers[2:]])))
+    for layer, begins in ((LAYERS.Rescaling(1 / 255), True), (LAYERS.Conv2D(2, 3), False)):
+        made = keras.Sequential([keras.Input((64, 64, 3)), layer, *(make() for make in HEAD)])
+        assert rescales(for_crops(made)) is begins
 
 
 def test_operations_count_as_layers_do() -> None:
