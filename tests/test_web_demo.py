@@ -80,6 +80,56 @@ def test_the_demo_names_no_other_server() -> None:
         assert not re.search(r"https?://|//cdn|@import", code), path.name
 
 
+STUB = """
+export class Tensor { constructor(type, data, dims) { Object.assign(this, { data, dims }); } }
+const [, , taken, height, width] = process.argv;
+const fits = { any: (dims) => dims[3] === 1, first: (dims) => dims[1] === 1, one: (dims) => dims[0] === 1 }[taken];
+async function run({ image }) {
+  if (!fits(image.dims)) throw new Error("Got invalid dimensions for input: image");
+  return { probabilities: { data: new Float32Array([0.25, 0.75, 0.25, 0.75]) } };
+}
+export const openModel = async () => ({ session: { inputNames: ["image"], run }, bytes: null });
+export const readCard = () => ({
+  labels: ["no", "yes"], temperature: 1, output: "probabilities",
+  input: { height: Number(height), width: Number(width), colour: "gray", low: 0, high: 255 },
+});
+"""
+"""`model.js` with a network in place of ONNX Runtime, which takes `any` crops, channels `first` or `one` crop at a time."""
+
+
+@pytest.mark.parametrize(
+    ("taken", "height", "width"), [("any", 48, 48), ("first", 48, 48), ("one", 48, 48), ("any", 48, 64)]
+)
+def test_a_model_of_another_input_is_told_in_one_sentence(
+    tmp_path: Path, taken: str, height: int, width: int
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js")
+    shutil.copy(DEMO / "classifier.js", tmp_path)
+    (tmp_path / "model.js").write_text(STUB)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "main.js").write_text(
+        'import { Classifier } from "./classifier.js";\n'
+        'await Classifier.open("model.onnx").then(() => console.log("opened"), (e) => console.log(e.message));\n'
+    )
+    told = subprocess.run(
+        [node, "main.js", taken, str(height), str(width)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if (taken, height) == ("any", width):
+        assert told == "opened"
+        return
+    assert re.fullmatch(
+        r"model\.onnx: expected a network of square crops, two at once, with the channels last, got another input "
+        rf"\({height}x{width}\)\. Export a Keras network or a run of mien: mien export MODEL --out model\.onnx",
+        told,
+    )
+
+
 @pytest.mark.slow
 def test_the_demo_shows_the_probabilities_of_each_face(page: Any) -> None:
     page.set_input_files("#file", str(PORTRAIT))

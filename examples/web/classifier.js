@@ -5,7 +5,22 @@ import { openModel, readCard, Tensor } from "./model.js";
 export class Classifier {
   static async open(name) {
     const { session, bytes } = await openModel(name);
-    return new Classifier(session, readCard(bytes));
+    const classifier = new Classifier(session, readCard(bytes));
+    await classifier.#requireCrops(name);
+    return classifier;
+  }
+
+  /** Try the network on a black crop, because its file can have another input than this page gives. */
+  async #requireCrops(name) {
+    const { height, width } = this.input;
+    try {
+      if (height !== width) throw new Error("not square");
+      await this.probabilities(new Float32Array(height * width));
+    } catch (error) {
+      const expected = "expected a network of square crops, two at once, with the channels last";
+      const remedy = "Export a Keras network or a run of mien: mien export MODEL --out model.onnx";
+      throw new Error(`${name}: ${expected}, got another input (${height}x${width}). ${remedy}`, { cause: error });
+    }
   }
 
   constructor(session, card) {

@@ -71,7 +71,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _require_file(path)
     if guard:
         guard.check(path)
-    aside = path.with_name(_partial_name(path.suffix))
+    aside = partial_path(path)
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -112,6 +112,11 @@ def remove_leftovers(folder: str | Path) -> None:
         for entry in entries:
             if _is_partial(entry.name) and entry.is_file(follow_symlinks=False):
                 Path(entry.path).unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """A new path beside a file or folder, with the name of a temporary one."""
+    return path.with_name(_partial_name(path.suffix))
 
 
 def _partial_name(suffix: str) -> str:

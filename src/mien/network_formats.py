@@ -66,7 +66,12 @@ class Network(Protocol):
 
     @property
     def pixel_range(self) -> tuple[float, float] | None:
-        """Input values of black and white pixels, as far as the file tells; `None` if it does not."""
+        """Input values of black and white pixels, as far as the file tells; `None` if it does not.
+
+        One rule holds for all formats: a network takes 0 to 255 if one of the first operators that use its input,
+        after those that only change its type, shape, size or number of channels, is arithmetic (addition, subtraction,
+        multiplication, division) or a normalization. A quantized input, which only LiteRT files have, tells its range.
+        """
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -23,7 +23,7 @@ from mien.errors import DataError
 from mien.quoting import quoted_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LIST = ".mien-files.jsonl"
 """File name of the list in each folder."""
@@ -127,6 +127,29 @@ def free_name(path: Path, allows: Callable[[Path], bool]) -> Path:
 def names_on_list(folder: Path) -> set[str]:
     """Return the names of the files that mien wrote to a folder, including the list itself."""
     return {LIST, *_read_list(folder / LIST)}
+
+
+def list_files(folder: Path, names: Iterable[str]) -> None:
+    """Write the list of a folder whose files were all written by mien.
+
+    Args:
+        folder: the folder.
+        names: relative paths of its files, with slashes.
+    """
+    lines = [_line(name, _Entry(checksum_of(folder / name), None)) for name in names]
+    (folder / LIST).write_text("".join(lines), encoding="ascii")
+
+
+def own_files(folder: Path, names: Iterable[str]) -> set[str]:
+    """Return those of the files in a folder that are on its list, and whose content is what was written."""
+    entries = _read_list(folder / LIST)
+    return {
+        name
+        for name in names
+        if name in entries
+        and not (folder / name).is_symlink()
+        and checksum_of(folder / name) == entries[name].sha256
+    }
 
 
 @contextmanager

@@ -242,3 +242,52 @@ def test_the_training_loop_logs_each_epoch_and_goes_on_in_the_same_log(
     assert run["params"]["network.kind"] == "compact"
     assert run["status"] == ["FINISHED"] * 2
     assert json.loads((tmp_path / "run" / "mlflow.json").read_text())["run_id"] == "run-0"
+
+
+@pytest.mark.parametrize("call", ["log_params", "log_metrics"])
+def test_a_failure_of_mlflow_during_a_training_says_how_to_continue(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("connection lost\nand much more")
+
+    monkeypatch.setattr(server, call, fail)
+    vars(sys.modules["mlflow"])["log_params"] = server.log_params
+    remedy = r"`resume=True` `mlflow=False`" if call == "log_metrics" else "train without `mlflow`"
+    with pytest.raises(ModelError, match=rf"does not log to http://x \(connection lost\)\. .*{remedy}"):
+        log(Tracking(mlflow="http://x"), tmp_path / "run", range(2))
+    assert server.runs[0]["status"] == ["FAILED"]
+
+
+@pytest.mark.parametrize("call", ["end_run", "flush_async_logging"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ModelError])
+@pytest.mark.usefixtures("server")
+def test_a_failure_at_the_end_does_not_hide_why_a_training_stops(
+    tmp_path: Path, call: str, error: type[BaseException]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("connection lost")
+
+    vars(sys.modules["mlflow"])[call] = fail
+    with pytest.raises(error), Tracking(mlflow="http://x").callbacks(tmp_path, {}, resumed=False):
+        raise error
+    with Tracking(mlflow="http://x").callbacks(tmp_path, {}, resumed=False):
+        pass  # a training that has ended well stays one
+
+
+@pytest.mark.slow
+def test_a_failure_of_mlflow_costs_no_epoch(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: dict[str, float], step: int) -> None:
+        if step:
+            raise OSError("connection lost")
+
+    monkeypatch.setattr(server, "log_metrics", fail)
+    data, recipe = make_dataset(42, 12, 12), Recipe(name="x", network=TINY, epochs=3, batch_size=16)
+    options = trainer.TrainerOptions(tracking=Tracking(mlflow="http://x"))
+    with pytest.raises(ModelError, match="connection lost"):
+        trainer.train(data, recipe, tmp_path / "run", options)
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["epoch"] == 2
+    run = trainer.train(data, recipe, tmp_path / "run", trainer.TrainerOptions(resume=True))
+    assert len(run.history) == 3

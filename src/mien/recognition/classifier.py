@@ -53,7 +53,8 @@ class Classifier:
         threads: number of CPU threads per call; 0 lets ONNX Runtime choose.
         class_names: class names in the order of the probabilities, for a file of another program without a model card.
         pixel_scale: factor that pixel values from 0 to 255 are multiplied by, for such a file. By default 1 if the
-            network rescales its input, else 1/255. The default for a quantized LiteRT input is the range it represents.
+            network begins with arithmetic or a normalization of its input, else 1/255. The default for a quantized
+            LiteRT input is the range it represents.
         pixel_range: input values of black and white pixels for such a file, for example `(-1, 1)`, instead of a scale.
             Layout, size and number of channels are read from the input of the network; crops are resized, and repeated
             for three channels.
@@ -153,6 +154,30 @@ class Classifier:
         """What the network gives, float32 (n, classes), unchecked and not calibrated."""
         return self._run(self._check_crops(crops), self.card.output)
 
+    @property
+    def input_name(self) -> str:
+        """Name of the network's input."""
+        return self._network.inputs[0].name
+
+    def input_batches(self, crops: NDArray[np.uint8], most: int = _MOST_AT_ONCE) -> list[NDArray[np.float32]]:
+        """Convert crops to the input of the network, in one batch or more.
+
+        Args:
+            crops: gray face crops uint8 (n, 48, 48).
+            most: maximum number of crops per batch; with a fixed batch size, each batch has that size, and the last
+                crop is repeated to fill the last one.
+
+        Returns:
+            Batches float32 of the size, layout and pixel range that the network takes.
+        """
+        pixels, size = self._input.prepare(self._check_crops(crops), self.card.input), self._input.batch
+        if size:
+            lacking = -len(pixels) % size if len(pixels) else size
+            filler = pixels[-1:] if len(pixels) else np.zeros((1, *pixels.shape[1:]), pixels.dtype)
+            pixels = np.concatenate([pixels, np.repeat(filler, lacking, axis=0)]) if lacking else pixels
+        step = size or most
+        return [pixels[i : i + step] for i in range(0, max(1, len(pixels)), step)]
+
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Return the probabilities for each label set that the model supports, with one call of the network.
 
@@ -234,11 +259,6 @@ class Classifier:
 
     def _outputs(self, crops: NDArray[np.uint8], names: list[str]) -> list[NDArray[np.float32]]:
         """Run the network and return some of its outputs; with a fixed batch size, in several calls."""
-        pixels, size = self._input.prepare(crops, self.card.input), self._input.batch
-        if not size:
-            return self._network.run(pixels, names)
-        lacking = -len(pixels) % size if len(pixels) else size
-        filler = pixels[-1:] if len(pixels) else np.zeros((1, *pixels.shape[1:]), pixels.dtype)
-        filled = np.concatenate([pixels, np.repeat(filler, lacking, axis=0)]) if lacking else pixels
-        parts = [self._network.run(filled[i : i + size], names) for i in range(0, len(filled), size)]
-        return [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
+        batches = self.input_batches(crops, most=max(1, len(crops)))
+        parts = [self._network.run(batch, names) for batch in batches]
+        return [np.concatenate(column)[: len(crops)] for column in zip(*parts, strict=True)]

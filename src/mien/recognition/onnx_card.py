@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from mien.network_formats import Network
 
 _RESCALING = frozenset(
-    {"Mul", "Div", "Sub", "Add", "BatchNormalization", "InstanceNormalization", "QuantizeLinear"}
-)
+    {
+        "Mul", "Div", "Sub", "Add", "QLinearMul", "QLinearAdd", "BatchNormalization", "InstanceNormalization",
+        "LayerNormalization", "GroupNormalization", "MeanVarianceNormalization",
+    }
+)  # fmt: skip
+"""Arithmetic and normalizations; see `mien.network_formats.Network.pixel_range`."""
 
 
 class UnnamedClassesError(ModelError):

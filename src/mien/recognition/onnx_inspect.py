@@ -114,12 +114,17 @@ class _Scan:
                 self.loop = bytes(value).decode() if bytes(value[:8]) in _ENDLESS else self.loop
 
 
-_PASSING = frozenset({"Cast", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that do not change pixel values."""
+_PASSING = frozenset(
+    {
+        "Cast", "Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Resize", "Upsample", "Concat",
+        "Tile", "Expand", "Pad", "Slice", "Dropout", "QuantizeLinear", "DequantizeLinear",
+    }
+)  # fmt: skip
+"""Operators that do not change the range of pixel values: only their type, shape, size or number of channels."""
 
 
 def first_operators(data: bytes, name: str) -> set[str]:
-    """Return the first operators that process an input of the graph, skipping those that only change shape or type.
+    """Return the first operators that process an input of the graph, skipping those that keep the range of values.
 
     Args:
         data: the bytes of an ONNX file.

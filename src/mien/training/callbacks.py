@@ -151,7 +151,7 @@ class RestoredStates(keras.callbacks.Callback):  # type: ignore[misc]
 class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
     """Save every complete epoch: the best network, the history and the checkpoint.
 
-    It must be the last of the callbacks, because it saves the state of the others.
+    It must follow the callbacks whose state it saves.
 
     Args:
         folder: the run folder.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ RUN_FOLDER = "run folder"
 
 _DATABASE, _ARTIFACTS, _EXPERIMENT = "mlflow.db", "mlflow-artifacts", "mien"
 _LONGEST_NAME = 80
+_AT_THE_START = "Check the address, or train without `mlflow`."
+_LATER = "Continue from the last saved epoch without it: `resume=True` `mlflow=False`"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Tracking:
             resumed: whether an earlier process has trained epochs of it, whose logs are continued.
 
         Raises:
-            ModelError: the tracking server of MLflow does not answer, or does not know the run.
+            ModelError: the tracking server of MLflow does not answer, or does not know the run. The callbacks raise it,
+                too, if MLflow fails during the training.
         """
         with ExitStack() as stack:
             found = []
@@ -128,8 +131,9 @@ def _mlflow(
             status = "KILLED"
             raise
         finally:
-            mlflow.flush_async_logging()
-            mlflow.end_run(status)
+            for end in (mlflow.flush_async_logging, lambda: mlflow.end_run(status)):
+                with suppress(Exception):  # the epochs are saved, and Ctrl-C stays Ctrl-C
+                    end()
     finally:
         mlflow.set_tracking_uri(before)
 
@@ -150,11 +154,23 @@ def _open_run(known: Mapping[str, str], place: Path | None, name: str) -> Any:
         )
         return mlflow.start_run(experiment_id=number, run_name=name)
     except Exception as error:  # of MLflow, of the database or of the network
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"MLflow does not log to {mlflow.get_tracking_uri()[-80:]} ({reason[:160]}). Check the address, or train "
-            "without `mlflow`."
-        ) from error
+        raise _failure(error, _AT_THE_START) from error
+
+
+def _failure(error: Exception, remedy: str) -> ModelError:
+    import mlflow
+
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelError(f"MLflow does not log to {mlflow.get_tracking_uri()[-80:]} ({reason[:160]}). {remedy}")
+
+
+@contextmanager
+def _failing_with(remedy: str) -> Iterator[None]:
+    """Within the block, an error of MLflow becomes one with a remedy."""
+    try:
+        yield
+    except Exception as error:  # of MLflow, of the database or of the network
+        raise _failure(error, remedy) from error
 
 
 def _mlflow_callback(*, begins: bool, settings: Mapping[str, Any]) -> keras.callbacks.Callback:
@@ -167,9 +183,14 @@ def _mlflow_callback(*, begins: bool, settings: Mapping[str, Any]) -> keras.call
         def on_train_begin(self, logs: Any = None) -> None:
             nonlocal begins
             if begins:
-                super().on_train_begin(logs)
-                mlflow.log_params(_flat(settings))
+                with _failing_with(_AT_THE_START):
+                    super().on_train_begin(logs)
+                    mlflow.log_params(_flat(settings))
             begins = False
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            with _failing_with(_LATER):
+                super().on_epoch_end(epoch, logs)
 
         def on_test_end(self, logs: Any = None) -> None:
             """The validation scores come with the epoch, as `val_loss` and so on."""

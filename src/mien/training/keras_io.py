@@ -155,8 +155,8 @@ def load_classifier(
         path: the file.
         labels: class names in index order, only for a file without a card.
         scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
-            When not given: 1 for a network that rescales by itself, else 1/255, which is what most projects
-            train with. The rescaling becomes a layer of the network.
+            When not given: 1 for a network that begins with arithmetic or a normalization, else 1/255, which is what
+            most projects train with. The rescaling becomes a layer of the network.
         pixel_range: what black and white pixels become, in place of a scale.
         asks_labels: whether the caller can be given class names, which is then the remedy where they are not known;
             else it is to export the file once.

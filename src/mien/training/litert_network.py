@@ -38,8 +38,17 @@ _PASSING = {
     "TRANSPOSE",
     "CAST",
     "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
     "TILE",
+    "BROADCAST_TO",
     "CONCATENATION",
+    "EXPAND_DIMS",
+    "SQUEEZE",
+    "PAD",
+    "PADV2",
+    "MIRROR_PAD",
+    "SLICE",
+    "STRIDED_SLICE",
 }
 _RESCALING = {"MUL", "DIV", "SUB", "ADD"}
 _PIXELS = (0.0, 255.0)

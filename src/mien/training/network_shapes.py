@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 
 from mien.errors import ModelError
 from mien.images import CROP_SIZE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+_RESCALING = (
+    keras.layers.Rescaling,
+    keras.layers.Normalization,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.UnitNormalization,
+)
+_ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
+"""Classes of layers, and of the operations of `keras.ops`, which are not public."""
 
-_RESCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+_PASSING = {
+    "InputLayer", "Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Resizing", "CenterCrop",
+    "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise",
+    "ActivityRegularization", "Cast", "ExpandDims", "Squeeze", "Transpose", "Repeat", "Tile", "BroadcastTo", "Pad",
+    "GetItem", "Resize",
+}  # fmt: skip
+"""Those that keep the range of pixel values when a network predicts; augmentation layers `Random...` do, too."""
 
 
 def rescaled(
@@ -22,7 +36,8 @@ def rescaled(
 
     Args:
         network: of input (48, 48, 1).
-        scale: what pixel values are multiplied by; when not given, 1 for a network that rescales by itself, else 1/255.
+        scale: what pixel values are multiplied by; when not given, 1 for a network that begins with arithmetic
+            or a normalization, else 1/255.
         pixel_range: what black and white pixels become, in place of a scale.
     """
     if scale is None:
@@ -35,8 +50,41 @@ def rescaled(
 
 
 def rescales(network: keras.Model) -> bool:
-    """Whether a network has a rescaling or normalization layer."""
-    return any(isinstance(layer, _RESCALING) for layer in _all_layers(network))
+    """Whether a network begins with arithmetic or a normalization; see `mien.network_formats.Network.pixel_range`."""
+    first, _ = _first_operations(network)
+    return any(
+        isinstance(operation, _RESCALING) or type(operation).__name__ in _ARITHMETIC for operation in first
+    )
+
+
+def _first_operations(operation: Any) -> tuple[list[Any], bool]:
+    """The first operations that use the input, after those that keep its range, and whether it passes all of them."""
+    if isinstance(operation, keras.Sequential):
+        for layer in operation.layers:
+            first, passed = _first_operations(layer)
+            if not passed:
+                return first, False
+        return [], True
+    if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
+        return _first_in_graph(operation)
+    if isinstance(operation, keras.Model):  # a subclass without a graph: all its layers may be the first
+        return list(operation.layers), False
+    name = type(operation).__name__
+    passed = name in _PASSING or name.startswith("Random")
+    return ([], True) if passed else ([operation], False)
+
+
+def _first_in_graph(network: keras.Model) -> tuple[list[Any], bool]:
+    reached, found = {id(tensor) for tensor in network.inputs}, []
+    for operation in network.operations:  # in the order of their dependencies
+        for node in operation._inbound_nodes:  # noqa: SLF001 - each call, of other networks as well
+            if reached.isdisjoint(id(tensor) for tensor in node.input_tensors):
+                continue
+            first, passed = _first_operations(operation)
+            found += first
+            if passed:
+                reached |= {id(tensor) for tensor in node.output_tensors}
+    return found, not reached.isdisjoint(id(tensor) for tensor in network.outputs)
 
 
 def for_crops(network: keras.Model) -> keras.Model:
@@ -66,13 +114,6 @@ def for_crops(network: keras.Model) -> keras.Model:
         case _:
             return network
     return keras.Model(image, network(made), name=network.name)
-
-
-def _all_layers(network: keras.Model) -> Iterator[keras.Layer]:
-    for layer in network.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
 
 
 def check_input(network: keras.Model, name: str, *, is_file: bool = True) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from mien.errors import MissingExtra, ModelError
 from mien.files import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
     from numpy.typing import NDArray
 
@@ -73,20 +76,44 @@ def export_onnx(source: str | Path, target: str | Path, card: ModelCard) -> Path
     return target
 
 
-def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -> Path:
+@dataclass(frozen=True)
+class Calibration:
+    """The input that sets the ranges of int8.
+
+    Args:
+        batches: float32 batches of some hundreds of typical faces, as the network takes them.
+        input: name of the network's input.
+        pixel_range: input values of black and white pixels.
+    """
+
+    batches: Sequence[NDArray[np.float32]]
+    input: str = "image"
+    pixel_range: tuple[float, float] = (0.0, 255.0)
+
+    @classmethod
+    def of_crops(cls, crops: NDArray[np.uint8], batch: int = 64) -> Calibration:
+        """The input of networks that `export_onnx` writes, from gray crops uint8 (n, 48, 48)."""
+        pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
+        return cls([pixels[i : i + batch] for i in range(0, len(pixels), batch)])
+
+
+def quantize(
+    source: str | Path, target: str | Path, crops: NDArray[np.uint8] | Calibration, *, name: str = ""
+) -> Path:
     """Quantize an ONNX file to int8: weights per channel, activations by their range on calibration crops.
 
     Args:
-        source: a float32 ONNX file made by `export_onnx`.
+        source: a float32 ONNX file.
         target: the file to write.
-        crops: gray uint8 (n, 48, 48), some hundreds of typical faces, for calibration.
+        crops: the input that sets the ranges; gray crops uint8 (n, 48, 48) for a file made by `export_onnx`.
+        name: the model in error messages, the source by default.
 
     Returns:
         The target's path.
 
     Raises:
         MissingExtra: If onnx is not installed.
-        ModelError: If the file is already int8.
+        ModelError: If the file is already int8, or ONNX Runtime cannot quantize it.
     """
     if find_spec("onnx") is None:
         raise MissingExtra("onnx", "train")
@@ -96,28 +123,46 @@ def quantize(source: str | Path, target: str | Path, crops: NDArray[np.uint8]) -
 
     if any(node.op_type == "DequantizeLinear" for node in onnx.load(str(source)).graph.node):
         raise ModelError(
-            f"{source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is."
+            f"{name or source}: expected a float32 ONNX file, got one that is int8 already. Use it as it is."
         )
+    calibration = crops if isinstance(crops, Calibration) else Calibration.of_crops(crops)
     with replacing(target) as aside, tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder) / "prepared.onnx")
-        quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            str(aside),
-            _Crops(crops),
-            per_channel=True,
-            op_types_to_quantize=_QUANTIZED,
-            nodes_to_exclude=_heads_of(prepared),
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"TensorQuantOverrides": _as_bytes(prepared)},
-        )
+        try:
+            quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
+            _name_nodes(prepared)
+            quantize_static(
+                prepared,
+                str(aside),
+                _Reader(calibration),
+                per_channel=True,
+                op_types_to_quantize=_QUANTIZED,
+                nodes_to_exclude=_heads_of(prepared),
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"TensorQuantOverrides": _as_bytes(prepared, calibration)},
+            )
+        except Exception as error:  # whatever its quantizer raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"{name or source}: ONNX Runtime cannot quantize this network ({reason[:120]}). Use it as float32."
+            ) from error
         model = onnx.load(str(aside))
         metadata = {entry.key: entry.value for entry in onnx.load(str(source)).metadata_props}
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, str(aside))
     return Path(target)
+
+
+def _name_nodes(path: str) -> None:
+    """Name the nodes that have no name, because the quantizer excludes nodes by their names."""
+    import onnx
+
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"mien_node_{number}"
+    onnx.save(model, path)
 
 
 def _heads_of(path: str) -> list[str]:
@@ -131,11 +176,13 @@ def _heads_of(path: str) -> list[str]:
     return [node.name for node in products + biases]
 
 
-def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
+def _as_bytes(path: str, calibration: Calibration) -> dict[str, list[dict[str, Any]]]:
     """Return the input of the first convolution if it is the image itself: integers from 0 to 255, kept exactly."""
     import onnx
 
-    pixels = "image"
+    if calibration.pixel_range != (0, 255):
+        return {}
+    pixels = calibration.input
     for node in onnx.load(path).graph.node:
         if pixels in node.input and node.op_type in {"Reshape", "Transpose"}:
             pixels = node.output[0]
@@ -144,17 +191,16 @@ def _as_bytes(path: str) -> dict[str, list[dict[str, Any]]]:
     return {}
 
 
-class _Crops:
-    """Crops in batches for the quantizer."""
+class _Reader:
+    """The batches of a calibration, as the quantizer reads them."""
 
-    def __init__(self, crops: NDArray[np.uint8], batch: int = 64) -> None:
-        pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
-        self._batches = iter([pixels[i : i + batch] for i in range(0, len(pixels), batch)])
+    def __init__(self, calibration: Calibration) -> None:
+        self._name, self._batches = calibration.input, iter(calibration.batches)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         """Return the next batch by input name; `None` at the end."""
         batch = next(self._batches, None)
-        return None if batch is None else {"image": batch}
+        return None if batch is None else {self._name: batch}
 
 
 def _convert(source: str, target: str, card: ModelCard) -> None:

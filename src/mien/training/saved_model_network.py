@@ -32,12 +32,34 @@ _PASSING = {
     "Transpose",
     "Cast",
     "ResizeBilinear",
+    "ResizeBicubic",
+    "ResizeArea",
+    "ResizeNearestNeighbor",
+    "Pad",
+    "PadV2",
+    "MirrorPad",
+    "Slice",
+    "StridedSlice",
+    "BroadcastTo",
+    "StopGradient",
     "Tile",
     "ConcatV2",
     "ExpandDims",
     "Squeeze",
 }
-_RESCALING = {"Mul", "RealDiv", "Sub", "Add", "AddV2"}
+_RESCALING = {
+    "Mul",
+    "Div",
+    "RealDiv",
+    "Sub",
+    "Add",
+    "AddV2",
+    "FusedBatchNorm",
+    "FusedBatchNormV2",
+    "FusedBatchNormV3",
+}
+
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 def open_network(path: Path, threads: int = 0) -> SavedModelNetwork:
@@ -136,23 +158,46 @@ class SavedModelNetwork:
         )
 
     def _first_operators(self) -> set[str]:
-        """Names of the operators that use the images, behind those that only change their shape."""
-        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+        """Names of the operators that use the images, after those that keep the range of their values."""
+        graph = self._function.graph.as_graph_def()
+        functions = {one.signature.name: one for one in graph.library.function}
+        images = {tensor.op.name for tensor in self._function.inputs if tensor.dtype.name != "resource"}
+        found, _ = _follow(list(graph.node), images, functions)
+        return found
 
-        try:
-            nodes = convert_variables_to_constants_v2(self._function).graph.as_graph_def().node
-        except Exception:  # noqa: BLE001 - a graph that cannot be frozen tells nothing
-            return set()
-        reached = {node.name for node in nodes if node.op == "Placeholder"}
-        found = set()
-        for node in nodes:  # in the order of their dependencies
-            if not reached & {name.split(":")[0].lstrip("^") for name in node.input}:
-                continue
+
+def _follow(nodes: list[Any], reached: set[str], functions: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Follow values through the nodes of a graph and the functions that it calls.
+
+    Args:
+        nodes: nodes in any order.
+        reached: names of the nodes or arguments whose values are followed.
+        functions: the functions by name.
+
+    Returns:
+        Names of the first operators that use the values, and of all nodes that pass them on.
+    """
+    found: set[str] = set()
+    reached, rest = set(reached), nodes
+    while True:
+        sources = {node.name: [name.split(":")[0] for name in node.input] for node in rest}
+        users = [node for node in rest if not reached.isdisjoint(sources[node.name])]
+        if not users:
+            return found, reached
+        rest = [node for node in rest if reached.isdisjoint(sources[node.name])]
+        for node in users:
+            called = functions.get(node.attr["f"].func.name) if node.op in _CALLS else None
             if node.op in _PASSING:
                 reached.add(node.name)
-            else:
+            elif called is None:
                 found.add(node.op)
-        return found
+            else:
+                pairs = zip(called.signature.input_arg, sources[node.name], strict=False)
+                inner = {argument.name for argument, source in pairs if source in reached}
+                first, passed = _follow(list(called.node_def), inner, functions)
+                found |= first
+                if any(value.split(":")[0] in passed for value in called.ret.values()):
+                    reached.add(node.name)
 
 
 def _signature_for_images(model: Any) -> tuple[Any, Any]:

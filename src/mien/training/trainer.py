@@ -248,7 +248,7 @@ class _Training:
                 validation_batch_size=VALIDATION_BATCH,
                 epochs=recipe.stage_end(state.epoch),
                 initial_epoch=state.epoch,
-                callbacks=[*callbacks, *loggers, writer],
+                callbacks=[*callbacks, writer, *loggers],  # a log that fails costs no epoch
                 verbose=0,
             )
         except KeyboardInterrupt:
@@ -258,7 +258,7 @@ class _Training:
     def _callbacks(
         self, model: keras.Model, batches: TrainingBatches
     ) -> tuple[list[keras.callbacks.Callback], CheckpointWriter]:
-        """Return the callbacks of a `fit`, and the one that saves, which must be the last one."""
+        """Return the callbacks of a `fit`, and the one that saves, which must follow them."""
         options, recipe, state = self._options, self._recipe, self._state
         own = options.custom.callbacks
         stopping = ResumableEarlyStopping(state.stopping, recipe.stopping_patience, recipe.select)

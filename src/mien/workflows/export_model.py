@@ -201,7 +201,7 @@ def _write(
 ) -> None:
     if options.format == "int8":
         dataset = load_data(options.data, options.reading, reporter)  # whose labels do not matter
-        write_int8(loaded, card, target, dataset)
+        reporter.message(str(write_int8(loaded, card, target, dataset)))
     elif options.format == "onnx" and loaded.network is None:
         copy_onnx(loaded, card, target)
     elif options.format == "onnx":

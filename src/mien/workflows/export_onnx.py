@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from mien.errors import MissingExtra, ModelError
 from mien.files import write_bytes
+from mien.workflows.export_parity import COMPARED, compare
 
 if TYPE_CHECKING:
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
+    from mien.workflows.export_parity import Parity
     from mien.workflows.loaded_model import LoadedModel
 
 _PROBABILITIES = "mien_probabilities"
@@ -20,6 +22,8 @@ _PROBABILITIES = "mien_probabilities"
 
 CALIBRATION_IMAGES = 512
 """Training images whose activations set the ranges of int8."""
+
+_CALIBRATION_BATCH = 64
 
 
 def write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
@@ -106,14 +110,30 @@ def _softmaxed(data: bytes, output: str) -> bytes:
     return bytes(network.SerializeToString())
 
 
-def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> None:
-    """Write a model as int8 ONNX, calibrated on the training images of a data set."""
+def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset) -> Parity:
+    """Write a model as int8 ONNX, calibrated on the training images of a data set, and compare it with its original.
+
+    Returns:
+        How it compares.
+
+    Raises:
+        ModelError: it cannot be quantized, or names other classes than its original.
+    """
     from mien.data.dataset import TRAINING
-    from mien.training.onnx_export import quantize
+    from mien.recognition.classifier import Classifier
+    from mien.training.onnx_export import Calibration, quantize
 
     crops = dataset.subset(TRAINING).images[:CALIBRATION_IMAGES]
     with tempfile.TemporaryDirectory() as folder:
-        source = loaded.path
-        if loaded.network is not None:
-            source = write_onnx(loaded, card, Path(folder) / "model.onnx")
-        quantize(source, target, crops)
+        source, made = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
+        (copy_onnx if loaded.network is None else write_onnx)(loaded, card, source)
+        original = Classifier(source)
+        spec = original.card.input
+        batches = original.input_batches(crops, _CALIBRATION_BATCH)
+        calibration = Calibration(batches, original.input_name, (spec.low, spec.high))
+        quantize(source, made, calibration, name=str(loaded.path))
+        compared = crops[:COMPARED]
+        given = Classifier(made).raw_outputs(compared)
+        parity = compare(original.raw_outputs(compared), given, target, int8=True)
+        write_bytes(target, made.read_bytes())
+    return parity

@@ -6,7 +6,6 @@ models are run on macOS.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ import numpy as np
 
 from mien.card import METADATA_KEY
 from mien.errors import MissingExtra, ModelError
-from mien.files import write_bytes
-from mien.ownership import guard_of
 from mien.workflows.export_formats import CARD_FILE
+from mien.workflows.export_install import install
 from mien.workflows.export_onnx import copy_onnx, write_onnx
+from mien.workflows.export_parity import COMPARED, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,38 +29,10 @@ if TYPE_CHECKING:
 
     from mien.card import ModelCard
     from mien.data.dataset import Dataset
+    from mien.workflows.export_parity import Parity
     from mien.workflows.loaded_model import LoadedModel
 
 CALIBRATION_FACES = 300
-_COMPARED = 100
-_MOST_DIFFERENCE = 1e-3
-"""Of a float model's probabilities from those of the original."""
-
-_LEAST_AGREEMENT = 0.7
-"""Share of faces for which an int8 model must name the same class; fewer tell of a broken conversion."""
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How an exported model compares to its original.
-
-    Args:
-        faces: on how many faces.
-        difference: the largest difference of a probability.
-        agreement: share of faces for which both name the same class.
-        note: what was not compared, if anything.
-    """
-
-    faces: int
-    difference: float
-    agreement: float
-    note: str = ""
-
-    def __str__(self) -> str:
-        return (
-            f"Run back on {self.faces} faces: the largest difference of a probability is {self.difference:.2g}, and "
-            f"{self.agreement:.1%} get the same class. {self.note}"
-        ).rstrip()
 
 
 @dataclass(frozen=True)
@@ -81,7 +52,7 @@ class Job:
     @property
     def pixels(self) -> NDArray[np.float32]:
         """The crops that are compared, float32 (n, 48, 48, 1)."""
-        return self.crops[:_COMPARED, ..., None].astype(np.float32)
+        return self.crops[:COMPARED, ..., None].astype(np.float32)
 
 
 Converted = tuple["NDArray[np.float32] | None", str]
@@ -112,23 +83,9 @@ def write_other(
         made = Path(folder) / target.name
         given, note = _WRITERS[name](job, made)
         if given is not None:
-            parity = _compare(_original(job), given, note)
-            _require(parity, target, int8=name == "tflite-int8")
-        _install(made, target)
+            parity = compare(_original(job), given, target, int8=name == "tflite-int8", note=note)
+        install(made, target)
     return note if given is None else parity
-
-
-def _install(made: Path, target: Path) -> None:
-    """Put a file, with the weights beside it if there are any, or a folder in its place."""
-    if made.is_dir():
-        shutil.copytree(made, target, dirs_exist_ok=True)
-        return
-    files = sorted(made.parent.glob(f"{made.stem}.*"), key=lambda path: path == made)  # itself last
-    for file in files:
-        if guard := guard_of(target.with_name(file.name)):
-            guard.check(target.with_name(file.name))
-    for file in files:
-        write_bytes(target.with_name(file.name), file.read_bytes())
 
 
 def _write_tflite(job: Job, made: Path, *, int8: bool = False) -> Converted:
@@ -139,7 +96,7 @@ def _write_tflite(job: Job, made: Path, *, int8: bool = False) -> Converted:
     with tempfile.TemporaryDirectory() as folder:
         source = save_network(job.loaded.network, Path(folder) / "network.keras", job.card)
         export_tflite(source, made, job.card, job.crops if int8 else None)
-    return Classifier(made).raw_outputs(job.crops[:_COMPARED]), ""
+    return Classifier(made).raw_outputs(job.crops[:COMPARED]), ""
 
 
 def _write_tflite_int8(job: Job, made: Path) -> Converted:
@@ -153,7 +110,7 @@ def _write_saved_model(job: Job, made: Path) -> Converted:
     load_tensorflow("which writes SavedModels")
     job.loaded.network.export(str(made), format="tf_saved_model", verbose=False)
     (made / CARD_FILE).write_text(job.card.to_json() + "\n", encoding="utf-8")
-    return Classifier(made).raw_outputs(job.crops[:_COMPARED]), ""
+    return Classifier(made).raw_outputs(job.crops[:COMPARED]), ""
 
 
 def _write_tfjs(job: Job, made: Path) -> Converted:
@@ -222,16 +179,20 @@ def _write_openvino(job: Job, made: Path) -> Converted:
         raise MissingExtra("openvino", "openvino")
     import openvino as ov
 
+    from mien.recognition.classifier import Classifier
+
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "model.onnx"
         (copy_onnx if job.loaded.network is None else write_onnx)(job.loaded, job.card, onnx)
+        batches = Classifier(onnx).input_batches(job.crops[:COMPARED])
         model = ov.convert_model(str(onnx))
     model.set_rt_info(job.card.to_json(), "mien_card")
     ov.save_model(model, str(made), compress_to_fp16=False)
     compiled = ov.compile_model(
         ov.Core().read_model(str(made)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )  # which bfloat16 would be where the processor has it
-    return np.asarray(compiled(job.pixels)[job.card.output]), ""
+    rows = np.concatenate([np.asarray(compiled(batch)[job.card.output]) for batch in batches])
+    return rows[: len(job.pixels)], ""  # without those that fill the last batch
 
 
 _WRITERS: dict[str, Callable[[Job, Path], Converted]] = {
@@ -254,7 +215,7 @@ def _faces(dataset: Dataset) -> NDArray[np.uint8]:
 def _original(job: Job) -> NDArray[np.float32]:
     """The raw probabilities of the network's first head, before its temperature."""
     if job.loaded.classifier is not None:
-        raw: NDArray[np.float32] = job.loaded.classifier.raw_outputs(job.crops[:_COMPARED])
+        raw: NDArray[np.float32] = job.loaded.classifier.raw_outputs(job.crops[:COMPARED])
         return raw
     from mien.training.networks import HEADS
 
@@ -262,18 +223,3 @@ def _original(job: Job) -> NDArray[np.float32]:
     if isinstance(answer, list):
         answer = answer[HEADS.index(job.card.output) if job.card.output in HEADS else 0]
     return np.asarray(answer, np.float32)
-
-
-def _compare(original: NDArray[np.float32], given: NDArray[np.float32], note: str) -> Parity:
-    return Parity(
-        len(original),
-        float(np.abs(original - given).max()),
-        float((original.argmax(1) == given.argmax(1)).mean()),
-        note,
-    )
-
-
-def _require(parity: Parity, target: Path, *, int8: bool) -> None:
-    kept = parity.agreement >= _LEAST_AGREEMENT if int8 else parity.difference <= _MOST_DIFFERENCE
-    if not kept:  # NaN too
-        raise ModelError(f"{target}: the exported model gives other answers than its original. {parity}")
