@@ -94,7 +94,7 @@ export const readCard = () => ({
   input: { height: Number(height), width: Number(width), colour: "gray", low: 0, high: 255 },
 });
 """
-"""`model.js` with a network in place of ONNX Runtime, which takes `any` crops, channels `first` or `one` crop at a time."""
+"""`model.js` with a network in place of ONNX Runtime, which takes `any` crops, channels `first` or `one` crop."""
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ WITH_PASSWORD = [
 
 @pytest.mark.parametrize("uri", WITH_PASSWORD)
 def test_a_url_with_a_password_is_refused_without_quoting_it(uri: str) -> None:
-    with pytest.raises(DataError, match=r"expected a URL without a password.* --storage-option ") as told:
+    with pytest.raises(DataError, match=r"expected a URL without a password.* `storage_options=") as told:
         locate(uri)
     assert "secret" not in str(told.value)
     assert "@host" in str(told.value)

@@ -97,7 +97,7 @@ def require_no_password(uri: str) -> None:
         option = '\'client_kwargs={"headers": {"Authorization": "Basic …"}}\'' if is_http else "password=…"
         raise DataError(
             f"{quoted_path(shown)}: expected a URL without a password, because URLs are stored in the output, got one "
-            f"with it. Leave it out of the URL and give it as a storage option: --storage-option {option}."
+            f"with it. Leave it out of the URL and give it as a storage option: `storage_options={option}`."
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 _OPTIONS = {
     "start": "--from",
+    "storage_options": "--storage-option",
     "shares": "--split-shares",
     "teachers": "--teacher",
     "model_class_names": "--model-labels",

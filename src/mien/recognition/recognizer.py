@@ -113,11 +113,10 @@ class Recognizer:
             )
         check_threads(threads)
         described = Description(class_names, pixel_scale, pixel_range)
+        label_set = taxonomy if label_set is None else label_set
         with ThreadPoolExecutor(1) as pool:  # load both networks at the same time
             opened = pool.submit(lambda: CenterFace(threads=threads) if detector is None else detector)
-            self.classifier = _classifier_of(
-                model, label_set or taxonomy, described, threads=threads, flip_tta=flip_tta
-            )
+            self.classifier = _classifier_of(model, label_set, described, threads=threads, flip_tta=flip_tta)
         self.detector = opened.result()
         require_detector(self.detector)
         self.max_faces = max_faces
