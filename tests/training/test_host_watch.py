@@ -113,6 +113,23 @@ def test_a_training_that_does_not_come_out_of_native_code_is_ended_with_its_proc
     assert "has ended or cannot be reached" in sentence
 
 
+def test_a_host_that_leaves_is_not_told_that_it_is_lost_itself(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = hosts.watches[1]._send
+
+    def send_and_wait_for_the_answer(message: bytes) -> None:
+        send(message)
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(0.3)
+
+    monkeypatch.setattr(hosts.watches[1], "_send", send_and_wait_for_the_answer)
+    hosts.watches[1].leave()
+    assert hosts.watches[1].lost is None
+    assert hosts.watches[1].done() is False
+    assert f"Host 1 ({NAMES[1]})" in str(hosts.watches[0].wait_for_loss(5))
+
+
 def all_done(hosts: Hosts) -> list[bool]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(HostWatch.done, hosts.watches))

@@ -122,6 +122,8 @@ class HostWatch:
             return
         with self._ending:
             self._came_out.set()
+            if not self._is_lost.is_set():
+                self._parted.set()  # first of all: the others answer that this host is gone
         self._send(_LOST + (self._lost_index if self._is_lost.is_set() else self._index).to_bytes(4, "big"))
         self._parted.set()
         if self._is_lost.is_set():
@@ -238,9 +240,10 @@ class HostWatch:
             self._lose(peer.index)
 
     def _lose(self, index: int) -> None:
-        if not self._is_lost.is_set():
-            self._lost_index = index
-            self._is_lost.set()
+        with self._ending:
+            if not self._is_lost.is_set() and not self._parted.is_set():
+                self._lost_index = index
+                self._is_lost.set()
 
     def _send(self, message: bytes) -> None:
         for peer in self._peers:

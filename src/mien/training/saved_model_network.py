@@ -46,6 +46,12 @@ _PASSING = {
     "ConcatV2",
     "ExpandDims",
     "Squeeze",
+    "ReverseV2",
+    "Select",
+    "SelectV2",
+    "GatherV2",
+    "CropAndResize",
+    "ImageProjectiveTransformV3",
 }
 _RESCALING = {
     "Mul",
