@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
+import pytest
 
 from mien.bulk.entries import Entry
 from mien.bulk.fetching import Fetcher
@@ -37,3 +40,24 @@ def test_a_video_of_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
     with Fetcher().on_disk(Entry(str(film), kind="video"), None) as path:
         assert path == str(film)
     assert film.exists()
+
+
+def test_the_copy_of_a_large_video_beats_at_most_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytes(4 * 2**20)
+    write_tar(tmp_path / "shard.tar", {"film.mp4": content})
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/films/large.mp4", content)
+    monkeypatch.setattr(type(store), "blocksize", 2**16)  # 64 parts
+    clock = itertools.count(0, 0.1)
+    monkeypatch.setattr("mien.bulk.fetching.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    (member,) = Lister().entries([str(tmp_path / "shard.tar")])
+    for entry, least, most in (
+        (member, 4, 4),
+        (Entry("memory://films/large.mp4", kind="video"), 4, 7),
+    ):
+        beats: list[float] = []
+        with Fetcher().on_disk(entry, None, lambda: beats.append(next(clock))) as path:  # noqa: B023
+            assert Path(path).read_bytes() == content
+        assert least <= len(beats) <= most

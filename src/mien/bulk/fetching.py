@@ -14,7 +14,7 @@ from mien.bulk.locations import kind_of_error, locate, why
 from mien.bulk.retries import TRIES, with_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mien.bulk.entries import Entry
 
@@ -117,8 +117,15 @@ class Fetcher:
                 raise
 
     @contextmanager
-    def on_disk(self, entry: Entry, content: bytes | None) -> Iterator[str]:
+    def on_disk(
+        self, entry: Entry, content: bytes | None, beat: Callable[[], None] = lambda: None
+    ) -> Iterator[str]:
         """The path of a video on this machine: its own, or a copy that is removed afterwards.
+
+        Args:
+            entry: the video.
+            content: its bytes, if they were read already.
+            beat: called from time to time while the video is copied, perhaps from another thread.
 
         Raises:
             OSError: it cannot be read.
@@ -135,12 +142,12 @@ class Fetcher:
             if content is not None:
                 copy.write_bytes(content)
             elif entry.where == "tar":
-                with_retries(lambda: self._copy_range(entry, copy))
+                with_retries(lambda: self._copy_range(entry, copy, beat))
             else:
-                with_retries(lambda: place.filesystem.get_file(place.path, str(copy)))
+                with_retries(lambda: place.filesystem.get_file(place.path, str(copy), callback=_telling(beat)))
             yield str(copy)
 
-    def _copy_range(self, entry: Entry, copy: Path) -> None:
+    def _copy_range(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
         from mien.bulk.container_inputs import open_file
 
         with copy.open("wb") as out, open_file(entry.uri, self.storage_options, 4 * 2**20) as file:
@@ -149,6 +156,23 @@ class Fetcher:
             while left and (block := file.read(min(left, 2**20))):
                 out.write(block)
                 left -= len(block)
+                beat()
+
+
+def _telling(beat: Callable[[], None]) -> Any:
+    """A callback of fsspec that calls a function after each part of a copy, at most once a second."""
+    from fsspec.callbacks import Callback
+
+    class Beats(Callback):  # type: ignore[misc]
+        told = time.monotonic()
+
+        def call(self, hook_name: str | None = None, **kwargs: Any) -> None:
+            super().call(hook_name, **kwargs)
+            if time.monotonic() - self.told >= 1.0:
+                self.told = time.monotonic()
+                beat()
+
+    return Beats()
 
 
 def _too_large(size: int) -> str:

@@ -89,7 +89,7 @@ class InputRecognizer:
     Args:
         spec: the model and its settings.
         fetcher: what reads videos.
-        beat: called from time to time while a long video is worked on.
+        beat: called from time to time while a long video is copied or worked on, perhaps from another thread.
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
@@ -130,7 +130,7 @@ class InputRecognizer:
         started = time.perf_counter()
         faces: list[dict[str, Any]] = []
         frames, size = 0, (None, None)
-        with self._fetcher.on_disk(entry, content) as path:
+        with self._fetcher.on_disk(entry, content, self._beat) as path:
             seconds["fetch"] += time.perf_counter() - started
             started = time.perf_counter()
             self._beat()

@@ -68,8 +68,11 @@ def main() -> None:
     os.dup2(2, 1)
     _volunteer()
 
+    telling = threading.Lock()
+
     def tell(**message: Any) -> None:
-        answers.write(json.dumps(message) + "\n")
+        with telling:
+            answers.write(json.dumps(message) + "\n")
 
     try:
         from mien.bulk.recognizing import InputRecognizer
