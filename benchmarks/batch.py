@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 
 _LOOP = """
 import json, sys, time
@@ -96,8 +97,14 @@ def watch(command: list[str]) -> tuple[str, float, Watched]:
     return printed, time.perf_counter() - started, watched
 
 
-def measure(photos: Path, run: str) -> dict[str, Any]:
-    """One run: `loop`, or an engine and its number of workers such as `local:2`."""
+def measure(photos: Path, run: str, keep: Path | None = None) -> dict[str, Any]:
+    """One run: `loop`, or an engine and its number of workers such as `local:2`.
+
+    Args:
+        photos: folder with the images.
+        run: what to run.
+        keep: folder for the output of the job; a temporary one if not given.
+    """
     load = os.getloadavg()[0]
     images = sum(1 for _ in photos.rglob("*.jpg"))
     if run == "loop":
@@ -106,8 +113,9 @@ def measure(photos: Path, run: str) -> dict[str, Any]:
         seconds, stages = told["seconds"], told["stages"]
     else:
         engine, _, workers = run.partition(":")
-        with tempfile.TemporaryDirectory(prefix="mien-batch-") as out:
-            command = [sys.executable, "-m", "mien", "batch", str(photos), "--out", f"{out}/out", "--json"]
+        with tempfile.TemporaryDirectory(prefix="mien-batch-") as temporary:
+            out = keep / f"{photos.name}-{engine}-{workers}" if keep else Path(temporary, "out")
+            command = [sys.executable, "-m", "mien", "batch", str(photos), "--out", str(out), "--json"]
             printed, _, watched = watch([*command, "--engine", engine, "--workers", workers])
             summary = json.loads(printed)
             assert summary["done"] == images
@@ -129,10 +137,20 @@ def measure(photos: Path, run: str) -> dict[str, Any]:
     }
 
 
+def compare_rows(folders: list[Path]) -> str:
+    """A sentence on whether several jobs over the same images have the same rows."""
+    first, *others = (pq.read_table(folder / "rows").sort_by("id") for folder in folders)
+    different = [folder.name for folder, table in zip(folders[1:], others, strict=True) if table != first]
+    ids = len(set(first["id"].to_pylist()))
+    told = f"{first.num_rows:,} rows of {ids:,} inputs in {folders[0].name}; "
+    return told + (f"different in {', '.join(different)}" if different else "the same rows in all jobs")
+
+
 def label_of(result: dict[str, Any]) -> str:
     """A run in the legend, such as `300 images, 2 workers`."""
     workers = int(result["run"].partition(":")[2])
-    return f"{result['images']:,} images, {workers} worker{'' if workers == 1 else 's'}"
+    engine = "Ray, " if result["run"].startswith("ray") else ""
+    return f"{engine}{result['images']:,} images, {workers} worker{'' if workers == 1 else 's'}"
 
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
@@ -141,7 +159,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    shown = [one for one in results if one["run"].startswith("local")]
+    shown = [one for one in results if one["run"] != "loop"]
     for one, color in zip(shown, shades, strict=False):
         times = [row[0] / max(one["samples"][-1][0], 1e-9) for row in one["samples"]]
         named = label_of(one)
@@ -166,6 +184,9 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", default=["loop", "local:1", "local:2", "ray:2"])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument(
+        "--keep", type=Path, help="keep the outputs of the jobs in this folder and compare their rows"
+    )
     given = parser.parse_args()
     results = []
     print(
@@ -173,7 +194,7 @@ def main() -> None:
     )
     for photos in given.photos:
         for run in given.runs:
-            one = measure(photos, run)
+            one = measure(photos, run, given.keep)
             results.append(one)
             print(
                 f"{one['run']:<9}{one['images']:>8,}{one['seconds']:>9.1f}{one['images_per_second']:>8.1f}"
@@ -181,6 +202,9 @@ def main() -> None:
                 f"{one['load_before']:>6.1f}",
                 flush=True,
             )
+        folders = sorted(given.keep.glob(f"{photos.name}-*")) if given.keep else []
+        if len(folders) > 1:
+            print(compare_rows(folders))
     if given.json:
         machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
         given.json.write_text(json.dumps({"machine": machine, "runs": results}, indent=1) + "\n")
