@@ -1,16 +1,16 @@
-"""Many images and videos at once: listed first, recognized by many processes, written as Parquet, resumed after a kill.
+"""Batch processing of many images and videos in parallel worker processes, with Parquet output and resume.
 
-`batch` does it; `mien batch` is the same as a command. The parts, in the order in which data pass through them:
+`batch` is the Python entry point, `mien batch` the command. The modules, in the order in which data flow through them:
 
-    listing, containers   what SOURCE stands for: files, folders, globs, tars, tables, URLs
-    manifest              the list of inputs, stored before any work begins
-    fetching              the bytes of an input, with retries
-    recognizing           one input to one row
-    supervisor, worker    a process that recognizes, and what is done when it dies
-    local_engine          one process per core
-    ray_engine            the same on a Ray cluster
-    parts                 rows committed exactly once, and which inputs they hold
-    summary               what came of it, as JSON and as a page
+    listing, container_inputs   expand sources: files, folders, globs, tars, tables, URLs
+    manifest                    store the list of inputs before processing starts
+    fetching                    read the bytes of an input, with retries
+    recognizing                 process one input into one row
+    supervisor, worker          run a worker process and restart it after a crash
+    local_engine                one worker process per core
+    ray_engine                  the same on a Ray cluster
+    parts                       commit each row exactly once and record which inputs are done
+    summary                     summarize the job, as JSON and as an HTML page
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOMES = {"BatchOptions": "batch_options", "BatchSummary": "summary", "Progress"
 
 
 def __getattr__(name: str) -> Any:
-    """A public name; what it needs is loaded when it is first used."""
+    """Import a public name on first access."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mien.bulk' has no attribute {name!r}")
     return getattr(import_module(f"mien.bulk.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""`BatchOptions`: all of a job but its inputs and its output."""
+"""`BatchOptions`: the settings of a batch job, other than its inputs and output."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ if TYPE_CHECKING:
 Engine = Literal["local", "ray"]
 
 _DECODING = 0.8
-"""Share of `timeout` after which the decoder of a video is killed, so that its worker lives on."""
+"""Fraction of `timeout` after which a video decoder is killed, so that its worker survives."""
 
 _OF_THE_ROWS = ("label_set", "flip_tta", "max_faces", "min_confidence", "fps", "flat")
-"""Options that change what the rows say; a job that is resumed must have the same."""
+"""Options that affect the content of the rows; a resumed job must use the same values."""
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How a job is done.
+    """Options of a batch job.
 
     Args:
-        model: a bundled model, an ONNX file or a run folder.
-        label_set: the label set to answer in; the model's own by default.
-        flip_tta: average each face with its mirror image.
+        model: name of a bundled model, path of an ONNX file, or a run folder.
+        label_set: label set of the predictions; the model's own by default.
+        flip_tta: average the prediction of each face with that of its mirror image.
         max_faces: maximum number of faces per image; the largest are kept.
-        min_confidence: label a face "uncertain" if no expression is at least this probable, in [0, 1].
-        fps: frames per second of a video that are looked at.
-        flat: write a row for each face instead of each input.
-        column: the column of tables that holds URIs or image bytes.
-        engine: `local`, processes on this machine, or `ray`, a Ray cluster.
-        address: the cluster's address, as `ray.init` takes it; one on this machine by default.
-        workers: processes that recognize; 0 for one per processor core.
-        max_attempts: an input that ends its worker so many times is set aside.
-        timeout: seconds that a worker may be silent on one input.
-        part_mb: about the size of a finished Parquet file in megabytes.
-        commit_seconds: rows are committed at least so often; what is not, is done again after a kill.
-        storage_options: what the file systems of URLs take, such as `endpoint_url`. Never stored.
+        min_confidence: probability in [0, 1] below which a face is labeled "uncertain".
+        fps: frames processed per second of video.
+        flat: write one row per face instead of one per input.
+        column: table column that holds URIs or image bytes; detected by default.
+        engine: `local` for processes on this machine, `ray` for a Ray cluster.
+        address: address of the Ray cluster, as accepted by `ray.init`; by default, Ray is started on this machine.
+        workers: number of worker processes; 0 for one per processor core.
+        max_attempts: number of worker crashes or timeouts after which an input is set aside.
+        timeout: maximum seconds between heartbeats of a worker on one input; after that, the worker is killed.
+        part_mb: approximate size of a finished Parquet file in megabytes.
+        commit_seconds: maximum seconds between commits of the local engine; a kill loses uncommitted rows, which are
+            then recomputed.
+        storage_options: options for the fsspec file systems of URLs, such as `endpoint_url`. Never stored.
 
     Raises:
-        DataError: a value is out of its range.
+        DataError: a value has the wrong type or is out of range.
     """
 
     model: str = "default"
@@ -102,17 +103,17 @@ class BatchOptions:
 
     @property
     def processes(self) -> int:
-        """How many workers the local engine starts."""
+        """Number of workers that the local engine starts."""
         return self.workers or usable_cores()
 
     def identity(self, spec: ModelSpec) -> dict[str, Any]:
-        """What must be the same in each run of a job."""
+        """Return the settings that must be the same in every run of a job."""
         told = {name: value for name, value in asdict(self).items() if name in _OF_THE_ROWS}
         return told | {"model_sha256": spec.sha256}
 
 
 def usable_cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of processor cores available to this process."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
@@ -120,10 +121,10 @@ def usable_cores() -> int:
 
 
 def model_spec(options: BatchOptions) -> tuple[ModelSpec, tuple[str, ...]]:
-    """What workers need to open the model, and its class names.
+    """Return what workers need to load the model, and its class names.
 
     Raises:
-        ModelError: the model is missing or is none.
+        ModelError: the model is missing or invalid.
     """
     from mien import __version__
     from mien.bulk.model_spec import ModelSpec

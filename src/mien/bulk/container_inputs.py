@@ -1,4 +1,4 @@
-"""Inputs that lie in other files: members of tars, values in Parquet files, lines of lists."""
+"""Inputs stored in other files: members of tars, values in Parquet files, lines of lists."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _COLUMN_NAMES = (
     "img",
     "source",
 )
-"""Names of columns that are taken for the inputs where none is named, the first that is there."""
+"""Column names that are tried, in this order, if no column is given."""
 
 _BLOCK = 256 * 1024
-"""Bytes that are read at a time from a tar in an object store: enough for the headers of small members."""
+"""Block size in bytes for reading a tar in an object store; it covers the headers of small members."""
 
 
 def kind_of_name(name: str) -> Literal["image", "video"] | None:
-    """What a file is by the ending of its name; `None` for other files."""
-    for part in (name.partition("?")[0], name):  # of a URL with a query, and of a file with a ? in its name
+    """Return the kind of a file by its extension; `None` if it is neither an image nor a video."""
+    for part in (name.partition("?")[0], name):  # a URL with a query, or a file with a ? in its name
         suffix = os.path.splitext(part)[1].lower()  # noqa: PTH122
         if suffix in IMAGE_SUFFIXES:
             return "image"
@@ -58,12 +58,12 @@ def kind_of_name(name: str) -> Literal["image", "video"] | None:
 
 
 def is_packed_tar(name: str) -> bool:
-    """Whether a file is a compressed tar by its name."""
+    """Return whether a file name is that of a compressed tar."""
     return bool(_PACKED_TAR.search(name))
 
 
 def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) -> Any:
-    """A file of this machine or of an object store, opened for reading in any order."""
+    """Open a file, local or in an object store, for random access reads."""
     place = locate(uri, storage_options)
     if place.filesystem is None:
         return Path(place.path).open("rb")
@@ -73,7 +73,7 @@ def open_file(uri: str, storage_options: dict[str, Any], block: int = _BLOCK) ->
 
 
 def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Counter[str]) -> Iterator[Entry]:
-    """The images and videos in a tar, each with its place there; a damaged tar ends in an input that fails."""
+    """Yield the images and videos of a tar with their offsets; a damaged tar ends with an entry that has an error."""
     count = 0
     try:
         with open_file(tar.uri, storage_options) as file, tarfile.open(fileobj=file, mode="r:") as members:
@@ -95,7 +95,7 @@ def entries_of_tar(tar: Entry, storage_options: dict[str, Any], passed_over: Cou
             if end.strip(b"\0") or len(end) not in {
                 0,
                 tarfile.BLOCKSIZE,
-            }:  # where tarfile ends without a word
+            }:  # tarfile stops here without an error
                 raise tarfile.ReadError("what follows is no member")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         reason = why(error) if isinstance(error, OSError) else f"it is damaged or no tar ({str(error)[:80]})"
@@ -112,10 +112,10 @@ def entries_of_parquet(
     storage_options: dict[str, Any],
     of_uri: Callable[[str, str], Entry],
 ) -> Iterator[Entry]:
-    """The inputs of a Parquet file: URIs in a column of text, images in one of bytes.
+    """Yield the inputs of a Parquet file: URIs from a text column, or images from a bytes column.
 
     Raises:
-        DataError: it is damaged, or has no such column.
+        DataError: the file is damaged or has no such column.
         MissingExtra: pyarrow is not installed.
     """
     try:
@@ -157,10 +157,10 @@ def entries_of_list(
     storage_options: dict[str, Any],
     of_uri: Callable[[str, str], Entry],
 ) -> Iterator[Entry]:
-    """The inputs of a text file with one a line, or of a column of a CSV table.
+    """Yield the inputs of a text file, one per line, or of a column of a CSV table.
 
     Raises:
-        DataError: it is no text, or the table has no such column.
+        DataError: the file is not UTF-8 text, or the table is damaged or has no such column.
     """
     with (
         open_file(listed.uri, storage_options) as file,
@@ -188,10 +188,10 @@ def entries_of_list(
 
 
 def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
-    """The column of a table that holds the inputs.
+    """Return the column of a table that holds the inputs.
 
     Raises:
-        DataError: there is none of that name, or it holds neither text nor bytes.
+        DataError: there is no such column, it holds neither text nor bytes, or it cannot be detected.
     """
     usable = [one.name for one in schema if is_text(one.type) or is_bytes(one.type)]
     if wanted is not None and wanted in schema.names and wanted not in usable:
@@ -203,10 +203,10 @@ def find_column(schema: pa.Schema, wanted: str | None, where: str) -> str:
 
 
 def choose_column(names: list[str], wanted: str | None, where: str) -> str:
-    """The column that is wanted, or the first with a usual name, or the only one.
+    """Return the wanted column or, if none is given, the first with a usual name or the only one.
 
     Raises:
-        DataError: it is not there, or cannot be told.
+        DataError: the wanted column does not exist, or none can be detected.
     """
     if wanted is not None:
         if wanted in names:
@@ -227,14 +227,14 @@ def choose_column(names: list[str], wanted: str | None, where: str) -> str:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a type of Arrow is text."""
+    """Return whether an Arrow type is text."""
     import pyarrow as pa
 
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_bytes(kind: Any) -> bool:
-    """Whether a type of Arrow is bytes, or an image as Hugging Face stores it, with a field `bytes`."""
+    """Return whether an Arrow type is bytes, or a struct with a field `bytes`, as Hugging Face stores images."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
@@ -245,13 +245,13 @@ def is_bytes(kind: Any) -> bool:
 
 
 def read_value(opened: Any, column: str, row: int, held: dict[str, Any]) -> bytes | None:
-    """The bytes of one row of a Parquet file; the row group that holds it is kept for the next.
+    """Return the bytes of one row of a Parquet file, `None` if the row is null or does not exist.
 
     Args:
         opened: a `pyarrow.parquet.ParquetFile`.
-        column: its column of bytes.
-        row: the number of the row.
-        held: where the latest row group is kept.
+        column: name of its bytes column.
+        row: row number, from 0.
+        held: cache of the latest row group, for the next call.
     """
     group, start = held.get("group", -1), held.get("start", 0)
     if not (group >= 0 and start <= row < start + held["values"].num_rows):

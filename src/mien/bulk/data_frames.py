@@ -1,4 +1,4 @@
-"""Data frames as sources: stored beside the output, so that a job can go on without them."""
+"""Data frames as sources; they are stored in the output folder so that a job can resume without them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def is_frame(value: object) -> bool:
-    """Whether it is a data frame of pandas or polars or a table of Arrow."""
+    """Return whether a value is a pandas or polars data frame or an Arrow table."""
     return hasattr(value, "__arrow_c_stream__") or (hasattr(value, "columns") and hasattr(value, "to_dict"))
 
 
 def store_frame(frame: Any, storage: Storage, column: str | None) -> str:
-    """Write the column of a data frame that holds the inputs; gives back the path or URL of the file.
+    """Write the input column of a data frame to the output folder and return the path or URL of the file.
 
     Raises:
-        DataError: there is no such column, or it holds something else, or a URL with a password.
+        DataError: there is no such column, it holds neither text nor bytes, or a URL in it contains a password.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""`Entry`: one input as the manifest holds it, and its id."""
+"""`Entry`: one input as stored in the manifest, and its id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MANIFEST_FORMAT = 1
-"""The version of the manifest's form; another one is refused."""
+"""Version of the manifest format; other versions are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,17 @@ class Entry:
     """One input.
 
     Args:
-        uri: an absolute path or a URL: the image or video, or the tar or Parquet file that holds it.
-        kind: what its name says it is; its content decides.
-        where: whether it is a file, a member of a tar or a value in a Parquet file.
-        offset: where its bytes begin in the file; of a value in a Parquet file the number of its row.
-        length: its bytes; -1 for all, or where that is not known.
-        size: bytes of the file at `uri`; -1 where it is not known.
-        etag: what else changes with its content: an ETag, or the time of the last change.
-        member: its name in the tar, or the row of the Parquet file; `None` for a file.
-        column: the column of the Parquet file; `None` for others.
-        error: why it cannot be an input, if that is known from listing.
-        error_kind: what kind of failure that is, as in the column of that name of the rows.
+        uri: absolute path or URL of the image or video, or of the tar or Parquet file that contains it.
+        kind: kind by the file name; for a file named as an image, the content decides later.
+        where: whether the input is a file, a member of a tar or a value in a Parquet file.
+        offset: byte offset in the file; for a value in a Parquet file, the row number.
+        length: number of bytes; -1 for the whole file or if unknown.
+        size: size in bytes of the file at `uri`; -1 if unknown.
+        etag: ETag or modification time of the file, which changes with its content.
+        member: name in the tar, or row of the Parquet file; `None` for a file.
+        column: column of the Parquet file; `None` otherwise.
+        error: why the input cannot be processed, if known from listing.
+        error_kind: kind of that error, as in the column `error_kind` of the output.
     """
 
     uri: str
@@ -48,25 +48,25 @@ class Entry:
 
     @property
     def id(self) -> int:
-        """64 bits of a hash of where it is and of its size or ETag, so that a changed input has another one."""
+        """64-bit hash of location, size and ETag, so that a changed input has a different id."""
         text = "\0".join((self.uri, self.member or "", str(self.offset), str(self.size), self.etag))
         digest = hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=8).digest()
         return int.from_bytes(digest, "little", signed=True)
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the input in messages."""
         return f"{self.uri}::{self.member}" if self.member else self.uri
 
     @property
     def bytes(self) -> int:
-        """Bytes to read; -1 where that is not known."""
+        """Number of bytes to read; -1 if unknown."""
         return self.length if self.where == "tar" or self.length >= 0 else self.size
 
 
 @cache
 def manifest_schema() -> pa.Schema:
-    """The columns of the manifest."""
+    """Return the schema of the manifest."""
     import pyarrow as pa
 
     whole, text = pa.int64(), pa.string()
@@ -79,12 +79,12 @@ def manifest_schema() -> pa.Schema:
 
 
 def entries_to_table(entries: Iterable[Entry]) -> pa.Table:
-    """Entries as rows of the manifest."""
+    """Convert entries to a table with the schema of the manifest."""
     import pyarrow as pa
 
     return pa.Table.from_pylist([{"id": one.id, **asdict(one)} for one in entries], schema=manifest_schema())
 
 
 def entry_from_row(row: dict[str, Any]) -> Entry:
-    """An entry from a row of the manifest."""
+    """Create an entry from a row of the manifest."""
     return Entry(**{name: row[name] for name in Entry.__slots__ if name in row})

@@ -1,4 +1,4 @@
-"""The bytes of an input, from wherever it lies: with retries, and never more than there is room for."""
+"""Read the bytes of inputs from local files and object stores, with retries and a size limit."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from mien.bulk.entries import Entry
 
 MOST_BYTES = 256 * 2**20
-"""The largest image file that is read; a video is kept on disk and may be larger."""
+"""Maximum size of an image file in bytes; a video is kept on disk and may be larger."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fetched:
-    """What was read of an input.
+    """The result of reading an input.
 
     Args:
-        content: its bytes; `None` where it failed, or where it is a video that is read from disk.
-        error: why it failed.
-        kind_of_error: `missing`, `forbidden`, `unreachable` or `too large`.
-        seconds: how long it took.
+        content: bytes of the input; `None` if reading failed, or for a video, which is read from disk.
+        error: why reading failed.
+        kind_of_error: `missing`, `forbidden`, `unreachable`, `unreadable` or `too large`.
+        seconds: duration in seconds.
     """
 
     content: bytes | None = None
@@ -41,10 +41,10 @@ class Fetched:
 
 @dataclass
 class Fetcher:
-    """Reads inputs; safe to call from several threads.
+    """Reads inputs. Thread-safe.
 
     Args:
-        storage_options: what the file systems of URLs take.
+        storage_options: options for the fsspec file systems of URLs.
     """
 
     storage_options: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Fetcher:
         return type(self), (self.storage_options,)
 
     def fetch(self, entry: Entry) -> Fetched:
-        """The bytes of an input, or why there are none; a video is left where it is."""
+        """Read the bytes of an input, or return why that failed; a file named as a video is not read."""
         started = time.perf_counter()
         if entry.error or entry.kind == "video":
             return Fetched()
@@ -97,7 +97,7 @@ class Fetcher:
         return content
 
     def _read_value(self, entry: Entry) -> bytes | None:
-        """A value of a Parquet file; the file and the latest row group are kept, for the next is likely there."""
+        """Read a value of a Parquet file; the open file and the latest row group are cached for the next call."""
         import pyarrow.parquet as pq
 
         from mien.bulk.container_inputs import read_value
@@ -113,30 +113,30 @@ class Fetcher:
             try:
                 return read_value(self._held["opened"], str(entry.column), entry.offset, self._held)
             except Exception:
-                self._held.pop("uri")  # so that another try opens it anew
+                self._held.pop("uri")  # a retry reopens the file
                 raise
 
     @contextmanager
     def on_disk(
         self, entry: Entry, content: bytes | None, beat: Callable[[], None] = lambda: None
     ) -> Iterator[str]:
-        """The path of a video on this machine: its own, or a copy that is removed afterwards.
+        """Yield the path of a video on this machine: the file itself, or a temporary copy.
 
         Args:
             entry: the video.
-            content: its bytes, if they were read already.
-            beat: called from time to time while the video is copied, perhaps from another thread.
+            content: its bytes, if already read.
+            beat: heartbeat callback, called while the video is copied, possibly from another thread.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the video cannot be read.
         """
         place = locate(entry.uri, self.storage_options)
         if content is None and place.filesystem is None and entry.where == "file":
             yield place.path
             return
         suffix = Path((entry.member or entry.uri).partition("?")[0]).suffix[:10]
-        # A folder, for Windows does not let a decoder open a temporary file that is open here; what the decoder
-        # has not closed yet goes with the system's temporary files.
+        # A folder, because on Windows a decoder cannot open a temporary file that is open here. A copy that the
+        # decoder still holds open is left to the system's cleanup of temporary files.
         with TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as folder:
             copy = Path(folder, f"input{suffix}")
             if content is not None:
@@ -144,7 +144,9 @@ class Fetcher:
             elif entry.where == "tar":
                 with_retries(lambda: self._copy_range(entry, copy, beat))
             else:
-                with_retries(lambda: place.filesystem.get_file(place.path, str(copy), callback=_telling(beat)))
+                with_retries(
+                    lambda: place.filesystem.get_file(place.path, str(copy), callback=_telling(beat))
+                )
             yield str(copy)
 
     def _copy_range(self, entry: Entry, copy: Path, beat: Callable[[], None]) -> None:
@@ -160,7 +162,7 @@ class Fetcher:
 
 
 def _telling(beat: Callable[[], None]) -> Any:
-    """A callback of fsspec that calls a function after each part of a copy, at most once a second."""
+    """Return an fsspec callback that calls `beat` after each part of a copy, at most once per second."""
     from fsspec.callbacks import Callback
 
     class Beats(Callback):  # type: ignore[misc]

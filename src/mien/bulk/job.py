@@ -1,4 +1,4 @@
-"""A job from its sources to its summary: list, recognize what is not done yet, commit, sum up."""
+"""Run a job: list the inputs, recognize those that are not done yet, commit their rows, write the summary."""
 
 from __future__ import annotations
 
@@ -59,31 +59,31 @@ def batch(
     options: BatchOptions | None = None,
     **settings: Any,
 ) -> BatchSummary:
-    """Recognize the faces of many images and videos, and write a row for each to Parquet.
+    """Recognize the faces in many images and videos, and write one row per input to Parquet.
 
-    Rows are in `OUT/rows/*.parquet`, as `mien.bulk.output` describes them; `OUT/summary.json` and
-    `OUT/summary.html` tell what came of it. A job that was stopped or killed at any moment goes on with `resume=True`;
-    each input has exactly one row at the end.
+    Rows are written to `OUT/rows/*.parquet` with the schema in `mien.bulk.output`; `OUT/summary.json` and
+    `OUT/summary.html` contain the summary. A job that was stopped or killed at any time continues with `resume=True`;
+    at the end, each input has exactly one row, or with `flat=True` one row per face.
 
     Args:
         sources: one source or several: files, folders, globs, lists of paths (.txt, .csv), Parquet files with a column
-            of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a data frame of pandas or polars or a
-            table of Arrow with such a column.
-        out: a folder or URL for the output; new or empty, or that of the same job with `resume`.
-        resume: go on with a job that is there: what is done stays, changed inputs are done again. Without one there,
-            it begins.
-        retry_failed: with `resume`, do inputs that failed again.
-        progress: called with a `Progress` a few times a second.
-        options: how it is done.
-        settings: fields of `BatchOptions`, in place of `options`, such as `engine="ray"` or `workers=4`.
+            of URIs or image bytes, WebDataset tars, URLs such as `s3://…`; or a pandas or polars data frame or an
+            Arrow table with such a column.
+        out: output folder or URL; new or empty, or with `resume` that of the same job.
+        resume: continue an existing job: finished inputs are kept, changed inputs are processed again. If there is no
+            job, start one.
+        retry_failed: with `resume`, process failed inputs again.
+        progress: callback that receives a `Progress` a few times per second.
+        options: options of the job.
+        settings: fields of `BatchOptions`, instead of `options`, such as `engine="ray"` or `workers=4`.
 
     Returns:
-        What came of it. Inputs that failed raise nothing: they are counted, and their rows hold the reason.
+        The summary. Failed inputs do not raise an error: they are counted, and their rows contain the reason.
 
     Raises:
-        DataError: a source stands for nothing, or the output folder holds something else.
-        ModelError: the model cannot be opened.
-        MissingExtra: a package is not installed.
+        DataError: a setting is invalid, a source has no inputs, or the output folder holds another job or other files.
+        ModelError: the model cannot be loaded.
+        MissingExtra: a required package is not installed.
         MienError: workers cannot be started.
     """
     _require_packages()
@@ -100,7 +100,7 @@ def batch(
 
 @dataclass(frozen=True)
 class _Job:
-    """One start of a job."""
+    """One run of a job."""
 
     storage: Storage
     options: BatchOptions
@@ -109,21 +109,21 @@ class _Job:
     tell: Callable[[Progress], None]
 
     def run(self, sources: Sequence[str], *, resume: bool, retry_failed: bool) -> BatchSummary:
-        """List, recognize, sum up."""
+        """List the inputs, recognize them and write the summary."""
         wanted = {"sources": list(sources), "options": self.options.identity(self.spec)}
         before = open_job(self.storage, wanted, self.spec.version, resume=resume)
         manifest, changes = self._list(sources, before)
         parts = self._begin()
         parts.drop_repeated()
         dropped = parts.drop(changes.stale) if changes else 0
-        # Only now: a kill before this line has the two listings compared again.
+        # After the drop: if the job is killed before this line, the next run compares the two listings again.
         self.storage.write_json(JOB, self.storage.read_json(JOB) | {"manifest": manifest.folder})
         dropped += parts.drop(replaced_ids(parts, manifest))
         if retry_failed:
             failed = failed_ids(parts)
             self._forget_attempts(
                 failed
-            )  # first: a kill between the two has the same rows dropped by the next run
+            )  # first: after a kill between the two calls, the next run drops the same rows
             dropped += parts.drop(failed)
         done = parts.done_ids()
         finished = int(is_among(manifest.ids(), done).sum())
@@ -132,12 +132,12 @@ class _Job:
             self._recognize(manifest, done, parts, tally)
         self.tell(tally.progress("finishing"))
         parts.merge(all_of_them=True)
-        parts.drop_repeated()  # of an older process that has finished a part since
+        parts.drop_repeated()  # from an older process that has finished a part since
         self._note(parts, tally)
         return summarize(parts, manifest, tally, changes, flat=self.options.flat)
 
     def _list(self, sources: Sequence[str], before: dict[str, Any] | None) -> tuple[Manifest, Changes | None]:
-        """List all inputs, and how they differ from those of the listing before."""
+        """List all inputs and compare them with the previous listing."""
         old_folder = before["manifest"] if before else None
         old = open_manifest(self.storage, old_folder) if old_folder else None
         number = int(old_folder.rsplit("-", 1)[1]) + 1 if old_folder else 0
@@ -172,7 +172,7 @@ class _Job:
         self.storage.write_json(_ATTEMPTS, {str(number): count for number, count in counts.items()})
 
     def _forget_attempts(self, ids: NDArray[np.int64]) -> None:
-        """Give inputs that are done again all their attempts."""
+        """Reset the attempts of inputs that are processed again."""
         counts, again = self._attempts(), set(ids.tolist())
         if again & counts.keys():
             self._log_attempts({number: count for number, count in counts.items() if number not in again})
@@ -196,7 +196,7 @@ class _Job:
             else:
                 run_local(work, manifest.entries(without=done))
         except BaseException:
-            with suppress(MienError):  # such as a full disk, of which the error tells that is on its way
+            with suppress(MienError):  # such as a full disk, which the error below reports
                 self._note(parts, tally)
             raise
         self._note(parts, tally)
@@ -206,7 +206,7 @@ class _Job:
 
 
 class _Teller:
-    """Tells how far a job is, and notes it in the output folder, neither too often."""
+    """Reports progress and writes statistics to the output folder, both at a limited rate."""
 
     def __init__(
         self, storage: Storage, parts: Parts, tally: Tally, tell: Callable[[Progress], None]
@@ -236,7 +236,7 @@ def _options(options: BatchOptions | None, settings: dict[str, Any]) -> BatchOpt
 
 
 def _sources(sources: Any, storage: Storage, options: BatchOptions) -> list[str]:
-    """Sources as text that means the same from every folder."""
+    """Return the sources as text that does not depend on the working directory."""
     if is_frame(sources):
         return [store_frame(sources, storage, options.column)]
     some = [sources] if isinstance(sources, str | os.PathLike) else list(sources)

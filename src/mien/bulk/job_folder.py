@@ -1,4 +1,4 @@
-"""The output folder of a job: whose it is, and that one process works there."""
+"""The output folder of a job: ownership checks, and a lock against concurrent processes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from mien.bulk.storage import Storage
 
 JOB = "_mien/job.json"
-"""What is noted of a job: its sources, the options that its rows depend on, and its latest manifest."""
+"""File with the sources of a job, the options that affect its rows, and its latest manifest."""
 
 JOB_FORMAT = 1
-"""The version of this file."""
+"""Format version of this file."""
 
 
 def require_own_folder(storage: Storage) -> None:
-    """Refuse a folder with files of somebody else.
+    """Check that the output folder is empty or belongs to a batch job.
 
     Raises:
-        DataError: there are some.
+        DataError: it contains other files.
     """
     names = [name for name in storage.names() if not name.startswith(".")]
     if names and "_mien" not in names:
@@ -38,7 +38,7 @@ def require_own_folder(storage: Storage) -> None:
 
 
 def require_other_than_sources(storage: Storage, sources: Any) -> None:
-    """Refuse a folder that is a source itself.
+    """Check that the output folder is not one of the sources.
 
     Raises:
         DataError: it is.
@@ -62,16 +62,19 @@ def require_other_than_sources(storage: Storage, sources: Any) -> None:
 def open_job(
     storage: Storage, wanted: Mapping[str, Any], version: str, *, resume: bool
 ) -> dict[str, Any] | None:
-    """What is noted of the job in the output folder, `None` where it begins.
+    """Open the job in the output folder, or create it.
 
     Args:
         storage: the output folder.
-        wanted: the sources and the options of the job that is to begin or to go on.
-        version: the version of mien.
-        resume: whether it may go on.
+        wanted: sources and options of the job to start or resume.
+        version: version of mien.
+        resume: whether an existing job may be resumed.
+
+    Returns:
+        The stored job; `None` if it is new or its inputs were not listed yet.
 
     Raises:
-        DataError: the folder is that of another job or holds other files.
+        DataError: the folder belongs to another job or format version, or the job exists and `resume` is false.
     """
     where = quoted_path(storage.root)
     if not storage.exists(JOB):
@@ -83,7 +86,7 @@ def open_job(
             f"{where}: expected a batch job of version {JOB_FORMAT}, got version {quoted(job.get('format'))}. "
             "Continue it with the version of mien that began it, or name another folder."
         )
-    if job["manifest"] is None:  # it ended before its inputs were listed
+    if job["manifest"] is None:  # the earlier run ended before its inputs were listed
         storage.write_json(JOB, {**job, **wanted, "mien": version})
         return None
     if differences := _differences(job, wanted):
@@ -99,7 +102,7 @@ def open_job(
 
 
 def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """What differs between a job that is there and one that is wanted, in a few words."""
+    """Describe the differences between the stored job and the wanted one."""
     old, new = job.get("options", {}), wanted["options"]
     told = [
         f"its {name} is {quoted(old.get(name), 30)}, not {quoted(new[name], 30)}"
@@ -116,10 +119,10 @@ def _differences(job: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 @contextmanager
 def locked(storage: Storage) -> Iterator[None]:
-    """Keep other processes of this machine out of the output folder.
+    """Lock a local output folder against other processes; does nothing for URLs and on Windows.
 
     Raises:
-        DataError: one is at work there.
+        DataError: another process holds the lock, or the folder cannot be created.
     """
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""What SOURCE stands for: every input of files, folders, globs, lists, tables, tars and URLs, one after another."""
+"""Expand sources into inputs: files, folders, globs, lists, tables, tars and URLs."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
-"""Endings of files that list inputs."""
+"""Extensions of files that list inputs."""
 
 _CONTAINERS = PLAIN_TAR | {PARQUET}
 _ETAGS = (
     "ETag", "etag", "md5Hash", "mtime", "blob_id", "last_modified", "LastModified", "modificationTime", "modify",
 )  # fmt: skip
-"""What file systems of fsspec call that which changes with the content of a file."""
+"""Keys of fsspec file systems for a value that changes with the content of a file."""
 
 _MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass
 class Lister:
-    """Expands sources to entries.
+    """Expands sources into entries.
 
     Args:
-        column: the column of tables that holds URIs or images; found out when not given.
-        storage_options: what the file systems of URLs take.
-        leave_out: a folder that is not searched: where the output goes.
-        passed_over: counts files in folders that are no inputs, by their ending.
+        column: table column that holds URIs or image bytes; detected by default.
+        storage_options: options for the fsspec file systems of URLs.
+        leave_out: folder that is not searched: the output folder.
+        passed_over: number of skipped files by extension.
     """
 
     column: str | None = None
@@ -67,11 +67,11 @@ class Lister:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def entries(self, sources: Iterable[str | os.PathLike[str]]) -> Iterator[Entry]:
-        """The inputs of all sources, in order; one that is named twice comes twice.
+        """Yield the inputs of all sources, in order; an input that is named twice is yielded twice.
 
         Raises:
-            DataError: a source stands for nothing, or cannot be listed.
-            MissingExtra: a package for its kind of URL is not installed.
+            DataError: a source has no inputs or cannot be listed.
+            MissingExtra: the package for a URL scheme is not installed.
         """
         for source in sources:
             if not isinstance(source, str | os.PathLike) or not str(source).strip():
@@ -131,7 +131,7 @@ class Lister:
         yield from self._held(held, count)
 
     def _held(self, held: list[Entry], count: int) -> Iterator[Entry]:
-        """Tars and Parquet files of a folder are inputs where it holds no images or videos beside them."""
+        """Expand the tars and Parquet files of a folder, only if it contains no images or videos."""
         for one in held:
             if count:
                 self.passed_over[Path(one.uri).suffix] += 1
@@ -149,7 +149,7 @@ class Lister:
         yield from self._opened(_file_entry(uri, kind_of_name(uri) or "image", stat))
 
     def _opened(self, entry: Entry) -> Iterator[Entry]:
-        """A file that was named: what it holds, or itself."""
+        """Expand a tar, Parquet file or list; yield any other file itself."""
         suffix = Path(entry.uri).suffix.lower()
         if is_packed_tar(entry.uri):
             raise DataError(
@@ -166,7 +166,7 @@ class Lister:
             yield entry
 
     def _of_uri(self, text: str, base: str) -> Entry:
-        """An input of a list: a URL as it is, a path from the current folder or else from the list's."""
+        """Create the entry for an item of a list; a path is relative to the current folder or else to the list's."""
         if local_path(text) is None:
             require_no_password(text)
             return Entry(text, kind_of_name(text) or "image")
@@ -218,7 +218,7 @@ class Lister:
 
 
 def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Entry]:
-    """The files below a folder, by name; a folder that cannot be opened is an input that fails."""
+    """Yield the files below a folder, by name; a folder that cannot be opened becomes an entry with an error."""
     try:
         found = sorted(os.scandir(folder), key=lambda one: one.name)
     except OSError as error:
@@ -234,12 +234,12 @@ def _walk(folder: str, leave_out: str | None) -> Iterator[os.DirEntry[str] | Ent
         if one.is_dir(follow_symlinks=False):
             if leave_out is None or os.path.realpath(one.path) != leave_out:
                 yield from _walk(one.path, leave_out)
-        elif one.is_symlink() or one.is_file():  # in this order: a link in a circle has no kind
+        elif one.is_symlink() or one.is_file():  # in this order: is_file fails for a circular link
             yield one
 
 
 def _entry_of(item: os.DirEntry[str], kind: Literal["image", "video"]) -> Entry:
-    """The input of a file in a folder; a link that leads nowhere is one that fails."""
+    """Create the entry for a file in a folder; a broken link becomes an entry with an error."""
     uri = uri_of_path(item.path)
     try:
         return _file_entry(uri, kind, item.stat())
@@ -259,7 +259,7 @@ def _remote_entry(uri: str, kind: Literal["image", "video"], info: dict[str, Any
 
 
 def _remote_files(place: Location, prefix: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The files below a folder of an object store; of S3 page by page, so that any number takes the same memory."""
+    """Yield the files below a folder of an object store; S3 is listed page by page, in constant memory."""
     filesystem = place.filesystem
     if "s3" in filesystem.protocol and hasattr(filesystem, "call_s3"):
         yield from _s3_files(filesystem, prefix or f"{place.path.rstrip('/')}/")

@@ -1,4 +1,4 @@
-"""The engine `local`: one worker process per core on this machine, with bounded queues."""
+"""The `local` engine: worker processes on this machine, one per core by default, with bounded queues."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from mien.bulk.tally import Tally
 
 _HELD_ROWS = 5000
-_QUEUE = 256  # rows that wait for the one who writes them
+_QUEUE = 256  # maximum number of rows that wait to be written
 
 
 @dataclass(frozen=True)
 class Work:
-    """What an engine is given.
+    """The job of an engine.
 
     Args:
-        options: of the job.
+        options: options of the job.
         spec: the model.
-        classes: its class names.
-        fetcher: what reads inputs.
-        parts: where rows are committed.
-        tally: counts them.
-        tell: called after something was counted.
-        attempts: how often inputs ended their workers.
+        classes: class names of the model.
+        fetcher: reads the inputs.
+        parts: commits the rows.
+        tally: counts the rows.
+        tell: callback that reports the counts.
+        attempts: number of worker crashes and timeouts per input.
     """
 
     options: BatchOptions
@@ -53,7 +53,7 @@ class Work:
 
 
 class Writer:
-    """Takes rows and commits them every few seconds.
+    """Collects rows and commits them every few seconds.
 
     Args:
         work: the job.
@@ -65,20 +65,20 @@ class Writer:
         self._committed = time.monotonic()
 
     def add(self, row: dict[str, Any], seconds: Seconds, worker: str) -> None:
-        """One row."""
+        """Add one row."""
         self._rows.append(row)
         failed = {row["error_kind"]: 1} if row["error_kind"] else {}
         self._work.tally.add(worker, 1, failed, seconds)
 
     def commit_if_due(self) -> None:
-        """Commit where the time has come, and merge what fills a part."""
+        """Commit if `commit_seconds` have passed or many rows are waiting; then merge what fills a part."""
         due = time.monotonic() - self._committed >= self._work.options.commit_seconds
         if due or len(self._rows) >= _HELD_ROWS:
             self.commit()
             self._work.parts.merge()
 
     def commit(self) -> None:
-        """Commit what is there."""
+        """Commit the collected rows."""
         if self._rows:
             self._work.parts.require_latest()
             table = rows_to_table(self._rows, self._work.classes, flat=self._work.options.flat)
@@ -92,7 +92,7 @@ def run_local(work: Work, entries: Iterator[Entry]) -> None:
 
     Args:
         work: the job.
-        entries: what is to be done.
+        entries: the inputs to recognize.
 
     Raises:
         MienError: workers cannot be started, or rows cannot be written.
@@ -121,7 +121,7 @@ def run_local(work: Work, entries: Iterator[Entry]) -> None:
         _collect(rows, len(supervisors), writer, work)
     except BaseException:
         _close(supervisors)
-        with suppress(MienError):  # such as a full disk, of which the error tells that is on its way
+        with suppress(MienError):  # such as a full disk, which the error below reports
             writer.commit()
         raise
     _close(supervisors)
@@ -159,7 +159,7 @@ def _put(rows: queue.Queue[Any], item: Any, supervisors: list[Supervisor]) -> No
 
 
 class _Shared:
-    """Entries that several threads draw from."""
+    """A thread-safe iterator over entries."""
 
     def __init__(self, entries: Iterator[Entry]) -> None:
         self._entries = entries

@@ -1,4 +1,4 @@
-"""Paths and URLs: which file system holds them, and what its errors mean."""
+"""Paths and URLs: find the file system that holds them, and classify its errors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PACKAGES = {
     "http": "aiohttp", "https": "aiohttp", "oci": "ocifs", "oss": "ossfs", "sftp": "paramiko", "ssh": "paramiko",
     "smb": "smbprotocol", "webhdfs": "requests",
 }  # fmt: skip
-"""Packages that a file system of fsspec needs, where mien has no extra for it."""
+"""Packages that fsspec file systems require and for which mien has no extra."""
 
 _S3_SETTINGS = {"connect_timeout": 10, "read_timeout": 15, "retries": {"max_attempts": 1}}
-"""Retries are counted by `fetching`, so botocore makes none; a server that stalls is given up after 15 seconds."""
+"""`with_retries` retries, so botocore does so only once; a read from a stalled server times out after 15 seconds."""
 
 
 _FORBIDDEN_NAME = re.compile(r"Credential|Authenticat|Unauthorized|TokenNotFound|GatedRepo|RefreshError")
@@ -39,14 +39,14 @@ _STATUS = {401: "forbidden", 403: "forbidden", 404: "missing", 410: "missing"}
 
 
 class Location(NamedTuple):
-    """A file system of fsspec and a path in it; `None` for this machine's own files."""
+    """An fsspec file system and a path in it; the file system is `None` for local files."""
 
     filesystem: Any
     path: str
 
 
 def scheme_of(uri: str) -> str | None:
-    """The scheme of a URL in lower case, `None` for a path of this machine.
+    """Return the scheme of a URL in lowercase, `None` for a local path.
 
     >>> scheme_of("s3://bucket/a.jpg"), scheme_of("photos/a.jpg")
     ('s3', None)
@@ -56,7 +56,7 @@ def scheme_of(uri: str) -> str | None:
 
 
 def local_path(uri: str) -> str | None:
-    """The path of a file of this machine, from a path or a `file://` URL; `None` for other URLs."""
+    """Return the local path of a path or `file://` URL, `None` for other URLs."""
     scheme = scheme_of(uri)
     if scheme is None:
         return uri
@@ -66,7 +66,7 @@ def local_path(uri: str) -> str | None:
 
 
 def uri_of_path(path: str | os.PathLike[str]) -> str:
-    """An absolute path as text; as a `file://` URL where the name is no valid text."""
+    """Return the absolute path as text, or as a `file://` URL if the name is not valid Unicode."""
     absolute = os.path.abspath(path)  # noqa: PTH100 - Path would resolve links
     try:
         absolute.encode()
@@ -76,7 +76,7 @@ def uri_of_path(path: str | os.PathLike[str]) -> str:
 
 
 def without_password(uri: str) -> str:
-    """The URL with three asterisks in place of its password; one without a password as it is.
+    """Return the URL with its password replaced by three asterisks; other URLs are unchanged.
 
     >>> without_password("ftp://bob:secret@host/a.jpg"), without_password("github://org:repo@main/a.jpg")
     ('ftp://bob:***@host/a.jpg', 'github://org:repo@main/a.jpg')
@@ -87,10 +87,10 @@ def without_password(uri: str) -> str:
 
 
 def require_no_password(uri: str) -> None:
-    """Refuse a URL with a password, for URLs are written to the output.
+    """Refuse a URL with a password, because URLs are written to the output.
 
     Raises:
-        DataError: it has one; the message does not hold it.
+        DataError: the URL contains a password; the message does not.
     """
     if (shown := without_password(uri)) != uri:
         is_http = scheme_of(uri) in {"http", "https"}
@@ -102,15 +102,16 @@ def require_no_password(uri: str) -> None:
 
 
 def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
-    """The file system that holds a path or URL.
+    """Return the file system that holds a path or URL, and the path in it.
 
     Args:
-        uri: a path, or a URL of a file system that fsspec knows.
-        storage_options: what its file system takes, such as `endpoint_url` or `anon`.
+        uri: a path, or a URL with a scheme that fsspec knows.
+        storage_options: options for the file system, such as `endpoint_url` or `anon`.
 
     Raises:
-        MissingExtra: a package for this kind of URL is not installed.
-        DataError: no file system is known for it, or it has a password.
+        MissingExtra: fsspec or s3fs is not installed.
+        DataError: the scheme is unknown or needs another package, or the URL has a password or names a file in an
+            archive.
     """
     path = local_path(uri)
     if path is not None:
@@ -119,7 +120,7 @@ def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
     try:
         scheme = str(scheme_of(uri))
         found = _options_in(uri, scheme)
-        # ? and # are parts of names for ftp, sftp, smb and webhdfs, although fsspec makes options of them.
+        # For ftp, sftp, smb and webhdfs, ? and # are part of the name, but fsspec parses them as options.
         has_query = bool({"url_query", "url_fragment"} & found.keys())
         settings = {name: found[name] for name in found.keys() - {"url_query", "url_fragment"}}
         settings |= storage_options or {}
@@ -134,7 +135,7 @@ def locate(uri: str, storage_options: dict[str, Any] | None = None) -> Location:
 
 
 def _options_in(uri: str, scheme: str) -> dict[str, Any]:
-    """The options that a URL itself holds, such as the host of `sftp://host/folder`.
+    """Return the options that a URL contains, such as the host of `sftp://host/folder`.
 
     Raises:
         DataError: the URL names a file in an archive.
@@ -144,18 +145,18 @@ def _options_in(uri: str, scheme: str) -> dict[str, Any]:
             f"{quoted_path(uri)}: expected a URL of a file or folder, got one of a file in an archive. Unpack the "
             "archive, or make a plain tar of it."
         )
-    if scheme in {"s3", "s3a", "http", "https"}:  # these hold none; what http would take is the URL itself
+    if scheme in {"s3", "s3a", "http", "https"}:  # these contain none; http uses the whole URL
         return {}
     return dict(_class_of(scheme)._get_kwargs_from_urls(uri))  # noqa: SLF001 - what every file system of fsspec has
 
 
 def url_in(place: Location, root: str, name: str) -> str:
-    """The URL of a file that the file system of a URL has listed.
+    """Return the URL of a file that was listed below another URL.
 
     Args:
-        place: where the URL is.
-        root: the URL.
-        name: of the file, as the file system gives it.
+        place: file system and path of the listed URL.
+        root: the listed URL.
+        name: path of the file, as the file system returns it.
 
     >>> url_in(Location(None, "/photos"), "sftp://host/photos", "/photos/a.jpg")
     'sftp://host/photos/a.jpg'
@@ -176,7 +177,7 @@ def url_in(place: Location, root: str, name: str) -> str:
 
 
 class _Options(tuple[tuple[str, Any], ...]):
-    """Options that can be a key although their values may be dictionaries."""
+    """Options that are hashable even if their values are dictionaries."""
 
     __slots__ = ()
 
@@ -192,18 +193,18 @@ def _open(scheme: str, options: _Options) -> Any:
     try:
         try:
             return kind(**settings | {"use_listings_cache": False})
-        except TypeError:  # such as sftp, which hands all options on to a library that does not know this one
+        except TypeError:  # such as sftp, which passes all options to a library that does not know this one
             return kind(**settings)
     except ImportError as error:
         raise _missing_package(scheme, error) from error
 
 
 def _class_of(scheme: str) -> Any:
-    """The file system of fsspec for a kind of URL.
+    """Return the fsspec file system class of a URL scheme.
 
     Raises:
         MissingExtra: fsspec or s3fs is not installed.
-        DataError: another package is not installed, or no file system is known.
+        DataError: another package is not installed, or the scheme is unknown.
     """
     try:
         import fsspec
@@ -232,7 +233,7 @@ def _missing_package(scheme: str, error: ImportError) -> MienError:
 
 
 def kind_of_error(error: BaseException) -> str:
-    """What kind of failure an error of a file system is: `missing`, `forbidden`, `unreachable` or `unreadable`."""
+    """Classify an error of a file system as `missing`, `forbidden`, `unreachable` or `unreadable`."""
     name, status = type(error).__name__, _status_of(error)
     if isinstance(error, PermissionError) or _FORBIDDEN_NAME.search(name):
         return "forbidden"
@@ -248,14 +249,14 @@ def kind_of_error(error: BaseException) -> str:
 
 
 def _kind_of_text(text: str) -> str | None:
-    """What the text of an error tells of its kind; URLs are not in it, for a file may be named 404.jpg."""
+    """Classify an error by its text, without URLs, because a file may be named 404.jpg; `None` if unknown."""
     if _MISSING.search(text):
         return "missing"
     return "forbidden" if _FORBIDDEN.search(text) else None
 
 
 def _status_of(error: BaseException) -> int:
-    """The HTTP status that an error holds, 0 where it holds none."""
+    """Return the HTTP status of an error, 0 if it has none."""
     for holder in (error, getattr(error, "response", None)):
         for name in ("status", "status_code", "code"):
             value = getattr(holder, name, None)
@@ -265,7 +266,7 @@ def _status_of(error: BaseException) -> int:
 
 
 def why(error: BaseException) -> str:
-    """An error of a file system in a few words."""
+    """Describe an error of a file system in a few words."""
     if type(error).__name__ == "NoCredentialsError":
         return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass anon=true"
     kind = kind_of_error(error)
@@ -278,7 +279,7 @@ def why(error: BaseException) -> str:
 
 
 def join(root: str, *names: str) -> str:
-    """A path or URL below another one."""
+    """Return a path or URL below another one."""
     if scheme_of(root) is None:
         return str(Path(root, *names))
     return "/".join([root.rstrip("/"), *names])

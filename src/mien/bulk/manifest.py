@@ -1,7 +1,7 @@
-"""The manifest: every input of a job, listed and stored before work begins, as Parquet.
+"""The manifest: every input of a job, listed and stored as Parquet before processing starts.
 
-`entries.manifest_schema` names the columns. It lies in a folder of its own in `_mien`, in files of 100,000 inputs; its
-`manifest.json` is written last and makes it whole.
+The schema is `entries.manifest_schema`. A manifest has its own folder in `_mien`, with up to 100,000 inputs per file;
+`manifest.json` is written last and marks it as complete.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Manifest:
 
     Args:
         storage: the output folder.
-        folder: its folder there.
-        inputs: how many inputs it has.
-        repeated: how many inputs were named more than once; each is done once.
-        passed_over: files in folders that are no inputs, by ending.
+        folder: folder of the manifest, relative to `storage`.
+        inputs: number of inputs.
+        repeated: number of duplicates that were left out.
+        passed_over: number of skipped files by extension.
     """
 
     storage: Storage
@@ -45,19 +45,19 @@ class Manifest:
     passed_over: dict[str, int]
 
     def ids(self) -> NDArray[np.int64]:
-        """All ids, in order."""
+        """Return all ids, in order."""
         columns = [self.storage.read_table(name, ["id"]).column(0).to_numpy() for name in self.files()]
         return np.concatenate(columns) if columns else np.empty(0, np.int64)
 
     def files(self) -> list[str]:
-        """The names of its Parquet files."""
+        """Return the names of the Parquet files."""
         return [f"{self.folder}/{name}" for name in self.storage.sizes(self.folder)]
 
     def entries(self, without: NDArray[np.int64] | None = None) -> Iterator[Entry]:
-        """The inputs, in order.
+        """Yield the inputs, in order.
 
         Args:
-            without: sorted ids that are left out.
+            without: sorted ids to leave out.
         """
         for name in self.files():
             for batch in iterate_batches(self.storage, name):
@@ -68,7 +68,7 @@ class Manifest:
 
 
 def is_among(ids: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of some ids are among others, which are sorted."""
+    """Return a boolean mask of the ids that are in `known`, which must be sorted."""
     if not len(known):
         return np.zeros(len(ids), bool)
     places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
@@ -82,14 +82,14 @@ def write_manifest(
     passed_over: Counter[str],
     tell: Callable[[int], None] = lambda _count: None,
 ) -> Manifest:
-    """Store the inputs of a job, each once.
+    """Store the inputs of a job without duplicates.
 
     Args:
         storage: the output folder.
-        folder: where in it; what is there is replaced.
-        entries: the inputs, drawn from one after another.
-        passed_over: what the listing counts, read at the end.
-        tell: told how many inputs there are so far.
+        folder: folder of the manifest; its previous files are removed.
+        entries: the inputs, consumed one at a time.
+        passed_over: number of skipped files by extension; read after the last entry.
+        tell: callback that receives the number of entries so far, every 1000 entries.
     """
     for name in storage.names(folder):
         storage.remove(f"{folder}/{name}")
@@ -129,10 +129,10 @@ def write_manifest(
 
 
 def open_manifest(storage: Storage, folder: str) -> Manifest:
-    """A manifest that was stored.
+    """Open a stored manifest.
 
     Raises:
-        DataError: it is of another version, not whole, or damaged.
+        DataError: it has another version, is incomplete or is damaged.
     """
     about = storage.read_json(f"{folder}/manifest.json")
     where = quoted_path(storage.path(folder))
@@ -152,14 +152,14 @@ def open_manifest(storage: Storage, folder: str) -> Manifest:
 
 @dataclass(frozen=True)
 class Changes:
-    """How a new listing differs from the one before.
+    """Differences between a listing and the previous one.
 
     Args:
-        added: inputs that are new.
-        changed: inputs with another size or ETag.
-        removed: inputs that are gone.
+        added: number of new inputs.
+        changed: number of inputs with a different size or ETag.
+        removed: number of inputs that are no longer listed.
         stale: sorted ids of the old versions of changed inputs, whose rows are dropped.
-        examples: the names of some that are gone.
+        examples: names of up to five removed inputs.
     """
 
     added: int
@@ -169,12 +169,12 @@ class Changes:
     examples: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data."""
+        """Return the counts as JSON-serializable data."""
         return {"added": self.added, "changed": self.changed, "removed": self.removed}
 
 
 def compare(old: Manifest, new: Manifest) -> Changes:
-    """What has come, changed and gone between two listings."""
+    """Compare two listings."""
     old_ids, new_ids = np.sort(old.ids()), np.sort(new.ids())
     gone = {(one.uri, one.member): one.id for one in old.entries(without=new_ids)}
     fresh = {(one.uri, one.member) for one in new.entries(without=old_ids)}

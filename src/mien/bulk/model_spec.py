@@ -1,4 +1,4 @@
-"""`ModelSpec`: what a worker needs to recognize as the one who started it does; the stages it goes through."""
+"""`ModelSpec`: model and settings of a worker; and the names of the processing stages."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 STAGES = ("fetch", "decode", "detect", "classify")
 Seconds = dict[str, float]
-"""Seconds of each of `STAGES`."""
+"""Seconds spent in each of `STAGES`."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a worker needs to recognize as the one who started it does.
+    """Model and settings with which a worker produces the same results as the process that started it.
 
     Args:
-        model: the name of a bundled model, or of the file.
-        sha256: of the file.
-        data: the file's bytes, where it is not bundled; workers may be on other machines.
-        label_set: the label set to answer in; the model's own by default.
-        flip_tta: average each face with its mirror image.
-        max_faces: keep only so many faces per image, the largest.
-        min_confidence: below this probability the label is "uncertain".
-        fps: frames per second of a video that are looked at.
-        version: the version of mien.
-        frame_seconds: seconds from one processed frame of a video to the next, after which its decoder is killed.
-        processes: workers on one machine, which share its memory; 0 for one per core of it.
+        model: name of a bundled model, or of the model file.
+        sha256: SHA-256 of the model file.
+        data: bytes of the model file, because workers may be on other machines; `None` for a bundled model.
+        label_set: label set of the predictions; the model's own by default.
+        flip_tta: average the prediction of each face with that of its mirror image.
+        max_faces: maximum number of faces per image; the largest are kept.
+        min_confidence: probability below which a face is labeled "uncertain".
+        fps: frames processed per second of video.
+        version: version of mien.
+        frame_seconds: maximum seconds between two processed frames of a video; after that, its decoder is killed.
+        processes: number of workers that share the memory of one machine; 0 for one per core.
     """
 
     model: str

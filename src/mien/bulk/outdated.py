@@ -1,4 +1,4 @@
-"""Which rows are to be dropped, so that their inputs are done again."""
+"""Find the rows to drop, so that their inputs are processed again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def failed_ids(parts: Parts) -> NDArray[np.int64]:
-    """The ids of the inputs that failed."""
+    """Return the ids of the inputs that failed."""
     found: list[int] = []
     for batch_ in parts.tables(["id", "error"]):
         mask = batch_.column("error").is_valid()
@@ -26,10 +26,10 @@ def failed_ids(parts: Parts) -> NDArray[np.int64]:
 
 
 def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
-    """The ids of rows whose input is listed with another size or ETag.
+    """Return the ids of rows whose input is now listed with a different size or ETag.
 
-    Two listings that follow each other tell this of most (`manifest.compare`), but not of a file that was gone from the
-    listing before, whose row stayed.
+    Comparing two consecutive listings (`manifest.compare`) finds most of these, but not a file that was missing from
+    the previous listing and whose row was kept.
     """
     import pyarrow as pa
 
@@ -49,7 +49,7 @@ def replaced_ids(parts: Parts, manifest: Manifest) -> NDArray[np.int64]:
 def _listed(
     manifest: Manifest, names: dict[tuple[str, str | None], set[int]]
 ) -> list[tuple[str, str | None]]:
-    """Those names that a manifest has."""
+    """Return the names that a manifest contains."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

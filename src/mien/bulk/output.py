@@ -1,27 +1,27 @@
-"""The rows that are written: one for each input, or with `flat` one for each face.
+"""Schema of the output: one row per input, or with `flat` one row per face.
 
-Schema of `rows/*.parquet`. Coordinates are pixels of the upright image, x to the right and y down, from its upper left
-corner; *left* and *right* are those of the image. Probabilities and confidences are in [0, 1].
+Columns of `rows/*.parquet`. Coordinates are pixels of the upright image, x to the right and y down, from its upper left
+corner; *left* and *right* are sides of the image. Probabilities and confidences are in [0, 1].
 
-    id            int64    hash of where the input is and of its size or ETag
-    uri           string   absolute path or URL of the file: the image or video, or the tar or Parquet file that holds it
-    member        string   name in the tar, or the row of the Parquet file; null for a file
+    id            int64    hash of the location, size and ETag of the input
+    uri           string   absolute path or URL of the image or video, or of the tar or Parquet file that contains it
+    member        string   name in the tar, or row of the Parquet file; null for a file
     kind          string   image or video
-    bytes         int64    size of the input in bytes; null where it is not known
-    width, height int32    of the image in pixels; null where it failed
-    frames        int32    frames that were looked at: 1 for an image
-    faces         list     of the faces, in an image the largest first:
+    bytes         int64    size of the input in bytes; null if unknown
+    width, height int32    size of the image or video frame in pixels; null for a failed input
+    frames        int32    number of processed frames: 1 for an image
+    faces         list     detected faces, in an image the largest first:
         box           struct   x, y, width, height: int32, pixels
         landmarks     struct   left_eye, right_eye, nose, left_mouth, right_mouth: struct x, y of float32, pixels
         label         string   the most probable expression, or "uncertain" below min_confidence
-        score         float32  its probability
+        score         float32  probability of the most probable expression
         probabilities struct   a float32 for each expression
-        confidence    float32  of the detector that it is a face
-        frame         int32    number of the frame in a video; null for an image
-        seconds       float64  when it is shown, from the beginning; null for an image
-    error         string   why the input failed; null where it did not
-    error_kind    string   missing, forbidden, unreachable, unreadable, too large, memory, timeout (of a frame of a
-                           video) or worker (set aside)
+        confidence    float32  face detection confidence
+        frame         int32    frame number in the video; null for an image
+        seconds       float64  time of the frame from the start of the video; null for an image
+    error         string   why the input failed; null otherwise
+    error_kind    string   missing, forbidden, unreachable, unreadable, too large, memory, timeout (of a video frame)
+                           or worker (the input was set aside); null if there is no error
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 SIDES = ("x", "y", "width", "height")
 SET_ASIDE = "and was set aside."
-"""The end of the errors of inputs that were set aside."""
+"""Suffix of the error messages of inputs that were set aside."""
 
 OUTPUT_FORMAT = 1
-"""The version of this schema."""
+"""Version of this schema."""
 
 
 def nested_schema(classes: Sequence[str]) -> pa.Schema:
-    """The columns of a row for each input."""
+    """Return the schema with one row per input."""
     import pyarrow as pa
 
     whole, real, text = pa.int32(), pa.float32(), pa.string()
@@ -68,7 +68,7 @@ def nested_schema(classes: Sequence[str]) -> pa.Schema:
 
 
 def flat_schema(classes: Sequence[str]) -> pa.Schema:
-    """The columns of a row for each face; an input without faces has one row, whose face is null."""
+    """Return the schema with one row per face; an input without faces has one row, whose face is null."""
     import pyarrow as pa
 
     whole, real, text = pa.int32(), pa.float32(), pa.string()
@@ -104,7 +104,7 @@ def _metadata() -> dict[str, str]:
 
 
 def face_row(face: Face, frame: int | None = None, seconds: float | None = None) -> dict[str, Any]:
-    """A face as an item of the column `faces`."""
+    """Convert a face to an item of the column `faces`."""
     marks = face.landmarks
     return {
         "box": face.box.to_dict(),
@@ -121,7 +121,7 @@ def face_row(face: Face, frame: int | None = None, seconds: float | None = None)
 
 
 def input_row(entry: Entry, **found: Any) -> dict[str, Any]:
-    """The row of an input; what is not given is empty."""
+    """Return the row of an input; columns that are not given are empty."""
     row: dict[str, Any] = {
         "id": entry.id, "uri": entry.uri, "member": entry.member, "kind": entry.kind,
         "bytes": entry.bytes if entry.bytes >= 0 else None, "width": None, "height": None, "frames": 0,
@@ -131,26 +131,26 @@ def input_row(entry: Entry, **found: Any) -> dict[str, Any]:
 
 
 def failed_row(entry: Entry, reason: str, kind: str | None) -> dict[str, Any]:
-    """The row of an input that failed; the reason begins with its name."""
+    """Return the row of a failed input; its error begins with the name of the input."""
     name = quoted_path(entry.name)
     error = reason if reason.startswith(name) else f"{name}: {reason}"
     return input_row(entry, error=error, error_kind=kind)
 
 
 def set_aside(entry: Entry, attempts: int, reason: str) -> dict[str, Any]:
-    """The row of an input that ended its worker as often as it may."""
+    """Return the row of an input that reached the maximum number of attempts."""
     times = "once" if attempts == 1 else f"{attempts} times"
     return failed_row(entry, f"it ended its worker {times} ({reason}) {SET_ASIDE}", "worker")
 
 
 def is_set_aside(error_kind: str | None, error: str | None) -> bool:
-    """Whether the row of an input says that it was set aside."""
-    # Older versions gave inputs without an answer the kind `timeout`, which is that of a late frame, too.
+    """Return whether the error in a row means that the input was set aside."""
+    # Older versions wrote `timeout` for a worker that did not respond; it is also the kind of a late video frame.
     return error_kind == "worker" or (error_kind == "timeout" and bool(error and error.endswith(SET_ASIDE)))
 
 
 def flatten(row: dict[str, Any], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row for each face of an input's row."""
+    """Yield one row per face of an input's row, or one row if it has no faces."""
     common = {
         name: row[name] for name in ("id", "uri", "member", "kind", "bytes", "frames", "error", "error_kind")
     }
@@ -170,7 +170,7 @@ def flatten(row: dict[str, Any], classes: Sequence[str]) -> Iterator[dict[str, A
 
 
 def rows_to_table(rows: Iterable[dict[str, Any]], classes: Sequence[str], *, flat: bool) -> pa.Table:
-    """Rows of inputs as a table to write."""
+    """Convert rows of inputs to a table for writing."""
     import pyarrow as pa
 
     if not flat:

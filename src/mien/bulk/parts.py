@@ -1,14 +1,15 @@
-"""Rows on disk: every input's row is there once, whatever is killed and when.
+"""Rows on disk: each input has its row exactly once, regardless of which process is killed and when.
 
-Rows are first committed in small files, `_mien/pending/<run>-<number>.parquet`; when there are enough, they are
-merged into a part of the output, `rows/part-….parquet`. Which inputs are done is read from these files and nowhere else.
+Rows are first committed to small files, `_mien/pending/<run>-<number>.parquet`; once there are enough, they are merged
+into a part of the output, `rows/part-….parquet`. These files are the only record of which inputs are done.
 
-Five rules keep it true. A file appears whole or not at all (`Storage.write`). A part names in its metadata the pending
-files that it holds, so that those which a kill has left over are known and removed. When a run begins, it writes down
-which pending files of earlier runs count; one that a process of an earlier run writes later does not. A run that finds a
-newer one stops. An old process that stalls while it uploads a part can still repeat rows of pending files that the newer
-run has accepted: a run removes rows that an earlier file has when it begins and before it sums up (`drop_repeated`).
-Parts are never removed, and of an input's rows those in the file with the lowest name stay, so that this loses none.
+Five rules guarantee this. Files are written atomically (`Storage.write`). The metadata of a part names the pending
+files that it contains, so that pending files left over after a kill are recognized and removed. When a run starts, it
+records which pending files of earlier runs are accepted; files that a process of an earlier run writes later are
+ignored. A run that detects a newer run stops. An old process that stalls while it uploads a part can still duplicate
+rows of pending files that the newer run has accepted; a run therefore removes rows that are also in an earlier file,
+when it starts and before it writes the summary (`drop_repeated`). Parts are never removed, and the rows of an input are
+kept in the file with the lowest name, so that no row is lost.
 """
 
 from __future__ import annotations
@@ -35,34 +36,34 @@ if TYPE_CHECKING:
 
 ROWS, PENDING, RUNS = "rows", "_mien/pending", "_mien/runs"
 _MERGED = b"mien.merged"
-_GROUP = 50_000  # rows in a row group
+_GROUP = 50_000  # maximum rows per row group
 
 
 @dataclass(frozen=True)
 class Run:
-    """One start of a job.
+    """One run of a job.
 
     Args:
-        name: grows from run to run; begins the names of its files.
-        accepted: pending files of earlier runs that count.
+        name: increases from run to run; part of the names of its files.
+        accepted: pending files of earlier runs that this run accepts.
     """
 
     name: str
     accepted: frozenset[str]
 
     def counts(self, pending: str) -> bool:
-        """Whether the rows of a pending file count."""
+        """Return whether a pending file belongs to this run or is accepted by it."""
         return pending.startswith(f"{self.name}-") or pending in self.accepted
 
 
 @dataclass
 class Parts:
-    """The rows of a job.
+    """The committed rows of a job.
 
     Args:
         storage: the output folder.
-        part_bytes: about the size of a part.
-        run: the present run.
+        part_bytes: approximate size of a part in bytes.
+        run: the current run.
     """
 
     storage: Storage
@@ -73,15 +74,15 @@ class Parts:
 
     @classmethod
     def begin(cls, storage: Storage, part_bytes: int, about: dict[str, Any]) -> Parts:
-        """Begin a run: clear up after a kill, and settle which rows count.
+        """Start a run: clean up after a kill and determine which pending files are accepted.
 
         Args:
             storage: the output folder.
-            part_bytes: about the size of a part.
-            about: what to note of the run.
+            part_bytes: approximate size of a part in bytes.
+            about: metadata of the run to store.
 
         Raises:
-            DataError: what is there was written by another version.
+            DataError: the existing rows were not written by this version of the format.
         """
         for folder in (ROWS, PENDING, RUNS, "_mien"):
             storage.remove_leftovers(folder)
@@ -98,7 +99,7 @@ class Parts:
         return cls(storage, part_bytes, run)
 
     def done_ids(self) -> NDArray[np.int64]:
-        """The sorted ids of the inputs whose rows are committed."""
+        """Return the sorted ids of the inputs whose rows are committed."""
         columns = [self._ids_in(name) for name in self._files()]
         return np.unique(np.concatenate(columns)) if columns else np.empty(0, np.int64)
 
@@ -108,14 +109,14 @@ class Parts:
         self.commit_as(table, f"{self.run.name}-{number:08d}")
 
     def commit_as(self, table: pa.Table, name: str) -> None:
-        """Commit rows under a name that is the same where the same rows are committed again."""
+        """Commit rows under a given name, so that a retry replaces the same file."""
         self.storage.write(f"{PENDING}/{name}.parquet", encode_table(table))
 
     def merge(self, *, all_of_them: bool = False) -> None:
-        """Merge pending files into parts, as many as fill one.
+        """Merge pending files into parts of about `part_bytes`.
 
         Args:
-            all_of_them: also the last ones, which fill none.
+            all_of_them: also merge the remaining files, which do not fill a part.
         """
         group: list[str] = []
         size = 0
@@ -129,7 +130,7 @@ class Parts:
             self._merge(group)
 
     def drop(self, ids: NDArray[np.int64]) -> int:
-        """Remove the rows of some inputs, so that these are done again; gives back of how many there were any."""
+        """Remove the rows of some inputs, so that they are processed again; return how many inputs had rows."""
         if not len(ids):
             return 0
         ids, dropped = np.sort(ids), 0
@@ -138,12 +139,12 @@ class Parts:
         return dropped
 
     def drop_repeated(self) -> int:
-        """Remove rows of inputs that an earlier file has, too; gives back of how many there were any.
+        """Remove rows of inputs that are also in an earlier file; return how many inputs had such rows.
 
-        An input's rows are committed together, so that those of one file, with `flat` one for each face, all stay.
+        The rows of an input are committed together, so all its rows in one file are kept: with `flat`, one per face.
 
         Raises:
-            DataError: another process has begun a newer run.
+            DataError: another process has started a newer run.
         """
         files = self._files()
         held = [np.unique(self._ids_in(name)) for name in files]
@@ -170,20 +171,20 @@ class Parts:
         return ids
 
     def _files(self) -> list[str]:
-        """The files whose rows count, in the order of their names; parts come first."""
+        """Return the files with the committed rows: the parts, then the pending files, each sorted by name."""
         parts = [f"{ROWS}/{name}" for name in self.storage.sizes(ROWS)]
         return [*parts, *(f"{PENDING}/{name}" for name in self._pending())]
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """All rows that are committed, in batches."""
+        """Yield all committed rows, in batches."""
         for name in self._files():
             yield from self.storage.parquet(name).iter_batches(batch_size=4096, columns=columns)
 
     def require_latest(self) -> None:
-        """Refuse to go on where another process has begun a newer run.
+        """Check that no other process has started a newer run.
 
         Raises:
-            DataError: it has.
+            DataError: another process has.
         """
         newest = max((name for name in self.storage.names(RUNS) if name.endswith(".json")), default="")
         if newest and newest != f"{self.run.name}.json":
@@ -200,7 +201,7 @@ class Parts:
         tables = (self.storage.read_table(f"{PENDING}/{name}") for name in names)
         number, self._merges = self._merges, self._merges + 1
         part = f"{ROWS}/part-{self.run.name}-{number:05d}.parquet"
-        # Encoding and uploading take seconds, in which another process may begin.
+        # Another process may start a run during encoding and uploading, which take seconds.
         self.storage.write(part, _encode_part(tables, names), before=self.require_latest)
         if not self.storage.is_local:
             self.require_latest()
@@ -209,7 +210,7 @@ class Parts:
 
 
 def _repeated(held: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The sorted ids that more than one array has; each array has an id once."""
+    """Return the sorted ids that occur in more than one array; the ids of each array are unique."""
     if len(held) < 2:
         return np.empty(0, np.int64)
     ids = np.concatenate(held)
@@ -218,7 +219,7 @@ def _repeated(held: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _encode_part(tables: Iterator[pa.Table], names: list[str]) -> bytes:
-    """The bytes of a part; no more than a row group is held as rows."""
+    """Encode a part as Parquet; at most one row group is in memory unencoded."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -244,7 +245,7 @@ def _encode_part(tables: Iterator[pa.Table], names: list[str]) -> bytes:
 
 
 def _merged_by(storage: Storage, part: str) -> list[str]:
-    """The pending files that a part holds."""
+    """Return the pending files that a part contains."""
     metadata = storage.parquet(f"{ROWS}/{part}").schema_arrow.metadata or {}
     version = metadata.get(b"mien.rows", b"").decode()
     if version != str(OUTPUT_FORMAT):
@@ -256,7 +257,7 @@ def _merged_by(storage: Storage, part: str) -> list[str]:
 
 
 def latest_run(storage: Storage) -> Run | None:
-    """The newest run of a job, if there was any."""
+    """Return the newest run of a job, `None` if there is none."""
     names = [name for name in storage.names(RUNS) if name.endswith(".json")]
     if not names:
         return None

@@ -1,11 +1,11 @@
-"""The engine `ray`: the same functions as tasks and actors of Ray Data, on this machine or a cluster.
+"""The `ray` engine: the same functions as Ray Data tasks and actors, on this machine or a cluster.
 
-    read_parquet(what is left of the manifest) → map_batches(Fetch) → map_batches(Recognize) → write_datasink(RowsSink)
+    read_parquet(remaining manifest) → map_batches(Fetch) → map_batches(Recognize) → write_datasink(RowsSink)
 
-Rows are committed as the local engine commits them (`parts`), by write tasks whose files have the same name where Ray
-runs a task again, so an engine may go on with what the other began. Ray Data's own row checkpoints are not used: they
-commit by moving a file, which object stores do as a copy and a removal; after a kill between the two, the next run
-deletes the rows and keeps their ids, and they are lost. They also start actors that hold all ids and reserve 1 GiB each.
+Rows are committed in the same way as by the local engine (`parts`), so each engine can resume a job of the other. Write
+tasks use the same file name when Ray retries them. Ray Data's own row checkpoints are not used: they commit by moving a
+file, which object stores implement as copy and delete; after a kill between the two, the next run deletes the rows but
+keeps their ids, and the rows are lost. They also start actors that hold all ids and reserve 1 GiB each.
 """
 
 from __future__ import annotations
@@ -35,22 +35,20 @@ if TYPE_CHECKING:
     from mien.bulk.local_engine import Work
     from mien.bulk.manifest import Manifest
 
-_BATCH = 16  # inputs in a batch
-_BLOCK_BYTES = 32 * 2**20  # of fetched images in a block
-_STORE_BYTES = 2**30  # of Ray's object store, where Ray is started here
+_BATCH = 16  # inputs per batch
+_BLOCK_BYTES = 32 * 2**20  # target size of a block of fetched images
+_STORE_BYTES = 2**30  # size of Ray's object store if Ray is started here
 _POLL_SECONDS = 0.5
-_SMALL_CPUS = (
-    0.25  # what reading, fetching and writing reserve of a core, so that they find room beside the actors
-)
+_SMALL_CPUS = 0.25  # cores reserved by a read, fetch or write task, so that it can run beside the actors
 
 
 def run_ray(work: Work, manifest: Manifest, done: NDArray[np.int64]) -> None:
-    """Recognize all inputs of a manifest but those that are done, and commit their rows.
+    """Recognize the unfinished inputs of a manifest and commit their rows.
 
     Args:
         work: the job.
         manifest: all inputs.
-        done: sorted ids of those that have their row.
+        done: sorted ids of inputs that already have a row.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -86,7 +84,7 @@ def _import_ray() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep off standard error what Ray's native code writes about itself."""
+    """Discard what Ray's native code writes to standard error."""
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -99,7 +97,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _start(ray: Any, work: Work) -> None:
-    """Connect to the cluster, or start Ray on this machine with a core to spare for what is not recognition."""
+    """Connect to the cluster, or start Ray on this machine with one extra core for reading, fetching and writing."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if work.options.address is None:
         workers = work.options.processes
@@ -121,10 +119,10 @@ def _start(ray: Any, work: Work) -> None:
 
 
 def _require_listening(address: str) -> None:
-    """Refuse an address where nothing listens; Ray would wait for it a minute and more.
+    """Check that a server listens at an address; otherwise, Ray would wait for it for more than a minute.
 
     Raises:
-        MienError: nothing does.
+        MienError: no server does.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
@@ -139,19 +137,19 @@ def _require_listening(address: str) -> None:
 
 
 def _default_workers(ray: Any) -> int:
-    """One worker for each core of the cluster, but for a share of them that reads and writes."""
+    """Return one worker per core of the cluster, less 1/16 of the cores (at least one) for reading and writing."""
     cores = int(ray.cluster_resources().get("CPU", 1))
     return max(1, cores - max(1, cores // 16))
 
 
 def _require_same_version(ray: Any, version: str) -> None:
-    """Refuse a cluster that would recognize with another version.
+    """Check that all machines of the cluster have the same version of mien.
 
     Raises:
         MienError: a machine has another version, or none.
     """
 
-    def look() -> str | None:  # a function in here goes to the workers as a whole, which may not have mien
+    def look() -> str | None:  # nested, so that Ray pickles it by value: workers may not have mien
         try:
             import mien
             import mien.bulk.ray_stages
@@ -178,7 +176,7 @@ def _require_same_version(ray: Any, version: str) -> None:
 
 
 def _store_what_is_left(work: Work, entries: Iterator[Entry], count: int, workers: int) -> list[str]:
-    """Write what is left to do as small files, one for each read task; gives back their names."""
+    """Write the unfinished inputs as small files, one per read task, and return their names."""
     rows = max(_BATCH, min(2000, count // (workers * 8) + 1))
     names: list[str] = []
     folder = f"_mien/left/{work.parts.run.name}"
@@ -204,9 +202,7 @@ def _execute(ray: Any, work: Work, files: list[str], workers: int, reports: Any)
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = _BLOCK_BYTES
-    context.use_datasource_v2 = (
-        False  # the second version reads many small files in one task, one after another
-    )
+    context.use_datasource_v2 = False  # version 2 reads many small files sequentially in one task
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     outcome: list[BaseException | None] = []
 
@@ -247,12 +243,12 @@ def _pipeline(ray: Any, work: Work, files: list[str], workers: int, reports: Any
     fetched = rows.map_batches(
         Fetch(work.fetcher), batch_size=_BATCH, batch_format="pyarrow", zero_copy_batch=True, **small
     )
-    recognized = fetched.map_batches(  # actors that die are started again without end, which is the default
+    recognized = fetched.map_batches(  # crashed actors are restarted without limit, which is the default
         Recognize,
         batch_size=_BATCH,
         batch_format="pyarrow",
         zero_copy_batch=True,
-        # A cluster that grows begins with what there is.
+        # A cluster may scale up, so the pool may start with a single actor.
         compute=ray.data.ActorPoolStrategy(min_size=1 if options.address else workers, max_size=workers),
         fn_constructor_args=(work.spec, work.fetcher, tuple(work.classes), options, reports),
         num_cpus=1,
@@ -265,7 +261,7 @@ def _pipeline(ray: Any, work: Work, files: list[str], workers: int, reports: Any
 
 
 def _count(ray: Any, work: Work, reports: Any) -> None:
-    """Take what the workers have reported."""
+    """Collect the counts that workers have reported."""
     try:
         for report in ray.get(reports.take.remote(), timeout=10):
             work.tally.add(*report)

@@ -1,4 +1,4 @@
-"""What runs on the machines of a Ray cluster: fetching, recognizing, committing."""
+"""Stages that run on the machines of a Ray cluster: fetching, recognizing, committing."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ _Report = tuple[str, int, dict[str, int], dict[str, float]]
 
 
 class Reports:
-    """An actor that holds what workers have counted until the driver takes it."""
+    """Actor that holds the counts of workers until the driver takes them."""
 
     def __init__(self) -> None:
         self._held: list[_Report] = []
 
     def add(self, *report: Any) -> None:
-        """What a worker has counted."""
+        """Add the counts of a worker."""
         self._held.append(report)
 
     def take(self) -> list[_Report]:
-        """All that came since the last time."""
+        """Return the counts received since the last call."""
         held, self._held = self._held, []
         return held
 
 
 class Fetch:
-    """Adds to rows of the manifest the bytes of their inputs, read by several threads.
+    """Adds the bytes of the inputs to rows of the manifest, read by several threads.
 
     Args:
-        fetcher: what reads them.
+        fetcher: reads the inputs.
     """
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """Fetch a batch; large ones come in pieces."""
+        """Fetch a batch; a large batch is yielded in several tables."""
         from concurrent.futures import ThreadPoolExecutor
 
         rows = batch.to_pylist()
@@ -76,7 +76,7 @@ class Fetch:
 
 
 def _pieces(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in groups that are fetched together and are not too large."""
+    """Split rows into groups of limited size that are fetched together."""
     piece: list[dict[str, Any]] = []
     size = 0
     for row in rows:
@@ -115,15 +115,15 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 class Recognize:
-    """Makes rows of fetched inputs, in a process that may die without taking the actor with it.
+    """Recognizes fetched inputs in a child process, whose crash does not affect the actor.
 
-    There is one for each input also with `flat`, for Ray may cut its blocks between any two rows.
+    Returns one row per input, even with `flat`, because Ray may split a block between any two rows.
 
     Args:
         spec: the model.
-        fetcher: what reads videos.
-        classes: the model's class names.
-        options: of the job.
+        fetcher: reads videos.
+        classes: class names of the model.
+        options: options of the job.
         reports: the actor `Reports`.
     """
 
@@ -136,7 +136,7 @@ class Recognize:
         self._supervisor = Supervisor(spec, fetcher, Attempts(options.max_attempts), options.timeout)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The rows of a batch."""
+        """Return the rows of a batch."""
         rows: list[dict[str, Any]] = []
         total = dict.fromkeys(STAGES, 0.0)
 
@@ -167,12 +167,12 @@ def _sink_base() -> type[Any]:
 
 
 class RowsSink(_sink_base()):  # type: ignore[misc]
-    """Commits rows; a task that Ray runs again commits them under the same name.
+    """Commits rows; a task that Ray retries commits them under the same name.
 
     Args:
         parts: the rows of the job.
-        rows: about how many inputs are committed together.
-        flat_classes: the model's class names, to commit a row for each face; `None` for a row for each input.
+        rows: approximate number of inputs per commit.
+        flat_classes: class names of the model, to commit one row per face; `None` for one row per input.
     """
 
     def __init__(self, parts: Parts, rows: int, flat_classes: tuple[str, ...] | None = None) -> None:
@@ -192,5 +192,5 @@ class RowsSink(_sink_base()):  # type: ignore[misc]
 
     @property
     def min_rows_per_write(self) -> int:
-        """About how many inputs are committed together."""
+        """Approximate number of inputs per commit."""
         return self._rows

@@ -1,7 +1,7 @@
-"""One input to one row: decode, detect, classify, each with its seconds.
+"""Process one input into one row: decode, detect and classify, with the seconds of each stage.
 
-Each image goes through the networks by itself, so its row does not depend on what else is in the job, and a process
-holds one decoded image at a time. Videos are decoded in child processes with limits.
+The networks process each image on its own, so its row does not depend on the other inputs of the job, and a process
+holds one decoded image at a time. Videos are decoded in child processes with resource limits.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _NAME = re.compile(r"the image: |\S*[/\\]mien-[^/\\:]*[/\\][^/\\:]*: ")
 
 
 class TimedDetector:
-    """A detector that adds up the seconds it takes.
+    """A detector that sums up its running time.
 
     Args:
         detector: the detector.
-        clock: what tells the time.
+        clock: function that returns the time in seconds.
     """
 
     def __init__(self, detector: CenterFace, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -56,7 +56,7 @@ class TimedDetector:
         self.seconds = 0.0
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of an image."""
+        """Return the faces of an image."""
         started = self._clock()
         try:
             return self._detector.detect(image)
@@ -65,7 +65,7 @@ class TimedDetector:
 
 
 def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
-    """The recognizer of a model, on one processor thread, and its detector."""
+    """Open the recognizer of a model, on one processor thread, and return it with its detector."""
     detector = TimedDetector(CenterFace(threads=1))
     settings: dict[str, Any] = {
         "label_set": spec.label_set,
@@ -84,12 +84,12 @@ def open_recognizer(spec: ModelSpec) -> tuple[Recognizer, TimedDetector]:
 
 
 class InputRecognizer:
-    """Makes a row of an input.
+    """Processes inputs into rows.
 
     Args:
         spec: the model and its settings.
-        fetcher: what reads videos.
-        beat: called from time to time while a long video is copied or worked on, perhaps from another thread.
+        fetcher: reads videos.
+        beat: heartbeat callback, called while a video is copied or processed, possibly from another thread.
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, beat: Callable[[], None] = lambda: None) -> None:
@@ -97,7 +97,7 @@ class InputRecognizer:
         self._recognizer, self._detector = open_recognizer(spec)
 
     def __call__(self, entry: Entry, fetched: Fetched) -> tuple[dict[str, Any], Seconds]:
-        """The row of an input, and the seconds of each stage; whatever is wrong with it stands in its row."""
+        """Return the row of an input and the seconds of each stage; errors of the input are reported in its row."""
         seconds = dict.fromkeys(STAGES, 0.0) | {"fetch": fetched.seconds}
         if entry.error or fetched.error:
             kind = fetched.kind_of_error if fetched.error else entry.error_kind or "unreadable"
@@ -148,7 +148,7 @@ class InputRecognizer:
         return input_row(entry, kind="video", width=size[0], height=size[1], frames=frames, faces=faces)
 
     def _beating(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The same frames, with a beat for each, also for those that are left out."""
+        """Yield the same frames, with a heartbeat for each, including those that are skipped."""
         for frame in frames:
             self._beat()
             yield frame
@@ -163,7 +163,7 @@ class InputRecognizer:
 
 
 def _without_name(reason: str) -> str:
-    """A reason without what it calls the image or the temporary copy of a video."""
+    """Remove the name of the image, or of the temporary copy of a video, from an error message."""
     return _NAME.sub("", reason, count=1)
 
 

@@ -1,4 +1,4 @@
-"""Call a function again after errors that pass: 5xx, timeouts, connections that break."""
+"""Retry a function after transient errors: 5xx, timeouts, broken connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRIES = 6
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled from try to try
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 10.0  # seconds; doubled after each attempt
 
 _T = TypeVar("_T")
 
@@ -20,14 +20,15 @@ _T = TypeVar("_T")
 def with_retries(
     work: Callable[[], _T], *, tries: int = TRIES, sleep: Callable[[float], object] = time.sleep
 ) -> _T:
-    """What a function gives, called again after errors that pass: 5xx, timeouts, connections that break.
+    """Call a function and return its result, with retries after transient errors: 5xx, timeouts, broken connections.
 
-    A file that is not there, or that may not be read, is not asked for again.
+    Errors of missing, forbidden or unreadable files are raised without a retry. Waiting times grow exponentially, with
+    random jitter so that many processes do not retry at the same time.
 
     Args:
         work: the function.
-        tries: how often it is called at most.
-        sleep: what waits, with growing times and a random share so that many do not come back at once.
+        tries: maximum number of calls.
+        sleep: function that waits for a number of seconds.
     """
     for number in range(1, tries + 1):
         try:

@@ -1,4 +1,4 @@
-"""The output folder, on this machine or in an object store: files that are there whole or not at all."""
+"""The output folder, local or in an object store, with atomic file writes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 
 class Storage:
-    """Files below one folder. It can be pickled, so that workers on other machines get it.
+    """Files below one folder. Instances can be pickled and sent to workers on other machines.
 
-    Names are relative and use `/`. A file is written aside, flushed to the disk and renamed, or uploaded in one
-    request, which object stores make visible at its end; a kill at any moment leaves the old file or the new one.
+    Names are relative and use `/`. A local file is written under a temporary name, flushed to disk and renamed; a
+    remote file is uploaded in one request, which object stores make visible when it completes. A kill at any time
+    leaves the old file or the new one.
 
     Args:
-        root: a folder of this machine or a URL of fsspec.
-        storage_options: what the URL's file system takes.
+        root: a local folder or an fsspec URL.
+        storage_options: options for the file system of the URL.
 
     Raises:
-        MissingExtra: a package for this kind of URL is not installed.
+        MissingExtra: fsspec or s3fs is not installed.
     """
 
     def __init__(self, root: str, storage_options: dict[str, Any] | None = None) -> None:
@@ -45,15 +46,15 @@ class Storage:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether the folder is on this machine."""
         return self._place.filesystem is None
 
     def path(self, name: str = "") -> str:
-        """The path or URL of a file, as a user would write it."""
+        """Return the path or URL of a file, as a user would write it."""
         return join(self.root, name) if name else self.root
 
     def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether a file exists."""
         place = self._at(name)
         if place.filesystem is None:
             return os.path.exists(place.path)  # noqa: PTH110
@@ -62,7 +63,7 @@ class Storage:
             return bool(with_retries(lambda: place.filesystem.exists(place.path)))
 
     def names(self, folder: str = "") -> list[str]:
-        """The names of the files and folders in a folder, sorted; none where there is no such folder."""
+        """Return the sorted names of the files and folders in a folder; empty if the folder does not exist."""
         place = self._at(folder)
         try:
             if place.filesystem is None:
@@ -77,7 +78,7 @@ class Storage:
         return sorted(one.rstrip("/").rsplit("/", 1)[-1] for one in found if one.rstrip("/") + "/" != inside)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """The files in a folder that end in .parquet, with their sizes in bytes."""
+        """Return the .parquet files in a folder, sorted by name, with their sizes in bytes."""
         place = self._at(folder)
         if place.filesystem is None:
             root = Path(place.path)
@@ -94,10 +95,10 @@ class Storage:
         return {name: found[name] for name in sorted(found) if name.endswith(".parquet") and name[0] != "."}
 
     def read(self, name: str) -> bytes:
-        """The content of a file.
+        """Read the content of a file.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the file cannot be read.
         """
         place = self._at(name)
         with _telling(self.path(name)):
@@ -106,10 +107,10 @@ class Storage:
             return bytes(with_retries(lambda: place.filesystem.cat_file(place.path)))
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON object.
+        """Read a JSON object.
 
         Raises:
-            DataError: it cannot be read or is damaged.
+            DataError: the file cannot be read or is damaged.
         """
         try:
             data = json.loads(self.read(name))
@@ -120,16 +121,16 @@ class Storage:
         return data
 
     def write(self, name: str, data: bytes, before: Callable[[], None] = lambda: None) -> None:
-        """Write a file whole or not at all; one of that name is replaced.
+        """Write a file atomically; an existing file is replaced.
 
         Args:
-            name: of the file.
-            data: its content.
-            before: called at the last moment at which the file can be held back: on this machine before it is renamed,
-                on a file system of fsspec before it is uploaded. If it raises an error, nothing is written.
+            name: name of the file.
+            data: content of the file.
+            before: callback at the last moment before the file becomes visible: before the rename of a local file, or
+                before the upload to an fsspec file system. If it raises an error, nothing is written.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the file cannot be written.
         """
         place = self._at(name)
         if place.filesystem is not None:
@@ -150,11 +151,11 @@ class Storage:
         _flush_folder(path.parent)
 
     def write_json(self, name: str, data: Any) -> None:
-        """Write JSON."""
+        """Write data as JSON."""
         self.write(name, json.dumps(data, indent=1).encode())
 
     def remove(self, name: str) -> None:
-        """Remove a file; it is no error where there is none."""
+        """Remove a file; do nothing if it does not exist."""
         place = self._at(name)
         with _telling(self.path(name)), suppress(FileNotFoundError):
             if place.filesystem is None:
@@ -163,27 +164,27 @@ class Storage:
                 with_retries(lambda: place.filesystem.rm_file(place.path))
 
     def remove_leftovers(self, folder: str) -> None:
-        """Remove what a process that was killed left half written."""
+        """Remove partially written files of killed processes from a local folder."""
         place = self._at(folder)
         if place.filesystem is None and Path(place.path).is_dir():
             remove_leftovers(place.path)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet file, or some of its columns."""
+        """Read a Parquet file, or some of its columns."""
         import pyarrow.parquet as pq
 
         with _telling(self.path(name)):
             return with_retries(lambda: pq.read_table(self._source(name), columns=columns, partitioning=None))
 
     def parquet(self, name: str) -> Any:
-        """A Parquet file that is opened (`pyarrow.parquet.ParquetFile`)."""
+        """Open a Parquet file as a `pyarrow.parquet.ParquetFile`."""
         import pyarrow.parquet as pq
 
         with _telling(self.path(name)):
             return with_retries(lambda: pq.ParquetFile(self._source(name)))
 
     def filesystem_paths(self, names: list[str]) -> tuple[list[str], Any]:
-        """The paths of files and the file system of fsspec that they are on; `None` for this machine's."""
+        """Return the paths of files and their fsspec file system; `None` for local files."""
         return [self._at(name).path for name in names], self._place.filesystem
 
     def _source(self, name: str) -> Any:
@@ -196,13 +197,13 @@ class Storage:
 
 
 def _forget_listings(place: Location) -> None:
-    """Have a folder listed anew: other processes write there, too."""
+    """Invalidate cached listings of a folder, because other processes also write to it."""
     for path in {place.path, place.filesystem._parent(place.path)}:  # noqa: SLF001 - what every file system of fsspec has
         place.filesystem.invalidate_cache(path)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Have a rename on disk, where the system can do that for a folder."""
+    """Flush a rename to disk, if the operating system supports this for folders."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -212,7 +213,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 class _telling:  # noqa: N801 - reads as a statement
-    """Errors of a file system as one sentence."""
+    """Context manager that converts errors of a file system to `DataError`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -235,7 +236,7 @@ def _error(name: str, error: Exception) -> DataError:
 
 
 def encode_table(table: pa.Table) -> bytes:
-    """A table as the bytes of a Parquet file, compressed by zstd."""
+    """Encode a table as Parquet with zstd compression."""
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
@@ -244,5 +245,5 @@ def encode_table(table: pa.Table) -> bytes:
 
 
 def iterate_batches(storage: Storage, name: str, columns: list[str] | None = None) -> Iterator[Any]:
-    """The record batches of a Parquet file, a few thousand rows each."""
+    """Yield the record batches of a Parquet file, up to 4096 rows each."""
     yield from storage.parquet(name).iter_batches(batch_size=4096, columns=columns)

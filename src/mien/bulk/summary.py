@@ -1,4 +1,4 @@
-"""What came of a job, counted from its committed rows: `summary.json`, and `summary.html` for people."""
+"""The summary of a job, computed from its committed rows: `summary.json`, and `summary.html` for browsers."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ _STATS = "_mien/stats"
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What came of a job.
+    """Summary of a batch job.
 
     Args:
-        out: the output folder.
-        rows: the folder with the rows, as `pandas.read_parquet` takes it.
-        inputs: inputs in the latest listing.
-        done: inputs that have a row: `succeeded + failed`.
-        succeeded: inputs that have a row without an error: `images + videos`.
-        failed: inputs that have a row with an error.
-        set_aside: failed inputs that ended their worker, or got no answer from it, as often as `max_attempts` says.
-        processed: inputs of this run, failed ones included.
-        recognized: inputs of this run that succeeded.
-        failures: failed inputs by reason.
-        examples: the errors of some failed inputs.
-        images: images that succeeded.
-        videos: videos that succeeded.
-        without_faces: images and videos that succeeded and show no face.
-        faces: faces found.
-        expressions: faces by their label.
-        faces_per_image: images by their number of faces; the last, "5+", holds all with more.
-        seconds: of this run.
-        rate: processed inputs per second in this run.
-        stages: seconds of all workers of this run by stage.
-        slowest_stage: the one with the most seconds.
-        workers: rows, seconds and stages of each worker of this run.
-        runs: how often the job was started.
-        again: rows that were computed again because a kill came before they were committed; a lower bound.
-        repeated: inputs that were named more than once.
-        removed: inputs of the listing before that are gone; their rows stay.
-        removed_examples: the names of some of them.
-        changed: inputs with another size or ETag than before, done again.
-        added: inputs that are new since the listing before.
-        passed_over: files in folders that are no inputs, by the ending of their name.
+        out: output folder.
+        rows: folder with the rows, as accepted by `pandas.read_parquet`.
+        inputs: number of inputs in the latest listing.
+        done: number of inputs that have a row: `succeeded + failed`.
+        succeeded: number of inputs that have a row without an error: `images + videos`.
+        failed: number of inputs that have a row with an error.
+        set_aside: number of failed inputs whose worker crashed or timed out `max_attempts` times.
+        processed: number of inputs processed in this run, including failed ones.
+        recognized: number of inputs of this run that succeeded.
+        failures: number of failed inputs by reason.
+        examples: error messages of up to 20 failed inputs.
+        images: number of images that succeeded.
+        videos: number of videos that succeeded.
+        without_faces: number of images and videos that succeeded and have no detected face.
+        faces: number of detected faces.
+        expressions: number of faces by label.
+        faces_per_image: number of images by number of faces; the key "5+" is for five or more.
+        seconds: duration of this run in seconds.
+        rate: inputs processed per second in this run.
+        stages: seconds by stage, summed over the workers of this run.
+        slowest_stage: stage with the most seconds; `None` if nothing was processed.
+        workers: rows, seconds and seconds by stage of each worker of this run.
+        runs: number of runs of the job.
+        again: lower bound of the number of rows that were recomputed because of a kill before their commit.
+        repeated: number of duplicates in the latest listing; each input is processed once.
+        removed: number of inputs of the previous listing that are no longer found; their rows are kept.
+        removed_examples: names of up to five removed inputs.
+        changed: number of inputs whose size or ETag has changed and that were processed again.
+        added: number of inputs that are new since the previous listing.
+        passed_over: number of skipped files by extension.
     """
 
     out: str
@@ -91,7 +91,7 @@ class BatchSummary:
     passed_over: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data, as `summary.json` holds it."""
+        """Return JSON-serializable data, as written to `summary.json`."""
         return asdict(self)
 
 
@@ -110,7 +110,7 @@ class _Count:
     faces_per_image: Counter[int] = field(default_factory=Counter)
 
     def add_input(self, kind: str, faces: int, error: str | None, error_kind: str | None) -> None:
-        """One input."""
+        """Count one input."""
         self.faces += faces
         if error is not None:
             self.failures[error_kind or "unreadable"] += 1
@@ -129,14 +129,14 @@ class _Count:
 def summarize(
     parts: Parts, manifest: Manifest, tally: Tally, changes: Changes | None, *, flat: bool
 ) -> BatchSummary:
-    """Count a job's rows and write its summary.
+    """Count the rows of a job, and write and return its summary.
 
     Args:
         parts: the rows.
         manifest: the latest listing.
-        tally: what this run has counted.
-        changes: how the latest listing differs from the one before.
-        flat: whether rows are those of faces.
+        tally: counts of this run.
+        changes: differences from the previous listing; `None` if there is none.
+        flat: whether there is one row per face.
     """
     count = _Count()
     (_count_flat if flat else _count_nested)(parts, count)
@@ -189,7 +189,7 @@ def summarize(
 
 
 def _of_all_runs(storage: Storage) -> tuple[int, int, int]:
-    """How many runs there were, the rows they computed, and how many of these were dropped on purpose."""
+    """Return the number of runs, of rows that they computed, and of rows that were dropped on purpose."""
     about = [
         storage.read_json(f"{_STATS}/{name}") for name in storage.names(_STATS) if name.endswith(".json")
     ]
@@ -223,7 +223,7 @@ def _count_flat(parts: Parts, count: _Count) -> None:
 
 
 def _inputs_of_flat(parts: Parts) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one input after another; they stand together, for they are committed together."""
+    """Yield the rows of one input at a time; they are consecutive, because they are committed together."""
     held: list[dict[str, Any]] = []
     for batch in parts.tables(["id", "kind", "face", "label", "error", "error_kind"]):
         for row in batch.to_pylist():

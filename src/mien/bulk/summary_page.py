@@ -1,4 +1,4 @@
-"""`summary.html`: one page of HTML without scripts, in light and dark."""
+"""`summary.html`: a single HTML page without scripts, with a light and a dark color scheme."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ thead th{color:var(--soft);font-size:.85rem}li{overflow-wrap:anywhere}
 
 
 def to_html(summary: BatchSummary) -> str:
-    """The page."""
+    """Render a summary as an HTML page."""
     sections = [
         ("All inputs", _facts(summary)),
         ("This run", _facts_of_run(summary)),
@@ -55,7 +55,7 @@ def to_html(summary: BatchSummary) -> str:
 
 
 def _facts(summary: BatchSummary) -> dict[str, str]:
-    """The counts of all inputs that have a row."""
+    """Return the counts of all inputs."""
     return {
         "Inputs": f"{summary.inputs:,}",
         "Succeeded": f"{summary.succeeded:,}",
@@ -68,7 +68,7 @@ def _facts(summary: BatchSummary) -> dict[str, str]:
 
 
 def _facts_of_run(summary: BatchSummary) -> dict[str, str]:
-    """The counts of this run; none where nothing was left to do."""
+    """Return the counts of this run; empty if no input was processed."""
     if not summary.processed:
         return {}
     return {
@@ -116,7 +116,7 @@ def _head(*columns: str) -> str:
 
 
 def _rate(worker: Mapping[str, float]) -> str:
-    """Inputs per second; nothing for a single input, whose beginning is not known."""
+    """Return the inputs per second; empty for a single input, whose start time is unknown."""
     return f"{worker['rows'] / worker['seconds']:,.1f}" if worker["seconds"] else ""
 
 
@@ -125,7 +125,7 @@ def _listed(title: str, lines: list[str]) -> str:
 
 
 def _notes(summary: BatchSummary) -> list[str]:
-    """What to know beside the counts."""
+    """Return notes on runs, skipped files and changes of the listing."""
     runs = f"The job was started {summary.runs:,} times"
     notes = {
         f"{runs}; at least {summary.again:,} inputs were computed again after a kill.": summary.runs > 1

@@ -1,4 +1,4 @@
-"""A worker process and what is done when it dies: another one is started, and no input is lost or counted twice."""
+"""Run a worker process and restart it after a crash or timeout, without losing an input or counting it twice."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
     from mien.bulk.model_spec import ModelSpec, Seconds
 
 Input = tuple["Entry", "Fetched | None"]
-"""An input, and what was read of it; with `None` the worker reads it."""
+"""An input and its fetched content; if the content is `None`, the worker fetches it."""
 
 COMMAND = [sys.executable, "-m", "mien.bulk.worker"]
-"""What is started as a worker."""
+"""Command that starts a worker."""
 
-_AHEAD = 16  # inputs that a worker has or reads at a time
+_AHEAD = 16  # maximum inputs in flight per worker
 _AHEAD_BYTES = 48 * 2**20
-_UNKNOWN_BYTES = 4 * 2**20  # what an input of unknown size counts
-_STARTS = 3  # times in a row that a worker may die before it is ready
-_FETCH_SECONDS = 600.0  # that reading an input may take with all its tries, in which a worker says nothing
-_IDLE_DEATHS = 5  # deaths in a row with no input in hand, after which the first one waiting is blamed
+_UNKNOWN_BYTES = 4 * 2**20  # assumed size of an input of unknown size
+_STARTS = 3  # maximum attempts to start a worker
+_FETCH_SECONDS = 600.0  # extra timeout for fetching an input with all retries, which sends no heartbeats
+_IDLE_DEATHS = 5  # consecutive crashes without an input in progress, before the first waiting one is blamed
 
 
 Take = Callable[[dict[str, Any], "Seconds", int], None]
-"""Takes a row that is done, its seconds by stage, and the process id of the worker that made it."""
+"""Callback that receives a finished row, its seconds by stage, and the process id of its worker."""
 
 
 @dataclass
 class Attempts:
-    """How often each input has ended its worker.
+    """Counts how often each input has crashed its worker or timed out.
 
     Args:
-        most: after so many times an input is set aside.
-        counts: the times so far, by id.
-        log: told of each time.
+        most: number of attempts after which an input is set aside.
+        counts: number of failed attempts by id.
+        log: callback that receives all counts after each change.
     """
 
     most: int
@@ -59,7 +59,7 @@ class Attempts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, entry: Entry) -> int:
-        """Count one more time; gives back how often it was."""
+        """Count one more failed attempt of an input and return its count."""
         with self._lock:
             number = self.counts[entry.id] = self.counts.get(entry.id, 0) + 1
             self.log(dict(self.counts))
@@ -67,11 +67,11 @@ class Attempts:
 
 
 class WorkerProcess:
-    """A running `mien.bulk.worker`.
+    """A running `mien.bulk.worker` process.
 
     Args:
         spec: the model.
-        fetcher: what reads inputs.
+        fetcher: reads inputs.
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher) -> None:
@@ -82,33 +82,33 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     def _listen(self) -> None:
         stream = self._process.stdout
-        with suppress(ValueError, OSError):  # a line cut off by its death
+        with suppress(ValueError, OSError):  # a line truncated by a crash
             for line in stream or ():
                 self._answers.put(json.loads(line))
         self._answers.put(None)
 
     def send(self, message: Any) -> None:
-        """Send a message; one that is dead takes it and says nothing."""
+        """Send a message; do nothing if the process has exited."""
         with suppress(OSError, ValueError):
             if self._process.stdin:
                 pickle.dump(message, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
                 self._process.stdin.flush()
 
     def receive(self, timeout: float) -> dict[str, Any] | None:
-        """The next answer; `None` where it has died.
+        """Return the next message; `None` if the process has exited.
 
         Raises:
-            queue.Empty: none came in so many seconds.
+            queue.Empty: no message arrived within `timeout` seconds.
         """
         return self._answers.get(timeout=timeout)
 
     def end(self) -> str:
-        """Kill it if it has not died, and say how it ended."""
+        """Kill the process if it is still running, and return how it ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)
         killed_here = self._process.poll() is None
@@ -129,13 +129,13 @@ class WorkerProcess:
 
 
 class Supervisor:
-    """Keeps one worker process at work.
+    """Runs one worker process and restarts it after a crash or timeout.
 
     Args:
         spec: the model.
-        fetcher: what reads inputs.
-        attempts: counts the times that an input ends its worker; shared by all supervisors.
-        timeout: seconds without an answer on an input, after which its worker is killed.
+        fetcher: reads inputs.
+        attempts: number of failed attempts per input; shared by all supervisors.
+        timeout: maximum seconds between messages of a worker on one input; after that, the worker is killed.
     """
 
     def __init__(self, spec: ModelSpec, fetcher: Fetcher, attempts: Attempts, timeout: float) -> None:
@@ -148,11 +148,11 @@ class Supervisor:
         self.stopped = False
 
     def run(self, inputs: Iterator[Input], take: Take) -> None:
-        """Have all inputs recognized.
+        """Recognize all inputs.
 
         Args:
-            inputs: drawn from as the worker has room.
-            take: told of each row; exactly one comes for each input.
+            inputs: the inputs, consumed as the worker has capacity.
+            take: callback that receives exactly one row per input.
 
         Raises:
             MienError: workers cannot be started.
@@ -176,7 +176,7 @@ class Supervisor:
             self._answer(take)
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         self.stopped = True
         with self._closing:
             worker, self._worker = self._worker, None
@@ -188,16 +188,16 @@ class Supervisor:
         return len(sizes) < _AHEAD and sum(sizes) < _AHEAD_BYTES
 
     def _ready(self) -> WorkerProcess | None:
-        """The worker; `None` where it is to be ended."""
+        """Return the worker, started if necessary; `None` if it is to be stopped."""
         if self._worker is None:
             self._worker = start_worker(self._spec, self._fetcher)
             self._begun = None
-        if self.stopped:  # maybe while it was started, when `close` found none to end
+        if self.stopped:  # possibly while the worker was starting and `close` found none to stop
             self.close()
         return self._worker
 
     def _answer(self, take: Take) -> None:
-        """Deal with the next answer, or with its absence."""
+        """Handle the next message, a timeout or the exit of the worker."""
         worker = self._ready()
         if worker is None:
             return
@@ -217,7 +217,7 @@ class Supervisor:
                 take(message["row"], message["seconds"], worker.pid)
 
     def _died(self, reason: str, take: Take) -> None:
-        """Start another worker with all that was waiting, but for an input that has ended too many."""
+        """Start another worker and resend the waiting inputs, except one that has reached its maximum attempts."""
         dead = self._worker
         if dead is None or self.stopped:
             return
@@ -239,10 +239,10 @@ class Supervisor:
 
 
 def start_worker(spec: ModelSpec, fetcher: Fetcher) -> WorkerProcess:
-    """A worker that has opened its model.
+    """Start a worker and wait until it has loaded its model.
 
     Raises:
-        ModelError: the model cannot be opened.
+        ModelError: the model cannot be loaded.
         MienError: the process does not start.
     """
     how = ""

@@ -1,4 +1,4 @@
-"""What a job tells while it runs, and what it counts: rows, failures by reason, seconds by stage and by worker."""
+"""Progress and counts of a job: rows, failures by reason, seconds by stage and by worker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _WINDOW = 20.0  # seconds over which the rate is averaged
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is.
+    """Progress of a job.
 
     Args:
         stage: `listing`, `recognizing` or `finishing`.
-        done: inputs that have their row, those of earlier runs included; while listing, inputs found.
-        total: all inputs; 0 while listing.
-        failures: inputs of this run that failed, by reason.
-        rate: inputs per second, lately.
+        done: number of inputs that have a row, including those of earlier runs; while listing, of inputs found.
+        total: number of all inputs; 0 while listing.
+        failures: number of failed inputs of this run, by reason.
+        rate: inputs per second, averaged over about the last 20 seconds.
     """
 
     stage: str
@@ -35,18 +35,18 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it will still take; `None` where that is not known."""
+        """Estimated remaining time in seconds; `None` if unknown."""
         return (self.total - self.done) / self.rate if self.rate > 0 else None
 
 
 @dataclass
 class Tally:
-    """What a run has counted so far.
+    """Counts of a run.
 
     Args:
-        total: all inputs of the job.
-        before: those that earlier runs have done.
-        dropped: inputs whose rows were removed at the beginning of the run, to be done again.
+        total: number of all inputs of the job.
+        before: number of inputs that earlier runs have finished.
+        dropped: number of inputs whose rows were removed at the start of the run, to be processed again.
     """
 
     total: int
@@ -60,13 +60,13 @@ class Tally:
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def add(self, worker: str, rows: int, failures: Mapping[str, int], seconds: Mapping[str, float]) -> None:
-        """Count rows of a worker.
+        """Add the counts of a worker.
 
         Args:
-            worker: its name.
-            rows: how many.
-            failures: those among them that failed, by reason.
-            seconds: by stage.
+            worker: name of the worker.
+            rows: number of rows.
+            failures: number of failed inputs among them, by reason.
+            seconds: seconds by stage.
         """
         now = time.time()
         self.rows += rows
@@ -84,7 +84,7 @@ class Tally:
             self._marks.popleft()
 
     def progress(self, stage: str = "recognizing") -> Progress:
-        """How far the job is."""
+        """Return the current progress."""
         rate = 0.0
         if len(self._marks) > 1 and self._marks[-1][0] > self._marks[0][0]:
             (first, few), (last, many) = self._marks[0], self._marks[-1]
@@ -92,7 +92,7 @@ class Tally:
         return Progress(stage, self.before + self.rows, self.total, dict(self.failures), rate)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-clean data."""
+        """Return the counts as JSON-serializable data."""
         return {
             "rows": self.rows,
             "dropped": self.dropped,

@@ -1,7 +1,7 @@
-"""The process that recognizes: inputs come on standard input, rows go to standard output as lines of JSON.
+"""The worker process: reads inputs from standard input and writes rows to standard output as JSON lines.
 
-It is started by `mien.bulk.supervisor`, never writes a file, and ends when its standard input does, as when the one
-who started it is killed.
+It is started by `mien.bulk.supervisor`, writes no output files, and exits when its standard input is closed, for
+example because the supervisor was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FETCH_THREADS = 8
 
 
 class _Inbox:
-    """Inputs in the order in which they came, each read by a thread as soon as it is known."""
+    """Queue of inputs in the order of arrival; a thread fetches each input as soon as it arrives."""
 
     def __init__(self, source: IO[bytes], fetch: Any) -> None:
         self._source, self._fetch = source, fetch
@@ -53,7 +53,7 @@ class _Inbox:
             self._come.notify()
 
     def take(self) -> tuple[int, Entry, Future[Fetched]] | None:
-        """The next input; `None` when no more will come."""
+        """Wait for the next input and return it; `None` at the end of the stream."""
         with self._come:
             while not self._waiting and not self._closed:
                 self._come.wait()
@@ -61,9 +61,9 @@ class _Inbox:
 
 
 def main() -> None:
-    """Recognize what comes until no more does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this process
-    # What libraries print must not get between the rows.
+    """Recognize inputs until the end of the stream."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which also receives it, stops this process
+    # Redirect standard output to standard error, so that output of libraries does not mix with the rows.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii", buffering=1)
     os.dup2(2, 1)
     _volunteer()
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def _volunteer() -> None:
-    """Be the first that the kernel ends where memory is short, so that the one who keeps the rows lives on."""
+    """Raise the OOM score, so that the kernel kills this process before the supervisor, which holds the rows."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""The service: an HTTP API and a page over the recognizer, on this machine.
+"""The HTTP service: an API and a web page for the recognizer.
 
-`mien serve` starts it. `create_app` gives the application to any ASGI server.
+`mien serve` starts it. `app.create_app` returns the application for any ASGI server.
 """

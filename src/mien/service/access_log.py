@@ -1,6 +1,6 @@
-"""Middleware around the application: security headers, one log line per request, metrics.
+"""Middleware that adds security headers, logs one line per request and records metrics.
 
-The log holds no query, no file name, no address of a caller and nothing of an image.
+The log contains no query string, file name, client address or image data.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ _ROUTES = frozenset(
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
 )
-_QUIET = ("/health/", "/v2/health/", "/metrics")  # asked every few seconds: only logged when they fail
+_QUIET = ("/health/", "/v2/health/", "/metrics")  # polled every few seconds: only logged when they fail
 _GONE = 499
 
 
 class AccessLog:
-    """Middleware that adds the security headers, logs and counts.
+    """Middleware that adds security headers, logs requests and records metrics.
 
     Args:
-        app: what it stands around.
-        metrics: what it counts in.
+        app: the wrapped application.
+        metrics: the metrics to update.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, log it and count it."""
+        """Handle a request, log it and record its metrics."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        path = route_path(scope)  # now, for a mount further in changes what the scope says
+        path = route_path(scope)  # before the call, because an inner mount changes the scope
         began = time.perf_counter()
 
         async def watched(message: Message) -> None:
@@ -101,13 +101,13 @@ def _secure(path: str, message: Message) -> None:
     headers = MutableHeaders(raw=message.setdefault("headers", []))
     for name, value in _HEADERS.items():
         headers[name] = value
-    # The page's files are asked for anew each time, which is cheap, so that a new version shows at once.
+    # The files of the page are revalidated on each request, which is cheap, so that a new version appears at once.
     is_page = path in {"/", "/docs"} or path.startswith(("/page/", "/docs/"))
     headers.setdefault("Cache-Control", "no-cache" if is_page else "no-store")
 
 
 def _route(path: str) -> str:
-    """The route of a path, from a fixed list: paths that callers make up do not go into logs and metrics."""
+    """Return the route of a path from a fixed list, so that arbitrary paths do not appear in logs and metrics."""
     if path in _ROUTES:
         return path
     if path.startswith("/v2/models/"):

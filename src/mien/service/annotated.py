@@ -23,7 +23,7 @@ _JSON = "application/json"
 
 
 def wanted_image(accept: str) -> str:
-    """The image type that a caller prefers to JSON, "" where JSON is as good.
+    """Return the image type that a client prefers to JSON, "" if JSON is preferred or equal.
 
     >>> wanted_image("image/png"), wanted_image("*/*"), wanted_image("application/json, image/*;q=0.5")
     ('image/png', '', '')
@@ -36,12 +36,12 @@ def wanted_image(accept: str) -> str:
 def draw_copy(
     image: NDArray[np.uint8], faces: Sequence[Face], kind: str, min_confidence: float = 0.0
 ) -> bytes:
-    """The image with boxes, labels and bars, encoded.
+    """Draw boxes, labels and probability bars on an image and encode it.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        faces: what was found in it.
-        kind: of `IMAGE_TYPES`.
+        faces: the faces of the image.
+        kind: one of `IMAGE_TYPES`.
         min_confidence: faces with a lower score are drawn as uncertain.
     """
     if min_confidence:

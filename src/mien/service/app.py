@@ -42,7 +42,7 @@ PAGE = Path(__file__).with_name("page")
 
 @dataclass(eq=False)
 class Parts:
-    """The parts of the service that routes use; `ready` while requests are accepted."""
+    """Components of the service that routes use; `ready` is true while requests are accepted."""
 
     settings: Settings
     metrics: Metrics
@@ -52,14 +52,16 @@ class Parts:
 
 
 def create_app(settings: Settings | None = None, *, detector: FaceDetector | None = None) -> Service:
-    """The service as an ASGI application. The model is loaded here; both networks run once when it starts.
+    """Create the ASGI application of the service.
+
+    The model is loaded here; both networks run once at startup.
 
     Args:
-        settings: model and limits; the defaults are for this machine alone.
-        detector: what finds the faces; the bundled detector by default.
+        settings: model and limits; the defaults are for use on this machine only.
+        detector: the face detector; the bundled one by default.
 
     Raises:
-        ModelError: the model is missing or is not one of mien's.
+        ModelError: the model is missing, unsupported or not trusted.
     """
     settings = settings or Settings()
     metrics = Metrics()
@@ -71,9 +73,9 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
         version=mien.__version__,
         lifespan=_lifespan,
         openapi_url=None,  # see add_document
-        docs_url=None,  # its scripts would come from another machine
+        docs_url=None,  # it would load scripts from a CDN
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would name the host that the caller made up
+        redirect_slashes=False,  # a redirect would contain the Host header of the client
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.parts = parts
@@ -98,7 +100,7 @@ def create_app(settings: Settings | None = None, *, detector: FaceDetector | Non
             allow_headers=["Accept", "Authorization", "Content-Type", "X-API-Key"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(AccessLog, metrics=metrics)  # added last, it stands outermost
+    app.add_middleware(AccessLog, metrics=metrics)  # added last, so it is the outermost
     return app
 
 
@@ -111,7 +113,7 @@ async def _lifespan(app: Service) -> AsyncIterator[dict[str, Metrics]]:
     parts.videos.wait_until_ready()
     parts.ready = True
     try:
-        yield {"metrics": parts.metrics}  # for the connections below
+        yield {"metrics": parts.metrics}  # for `FrontProtocol`
     finally:
         parts.ready = False
         parts.videos.close()
@@ -123,14 +125,14 @@ async def _page() -> PageFile:
 
 
 async def _to_page(request: Request) -> Response:
-    """Redirect to where the relative URLs of the page hold, without naming the host, which the caller chose."""
+    """Redirect to the path at which the page's relative URLs resolve; without the host, which the client controls."""
     here = request.scope["path"].rpartition("/")[2]
     there = "../" if route_path(request.scope) else f"./{quote(here)}/"
     return Response(status_code=307, headers={"Location": there})
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    """Answer a refusal, also of the router or of validation, as a problem."""
+    """Convert a refusal, a routing error or a validation error to a problem response."""
     if isinstance(error, RequestValidationError):
         is_video = upload_route(route_path(request.scope)) == RECOGNIZE_VIDEO
         known = VideoOptions if is_video else Options

@@ -1,4 +1,4 @@
-"""Access control by host name, origin and API key, before a body is read."""
+"""Access control by host name, origin and API key, before the body is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 _OPEN = _HEALTH | {"", "/", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
-"""What needs no key; "" leads to "/" where the service stands under a path."""
+"""Paths that need no key; "" redirects to "/" if the service is mounted under a path."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": 80, "https": 443}
@@ -28,9 +28,9 @@ _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+?)\.?)(?::\d*)?")
 
 
 def route_path(scope: Scope) -> str:
-    """The path as the router sees it: without `root_path`, under which the service is mounted.
+    """Return the path as the router sees it: without `root_path`, under which the service is mounted.
 
-    It is the router's own rule, and tested against it, for a check that reads a path otherwise could be walked around.
+    This is the router's own rule and is tested against it; a check that parses paths differently could be bypassed.
     """
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     inside = path.removeprefix(root)
@@ -38,7 +38,7 @@ def route_path(scope: Scope) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host name or address means this machine only: localhost, 127.0.0.0/8, ::1."""
+    """Return whether a host name or address refers to this machine only: localhost, 127.0.0.0/8, ::1."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -47,20 +47,20 @@ def is_local(host: str) -> bool:
 
 
 def authorize(scope: Scope, settings: Settings) -> None:
-    """Refuse requests without access. The page, its files, the documentation and health checks are open.
+    """Refuse unauthorized requests. The page, its files, the documentation and health checks need no key.
 
     Raises:
-        Refusal: the request is for another host, comes from a page of another site, or without the key.
+        Refusal: the request is for another host, comes from a page of another site, or lacks the key.
     """
     path, headers = route_path(scope), Headers(scope=scope)
-    if path not in _HEALTH:  # what watches over machines asks for them by their addresses
+    if path not in _HEALTH:  # monitoring requests them by IP address
         _check_host(headers, settings.allow_host)
     is_allowed = headers.get("origin", "").lower() in (settings.allow_origin or ())
     if scope["method"] not in _READING and not is_allowed:
         _check_origin(headers, settings.allow_host or (), (scope.get("server") or (None, None))[1])
     if path in _OPEN or path.startswith(("/page/", "/docs/")):
         return
-    # A page of another site may send a image even where it may not read the answer.
+    # A page of another site can send an image even if it cannot read the response.
     if not is_allowed and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise _other_site()
     if settings.api_key is not None and not _knows(headers, settings.api_key):
@@ -79,7 +79,7 @@ def _check_host(headers: Headers, allowed: Collection[str] | None) -> None:
     """Refuse unknown host names, which could be made to resolve to this machine (DNS rebinding)."""
     if allowed is None:
         return
-    for host in headers.getlist("host"):  # programs that are no browsers may name none
+    for host in headers.getlist("host"):  # clients other than browsers may omit it
         name = _name(host)
         if not is_local(name) and name not in allowed:
             raise Refusal(
@@ -105,9 +105,9 @@ def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | No
         raise _other_site()
     if name == _name(host):
         given = _port(host)
-        if port == given and (scheme == "http" or given != own_port):  # we speak HTTP on our own port
+        if port == given and (scheme == "http" or given != own_port):  # HTTP on our own port
             return
-        if given is None and port == default:  # a proxy in front, which may add TLS
+        if given is None and port == default:  # behind a reverse proxy, which may add TLS
             return
     elif name in allowed and port == default:
         return
@@ -115,13 +115,13 @@ def _check_origin(headers: Headers, allowed: Collection[str], own_port: int | No
 
 
 def _name(place: str) -> str:
-    """The host of HOST:PORT in lowercase, "" if it is not valid."""
+    """Return the host of HOST:PORT in lowercase, "" if it is invalid."""
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""
 
 
 def _port(place: str) -> int | None:
-    """The port of HOST:PORT, `None` if there is none."""
+    """Return the port of HOST:PORT, `None` if there is none."""
     found = re.search(r":(\d{1,5})$", place)
     return int(found[1]) if found else None
 

@@ -1,4 +1,4 @@
-"""Batching: faces of concurrent requests in few calls of the network."""
+"""Dynamic batching: faces of concurrent requests share calls of the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_AT_ONCE = 64
 
 @dataclass(eq=False)
 class _Job:
-    """Crops that wait for their probabilities or an error."""
+    """Crops waiting for their probabilities or an error."""
 
     crops: NDArray[np.uint8]
     answer: NDArray[np.float32] | None = None
@@ -34,12 +34,12 @@ class _Job:
 class Batching:
     """A classifier that batches the crops of all threads that call it while it is busy.
 
-    Nobody waits for a batch to fill: while one call runs, the crops of other threads gather; whichever of them comes
-    to its turn first asks for all.
+    No thread waits for a batch to fill: while one call runs, the crops of other threads are queued; the next thread
+    that acquires the lock classifies them together, up to the maximum batch size.
 
     Args:
-        classifier: what names the expressions.
-        observe: told the faces of each call.
+        classifier: the expression classifier.
+        observe: callback that receives the number of faces of each call.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Batching:
         return self._classifier.labels
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Gray crops uint8 (n, 48, 48) to probabilities float32 (n, classes).
+        """Return the probabilities, float32 (n, classes), of gray crops, uint8 (n, 48, 48).
 
         Raises:
-            MienError: what the classifier raised for the call in which these crops were.
+            MienError: the classifier failed for the batch that contained these crops.
         """
         job = _Job(crops)
         with self._list:
@@ -74,7 +74,7 @@ class Batching:
         return job.answer
 
     def _take(self) -> list[_Job]:
-        """The next jobs of the queue: at least one, up to the maximum batch size."""
+        """Remove and return the next jobs of the queue: at least one, up to the maximum batch size."""
         with self._list:
             count, crops = 1, len(self._waiting[0].crops)
             for job in self._waiting[1:]:

@@ -20,15 +20,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CONVERSIONS = 2
-"""How many bodies are converted at once; each takes several times its size meanwhile."""
+"""Maximum number of bodies converted at once; each temporarily needs several times its size in memory."""
 
 
 class Capacity:
     """Images and bytes in flight, and their limits.
 
     Args:
-        settings: the bounds.
-        metrics: where both are shown.
+        settings: the limits.
+        metrics: the gauges to update.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -37,16 +37,16 @@ class Capacity:
         self._converters = ThreadPoolExecutor(CONVERSIONS, "mien-convert")
 
     async def convert(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What a function makes of a body, on one of a few threads, so that few bodies are in memory several times.
+        """Run a function that converts a body, on one of a few threads, to limit the memory for conversions.
 
-        One whose caller has gone is ended as others are, and keeps its thread until then.
+        A conversion continues after the client has disconnected, and occupies its thread until it is done.
         """
         work = partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._converters, work)
 
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
-        """Admit a request. It takes places once its body has arrived; everything is released at the end.
+        """Admit a request. Its places are taken once its body has arrived; everything is released at the end.
 
         Raises:
             Refusal: the service is busy now.
@@ -100,10 +100,10 @@ class Reservation:
         return await self._capacity.convert(function, *args, **kwargs)
 
     def take_places(self, places: int) -> None:
-        """Hold so many places in total.
+        """Increase the reservation to a total number of places.
 
         Raises:
-            Refusal: there are not so many.
+            Refusal: there is no room for them.
         """
         more = places - self.places
         if more > 0:
@@ -111,7 +111,7 @@ class Reservation:
             self.places = places
 
     def take_bytes(self, size: int) -> None:
-        """Hold more bytes.
+        """Reserve more bytes.
 
         Raises:
             Refusal: there is no room for them.

@@ -1,6 +1,6 @@
-"""Limits of connections: their number, and timeouts for sending, reading and idling.
+"""Connection limits: the number of connections, and timeouts for sending, reading and idling.
 
-Uvicorn's protocol over h11 has no such bounds but for the wait for a next request.
+Uvicorn's h11 protocol has no such limits, except the keep-alive timeout.
 """
 
 from __future__ import annotations
@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 
     from mien.service.settings import Settings
 
-_TICK = 0.5  # seconds between two looks at a connection
-_LINGER = 5.0  # seconds in which a body goes on to be read after its request was refused, so that the answer is seen
+_TICK = 0.5  # seconds between two checks of a connection
+_LINGER = 5.0  # seconds for reading the body of a refused request, so that the client receives the response
 _FREE_PIECES = 1_000
-_LEAST_PIECE = 64  # bytes a piece of a body has on average once there were so many
-_RESERVE = 64  # descriptors for everything but connections
-_PARTING = (
-    3.0  # seconds, once the service ends, in which a request must be there and some of an answer be read
-)
+_LEAST_PIECE = 64  # minimum average bytes per piece of a body beyond the free pieces
+_RESERVE = 64  # file descriptors for everything but connections
+_PARTING = 3.0  # seconds, during shutdown, to receive a request and to have some of a response read
 
-_ENDING = "ending"  # in the state of the application
+_ENDING = "ending"  # key in the state of the application
 
 
 def raise_file_limit() -> None:
-    """Raise the limit of open files to what the system allows."""
+    """Raise the soft limit of open files to the hard limit."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -42,10 +40,10 @@ def raise_file_limit() -> None:
 
 
 def connection_limits(most: int) -> tuple[int, int]:
-    """Maximum number of connections, and of those that wait to be accepted, within the limit of open files.
+    """Return the maximum number of connections and the backlog, within the limit of open files.
 
     Args:
-        most: how many there should be at most.
+        most: desired maximum number of connections.
     """
     files = 1 << 16
     with suppress(ImportError):
@@ -55,22 +53,22 @@ def connection_limits(most: int) -> tuple[int, int]:
         files = soft if soft > 0 else files
     backlog = max(
         8, min(512, files // 4)
-    )  # asyncio accepts so many at a time, before one of them is looked at
+    )  # asyncio accepts this many at a time, before any of them is processed
     return max(8, min(most, files - backlog - _RESERVE)), backlog
 
 
 class Pieces(h11.Connection):
-    """An HTTP/1.1 server connection that refuses bodies in very small pieces, each as costly as a large one."""
+    """An HTTP/1.1 server connection that refuses bodies in very small pieces; each costs as much as a large one."""
 
     def __init__(self, header_bytes: int) -> None:
         super().__init__(h11.SERVER, header_bytes)
         self._pieces = self._bytes = 0
 
     def next_event(self) -> Any:
-        """The next part of a request.
+        """Return the next event of a request.
 
         Raises:
-            h11.RemoteProtocolError: it is no HTTP, or the body comes in pieces that are too small.
+            h11.RemoteProtocolError: the request is not valid HTTP, or the pieces of its body are too small.
         """
         event = super().next_event()
         if isinstance(event, h11.Request):
@@ -79,7 +77,7 @@ class Pieces(h11.Connection):
             if {
                 b"content-length",
                 b"transfer-encoding",
-            } <= names:  # a proxy may believe the other one (RFC 9112, 6.1)
+            } <= names:  # a proxy may use the other one: request smuggling (RFC 9112, 6.1)
                 raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         elif isinstance(event, h11.Data):
             self._pieces += 1
@@ -93,9 +91,9 @@ class FrontProtocol(H11Protocol):
     """One connection, with limits.
 
     Args:
-        settings: the bounds.
-        most: connections that there may be.
-        options: what Uvicorn gives its protocols.
+        settings: the limits.
+        most: maximum number of connections.
+        options: arguments that Uvicorn passes to its protocols.
     """
 
     def __init__(self, settings: Settings, most: int, **options: Any) -> None:
@@ -103,8 +101,8 @@ class FrontProtocol(H11Protocol):
         self._settings, self._most = settings, most
         self.conn = Pieces(self.config.h11_max_incomplete_event_size or 16384)
         self._tick: asyncio.TimerHandle | None = None
-        self._header_since: float | None = None  # since when a header is awaited
-        self._left_since: float | None = None  # since when the rest of a refused body is read
+        self._header_since: float | None = None  # start of the wait for a header
+        self._left_since: float | None = None  # start of reading the rest of a refused body
         self._unread = 0
         self._unread_since = 0.0
         self._ending_since: float | None = None
@@ -112,7 +110,7 @@ class FrontProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, unless there are too many."""
         super().connection_made(transport)
-        if self.app_state.get(_ENDING):  # it was accepted when the service had begun to end
+        if self.app_state.get(_ENDING):  # accepted after shutdown had begun
             transport.close()
             return
         peer = self.client[0] if self.client else None
@@ -125,13 +123,13 @@ class FrontProtocol(H11Protocol):
         self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Clean up after a closed connection."""
         if self._tick:
             self._tick.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The service ends: a request in progress is finished, one that still arrives gets a few seconds."""
+        """Shut down: a request in progress is finished; one that is still arriving gets a few seconds."""
         self.app_state[_ENDING] = True
         self._ending_since = self.loop.time()
         super().shutdown()
@@ -147,12 +145,12 @@ class FrontProtocol(H11Protocol):
             self._header_since = None
 
     def on_response_complete(self) -> None:
-        """A response is complete; the timeout of the next header starts with its first byte."""
+        """Reset the header timeout, which starts again with the first byte of the next request."""
         self._header_since = None
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 for invalid HTTP, unless a response has begun."""
+        """Send 400 for invalid HTTP, or abort the connection if a response has started."""
         self._count("protocol")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
@@ -163,7 +161,7 @@ class FrontProtocol(H11Protocol):
         self._tick = self.loop.call_later(_TICK, self._look)
 
     def _look(self) -> None:
-        """Close the connection if a timeout has passed, else check again later."""
+        """Close the connection if a timeout has expired; otherwise, check again later."""
         now = self.loop.time()
         if self._does_not_read(now):
             self._count("unread")
@@ -178,7 +176,7 @@ class FrontProtocol(H11Protocol):
             self._cut_short()
         if self._header_since is not None and now - self._header_since > self._settings.header_timeout:
             self._count("header time")
-            if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:  # it has begun to ask
+            if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:  # a partial header
                 self.transport.write(_SLOW)
             self.transport.close()
             return
@@ -190,17 +188,17 @@ class FrontProtocol(H11Protocol):
             self.transport.close()
 
     def _cut_short(self) -> None:
-        """Refuse a request whose body is not there yet."""
+        """Refuse a request whose body has not arrived yet."""
         if (
             self.conn.their_state is h11.SEND_BODY
             and self.cycle is not None
             and not self.cycle.response_started
         ):
             self.scope["state"][CUT] = True
-            self.cycle.message_event.set()  # so that it is seen now
+            self.cycle.message_event.set()  # wakes up the reader of the body
 
     def _does_not_read(self, now: float) -> bool:
-        """Whether the caller has read nothing of its response for too long."""
+        """Return whether the client has not read any of its response for too long."""
         size = self.transport.get_write_buffer_size()
         if not size or size < self._unread or not self._unread:
             self._unread_since = now
@@ -226,7 +224,7 @@ _SLOW = _plain("408 Request Timeout", "The header of the request did not arrive 
 
 
 def end_now(status: int) -> None:
-    """End the process at once, although threads are still working for callers that are gone."""
+    """Exit the process immediately, even if threads are still working for disconnected clients."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

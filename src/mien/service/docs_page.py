@@ -1,4 +1,4 @@
-"""The interactive documentation of the API, `/docs`: Swagger UI from an installed package, nothing from the network."""
+"""Interactive API documentation at `/docs`: Swagger UI from an installed package, without network access."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ async def _file(name: str) -> Response:
 
 
 def _folder() -> Path:
-    """Where the package keeps Swagger UI; it is not imported.
+    """Return the folder of Swagger UI in its package, which is not imported.
 
     Raises:
-        Refusal: it is not installed.
+        Refusal: the package is not installed.
     """
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 
 _READY_DECODERS = 4
-"""Maximum number of decoding processes that are started beforehand; more are started under load."""
+"""Maximum number of decoder processes started in advance; more are started under load."""
 
 _LARGE = 12_500_000
-"""Pixels from which an image counts as large; usual photos of phones are smaller."""
+"""Number of pixels above which an image counts as large; typical phone photos are smaller."""
 
 UNCERTAIN = "uncertain"
 """The label of a face with a score below `min_confidence`."""
@@ -62,9 +62,9 @@ class Answer:
     """The result for one image, without its pixels.
 
     Args:
-        data: JSON-clean, in the shape of `mien predict --json`, with `heat` where it was asked for.
-        refusal: why it failed, where it did.
-        copy: an annotated copy, encoded, where one was asked for.
+        data: JSON-serializable, in the format of `mien predict --json`, with `heat` if requested.
+        refusal: why the image failed; `None` if it did not.
+        copy: encoded annotated copy, if requested.
     """
 
     data: dict[str, Any]
@@ -73,23 +73,24 @@ class Answer:
 
 
 class _LargeError(Exception):
-    """An image is too large to be processed beside others."""
+    """Raised for an image that is too large to be processed in parallel with others."""
 
 
 class Engine:
     """Recognizes images in a thread pool, one thread per image.
 
-    For many callers that is faster than many threads for one image. While one thread waits for the network,
-    another one decodes or detects; so there are more of them than cores, but not many more, for each may hold a
-    decoded image. Large images have one more thread for themselves, or a few of them could take all memory.
+    With many concurrent requests, this is faster than several threads per image. While one thread waits for the
+    network, another one decodes or detects; the pool therefore has one thread more than there are cores, and no more,
+    because each may hold a decoded image. Large images share a single extra thread; a few of them in parallel could
+    exhaust the memory.
 
     Args:
         settings: model, threads and limits.
-        observe: told how many faces were in each call of the network.
-        detector: what finds the faces; the bundled detector by default.
+        observe: callback that receives the number of faces of each call of the network.
+        detector: the face detector; the bundled one by default.
 
     Raises:
-        ModelError: the model is missing or is not one of mien's.
+        ModelError: the model is missing, unsupported or not trusted.
     """
 
     def __init__(
@@ -116,16 +117,16 @@ class Engine:
 
     @property
     def image_formats(self) -> tuple[str, ...]:
-        """The image formats that are accepted."""
+        """Accepted image formats."""
         return tuple(self._accepted)
 
     def start(self) -> None:
-        """Start the processes that decode images."""
+        """Start the image decoder processes."""
         if self._decoders:
             self._decoders.prepare()
 
     def warm_up(self) -> None:
-        """Run both networks once, so that the first caller does not wait for what they do at first."""
+        """Run both networks once, so that the first request does not wait for their initialization."""
         self._recognizers[self.card.label_set](np.zeros((320, 320, 3), np.uint8))
         for explainer in self._explainers.values():
             explainer.classifier.probabilities(np.zeros((1, 48, 48), np.uint8))
@@ -143,7 +144,7 @@ class Engine:
         """Refuse options that this model does not support.
 
         Raises:
-            Refusal: the model does not know the label set, or two are named.
+            Refusal: the model does not have the label set, or the options name two different ones.
         """
         named = options.named_label_sets
         if len(set(named.values())) > 1:
@@ -167,12 +168,12 @@ class Engine:
                 )
 
     async def recognize(self, upload: Upload, options: Options, copy_as: str = "") -> Answer:
-        """Process one image on a thread of the pool; when the caller is cancelled, its decoding is killed.
+        """Process one image on a thread of the pool; cancellation kills its decoder.
 
         Args:
             upload: the image.
-            options: what was asked for.
-            copy_as: the media type of an annotated copy, "" for none.
+            options: options of the request.
+            copy_as: media type of the annotated copy, "" for none.
         """
         task, most = DecodeTask(), self._max_pixels
         try:
@@ -187,7 +188,7 @@ class Engine:
             raise
 
     def find(self, images: Sequence[NDArray[np.uint8]], options: Options) -> list[list[Face]]:
-        """Find the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
+        """Detect and classify the faces of decoded images, RGB uint8 (h, w, 3), on the calling thread."""
         recognizer = self._recognizers[options.chosen_label_set or self.card.label_set]
         found = [
             [
@@ -202,10 +203,10 @@ class Engine:
     def explain(
         self, image: NDArray[np.uint8], faces: Sequence[Face], options: Options
     ) -> list[dict[str, Any]]:
-        """A heat map for each face, JSON-clean.
+        """Return a heat map for each face, JSON-serializable.
 
         Raises:
-            Refusal: the model gives none.
+            Refusal: the model does not support heat maps.
         """
         try:
             maps = self._explainers[options.chosen_label_set or self.card.label_set].explain(image, faces)
@@ -280,10 +281,10 @@ def _no_memory() -> Refusal:
 def face_rows(
     faces: Sequence[Face], heat: Sequence[dict[str, Any]], options: Options
 ) -> list[dict[str, Any]]:
-    """Faces as data, each with its heat map if there are any.
+    """Convert faces to JSON-serializable data, each with its heat map if there are any.
 
-    A face with a score under `min_confidence` is labeled `uncertain`; its probabilities and score stay. That is done
-    here and not before, so that smoothing and heat maps see what the model answered.
+    A face with a score below `min_confidence` is labeled `uncertain`; its probabilities and score are kept. This is
+    done last, so that smoothing and heat maps use the original predictions.
     """
     rows = [face.to_dict() for face in faces]
     for row in rows:

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol (KServe V2), so that clients of KServe and Triton can use the service.
+"""The Open Inference Protocol (KServe V2), for clients of KServe and Triton.
 
 https://github.com/kserve/open-inference-protocol. The model has one input, `image`: encoded images as BYTES, base64 in
-JSON or as they are with the binary extension. Its outputs are those of all faces of all images, one after the other.
+JSON or raw with the binary extension. Its outputs are concatenated over all faces of all images.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from mien.service.engine import Answer, Engine
 
 ALIAS = "mien"
-"""A name under which the model always answers, besides the one on its card."""
+"""Name under which the model is always available, in addition to the name on its card."""
 
 BINARY_HEADER = "inference-header-content-length"
-"""The header of the binary extension: how many bytes of the body are JSON."""
+"""Header of the binary extension: the number of bytes of the body that are JSON."""
 
 _LENGTH = re.compile(r"[0-9]{1,12}")
 _OPTIONS = ("max_faces", "label_set", "min_confidence", "min_detection_confidence")
-_IGNORED = frozenset({"binary_data_output", "binary_data_size"})  # answers are JSON, which all clients read
+_IGNORED = frozenset({"binary_data_output", "binary_data_size"})  # all clients support JSON responses
 
 
 def server_metadata() -> dict[str, Any]:
-    """Of `GET /v2`."""
+    """Return the response body of `GET /v2`."""
     return {"name": "mien", "version": mien.__version__, "extensions": ["binary_tensor_data"]}
 
 
 def model_metadata(engine: Engine) -> dict[str, Any]:
-    """Of `GET /v2/models/{name}`."""
+    """Return the response body of `GET /v2/models/{name}`."""
     classes = len(engine.card.labels)
     return {
         "name": engine.card.name,
@@ -59,10 +59,10 @@ def model_metadata(engine: Engine) -> dict[str, Any]:
 
 
 def check_model(name: str, version: str, engine: Engine) -> None:
-    """Refuse other models than the one that is served.
+    """Check that a request is for the served model.
 
     Raises:
-        Refusal: it is another one.
+        Refusal: the name or the version is a different one.
     """
     if name not in {engine.card.name, ALIAS} or version not in {"", "1"}:
         raise Refusal(
@@ -76,15 +76,16 @@ def check_model(name: str, version: str, engine: Engine) -> None:
 
 
 class InferRequest:
-    """A request for inference, parsed.
+    """A parsed inference request.
 
     Args:
-        body: of the HTTP request.
-        header_length: the bytes of it that are JSON, as the binary extension says; all where it is not given.
-        most: images that there may be.
+        body: body of the HTTP request.
+        header_length: number of bytes of the body that are JSON, from the header of the binary extension; `None` if
+            the whole body is JSON.
+        most: maximum number of images.
 
     Raises:
-        Refusal: it is none.
+        Refusal: the request is invalid.
     """
 
     def __init__(self, body: bytes, header_length: str | None, most: int) -> None:
@@ -102,10 +103,10 @@ class InferRequest:
         self.outputs = _names(document.get("outputs"))
 
     def answer(self, answers: Sequence[Answer], engine: Engine) -> dict[str, Any]:
-        """The body of the answer.
+        """Return the body of the response.
 
         Raises:
-            Refusal: an image could not be processed, or there is no such output.
+            Refusal: an image could not be processed, or a requested output does not exist.
         """
         for answer in answers:
             if answer.refusal:
@@ -150,7 +151,7 @@ def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
     else:
         data = one.get("data")
         flat = data if isinstance(data, list) else [data]
-        if len(flat) == 1 and isinstance(flat[0], list):  # of the shape [1, n]
+        if len(flat) == 1 and isinstance(flat[0], list):  # shape [1, n]
             flat = flat[0]
         files = [decode_base64(text, "data") for text in flat[: most + 1]]
     if not 1 <= len(files) <= most:
@@ -161,7 +162,7 @@ def _images(inputs: Any, binary: bytes, most: int) -> list[Upload]:
 
 
 def _elements(shape: Any, most: int) -> int:
-    """How many elements a shape stands for; -1 where it is none, or one of more than there may be."""
+    """Return the number of elements of a shape; -1 if it is invalid or has more than `most`."""
     count = 1
     for side in shape if isinstance(shape, list) else [-1]:
         count *= side if type(side) is int and 0 <= side <= most else -1
@@ -171,7 +172,7 @@ def _elements(shape: Any, most: int) -> int:
 
 
 def _strings(binary: bytes, most: int) -> list[bytes]:
-    """The elements of a tensor of BYTES: each with its length before it, in four bytes, little-endian."""
+    """Split a BYTES tensor into its elements, each preceded by its length as four bytes, little-endian."""
     files: list[bytes] = []
     at = 0
     while at < len(binary) and len(files) <= most:

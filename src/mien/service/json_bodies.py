@@ -1,7 +1,7 @@
 """Images in JSON bodies, as base64: `{"image": ...}`, `{"images": [...]}`, and DeepFace's `{"img": ...}`.
 
-A JSON parser makes far more of a few megabytes of brackets than of a long string; so brackets, colons and commas are
-counted before anything is parsed. Base64 has none of them.
+A JSON parser needs far more memory for a few megabytes of brackets than for a long string, so brackets, colons and
+commas are counted before parsing. Base64 contains none of them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from mien.service.problems import Refusal, shown
 
 MOST_MARKS = 2_000
-"""Brackets, colons and commas in a body."""
+"""Maximum number of brackets, colons and commas in a body."""
 
 _LARGE = 1 << 20  # bytes
 _WIDE = re.compile(rb"\\u(?!00)")
-"""Escapes of characters that make a string take two or four bytes for each of its characters."""
+"""Escapes of characters that make a Python string use two or four bytes per character."""
 
 _MOST_DIGITS = 18  # of an integer, which then fits into 64 bits
 _LONGEST_NUMBER = 100  # characters
@@ -30,10 +30,10 @@ _EXAMPLE = '{"image": "<base64>"}'
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """A JSON object, each of its keys once.
+    """Parse a JSON object without duplicate keys.
 
     Raises:
-        Refusal: it is none, or has too many parts.
+        Refusal: the body is not such an object, or has too many parts.
     """
     if sum(map(body.count, (b"[", b"{", b":", b","))) > MOST_MARKS:
         raise _refusal(f"a JSON object of at most {MOST_MARKS:,} brackets, colons and commas", "more")
@@ -55,14 +55,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def decode_base64(text: Any, name: str) -> bytes:
-    """The bytes of a file, from base64 or a data URI.
+    """Decode the bytes of a file from base64 or a data URI.
 
     Args:
-        text: the usual alphabet or that for URLs, with or without padding and line breaks.
-        name: what to call it in an error.
+        text: standard or URL-safe alphabet, with or without padding and line breaks.
+        name: name of the field in error messages.
 
     Raises:
-        Refusal: it is no base64.
+        Refusal: the text is not base64.
     """
     if not isinstance(text, str):
         raise _refusal(f"{name} as a string of base64", f"JSON of another type ({type(text).__name__})")
@@ -78,14 +78,14 @@ def decode_base64(text: Any, name: str) -> bytes:
 
 
 def images_of(body: bytes, field: str) -> list[bytes]:
-    """The files of a JSON body.
+    """Decode the files of a JSON body.
 
     Args:
-        body: of the request.
+        body: body of the request.
         field: `image` or `video`.
 
     Raises:
-        Refusal: it has other keys, or none, or what is no base64.
+        Refusal: the body does not have exactly one of the known keys, or a value is not base64.
     """
     document = parse_object(body)
     keys = {field, f"{field}s", *({"img"} if field == "image" else ())}

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 HEADER = 16 << 10
-"""Bytes that a request's header may have."""
+"""Maximum size of a request header in bytes."""
 
 CUT = "cut"
-"""In the state of a request: the service ends, and the body is not there yet."""
+"""Key in the state of a request: the service is shutting down and the body has not arrived yet."""
 
 ROUTES = {
     RECOGNIZE: RECOGNIZE,
@@ -33,17 +33,17 @@ ROUTES = {
     "/v1/recognise": RECOGNIZE,
     "/v1/recognise/video": RECOGNIZE_VIDEO,
 }
-"""The routes that take files, by all their names."""
+"""All paths that accept files, mapped to their canonical routes."""
 
 _INFER = re.compile(r"/v2/models/[^/]+(?:/versions/[^/]+)?/infer")
-"""The route of the Open Inference Protocol, which takes images too."""
+"""The route of the Open Inference Protocol, which also accepts images."""
 
 _PARTING = 1.0  # seconds
 _log = logging.getLogger("mien.service")
 
 
 def upload_route(path: str) -> str | None:
-    """The route that takes files at a path, by its first name; `None` where files are not taken."""
+    """Return the canonical upload route of a path; `None` if the path does not accept files."""
     return RECOGNIZE if _INFER.fullmatch(path) else ROUTES.get(path)
 
 
@@ -51,25 +51,25 @@ class Limits:
     """Middleware that enforces limits: header, access, capacity, size, time.
 
     Args:
-        app: what it stands before.
-        settings: the bounds.
-        capacity: who is in.
+        app: the wrapped application.
+        settings: the limits.
+        capacity: images and bytes in flight.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, capacity: Capacity) -> None:
         self._app, self._settings, self._capacity = app, settings, capacity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request or refuse it; unexpected errors are logged and answered with 500."""
+        """Handle a request or refuse it; unexpected errors are logged and answered with 500."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         answer = _Answer(send, bare=scope["method"] == "HEAD")
-        if answer.bare:  # what GET answers, but for the body
+        if answer.bare:  # the same response as to GET, without the body
             scope = {**scope, "method": "GET"}
         try:
             await self._serve(scope, receive, answer)
-        except asyncio.CancelledError:  # the server's time to end is over
+        except asyncio.CancelledError:  # the grace period of the shutdown is over
             await answer.refuse(scope, receive, _ended())
             if not answer.done:
                 raise
@@ -99,7 +99,7 @@ class Limits:
             await self._in_time(scope, body, answer, is_video=is_video)
 
     async def _in_time(self, scope: Scope, body: _Body, answer: _Answer, *, is_video: bool) -> None:
-        """Serve within the deadline; for a video it holds from line to line."""
+        """Handle a request within the deadline; for a video, the deadline restarts with each line."""
         try:
             async with asyncio.timeout(self._settings.deadline) as timeout:
                 answer.clock = (timeout, self._settings.deadline) if is_video else None
@@ -113,11 +113,11 @@ class Limits:
 
 
 class _Answer:
-    """Passes a response on and tracks whether it has begun and is complete.
+    """Forwards a response and tracks whether it has started and is complete.
 
     Args:
-        send: where it goes.
-        bare: whether the body stays behind.
+        send: the ASGI send function.
+        bare: whether to omit the body.
     """
 
     def __init__(self, send: Send, *, bare: bool) -> None:
@@ -134,20 +134,20 @@ class _Answer:
         self.done = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def refuse(self, scope: Scope, receive: Receive, refusal: Refusal) -> None:
-        """Send a refusal; a response that has begun ends with its last line, or is cut off if it has none."""
+        """Send a refusal; a response that has started ends with its last line, or is cut off if it has none."""
         state = scope["state"]
         state["reason"] = refusal.reason
         if not self.begun:
             await problem_response(refusal, route_path(scope))(scope, receive, self)
         elif not self.done and "last_line" in state:
             body = {"type": "http.response.body", "body": state["last_line"](refusal.sentence)}
-            with suppress(TimeoutError):  # nobody waits long for a caller that does not read
+            with suppress(TimeoutError):  # the client may not be reading
                 async with asyncio.timeout(_PARTING):
                     await self(body)
 
 
 class _Body:
-    """The body of a request, refused as soon as it is too large or too slow, whatever length is declared."""
+    """The body of a request, refused as soon as it is too large or too slow, regardless of its declared length."""
 
     def __init__(
         self, receive: Receive, reservation: Reservation, most: int, settings: Settings, state: dict[str, Any]

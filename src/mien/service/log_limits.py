@@ -13,8 +13,8 @@ class LogLimit(logging.Filter):
     """Passes a limited number of records every ten seconds and reports how many were dropped.
 
     Args:
-        most: records in ten seconds.
-        most_faults: of these, warnings and errors; they may be long.
+        most: maximum number of records in ten seconds.
+        most_faults: maximum number of warnings and errors among these, which may be long.
     """
 
     def __init__(self, most: int = 20_000, most_faults: int = 20) -> None:
@@ -24,7 +24,7 @@ class LogLimit(logging.Filter):
         self._since, self._count, self._faults, self._left_out = 0.0, 0, 0, 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is written."""
+        """Return whether a record is written."""
         with self._lock:
             now = time.monotonic()
             if now - self._since > _SECONDS:

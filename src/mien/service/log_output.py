@@ -1,4 +1,4 @@
-"""The log on standard error, written by its own thread, so that a pipe that nobody reads does not block the service."""
+"""Logging to standard error from a separate thread, so that a pipe that is not read does not block the service."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import threading
 import time
 
 _MOST_WAITING = 10_000  # records
-_LAST_SECONDS = 1.0  # for what is left at the end of the process
+_LAST_SECONDS = 1.0  # to write the remaining records when the process exits
 
 
 class LogOutput(logging.Handler):
-    """Writes records to standard error without blocking; while the queue is full they are only counted."""
+    """Writes records to standard error without blocking; while the queue is full, they are dropped and counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class LogOutput(logging.Handler):
         atexit.register(self.drain)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record; never waits."""
+        """Queue a record without waiting."""
         try:
             text = self.format(record)
             if self._lost:
                 text = f"{self._lost:,} messages were lost, because nobody read the log.\n{text}"
-            if self._thread is None or not self._thread.is_alive():  # a fork has no threads
+            if self._thread is None or not self._thread.is_alive():  # threads do not survive a fork
                 self._thread = threading.Thread(target=self._write, name="log-output", daemon=True)
                 self._thread.start()
             self._waiting.put_nowait(text + "\n")
@@ -43,7 +43,7 @@ class LogOutput(logging.Handler):
             self.handleError(record)
 
     def drain(self) -> None:
-        """Wait until everything is written, for at most a second."""
+        """Wait until all records are written, for at most a second."""
         end = time.monotonic() + _LAST_SECONDS
         while self._written < self._put and time.monotonic() < end:
             time.sleep(0.005)

@@ -1,7 +1,7 @@
 """A parser of multipart/form-data (RFC 7578) that keeps files in memory.
 
-The form parsers of web frameworks put large files into temporary ones on a disk; a image has no business there. The
-grammar is that of python-multipart; how much may come is counted where it comes in: `mien.service.limits`.
+The form parsers of web frameworks write large files to temporary files on disk; here, images are never written to disk.
+The grammar is that of python-multipart; `mien.service.limits` limits the size of the body as it arrives.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _ENCODED = re.compile(rb";\s*filename\*\s*=\s*\"?(?:[\w-]*'[\w-]*')?([^;\"\s]*)", re.IGNORECASE)
 
-# Outside the tree of loggers, so that no set-up of an application that mounts the service turns it on.
+# Outside the logger hierarchy, so that the logging configuration of a mounting application does not enable it.
 _SILENT = logging.Logger("mien.service.multipart")  # noqa: LOG001
 _SILENT.disabled = True
 
 Part = tuple[str, str | None, bytes]
-"""The name of a part, the name of its file (`None` where it is no file), and its bytes."""
+"""Name of a part, its file name (`None` if it is not a file), and its bytes."""
 
 
 class FormError(ValueError):
@@ -34,14 +34,14 @@ class FormError(ValueError):
 
 
 class Form:
-    """Parses the body of a form piece by piece.
+    """Parses the body of a form incrementally.
 
     Args:
-        content_type: the header, which names the boundary.
-        admit: called with the names of each part and of its file before its bytes are kept; may raise.
+        content_type: Content-Type header, which contains the boundary.
+        admit: callback that receives the name and the file name of each part before its bytes are kept; may raise.
 
     Raises:
-        FormError: the header names no boundary.
+        FormError: the header contains no boundary, or one that is too long.
     """
 
     def __init__(self, content_type: str, admit: Callable[[str, str | None], None]) -> None:
@@ -56,13 +56,13 @@ class Form:
             self._parser = MultipartParser(options.get(b"boundary", b"") or _missing(), self._callbacks())
         except FormParserError as error:
             raise FormError("one with a boundary that is too long") from error
-        self._parser.logger = _SILENT  # it would log bytes of what was sent
+        self._parser.logger = _SILENT  # it would log bytes of the request
 
     def write(self, data: bytes) -> None:
         """Parse the next piece.
 
         Raises:
-            FormError: it is no form.
+            FormError: the form is invalid.
         """
         try:
             self._parser.write(data)
@@ -70,10 +70,10 @@ class Form:
             raise FormError("one that cannot be read") from error
 
     def parts(self) -> list[Part]:
-        """All parts, once the body is complete.
+        """Return all parts, once the body is complete.
 
         Raises:
-            FormError: the form breaks off before its own end.
+            FormError: the form is incomplete.
         """
         if not self._ended:
             raise FormError("one that breaks off")
@@ -128,7 +128,7 @@ def _missing() -> bytes:
 
 
 def _encoded_name(disposition: bytes) -> str | None:
-    """The file name in the encoding of RFC 8187, `None` if there is none."""
+    """Return the file name in the encoding of RFC 8187, `None` if there is none."""
     found = _ENCODED.search(disposition)
     return unquote_to_bytes(found[1]).decode(errors="replace") if found else None
 

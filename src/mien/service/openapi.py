@@ -1,4 +1,4 @@
-"""The OpenAPI document of FastAPI, completed with problems and the lines of video responses."""
+"""The OpenAPI document of FastAPI, extended with problem responses and the lines of video responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Service(FastAPI):
     """FastAPI with a complete OpenAPI document."""
 
     label_sets: tuple[str, ...] = ()
-    """Names of the label sets that the model answers in."""
+    """Names of the label sets that the model supports."""
 
     def add_document(self, path: str) -> None:
         """Serve the document; it is serialized once per `root_path`."""
@@ -40,7 +40,7 @@ class Service(FastAPI):
         self.add_api_route(path, document, include_in_schema=False, response_model=None)
 
     def openapi(self) -> dict[str, Any]:
-        """The document, built once."""
+        """Return the document, built once."""
         if self.openapi_schema is None:
             document = super().openapi()
             parts = document.setdefault("components", {})
@@ -54,7 +54,7 @@ class Service(FastAPI):
 
 
 def _schemas() -> dict[str, Any]:
-    """The schemas of all responses; FastAPI would leave null fields out of the examples."""
+    """Return the schemas of all responses; FastAPI would omit null fields from the examples."""
     models = [(model, "serialization") for model in (Recognized, Model, Health, Problem, VideoRow, VideoEnd)]
     _, document = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: dict[str, Any] = document["$defs"]
@@ -62,7 +62,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _complete(path: str, operation: dict[str, Any], label_sets: tuple[str, ...]) -> None:
-    """Complete an operation: errors are problems, security schemes, values of label sets."""
+    """Add problem responses, security schemes and the values of label sets to an operation."""
     problem = {"schema": {"$ref": _REFERENCE.format(model="Problem")}}
     for status, response in operation["responses"].items():
         if int(status) >= 400 and not path.startswith("/health/"):

@@ -1,4 +1,4 @@
-"""Errors as application/problem+json (RFC 9457), with what was expected, received, and what to do."""
+"""Errors as application/problem+json (RFC 9457), with what was expected, what was received and a remedy."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
-_LONGEST = 80  # characters of a caller's own that are quoted
+_LONGEST = 80  # maximum number of characters of client input that are quoted
 
 
 class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
-    """A request that is refused.
+    """A refused request.
 
     Args:
         status: the HTTP status.
@@ -31,8 +31,8 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
         expected: what should have been sent.
         received: what was sent.
         remedy: a sentence that says what to do.
-        reason: a word for the metrics.
-        headers: further headers of the answer.
+        reason: label for the metrics.
+        headers: additional headers of the response.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
         return f"{self} {self.remedy}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """Return the body of the response."""
         return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -73,11 +73,11 @@ class Refusal(Exception):  # noqa: N818 - named for what it is to the caller
 
 
 def problem_response(refusal: Refusal, path: str = "") -> Response:
-    """The response for a refusal; below `/v2` with the field `error` of the Open Inference Protocol.
+    """Create the response for a refusal; below `/v2` with the field `error` of the Open Inference Protocol.
 
     Args:
-        refusal: what to tell.
-        path: of the request.
+        refusal: the refusal.
+        path: path of the request.
     """
     error = {"error": refusal.sentence} if path.startswith("/v2") else {}
     return Response(
@@ -86,13 +86,13 @@ def problem_response(refusal: Refusal, path: str = "") -> Response:
 
 
 def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") -> Refusal:
-    """A `MienError` as a refusal, with its fields.
+    """Convert a `MienError` to a refusal with the same fields.
 
     Args:
-        error: what was raised; all errors about the content of a file have `expected` and `received`.
+        error: the error; all errors about the content of a file have `expected` and `received`.
         status: the HTTP status.
-        reason: a word for the metrics.
-        remedy: said instead of the error's own.
+        reason: label for the metrics.
+        remedy: replaces the remedy of the error.
     """
     return Refusal(
         status,
@@ -104,7 +104,7 @@ def from_error(error: MienError, status: int, reason: str, *, remedy: str = "") 
 
 
 def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refusal:
-    """A refusal for the first invalid option."""
+    """Create a refusal for the first invalid option."""
     first = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the options"
     if first["type"] == "extra_forbidden":
@@ -121,7 +121,7 @@ def from_validation(error: RequestValidationError, known: Sequence[str]) -> Refu
 
 
 def unknown_option(name: str, known: Sequence[str]) -> Refusal:
-    """A refusal for an unknown option, with the closest known one."""
+    """Create a refusal for an unknown option, with the closest known one."""
     close = get_close_matches(name.lower(), known, n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
     return Refusal(
@@ -135,7 +135,7 @@ def unknown_option(name: str, known: Sequence[str]) -> Refusal:
 
 
 def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]) -> Refusal:
-    """A refusal for an unknown endpoint or method."""
+    """Create a refusal for an unknown endpoint or method, or another HTTP error."""
     headers = dict(error.headers or {})
     message = f"{plain(str(error.detail))}."
     expected, received, remedy = "a request that can be served", plain(str(error.detail)), "Change it."
@@ -163,7 +163,7 @@ def from_http(error: HTTPException, method: str, path: str, known: Sequence[str]
 
 
 def broken() -> Refusal:
-    """A refusal for an internal error, without its details."""
+    """Create a refusal for an internal error, without its details."""
     return Refusal(
         500,
         "Internal error of the service.",
@@ -175,18 +175,18 @@ def broken() -> Refusal:
 
 
 def shown(value: object) -> str:
-    """What a caller sent, quoted on one line, at most 80 characters of it."""
+    """Return client input quoted on one line, at most 80 characters."""
     text = repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def plain(text: str) -> str:
-    """The same without quotation marks, for names and paths."""
+    """Return client input on one line without quotation marks, at most 80 characters; for names and paths."""
     clean = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
 
 
 def counted(number: float, what: str) -> str:
-    """A number of things: 1 video, 2 videos, 0.5 seconds."""
+    """Format a number with its noun: 1 video, 2 videos, 0.5 seconds."""
     text = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{text} {what}" if number == 1 else f"{text} {what}s"

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, in a registry of their own."""
+"""Prometheus metrics, in a separate registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names a folder in which several workers keep their counts."""
+"""Environment variable with the folder in which several workers share their metrics."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -60,7 +60,7 @@ class Metrics:
             ProcessCollector(registry=own)
 
     def text(self) -> bytes:
-        """All of it in the text format of Prometheus; of all workers where there are several."""
+        """Return the metrics in the text format of Prometheus, of all workers if there are several."""
         if SHARED not in os.environ:
             return generate_latest(_Undated(self._registry))
         shared = CollectorRegistry()
@@ -69,9 +69,9 @@ class Metrics:
 
 
 class _Undated(CollectorRegistry):
-    """A registry without the times at which its counters began, a line more for each of them.
+    """A registry without the `_created` samples, an extra line per counter.
 
-    prometheus_client can leave them out itself, but only for the whole process, of which others may be a part.
+    prometheus_client can disable them itself, but only for the whole process, which may contain other applications.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -79,7 +79,7 @@ class _Undated(CollectorRegistry):
         self._all = registry
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as they are now."""
+        """Yield the current metrics."""
         for metric in self._all.collect():
             metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
             yield metric

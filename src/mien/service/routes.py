@@ -50,7 +50,7 @@ def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _files(field: str, types: tuple[str, ...], most: str) -> dict[str, Any]:
-    """The body of a request in OpenAPI: a form with files, or the bytes of one."""
+    """Return the request body in OpenAPI: a form with files, JSON with base64, or the bytes of one file."""
     raw = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "schema": {
@@ -111,7 +111,7 @@ async def recognize(request: Request, options: Annotated[Options, Query()]) -> R
 async def recognize_all(
     request: Request, uploads: list[Upload], options: Options, copy_as: str = ""
 ) -> list[Answer]:
-    """Process the images of a request side by side, and count them."""
+    """Process the images of a request concurrently, and count them."""
     parts = parts_of(request)
     request.state.reservation.take_places(len(uploads))
     work = asyncio.gather(*(parts.engine.recognize(upload, options, copy_as) for upload in uploads))
@@ -174,7 +174,7 @@ async def recognize_video(request: Request, options: Annotated[VideoOptions, Que
 
 
 for _name, _route in ROUTES.items():
-    if _name != _route:  # the names of the first version
+    if _name != _route:  # aliases from the first version
         _endpoint = recognize if _route == RECOGNIZE else recognize_video
         router.add_api_route(_name, _endpoint, methods=["POST"], response_model=None, include_in_schema=False)
 
@@ -237,21 +237,21 @@ async def metrics(request: Request) -> Response:
 
 
 def parts_of(request: Request) -> Parts:
-    """The parts of the service that routes use."""
+    """Return the components of the service that routes use."""
     parts: Parts = request.app.state.parts
     return parts
 
 
 def json_response(data: Any, status: int = 200) -> Response:
-    """JSON, with null for numbers that it does not have."""
+    """Create a JSON response, with null for NaN and infinity."""
     return Response(json.dumps(finite(data), allow_nan=False), status, media_type="application/json")
 
 
 def _check_repeated(request: Request) -> None:
-    """Refuse an option that is given twice, of which one value would be passed over.
+    """Refuse an option that is given more than once, because only one value would be used.
 
     Raises:
-        Refusal: there is one.
+        Refusal: there is such an option.
     """
     for name, values in Counter(name for name, _ in request.query_params.multi_items()).items():
         if values > 1:
@@ -266,10 +266,10 @@ def _check_repeated(request: Request) -> None:
 
 
 async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
-    """The result of some work, cancelled when the caller disconnects.
+    """Return the result of some work, which is cancelled when the client disconnects.
 
     Raises:
-        ClientDisconnect: the caller did.
+        ClientDisconnect: the client disconnected.
     """
     gone = asyncio.ensure_future(_gone(request))
     either: set[asyncio.Future[Any]] = {work, gone}
@@ -281,7 +281,7 @@ async def _unless_gone(request: Request, work: asyncio.Future[T]) -> T:
     finally:
         gone.cancel()
         work.cancel()
-        # Until it is given up: only then is its place free.
+        # Wait for the cancellation to complete: only then is its place free.
         await asyncio.gather(work, return_exceptions=True)
 
 

@@ -40,12 +40,12 @@ class Options(BaseModel):
 
     @property
     def chosen_label_set(self) -> str | None:
-        """The label set to answer in, under whichever name."""
+        """The requested label set, from any of the options that name it."""
         return next(iter(self.named_label_sets.values()), None)
 
     @property
     def named_label_sets(self) -> dict[str, str]:
-        """The options that name a label set, and what they name."""
+        """The options that name a label set, with their values."""
         values = {name: getattr(self, name) for name in LABEL_SET_OPTIONS}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -227,7 +227,7 @@ class Problem(BaseModel):
 
 
 def finite(data: Any) -> Any:
-    """The same data with null for every number that JSON does not have (NaN and infinity)."""
+    """Return the data with null for numbers that JSON does not have (NaN and infinity)."""
     if isinstance(data, dict):
         return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):

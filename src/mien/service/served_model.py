@@ -1,4 +1,4 @@
-"""The model of the service: opened as the settings say; files that can contain code only if they are trusted."""
+"""Load the model of the service; files that can contain code are loaded only if they are trusted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def open_model(settings: Settings) -> tuple[Classifier, str]:
-    """Open the model of the service, on one processor thread, and tell what was assumed about its pixels.
+    """Load the model of the service, on one processor thread, and return it with a note on its assumed pixel range.
 
     Raises:
-        ModelError: it is missing, has no model card and is not described, or can contain code and is not trusted.
+        ModelError: the model is missing, has neither a model card nor a description in the settings, or can contain
+            code and is not trusted.
     """
     options = ModelOptions(None, settings.model_labels, settings.pixel_scale, settings.pixel_range)
     if settings.model not in BUNDLED and not settings.trust_model:
@@ -33,10 +34,10 @@ def open_model(settings: Settings) -> tuple[Classifier, str]:
 
 
 def _refuse_code(model: str) -> None:
-    """Refuse files that can run code of whoever made them; a service opens none unless told to.
+    """Refuse model files that can execute code of their author; `trust_model` allows them.
 
     Raises:
-        ModelError: it is one.
+        ModelError: the file is one of these.
     """
     kind = look_at(model)
     unfinished = kind is ModelKind.RUN and not Path(model, RUN_MODEL).is_file()

@@ -1,4 +1,4 @@
-"""Running the service: socket, workers, logs and a graceful shutdown."""
+"""Run the service: socket, workers, logs and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from mien.service.openapi import Service
     from mien.service.settings import Settings
 
-_IDLE = 5  # seconds in which a connection waits for its next request
+_IDLE = 5  # seconds that a connection may wait for its next request
 _AFTER_GRACE = 3  # seconds
-_SEND_BUFFER = 128 << 10  # bytes that the system keeps of an answer for a caller
-_PATIENCE = 60  # seconds in which a worker must say that it lives; on a busy machine it takes some to start
+_SEND_BUFFER = 128 << 10  # bytes of a response that the system buffers per connection
+_PATIENCE = 60  # timeout of worker health checks in seconds; starting takes a while on a busy machine
 _LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -56,10 +56,10 @@ _LOGGING: dict[str, Any] = {
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes any free one.
+    """Open a listening socket; port 0 selects a free port.
 
     Raises:
-        DataError: the address is none of this machine's, or it is taken.
+        DataError: the host is not an address of this machine, or the port is taken.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -68,9 +68,9 @@ def bind(host: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError) as error:
         raise DataError(f"Expected a host of this machine, got {shown(host)}. Try 127.0.0.1.") from error
     listener = socket.socket(family, kind, protocol)
-    if os.name == "posix":  # elsewhere it would let two services share a port
+    if os.name == "posix":  # on Windows it would let two services share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Of what a caller does not read, little is kept: each connection inherits this from the listener.
+    # Limits what is buffered for a client that does not read; connections inherit this from the listener.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     try:
         listener.bind(address)
@@ -89,22 +89,22 @@ def bind(host: str, port: int) -> socket.socket:
 def prepare(
     settings: Settings, *, workers: int = 1, tell: Callable[[str], None] = lambda _note: None
 ) -> uvicorn.Config:
-    """Load the model and configure the server; everything that can fail before the service starts.
+    """Load the model and configure the server, so that errors occur before the service starts.
 
     Args:
-        settings: of each worker.
-        workers: processes; each loads the model by itself.
-        tell: called once with what was assumed about the pixels of a model file without a card.
+        settings: settings of each worker.
+        workers: number of processes; each loads the model itself.
+        tell: callback that receives a note on the assumed pixel range of a model file without a card.
 
     Raises:
-        ModelError: the model is missing or is not one of mien's.
+        ModelError: the model is missing, unsupported or not trusted.
     """
     if workers == 1:
         app: Any = create_app(settings)
         note = app.state.parts.engine.note
     else:
         app = functools.partial(_make_worker, settings)
-        _, note = open_model(settings)  # one that is at fault is told here, not by each worker
+        _, note = open_model(settings)  # an invalid model is reported here, not by each worker
     if note:
         tell(note)
     return configure(app, settings, workers=workers)
@@ -114,17 +114,17 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Args:
-        config: what `prepare` gives.
-        listener: what `bind` gives; it is closed at the end.
+        config: the result of `prepare`.
+        listener: the result of `bind`; it is closed at the end.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C ended it.
+        KeyboardInterrupt: Ctrl-C ended the service.
     """
     if config.workers == 1:
         _serve_here(config, listener)
         return
     with worker_folder() as folder:
-        os.environ[SHARED] = str(folder)  # the workers share their counts there; nothing else
+        os.environ[SHARED] = str(folder)  # the workers share their metrics there, nothing else
         try:
             group = _Workers(config, [listener])
             group.run()
@@ -136,7 +136,7 @@ def serve(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 def _make_worker(settings: Settings) -> Service:
-    """The application of one worker, which ends when the supervisor is gone."""
+    """Create the application of one worker, which exits when the supervisor has exited."""
     keeper = multiprocessing.parent_process()
     if keeper is not None:
         threading.Thread(target=_end_after, args=(keeper,), daemon=True).start()
@@ -158,7 +158,7 @@ def _end_after(process: BaseProcess) -> None:
 
 
 class _Workers(Multiprocess):
-    """Uvicorn's supervisor of workers, which remembers Ctrl-C and notices at once when a worker dies."""
+    """Uvicorn's supervisor of workers, which also records Ctrl-C and detects the exit of a worker immediately."""
 
     interrupted = False
 
@@ -169,7 +169,7 @@ class _Workers(Multiprocess):
             signal.signal(number, self._end_soon)
 
     def _end_soon(self, number: int, _: FrameType | None) -> None:
-        """End all workers, also stopped ones."""
+        """Shut down all workers, including suspended ones."""
         self.signal_queue.append(number)
         if self._ending:
             return
@@ -187,8 +187,8 @@ class _Workers(Multiprocess):
                 process.process.kill()
 
     def keep_subprocess_alive(self) -> None:
-        # As long as the worker's end of the pipe is open here too, one that dies while it is asked whether it lives
-        # is waited for until the patience ends, and so are all the others.
+        # While the worker's end of the pipe is also open here, the health check of a worker that dies during the check
+        # blocks until its timeout, and delays the checks of all other workers.
         for process in self.processes:
             process.child_conn.close()
         super().keep_subprocess_alive()
@@ -199,7 +199,7 @@ class _Workers(Multiprocess):
 
 
 def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
-    # When it is done, the server raises the signal that ended it once more; that is no failure.
+    # After shutdown, the server raises the signal that ended it again; this is not a failure.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     status = 0
     try:
@@ -216,7 +216,7 @@ def _serve_here(config: uvicorn.Config, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, whose process ends soon after the grace period whatever native code is doing."""
+    """Uvicorn's server, whose process exits soon after the grace period even if native code is still running."""
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal ends it."""
@@ -226,7 +226,7 @@ class _Server(uvicorn.Server):
             with asyncio.Runner(loop_factory=make_loop) as runner:
                 runner.run(serving)
         finally:
-            serving.close()  # Ctrl-C may come before it has begun, of which Python would warn
+            serving.close()  # avoids a warning if Ctrl-C arrives before it has started
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
@@ -234,14 +234,14 @@ class _Server(uvicorn.Server):
 
 
 def end_after(grace: float | None) -> None:
-    """Let the system end this process after a grace period, even if no Python code can run; `None` cancels that."""
+    """Let the system kill this process after a grace period, even if no Python code can run; `None` cancels this."""
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(0 if grace is None else int(grace) + _AFTER_GRACE)
 
 
 def _still_working() -> bool:
-    """Whether worker threads are still running, for which Python would wait."""
+    """Return whether worker threads are still running after half a second; Python would wait for them."""
     end = time.monotonic() + 0.5
     while any(thread.name.startswith("mien") for thread in threading.enumerate()):
         if time.monotonic() > end:
@@ -251,12 +251,12 @@ def _still_working() -> bool:
 
 
 def _grace(settings: Settings) -> int:
-    """The grace period in seconds."""
+    """Return the grace period in seconds."""
     return int(max(settings.deadline, 1)) + 1
 
 
 def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
-    """The configuration of Uvicorn for an application, or for a factory with several workers."""
+    """Return the Uvicorn configuration for an application, or for a factory if there are several workers."""
     raise_file_limit()
     most, backlog = connection_limits(settings.connections)
     return uvicorn.Config(
@@ -264,7 +264,7 @@ def configure(app: Any, settings: Settings, *, workers: int) -> uvicorn.Config:
         factory=workers > 1,
         workers=workers,
         http=functools.partial(FrontProtocol, settings, most),  # type: ignore[arg-type]  # called like the class
-        limit_concurrency=most + 1,  # of requests; connections past this are not accepted in the first place
+        limit_concurrency=most + 1,  # of requests; `FrontProtocol` closes connections past `most`
         h11_max_incomplete_event_size=HEADER,
         timeout_keep_alive=_IDLE,
         ws="none",

@@ -30,13 +30,13 @@ FORMER = {
     "films": "videos",
     "film_memory": "video_memory",
 }
-"""Former names of settings, and what they are called now."""
+"""Former names of settings, mapped to their current names."""
 
 T = TypeVar("T", bound=type)
 
 
 def _with_former_names(cls: T) -> T:
-    """Let a class take its settings, and show them, under their former names too."""
+    """Let a class also accept and expose its settings under their former names."""
     begin = cls.__init__  # type: ignore[misc]  # of a dataclass, which has no other
 
     @wraps(begin)
@@ -52,37 +52,37 @@ def _with_former_names(cls: T) -> T:
 @_with_former_names
 @dataclass(frozen=True)
 class Settings:
-    """How the service runs and what it refuses. Limits are those of one worker.
+    """Configuration of the service. Limits apply to each worker.
 
     Args:
-        model: a bundled name, a model file or a run folder.
-        model_labels: the model's class names in index order, for a file without a model card.
-        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
-        pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
-        trust_model: open Keras files and SavedModels too, which can contain code.
-        flip_tta: average the probabilities of each face with those of its mirror image; half as fast, and better.
-        threads: images processed at once; 0 for one per processor core, 256 at most.
-        max_bytes: maximum size of a request with images.
-        max_pixels: maximum size of an image, and of a frame of a video.
+        model: name of a bundled model, path of a model file, or a run folder.
+        model_labels: class names of the model in index order, for a file without a model card.
+        pixel_scale: factor by which pixel values 0 to 255 are multiplied, for a file without a model card.
+        pixel_range: input values of black and white pixels, for a file without a model card, instead of a scale.
+        trust_model: also load Keras files and SavedModels, which can contain code.
+        flip_tta: average the probabilities of each face with those of its mirror image; more accurate, half as fast.
+        threads: number of images processed at once, at most 256; 0 for one per processor core.
+        max_bytes: maximum size of a request with images, in bytes.
+        max_pixels: maximum number of pixels of an image or of a video frame.
         max_images: maximum number of images per request.
         queue: maximum number of images in flight: received, waiting or being processed.
-        held_bytes: maximum size of all requests in flight, videos included.
-        deadline: seconds from the header of a request to the last of its answer; for a video, from line to line.
+        held_bytes: maximum total size of the requests in flight, in bytes, including videos.
+        deadline: seconds from the header of a request to the end of its response; for a video, from line to line.
         header_timeout: seconds in which the header of a request must arrive.
-        body_timeout: seconds in which its body must arrive; the deadline holds too.
-        idle_timeout: seconds in which at least a byte of the body must arrive.
-        write_timeout: seconds in which a caller must read at least some of what waits for it.
-        connections: maximum number of connections; fewer where the system allows fewer descriptors.
-        connections_per_caller: of these, maximum number from one address; behind a proxy all have the proxy's.
-        max_video_bytes: maximum size of a video; 0 turns videos off.
-        max_video_frames: maximum number of frames processed per video; the rest is left out.
-        video_deadline: maximum seconds of work on a video; the rest is left out.
-        videos: videos processed at once.
-        video_memory: maximum memory for decoding a video, in bytes, besides its own and that of the decoder.
-        api_key: key that callers must send, blanks around it removed; `None` serves everyone who can reach the port.
-        allow_host: host names, besides localhost, by which callers may address the service; `None` for any. Where
-            only this machine can reach the port give at least `()`, or a page of another site can address it under a
-            name of its own (DNS rebinding).
+        body_timeout: seconds in which the body must arrive; the deadline also applies.
+        idle_timeout: maximum seconds between two bytes of the body.
+        write_timeout: seconds in which a client must read at least some of a pending response.
+        connections: maximum number of connections; fewer if the system allows fewer file descriptors.
+        connections_per_caller: maximum number of connections per address; behind a proxy, all have its address.
+        max_video_bytes: maximum size of a video in bytes; 0 disables videos.
+        max_video_frames: maximum number of frames processed per video; the rest is skipped.
+        video_deadline: maximum seconds of processing per video; the rest is skipped.
+        videos: maximum number of videos processed at once.
+        video_memory: maximum memory for decoding a video, in bytes, in addition to that of the video and the decoder.
+        api_key: key that clients must send, without surrounding spaces; `None` serves all who can reach the port.
+        allow_host: host names, besides localhost, that clients may use for the service; `None` for any. If only this
+            machine can reach the port, set at least `()`; otherwise, a page of another site can reach the service
+            under a name of its own (DNS rebinding).
         allow_origin: origins such as `https://app.example.org` whose pages may use the service (CORS); none by default.
 
     Raises:
@@ -163,12 +163,12 @@ class Settings:
 
     @property
     def cores(self) -> int:
-        """Images processed at once."""
+        """Number of images processed at once."""
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return self.threads or usable or 1
 
     def limits(self) -> dict[str, int | float]:
-        """The limits that callers can read from /v1/model."""
+        """Return the limits that clients can read from /v1/model."""
         names = (
             "max_bytes", "max_pixels", "max_images", "queue", "deadline",
             "max_video_bytes", "max_video_frames", "video_deadline",
@@ -195,7 +195,7 @@ class Settings:
                     "Expected an API key of at least 8 printable ASCII characters, got another value. "
                     "Choose one like what `openssl rand -hex 16` prints; without a key use None."
                 )
-            # A file that a key is read from ends with a line's end; no header can hold one.
+            # A key that is read from a file may end with a newline, which no header can contain.
             object.__setattr__(self, "api_key", key)
         self._check_origins()
         if self.allow_host is None:

@@ -1,4 +1,4 @@
-"""Static files, with errors as problems."""
+"""Static files, with errors as problem responses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or 304 if it has not changed."""
+        """Return the file, or 304 if it has not changed."""
         response = PageFile(full_path, status_code=status_code, stat_result=stat_result)
         if self.is_not_modified(response.headers, Headers(scope=scope)):
             return NotModifiedResponse(response.headers)
@@ -35,13 +35,13 @@ class PageFiles(StaticFiles):
 
 
 class PageFile(FileResponse):
-    """A file response that answers an invalid range with a problem."""
+    """A file response that answers an invalid range with a problem response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it.
+        """Send the file.
 
         Raises:
-            Refusal: the header Range cannot be followed; nothing was sent.
+            Refusal: the Range header is invalid; nothing was sent.
         """
 
         async def checked(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The kind of an uploaded file by its first bytes, whatever its name and declared type."""
+"""Detect the kind of an uploaded file by its first bytes, regardless of its name and declared type."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ IMAGES = {
     "BMP": rb"BM.{13}\0\0\0",
     "GIF": rb"GIF8[79]a",
 }
-"""The image formats that are always accepted, and how each begins. The list is closed."""
+"""Allowlist of image formats that are always accepted, with patterns of their first bytes."""
 
 _IN_CHILD = {"TIFF": rb"II[*+]\0|MM\0[*+]", "AVIF": _AVIF, "HEIC": _HEIC}
-"""Those whose readers are too large to trust in the process that serves."""
+"""Formats whose decoders are too large to be trusted in the server process."""
 
 _READERS = {
     "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -44,10 +44,10 @@ VIDEOS = {
     "WebM or Matroska": rb"\x1aE\xdf\xa3",
     "AVI": rb"RIFF....AVI ",
 }
-"""The video formats that are accepted, and how each begins. None of them is a list of other files."""
+"""Accepted video formats, with patterns of their first bytes. None of them is a playlist of other files."""
 
 _OTHER_IMAGES = {
-    "an AVIF image": _AVIF,  # it may also name HEIC's brands
+    "an AVIF image": _AVIF,  # first, because it may also list HEIC brands
     "a HEIC image": _HEIC,
     "a TIFF image": rb"II[*+]\0|MM\0[*+]",
     "a Netpbm image (PBM, PGM, PPM, PAM)": rb"P[1-7][\s#]",
@@ -75,17 +75,17 @@ _OTHERS = {
         "Decode the base64 and send the bytes.",
     ),
 }
-"""Other known kinds: how each begins, and what to do."""
+"""Other known kinds, with patterns of their first bytes and remedies."""
 
 _CONVERT_IMAGE = "Convert it to JPEG or PNG."
 _CONVERT_VIDEO = "Convert it to MP4 (ffmpeg -i IN -c:v libx264 OUT.mp4)."
 
 
 def accepted_images(*, in_child: bool) -> dict[str, bytes]:
-    """The image formats that are accepted, and how each begins.
+    """Return the accepted image formats, with patterns of their first bytes.
 
     Args:
-        in_child: whether images are decoded in child processes; TIFF, AVIF and HEIC are decoded nowhere else.
+        in_child: whether images are decoded in child processes; TIFF, AVIF and HEIC are decoded only there.
     """
     if not in_child:
         return IMAGES
@@ -97,14 +97,14 @@ def accepted_images(*, in_child: bool) -> dict[str, bytes]:
 
 
 def expect_image(data: bytes, accepted: Mapping[str, bytes] = IMAGES) -> None:
-    """Accept some image formats only.
+    """Check that a file is an image of an accepted format.
 
     Args:
-        data: the bytes of a file.
-        accepted: the formats, and how each begins.
+        data: bytes of the file.
+        accepted: accepted formats, with patterns of their first bytes.
 
     Raises:
-        Refusal: the bytes begin like something else, which is named where it is known.
+        Refusal: the file is of another kind, which is named if known.
     """
     if _find(accepted, data):
         return
@@ -118,10 +118,10 @@ def expect_image(data: bytes, accepted: Mapping[str, bytes] = IMAGES) -> None:
 
 
 def expect_video(data: bytes) -> None:
-    """Accept the video formats only.
+    """Check that a file is a video of an accepted format.
 
     Raises:
-        Refusal: the bytes begin like something else, which is named where it is known.
+        Refusal: the file is of another kind, which is named if known.
     """
     other = _find(_OTHER_IMAGES, data)  # HEIC and AVIF begin like MP4
     if not other and _find(VIDEOS, data):
@@ -137,7 +137,7 @@ def expect_video(data: bytes) -> None:
 
 
 def is_animated(data: bytes) -> bool:
-    """Whether an image that was decoded before has more frames than its first one."""
+    """Return whether an image that was already decoded has more than one frame."""
     kind = _find(_ANIMATED, data)
     if kind is None:
         return False
@@ -152,7 +152,7 @@ def _find(kinds: Mapping[str, bytes], data: bytes) -> str | None:
 
 
 def _describe(data: bytes, convert: str) -> tuple[str, str]:
-    """A description of unknown bytes, and what to do."""
+    """Return a description of unsupported bytes, and a remedy."""
     if not data:
         return "an empty file", "Check the file; it has no bytes."
     if other := _find({kind: begin for kind, (begin, _) in _OTHERS.items()}, data):

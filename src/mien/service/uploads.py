@@ -1,4 +1,4 @@
-"""Images and videos out of a request's body, in memory: nothing of them is ever written to a disk."""
+"""Read images and videos from the body of a request into memory; they are never written to disk."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Upload:
     """One file of a request.
 
     Args:
-        name: what its sender calls it, made harmless; only ever said back.
-        data: its bytes.
+        name: sanitized file name from the client, used only in the response.
+        data: bytes of the file.
     """
 
     name: str
@@ -31,15 +31,15 @@ class Upload:
 
 
 async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
-    """The files of a request: those of a form, or the raw body as one.
+    """Read the files of a request: those of a form or of JSON, or the raw body as a single file.
 
     Args:
-        request: multipart/form-data with file parts named `field`, or the bytes of one file.
+        request: multipart/form-data with file parts named `field`, JSON with base64, or the bytes of one file.
         field: `image` or `video`.
-        most: how many there may be.
+        most: maximum number of files.
 
     Raises:
-        Refusal: the body is of another type, is no form, holds other parts, or too many or no files.
+        Refusal: the body has another type, is invalid, or contains other parts, too many files or none.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
@@ -85,7 +85,7 @@ async def read_uploads(request: Request, field: str, most: int) -> list[Upload]:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body, which the request does not keep: what is made of it takes its place in memory."""
+    """Read the whole body without caching it in the request, so that its memory is freed after conversion."""
     return b"".join([piece async for piece in request.stream()])
 
 
@@ -112,7 +112,7 @@ async def _read_form(request: Request, field: str, most: int) -> list[Upload]:
 
 
 def harmless(name: str | None, otherwise: str) -> str:
-    """The last part of a file's name, printable and not long; or another name where nothing is left of it."""
+    """Return the last component of a file name, printable and shortened; `otherwise` if nothing is left of it."""
     last = re.split(r"[/\\]", name or "")[-1]
     return "".join(letter for letter in last if letter.isprintable())[:_NAME_LENGTH].strip() or otherwise
 

@@ -1,4 +1,4 @@
-"""`Videos`: how many videos are processed at once, and the processes that decode them."""
+"""`Videos`: limits the number of videos processed at once, and manages the processes that decode them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Videos:
-    """Opens videos, a few at once.
+    """Opens a limited number of videos at once.
 
     Args:
-        engine: what finds the faces of frames.
-        settings: the bounds.
-        metrics: where frames and faces are counted.
+        engine: detects and classifies the faces of frames.
+        settings: the limits.
+        metrics: counts frames and faces.
     """
 
     def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
@@ -35,25 +35,25 @@ class Videos:
         self._pool = DecoderPool(settings.videos, _decoder_limits(settings)) if can_start() else None
 
     def start(self) -> None:
-        """Start the processes that decode, if videos are accepted."""
+        """Start the decoder processes, if videos are accepted."""
         if self._pool and self._settings.max_video_bytes:
             self._pool.prepare()
 
     def wait_until_ready(self) -> None:
-        """Wait for them, so that the first video need not."""
+        """Wait for the decoder processes, so that the first video does not have to."""
         if self._pool:
             self._pool.wait_until_ready()
 
     def close(self) -> None:
-        """End the processes that decode."""
+        """Stop the decoder processes."""
         if self._pool:
             self._pool.close()
 
     async def open(self, upload: Upload, options: VideoOptions) -> Video:
-        """Open a video, so that one that is none is refused before the answer begins; it must be closed.
+        """Open a video, which must be closed; an invalid one is refused before the response starts.
 
         Raises:
-            Refusal: it is no video, or too many are worked on.
+            Refusal: the file is not a valid video, or too many videos are in progress.
         """
         expect_video(upload.data)
         if not self._free.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""Videos, frame by frame, as lines of JSON while they are processed."""
+"""Stream the results of a video, frame by frame, as JSON lines while it is processed."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from mien.service.schemas import VideoOptions
     from mien.service.settings import Settings
 
-_CHUNK = 4  # frames in one call of the network; with more, a viewer waits longer for the first line
+_CHUNK = 4  # frames per call of the network; more would delay the first line
 
 
 class Video:
-    """One video, on a thread of its own so that no image waits for it.
+    """One video, processed on its own thread so that images do not wait for it.
 
     Args:
-        engine: what finds the faces of frames.
-        settings: the bounds.
-        options: what was asked for.
-        metrics: where frames and faces are counted.
-        closed: called when all of it is let go.
-        pool: what decodes it in a process of its own; `None` where none can be started.
+        engine: detects and classifies the faces of frames.
+        settings: the limits.
+        options: options of the request.
+        metrics: counts frames and faces.
+        closed: callback after all resources of the video are released.
+        pool: decodes the video in a child process; `None` if child processes cannot be started.
     """
 
     def __init__(
@@ -68,28 +68,28 @@ class Video:
         self._sent = 0
 
     async def open(self, data: bytes) -> None:
-        """Open it.
+        """Open the video.
 
         Raises:
-            Refusal: it cannot be decoded, or its frames are too large.
+            Refusal: the video cannot be decoded, or its frames are too large.
         """
         await asyncio.wrap_future(self._thread.submit(self._open, data))
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """A line for each frame that is looked at, and one at the end."""
+        """Yield a line for each processed frame, and a final line."""
         rows = self._rows()
         while (row := await asyncio.wrap_future(self._thread.submit(next, rows, None))) is not None:
-            if "done" in row:  # who reads this may send the next video at once
+            if "done" in row:  # first: a client that reads this may send its next video at once
                 await asyncio.wrap_future(self._thread.submit(self._let_go))
             yield _line(row)
             self._sent += 1
 
     def last_line(self, why: str) -> bytes:
-        """The line that ends an answer before the video is done."""
+        """Return the line that ends a response before the video is done."""
         return _line({"done": True, "frames": self._sent, "error": why})
 
     def close(self) -> None:
-        """Let it go, as soon as its thread is done with the frame that it is at."""
+        """Release the video as soon as its thread has finished the current frame."""
         self._thread.submit(self._let_go)
         self._thread.shutdown(wait=False)
 
@@ -97,7 +97,7 @@ class Video:
         try:
             self._look_into(data)
         except BaseException:
-            self._let_go()  # who is refused may send the next video at once
+            self._let_go()  # first: a refused client may send its next video at once
             raise
 
     def _look_into(self, data: bytes) -> None:
@@ -147,7 +147,7 @@ class Video:
         yield {"done": True, "frames": count, "error": error or frames.damage or None}
 
     def many(self, images: Sequence[NDArray[np.uint8]], /) -> list[list[Face]]:
-        """The faces of some frames; what `watch` asks for."""
+        """Return the faces of some frames; called by `watch`."""
         return self._engine.find(images, self._options)
 
     def _row(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Video:
         }
 
     def _enough(self, count: int, seconds: float) -> str:
-        """Why no more frames are looked at; nothing as long as some are."""
+        """Return why processing stops here, "" if it continues."""
         settings = self._settings
         if count >= settings.max_video_frames:
             most = counted(settings.max_video_frames, "frame")
@@ -175,7 +175,7 @@ class Video:
 
 
 class VideoAnswer(StreamingResponse):
-    """The lines of a video as an answer; the video is let go at its end, whatever that is.
+    """Response with the lines of a video; the video is closed at the end, even after an error.
 
     Args:
         video: an open video.
@@ -188,10 +188,10 @@ class VideoAnswer(StreamingResponse):
         self._video = video
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines; whoever ends this before the video is done finds the last line in the scope's state.
+        """Send the lines; `last_line` in the state of the scope ends the response if it is interrupted.
 
         Raises:
-            ClientDisconnect: the caller has gone.
+            ClientDisconnect: the client disconnected.
         """
         scope["state"]["last_line"] = self._video.last_line
         lines = asyncio.ensure_future(self.stream_response(send))
@@ -209,7 +209,7 @@ class VideoAnswer(StreamingResponse):
 
 
 def _first(frames: Frames | DecodedFrames) -> Frame:
-    """The first frame; looked for before the answer begins, for some videos open and hold nothing that is decoded."""
+    """Return the first frame, read before the response starts: some videos open but have no decodable frame."""
     received = "a video without any"
     try:
         if (frame := next(frames, None)) is not None:
@@ -218,7 +218,7 @@ def _first(frames: Frames | DecodedFrames) -> Frame:
         raise from_error(error, 413, "too many pixels") from error
     except DecoderError as error:
         raise from_error(error, 422, "decoder") from error
-    except DataError as error:  # it may name the coding
+    except DataError as error:  # it may name the codec
         received = from_error(error, 422, "damaged").received
     raise Refusal(
         422,

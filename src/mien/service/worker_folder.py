@@ -1,4 +1,4 @@
-"""The folder of temporary files in which several workers share their counts; those of killed services are removed."""
+"""Temporary folder in which several workers share their metrics; folders of killed services are removed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _PREFIX = "mien-metrics-"
 _KEEPER = "mien-keeper"
-"""A file in the folder that names the process to which it belongs."""
+"""File in the folder with the identity of the process that owns it."""
 
 
 @contextmanager
 def worker_folder() -> Iterator[Path]:
-    """A private folder that is removed at the end; first, those of services that were killed are removed."""
+    """Create a private folder that is removed at the end; folders of killed services are removed first."""
     _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
@@ -29,7 +29,7 @@ def worker_folder() -> Iterator[Path]:
 
 
 def _identity(pid: int) -> str:
-    """A process and when it was started, so that another one of the same number is not taken for it."""
+    """Return the process id and start time, so that a process that reuses the id is not mistaken for it."""
     started = ""
     with suppress(OSError, IndexError):
         started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -45,14 +45,14 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether a folder is ours, by its owner and the file in it, and the process that it names has ended."""
+    """Return whether a folder is ours, by its owner and the file in it, and the process named there has exited."""
     status = folder.lstat()
     keeper = folder / _KEEPER
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
     if not is_ours or not stat.S_ISREG(keeper.lstat().st_mode):
         return False
     if any(path.name != _KEEPER and path.suffix != ".db" for path in folder.iterdir()):
-        return False  # somebody put other things there
+        return False  # it contains other files
     said = keeper.read_text()[:100]
     pid = int(said.split()[0])
     try:
