@@ -157,21 +157,19 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     """Memory over time of the driver and the largest worker of each run."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    shades = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     shown = [one for one in results if one["run"] != "loop"]
-    for one, color in zip(shown, shades, strict=False):
-        times = [row[0] / max(one["samples"][-1][0], 1e-9) for row in one["samples"]]
-        named = label_of(one)
-        axes.plot(
-            times, [row[2] / 1e6 for row in one["samples"]], color=color, label=f"largest worker: {named}"
-        )
-        axes.plot(
-            times, [row[1] / 1e6 for row in one["samples"]], color=color, ls=":", label=f"driver: {named}"
-        )
-    axes.set(xlabel="share of the run", ylabel="resident memory (MB)", ylim=(0, None), xlim=(0, 1))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    figure, panels = plt.subplots(
+        1, len(shown), figsize=(3.2 * len(shown), 3.2), sharey=True, squeeze=False, layout="constrained"
+    )
+    for one, axes in zip(shown, panels[0], strict=True):
+        minutes = [row[0] / 60 for row in one["samples"]]
+        axes.plot(minutes, [row[2] / 1e6 for row in one["samples"]], lw=0.8, label="largest worker")
+        axes.plot(minutes, [row[1] / 1e6 for row in one["samples"]], lw=1.2, label="driver")
+        axes.set(title=label_of(one), xlabel="minutes", ylim=(0, None), xlim=(0, minutes[-1]))
+        axes.title.set_fontsize(9)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0][0].set_ylabel("resident memory (MB)")
+    panels[0][0].legend(frameon=False, fontsize=8, loc="lower right")
     figure.savefig(path, dpi=150)
 
 
