@@ -28,20 +28,20 @@ _PARTIAL = re.compile(r"\.mien-partial-([0-9a-f]{16})-([0-9a-f]{16})(\.[^.]*)?")
 """Names of temporary files: a random number and a checksum of it, so that no other program's file matches."""
 
 _LONGEST_SUFFIX = 32
-_UMASK = os.umask(0)  # it can only be read by setting it: done once at import, before threads start
+_UMASK = os.umask(0)  # reading it requires setting it: done once at import, before threads start
 os.umask(_UMASK)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[None]:
-    """Create a folder; if the block fails before anything is in it, it is removed, with the parents that were made."""
+    """Create a folder; if the block fails, remove it and the parents that were created, unless they contain files."""
     made = [place for place in (path, *path.parents) if not place.exists()]
     path.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for place in made:
-            with suppress(OSError):  # it has files, which stay
+            with suppress(OSError):  # it is not empty
                 place.rmdir()
         raise
 
@@ -115,7 +115,7 @@ def remove_leftovers(folder: str | Path) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """A new path beside a file or folder, with the name of a temporary one."""
+    """Return a new path next to a file or folder, with the name of a temporary file."""
     return path.with_name(_partial_name(path.suffix))
 
 

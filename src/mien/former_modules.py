@@ -1,4 +1,4 @@
-"""Former names of modules, which can still be imported: each is the module under its present name.
+"""Support importing modules by their former names: each former name is an alias of the current module.
 
 >>> from mien.evaluation.evaluate import evaluate
 >>> evaluate.__module__
@@ -30,7 +30,7 @@ FORMER_MODULES = {
     "mien.workflows.hub": "mien.workflows.model_hub",
     "mien.workflows.train": "mien.workflows.train_model",
 }
-"""Former name -> present name."""
+"""Former name -> current name."""
 
 
 class _Finder(MetaPathFinder):
@@ -54,10 +54,10 @@ class _Loader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own  # importing it by its former name has replaced it
+        module.__spec__ = self._own  # the import by its former name has replaced it
 
 
 def install() -> None:
-    """Let the import system find modules by their former names, after all others."""
+    """Add a finder for the former names to the import system, after all other finders."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

@@ -1,4 +1,4 @@
-"""HTML tables for `_repr_html_`, by which notebooks show objects."""
+"""HTML tables for `_repr_html_`, with which notebooks display objects."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 def html_table(
     rows: Iterable[Sequence[Any]], head: Sequence[Any] = (), *, title: str = "", align: str = "right"
 ) -> str:
-    """A table as HTML; every cell is escaped.
+    """Return a table as HTML, with all cells escaped.
 
     Args:
-        rows: the cells of each row; what is not text is written with `str`.
-        head: the cells of the head, if any.
-        title: a bold line above it.
-        align: of the cells after the first one, which is aligned left: `right` for numbers, `left` for text.
+        rows: the cells of each row; values other than strings are converted with `str`.
+        head: the cells of the header row, if any.
+        title: a bold line above the table.
+        align: alignment of all columns except the first, which is left-aligned: `right` for numbers, `left` for text.
     """
     above = f"<div><b>{html.escape(title)}</b></div>" if title else ""
     top = f"<thead>{_row(head, 'th', align)}</thead>" if head else ""

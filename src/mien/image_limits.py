@@ -15,31 +15,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_SEGMENTS = 2_000
-"""Segments of a JPEG before its pixels. In practice at most 255 for a color profile and a few hundred of metadata."""
+"""Maximum number of segments of a JPEG before its pixels. In practice, at most 255 contain a color profile and a few
+hundred contain metadata."""
 
 MOST_EXIF = 64
-"""EXIF segments in a JPEG, of up to 64 KB each."""
+"""Maximum number of EXIF segments in a JPEG, of up to 64 KB each."""
 
 MOST_PADDING = 1 << 16
-"""Padding bytes between the segments of a JPEG."""
+"""Maximum number of padding bytes between the segments of a JPEG."""
 
 MOST_PARTS = 10_000
-"""Chunks or blocks in a file of any size; large files may have more, in proportion to their size."""
+"""Maximum number of chunks or blocks in a small file; the limit increases in proportion to the file size."""
 
 MOST_PROFILES = 4
-"""Color profiles in a PNG; the standard allows one."""
+"""Maximum number of color profiles in a PNG; the standard allows one."""
 
 MOST_EXTENSIONS = 1 << 20
-"""Bytes of comments and other extensions in a GIF."""
+"""Maximum number of bytes of comments and other extensions in a GIF."""
 
 MOST_RLE_PIXELS = 1_000_000
-"""Pixels of a run-length encoded BMP, which Pillow decodes in Python."""
+"""Maximum number of pixels of a run-length encoded BMP, which Pillow decodes in Python."""
 
 MOST_SCANS = 100
-"""Scans of a progressive JPEG; about 10 are usual."""
+"""Maximum number of scans of a progressive JPEG; about 10 are usual. Large images have a lower limit."""
 
 _LEAST_SCANS = 20
-_SCANNED_PIXELS = 1_000_000_000  # pixels times scans
+_SCANNED_PIXELS = 1_000_000_000  # maximum product of pixels and scans
 
 
 class PartsError(ValueError):
@@ -51,7 +52,7 @@ def check_parts(kind: str, stream: BinaryIO) -> None:
 
     Args:
         kind: the format, by its name in `mien.decoding`.
-        stream: the file, at its start; it is at its start afterwards, too.
+        stream: the file, at its start; its position afterwards is the start, too.
 
     Raises:
         PartsError: If there are too many parts.

@@ -80,17 +80,18 @@ class LabelSet:
 
 
 Taxonomy = LabelSet
-"""The earlier name of `LabelSet`."""
+"""Former name of `LabelSet`."""
 
 FER2013 = LabelSet("fer2013", ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"))
 FERPLUS = LabelSet(
     "ferplus", ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 )
 FUSED = "fused"
-"""Name of the label set of the default answer: FER2013's seven names, learned from FER2013's labels and FER+'s votes."""
+"""Name of the label set of the bundled models' default output: FER2013's seven class names, with predictions that
+combine the outputs trained on FER2013's labels and on FER+'s votes."""
 
 CUSTOM = "custom"
-"""Name of the label set of data whose classes are those of no known data set."""
+"""Name of the label set of data whose classes are not those of a known data set."""
 
 AFFECTNET8 = LabelSet(
     "affectnet8", ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -101,19 +102,19 @@ CKPLUS = LabelSet("ckplus", ("anger", "contempt", "disgust", "fear", "happiness"
 JAFFE = LabelSet("jaffe", ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"))
 
 BUNDLED_LABEL_SETS = {label_set.name: label_set for label_set in (FER2013, FERPLUS)}
-"""The label sets that bundled models answer in."""
+"""The label sets that the bundled models support, by name."""
 
 TAXONOMIES = BUNDLED_LABEL_SETS
-"""The earlier name of `BUNDLED_LABEL_SETS`."""
+"""Former name of `BUNDLED_LABEL_SETS`."""
 
 LABEL_SETS = {
     label_set.name: label_set
     for label_set in (FER2013, FERPLUS, AFFECTNET7, AFFECTNET8, RAFDB, CKPLUS, JAFFE)
 }
-"""All label sets that have a name of their own."""
+"""All known label sets, by name."""
 
 MEANINGS = FERPLUS.classes
-"""One name for each expression that `meaning` knows, whatever a data set calls it."""
+"""The canonical name of each expression known to `meaning`, independent of its name in a data set."""
 
 _QUOTED = 80  # maximum length of quoted input in a message
 
@@ -141,11 +142,11 @@ def find_label_set(labels: Iterable[str]) -> LabelSet | None:
 
 
 find_taxonomy = find_label_set
-"""The earlier name of `find_label_set`."""
+"""Former name of `find_label_set`."""
 
 
 def get_label_set(name: str | LabelSet) -> LabelSet:
-    """Return the known label set of a name; a label set is returned unchanged.
+    """Return the known label set with a name; a label set is returned unchanged.
 
     Raises:
         DataError: If there is no such label set.
@@ -161,7 +162,7 @@ def get_label_set(name: str | LabelSet) -> LabelSet:
 
 
 get_taxonomy = get_label_set
-"""The earlier name of `get_label_set`."""
+"""Former name of `get_label_set`."""
 
 
 def quote(value: object) -> str:

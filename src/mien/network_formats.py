@@ -45,7 +45,7 @@ class Tensor:
     Args:
         name: its name.
         shape: its shape; `None` for a variable dimension.
-        dtype: the type of its values; networks that convert float32 themselves say `float32`.
+        dtype: the type of its values; `float32` for networks that convert from or to float32 themselves.
     """
 
     name: str
@@ -66,11 +66,11 @@ class Network(Protocol):
 
     @property
     def pixel_range(self) -> tuple[float, float] | None:
-        """Input values of black and white pixels, as far as the file tells; `None` if it does not.
+        """Input values of black and white pixels, if the file determines them; else `None`.
 
         One rule holds for all formats: a network takes 0 to 255 if one of the first operators that use its input,
         after those that only change its type, shape, size or number of channels, is arithmetic (addition, subtraction,
-        multiplication, division) or a normalization. A quantized input, which only LiteRT files have, tells its range.
+        multiplication, division) or a normalization. A quantized input (LiteRT only) defines its range.
         """
 
     @property

@@ -15,12 +15,12 @@ MOST = 80
 
 
 _UNSHOWN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode categories that commands print as escapes: controls, odd bytes, line and paragraph separators."""
+"""Unicode categories that are printed as escapes: control characters, surrogates, line and paragraph separators."""
 
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that change the direction of text, by which a name can look like another."""
+"""Bidirectional control characters, which can make a name look like another one."""
 
-_SUSPECT = re.compile("[^ -~\u00a1-\u02ff]")  # all but the usual
+_SUSPECT = re.compile("[^ -~\u00a1-\u02ff]")  # characters to check: all but ASCII and Latin letters and signs
 
 
 def printable(text: str, *, keep: str = "") -> str:

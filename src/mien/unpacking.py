@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_MEMBER = 4 << 20
-"""Bytes of a text inside an archive, such as a model card; usual ones have some thousand."""
+"""Maximum size of a text file in an archive, such as a model card; typical ones have a few thousand bytes."""
 
 _ALWAYS = 256 << 20
 _RATIO = 50  # decompressed bytes per compressed byte; tables of photos have 3 to 5
@@ -33,7 +33,7 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int = MOST_MEMBER) ->
 
     Raises:
         KeyError: If there is no member of that name.
-        UnpackError: If it is larger, whatever size the archive states.
+        UnpackError: If it is larger than `most` bytes, whatever size the archive states.
     """
     with archive.open(name) as member:
         data = member.read(most + 1)

@@ -1,4 +1,4 @@
-"""Words for messages: counts with their noun, and the known name that a misspelled one may stand for.
+"""Format parts of messages: counts with their noun, and suggestions for misspelled names.
 
 >>> counted(1, "epoch"), counted(2000, "image"), counted(2, "class", "classes")
 ('1 epoch', '2,000 images', '2 classes')
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LONGEST_NAME = 80
-"""Characters of a name that are compared; longer input is no misspelled name."""
+"""Maximum number of characters of a name that are compared."""
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: `1 file`, `2,000 files`.
+    """Return a count with its noun: `1 file`, `2,000 files`.
 
     Args:
-        number: how many.
-        one: the noun in the singular.
-        many: the plural, where it is not the singular with an s.
+        number: the count.
+        one: the singular of the noun.
+        many: its plural; by default the singular with an s.
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the known name that is closest to a misspelled one; empty if none is close.
+    """Return a question that suggests the closest known name for a misspelled one; empty if none is close.
 
     Args:
-        name: what was given.
-        known: the names that there are.
+        name: the name as given.
+        known: the known names.
     """
     by_folded = {other.casefold(): other for other in known}
     close = get_close_matches(name[:_LONGEST_NAME].casefold(), by_folded, 1)

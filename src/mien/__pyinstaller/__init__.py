@@ -1,4 +1,4 @@
-"""What PyInstaller needs to know of mien; it finds this folder by the entry point `pyinstaller40`."""
+"""PyInstaller hooks of mien. PyInstaller finds this folder by the entry point `pyinstaller40`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def hook_folders() -> list[str]:
-    """The folder in which PyInstaller looks for hooks."""
+    """Return the folder in which PyInstaller looks for hooks."""
     return [str(Path(__file__).parent)]

@@ -1,6 +1,7 @@
-"""PyInstaller's hook for mien: the bundled models, and the modules that a name of `mien` loads when it is used.
+"""PyInstaller hook for mien: collect the bundled models and the modules that `mien` imports on first use.
 
-A program that only recognizes stays without Keras: the rooms that train, judge and serve are left to what it imports.
+The modules for training, evaluation, the service and the command are included only if the program imports them, so
+that a program that only recognizes expressions does not contain Keras.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The `mien` command: composes the wings, and turns errors into one sentence and an exit code.
+"""The `mien` command: registers the subcommands, and converts errors to a one-line message and an exit code.
 
-Exit codes: 0 done; 1 some of many inputs failed; 2 the input was at fault; 130 ended by Ctrl-C. Heavy imports happen
-inside the commands.
+Exit codes: 0 success; 1 some of several inputs failed; 2 invalid input or another error; 130 stopped by Ctrl-C. Heavy
+imports are inside the commands.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ for _name, (_function, _examples) in _COMMANDS.items():
     app.command(_name, cls=_kind, help=unwrapped(_function), epilog=_examples)(_function)
 app.add_typer(data.app, name="data")
 
-# Typer carries a click of its own; the root of its usage errors is reached through one that it exports.
+# Typer bundles its own copy of click; its UsageError is a base class of BadParameter, which Typer exports.
 _UsageFault: Any = typer.BadParameter.__mro__[2]
 
 
@@ -89,24 +89,24 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Options of every command; both are acted on elsewhere."""
+    """Declare the global options; `--version` is handled by its callback and `--debug` in `run`."""
     del version, debug
 
 
 def _spell_out_what_cannot_be_shown() -> None:
-    """A name in letters that a terminal or a file of another encoding lacks must not end the work."""
+    """Escape characters that the encoding of standard output or standard error cannot represent."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _call(arguments: list[str]) -> Any:
-    """The command's exit code; a reader of its output that has hung up, as `head` does, is no error."""
+    """Run the command and return its exit code; a closed pipe, as after `| head`, is not an error."""
     try:
         return app(arguments, standalone_mode=False)
     except BrokenPipeError:
         return 0
-    except SystemExit as end:  # what Typer makes of it
+    except SystemExit as end:  # Typer converts BrokenPipeError to SystemExit
         if isinstance(end.__context__, BrokenPipeError):
             return 0
         raise
@@ -115,7 +115,7 @@ def _call(arguments: list[str]) -> Any:
 
 
 def _usage(error: Any, arguments: list[str]) -> str:
-    """One sentence on arguments that do not fit: what is wrong, what came, where to read what is expected."""
+    """Return the message for a usage error: what is wrong, the value received, and where to find help."""
     told = " ".join(error.format_message().split()).rstrip(".")
     came = ""
     for name in getattr(getattr(error, "param", None), "opts", ()):
@@ -132,22 +132,22 @@ def _usage(error: Any, arguments: list[str]) -> str:
 
 
 def _is_file_with_dash(word: str) -> bool:
-    """Whether a file's name was taken for an option, as where `*.jpg` matches `-1.jpg`."""
+    """Return whether a file name was parsed as an option, such as `-1.jpg` from `*.jpg`."""
     return word.startswith("-") and len(word) < 256 and os.path.lexists(word)
 
 
 def _tell(sentence: str) -> None:
-    """A line on standard error; where that is closed or full, the exit code says it alone."""
+    """Print a line on standard error; ignore errors, because the exit code still reports the failure."""
     if sys.stderr is not None:
         with suppress(OSError):
             sys.stderr.write(f"{sentence}\n")
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and give back its exit code.
+    """Run the command line and return its exit code.
 
     Args:
-        arguments: what follows `mien`; by default what the process was given.
+        arguments: the arguments after `mien`; by default those of the process.
     """
     arguments = with_current_names(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
@@ -157,7 +157,7 @@ def run(arguments: list[str] | None = None) -> int:
         refuse_empty_values(get_command(app), arguments)
         code = _call(arguments)
     except _UsageFault as error:
-        if not error.format_message():  # a command without arguments, whose help is printed already
+        if not error.format_message():  # no arguments: the help is printed already
             return int(error.exit_code)
         _tell(f"mien: {bounded(_usage(error, arguments), arguments)}")
         return int(error.exit_code)
@@ -178,6 +178,6 @@ def run(arguments: list[str] | None = None) -> int:
         remedy = " Free some space and run it again." if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
         _tell(f"mien: {place}cannot be read or written ({error.strerror or error}).{remedy}")
         return 2
-    if code == _CTRL_C:  # Typer makes this code of a KeyboardInterrupt
+    if code == _CTRL_C:  # Typer returns this code for a KeyboardInterrupt
         _tell("Stopped.")
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""Checks of the command-line arguments that are the same for every command, and their quoting in messages."""
+"""Check the command-line arguments of all commands, and quote them in messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse_empty_values(command: Any, arguments: Sequence[str]) -> None:
         arguments: the arguments after its name.
 
     Raises:
-        DataError: the value of an option is empty.
+        DataError: If the value of an option is empty.
     """
     valued = set(_options_with_value(command))
     for word, following in pairwise([*arguments, None]):

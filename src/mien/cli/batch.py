@@ -184,7 +184,7 @@ def batch(
 
 
 def _tell(summary: BatchSummary, *, json: bool) -> None:
-    """Print the summary, name failures, and end with 1 where there are some."""
+    """Print the summary and the failures; exit with code 1 if some inputs failed, and 2 if all failed."""
     if json:
         print_json(summary.to_dict())
     else:
@@ -226,7 +226,7 @@ def _print(summary: BatchSummary) -> None:
 
 
 def _print_changes(summary: BatchSummary) -> None:
-    """Tell on standard error how the inputs differ from what one might expect."""
+    """Print on standard error how many inputs are repeated, changed or removed."""
     for count, what in (
         (summary.repeated, "given more than once; each was processed once."),
         (summary.changed, "changed since the previous listing and processed again."),
@@ -242,13 +242,13 @@ def _print_changes(summary: BatchSummary) -> None:
 
 @contextmanager
 def _reporting() -> Iterator[Callable[[Progress], None]]:
-    """A line on standard error: images per second, time left, failures by reason; silent when not on a terminal."""
+    """Show a progress line on standard error (rate, time left, failures by reason) if it is a terminal."""
     with live_line() as draw:
         yield (lambda progress: draw(line_of(progress))) if draw else (lambda _progress: None)
 
 
 def line_of(progress: Progress) -> str:
-    """How far a job is, on one line."""
+    """Format the progress of a job as one line."""
     if progress.stage == "listing":
         return f"Listing inputs: {progress.done:,}"
     if progress.stage == "finishing":
@@ -267,10 +267,10 @@ def line_of(progress: Progress) -> str:
 
 
 def _storage_options(pairs: list[str]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs as a dictionary; true, false and JSON objects become such.
+    """Parse `KEY=VALUE` pairs to a dictionary; `true`, `false` and JSON objects are decoded, other values are strings.
 
     Raises:
-        DataError: one has no `=`.
+        DataError: If a pair has no key or no `=`, or a value is not valid JSON.
     """
     from json import loads
 

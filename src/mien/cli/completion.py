@@ -1,4 +1,4 @@
-"""What the shell completes for values: names of recipes, models, splits, label sets, formats, and files."""
+"""Shell completion of option values: recipes, models, splits, label sets, formats, and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Complete = Callable[[str], list[str]]
 
 
 def choices(*names: str) -> Complete:
-    """Completion among fixed values."""
+    """Return a completion function for fixed values."""
 
     def complete(incomplete: str) -> list[str]:
         return [name for name in names if name.startswith(incomplete)]
@@ -18,7 +18,7 @@ def choices(*names: str) -> Complete:
 
 
 def complete_recipes(incomplete: str) -> list[str]:
-    """The recipes, and JSON files."""
+    """Complete recipe names and JSON files."""
     from mien.training.builtin_recipes import RECIPES
 
     return [
@@ -28,7 +28,7 @@ def complete_recipes(incomplete: str) -> list[str]:
 
 
 def complete_models(incomplete: str) -> list[str]:
-    """The bundled models, model files and folders."""
+    """Complete bundled models, model files and folders."""
     from mien.recognition.model_files import BUNDLED
 
     return [
@@ -38,13 +38,13 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def complete_data(incomplete: str) -> list[str]:
-    """Drawn faces, tables and folders."""
+    """Complete `synthetic`, tables and folders."""
     names = ["synthetic"] if "synthetic".startswith(incomplete) else []
     return [*names, *_files(incomplete, (".csv", ".zip", ".gz", ".parquet", ".npz"))]
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Paths that begin with what was typed: folders, and files of these endings."""
+    """Return the folders, and the files with these suffixes, whose paths begin with the incomplete text."""
     folder, _, name = incomplete.rpartition("/")
     place = Path(f"{folder}/" if "/" in incomplete else ".")
     try:

@@ -1,4 +1,4 @@
-"""Printing of the commands: tables and progress on the terminal, JSON alone on standard output.
+"""Print the output of commands: tables, JSON documents and progress.
 
 Progress is drawn on standard error and never touches standard output, which always receives the complete results.
 If both are terminals, the progress display is hidden while a line of results is written.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Ctrl-C stopped a command; the message says what remains of its work."""
+    """Raised when Ctrl-C stops a command; the message says which results are kept."""
 
 
 _WIDE = 120
@@ -56,7 +56,7 @@ class _Output:
     Nothing is written if standard output is closed.
 
     Attributes:
-        files_count: whether work continues, for its files, after the reader of standard output has closed it.
+        files_count: whether to continue after a broken pipe on standard output, because files are also written.
     """
 
     def __init__(self) -> None:
@@ -139,10 +139,10 @@ class _Output:
 
 
 class _SafeConsole(Console):
-    """A console on which no text, wherever it comes from, commands the terminal or turns text around."""
+    """A console that neutralizes terminal escape sequences and bidirectional control characters in all text."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Text as it is printed, in a line or in a cell of a table."""
+        """Convert text of a line or a table cell to printable text."""
         return super().render_str(printable(text, keep="\n\t"), **options)
 
 
@@ -165,7 +165,7 @@ def silence_output() -> None:
 
 @contextmanager
 def files_count() -> Iterator[None]:
-    """Inside this block, work continues after the reader of standard output has closed it, because files are written."""
+    """Continue after a broken pipe on standard output inside this block, because files are also written."""
     before, _output.files_count = _output.files_count, True
     try:
         yield
@@ -189,7 +189,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def draws_progress() -> bool:
-    """Whether standard error is a terminal that can draw progress, regardless of variables such as FORCE_COLOR.
+    """Return whether standard error is a terminal that can draw progress; variables such as FORCE_COLOR are ignored.
 
     Nothing is drawn if standard output is a pipe, because the program at its other end may print to the same terminal.
     """
@@ -203,7 +203,7 @@ def draws_progress() -> bool:
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, moved by a function of (done, total); silent if not on a terminal."""
+    """Show a progress bar on standard error if it is a terminal; yield a function of (done, total) that updates it."""
     if not draws_progress():
         yield lambda _done, _total: None
         return
@@ -220,7 +220,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _fitted(title: str) -> str:
-    """A title in one short line: a line that wraps or moves the cursor cannot be erased."""
+    """Shorten a title to one printable line: a line that wraps or moves the cursor cannot be erased."""
     plain = "".join(char if char.isprintable() else "?" for char in title)
     half = _TITLE_LENGTH // 2
     return plain if len(plain) <= _TITLE_LENGTH else f"{plain[:half]}…{plain[1 - half :]}"
@@ -228,7 +228,7 @@ def _fitted(title: str) -> str:
 
 @contextmanager
 def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
-    """A line on standard error that a function redraws; `None` if not on a terminal."""
+    """Show a live line on standard error; yield a function that redraws it, or `None` if not on a terminal."""
     if not draws_progress():
         yield None
         return
@@ -238,7 +238,7 @@ def live_line() -> Iterator[Callable[[RenderableType], None] | None]:
 
 
 def counts_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
-    """Number of images by class and split, with totals."""
+    """Return a table with the number of images by class and split, with totals."""
     table = Table(title="Images by class and split", title_justify="left", show_footer=True)
     table.add_column("class", footer="all")
     for split, counts in splits.items():
@@ -277,7 +277,7 @@ def print_evaluation(evaluation: Evaluation, model: LoadedModel) -> None:
 
 
 def _source_table(by_source: dict[str, dict[str, Any]]) -> Table:
-    """Scores by the source of the faces, with 95% intervals over groups."""
+    """Return a table with the scores by source of the faces, with 95% intervals over groups."""
     table = Table()
     for name in ("source", "faces", "groups", "accuracy", "mean recall", "95% interval", "ECE"):
         table.add_column(name, justify="left" if name == "source" else "right")

@@ -1,4 +1,4 @@
-"""What workflows report, on the console: messages on standard output, warnings and progress on standard error."""
+"""Report workflows on the console: messages on standard output, warnings and progress on standard error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleReporter(Reporter):
-    """Reports on the console.
+    """Report on the console.
 
     Args:
         json: whether standard output is for one JSON document, so that messages go to standard error.
@@ -54,7 +54,7 @@ class ConsoleReporter(Reporter):
 
     @contextmanager
     def training(self, folder: Path, recipe: Recipe) -> Iterator[None]:
-        """Show a live line while a training lasts."""
+        """Show a live line during a training."""
         out.print(f"Recipe {recipe.name}, seed {recipe.seed}; the run folder is {folder}")
         with TrainingDisplay() as self._display:
             yield
@@ -66,7 +66,7 @@ class ConsoleReporter(Reporter):
             self._display.on_preparing(what, done, total)
 
     def batch(self, now: BatchProgress) -> None:
-        """Move the live line."""
+        """Update the live line."""
         if self._display:
             self._display.on_batch(now)
 
@@ -82,10 +82,10 @@ class ConsoleReporter(Reporter):
 
 
 class WithoutTables(ConsoleReporter):
-    """Prints no tables of images and scores, for several trainings or evaluations whose scores come at the end."""
+    """Print no tables of images and scores, for several trainings or evaluations with a summary at the end."""
 
     def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """The number of images is not printed."""
+        """Do not print the number of images."""
 
     def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
-        """The scores are not printed."""
+        """Do not print the scores."""

@@ -127,10 +127,10 @@ def check(
 
 
 def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
-    """Say which splits are not there, and refuse a data set that nothing can be trained on.
+    """Print which splits are missing, and refuse a data set that cannot be used for training.
 
     Raises:
-        DataError: a class or the split Training is missing.
+        DataError: If a class or the split Training is missing.
     """
     from mien.data.dataset import SPLITS, TRAINING
     from mien.data.inspection import require_classes, require_splits
@@ -146,7 +146,7 @@ def _note_gaps(dataset: Dataset, found: Inspection, console: Console) -> None:
     if TRAINING in found.splits:
         require_classes(dataset)
     elif dataset.sources is None and (dataset.labels >= 0).any():
-        # The test half of a set is sound by itself, but it has no labels.
+        # A data set with only unlabeled test images is valid, so this check needs labels.
         require_splits(dataset, (TRAINING,))
 
 

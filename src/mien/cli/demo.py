@@ -1,4 +1,4 @@
-"""`mien demo`: the main job, once, from data to a saved model that was read back."""
+"""`mien demo`: the whole pipeline once, from data to saved and reloaded models."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXAMPLES = examples("mien demo", "mien demo --out my-demo --epochs 4", "mien dem
 
 DEMO_FACES = 2100
 DEMO_EPOCHS = 8
-# The classic network at a fourth of its widths learns drawn faces in a minute on two cores.
+# The classic network with a quarter of its widths; it learns drawn faces in a minute on two cores.
 DEMO_WIDTHS = (16, 32, 64)
 PARITY = 1e-5
-"""How far probabilities may differ between Keras and ONNX."""
+"""Maximum difference of probabilities between Keras and ONNX."""
 
 
 def demo(
@@ -62,7 +62,7 @@ def demo(
     from mien.training.keras_start import prepare_keras
 
     prepare_keras()
-    # A run of hours must not stand where the next small demo begins anew.
+    # A training on given data gets its own folder, because each demo on drawn faces removes its earlier run.
     run_folder = folder / ("run" if data is None else f"run-{Path(data).resolve().stem}")
     _require_own(folder)
     _say(1, "Data")
@@ -85,7 +85,7 @@ def demo(
 
 
 def _require_own(folder: Path) -> None:
-    """Refuse a folder with files that the demo would overwrite and that no demo wrote."""
+    """Refuse a folder with files that the demo would overwrite, unless an earlier demo wrote them."""
     from mien.training.run_folder import foreign_files
 
     found = [name for name in (TABLE, "faces.png", "photo.jpg") if os.path.lexists(folder / name)]
@@ -169,7 +169,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
     """Read the saved models back and check that they agree.
 
     Raises:
-        ModelError: they differ by more than `PARITY`.
+        ModelError: If they differ by more than `PARITY`.
     """
     import numpy as np
 
@@ -179,7 +179,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
     crops = dataset.images[:256]
     expected = open_model(str(run_folder / BEST)).probabilities(crops)
     for name in (LEGACY, ONNX):
-        if name == ONNX and not (run_folder / ONNX).exists():  # where TensorFlow is missing, as was said
+        if name == ONNX and not (run_folder / ONNX).exists():  # without TensorFlow, as reported before
             continue
         difference = float(np.abs(open_model(str(run_folder / name)).probabilities(crops) - expected).max())
         if difference > PARITY:
@@ -190,7 +190,7 @@ def compare_models(run_folder: Path, dataset: Dataset) -> None:
 
 
 def _recognize(folder: Path) -> None:
-    """The portrait of Grace Hopper that comes with matplotlib, by the bundled model: the way a user begins."""
+    """Recognize matplotlib's sample portrait of Grace Hopper with the bundled model."""
     from matplotlib.cbook import get_sample_data
 
     from mien.cli.prediction_output import describe
@@ -241,7 +241,7 @@ def _say_next(run_folder: Path, path: str) -> None:
 
 
 def _own_name() -> str:
-    """How this command is called from here: by its path where it is not on the shell's."""
+    """Return the name to call this command by: its relative path if another or no `mien` is on PATH."""
     own = Path(sys.argv[0])
     found = shutil.which("mien")
     if own.name != "mien" or (found and Path(found).samefile(own)):

@@ -18,7 +18,7 @@ _TITLES = {
     "heif": "HEIC images",
     "parquet": "Parquet files",
 }
-"""Display names of features whose keys do not explain themselves."""
+"""Display names of features whose keys are not self-explanatory."""
 
 
 EXAMPLES = examples("mien doctor", "mien doctor --quick --json")

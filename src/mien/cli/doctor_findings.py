@@ -72,7 +72,7 @@ def find_problems(backend: str | None, probes: Mapping[str, Probe]) -> list[Prob
 
 
 def gpu_is_there() -> bool:
-    """Whether the machine has an NVIDIA GPU (its device file exists)."""
+    """Return whether the machine has an NVIDIA GPU (its device file exists)."""
     return Path("/dev/nvidia0").exists()
 
 
@@ -89,7 +89,7 @@ def _base_problems(probes: Mapping[str, Probe]) -> list[Problem]:
 
 
 def _unloaded(title: str, result: Probe, remedy: str) -> Problem:
-    """The problem of an installed package that cannot be imported."""
+    """Return the problem for an installed package that cannot be imported."""
     if result.timed_out:
         remedy = "Run mien doctor again when the machine is less busy, or run mien doctor --quick."
         return Problem("warning", f"{title}: {result.error}.", remedy)
@@ -97,7 +97,7 @@ def _unloaded(title: str, result: Probe, remedy: str) -> Problem:
 
 
 def _again(package: str) -> str:
-    """The command that reinstalls a package."""
+    """Return the command that reinstalls a package."""
     found = providers_of(package) or {DISTRIBUTIONS.get(package, package): ""}
     name, version = next(iter(found.items()))
     wanted = f"{name}=={version}" if version else name
@@ -150,7 +150,7 @@ def _unmet_problems() -> list[Problem]:
 
 
 def _unmet(*packages: str) -> dict[tuple[str, str], str]:
-    """Requirements that installed packages do not meet, by the requiring and the required distribution."""
+    """Return the requirements that installed packages do not meet, by the requiring and the required distribution."""
     try:
         from packaging.requirements import Requirement
     except ImportError:
@@ -171,7 +171,7 @@ def _own_version() -> dict[str, str]:
 
 
 def _counts(requirement: Any, owner: str) -> bool:
-    """Whether a requirement applies here: without an extra, or with an extra of mien itself."""
+    """Return whether a requirement applies here: without an extra, or with an extra of mien itself."""
     extras = ["", *(extra for extra, _ in FEATURES.values())] if owner == DISTRIBUTION else [""]
     marker = requirement.marker
     return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)

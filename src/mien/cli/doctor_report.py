@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _NAMED = ("ml-dtypes", "protobuf", "jaxlib")
-"""Further packages whose versions help to explain problems."""
+"""Additional packages whose versions help to explain problems."""
 
 
 def diagnose(*, quick: bool = False) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _backend_status(name: str | None, probes: Mapping[str, Probe]) -> dict[str, 
 
 
 def _computes_in_bfloat16(devices: Iterable[Mapping[str, Any]]) -> bool | None:
-    """Whether the training device has bfloat16 instructions; `None` if unknown."""
+    """Return whether the training device has bfloat16 instructions; `None` if unknown."""
     fast = [device for device in devices if device["kind"] != "cpu"]
     if any(device["kind"] == "tpu" for device in fast):
         return True

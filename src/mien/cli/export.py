@@ -121,7 +121,7 @@ def export(
 
 
 def _card_format(format_: str) -> str:
-    """The format of a file that only gets a card."""
+    """Return the format of a file that is copied with a new card."""
     if format_ != "onnx":
         raise ModelError(f"--with-card writes a card into an ONNX file; leave --format {format_[:40]} out.")
     return format_

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LISTED = 20
-"""Failures that are listed; further ones are only counted."""
+"""Maximum number of failures that are listed; further ones are only counted."""
 
 
 class Failures:
-    """Collects the reasons of inputs that cannot be read and of copies and rows that cannot be written.
+    """Collect the reasons of inputs that cannot be read and of copies and rows that cannot be written.
 
     Args:
-        keeps_files: whether files are written; then work continues after the reader of standard output has closed it.
+        keeps_files: whether files are written; then work continues after a broken pipe on standard output.
     """
 
     def __init__(self, *, keeps_files: bool = False) -> None:
@@ -44,7 +44,7 @@ class Failures:
 
     @contextmanager
     def of_output(self, name: str) -> Iterator[None]:
-        """Record an error of writing inside the block; the other outputs continue."""
+        """Record a write error inside the block; the other outputs continue."""
         try:
             yield
         except BrokenPipeError:
@@ -59,7 +59,7 @@ class Failures:
             self._reasons.append(f"{place}: cannot be written ({error.strerror or error}).")
 
     def any_left(self, total: int) -> bool:
-        """Whether any of the inputs succeeded."""
+        """Return whether any of the inputs succeeded."""
         return self._inputs < total
 
     def end(self, total: int, passed_over: Sequence[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Failures:
             passed_over: sentences about skipped files.
 
         Raises:
-            DataError: the only input failed.
+            DataError: If the only input failed.
             typer.Exit: with 1 if some inputs succeeded, with 2 if none did.
         """
         for sentence in (*_listed(self._notes, "such notes"), *passed_over):
@@ -91,6 +91,6 @@ class Failures:
 
 
 def _listed(sentences: Sequence[str], what: str = "") -> list[str]:
-    """The first sentences, and the number of the remaining ones."""
+    """Return the first sentences, and the number of the remaining ones."""
     more = len(sentences) - _LISTED
     return [*sentences[:_LISTED], *([f"… and {more:,} more {what}".rstrip()] if more > 0 else [])]

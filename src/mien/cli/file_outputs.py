@@ -41,7 +41,7 @@ class CopiesOutput(Output):
         explainer: if given, the copies of images show a heat map per face.
 
     Raises:
-        DataError: the path is a file, or the folder is not writable.
+        DataError: If the path is a file, or the folder is not writable.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
@@ -121,7 +121,7 @@ class CopiesOutput(Output):
 
     @contextmanager
     def _copying(self, source: Source, suffix: str, *, chart: bool = False) -> Iterator[Path]:
-        """The path for the copy or the chart of a source; a number is added if another file has the name."""
+        """Yield the path for the copy or the chart of a source; a number is added if another file has the name."""
         with made_of(self._origin(source)) as guard:
             wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
             path = free_name(wanted, lambda at: self._is_free(at) and guard.allows(at))
@@ -132,13 +132,13 @@ class CopiesOutput(Output):
         return path not in self._taken and _identity(path) not in self._originals
 
     def _origin(self, source: Source) -> str:
-        """Identifies a source; standard input and webcams are different in each run."""
+        """Return an identifier of a source; standard input and webcams are different in each run."""
         live = source.name == STDIN or source.kind == "webcam"
         return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - keeps links
 
 
 def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
-    """The name of a copy: unchanged in the same format, else with the suffix of the new format appended."""
+    """Return the name of a copy: unchanged in the same format, else with the suffix of the new format appended."""
     if chart and below.suffix.lower() == ".mp4":
         return below.with_suffix(suffix)
     if not chart and below.suffix.lower() in _KEPT_SUFFIXES[suffix]:
@@ -155,10 +155,10 @@ class RowsOutput(Output):
         path: the file; an existing file is replaced if mien wrote it.
         labels: class names in the order of the probabilities.
         force: replace any other file too.
-        excel_safe: keep spreadsheets from taking names for formulas.
+        excel_safe: prevent spreadsheets from interpreting names as formulas.
 
     Raises:
-        DataError: the file cannot be written, or it exists and mien did not write it.
+        DataError: If the file cannot be written, or it exists and mien did not write it.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class RowsOutput(Output):
         self._rows += len(faces)
 
     def close(self, error: BaseException | None = None) -> None:  # noqa: ARG002 - complete rows are kept
-        """Finish the file, or leave everything as it was if no input was read."""
+        """Finish the file, or write nothing if no input was read."""
         if self._any_read:
             self._writer.__exit__(None, None, None)
             err.print(shown(f"Wrote {counted(self._rows, 'row')} to {self._path}"))
@@ -198,7 +198,7 @@ def _require_folder(folder: Path, option: str) -> None:
     """Check, before any work is done, that a folder exists or can be created.
 
     Raises:
-        DataError: it or a parent is a file.
+        DataError: If it or a parent is a file.
     """
     there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if there.exists() and not there.is_dir():
@@ -206,10 +206,10 @@ def _require_folder(folder: Path, option: str) -> None:
 
 
 def _try_writing(folder: Path) -> None:
-    """Check before the work, not after it, that files can be written to the folder.
+    """Check, before any work is done, that files can be written to the folder.
 
     Raises:
-        DataError: the folder is not writable.
+        DataError: If the folder is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def _try_writing(folder: Path) -> None:
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Device and inode of a file, the same under every name; `None` if there is no such file."""
+    """Return device and inode of a file, the same under every name; `None` if there is no such file."""
     try:
         status = Path(path).stat()
     except OSError:

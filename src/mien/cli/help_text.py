@@ -1,4 +1,4 @@
-"""The text of `--help`: one column of names, another that says what they do, and examples at the end."""
+"""The text of `--help`: a column of names, a column of descriptions, and examples at the end."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PANELS = {
         "devices", "hosts", "host_index", "license_", "cache",
     ),
 }  # fmt: skip
-"""The options of `mien train` by subject, under which its help shows them."""
+"""The options of `mien train` by help panel."""
 
 
 class Command(TyperCommand):
-    """A command whose help fits 80 columns: names of a parameter, its value, range and default are not cut."""
+    """A command whose help fits 80 columns without truncating names, values, ranges and defaults of parameters."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
@@ -46,7 +46,7 @@ class Group(TyperGroup):
 
 
 def _with_help_of_parameters(command: Any, ctx: Any) -> Any:
-    """A copy of a command, whose parameters are those that the help shows."""
+    """Return a copy of a command with its parameters as shown in the help."""
     parameters = [_in_help(one) for one in command.get_params(ctx)]
     shown = copy(command)
     shown.get_params = lambda _: parameters
@@ -54,7 +54,7 @@ def _with_help_of_parameters(command: Any, ctx: Any) -> Any:
 
 
 def _in_help(parameter: Any) -> Any:
-    """A copy of a parameter, for the help alone, with all of its names and its value in one column."""
+    """Return a copy of a parameter for the help, with all of its names and its value in one column."""
     shown = copy(parameter)
     low, high = getattr(shown, "min", None), getattr(shown, "max", None)
     if low is not None or high is not None:
@@ -74,7 +74,7 @@ def _in_help(parameter: Any) -> Any:
 
 
 def range_text(least: float | None, most: float | None) -> str:
-    """The range of a number, in brackets as its default.
+    """Format the range of a number in brackets, like a default.
 
     >>> range_text(1, None), range_text(0, 1)
     ('[1 or more]', '[0 to 1]')
@@ -95,11 +95,11 @@ class TrainCommand(Command):
 
 
 def unwrapped(function: Any) -> str:
-    """The docstring of a command as paragraphs of one line each, which the terminal wraps."""
+    """Return the docstring of a command with one line per paragraph, for the terminal to wrap."""
     paragraphs = (inspect.getdoc(function) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help: examples, one per line."""
+    """Return the examples at the end of a command's help, one per line."""
     return "\n".join(["[bold]Examples[/]:", *(f"  {line}" for line in lines)])

@@ -57,7 +57,7 @@ def model(
 
 
 def _find(model: str) -> tuple[str, bytes, ModelCard]:
-    """What to call a model, the bytes of its file, and its card: of a run folder, that of model.onnx or best.keras."""
+    """Return a model's name, the bytes of its file and its card; for a run folder, of model.onnx or else best.keras."""
     from mien.model_kinds import KERAS_KINDS, ModelKind
     from mien.recognition.model_files import BUNDLED, RUN_MODEL, read_model
     from mien.recognition.onnx_card import read_card
@@ -128,7 +128,7 @@ def _told(scores: Any) -> str:
 
 
 def _are_numbers(values: Any, count: int) -> bool:
-    """Whether something is a list of so many numbers; anybody may have written the card."""
+    """Return whether a value of an untrusted card is a list of `count` numbers."""
     return (
         isinstance(values, list | tuple)
         and len(values) == count

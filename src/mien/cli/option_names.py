@@ -1,4 +1,4 @@
-"""Options in messages: the library names its parameters in backticks, the command shows the options for them.
+"""Option names in messages: parameters in backticks, as the library writes them, become command-line options.
 
 with_options("Choose another folder with `out`.")       # "Choose another folder with --out."
 with_options("Resume it with `resume=True`.")           # "Resume it with --resume."
@@ -16,7 +16,7 @@ _OPTIONS = {
     "teachers": "--teacher",
     "model_class_names": "--model-labels",
 }
-"""Options that are not called as their parameters are."""
+"""Options whose names differ from those of their parameters."""
 
 _PARAMETERS = {
     "augment", "augmentation_cache", "augmented_copies", "backend", "class_names", "data", "distillation_weight",
@@ -42,11 +42,11 @@ OLD_OPTIONS = {
     "--films": "--videos",
     "--film-memory": "--video-memory",
 }
-"""Options of older versions, which keep working."""
+"""Option names of older versions, which still work, and the current ones."""
 
 
 def with_options(message: str) -> str:
-    """A message with the options of the command in place of the library's parameters."""
+    """Replace the library's parameters in a message with the options of the command."""
     return _NAMED.sub(_option, message)
 
 
@@ -61,7 +61,7 @@ def _option(found: re.Match[str]) -> str:
 
 
 def with_current_names(arguments: Sequence[str]) -> list[str]:
-    """The arguments of the command with the options of older versions under their current names."""
+    """Return the arguments with option names of older versions replaced by the current ones."""
     current: list[str] = []
     for i, word in enumerate(arguments):
         if word == "--":

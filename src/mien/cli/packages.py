@@ -49,7 +49,7 @@ FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
 
 
 def version_of(distribution: str) -> str | None:
-    """The version of an installed distribution; `None` if it is not installed."""
+    """Return the version of an installed distribution; `None` if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -57,13 +57,13 @@ def version_of(distribution: str) -> str | None:
 
 
 def providers_of(package: str) -> dict[str, str]:
-    """The installed distributions that provide a package, and their versions."""
+    """Return the installed distributions that provide a package, and their versions."""
     names = PROVIDERS.get(package, (DISTRIBUTIONS.get(package, package),))
     return {name: version for name in names if (version := version_of(name))}
 
 
 def version_that_counts(distribution: str) -> str | None:
-    """The version of a distribution, or of another one that provides the same package."""
+    """Return the version of a distribution, or of another one that provides the same package."""
     for names in PROVIDERS.values():
         if distribution in names:
             return next((version for name in names if (version := version_of(name))), None)

@@ -171,7 +171,7 @@ class _StandardInput:
 
 @contextmanager
 def _counting(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar for three or more inputs."""
+    """Show a progress bar for three or more inputs; yield a function to call after each input."""
     if total < 3:
         yield lambda: None
         return
@@ -195,7 +195,7 @@ def _predict_video(
     smoothing: float,
 ) -> None:
     def send(call: Callable[[Output], None], receivers: Sequence[Output]) -> list[Output]:
-        """Call each output; return those that succeeded. A failed one gets no more of this video."""
+        """Call each output; return those that succeeded. A failed one receives no more of this video."""
         succeeded = []
         for output in receivers:
             with failures.of_output(video.source.name):
@@ -213,7 +213,7 @@ def _predict_video(
             video.error = str(error)
         except KeyboardInterrupt:
             if video.source.kind != "webcam":
-                raise  # Ctrl-C is how a webcam ends
+                raise  # Ctrl-C is the normal end of a webcam
         finally:
             if video.error:
                 failures.add_input(video.error)
@@ -221,7 +221,7 @@ def _predict_video(
 
 
 def _open_video(video: Video, stack: ExitStack) -> Frames | DecodedFrames | None:
-    """Its frames, closed with the stack; where it cannot be opened, the video is told why."""
+    """Open a video and return its frames, which the stack closes; on failure, set `video.error` and return `None`."""
     from mien.recognition.video.decoder_pool import open_video
 
     name = video.source.name

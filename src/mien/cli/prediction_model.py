@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def open_recognizer(model: str, opening: ModelOptions, *, flip_tta: bool, **limits: Any) -> Recognizer:
-    """The recognizer of `mien predict`.
+    """Return the recognizer of `mien predict`.
 
     Args:
         model: a bundled name, a model file or a run folder.
-        opening: the label set to answer in, and the class names and pixels of a file without a card.
+        opening: the label set to predict in, and the class names and pixel range of a file without a card.
         flip_tta: average the probabilities of each crop and its mirror image.
         limits: further options of `Recognizer`.
 
     Raises:
-        ModelError: the model is missing, damaged, not described or does not know the label set.
+        ModelError: If the model is missing, damaged, has unknown class names, or does not have the label set.
     """
     from mien.recognition.model_files import BUNDLED
     from mien.recognition.recognizer import Recognizer
     from mien.workflows.load_model import open_classifier
 
     described = (opening.class_names, opening.pixel_scale, opening.pixel_range) != (None, None, None)
-    if model in BUNDLED and not described:  # which loads its two networks side by side
+    if model in BUNDLED and not described:  # Recognizer loads its two networks in parallel
         return Recognizer(model, label_set=opening.label_set, flip_tta=flip_tta, **limits)
     opened = open_classifier(model, opening, threads=limits["threads"])
     if opened.note:

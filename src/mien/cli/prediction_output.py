@@ -29,26 +29,26 @@ _NAME_WIDTH = 40
 
 
 class Output:
-    """Receives results one by one. The base class ignores them."""
+    """Receive results one by one; the base class ignores them."""
 
     def image(self, source: Source, result: ImageResult) -> None:
-        """An image was processed or failed."""
+        """Receive an image that was processed or failed."""
 
     def begin_video(self, video: Video) -> None:
-        """A video was opened."""
+        """Receive a video that was opened or failed to open."""
 
     def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
-        """A frame of the video was processed."""
+        """Receive a processed frame of the video."""
 
     def end_video(self, video: Video) -> None:
-        """The video ended or failed."""
+        """Receive the end or failure of the video."""
 
     def close(self, error: BaseException | None = None) -> None:
-        """There are no more results; `error` is the exception that ended the run, if any."""
+        """Receive the end of the results; `error` is the exception that ended the run, if any."""
 
 
 class TextOutput(Output):
-    """One line per face of an image and per tracked face of a video."""
+    """Print one line per face of an image and per tracked face of a video."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         longest = max((cell_len(shown(source.name)) for source in sources), default=0)
@@ -59,7 +59,7 @@ class TextOutput(Output):
     def image(self, source: Source, result: ImageResult) -> None:
         """Print one line per face."""
         if result.error and self._alone:
-            return  # the error message says it all
+            return  # the error is reported separately
         self._head()
         name = self._name(source.name)
         if result.error:
@@ -182,17 +182,17 @@ class JsonOutput(Output):
 
 
 def shown(name: str) -> str:
-    """A name for the terminal: what would break the line or command the terminal is spelled out."""
+    """Return a name for the terminal, with line breaks and control characters escaped."""
     return printable(name)
 
 
 def speakable(name: str) -> str:
-    """A name as valid Unicode text for JSON: bytes that are not UTF-8 are escaped, as in the rows."""
+    """Return a name as valid Unicode for JSON, with bytes that are not UTF-8 escaped, as in the rows."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def describe(probabilities: Any, *, skip: int = 0, most: int = 3) -> str:
-    """The most probable expressions, such as `happy 61%, neutral 30%`; those below 0.5% are omitted."""
+    """Format the most probable expressions, such as `happy 61%, neutral 30%`; those below 0.5% are omitted."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])[skip : skip + most]
     return ", ".join(f"{label} {value:.0%}" for label, value in ranked if value >= 0.005)
 

@@ -41,7 +41,7 @@ class TrainingDisplay:
         self._stack.close()
 
     def on_batch(self, now: BatchProgress) -> None:
-        """Move the live line."""
+        """Update the live line."""
         if self._redraw is None:
             return
         done = (now.epoch - 1) * now.batches + now.batch
@@ -98,7 +98,7 @@ class TrainingDisplay:
 
 
 def clock(seconds: float) -> str:
-    """A duration for people: `45 s`, `12 min`, `2 h 05 min`."""
+    """Format a duration, such as `45 s`, `12 min` or `2 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -19,7 +19,7 @@ from mien.errors import MissingExtra
 _MEGABYTE = 1 << 20
 _MODEL = "Models of other programs"
 _IMAGES, _CONNECTIONS, _VIDEOS, _ACCESS = "Images", "Connections and time limits", "Videos", "Access"
-"""The options by subject, as the help shows them."""
+"""The help panels of the options."""
 
 EXAMPLES = examples(
     "mien serve",
@@ -212,7 +212,7 @@ def serve(
 
     Each option is also an environment variable: --max-bytes is MIEN_MAX_BYTES.
     """
-    options = dict(locals())  # the settings by their names
+    options = dict(locals())  # the settings by name
     its.check_variables(signature(serve).parameters)
     options["allow_origin"] = tuple(one.lower().rstrip("/") for one in allow_origin or ()) or None
     options["pixel_range"] = parse_pixel_range(pixel_range)

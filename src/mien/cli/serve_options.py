@@ -1,4 +1,4 @@
-"""The kinds of options of `mien serve`, each of which may be given as an environment variable instead."""
+"""Option types of `mien serve`; each option can also be set by an environment variable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mien.errors import DataError, MienError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TYPO = 0.87  # likeness of two names from which one is taken for a misspelling of the other
+_TYPO = 0.87  # minimum similarity of two names for one to count as a misspelling of the other
 
 FORMER = {
     "max-images": "max-pictures",
@@ -24,7 +24,7 @@ FORMER = {
     "videos": "films",
     "video-memory": "film-memory",
 }
-"""Options that had another name, which they keep as an alias, as do their variables."""
+"""Former names of options, which still work as aliases, also for their environment variables."""
 
 
 def number(
@@ -37,19 +37,19 @@ def number(
     most: int | None = None,
     panel: str | None = None,
 ) -> Any:
-    """An option that is a number, or a variable of that name.
+    """Return a numeric option, which can also be set by an environment variable.
 
     Args:
-        name: of the option, without its strokes.
+        name: name of the option, without the leading dashes.
         told: its help.
-        value: its value in the help.
+        value: its metavar in the help.
         kind: `int` or `float`; the bounds of a `float` are checked by the settings.
-        least: of an `int`.
-        most: likewise.
-        panel: the subject under which the help shows it.
+        least: minimum of an `int`.
+        most: maximum of an `int`; `None` for no maximum.
+        panel: its help panel.
 
     Raises:
-        MienError: when it is read and out of its bounds or no number; no ValueError, which Typer would put otherwise.
+        MienError: On parsing, if the value is not a number or out of bounds; Typer would reword a ValueError.
     """
     main = variable(name)
     span = f" of {least} or more" if most is None else f" from {least} to {most:,}"
@@ -79,12 +79,12 @@ def number(
 
 
 def seconds(name: str, told: str, panel: str) -> Any:
-    """An option that is a number of seconds."""
+    """Return an option that is a number of seconds."""
     return number(name, told, value="SECONDS", kind=float, panel=panel)
 
 
 def text(name: str, told: str, *, value: str, panel: str | None = None, **settings: Any) -> Any:
-    """An option that is a text, or a variable of that name."""
+    """Return a text option, which can also be set by an environment variable."""
     return typer.Option(
         envvar=variable(name),
         show_envvar=False,
@@ -96,18 +96,20 @@ def text(name: str, told: str, *, value: str, panel: str | None = None, **settin
 
 
 def variable(name: str) -> str:
-    """The environment variable of an option."""
+    """Return the name of an option's environment variable."""
     return f"MIEN_{name.upper().replace('-', '_')}"
 
 
 def check_variables(names: Iterable[str]) -> None:
-    """Refuse variables that are set and would be passed over: empty ones, and misspelled ones.
+    """Refuse environment variables that would be ignored because they are empty or misspelled.
+
+    An empty API key or host list, for example from an unset secret, would leave the service unprotected.
 
     Args:
-        names: of the options.
+        names: names of the options.
 
     Raises:
-        DataError: there is one. An empty key or host list, as an unset secret leaves it, would open the service.
+        DataError: If there is such a variable.
     """
     known = [variable(name) for name in (*names, *FORMER.values())]
     for name in known:

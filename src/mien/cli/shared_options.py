@@ -155,22 +155,22 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
-    """The numbers of --pixel-range.
+    """Parse --pixel-range; `imagenet` stands for ImageNet's normalization.
 
     Raises:
-        ModelError: they are not two rising numbers.
+        ModelError: If it is not two increasing numbers.
     """
     from mien.recognition.network_files import check_pixel_range
 
     if text is None:
         return None
-    if text.strip().lower() == "imagenet":  # gray: the means of its channels' means and deviations
+    if text.strip().lower() == "imagenet":  # for gray: mean and deviation, averaged over the channels
         return (0 - 0.449) / 0.226, (1 - 0.449) / 0.226
     return check_pixel_range(text.split(","))
 
 
 def load_data(path: str, options: DataOptions) -> Dataset:
-    """Load a data set with a progress bar, and say on standard error what could not be used."""
+    """Load a data set with a progress bar; images that cannot be used are reported on standard error."""
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.load_data import load_data as load
 

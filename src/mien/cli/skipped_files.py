@@ -9,7 +9,7 @@ from mien.quoting import quoted_path
 from mien.wording import counted
 
 _KINDS_NAMED = 5
-"""Suffixes of skipped files that are listed; the others are only counted."""
+"""Maximum number of suffixes of skipped files that are listed; further ones are only counted."""
 
 
 @dataclass

@@ -110,7 +110,7 @@ def _refuse_other_than_paths(argument: str) -> None:
     """Refuse URLs, base64 text and empty arguments.
 
     Raises:
-        DataError: the argument is one of these.
+        DataError: If the argument is one of these.
     """
     if not argument.strip():
         raise DataError("Expected an image, a video or a folder, got an empty name.")
@@ -158,7 +158,7 @@ def _matching(pattern: str, leave_out: Path | None, passed_over: PassedOver) -> 
 
 
 def _glob(pattern: str) -> list[str]:
-    """The paths that match a pattern. Brackets in existing names are literal: `party [2024]/*.jpg`."""
+    """Return the paths that match a pattern; brackets in existing names are literal, as in `party [2024]/*.jpg`."""
     parts = re.split(r"([/\\])" if os.sep == "\\" else "(/)", pattern)
     literal = len(parts)
     while literal and not os.path.exists("".join(parts[:literal]) or "."):  # noqa: PTH110 - as it was typed
@@ -208,7 +208,7 @@ def _in_folder(folder: Path, leave_out: Path | None, passed_over: PassedOver) ->
 
 
 def _searched(place: Path, folders: list[str], copies: Path | None, passed_over: PassedOver) -> list[str]:
-    """The subfolders to search, sorted by name."""
+    """Return the subfolders to search, sorted by name."""
     searched = []
     for name in sorted(folders):
         path = place / name
@@ -237,7 +237,7 @@ def _file(path: Path, below: Path) -> Source:
 
 
 def _kind(path: Path) -> Literal["image", "video"] | None:
-    """Whether a file is an image or a video, by its content or else its suffix; `None` for other files."""
+    """Return whether a file is an image or a video, by its content or else its suffix; `None` for other files."""
     from mien.content import kind_of_content
     from mien.images import IMAGE_SUFFIXES  # imports OpenCV
     from mien.recognition.video.watching import VIDEO_SUFFIXES

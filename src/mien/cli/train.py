@@ -136,7 +136,7 @@ def _cross_validate(data: str | None, options: TrainOptions, folds: int) -> None
 
 
 def _find_rate(data: str | None, options: TrainOptions) -> None:
-    """Search a learning rate, and print where its plot is."""
+    """Run a learning rate search, and print the result and the path of its plot."""
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.find_learning_rate import run_learning_rate_search
 
@@ -155,7 +155,7 @@ def _find_rate(data: str | None, options: TrainOptions) -> None:
 
 
 def _train(data: str | None, options: TrainOptions) -> None:
-    """Train and say what to do next."""
+    """Train and print the next steps."""
     from mien.cli.console_reporter import ConsoleReporter
     from mien.workflows.run_plan import TrainingInterrupted
     from mien.workflows.train_model import run_training

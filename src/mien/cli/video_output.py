@@ -105,5 +105,5 @@ class Video:
 
 
 def seconds_of(seconds: float) -> float:
-    """Round a time to microseconds: `1.88`, not `1.8800000000000003`."""
+    """Round a time to microseconds, for example to `1.88` instead of `1.8800000000000003`."""
     return round(seconds, 6)

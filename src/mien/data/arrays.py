@@ -263,7 +263,7 @@ def _first(columns: Mapping[str, Any], wanted: Sequence[str]) -> Any:
 
 
 def _files(cells: Sequence[Any]) -> list[str] | None:
-    """The paths in a column, `None` where no cell is one."""
+    """Return the paths in a column, "" for cells that are no path; `None` if no cell is a path."""
     files = [str(cell) if isinstance(cell, str | Path) and len(str(cell)) < 1024 else "" for cell in cells]
     return files if any(files) else None
 

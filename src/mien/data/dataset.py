@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
-"""The published splits: train, select (every choice), and the test that is read once, at the end."""
+"""The published splits: for training, for model selection (validation), and for the final test."""
 
 _LISTED = 8  # maximum number of file suffixes in one sentence
 
@@ -88,19 +88,19 @@ class Dataset:
             labels), or all zeros for an image without a label.
         split: str (n,), each one of `SPLITS`.
         label_set: the classes, in the order of the columns of `targets`.
-        votes: the raw FER+ votes, int64 (n, 10), where there are any.
-        rows: int64 (n,), the row of each image in its source, counted from 0; `0..n-1` when not given.
-        source: where it came from, for messages and for model cards.
-        left_out: what else the source holds.
-        sources: str (n,), the collection that each image came from, where the source says it.
-        groups: str (n,), the person or video that each image shows, where the source says it.
-        files: str (n,), the path of each image as the source names it (below its folder, or in its table), where images
-            are files.
-        copied: bool (n,), whether another split of the source holds an exact copy, where rows of the source are no
-            longer here to tell.
-        divided: whether there are splits; `False` where the source has none and all is Training.
-        division: the `shares` and `split_seed` by which mien divided a source without splits; `None` for the splits of
-            the source.
+        votes: the raw FER+ votes, int64 (n, 10), if there are any.
+        rows: int64 (n,), the row of each image in its source, counted from 0; `0..n-1` by default.
+        source: name of the source, used in messages and model cards.
+        left_out: what the source contains besides the images.
+        sources: str (n,), the collection that each image belongs to, if the source names it.
+        groups: str (n,), the person or video that each image shows, if the source names it.
+        files: str (n,), the path of each image as given in the source (relative to its folder, or in its table), if
+            images are files.
+        copied: bool (n,), whether another split of the complete source contains an exact copy of the image; set for
+            FER+, whose images without a majority are removed, so that comparing the rest would miss copies.
+        divided: whether there are splits; `False` if the source has none and all images are Training.
+        division: the `shares` and `split_seed` used to divide a source without splits; `None` if the splits are those
+            of the source.
 
     Raises:
         DataError: If shapes, types or values are invalid or do not match.

@@ -1,4 +1,4 @@
-"""SHA-256 of images: of FER2013 split by split, whatever the file and the order of its rows; and of any images."""
+"""SHA-256 digests of images: of each split of FER2013, independent of file format and row order; and of any images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FER2013_SHA256 = {
     PUBLIC_TEST: "6905c9b5e9d7d76fa1645a756fc9c05f21b7ca84683c4002744c1c81b592374a",
     PRIVATE_TEST: "05528916e81b556b2571e2adc611704e633958a28b2ed2ba5b07aba71f4fde7d",
 }
-"""What `split_digests` gives for FER2013."""
+"""The result of `split_digests` for FER2013."""
 
 
 def split_digests(dataset: Dataset) -> dict[str, str]:
@@ -42,7 +42,7 @@ def split_digests(dataset: Dataset) -> dict[str, str]:
 
 
 def images_digest(*parts: NDArray[np.uint8]) -> str:
-    """The SHA-256 of the pixels of some arrays of images, in their order.
+    """Return the SHA-256 of the pixels of one or more arrays of images, in order.
 
     Args:
         *parts: uint8 (n, 48, 48).

@@ -30,11 +30,11 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
 
     Args:
         dataset: the data set; its splits are replaced.
-        shares: of Training, PublicTest and PrivateTest; they sum to 1.
+        shares: shares of Training, PublicTest and PrivateTest, which sum to 1.
         seed: random seed.
 
     Raises:
-        DataError: If a class has too few images or groups for one in each split with a share above 0.
+        DataError: If a class has too few images or groups to have one in each split with a share above 0.
     """
     labels = dataset.labels
     known = labels != UNLABELLED
@@ -60,12 +60,12 @@ def divide(dataset: Dataset, shares: Sequence[float] = SHARES, seed: int = 0) ->
 def record_division(
     training: Dataset, validation: Dataset, reading: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a model card keeps of a division, so that `divide_alike` finds the same test split again.
+    """Return the record of a division for a model card, with which `divide_alike` restores the same test split.
 
     Args:
-        training: the images trained on.
+        training: the images used for training.
         validation: the images of the validation split.
-        reading: how the data were read besides: `class_names`, `merge`, `group` and so on, as JSON-clean data.
+        reading: other options for reading the data (`class_names`, `merge`, `group` and so on), JSON-serializable.
 
     Returns:
         Shares, seed, counts and a checksum of the images; empty for data whose splits are those of the source.
@@ -78,11 +78,11 @@ def record_division(
 
 
 def divide_alike(dataset: Dataset, record: Mapping[str, Any], *, drop_copies: bool = False) -> Dataset | None:
-    """Divide data as for a training, if they are the same data.
+    """Divide data in the same way as for a training, if they are the same data.
 
     Args:
         dataset: data without splits.
-        record: what `record_division` gave for the training.
+        record: the result of `record_division` for the training.
         drop_copies: whether the training left out copies of images of other splits.
 
     Returns:
@@ -177,13 +177,13 @@ def _units(dataset: Dataset) -> NDArray[np.int64]:
 def _remedy(
     dataset: Dataset, name: str, parts: int, fewer: str = "give a share of 0 to the test split"
 ) -> str:
-    """What can be done about a class with too few images or groups.
+    """Return the remedy for a class with too few images or groups.
 
     Args:
         dataset: the data.
         name: the class.
-        parts: how many parts need one.
-        fewer: how to get by with fewer parts, where two are enough.
+        parts: number of parts that need an image or group of the class.
+        fewer: how to use fewer parts, suggested if there are at least two images or groups.
     """
     units = len(np.unique(_units(dataset)[dataset.labels == dataset.label_set.index(name)]))
     ways = ["add images of it"]

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _MIN_AGREEMENT = 0.4
-"""FER2013's labels agree with 67% of the majorities; with votes that are off by one row, with 18%."""
+"""Minimum agreement of labels and majorities: 67% for FER2013, 18% if the votes are shifted by one row."""
 
 
 def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -81,16 +81,16 @@ def join_votes(dataset: Dataset, path: str | Path) -> Dataset:
 
     Args:
         dataset: the complete FER2013; `dataset.rows` is the row of each image in the published file.
-        path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
+        path: the table `fer2013new.csv`, or the folder that contains `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
-            table). The two layouts differ; see above.
+            table). The two layouts differ; see the module docstring.
 
     Returns:
         The kept images in their order: label set `FERPLUS`, targets from `vote_distribution` (the maximum is
         always the majority), and the ten raw counts as `votes`.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these images.
+        DataError: If the votes cannot be read, or do not belong to these images.
     """
     return as_ferplus(attach_votes(dataset, path))
 
@@ -125,7 +125,7 @@ def attach_votes(dataset: Dataset, path: str | Path) -> Dataset:
         The same images, labels and splits; images without votes have zeros.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these images.
+        DataError: If the votes cannot be read, or do not belong to these images.
     """
     path = Path(path)
     votes = read_votes(path, dataset)[dataset.rows]

@@ -102,7 +102,7 @@ def read_folders(
         files=np.array([image.name for image in images], np.str_),
         divided=plan.divided,
     )
-    _require_training_classes(dataset, plan, fixed=fixed)  # before the long part
+    _require_training_classes(dataset, plan, fixed=fixed)  # before the slow part
     read = read_crops([image.path for image in images], dataset.images, rest, progress, options.crop)
     if not read.any():
         raise DataError(
@@ -161,7 +161,7 @@ def _require_training_classes(dataset: Dataset, plan: Plan, *, fixed: bool) -> N
     """Check that each class has an image in Training.
 
     Raises:
-        DataError: one has none; the message names its folder, if that is there.
+        DataError: If a class has none. The message names its folder, if there is one.
     """
     training = dataset.labels[dataset.split == TRAINING]
     if not len(training):

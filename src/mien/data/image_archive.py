@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_BYTES = 50 * 2**30
-"""What an archive may hold unpacked."""
+"""Maximum unpacked size of an archive."""
 
 _MOST_FILES = 5_000_000
 _ENDINGS = frozenset(

@@ -1,4 +1,4 @@
-"""Finds the image files that a table or list names: by their path beside it, else by their name in the folders below."""
+"""Find the image files listed in a table: by their path relative to it, else by their name in the folders below it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ALIGNED = "_aligned"
-"""The end of the names of RAF-DB's aligned faces, which its lists leave out."""
+"""Suffix of the file names of RAF-DB's aligned faces, which its lists omit."""
 
 
 class ImageFinder:
-    """Finds image files that a table names: by their path beside the table, else by their name below it.
+    """Finds the image files listed in a table: by their path relative to it, else by their name below it.
 
     Args:
-        roots: the folders to search, the first one first.
-        aligned: of two files of a name, take the aligned face (`x_aligned.jpg`), not the photo (`x.jpg`).
+        roots: the folders to search, in this order.
+        aligned: whether the aligned face (`x_aligned.jpg`) or the photo (`x.jpg`) is used if both exist.
     """
 
     def __init__(self, roots: Sequence[Path], *, aligned: bool = True) -> None:
@@ -30,10 +30,10 @@ class ImageFinder:
         self._by_name: dict[str, list[Path]] | None = None
 
     def find(self, name: str) -> Path:
-        """The file of that name.
+        """Return the file of that name.
 
         Raises:
-            DataError: there is none, or there are several and the path does not tell which.
+            DataError: If there is none, or there are several and the path does not determine which.
         """
         clean = Path(name.replace("\\", "/"))
         for root in self._roots:
@@ -56,7 +56,7 @@ class ImageFinder:
         )
 
     def _index(self) -> dict[str, list[Path]]:
-        """The files below the roots by name; those that are not images only where no image has it."""
+        """Return the image files below the roots, by their lower-case name without suffix and `_aligned`."""
         found: dict[str, list[Path]] = {}
         files = (file for root in self._roots for file in root.rglob("*"))
         for file in dict.fromkeys(files):

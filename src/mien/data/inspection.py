@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 BLANK_RANGE = 8
-"""A image is blank if its brightest and its darkest pixel are at most this far apart (of 255).
+"""An image is blank if its brightest and its darkest pixel differ by at most this much (of 255).
 
-FER2013 has 13 such, 12 of one gray and one that spans 5 levels; the next image spans 48."""
+FER2013 has 13 blank images: 12 of a single gray level, and one that spans 5 levels. The next image spans 48."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""JAFFE as it is published: one folder of images whose names say person and expression, `KA.AN1.39.tiff`.
+"""Read JAFFE as published: a folder of images whose names contain person and expression, such as `KA.AN1.39.tiff`.
 
-Ten women, seven expressions (Lyons et al. 1998, https://doi.org/10.5281/zenodo.3451524). The first part of a name is the
-person, so `--group '^(..)'` keeps the images of a person in one split.
+It has ten women and seven expressions (Lyons et al. 1998, https://doi.org/10.5281/zenodo.3451524). The first part of a
+name is the person, so `--group '^(..)'` keeps the images of a person in one split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CLASSES = {
 
 
 def jaffe_images(folder: Path) -> list[Path]:
-    """The images of a folder if all of them are named as in JAFFE; nothing else."""
+    """Return the images of a folder if all of them are named as in JAFFE, else an empty list."""
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and not is_hidden(file.name)]
     named = [file for file in files if _NAME.fullmatch(file.stem)]
     others = [file for file in files if file not in set(named) and is_image_file(file)]
@@ -39,16 +39,16 @@ def read_jaffe(
     source: str,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
-    """Read images whose names say person and expression.
+    """Read images whose names contain person and expression.
 
     Args:
-        images: what `jaffe_images` found.
-        options: classes, groups and the finding of faces.
-        source: where they come from, for messages and cards.
-        progress: called with the images done and in all.
+        images: the result of `jaffe_images`.
+        options: classes, groups and face detection.
+        source: name of the source, used in messages and model cards.
+        progress: called with the number of images read and the total.
 
     Raises:
-        DataError: no image can be read, or the classes do not fit the options.
+        DataError: If no image can be read, or the classes do not match the options.
     """
     groups = None
     if options.group:

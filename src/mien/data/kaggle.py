@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 COMPETITION = "challenges-in-representation-learning-facial-expression-recognition-challenge"
-"""Where FER2013 was published in 2013; its rules have to be accepted before a download."""
+"""The Kaggle competition in which FER2013 was published in 2013. Downloads require accepting its rules."""
 
 COPY = "deadskull7/fer2013"
-"""The same table as a Kaggle data set, which asks for nothing."""
+"""A Kaggle data set with the same table, without rules to accept."""
 
 PUBLISHED_SPLITS = {TRAINING: 28_709, PUBLIC_TEST: 3_589, PRIVATE_TEST: 3_589}
 
 PUBLISHED_MD5 = frozenset({"f8428a1edbd21e88f42c73edd2a14f95", "b114b9e04e6949e5fe8b6a98b3892b1d"})
-"""MD5 of fer2013.csv and icml_face_data.csv as published, by which torchvision knows them."""
+"""MD5 checksums of the published fer2013.csv and icml_face_data.csv, as used by torchvision."""
 
 BY_HAND = (
     f"Or download fer2013.csv by hand from https://www.kaggle.com/datasets/{COPY} (or "
@@ -50,11 +50,11 @@ class Downloader(Protocol):
     """The two functions of `kagglehub` that are used; each returns the path of a file or a folder."""
 
     def dataset_download(self, handle: str, path: str | None = None) -> str:
-        """A file of a Kaggle data set."""
+        """Download a file of a Kaggle data set."""
         ...
 
     def competition_download(self, handle: str, path: str | None = None) -> str:
-        """A file of a Kaggle competition."""
+        """Download a file of a Kaggle competition."""
         ...
 
 
@@ -82,8 +82,8 @@ def fetch(
     """Download the published FER2013 table and verify it.
 
     Args:
-        destination: the output folder; `kagglehub`'s own cache when not given. A table
-            that lies there already is checked and kept.
+        destination: the output folder; by default the cache of `kagglehub`. A table that is already there is verified
+            and kept.
         downloader: `kagglehub`, or an object with the same functions.
         load: function that reads a table; by default `mien.data.load`.
         say: function called with a sentence about each step.

@@ -1,9 +1,9 @@
-"""Lists of image files without a header, a name and a label on each line, such as RAF-DB's `list_patition_label.txt`.
+"""Read lists of image files: a name and a label per line, no header, such as RAF-DB's `list_patition_label.txt`.
 
     train_00001.jpg 5
     test_0001.jpg 2
 
-The images are searched in the folder of the list and, where the list is in a folder of its own, beside that.
+The images are searched in the folder of the list and, if it contains no images, in its parent folder.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _LINE = re.compile(r"(\S.*?)\s*[\s,;]\s*([^\s,;]+)")
 _MOST_BYTES = 64 << 20
 _HEAD_LINES = 5
 _DEPTH = 2
-"""Folders below a data set's in which its list is searched."""
+"""Depth to which a folder is searched for a list; 1 is the folder itself."""
 
 RAFDB = "list_patition_label.txt"
-"""The list of RAF-DB, under its published name; its numbers are in RAF-DB's order."""
+"""Published file name of RAF-DB's list. Its numbers are in RAF-DB's order."""
 
 
 def is_label_list(path: Path) -> bool:
-    """Whether a text file has the name of an image and a label on each of its first lines."""
+    """Return whether a text file has the name of an image and a label on each of its first lines."""
     if path.suffix.lower() not in {".txt", ".lst"} or not path.is_file():
         return False
     try:
@@ -51,10 +51,10 @@ def is_label_list(path: Path) -> bool:
 
 
 def find_label_list(folder: Path) -> Path | None:
-    """The list of a data set in its folder or the folders below it, `None` where there is none.
+    """Return the list of a data set in its folder or its subfolders; `None` if there is none.
 
     Raises:
-        DataError: there are several.
+        DataError: If there are several.
     """
     depths = ["/".join(["*"] * depth) for depth in range(1, _DEPTH + 1)]
     found = [path for depth in depths for path in sorted(folder.glob(depth)) if is_label_list(path)]
@@ -74,17 +74,17 @@ def read_label_list(
     folder: Path | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Dataset:
-    """Read the images that a list names.
+    """Read the images in a list.
 
     Args:
         path: the list.
-        options: classes, groups and the finding of faces.
-        source: where it comes from, for messages and cards.
-        folder: where the images are; that of the list when not given, or the one above where only that has images.
-        progress: called with the images done and in all.
+        options: classes, groups and face detection.
+        source: name of the source, used in messages and model cards.
+        folder: folder of the images; by default that of the list, and its parent if the former has no images.
+        progress: called with the number of images read and the total.
 
     Raises:
-        DataError: a line is at fault, an image is not there, or the order of its numbers is not known.
+        DataError: If a line is invalid, an image does not exist, or the order of the numbers is unknown.
     """
     rows = list(_rows(path))
     roots = [folder] if folder else [path.parent, *([path.parent.parent] if _is_apart(path) else [])]
@@ -113,7 +113,7 @@ def read_label_list(
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    """The name and the label on each line."""
+    """Yield the name and the label on each line."""
     if path.stat().st_size > _MOST_BYTES:
         raise DataError(f"{path}: expected a list of at most {_MOST_BYTES >> 20} MB.")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
@@ -137,10 +137,10 @@ def _parse(line: str) -> tuple[str, str] | None:
 
 
 def _split_of(name: str) -> str | None:
-    """The split that the name of an image begins with: `train_00001.jpg`."""
+    """Return the split at the start of an image name such as `train_00001.jpg`; `None` if there is none."""
     return parse_split(re.split(r"[_\-]", name.rpartition("/")[2])[0])
 
 
 def _is_apart(path: Path) -> bool:
-    """Whether a list is in a folder without images, as RAF-DB's `EmoLabel`, beside that of the images."""
+    """Return whether a list is in a folder without images, such as RAF-DB's `EmoLabel`."""
     return not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.parent.rglob("*"))

@@ -28,10 +28,10 @@ __all__ = ["find_tables", "find_votes", "load"]
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_FACES = 4200
-"""How many faces are drawn unless a number is given: enough to learn from in a minute."""
+"""Default number of drawn faces: enough for a training of a minute."""
 
 MOST_FACES = 1_000_000
-"""More take gigabytes and a quarter of an hour."""
+"""Maximum number of drawn faces; more would take gigabytes and a quarter of an hour."""
 
 _MOST_WRAPPERS = 4
 
@@ -53,20 +53,20 @@ def load(
     """Load a data set in any supported form.
 
     Args:
-        path: a FER2013 table or an archive of one, a folder that holds one; a folder of images in folders named for
-            their classes, or a zip or tar archive of it; another table (words of any classes, a column for each pixel,
-            other sizes, or paths of images); a list of file names and labels without a header, as RAF-DB's; JAFFE's
-            folder of images; Parquet files of images; an `.npz` file; a folder of sheets (see
-            `mien.data.image_sheets`); `synthetic`, `synthetic:N`, `synthetic:N:SEED` for N drawn faces. In Python also
-            a data frame, a dict of arrays, or a pair `(images, labels)`.
+        path: a FER2013 table, an archive of one, or a folder that contains one; a folder of images in folders named by
+            class, or a zip or tar archive of it; another table (any class names, one column per pixel, other image
+            sizes, or image paths); a list of file names and labels without a header, such as RAF-DB's; the image
+            folder of JAFFE; Parquet files of images; an `.npz` file; a folder of sheets (see `mien.data.image_sheets`);
+            or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a data frame, a dict of arrays,
+            or a tuple `(images, labels)` or `(images, labels, splits)`.
         labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
             or the known label set that has exactly these classes.
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
             order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
-            order of the numbers, counted from 0 or 1 as the data do; or `{number: name}`. The images of a number with
+            order of the numbers, starting at 0 or 1 as in the data; or `{number: name}`. The images of a number with
             the name `"-"` are left out. FER2013's column `emotion` does not need it. If labels are words: the classes
             to use, in index order; images of other classes are left out.
-        merge: names that become one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
+        merge: names that are merged into one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
         group: how to find the person or video that an image shows, so that its images stay in one split: `folder`
             (the subfolder of the class folder), a regular expression with one capturing group that is searched in the
             path of an image, or the name of a column.
@@ -75,16 +75,16 @@ def load(
         split_seed: random seed of this division.
         crop: a function from the path of a photo to the crop of its face; by default each image is used as a face.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
-            they are searched next to the table. With the label set `fer2013`, votes that are given are attached to
-            the images, for training on both.
+            they are searched next to the table. With the label set `fer2013`, votes given here are attached to the
+            images, for training on both.
         cache: whether to cache the arrays of a table, see `mien.data.fer2013.cache`.
-        progress: called with the amount done and the total: bytes of a table, images of a folder.
+        progress: called with the amount read and the total: bytes of a table, images of a folder.
 
     Returns:
         The data set; its `left_out` lists the images that could not be read and counts the other files.
 
     Raises:
-        DataError: If there is nothing at the path, the data are invalid, or an argument is.
+        DataError: If the path does not exist, or the data or an argument are invalid.
     """
     options = read_options(labels, class_names, merge, group, crop)
     wanted = None if shares is None else parse_shares(shares)
@@ -171,7 +171,7 @@ def _read_folder(
 
 
 def _read_flat(place: Path, options: ReadOptions, progress: Progress | None) -> Dataset | None:
-    """Images whose classes a table, a list or their own names tell; `None` where nothing does."""
+    """Read images whose classes are given by a table, a list or the file names; `None` if there are no such images."""
     from mien.data.general_table import find_image_tables, read_general
     from mien.data.jaffe import jaffe_images, read_jaffe
     from mien.data.label_list import find_label_list, read_label_list
@@ -188,7 +188,7 @@ def _read_flat(place: Path, options: ReadOptions, progress: Progress | None) -> 
 
 
 def _wrapped(folder: Path) -> Iterator[Path]:
-    """A folder, and those that it holds as its only one, as unpacked archives often do."""
+    """Yield a folder and its nested only subfolders, as in many unpacked archives."""
     for _ in range(_MOST_WRAPPERS):
         yield folder
         inner = [
@@ -200,7 +200,7 @@ def _wrapped(folder: Path) -> Iterator[Path]:
 
 
 def _descend_to_tables(folder: Path) -> list[Path]:
-    """The tables in a folder, or in the only folder in it, as unpacked archives often are."""
+    """Return the tables in a folder, or in its nested only subfolder, as in many unpacked archives."""
     return next((tables for inner in _wrapped(folder) if (tables := find_tables(inner))), [])
 
 

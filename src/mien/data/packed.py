@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
-"""How packed files begin -> their packing."""
+"""First bytes of compressed files -> compression."""
 
 MOST_MEMBERS = 100_000
-"""Files in a tar."""
+"""Maximum number of members of a tar archive."""
 
 BUFFER = 1 << 20  # bytes; tarfile's own 10 kB makes a stream several times slower
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)
 _FEWEST_PIXELS = 4
-_MOST = 1 << 20  # above all pixel values; larger values are refused like this one
+_MOST = 1 << 20  # above all pixel values: larger values are reduced to it, and it is rejected
 
 
 def is_parquet(path: Path) -> bool:
@@ -39,7 +39,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def find_parquet(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder or its subfolder `data`; empty if there are none."""
+    """Return the Parquet files in a folder or its subfolder `data` or `default`; empty if there are none."""
     for place in (folder, folder / "data", folder / "default"):
         if place.is_dir() and (files := sorted(place.glob("*.parquet"))):
             return files

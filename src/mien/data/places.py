@@ -55,7 +55,7 @@ def _cut(name: str) -> str:
 
 
 def name_of_place(place: Path) -> str:
-    """A short name for a folder or file of data, for files and models: its last part without unusual characters.
+    """Return a short name for the path of data, for naming files and models: its last part without unusual characters.
 
     >>> name_of_place(Path("my data/five classes"))
     'five-classes'

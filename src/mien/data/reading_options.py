@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Crop = Callable[[Path], "NDArray[np.uint8] | str"]
-"""From the path of a photo to the crop of its face, gray uint8 (48, 48), or a sentence on why there is none."""
+"""Function from the path of a photo to the crop of its face, gray uint8 (48, 48), or a sentence that explains its
+absence."""
 
 NO_FACE = "no face"
-"""What a `Crop` gives for a photo in which there is no face."""
+"""The return value of a `Crop` for a photo without a face."""
 
 SHARES = (0.7, 0.15, 0.15)
-"""Shares of Training, PublicTest and PrivateTest in data that come without splits."""
+"""Default shares of Training, PublicTest and PrivateTest for data without splits."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class ReadOptions:
         label_set: the label set; by default the classes of the data.
         class_names: the meaning of class numbers, or the classes to use in index order; as in `mien.load`.
         merge: class names, each with the names that are merged into it.
-        group: what tells the person or video that an image shows: `folder` (the folder below that of the class), a
-            regular expression with one group that finds it in the path of an image, or the name of a column.
+        group: how to find the person or video that an image shows: `folder` (the subfolder of the class folder), a
+            regular expression with one capturing group that is searched in the path of an image, or the name of a
+            column.
         crop: function that crops the face in a photo; by default each image is used as a face.
     """
 

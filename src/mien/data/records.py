@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = -2
 _EXTENDED = (*FER2013.classes, "contempt")
-"""The order of CK+ tables in FER2013's form (ckextended.csv): FER2013's, with contempt as the eighth."""
+"""The class order of CK+ tables in FER2013's format (ckextended.csv): FER2013's classes, then contempt."""
 
 
 @dataclass
@@ -36,15 +36,15 @@ class Records:
     """Rows of a source.
 
     Args:
-        source: where they come from, for messages.
-        labels: for each row a word, a whole number, or `None` where there is none.
-        image: gives the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
-        splits: the split of each row as it is written, where the source says it.
-        groups: the group of each row, where one is asked for.
+        source: name of the source, used in messages.
+        labels: for each row a word, an integer, or `None` if it has no label.
+        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
+        splits: the split of each row as spelled in the source, if it has splits.
+        groups: the group of each row, if groups were requested.
         fer2013: whether numbers are in FER2013's order.
-        split: the split of all rows where `splits` says none; `None` for data that are not divided.
-        names: the names of the classes that the source itself gives to its numbers, by number.
-        files: the path of each row's image as the source names it, where images are files.
+        split: the split of all rows if `splits` is `None`; `None` for data without splits.
+        names: class names that the source itself defines, by number.
+        files: the path of each row's image as given in the source, if images are files.
     """
 
     source: str
@@ -178,7 +178,7 @@ class Records:
         return names, notes
 
     def _is_extended(self, numbers: set[int]) -> bool:
-        """Return whether the number 7 is a class and not a typing error: it occurs in two rows or more."""
+        """Return whether the number 7 does not occur, or occurs in two rows or more; in a single row it is an error."""
         return max(numbers) < len(FER2013) or Counter(self.labels)[len(FER2013)] >= 2
 
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WHOLE = ("fer2013.csv", "icml_face_data.csv")
-"""Tables that are a whole data set by themselves, the better first."""
+"""Names of tables that contain a complete data set, in order of preference."""
 
 HEAD_BYTES = 4096
-"""What is read of a table to see its header."""
+"""Number of bytes read from a table to parse its header."""
 
 
 def choose_tables(heads: Mapping[str, bytes], where: str) -> list[str]:
     """Choose the tables that form a data set.
 
-    This is one of `WHOLE`; else one for each split in the names (`train.csv`, `val.csv`, `test.csv` and other
-    spellings), with labels if there are two for a split; else the only table.
+    This is a table named in `WHOLE`; else one table for each split in the names (`train.csv`, `val.csv`, `test.csv` and
+    other spellings), the one with labels if a split has two; else the only table.
 
     Args:
         heads: the first bytes of each table by name; empty if it cannot be read.

@@ -1,4 +1,4 @@
-"""The tables in a folder that make up a data set."""
+"""Find the tables in a folder that form a data set."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def read_tables(
     cache: bool,
     progress: Progress | None,
 ) -> Dataset:
-    """Read tables: FER2013's form by the fast reader, others by the general one."""
+    """Read tables: FER2013 tables with the fast reader, others with the general one."""
     from mien.data.general_table import is_general, read_general
 
     general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
@@ -100,7 +100,7 @@ def _load_fer2013(
     try:
         votes = find_votes(tables[0].parent) if votes is None else votes
     except DataError:
-        if table.has_words:  # which need no order
+        if table.has_words:  # words need no class order
             return table.to_dataset(label_set, str(place))
         raise
     join = join_votes if label_set is FERPLUS else attach_votes

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 VOTE_COLUMNS = (*FERPLUS.classes, "unknown", "NF")
-"""What the ten counts of a image stand for, in their published order."""
+"""The meaning of the ten counts of an image, in their published order."""
 
 SPLIT_FOLDERS = {"FER2013Train": TRAINING, "FER2013Valid": PUBLIC_TEST, "FER2013Test": PRIVATE_TEST}
 
@@ -51,7 +51,7 @@ def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
     """Read the votes on the images of FER2013; if a folder contains both layouts, the files by split are used.
 
     Args:
-        path: the table `fer2013new.csv`, or the folder that holds `FER2013Train`, `FER2013Valid` and
+        path: the table `fer2013new.csv`, or the folder that contains `FER2013Train`, `FER2013Valid` and
             `FER2013Test` with a `label.csv` each (or a clone of microsoft/FERPlus, or a folder with only the
             table).
         dataset: the complete FER2013, to check that votes and images have the same splits.
@@ -61,7 +61,7 @@ def read_votes(path: str | Path, dataset: Dataset) -> NDArray[np.int64]:
         images without votes.
 
     Raises:
-        DataError: the votes cannot be read, or do not belong to these images.
+        DataError: If the votes cannot be read, or do not belong to these images.
     """
     path = Path(path)
     folder = _split_layout(path)

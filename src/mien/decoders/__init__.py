@@ -1,1 +1,1 @@
-"""Decoding of untrusted files in child processes, which have limits of the system and can be killed."""
+"""Decode untrusted files in child processes with resource limits, which can be killed."""

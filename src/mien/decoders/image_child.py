@@ -1,9 +1,9 @@
-"""The process that decodes images for another one: `python -m mien.decoders.image_child`.
+"""Child process that decodes images: `python -m mien.decoders.image_child`.
 
-It decodes one image after another and ends with its parent. It has limits of the system on memory, processor time and
-open files, writes no file, and has no network where the system allows a process to give it up. Bytes and pixels go
-through shared memory where the parent could make some, else through the pipes.
-`mien.decoders.image_pool` is the other side.
+It decodes images one by one and exits with its parent. The operating system limits its memory, CPU time and open files;
+it cannot write files, and has no network access if the system allows a process to drop it. Bytes and pixels are passed
+through shared memory if the parent could create it, else through the pipes. The parent side is
+`mien.decoders.image_pool`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     shared = int(sys.argv[1]) if len(sys.argv) > 1 else -1
     leave_network()
     orders, answers = take_streams()
-    for name in _READERS:  # before the limits, because they open libraries
+    for name in _READERS:  # imported before the limits are set, because they load libraries
         with suppress(ImportError):
             import_module(f"PIL.{name}ImagePlugin")
     with suppress(ImportError):
@@ -75,7 +75,7 @@ def main() -> None:
 def _decode(
     images: Any, data: bytes, max_pixels: int, suspicious: int
 ) -> tuple[dict[str, Any], memoryview | None]:
-    """What to answer, and the pixels; a failure that took a suspicious amount of memory is one of memory."""
+    """Return the response and the pixels; a failure after suspicious memory use is reported as a lack of memory."""
     peak = mapped_bytes("VmPeak")
     try:
         image = images.read_image(data, max_pixels=max_pixels)
@@ -85,7 +85,7 @@ def _decode(
         grown = peak < (now := mapped_bytes("VmPeak")) and now > suspicious
         says_so = _OUT_OF_MEMORY.search(str(error)) and "ecurity limit" not in str(
             error
-        )  # libheif's, of claims
+        )  # libheif's message about sizes claimed by the file
         if says_so or (grown and type(error) is DataError):
             return {"error": "NotEnoughMemoryError"}, None
         fields = {name: str(getattr(error, name, "") or "") for name in ("expected", "received", "remedy")}
@@ -94,7 +94,7 @@ def _decode(
 
 
 def _write(out: BinaryIO, head: dict[str, Any], pixels: memoryview | None = None) -> None:
-    """A line of JSON, and the bytes of an image."""
+    """Write a line of JSON, followed by the bytes of an image if there is one."""
     for part in (memoryview(json.dumps(head).encode() + b"\n"), *([] if pixels is None else [pixels])):
         while len(part):
             part = part[out.write(part) :]  # noqa: PLW2901 - what is left of it

@@ -1,4 +1,4 @@
-"""`ImageDecoder`: one child process that decodes images, its limits, and the memory that it shares."""
+"""`ImageDecoder`: a child process that decodes images, with its limits and its shared memory."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 _MODULE = "mien.decoders.image_child"
 _START_SECONDS = 30.0
-_RECYCLED_AFTER = 10_000  # images; a decoder may leak
+_RECYCLED_AFTER = 10_000  # images after which a process is replaced, in case a decoder leaks memory
 _KEPT_PIXELS = 16 << 20  # bytes of shared memory that a child keeps between images
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Limits of decoding one image.
+    """Limits for decoding one image.
 
     Args:
-        max_pixels: of an image.
-        max_bytes: of a file.
-        seconds: until the process is killed.
-        base_memory: bytes that any image may take, besides those of the interpreter and the libraries.
-        pixel_memory: bytes more for each pixel that an image may have.
+        max_pixels: maximum number of pixels of an image.
+        max_bytes: maximum size of a file in bytes.
+        seconds: timeout in seconds, after which the process is killed.
+        base_memory: memory for any image in bytes, in addition to that of the interpreter and the libraries.
+        pixel_memory: additional memory in bytes per allowed pixel.
     """
 
     max_pixels: int = 50_000_000
@@ -50,16 +50,16 @@ class ImageLimits:
 
 
 class ImageMemoryError(DataError):
-    """An image takes more memory than it may; it is at fault, or larger than the limits were made for."""
+    """Decoding an image needs more memory than the limit: the image is malformed or too large for the limits."""
 
 
 class ImageDecoderError(DataError):
-    """The process that decodes an image crashed or was too slow; the image is at fault."""
+    """The process that decodes an image crashed or timed out because of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An image that another process decoded.
+    """An image decoded by a child process.
 
     Args:
         pixels: RGB uint8 (height, width, 3), upright.
@@ -71,7 +71,12 @@ class DecodedImage:
 
 
 class ImageDecoder:
-    """One child process, the memory that it shares, and what is said to it."""
+    """A child process that decodes images, its shared memory, and the protocol between both processes.
+
+    Attributes:
+        child: the child process.
+        reusable: whether the process can decode another image.
+    """
 
     def __init__(self, limits: ImageLimits) -> None:
         self._limits = limits
@@ -88,13 +93,13 @@ class ImageDecoder:
         self.reusable = True
 
     def wait(self) -> None:
-        """Wait until it is ready for its first image."""
+        """Wait until the process is ready for its first image."""
         if not self._is_ready:
             self._is_ready = bool(json.loads(self.child.read_line(time.monotonic() + _START_SECONDS)))
 
     def read_image(self, data: bytes, max_pixels: int) -> DecodedImage:
-        """Decode one image; afterwards it may be past use."""
-        self.reusable = False  # unless all goes well
+        """Decode one image. Check `reusable` before decoding another one."""
+        self.reusable = False  # until decoding succeeds
         try:
             self.wait()
             until = time.monotonic() + self._limits.seconds
@@ -121,7 +126,7 @@ class ImageDecoder:
         return image
 
     def close(self) -> None:
-        """End it."""
+        """Terminate the process and release the shared memory."""
         self.child.close()
         if self._memory is not None:
             self._memory.close()
@@ -172,7 +177,7 @@ class ImageDecoder:
         if not isinstance(kind, type) or not issubclass(kind, DataError):
             kind = DataError
         message = str(head["message"])
-        if not head.get("received"):  # an error of a library
+        if not head.get("received"):  # an error raised by a library
             return kind.from_parts(
                 "the image",
                 expected="one that can be decoded",
@@ -183,9 +188,9 @@ class ImageDecoder:
         return kind(message, **fields)
 
     def _gone(self) -> MienError:
-        """Why the process ended: the kernel was short of memory, or the decoder crashed or took too much."""
+        """Return the error for a process that ended: no free memory, a crash, or too much CPU time."""
         status = self.child.exit_status()
-        # A decoder in C++ aborts where it gets no memory.
+        # The kernel kills the process if memory is short; a decoder in C++ aborts if an allocation fails.
         if status in {-signal.SIGKILL, -signal.SIGABRT, None}:
             return _no_memory()
         return ImageDecoderError.from_parts(
@@ -206,7 +211,7 @@ def _no_memory() -> NotEnoughMemoryError:
 
 
 def _shared_file(size: int) -> int:
-    """A nameless file in memory whose size cannot change any more, or -1 where none can be made."""
+    """Return the descriptor of an anonymous file in memory with a sealed size; -1 if it cannot be created."""
     try:
         descriptor = os.memfd_create("mien-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     except (OSError, AttributeError):
@@ -216,7 +221,7 @@ def _shared_file(size: int) -> int:
         fcntl.fcntl(
             descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
         )
-    except OSError:  # no file may be written, not even in memory
+    except OSError:  # a limit forbids writing files, including files in memory
         os.close(descriptor)
         return -1
     return descriptor

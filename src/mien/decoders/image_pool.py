@@ -1,4 +1,4 @@
-"""`ImageDecoderPool`: untrusted images decoded in child processes, which are reused, limited and killed when late."""
+"""`ImageDecoderPool`: decode untrusted images in reusable child processes with resource limits and a timeout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ __all__ = [
 
 
 class DecodeTask:
-    """One image on its way through the pool, which any thread may give up."""
+    """The decoding of one image by the pool, which any thread can cancel.
+
+    Attributes:
+        cancelled: whether `cancel` was called.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,14 +42,14 @@ class DecodeTask:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Kill the process that decodes it, if one does, now or later."""
+        """Kill the process that decodes the image now, or that starts decoding it later."""
         with self._lock:
             self.cancelled = True
             if self._child is not None:
                 self._child.kill()
 
     def hold(self, child: Child | None) -> None:
-        """Name the process that decodes it; `None` once it is done."""
+        """Set the process that decodes the image; `None` when it is done."""
         with self._lock:
             self._child = child
             if self.cancelled and child is not None:
@@ -53,14 +57,14 @@ class DecodeTask:
 
 
 class ImageDecoderPool:
-    """Decodes images in child processes; a process that is idle is reused, one that fails is replaced.
+    """Decodes images in child processes. Idle processes are reused; failed ones are replaced.
 
-    As many processes are started as threads ask at once. Decoding a 640x480 JPEG this way takes about half a
-    millisecond longer than in the calling process.
+    There is one process per concurrent call. Decoding a 640x480 JPEG takes about half a millisecond longer than in the
+    calling process.
 
     Args:
-        limits: of each image.
-        ready: processes that are kept ready.
+        limits: limits for each image.
+        ready: number of processes to keep ready.
     """
 
     def __init__(self, limits: ImageLimits | None = None, ready: int = 1) -> None:
@@ -71,13 +75,13 @@ class ImageDecoderPool:
         self._closed = False
 
     def prepare(self) -> None:
-        """Start the processes that are kept ready; they take a part of a second until they are."""
+        """Start the processes that are kept ready, without waiting; each takes a fraction of a second to start."""
         with self._lock:
             while not self._closed and len(self._idle) + len(self._busy) < self._ready:
                 self._idle.append(ImageDecoder(self._limits))
 
     def wait_until_ready(self) -> None:
-        """Wait until the processes that are kept ready are."""
+        """Wait until the idle processes have started."""
         with self._lock:
             for decoder in self._idle:
                 with suppress(ChildGone, ChildLate):
@@ -90,15 +94,15 @@ class ImageDecoderPool:
 
         Args:
             data: the bytes of a file.
-            max_pixels: an image with more is refused; at most that of the limits.
-            task: by which another thread may give it up.
+            max_pixels: maximum number of pixels, at most that of the limits.
+            task: a task with which another thread can cancel the decoding.
 
         Raises:
-            DataError: the image is at fault; in the words of `read_image`.
-            TooLargeError: it has too many pixels or bytes.
-            ImageMemoryError: it takes more memory than it may.
-            NotEnoughMemoryError: there is not enough memory now.
-            ImageDecoderError: the process crashed or was too slow.
+            DataError: If the image is invalid, with the message of `mien.images.read_image`.
+            TooLargeError: If the image has too many pixels or bytes.
+            ImageMemoryError: If the image needs more memory than the limit.
+            NotEnoughMemoryError: If there is not enough free memory; retrying later may work.
+            ImageDecoderError: If the process crashed or timed out.
         """
         if len(data) > self._limits.max_bytes:
             raise TooLargeError.from_parts(
@@ -119,20 +123,20 @@ class ImageDecoderPool:
             self._give_back(decoder, reusable=not task.cancelled)
 
     def close(self) -> None:
-        """End all processes; safe from any thread."""
+        """Terminate all processes. This method is thread-safe."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
             for decoder in self._busy:
-                decoder.child.kill()  # its pipes belong to the thread that decodes
+                decoder.child.kill()  # the thread that uses it closes its pipes
         for decoder in idle:
-            decoder.child.kill()  # all of them, before one is waited for
+            decoder.child.kill()  # kill all of them before waiting for one
         for decoder in idle:
             decoder.close()
 
     @property
     def processes(self) -> list[int]:
-        """The numbers of the processes that run now."""
+        """Process IDs of the idle and busy processes."""
         with self._lock:
             return [one.child.pid for one in (*self._idle, *self._busy)]
 
@@ -143,7 +147,7 @@ class ImageDecoderPool:
                     "the image", expected="an open pool", received="a closed one", remedy="Make another."
                 )
             decoder = self._idle.pop() if self._idle else None
-            while decoder is not None and not decoder.child.alive:  # ended while it was idle
+            while decoder is not None and not decoder.child.alive:  # exited while idle
                 decoder.close()
                 decoder = self._idle.pop() if self._idle else None
             decoder = decoder or ImageDecoder(self._limits)

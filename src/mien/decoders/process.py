@@ -1,4 +1,4 @@
-"""Starting child processes for decoding, and the pipes to them, with a time limit on every read and write."""
+"""Start child processes for decoding, and communicate with them through pipes with a timeout on each read and write."""
 
 from __future__ import annotations
 
@@ -33,28 +33,29 @@ _PIPE_BYTES = 1 << 20
 
 
 class ChildGone(Exception):  # noqa: N818 - named for what happened
-    """The child process ended, or sent something that is not a message."""
+    """The child process exited, or sent an invalid message."""
 
 
 class ChildLate(Exception):  # noqa: N818 - likewise
-    """The child process did not answer in time; it was killed."""
+    """The child process did not respond before the deadline and was killed."""
 
 
 def can_start() -> bool:
-    """Whether child processes can be started for decoding; not on Windows and not in a frozen program."""
+    """Return whether child processes for decoding are supported: not on Windows and not in a frozen program."""
     return os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 def start(
     module: str, arguments: Sequence[str] = (), *, descriptors: Sequence[int] = (), arenas: int = 1
 ) -> Child:
-    """Start a module as a child process, with none of the secrets in the environment.
+    """Start a module as a child process with a minimal environment, which contains no secrets.
 
     Args:
-        module: a module of mien with a `main` guard.
-        arguments: of its command line.
-        descriptors: open files that it inherits besides its pipes.
-        arenas: of glibc's malloc; each reserves address space, and decoding with many threads is faster with two.
+        module: a module of mien with a `__main__` guard.
+        arguments: its command-line arguments.
+        descriptors: file descriptors that it inherits in addition to its pipes.
+        arenas: number of malloc arenas (glibc). Each reserves address space; decoding with many threads is faster with
+            two.
     """
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD
     environment["MALLOC_ARENA_MAX"] = str(arenas)
@@ -71,13 +72,13 @@ def start(
 
 
 class Child:
-    """A child process and its pipes. One thread talks to it; any thread may kill it.
+    """A child process and its pipes. Only one thread may communicate with it; any thread may kill it.
 
     Args:
-        process: just started, with pipes for standard input and output.
+        process: a process that was just started, with pipes for standard input and output.
 
     Attributes:
-        was_killed: whether this process has killed it.
+        was_killed: whether `kill` was called.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -85,25 +86,29 @@ class Child:
         self.was_killed = False
         self._input, self._output = (cast("Any", file).fileno() for file in (process.stdin, process.stdout))
         os.set_blocking(self._input, False)
-        with suppress(OSError, AttributeError):  # fewer switches between the processes for a frame of a video
+        with suppress(OSError, AttributeError):  # a larger pipe needs fewer context switches per video frame
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process ID."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def send(self, data: bytes, until: float) -> None:
-        """Write to its standard input.
+        """Write all data to the standard input of the process.
 
         Args:
-            data: all of it is written.
-            until: the time of `time.monotonic` until which that may take.
+            data: the data.
+            until: deadline, as a time of `time.monotonic`.
+
+        Raises:
+            ChildGone: If the process exited.
+            ChildLate: If the deadline passed; the process is killed.
         """
         view = memoryview(data)
         while view:
@@ -116,10 +121,14 @@ class Child:
                 raise ChildGone from error
 
     def read_line(self, until: float) -> bytes:
-        """The next line that it writes, without its end.
+        """Return the next line of the output, without its line end.
 
         Args:
-            until: the time of `time.monotonic` until which that may take.
+            until: deadline, as a time of `time.monotonic`.
+
+        Raises:
+            ChildGone: If the process exited, or the line is too long.
+            ChildLate: If the deadline passed; the process is killed.
         """
         while b"\n" not in self._kept:
             self._kept += self._some(_LONGEST_LINE, until)
@@ -130,11 +139,15 @@ class Child:
         return bytes(line)
 
     def read_into(self, view: memoryview, until: float) -> None:
-        """Fill a buffer with what it writes.
+        """Fill a buffer with output of the process.
 
         Args:
-            view: bytes.
-            until: the time of `time.monotonic` until which that may take.
+            view: the buffer, a view of bytes.
+            until: deadline, as a time of `time.monotonic`.
+
+        Raises:
+            ChildGone: If the process exited.
+            ChildLate: If the deadline passed; the process is killed.
         """
         kept = min(len(self._kept), len(view))
         view[:kept] = self._kept[:kept]
@@ -145,22 +158,22 @@ class Child:
             kept += len(some)
 
     def wait_for_output(self, seconds: float) -> bool:
-        """Wait until it has written something or ended; gives back whether it has."""
+        """Wait until there is output or the process exited; return whether that happened within the timeout."""
         try:
             return self._poll(self._output, select.POLLIN, seconds)
         except ChildGone:
             return True
 
     def kill(self) -> None:
-        """End it at once; whoever talks to it finds it gone."""
+        """Kill the process. A thread that communicates with it gets a `ChildGone` exception."""
         self.was_killed = True
         self._process.kill()
 
     def close(self) -> int | None:
-        """End it and close its pipes; by the thread that talks to it.
+        """Kill the process if it is running, and close its pipes. Call it in the thread that communicates with it.
 
         Returns:
-            Its exit status, negative for the signal that ended it.
+            The exit status; the negative signal number if a signal terminated the process.
         """
         gone = self._process.poll()
         if gone is None:
@@ -173,7 +186,7 @@ class Child:
         return self._process.returncode
 
     def exit_status(self, seconds: float = 1.0) -> int | None:
-        """Why it ended by itself: its exit status, negative for a signal; `None` if it still runs."""
+        """Wait for the process to exit and return its exit status, negative for a signal; `None` after the timeout."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(seconds)
         return None
@@ -194,7 +207,7 @@ class Child:
             raise ChildLate
 
     def _poll(self, descriptor: int, event: int, seconds: float) -> bool:
-        poll = select.poll()  # takes descriptors of any number, which `select.select` does not
+        poll = select.poll()  # unlike `select.select`, accepts file descriptors of 1024 and above
         poll.register(descriptor, event)
         try:
             return bool(poll.poll(max(seconds, 0) * 1e3))

@@ -1,4 +1,4 @@
-"""Limits that a decoding process sets on itself: memory, processor time, open files, network."""
+"""Limits that a decoding process sets for itself: memory, CPU time, open files and network access."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import suppress
 from typing import BinaryIO
 
 OPEN_FILES = 64
-"""Maximum number of descriptors of a decoding process."""
+"""Maximum number of open file descriptors of a decoding process."""
 
-_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-_NO_NEW_PRIVILEGES = 38  # of prctl(2)
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # flags of unshare(2)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
+_NO_NEW_PRIVILEGES = 38  # operation of prctl(2)
 
 
 def take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes from and to the parent process; what libraries print to standard output is discarded."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may finish first
+    """Return the pipes from and to the parent process, and redirect the standard streams to the null device."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and may finish its work first
     orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -29,7 +29,7 @@ def take_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def leave_network() -> None:
-    """Enter an empty network namespace and give up new privileges; a container may not allow the first."""
+    """Set no_new_privs and enter an empty network namespace. Containers may forbid the latter, which is ignored."""
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -37,7 +37,7 @@ def leave_network() -> None:
 
 
 def end_with_parent(orders: BinaryIO) -> None:
-    """Start a thread that ends this process when the parent closes its pipe or is gone."""
+    """Start a thread that terminates this process when the parent closes its pipe or exits."""
     threading.Thread(target=_watch, args=(orders.fileno(),), daemon=True).start()
 
 
@@ -49,7 +49,7 @@ def _watch(descriptor: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep up to 64 MB of freed memory, because page faults cost more than decoding a small image."""
+    """Make glibc keep up to 64 MB of freed memory, because page faults cost more than decoding a small image."""
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, 64 << 20)
@@ -57,7 +57,7 @@ def keep_freed_memory() -> None:
 
 
 def mapped_bytes(field: str = "VmSize") -> int:
-    """Address space in use, or with `VmPeak` the most that was ever in use; 0 where the system does not tell."""
+    """Return the size of the address space in bytes, or its peak with `VmPeak`; 0 if the system does not provide it."""
     with suppress(OSError, ValueError, IndexError), open("/proc/self/status", "rb") as file:  # noqa: PTH123 - of the system
         found = file.read().partition(field.encode() + b":")[2]
         return int(found.split()[0]) * 1024
@@ -65,7 +65,7 @@ def mapped_bytes(field: str = "VmSize") -> int:
 
 
 def limit_files() -> None:
-    """Few descriptors, no writable file, no core dump; where memory is short, the kernel ends this process first."""
+    """Limit open files, forbid file writes and core dumps, and make this process the first choice of the OOM killer."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - of the system
         file.write("1000")
     with suppress(ImportError):
@@ -81,13 +81,13 @@ def limit_files() -> None:
 
 
 def limit_memory(most: int) -> bool:
-    """Set the limit of the address space; it can be set again.
+    """Limit the address space. The limit can be changed later.
 
     Args:
-        most: bytes.
+        most: maximum size in bytes.
 
     Returns:
-        Whether this limit is what refuses memory, and not a tighter one or a machine that has none left.
+        Whether a failed allocation is due to this limit, and not to a lower limit or a lack of memory.
     """
     with suppress(ImportError, OSError, ValueError):
         import resource
@@ -100,17 +100,17 @@ def limit_memory(most: int) -> bool:
 
 
 def _counts_reserved_memory() -> bool:
-    """Whether the kernel refuses memory before it is used (`vm.overcommit_memory` of 2)."""
+    """Return whether the kernel does not overcommit memory (`vm.overcommit_memory` is 2)."""
     with suppress(OSError), open("/proc/sys/vm/overcommit_memory", "rb") as file:  # noqa: PTH123 - of the system
         return file.read().strip() == b"2"
     return False
 
 
 def limit_processor(seconds: int) -> None:
-    """Set the limit of processor time from now on; it can be set again.
+    """Limit the CPU time from now on. The limit can be changed later.
 
     Args:
-        seconds: on all cores together.
+        seconds: CPU time of all threads together, in seconds.
     """
     with suppress(ImportError, OSError, ValueError):
         import resource

@@ -151,7 +151,7 @@ class Classifier:
         return probabilities
 
     def raw_outputs(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the network gives, float32 (n, classes), unchecked and not calibrated."""
+        """Return the output of the network, float32 (n, classes), not validated and not calibrated."""
         return self._run(self._check_crops(crops), self.card.output)
 
     @property

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "centerface.onnx"
-"""The bundled network; a text file beside it tells how it was made."""
+"""File name of the bundled network; `assets/README.md` describes how it was made."""
 
 _SMALL = (
     40  # pixels of face height in the resized image; smaller faces suggest that even smaller ones were missed
 )
-_MIN_GAIN = 1.25  # minimum ratio of `fine_side` to `side` for the second pass
+_MIN_GAIN = 1.25  # minimum ratio of `fine_side` to `side` for the third pass
 _CROP_SIDE = 64  # pixels; an image up to this size may be a crop of one face
 _CROP_ASPECT = 1.25
 _CROP_CONFIDENCE = 0.15  # blank, noisy and shaded squares reach at most 0.11: benchmarks/detection.py

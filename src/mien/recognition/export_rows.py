@@ -134,7 +134,7 @@ class RowWriter:
 
 
 def _without_formulas(row: Sequence[Any]) -> list[Any]:
-    """A row whose texts no spreadsheet takes for a formula: an apostrophe stands before those that could be one."""
+    """Return a row with an apostrophe before each text that a spreadsheet could interpret as a formula."""
     return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 

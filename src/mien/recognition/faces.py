@@ -55,7 +55,7 @@ class Detection:
 
 
 def uncertain_label(classes: Iterable[str]) -> str:
-    """The label of a face whose score is too low: `"uncertain"`, or another where a class has that name."""
+    """Return the label of a face with a low score: `"uncertain"`, or `LOW_CONFIDENCE` if a class has that name."""
     return LOW_CONFIDENCE if UNCERTAIN in classes else UNCERTAIN
 
 

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class DescribedCardError(ModelError):
-    """A model file has a model card, and is described all the same."""
+    """A model file has a model card, but a description was given as well."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a user says about a model file without a model card.
+    """The user's description of a model file without a model card.
 
     Args:
         class_names: class names in the order of the probabilities.
@@ -55,7 +55,7 @@ class Description:
 
     @property
     def given(self) -> bool:
-        """Whether anything is said."""
+        """Whether any field is set."""
         return (self.class_names, self.pixel_scale, self.pixel_range) != (None, None, None)
 
 
@@ -64,7 +64,7 @@ def open_described(model: str | Path, described: Description, threads: int = 0) 
 
     Args:
         model: path of a model file or a run folder, or the name of a bundled model.
-        described: what the user says about it.
+        described: the user's description of it.
         threads: number of CPU threads per call; 0 lets the library choose.
 
     Returns:
@@ -72,7 +72,7 @@ def open_described(model: str | Path, described: Description, threads: int = 0) 
 
     Raises:
         UnnamedClassesError: If it has no model card, and no class names are given.
-        DescribedCardError: If it has a model card, and is described all the same.
+        DescribedCardError: If it has a model card, but a description is given as well.
         ModelError: If it cannot be opened.
     """
     kind = _other_format(model)
@@ -95,7 +95,7 @@ def open_described(model: str | Path, described: Description, threads: int = 0) 
 
 
 def _other_format(model: Any) -> ModelKind | None:
-    """The format of a file that is not ONNX and can be run; `None` for all else, which `read_model` judges."""
+    """Return the format of a file in a supported format other than ONNX; `None` for other files, see `read_model`."""
     if not isinstance(model, str | Path) or not str(model) or model in BUNDLED:
         return None
     try:
@@ -119,7 +119,7 @@ def check_network(network: Network, card: ModelCard) -> NetworkInput:
         Its input.
 
     Raises:
-        ModelError: If it has others.
+        ModelError: If they differ.
     """
     spec, outputs = card.input, {output.name: output for output in network.outputs}
     shapes = [list(entry.shape) for entry in network.inputs]

@@ -126,9 +126,8 @@ def card_of(
     Args:
         network: the network in the file.
         class_names: class names in the order of the probabilities.
-        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default what the file tells: 1 for a
-            network that starts with arithmetic or a normalization of its input, else 1/255, which most projects use for
-            training.
+        pixel_scale: factor that pixel values from 0 to 255 are multiplied by. By default 1 for a network that starts
+            with arithmetic or a normalization of its input, else 1/255, which most projects use for training.
         pixel_range: input values of black and white pixels, instead of a scale.
 
     Raises:

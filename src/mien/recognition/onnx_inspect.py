@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _METADATA = 14
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
-_OPERATOR = 4  # of a node
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
+_OPERATOR = 4  # field of a node
 _MOST_FIELDS = 500_000
-"""Fields that are read of a file; a network of a thousand operators has some ten thousand."""
+"""Maximum number of fields to read; a network of a thousand operators has about ten thousand."""
 
 _MOST_KEY, _KEY_BYTES = 0xFFFFFFFF, 5
-"""The largest key of a field, and the most bytes that it may take. ONNX Runtime ignores higher bits, so that a field
-with such a key would be another one here than there."""
+"""Maximum key of a field, and maximum number of bytes of a key. ONNX Runtime ignores higher bits, so it would interpret
+a field with a larger key differently than this parser."""
 
 _ORT_FORMAT_AT, _ORT_FORMAT = slice(4, 8), b"ORTM"
-"""How a file in ONNX Runtime's own format begins, which is no protocol buffer."""
+"""Signature of ONNX Runtime's own format, which is not a protocol buffer."""
 
 _ENDLESS = frozenset({b"Loop", b"Scan"})
-"""Operators that repeat a graph as often as the file says."""
+"""Operators that repeat a graph; the file determines how often."""
 
 _DEEPEST = 64
 """Maximum nesting depth of messages; a subgraph adds three levels."""

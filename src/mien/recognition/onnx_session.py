@@ -1,7 +1,7 @@
 """ONNX Runtime sessions of model files, with a limit on the memory that networks of unknown origin may allocate.
 
-One operator can ask for any amount of memory. ONNX Runtime limits it through an arena that the sessions of a process
-share; only sessions that ask for it use it.
+A single operator can request any amount of memory. ONNX Runtime limits it with a memory arena shared by the sessions of
+a process; only sessions with the option `session.use_env_allocators` use it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_BYTES = 4 << 30
-"""Maximum size of the arena; on a machine with less than twice as much, half of its memory."""
+"""Maximum size of the arena; half of the machine's memory if that is less."""
 
 logger = logging.getLogger(__name__)
 

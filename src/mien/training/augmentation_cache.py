@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from mien.training.batches import Teacher
 
 _BLOCK = 128
-"""Images that are augmented together, with a random generator of their own."""
+"""Number of images that are augmented together with the same random generator."""
 
 _MOST_PROCESSES = 32
-"""More share the same disk; Windows takes 61 at most."""
+"""Maximum number of worker processes: they share one disk, and Windows allows at most 61."""
 
 Tell = Callable[[str, int, int], object]
 """Called with what is computed (`views`, `answers`, or `waiting` for another training), what is done and the total."""
@@ -94,7 +94,7 @@ class AugmentationCache:
             processes: maximum number of processes; by default the number of CPUs.
 
         Raises:
-            ModelError: If the processes cannot be started, or the system ended one.
+            ModelError: If the processes cannot be started, or one of them was killed.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock)
@@ -147,7 +147,7 @@ class AugmentationCache:
             return
         if not _is_whole(self._source, shape, np.uint8):
             _write(self._source, self._images)
-        # A fork of a process whose backend has threads may hang, so the helpers start afresh.
+        # Spawn instead of fork: a fork of a process whose backend has threads may hang.
         spawn = multiprocessing.get_context("spawn")
         workers = min(processes, len(missing), _MOST_PROCESSES)
         with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
@@ -225,7 +225,7 @@ def _make_view(source: Path, augmentation: Augmentation, view: int, target: Path
 
 
 def _end_with_parent() -> None:
-    """Initialize a worker process: ignore Ctrl-C, and exit when the parent process is gone."""
+    """Initialize a worker process: ignore Ctrl-C, and exit when the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-"""The backends that train, by the name that Keras gives them, the one that is preferred first."""
+"""The supported backends by their Keras names, in order of preference."""
 
 _EXTRAS = {"tensorflow": "train-cpu", "jax": "train,jax", "torch": "train,torch"}
 _VARIABLE = "KERAS_BACKEND"
 
-# glibc's mallopt(3): its names are macros, so their values are repeated here.
+# Parameters of glibc's mallopt(3), which are macros in C.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP_BYTES = 2**31 - 1
 
 
 def installed_backends() -> list[str]:
-    """The backends that are installed, the one that is preferred first. Nothing is imported."""
+    """Return the installed backends in order of preference, without importing them."""
     return [name for name in BACKENDS if find_spec(name) is not None]
 
 
 def preferred_backend() -> str | None:
-    """The backend that Keras is to run on when it is loaded, `None` where there is none.
+    """Return the backend that Keras should use when it is loaded; `None` if there is none.
 
-    What the variable KERAS_BACKEND says is taken as it is. What `keras.json` says counts where that backend is
-    installed, for Keras writes `tensorflow` there by itself; else it is the first one that is installed.
+    The environment variable KERAS_BACKEND takes precedence and is not checked. The backend in `keras.json` is used only
+    if it is installed, because Keras writes `tensorflow` there by default; else the first installed backend is used.
     """
     if os.environ.get(_VARIABLE):
         return os.environ[_VARIABLE]
@@ -58,14 +58,14 @@ def _configured_backend() -> str | None:
 
 
 def settle_backend() -> None:
-    """Set the backend that is installed, because Keras defaults to TensorFlow. Raises nothing."""
+    """Select the preferred backend, because Keras defaults to TensorFlow; does nothing if Keras is loaded."""
     preferred = preferred_backend()
     if preferred and "keras" not in sys.modules:
         _tell_keras(preferred)
 
 
 def _tell_keras(name: str) -> None:
-    """Set the variable, unless Keras would take that backend by itself."""
+    """Set KERAS_BACKEND, unless Keras would choose that backend anyway."""
     if name != (os.environ.get(_VARIABLE) or _configured_backend() or "tensorflow"):
         os.environ[_VARIABLE] = name
 
@@ -74,14 +74,14 @@ def choose_backend(wanted: str | None = None) -> str:
     """Decide which backend Keras will run on, without loading it.
 
     Args:
-        wanted: `tensorflow`, `jax` or `torch`; the one that `preferred_backend` gives when not given.
+        wanted: `tensorflow`, `jax` or `torch`; by default the result of `preferred_backend`.
 
     Returns:
-        Its name.
+        The name of the backend.
 
     Raises:
-        MissingExtra: Keras or the backend is not installed; the message says what to type.
-        ModelError: there is no such backend.
+        MissingExtra: If Keras or the backend is not installed; the message contains the install command.
+        ModelError: If there is no such backend.
     """
     if wanted is not None and wanted not in BACKENDS:
         raise ModelError(f"Expected the backend to be one of {', '.join(BACKENDS)}, got {wanted[:80]!r}.")
@@ -105,7 +105,7 @@ def choose_backend(wanted: str | None = None) -> str:
 
 
 def keep_memory() -> None:
-    """Let the process keep the memory that it frees, where the C library is glibc.
+    """Keep freed memory in the process instead of returning it to the system (glibc only).
 
     A training step frees and allocates the same hundreds of megabytes. If they are returned to the system each time,
     page faults take a quarter of the CPU time when the classic network is trained on two cores.
@@ -120,7 +120,7 @@ def keep_memory() -> None:
 
 
 def fix_seeds(seed: int) -> None:
-    """Make training reproducible: seeds of Python, NumPy and Keras, and deterministic kernels."""
+    """Make training reproducible: seed Python, NumPy and Keras, and enable TensorFlow's deterministic kernels."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -131,7 +131,7 @@ def fix_seeds(seed: int) -> None:
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
-    """Seed randomness outside of Keras's own generators: PyTorch's dropout uses a generator of the process."""
+    """Seed randomness outside of Keras's own generators: PyTorch's dropout uses PyTorch's global generator."""
     import keras
 
     if keras.backend.backend() == "torch":
@@ -143,7 +143,7 @@ def seed_epoch(seed: int, epoch: int) -> None:
 
 @contextmanager
 def without_retracing_warnings() -> Iterator[None]:
-    """Silence TensorFlow's warnings about retracing: each of several networks needs a graph of its own."""
+    """Suppress TensorFlow's retracing warnings: each of several networks needs its own graph."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "tf.function retracing" not in record.getMessage()
@@ -157,7 +157,7 @@ def without_retracing_warnings() -> Iterator[None]:
 
 
 def backend_name() -> str:
-    """Name and version of the backend, for records: `tensorflow 2.21.0`."""
+    """Return name and version of the backend, such as `tensorflow 2.21.0`."""
     import keras
 
     name = keras.backend.backend()

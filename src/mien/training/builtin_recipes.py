@@ -28,7 +28,7 @@ _STRONG = Augmentation(
     noise=0.1, jpeg=0.1, random_erasing=0.25,
 )  # fmt: skip
 
-# 60 million multiply-adds per face, most of them where int8 is fastest; can be trained on two CPU cores.
+# 60 million multiply-adds per face, most of them in layers where int8 is fastest; can be trained on two CPU cores.
 _ALONE = Recipe(
     name="small-alone",
     network=Compact(stem=32, widths=(32, 64, 192), blocks=(1, 1, 2), dropout=0.2),

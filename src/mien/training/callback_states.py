@@ -11,14 +11,14 @@ _STATELESS = {
     "LearningRateScheduler", "TensorBoard", "CSVLogger", "TerminateOnNaN", "LambdaCallback", "History",
     "ProgbarLogger", "RemoteMonitor",
 }  # fmt: skip
-"""Callbacks of Keras whose effect depends on the epoch alone."""
+"""Keras callbacks whose effect depends only on the epoch."""
 
 _ATTRIBUTES = {
     "EarlyStopping": ("wait", "best", "best_epoch", "stopped_epoch"),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
     "ModelCheckpoint": ("best",),
 }
-"""What callbacks of Keras remember from epoch to epoch."""
+"""State attributes of Keras callbacks."""
 
 
 def has_state(callback: Any) -> bool:

@@ -53,7 +53,7 @@ class EpochSeeds(keras.callbacks.Callback):  # type: ignore[misc]
 class FiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
     """Stop a training whose loss is NaN or infinite."""
 
-    async_safe = True  # on backends that compute aside, the next batch need not wait for this one's loss
+    async_safe = True  # with an asynchronous backend, the next batch does not wait for this loss
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._epochs = epochs
         self._epoch = 0
         self._told = 0
-        self._turn = threading.Lock()  # a backend that computes aside calls from threads of its own
+        self._turn = threading.Lock()  # an asynchronous backend calls from its own threads
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Store the epoch."""
@@ -203,7 +203,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save the epoch; Ctrl-C is delayed until it is on disk."""
+        """Save the epoch; Ctrl-C is deferred until the files are written."""
         logs = logs or {}
         row = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
         row |= {name: float(logs[name]) for name in FURTHER_COLUMNS if name in logs}
@@ -235,7 +235,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Delay Ctrl-C to the end of the block, in the main thread, which alone receives it."""
+    """Defer Ctrl-C to the end of the block; only the main thread receives it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

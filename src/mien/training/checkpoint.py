@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import keras
 
 _MEMBER = "mien_state.json"
-_MOST_STATE = 64 << 20  # bytes; an epoch takes about a hundred
+_MOST_STATE = 64 << 20  # maximum size in bytes; an epoch takes about 100
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 FURTHER_COLUMNS = ("val_macro_f1",)
-"""Columns of trainings that measure more."""
+"""Additional columns of trainings that compute these metrics."""
 
 Select = Literal["loss", "macro_f1", "last"]
 
@@ -89,7 +89,7 @@ class TrainingState:
         return data if self.custom else {key: value for key, value in data.items() if key != "custom"}
 
     def write_text_files(self, folder: Path) -> None:
-        """Write `history.csv` and `state.json`, copies for people to read."""
+        """Write `history.csv` and `state.json`, human-readable copies of the state."""
         columns = [*HISTORY_COLUMNS, *(name for name in FURTHER_COLUMNS if name in (self.history or [{}])[0])]
         lines = [",".join(columns)]
         lines += [",".join(f"{row[name]:.9g}" for name in columns) for row in self.history]
@@ -98,7 +98,7 @@ class TrainingState:
 
 
 def save_checkpoint(model: keras.Model, state: TrainingState, path: Path) -> None:
-    """Write the model with its optimizer and the state as one file, whole or not at all."""
+    """Write the model with its optimizer and the state to one file, atomically."""
     with replacing(path) as aside:
         model.save(aside)
         with zipfile.ZipFile(aside, "a") as archive:

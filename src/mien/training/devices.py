@@ -1,9 +1,9 @@
 """Training on several devices and hosts: Keras data parallelism on JAX, with the global batch of the recipe.
 
-Every host reads the data and makes the same batches, by seed and epoch, and each device takes its share of a batch, so
-the history is that of one device but for rounding. A batch that cannot be divided evenly, such as the last of an epoch,
-is computed by every device as a whole. The first host writes the run folder. If a host ends or cannot be reached, the
-others end, too, with a sentence that names it, within about a minute.
+Every host reads the data and creates the same batches from seed and epoch, and each device processes its share of a
+batch, so the history equals that of one device except for rounding. A batch that cannot be divided evenly, such as the
+last of an epoch, is processed in full by every device. Only the first host writes the run folder. If a host exits or
+cannot be reached, the others exit within about a minute, with an error that names it.
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ if TYPE_CHECKING:
     from mien.training.recipe import Recipe
 
 _CONNECT_SECONDS = 300
-_SHUTDOWN_SECONDS = 60  # that a host waits for the others at the end
+_SHUTDOWN_SECONDS = 60  # how long a host waits for the others at shutdown
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}")
 _COPIES: list[Path] = []
 
 
 @dataclass(frozen=True)
 class Devices:
-    """What a training runs on.
+    """The devices and hosts of a training.
 
     Args:
-        count: devices of each host; `None` for all.
-        hosts: a name for each host, of which the first is the address `HOST:PORT` where the others meet; empty for one
-            host.
-        index: the place of this host among them, from 0.
+        count: number of devices per host; `None` for all.
+        hosts: a name for each host; the first is the coordinator address, `HOST:PORT`. Empty for a single host.
+        index: index of this host in `hosts`, from 0.
     """
 
     count: int | None = None
@@ -59,16 +58,16 @@ class Devices:
         *,
         backend: str | None = None,
     ) -> Devices | None:
-        """From what a user gives; `None` where one device is to train.
+        """Create from user input; return `None` for training on one device.
 
         Args:
-            count: a number of devices, or `all`.
-            hosts: names separated by commas, or a sequence of them.
-            index: the place of this host.
-            backend: the Keras backend that is asked for.
+            count: number of devices, or `all`.
+            hosts: comma-separated names, or a sequence of names.
+            index: index of this host in `hosts`.
+            backend: the requested Keras backend.
 
         Raises:
-            ModelError: one of them does not fit.
+            ModelError: If an argument is invalid.
         """
         names = tuple(one.strip() for one in (hosts.split(",") if isinstance(hosts, str) else hosts or ()))
         if not count and not names:
@@ -95,11 +94,11 @@ class Devices:
         return cls(number, names, place)
 
     def connect(self) -> None:
-        """Meet the other hosts; must run before Keras is loaded.
+        """Connect to the other hosts; must run before Keras is loaded.
 
         Raises:
-            MissingExtra: JAX is not installed.
-            ModelError: Keras runs on another backend already, or the others do not come.
+            MissingExtra: If JAX is not installed.
+            ModelError: If Keras already runs on another backend, or the hosts do not connect in time.
         """
         keras = sys.modules.get("keras")
         if keras is not None and keras.backend.backend() != "jax":
@@ -114,7 +113,7 @@ class Devices:
         if len(self.hosts) < 2 or jax.distributed.is_initialized():
             return
         known = inspect.signature(jax.distributed.initialize).parameters
-        name = "shutdown_timeout_seconds"  # older versions of JAX do not take it
+        name = "shutdown_timeout_seconds"  # not accepted by older versions of JAX
         limits = {name: _SHUTDOWN_SECONDS} if name in known else {}
         try:
             jax.distributed.initialize(
@@ -129,17 +128,17 @@ class Devices:
 
     @contextmanager
     def distributing(self, recipe: Recipe) -> Iterator[HostWatch | None]:
-        """While this lasts, Keras trains on these devices; what follows runs on one device of each host.
+        """Train on these devices inside the block; code after it runs on one device of each host.
 
         Args:
-            recipe: what is to be trained.
+            recipe: the recipe to train.
 
         Yields:
-            What watches the other hosts, if there are any; a training that is interrupted must `leave` them.
+            The watch over the other hosts, or `None` for a single host; an interrupted training must call its `leave`.
 
         Raises:
-            ModelError: there are fewer devices, the batch cannot be divided among them, this version of Keras is not
-                known, or another host has ended.
+            ModelError: If there are fewer devices, the batch cannot be divided among them, this version of Keras is not
+                supported, or another host was lost.
         """
         import keras
 
@@ -159,10 +158,10 @@ class Devices:
 
     @contextmanager
     def _watching(self) -> Iterator[HostWatch | None]:
-        """While this lasts, the end of another host ends this one, and its end the others; at the end the hosts part.
+        """Inside the block, the loss of any host stops all hosts; after it, the hosts shut JAX down together.
 
         Raises:
-            ModelError: another host has ended.
+            ModelError: If another host was lost.
         """
         import jax
 
@@ -185,7 +184,7 @@ class Devices:
             jax.distributed.shutdown()  # each host waits for the others
 
     def own_folder(self, folder: Path) -> Path:
-        """The folder to train in: the run folder on the first host, else a copy that goes when the process ends."""
+        """Return the folder to train in: the run folder on the first host, else a copy that is removed at exit."""
         if self.index == 0:
             return folder
         copy = Path(mkdtemp(prefix="mien-host-"))
@@ -199,7 +198,7 @@ class Devices:
         return copy
 
     def _names(self) -> list[str]:
-        """The names of the devices of all hosts, as Keras calls them."""
+        """Return Keras's names for the devices to use, of all hosts."""
         import jax
         import keras
 
@@ -220,19 +219,19 @@ class Devices:
 
 
 def _remove_copies() -> None:
-    """Remove the folders in which this host, which is not the first one, has trained."""
+    """Remove the copies of the run folder in which a host other than the first one trains."""
     for copy in _COPIES:
         shutil.rmtree(copy, ignore_errors=True)
 
 
 def _end_process(sentence: str) -> None:
-    """End at once, without what Python does at its end."""
+    """Remove the copies of the run folder and exit without Python's cleanup."""
     _remove_copies()
     end_process(sentence)
 
 
 def _from_the_first_host(numbers: Sequence[int]) -> list[int]:
-    """The whole numbers of the first host, on every host."""
+    """Return the integers of the first host on every host."""
     import numpy as np
     from jax.experimental import multihost_utils
 

@@ -3,8 +3,8 @@
     tracking = Tracking(tensorboard=True, mlflow=RUN_FOLDER)
     trainer.train(dataset, recipe, "runs/mine", tracking=tracking)
 
-TensorBoard's files are in `tensorboard/` of the run folder. MLflow's run is at the given tracking URI, or in `mlflow.db`
-of the run folder; `mlflow.json` there names it, so that a resumed training continues the same run.
+TensorBoard's files are in `tensorboard/` in the run folder. The MLflow run is at the given tracking URI, or in
+`mlflow.db` in the run folder; `mlflow.json` there identifies it, so that a resumed training continues the same run.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Tracking:
     mlflow: str = ""
 
     def require(self) -> None:
-        """Check that the packages are installed, and that the tracking URI holds no password. Nothing is imported.
+        """Check, without imports, that the packages are installed and the tracking URI contains no password.
 
         Raises:
-            MissingExtra: a package is not installed.
-            ModelError: the URI has a password, which `recipe.json` would keep.
+            MissingExtra: If a package is not installed.
+            ModelError: If the URI contains a password, which would be stored in `recipe.json`.
         """
         if self.tensorboard:
             for package, extra in (("tensorboard", "tensorboard"), ("tensorflow", "train-cpu")):
@@ -79,16 +79,16 @@ class Tracking:
     def callbacks(
         self, folder: Path, settings: Mapping[str, Any], *, resumed: bool
     ) -> Iterator[list[keras.callbacks.Callback]]:
-        """The Keras callbacks that write the logs of a training inside the block.
+        """Yield the Keras callbacks that log a training inside the block.
 
         Args:
             folder: the run folder.
             settings: the settings of the training, flat or nested.
-            resumed: whether an earlier process has trained epochs of it, whose logs are continued.
+            resumed: whether to continue the logs of an earlier process that trained some of the epochs.
 
         Raises:
-            ModelError: the tracking server of MLflow does not answer, or does not know the run. The callbacks raise it,
-                too, if MLflow fails during the training.
+            ModelError: If the MLflow tracking server does not respond or does not know the run. The callbacks also
+                raise it if MLflow fails during the training.
         """
         with ExitStack() as stack:
             found = []
@@ -101,7 +101,7 @@ class Tracking:
 
 
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:
-    """Keras's own callback. A resumed training adds another file of events to the same folder."""
+    """Return Keras's TensorBoard callback; a resumed training adds another event file to the same folder."""
     import keras
 
     return keras.callbacks.TensorBoard(log_dir=folder / TENSORBOARD, write_graph=False)
@@ -111,13 +111,13 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
 def _mlflow(
     uri: str, folder: Path, settings: Mapping[str, Any], known: Mapping[str, str]
 ) -> Iterator[keras.callbacks.Callback]:
-    """MLflow's own callback, with its run open."""
+    """Yield MLflow's Keras callback, with its run open inside the block."""
     import mlflow
 
     before = mlflow.get_tracking_uri()
     uri = known.get("tracking_uri", uri)
     place = folder.resolve() if uri == RUN_FOLDER else None
-    for name in ("alembic", "mlflow.store.db.utils"):  # they tell how the database is made, line by line
+    for name in ("alembic", "mlflow.store.db.utils"):  # they log each step of the database setup
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         mlflow.set_tracking_uri(f"sqlite:///{(place / _DATABASE).as_posix()}" if place else uri)
@@ -132,14 +132,14 @@ def _mlflow(
             raise
         finally:
             for end in (mlflow.flush_async_logging, lambda: mlflow.end_run(status)):
-                with suppress(Exception):  # the epochs are saved, and Ctrl-C stays Ctrl-C
+                with suppress(Exception):  # the epochs are saved, and KeyboardInterrupt must not be replaced
                     end()
     finally:
         mlflow.set_tracking_uri(before)
 
 
 def _open_run(known: Mapping[str, str], place: Path | None, name: str) -> Any:
-    """Begin a run of MLflow, or continue that of the run folder."""
+    """Start an MLflow run, or continue that of the run folder."""
     import mlflow
 
     try:
@@ -153,7 +153,7 @@ def _open_run(known: Mapping[str, str], place: Path | None, name: str) -> Any:
             else mlflow.create_experiment(_EXPERIMENT, artifact_location=artifacts)
         )
         return mlflow.start_run(experiment_id=number, run_name=name)
-    except Exception as error:  # of MLflow, of the database or of the network
+    except Exception as error:  # from MLflow, the database or the network
         raise _failure(error, _AT_THE_START) from error
 
 
@@ -166,10 +166,10 @@ def _failure(error: Exception, remedy: str) -> ModelError:
 
 @contextmanager
 def _failing_with(remedy: str) -> Iterator[None]:
-    """Within the block, an error of MLflow becomes one with a remedy."""
+    """Convert errors of MLflow in the block to `ModelError` with a remedy."""
     try:
         yield
-    except Exception as error:  # of MLflow, of the database or of the network
+    except Exception as error:  # from MLflow, the database or the network
         raise _failure(error, remedy) from error
 
 
@@ -178,7 +178,7 @@ def _mlflow_callback(*, begins: bool, settings: Mapping[str, Any]) -> keras.call
     from mlflow.keras import MlflowCallback
 
     class EpochMetrics(MlflowCallback):  # type: ignore[misc]
-        """MLflow's callback for several calls of `fit`, of which only the first of a run describes the network."""
+        """MLflow's callback for several calls of `fit`; only the first call in a run logs the network and settings."""
 
         def on_train_begin(self, logs: Any = None) -> None:
             nonlocal begins
@@ -193,13 +193,13 @@ def _mlflow_callback(*, begins: bool, settings: Mapping[str, Any]) -> keras.call
                 super().on_epoch_end(epoch, logs)
 
         def on_test_end(self, logs: Any = None) -> None:
-            """The validation scores come with the epoch, as `val_loss` and so on."""
+            """Log nothing: the epoch logs contain the validation scores, such as `val_loss`."""
 
     return EpochMetrics()
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under names with dots: `augmentation.rotation`."""
+    """Flatten nested settings to dotted names, such as `augmentation.rotation`."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
@@ -207,7 +207,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _known_run(folder: Path) -> dict[str, str]:
-    """What `mlflow.json` of a run folder says, empty where there is none."""
+    """Return the content of `mlflow.json` in a run folder; empty if there is no such file."""
     try:
         found = json.loads((folder / MLFLOW).read_text(encoding="utf-8"))
         return {name: str(found[name]) for name in ("tracking_uri", "run_id")}

@@ -70,7 +70,7 @@ def card_of_start(start: str | Path | bytes) -> ModelCard | None:
             return ModelCard.from_json(found[METADATA_KEY])
         except KeyError:
             return None
-        except Exception as error:  # whatever protobuf raises for invalid bytes
+        except Exception as error:  # protobuf raises many exception types for invalid bytes
             raise ModelError(
                 f"Expected an ONNX file to start from, got one that cannot be read ({error})."
             ) from error

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NAME = "fine-tune"
-"""The name of the recipe that is made here."""
+"""The name of the recipe."""
 
 FEW, MANY = 150, 1000
-"""Training images per class: below the first a data set is small, from the second on it is large."""
+"""Training images per class: a data set is small below `FEW`, and large from `MANY` on."""
 
 
 def fine_tuning_recipe(network: Mapping[str, Any], per_class: float, *, seed: int = 0) -> Recipe:

@@ -1,13 +1,14 @@
-"""Notice that another host of a training is gone, so that the others end with one sentence and do not wait forever.
+"""Detect the loss of a host in multi-host training, so that the other hosts exit with an error instead of hanging.
 
-The hosts add up their gradients after every batch. If one is gone, the others wait in native code, which Python cannot
-interrupt, until JAX ends the process with a page of its own messages. So every host holds a TCP connection to the first
-one and sends a byte every two seconds. A connection that is closed or silent tells the first host, which tells the
-others; a training that does not come out of native code by then is ended with its process. So is a process that JAX
-aborts because it has noticed the loss first.
+The hosts sum their gradients after every batch. If a host is lost, the others block in native code, which Python cannot
+interrupt, until JAX aborts the process with pages of its own messages. Therefore every host keeps a TCP connection to
+the first host and sends a heartbeat every two seconds. If a connection closes or its heartbeats time out, the first
+host notifies the others. A process whose training does not return from native code within the grace period exits, and so
+does a process that JAX aborts because it detected the loss first.
 
-A host that has trained all epochs says so and waits for the others, however long they take. The first host says it when
-all have: then no host needs another one any more. Unless all hosts connect to the first one, there is no watch.
+A host that has completed all epochs reports that it is done and waits for the others without a timeout. The first host
+reports that it is done when all hosts are; from then on no host depends on another. The hosts are watched only if all of
+them connect to the first one.
 """
 
 from __future__ import annotations
@@ -30,32 +31,33 @@ if TYPE_CHECKING:
 
 _READY, _ALIVE, _DONE, _LOST = b"+", b".", b"!", b"x"
 _BEAT_SECONDS = 2.0
-_SILENT_SECONDS = 60.0  # that a host may say nothing
+_SILENT_SECONDS = 60.0  # heartbeat timeout
 _MEET_SECONDS = 30.0
-_GRACE_SECONDS = 10.0  # for the training to come out of native code by itself
-_ABORT_SECONDS = 3.0  # in which JAX, too, notices a loss and writes its messages if it does so at all
-_HELLO = 12  # bytes: 8 of a secret, 4 of the host's index
-_LEFT: list[HostWatch] = []  # keeps the connections open and the handler of aborts in memory
+_GRACE_SECONDS = 10.0  # in which the training can return from native code after a loss
+_ABORT_SECONDS = 3.0  # in which JAX detects a loss and prints its messages, if it does
+_HELLO = 12  # handshake in bytes: 8 for a secret, 4 for the host index
+_LEFT: list[HostWatch] = []  # keeps the connections open and the abort handlers in memory
 
 
 @dataclass
 class _Peer:
-    """Another host, as one process sees it."""
+    """The state of another host, as known to this process."""
 
     index: int
     connection: socket.socket
     heard: float = field(default_factory=time.monotonic)
-    done: bool = False  # it has trained all epochs
-    gone: bool = False  # it was done and has ended, or says nothing any more
+    done: bool = False  # has completed all epochs
+    gone: bool = False  # was done, then disconnected or timed out
 
 
 class HostWatch:
-    """Watches the other hosts while a training lasts.
+    """Watch the other hosts during a training.
 
     Args:
         hosts: the names of all hosts.
-        index: the place of this host among them.
-        end: what ends a process whose training does not come out of native code; told the sentence.
+        index: index of this host in `hosts`.
+        end: function that exits the process if the training does not return from native code; called with the error
+            message.
     """
 
     def __init__(self, hosts: Sequence[str], index: int, end: Callable[[str], None] | None = None) -> None:
@@ -72,10 +74,12 @@ class HostWatch:
         self._abort: AbortHandler | None = None
 
     def start(self, broadcast: Callable[[Sequence[int]], Sequence[int]]) -> None:
-        """Meet the others and begin to watch. Unless all meet, there is no watch, and JAX's own timeout holds.
+        """Connect to the other hosts and start to watch them.
+
+        If a host does not connect, there is no watch, and only JAX's own timeout applies.
 
         Args:
-            broadcast: gives every host the whole numbers of the first one, each below 2**31.
+            broadcast: returns the first host's integers, each below 2**31, on every host.
         """
         server = _listen() if self._index == 0 else None
         secret = [secrets.randbelow(2**31) for _ in range(2)]
@@ -92,7 +96,7 @@ class HostWatch:
             threading.Thread(target=self._watch, name="host-watch", daemon=True).start()
 
     def _connect(self, port: int, greeting: bytes) -> list[_Peer]:
-        """The connection to the first host; none if it does not say that all hosts have come."""
+        """Connect to the first host; return no peer unless it confirms that all hosts are connected."""
         host = self._hosts[0].rpartition(":")[0].strip("[]")
         connection = socket.create_connection((host, port), timeout=_MEET_SECONDS)
         with suppress(OSError):
@@ -104,47 +108,47 @@ class HostWatch:
 
     @property
     def lost(self) -> ModelError | None:
-        """Why the training cannot go on, `None` where all hosts are there."""
+        """The error to raise if a host is lost; `None` if no loss has been detected."""
         return ModelError(self._sentence()) if self._is_lost.is_set() else None
 
     def wait_for_loss(self, seconds: float = 5.0) -> ModelError | None:
-        """As `lost`, for a training that has failed: the loss may be noticed a moment later."""
+        """Return `lost` for a failed training, waiting up to `seconds` because the loss may be detected later."""
         if self._peers:
             self._is_lost.wait(seconds)
         return self.lost
 
     def leave(self) -> None:
-        """End the training of this host without the others, who end, too, unless this host is done.
+        """Leave the training; the other hosts stop as well, unless this host is done.
 
-        JAX must not wait for the others when the process ends, nor abort it because they are gone.
+        This also prevents JAX from waiting for the other hosts at exit, and from aborting because they are gone.
         """
         if not self._peers or (self._parted.is_set() and not self._is_lost.is_set()):
             return
         with self._ending:
             self._came_out.set()
             if not self._is_lost.is_set():
-                self._parted.set()  # first of all: the others answer that this host is gone
+                self._parted.set()  # set before sending: the others reply that this host is lost
         self._send(_LOST + (self._lost_index if self._is_lost.is_set() else self._index).to_bytes(4, "big"))
         self._parted.set()
         if self._is_lost.is_set():
-            self._aborting.wait(_ABORT_SECONDS)  # so that the sentence comes last
+            self._aborting.wait(_ABORT_SECONDS)  # so that the error message is printed last
         self._skip_shutdown()
 
     def done(self) -> bool:
-        """Tell the others that this host has trained all epochs, and wait for them.
+        """Report that this host has completed all epochs, and wait for the others.
 
         Returns:
-            Whether all hosts are there to shut JAX down together.
+            Whether all hosts are still connected and can shut JAX down together.
 
         Raises:
-            ModelError: another host ended before it was done.
+            ModelError: If another host ended before it was done.
         """
         if self._parted.is_set() and not self._is_lost.is_set():
             return False
         with self._ending:
             self._came_out.set()
         self._is_done.set()
-        if self._index:  # the first host says it when all are done
+        if self._index:  # the first host reports it when all are done
             self._send(_DONE)
         if self._peers:
             self._parted.wait()
@@ -191,7 +195,7 @@ class HostWatch:
                 self._beat(time.monotonic())
 
     def _beat(self, now: float) -> None:
-        """Say that this host is there, and miss those who have not said it for long."""
+        """Send a heartbeat when one is due, and handle peers whose heartbeats timed out."""
         if now - self._sent >= _BEAT_SECONDS:
             self._sent = now
             self._send(_ALIVE)
@@ -200,9 +204,9 @@ class HostWatch:
                 self._miss(peer)
 
     def _on_abort(self) -> None:
-        """End an aborting process with a sentence if the reason is a loss; called in the thread that aborts.
+        """Exit an aborting process with an error message if a host was lost; called in the thread that aborts.
 
-        After this host has left, JAX's threads may abort because the others are gone: they are held.
+        After this host has left, JAX's threads may abort because the others are gone; such threads are blocked.
         """
         self._aborting.set()
         if self._is_lost.wait(3.0):
@@ -216,7 +220,7 @@ class HostWatch:
                 self._end(self._sentence())
 
     def _hear(self, peer: _Peer) -> bool:
-        """Take what a host says; whether its connection is open."""
+        """Receive the messages of a peer; return whether its connection is open."""
         try:
             told = peer.connection.recv(4096)
         except BlockingIOError:
@@ -233,7 +237,7 @@ class HostWatch:
         return True
 
     def _miss(self, peer: _Peer) -> None:
-        """Take note that a host is gone: the training goes on if that host has done its part."""
+        """Handle a lost connection: the training continues only if that peer is done."""
         if peer.done:
             peer.gone = True
         else:
@@ -266,9 +270,9 @@ def _listen() -> socket.socket:
 
 
 def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
-    """The connections of all other hosts, or none if one of them does not come.
+    """Accept the connections of all other hosts; return none if one does not connect in time.
 
-    Strangers, who do not know the greeting, are turned away.
+    Connections without the secret in `greeting` are closed.
     """
     until = time.monotonic() + _MEET_SECONDS
     peers: list[_Peer] = []
@@ -278,7 +282,7 @@ def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
             try:
                 connection, _ = server.accept()
             except OSError:
-                time.sleep(0.05)  # that connection failed; the next one may not
+                time.sleep(0.05)  # failed or timed out; wait for the next connection
                 continue
             hello = _receive(connection, _HELLO, min(until, time.monotonic() + 5.0))
             if len(hello) == _HELLO and hello.startswith(greeting):
@@ -291,7 +295,7 @@ def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
 
 
 def _receive(connection: socket.socket, size: int, until: float) -> bytes:
-    """As many bytes, or fewer if the connection is closed or they do not come in time."""
+    """Receive `size` bytes, or fewer if the connection closes or the deadline passes."""
     told = b""
     with suppress(OSError):
         while len(told) < size and (left := until - time.monotonic()) > 0:

@@ -1,7 +1,7 @@
 """Read and write `.keras` and `.h5` files that plain Keras loads, with the model card inside.
 
-The card is one more member of a `.keras` archive and one more attribute of an `.h5` file; Keras passes over
-both. Loading a Keras file can run code that is in it: load only files that you trust.
+The card is an additional member of a `.keras` archive or an additional attribute of an `.h5` file; Keras ignores
+both. Loading a Keras file can run code that it contains: load only files that you trust.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _ATTRIBUTE = "mien_card"
 
 
 def save_network(network: keras.Model, path: str | Path, card: ModelCard) -> Path:
-    """Write a network as `.keras` or `.h5`, by the suffix, with its card inside, whole or not at all.
+    """Write a network as `.keras` or `.h5`, by the suffix, with its model card inside, atomically.
 
     Args:
         network: the network.
-        path: where to, ending in `.keras` or `.h5`.
-        card: its card.
+        path: the output file, ending in `.keras` or `.h5`.
+        card: its model card.
 
     Returns:
         The path.
@@ -59,10 +59,10 @@ def save_network(network: keras.Model, path: str | Path, card: ModelCard) -> Pat
 
 
 def read_card(path: str | Path) -> ModelCard | None:
-    """The card inside a Keras file, `None` where there is none.
+    """Read the model card in a Keras file; `None` if there is none.
 
     Raises:
-        ModelError: the file is neither a `.keras` nor an `.h5` file, or cannot be read.
+        ModelError: If the file is neither a `.keras` nor an `.h5` file, or cannot be read.
     """
     path = Path(path)
     try:
@@ -88,13 +88,13 @@ def read_card(path: str | Path) -> ModelCard | None:
 
 @dataclass(frozen=True, eq=False)
 class KerasClassifier:
-    """A Keras network seen as a function from crops to probabilities.
+    """A Keras network as a function from crops to probabilities.
 
     Args:
-        network: from pixel values 0 to 255, (n, 48, 48, 1), to probabilities (n, classes), or to a list of those
-            of each of its heads.
-        labels: class names in the order of its probabilities.
-        card: its card, where it has one.
+        network: takes pixel values 0 to 255, (n, 48, 48, 1), and returns probabilities (n, classes), or a list with
+            those of each head.
+        labels: class names in the order of the probabilities.
+        card: its model card, if it has one.
     """
 
     network: keras.Model
@@ -103,14 +103,14 @@ class KerasClassifier:
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
-        """The label sets that the network knows, by name, the one it answers in first; none without a card."""
+        """The label sets of the network by name, the one it predicts in first; empty without a card."""
         return self.card.label_sets if self.card else {}
 
     def answering_in(self, label_set: str) -> KerasClassifier:
-        """The same network as it answers in one of its label sets.
+        """Return the same network, predicting in another of its label sets.
 
         Raises:
-            ModelError: it does not know that label set, or has no card.
+            ModelError: If it does not have that label set, or has no card.
         """
         if self.card is None:
             raise ModelError(
@@ -120,7 +120,7 @@ class KerasClassifier:
         return replace(self, labels=card.labels, card=card)
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities float32 (n, classes) of gray crops uint8 (n, 48, 48)."""
+        """Return probabilities float32 (n, classes) for gray crops uint8 (n, 48, 48)."""
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         answer = self.network.predict(pixels, batch_size=256, verbose=0)
         if isinstance(answer, list):
@@ -129,7 +129,7 @@ class KerasClassifier:
         return self.card.calibrated(answer) if self.card else answer
 
     def all_probabilities(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """The probabilities in every label set that the network knows, by its name; nothing for one without a card."""
+        """Return the probabilities in every label set of the network, by its name; empty without a card."""
         if self.card is None:
             return {}
         answer = self.network.predict(crops[..., np.newaxis], batch_size=1024, verbose=0)
@@ -149,21 +149,21 @@ def load_classifier(
     pixel_range: tuple[float, float] | None = None,
     asks_labels: bool = False,
 ) -> KerasClassifier:
-    """Load a network from a `.keras` or `.h5` file, made by mien or not.
+    """Load a network from a `.keras` or `.h5` file, written by mien or another program.
 
     Args:
         path: the file.
         labels: class names in index order, only for a file without a card.
-        scale: what pixel values 0 to 255 are multiplied by before they go in, only for a file without a card.
-            When not given: 1 for a network that begins with arithmetic or a normalization, else 1/255, which is what
-            most projects train with. The rescaling becomes a layer of the network.
-        pixel_range: what black and white pixels become, in place of a scale.
-        asks_labels: whether the caller can be given class names, which is then the remedy where they are not known;
-            else it is to export the file once.
+        scale: factor for pixel values 0 to 255, only for a file without a card. By default 1 for a network that begins
+            with arithmetic or a normalization, else 1/255, which most projects use. A rescaling layer is added to the
+            network.
+        pixel_range: input values of black and white pixels, in place of a scale.
+        asks_labels: whether the caller accepts class names. If they are missing, the error message asks for them; else
+            it suggests exporting the file with them once.
 
     Raises:
-        ModelError: the file does not load, has another input than (48, 48, 1), its class names are not known, or
-            class names or a scale are given for a file whose card tells them.
+        ModelError: If the file does not load, its input cannot be adapted to crops (48, 48, 1), its class names are
+            unknown, or class names or a scale are given for a file with a card.
     """
     path = Path(path)
     if not path.is_file():
@@ -202,10 +202,10 @@ def as_classifier(
     scale: float | None = None,
     pixel_range: tuple[float, float] | None = None,
 ) -> KerasClassifier:
-    """A network in memory as a classifier; the arguments are those of `load_classifier`.
+    """Wrap a network in memory as a classifier; the arguments are those of `load_classifier`.
 
     Raises:
-        ModelError: it has another input than (48, 48, 1) or another number of classes than names.
+        ModelError: If its input cannot be adapted to crops (48, 48, 1), or the number of class names is wrong.
     """
     network = for_crops(network)
     classes = check_shapes(network, network.name, heads=1)

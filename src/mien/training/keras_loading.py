@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {ModelKind.KERAS: (".keras",), ModelKind.HDF5: (".h5", ".hdf5")}
 _REASON = 200
-"""Characters of Keras's reason that a message repeats: it can hold a whole configuration."""
+"""Maximum number of characters of Keras's reason in a message: it can contain a whole configuration."""
 
 _ONLY_FOR_TRAINING = re.compile(r".*_(initializer|regularizer|constraint)")
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -41,7 +41,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "ragged": (False,),
     "sparse": (False,),
 }
-"""Fields that Keras 2 wrote for layers that do not have them in Keras 3, with the values that change nothing."""
+"""Fields that Keras 2 wrote for layers that lack them in Keras 3, with the values that have no effect."""
 
 
 def load_network(path: str | Path, *, compiled: bool = False) -> keras.Model:
@@ -104,7 +104,7 @@ def load_architecture(path: str | Path) -> keras.Model:
         with without_legacy_warning():
             network = keras.models.model_from_json(json.dumps(config))
             network.load_weights(found[0])
-    except Exception as error:  # whatever Keras raises for an incompatible configuration or weights
+    except Exception as error:  # Keras raises many exception types for incompatible configurations or weights
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{shown(path)}: Keras {keras.__version__} cannot load this network with the weights {found[0].name} "
@@ -159,7 +159,7 @@ def _parameters(layer: type) -> set[str]:
         if code is None:
             continue
         names |= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        if not code.co_flags & inspect.CO_VARKEYWORDS:  # it passes no arguments on
+        if not code.co_flags & inspect.CO_VARKEYWORDS:  # does not pass arguments to its base class
             return names
         if issubclass(keras.layers.Layer, one):
             break

@@ -1,6 +1,6 @@
 """Keras files (`.keras`, `.h5`, `.hdf5`, or an architecture in JSON with its weights) as networks.
 
-Loading a Keras file can run code that is in it: load only files that you trust.
+Loading a Keras file can run code that it contains: load only files that you trust.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def open_network(path: Path, threads: int = 0) -> KerasNetwork:
 class KerasNetwork:
     """A Keras file as a `mien.network_formats.Network`.
 
-    A network without a model card gets layers in front that make its input of gray crops, as in `mien evaluate`.
+    For a network without a model card, layers that convert gray crops to its input are added, as in `mien evaluate`.
 
     Args:
         path: the file.

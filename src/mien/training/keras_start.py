@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def load_keras(backend: str | None = None) -> Any:
-    """Keras, loaded without the messages that TensorFlow prints at its start.
+    """Load Keras without the messages that TensorFlow prints while loading.
 
         keras = mien.load_keras()
 
     Args:
-        backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
+        backend: `tensorflow`, `jax` or `torch`; by default the preferred one that is installed.
 
     Returns:
         The module `keras`.
 
     Raises:
-        MissingExtra: Keras or its backend is not installed.
-        ModelError: there is no such backend, it does not load, or Keras runs on another one already.
+        MissingExtra: If Keras or its backend is not installed.
+        ModelError: If there is no such backend, it does not load, or Keras already runs on another one.
     """
     prepare_keras(backend)
     import keras
@@ -39,11 +39,11 @@ def prepare_keras(backend: str | None = None) -> None:
     """Choose the backend and load Keras quietly; must run before Keras is imported.
 
     Args:
-        backend: `tensorflow`, `jax` or `torch`; the preferred one that is installed when not given.
+        backend: `tensorflow`, `jax` or `torch`; by default the preferred one that is installed.
 
     Raises:
-        MissingExtra: Keras or its backend is not installed.
-        ModelError: there is no such backend, or it is installed and does not load.
+        MissingExtra: If Keras or its backend is not installed.
+        ModelError: If there is no such backend, it does not load, or Keras already runs on another one.
     """
     from mien.training.backend import BACKENDS, choose_backend
 
@@ -55,9 +55,9 @@ def prepare_keras(backend: str | None = None) -> None:
             import keras
 
             if name != "tensorflow":
-                with suppress(Exception):  # a broken one does not matter where another backend trains
+                with suppress(Exception):  # a broken TensorFlow does not matter for another backend
                     import tensorflow as tf  # noqa: F401 - Keras loads it later, whatever its backend
-    except Exception as error:  # what mixed versions raise: ImportError, AttributeError, TypeError ...
+    except Exception as error:  # incompatible versions raise ImportError, AttributeError, TypeError ...
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{BACKENDS.get(name or '', 'Keras')} is installed, but it does not load ({reason[:200]}). "
@@ -68,13 +68,13 @@ def prepare_keras(backend: str | None = None) -> None:
 
 
 def load_tensorflow(purpose: str) -> Any:
-    """TensorFlow, loaded without the messages that it prints at its start.
+    """Load TensorFlow without the messages that it prints while loading.
 
     Args:
-        purpose: what it does here, for the error message, such as "which runs SavedModels".
+        purpose: what it is needed for, for the error message, such as "which runs SavedModels".
 
     Raises:
-        MissingExtra: TensorFlow is not installed.
+        MissingExtra: If TensorFlow is not installed.
     """
     if find_spec("tensorflow") is None:
         raise MissingExtra(f"TensorFlow, {purpose}", "train-cpu")
@@ -86,7 +86,7 @@ def load_tensorflow(purpose: str) -> Any:
 
 @contextmanager
 def _silent_standard_error() -> Iterator[None]:
-    """TensorFlow's C++ code prints there while it loads, before any setting of its log level applies."""
+    """Discard what TensorFlow's C++ code prints on standard error while loading, before its log level applies."""
     if {"keras", "tensorflow"} & sys.modules.keys():
         yield
         return

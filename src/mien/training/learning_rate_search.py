@@ -65,7 +65,7 @@ class LearningRateSearch:
 
     @property
     def falls(self) -> bool:
-        """Whether the loss falls before it, by 2% or more; else the search tells nothing."""
+        """Whether the loss falls by 2% or more before that rate; else the search is inconclusive."""
         first = float(np.median(self.smoothed[: max(3, len(self.smoothed) // 10)]))
         return float(self.smoothed.min()) < 0.98 * first
 

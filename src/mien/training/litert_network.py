@@ -90,12 +90,12 @@ class LiteRtNetwork:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self._path, self._threads = Path(path), threads
-        self._lock = threading.Lock()  # an interpreter holds the values of one call
+        self._lock = threading.Lock()  # an interpreter stores the values of one call
         self.name = str(path)
         interpreter = _interpreter_class()
         try:
-            with warnings.catch_warnings(), silent_standard_error():  # which tells of XNNPACK
-                warnings.simplefilter("ignore")  # TensorFlow's own advises ai-edge-litert
+            with warnings.catch_warnings(), silent_standard_error():  # it prints a message about XNNPACK
+                warnings.simplefilter("ignore")  # TensorFlow recommends ai-edge-litert
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads or None)
                 self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()
@@ -128,7 +128,7 @@ class LiteRtNetwork:
         if details["dtype"] == np.float32:
             return _PIXELS if self._first_operators() & _RESCALING else None
         limits, (scale, zero) = np.iinfo(details["dtype"]), details["quantization"]
-        if not scale:  # whole numbers as they are
+        if not scale:  # integers without quantization
             return float(limits.min), float(limits.max)
         return float((limits.min - zero) * scale), float((limits.max - zero) * scale)
 
@@ -164,7 +164,7 @@ class LiteRtNetwork:
             self._ready = shape
 
     def _named(self) -> dict[str, Any]:
-        """The outputs by name: those that the card names have its names in place of LiteRT's."""
+        """Return the outputs by name: with a card, those that it lists, under its names instead of LiteRT's."""
         if self.card is None:
             return self._outputs
         found: dict[str, Any] = {}
@@ -182,8 +182,8 @@ class LiteRtNetwork:
         return found
 
     def _first_operators(self) -> set[str]:
-        """Names of the operators that use the input, behind those that only change its shape."""
-        details = getattr(self._interpreter, "_get_ops_details", None)  # not part of the public interface
+        """Return the names of the first operators that use the input, skipping those in `_PASSING`."""
+        details = getattr(self._interpreter, "_get_ops_details", None)  # not part of the public API
         if details is None:
             return set()
         found, reached = set(), {int(self._input[0]["index"])}
@@ -198,28 +198,28 @@ class LiteRtNetwork:
 
 
 def _shape(details: dict[str, Any]) -> tuple[int | None, ...]:
-    """The shape of a tensor; `None` for variable dimensions, which `shape` gives as 1."""
+    """Return the shape of a tensor, with `None` for variable dimensions, which are 1 in `shape`."""
     sides = details.get("shape_signature")
     sides = details["shape"] if sides is None or not len(sides) else sides
     return tuple(int(side) if side >= 0 else None for side in sides)
 
 
 def _is_named(tensor: str, output: str) -> bool:
-    """Whether a name of LiteRT, such as `StatefulPartitionedCall:0` or `serve_probabilities`, is that of an output."""
+    """Return whether a LiteRT name, such as `StatefulPartitionedCall:0` or `serve_probabilities`, is of an output."""
     return (
         tensor == output or tensor.endswith((f"_{output}", f"/{output}")) or tensor.startswith(f"{output}:")
     )
 
 
 def _normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities divided by their sum where it differs from 1 by the rounding of int8."""
+    """Divide probabilities by their sum if it differs from 1 only by int8 rounding."""
     sums = rows.sum(axis=1, keepdims=True)
     rounded = len(rows) and (np.abs(sums - 1) < _ROUNDING).all() and (rows >= 0).all()
     return rows / sums if rounded else rows
 
 
 def _quantized(values: NDArray[np.float32], details: dict[str, Any]) -> NDArray[Any]:
-    """Values in the type of a tensor."""
+    """Convert float32 values to the type of a tensor."""
     if details["dtype"] == np.float32:
         return values
     scale, zero = details["quantization"]

@@ -153,7 +153,7 @@ def at_size_of(model: keras.Model, recipe: Recipe, training: Dataset, epoch: int
     fresh = build_model(recipe, training, epoch=epoch)
     fresh.set_weights(model.get_weights())
     fresh.optimizer.build(fresh.trainable_variables)
-    if recipe.is_frozen(epoch) != recipe.is_frozen(epoch - 1):  # other variables learn
+    if recipe.is_frozen(epoch) != recipe.is_frozen(epoch - 1):  # the trainable variables change
         fresh.optimizer.iterations.assign(model.optimizer.iterations)
         return fresh
     for new, old in zip(fresh.optimizer.variables, model.optimizer.variables, strict=True):
@@ -196,7 +196,7 @@ def _describe_data(recipe: Recipe, training: Dataset) -> str:
 def card_of(
     recipe: Recipe, training: Dataset, license_: str = "", division: Mapping[str, Any] | None = None
 ) -> ModelCard:
-    """The card of a network that a recipe trains on a data set, without scores."""
+    """Return the model card of a network that a recipe trains on a data set, without scores."""
     own = training.label_set.name == CUSTOM and Path(training.source).exists()
     name = name_of_place(Path(training.source)) if own else training.label_set.name
     return ModelCard(

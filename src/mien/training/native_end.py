@@ -1,4 +1,4 @@
-"""Ways to end a process in which native code waits for another host or aborts."""
+"""Exit a process in which native code waits for another host or aborts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class AbortHandler:
-    """Calls a function when native code aborts the process; if that returns, the process ends as usual.
+    """Call a function when native code aborts the process; if the function returns, the process aborts as usual.
 
-    Python's own handlers run in the main thread, which waits in native code, so this one is set in the C library. It
-    must be kept in memory until `restore` or `suspend`.
+    Python's signal handlers run in the main thread, which is blocked in native code, so this handler is installed with
+    the C library. The object must be kept in memory until `restore` or `suspend`.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:
@@ -31,24 +31,24 @@ class AbortHandler:
             self._before = self._set(signal.SIGABRT, ctypes.cast(self._handler, ctypes.c_void_p))
 
     def restore(self) -> None:
-        """Have an abort end the process as before."""
+        """Restore the previous abort handler."""
         if self._set:
             self._set(signal.SIGABRT, self._before)
 
     def suspend(self) -> None:
-        """Hold a thread that aborts without running Python, which is about to end."""
+        """Block a thread that aborts, without running Python code, because the interpreter is about to exit."""
         if self._set:
             self._set(signal.SIGABRT, ctypes.cast(self._pause, ctypes.c_void_p))
 
 
 def skip_shutdown_of_jax() -> None:
-    """Have the process end with its own exit code, but without JAX's shutdown, which waits for all hosts and aborts."""
-    with suppress(ImportError, AttributeError):  # JAX has no public way
+    """Make the process exit with its own code, skipping JAX's shutdown, which waits for all hosts and aborts."""
+    with suppress(ImportError, AttributeError):  # JAX has no public API for this
         from jax._src import api, distributed
 
         atexit.unregister(api.clean_up)
         state = distributed.global_state
-        for one in (state.client, state.service):  # destroying them waits, too
+        for one in (state.client, state.service):  # their destructors wait, too
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
     # The destructors of JAX's libraries wait, too. Only the GNU C library can skip them and keep the exit code.
     with suppress(AttributeError, OSError, TypeError):
@@ -58,7 +58,7 @@ def skip_shutdown_of_jax() -> None:
 
 
 def end_process(sentence: str) -> None:
-    """Say why and end: nothing else ends a thread that waits in native code."""
+    """Print an error message and exit with code 2; nothing else ends a thread that is blocked in native code."""
     with suppress(OSError):
         os.write(2, f"{sentence}\n".encode())
     os._exit(2)

@@ -1,4 +1,4 @@
-"""What Keras networks of any origin take and give: checked, and put behind layers that make their input of a crop."""
+"""Check the input and output shapes of Keras networks, and add layers that convert crops to their input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RESCALING = (
     keras.layers.UnitNormalization,
 )
 _ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
-"""Classes of layers, and of the operations of `keras.ops`, which are not public."""
+"""Layers and `keras.ops` operations (by name, because these are not public) that rescale pixel values."""
 
 _PASSING = {
     "InputLayer", "Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Resizing", "CenterCrop",
@@ -26,19 +26,19 @@ _PASSING = {
     "ActivityRegularization", "Cast", "ExpandDims", "Squeeze", "Transpose", "Repeat", "Tile", "BroadcastTo", "Pad",
     "GetItem", "Resize",
 }  # fmt: skip
-"""Those that keep the range of pixel values when a network predicts; augmentation layers `Random...` do, too."""
+"""Operations that keep the range of pixel values at inference; so do the augmentation layers `Random...`."""
 
 
 def rescaled(
     network: keras.Model, scale: float | None = None, pixel_range: tuple[float, float] | None = None
 ) -> keras.Model:
-    """A network that takes pixel values 0 to 255, with a rescaling layer in front where it needs one.
+    """Return a network that takes pixel values 0 to 255, with a rescaling layer in front if it needs one.
 
     Args:
-        network: of input (48, 48, 1).
-        scale: what pixel values are multiplied by; when not given, 1 for a network that begins with arithmetic
-            or a normalization, else 1/255.
-        pixel_range: what black and white pixels become, in place of a scale.
+        network: a network with input (48, 48, 1).
+        scale: factor for pixel values; by default 1 for a network that begins with arithmetic or a normalization, else
+            1/255.
+        pixel_range: input values of black and white pixels, in place of a scale.
     """
     if scale is None:
         scale = 1.0 if rescales(network) else 1 / 255
@@ -50,7 +50,10 @@ def rescaled(
 
 
 def rescales(network: keras.Model) -> bool:
-    """Whether a network begins with arithmetic or a normalization; see `mien.network_formats.Network.pixel_range`."""
+    """Return whether a network begins with arithmetic or a normalization.
+
+    See `mien.network_formats.Network.pixel_range`.
+    """
     first, _ = _first_operations(network)
     return any(
         isinstance(operation, _RESCALING) or type(operation).__name__ in _ARITHMETIC for operation in first
@@ -58,7 +61,7 @@ def rescales(network: keras.Model) -> bool:
 
 
 def _first_operations(operation: Any) -> tuple[list[Any], bool]:
-    """The first operations that use the input, after those that keep its range, and whether it passes all of them."""
+    """Return the first operations that do not keep the range of the input, and whether the output keeps it."""
     if isinstance(operation, keras.Sequential):
         for layer in operation.layers:
             first, passed = _first_operations(layer)
@@ -67,7 +70,7 @@ def _first_operations(operation: Any) -> tuple[list[Any], bool]:
         return [], True
     if isinstance(operation, keras.Model) and hasattr(operation, "operations"):
         return _first_in_graph(operation)
-    if isinstance(operation, keras.Model):  # a subclass without a graph: all its layers may be the first
+    if isinstance(operation, keras.Model):  # a subclass without a graph: any layer may be the first
         return list(operation.layers), False
     name = type(operation).__name__
     passed = name in _PASSING or name.startswith("Random")
@@ -76,7 +79,7 @@ def _first_operations(operation: Any) -> tuple[list[Any], bool]:
 
 def _first_in_graph(network: keras.Model) -> tuple[list[Any], bool]:
     reached, found = {id(tensor) for tensor in network.inputs}, []
-    for operation in network.operations:  # in the order of their dependencies
+    for operation in network.operations:  # in topological order
         for node in operation._inbound_nodes:  # noqa: SLF001 - each call, of other networks as well
             if reached.isdisjoint(id(tensor) for tensor in node.input_tensors):
                 continue
@@ -88,10 +91,10 @@ def _first_in_graph(network: keras.Model) -> tuple[list[Any], bool]:
 
 
 def for_crops(network: keras.Model) -> keras.Model:
-    """A network that takes gray crops of 48x48 pixels, with layers in front that make its own input of them.
+    """Return a network that takes gray crops of 48x48 pixels, with layers in front that convert them to its own input.
 
-    Another size is resized, three channels are the gray one three times, and channels may come first or all pixels in
-    one row. A network of another kind comes back as it is.
+    Crops are resized, and the gray channel is repeated for three channels. Inputs may be channels-first or, at 48x48
+    pixels, flat. A network with any other input is returned unchanged.
     """
     taken = network.input_shape
     image = keras.Input((CROP_SIZE, CROP_SIZE, 1), name="image")
@@ -121,11 +124,11 @@ def check_input(network: keras.Model, name: str, *, is_file: bool = True) -> Non
 
     Args:
         network: the network.
-        name: its file, or what to call it.
-        is_file: whether `name` is the path of its file; else the network is an object in Python.
+        name: its path or name, for the error message.
+        is_file: whether `name` is the path of a file; else the network is a Python object.
 
     Raises:
-        ModelError: it takes something else.
+        ModelError: If it has another input.
     """
     taken = network.input_shape
     expected = (None, CROP_SIZE, CROP_SIZE, 1)
@@ -137,7 +140,11 @@ def check_input(network: keras.Model, name: str, *, is_file: bool = True) -> Non
 
 
 def check_shapes(network: keras.Model, name: str, *, heads: int) -> int:
-    """The classes of the first of the heads."""
+    """Check the input and the outputs of a network; return the number of classes of its first head.
+
+    Raises:
+        ModelError: If it has another input, another number of heads, or an output that is not of shape (classes,).
+    """
     check_input(network, name)
     given = network.output_shape
     outputs = given if isinstance(given, list) else [given]
@@ -154,7 +161,7 @@ def _told(shape: object) -> str:
 
 
 def _wrapping(taken: object, path: str | None) -> str:
-    """How a network of another input is made one of gray crops, where layers of Keras can do it."""
+    """Return how to convert a network with another input to gray crops, if Keras layers can do it."""
     layers = "keras.layers"
     match taken:
         case (_, int() as height, int() as width, (1 | 3) as channels):

@@ -29,14 +29,14 @@ FEATURES = "features"
 """Name of the last feature map's layer in networks that end in global average pooling and one dense layer."""
 
 HEADS = ("probabilities", "probabilities_2")
-"""Names of the layers that answer: the first, and the second of networks that answer in two label sets."""
+"""Names of the output layers: the first, and the second of networks that predict in two label sets."""
 
 REDUCTION = "reduction"
-"""Name of the layer that reduces the images in networks that work at a side under 48."""
+"""Name of the layer that reduces the images in networks that compute at less than 48 pixels."""
 
 
 def _body(spec: NetworkSpec, x: Any) -> Any:
-    """The layers from rescaled pixels to the input of the last dense layer.
+    """Apply the layers from rescaled pixels to the input of the last dense layer.
 
     Raises:
         ModelError: If it is a custom network, which cannot be built from its description.
@@ -49,7 +49,7 @@ def _body(spec: NetworkSpec, x: Any) -> Any:
 
 
 def _classic(spec: Classic, x: Any) -> Any:
-    """The layers from rescaled pixels to the input of the last dense layer."""
+    """Apply the layers from rescaled pixels to the input of the last dense layer."""
     elu = {"activation": "elu", "kernel_initializer": "he_normal"}
     for width, kernel, rate in zip(spec.widths, spec.kernels, spec.dropout, strict=True):
         for _ in range(2):
@@ -65,7 +65,7 @@ def _classic(spec: Classic, x: Any) -> Any:
 
 
 def _compact(spec: Compact, x: Any) -> Any:
-    """The layers from rescaled pixels to the input of the last dense layer."""
+    """Apply the layers from rescaled pixels to the input of the last dense layer."""
     x = _convolve(x, spec.stem, 5, strides=spec.stem_strides)  # (n, 24, 24, stem)
     for stage, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
         for block in range(blocks):
@@ -94,7 +94,7 @@ def _residual(x: Any, width: int, *, strides: int, squeeze: int) -> Any:
 
 
 def _pooled(x: Any, *, keepdims: bool = False) -> Any:
-    """Global average pooling in float32, for any precision of the convolutions."""
+    """Apply global average pooling in float32, for any precision of the convolutions."""
     return layers.GlobalAveragePooling2D(keepdims=keepdims, dtype="float32")(x)
 
 
@@ -133,7 +133,7 @@ def build_network(
 
 @contextmanager
 def _computing_in(precision: Precision) -> Iterator[None]:
-    """Within the block, new layers compute in a precision."""
+    """Create layers that compute in a precision inside the block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else "mixed_bfloat16")
     try:

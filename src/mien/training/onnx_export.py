@@ -1,7 +1,7 @@
 """Export a Keras network to ONNX, with the model card in its metadata.
 
-The conversion runs on TensorFlow whatever the backend of the training, in a process of its own: a Keras file
-means the same on every backend, and the trainer's process keeps its memory for itself.
+The conversion runs on TensorFlow for every training backend, because Keras files do not depend on the backend, and in a
+separate process, so that TensorFlow takes no memory in the training process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPSET = 17
 """ONNX operator set: read by ONNX Runtime from 1.12 on."""
 
 _QUANTIZED = ["Conv", "Add", "Relu", "GlobalAveragePool"]
-"""Operators that compute in int8; chained, so that numbers are not turned to float and back between them."""
+"""Operators that compute in int8; as a chain, so that values are not converted to float and back between them."""
 
 MAPS = ("maps", "maps_2")
 """Names of the outputs that hold the class activation maps of each head."""
@@ -143,7 +143,7 @@ def quantize(
                 calibrate_method=CalibrationMethod.MinMax,
                 extra_options={"TensorQuantOverrides": _as_bytes(prepared, calibration)},
             )
-        except Exception as error:  # whatever its quantizer raises
+        except Exception as error:  # the quantizer raises exceptions of many types
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"{name or source}: ONNX Runtime cannot quantize this network ({reason[:120]}). Use it as float32."
@@ -192,7 +192,7 @@ def _as_bytes(path: str, calibration: Calibration) -> dict[str, list[dict[str, A
 
 
 class _Reader:
-    """The batches of a calibration, as the quantizer reads them."""
+    """The batches of a calibration, with the interface that the quantizer reads."""
 
     def __init__(self, calibration: Calibration) -> None:
         self._name, self._batches = calibration.input, iter(calibration.batches)
@@ -234,7 +234,7 @@ def _simplified(network: keras.Model) -> keras.Model:
         def __init__(self, like: keras.Layer) -> None:
             super().__init__(name=like.name)
             identity = np.eye(network.input_shape[1], dtype=np.float32)[np.newaxis, ..., np.newaxis]
-            shape = (like.height, identity.shape[2])  # resized along the rows only, which gives the matrix
+            shape = (like.height, identity.shape[2])  # the identity resized along one axis is the matrix
             matrix = keras.ops.image.resize(identity, shape, interpolation=like.interpolation, antialias=True)
             self.matrix = np.asarray(matrix)[0, ..., 0]  # (side, 48)
 
@@ -284,7 +284,7 @@ def _with_named_outputs(network: keras.Model) -> Any:
 
     from mien.training.networks import FEATURES, HEADS
 
-    class ActivationMaps(keras.layers.Layer):  # type: ignore[misc]  # as a layer, to have a name of its own
+    class ActivationMaps(keras.layers.Layer):  # type: ignore[misc]  # a layer, so that the output has a name
         def __init__(self, head: keras.layers.Dense, name: str) -> None:
             super().__init__(name=name)
             self.head = head

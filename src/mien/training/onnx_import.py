@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CONVOLUTION = re.compile(r"/conv2d(?:_(\d+))?_\d+/")
-"""Keras' name of a convolution inside the name of its filters, before the suffix that the conversion adds."""
+"""Keras's name of a convolution in the name of its filters, before the suffix that the conversion adds."""
 
 _LENGTH = 2.0
-"""Euclidean length of each filter. The file does not tell it, and it changes no answer, but the shorter the filters,
-the further a step turns them: from length 1 a usual rate forgets what was learned."""
+"""Euclidean norm of each filter. The file does not contain it and predictions do not depend on it, but the smaller the
+norm, the more a step changes the direction: with norm 1, a usual learning rate destroys what was learned."""
 
 
 def assign_onnx(
@@ -119,7 +119,7 @@ def _folded_weights(data: bytes) -> tuple[list[Weights], dict[str, Weights]]:
 
     try:
         graph = onnx.load_from_string(data).graph
-    except Exception as error:  # whatever protobuf raises for invalid bytes
+    except Exception as error:  # protobuf raises many exception types for invalid bytes
         raise ModelError(
             f"Expected an ONNX file to begin with, got one that cannot be read ({error})."
         ) from error

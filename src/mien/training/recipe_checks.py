@@ -1,4 +1,4 @@
-"""Checks of a recipe's fields: types, bounds, choices, and what does not fit together."""
+"""Check the fields of a recipe: types, bounds, choices, and fields that cannot be combined."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "joint": (0, 100), "distillation_weight": (0, 1), "augmented_copies": (0, 999), "focal_gamma": (0, 10),
     "frozen_epochs": (0, 100_000), "trunk_rate": (0, 1),
 }  # fmt: skip
-"""The lowest and the highest value of each number; `warmup_epochs` is bounded by `epochs`."""
+"""Minimum and maximum of each number; `warmup_epochs` is bounded by `epochs`."""
 
 _INTEGERS = frozenset(
     {
@@ -44,10 +44,10 @@ _CHOICES = {
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Check the fields of a recipe, which would otherwise fail somewhere in a training.
+    """Check the fields of a recipe, before an invalid one fails during a training.
 
     Raises:
-        ModelError: a field has another type or value, or two do not fit together.
+        ModelError: If a field has an invalid type or value, or two fields cannot be combined.
     """
     _check_types(recipe)
     for name, (low, high) in {**_BOUNDS, "warmup_epochs": (0, recipe.epochs)}.items():
@@ -106,7 +106,7 @@ def require_number(recipe: str, name: str, value: Any, *, whole: bool) -> None:
     """Check that a field is a number.
 
     Raises:
-        ModelError: it is not, or it is not a whole number where one is needed.
+        ModelError: If it is not a number, or not an integer if `whole` is set.
     """
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):

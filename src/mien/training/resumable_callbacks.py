@@ -17,7 +17,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[mis
     """Keras's EarlyStopping with a state, so that its patience survives a restart.
 
     Args:
-        state: what `state` gave in an earlier process; `{}` for a new training.
+        state: the result of `state` in an earlier process; `{}` for a new training.
         patience: epochs without a better validation score before training stops.
         select: with `macro_f1` it monitors the validation macro-F1, else the validation loss.
     """
@@ -35,7 +35,7 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[mis
         self.best_epoch = self._state.get("best_epoch", 0)
 
     def state(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to resume."""
+        """Return the state that `on_train_begin` restores."""
         return {"wait": self.wait, "best": _number(self.best), "best_epoch": self.best_epoch}
 
 
@@ -43,7 +43,7 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
     """Keras's ReduceLROnPlateau with a state, so that its patience survives a restart.
 
     Args:
-        state: what `state` gave in an earlier process; `{}` for a new training.
+        state: the result of `state` in an earlier process; `{}` for a new training.
         patience: epochs without a lower validation loss before the rate is reduced.
         factor: factor by which the rate is multiplied then.
         minimum: the lowest rate.
@@ -61,7 +61,7 @@ class ResumablePlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]
         self.cooldown_counter = self._state.get("cooldown", 0)
 
     def state(self) -> dict[str, Any]:
-        """What `on_train_begin` needs to resume."""
+        """Return the state that `on_train_begin` restores."""
         return {"wait": self.wait, "best": _number(self.best), "cooldown": self.cooldown_counter}
 
 

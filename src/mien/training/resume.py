@@ -27,9 +27,8 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
         resume: whether to resume the training in the folder.
 
     Raises:
-        ModelError: the folder holds a training and it is not to be resumed, or it was begun with another recipe,
-            on other data or on another backend; or it holds files that no training wrote and this one would
-            overwrite.
+        ModelError: If the folder contains a training and `resume` is false, or one that was started with another
+            recipe, other data or another backend; or if it contains other files that would be overwritten.
     """
     last = folder / LAST
     if not resume or not last.exists():
@@ -60,7 +59,7 @@ def open_state(folder: Path, recipe: Recipe, data: dict[str, Any], *, resume: bo
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a folder that contains another training, or other files that would be overwritten.
+    """Check that a folder contains no other training, and no other files that would be overwritten.
 
     Raises:
         ModelError: If it does.

@@ -1,4 +1,4 @@
-"""`RunConfig`: the arguments of a run, kept in `recipe.json` of its folder, so that it can be resumed and evaluated.
+"""`RunConfig`: the arguments of a run, stored in `recipe.json` in its folder to resume and evaluate it later.
 
 config = read_config("runs/mine")
 config.recipe.epochs, config.path
@@ -27,20 +27,21 @@ _OLD_NAMES = {"labels": "label_set", "views_in": "augmentation_cache", "licence"
 @renamed_fields(**_OLD_NAMES)
 @dataclass(frozen=True)
 class RunConfig:
-    """The arguments of a run, as `recipe.json` keeps them, so that it can be resumed and evaluated later.
+    """The arguments of a run, as stored in `recipe.json` to resume and evaluate it later.
 
     Args:
         recipe: the recipe.
-        path: the data, as `mien.load` takes it; the source of a `mien.Dataset` that was passed in Python.
+        path: the data, as for `mien.load`; the source of a `mien.Dataset` that was passed in Python.
         label_set: name of the label set.
         votes: the FER+ votes, if a path was given.
-        teachers: the models that it learns from, as they were given.
-        start: the model whose weights it starts from, as it was given.
+        teachers: the teachers, as given.
+        start: the model whose weights the training starts from, as given.
         augmentation_cache: the folder of precomputed augmented images, if one was given.
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card; empty if none was given.
-        class_names: what the numbers of the data stand for, if it was given.
-        reading: how the data are read besides, see `mien.workflows.options.DataOptions.kept`; empty in older runs.
+        class_names: the meaning of class numbers in the data, if it was given.
+        reading: further options for reading the data, see `mien.workflows.options.DataOptions.kept`; empty in older
+            runs.
         tracking: logs for TensorBoard and MLflow.
         custom: custom parts that were passed in Python (`network`, `callbacks`, `augment`), by name.
     """
@@ -60,7 +61,7 @@ class RunConfig:
     tracking: Tracking = field(default_factory=Tracking)
 
     def data(self) -> dict[str, Any]:
-        """Everything but the recipe, as it stands in `recipe.json`; with the keys that older versions read."""
+        """Return everything except the recipe, as stored in `recipe.json`, with the keys that older versions read."""
         return {
             "path": self.path,
             "labels": self.label_set,
@@ -78,7 +79,7 @@ class RunConfig:
 
     @classmethod
     def from_data(cls, recipe: Recipe, data: Mapping[str, Any]) -> RunConfig:
-        """The arguments that `data` gave, together with the recipe."""
+        """Create the arguments from a recipe and the result of `data`."""
         return cls(
             recipe=recipe,
             path=data["path"],
@@ -97,10 +98,10 @@ class RunConfig:
 
 
 def read_config(folder: str | Path) -> RunConfig | None:
-    """The arguments of the run in a folder, `None` if there is no run.
+    """Read the arguments of the run in a folder; `None` if there is no run.
 
     Raises:
-        ModelError: `recipe.json` is damaged.
+        ModelError: If `recipe.json` is damaged.
     """
     path = Path(folder) / RECIPE
     if not path.is_file():

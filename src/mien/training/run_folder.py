@@ -1,8 +1,8 @@
 """The files of a run folder: models, card, history.
 
-recipe.json  history.csv  best.keras  last.keras  state.json            while it trains
-facial_emotions_model.h5  model.onnx  card.json                         when it ends
-release.onnx                                                            of recipes for a model that is shipped
+recipe.json  history.csv  best.keras  last.keras  state.json            during training
+facial_emotions_model.h5  model.onnx  card.json                         at the end
+release.onnx                                                            at the end, for recipes with `release`
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def write_models(folder: str | Path, network: keras.Model, card: ModelCard) -> b
     for name in (BEST, LEGACY):
         save_network(network, folder / name, card)
     write_text(folder / CARD, card.to_json() + "\n")
-    (folder / RELEASE).unlink(missing_ok=True)  # of another epoch, if there is one
+    (folder / RELEASE).unlink(missing_ok=True)  # from an earlier epoch
     if any(find_spec(name) is None for name in ("tensorflow", "tf2onnx")):
-        (folder / ONNX).unlink(missing_ok=True)  # of another epoch, if there is one
+        (folder / ONNX).unlink(missing_ok=True)  # from an earlier epoch
         return False
     export_onnx(folder / BEST, folder / ONNX, card)
     return True

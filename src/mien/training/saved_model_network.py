@@ -1,4 +1,4 @@
-"""TensorFlow SavedModel folders as networks, of Keras or of another program.
+"""TensorFlow SavedModel folders as networks, written by Keras or another program.
 
 A SavedModel is a program: its operators can read and write files. Load only folders that you trust.
 """
@@ -101,9 +101,9 @@ class SavedModelNetwork:
         self.card = read_saved_model_card(self._path)
         tf = load_tensorflow("which runs SavedModels")
         try:
-            self._model = tf.saved_model.load(str(path))  # its variables live as long as it does
+            self._model = tf.saved_model.load(str(path))  # kept, because its variables are freed with it
             self._function, self._image = _signature_for_images(self._model)
-        except Exception as error:  # whatever TensorFlow raises for a damaged folder
+        except Exception as error:  # TensorFlow raises many exception types for a damaged folder
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"{shown(path)}: expected a SavedModel with a signature for images, got: {reason[:120]}."
@@ -114,7 +114,7 @@ class SavedModelNetwork:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """The input with the images; whole numbers are made of float32."""
+        """The input for the images; `run` converts float32 to integers if it takes integers."""
         return (Tensor(self._image.name, tuple(self._image.shape.as_list())),)
 
     @property
@@ -129,7 +129,7 @@ class SavedModelNetwork:
 
     @cached_property
     def pixel_range(self) -> tuple[float, float] | None:
-        """0 to 255 for an input of whole numbers or a network that begins with arithmetic."""
+        """0 to 255 for an integer input or a network that begins with arithmetic, else `None`."""
         whole = self._image.dtype.is_integer
         return (0.0, 255.0) if whole or self._first_operators() & _RESCALING else None
 
@@ -144,7 +144,7 @@ class SavedModelNetwork:
         try:
             values = tf.cast(tf.constant(pixels), self._image.dtype)
             given = self._function(**{self._image.name: values})
-        except Exception as error:  # whatever TensorFlow raises
+        except Exception as error:  # TensorFlow raises exceptions of many types
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"{shown(self.name)}: TensorFlow cannot run this model ({reason[:120]})."
@@ -152,7 +152,7 @@ class SavedModelNetwork:
         return [np.asarray(given[keys[name]], np.float32) for name in outputs]
 
     def _keys(self) -> dict[str, str]:
-        """Name of each output -> its key in the signature; those of Keras are output_0, output_1."""
+        """Return the signature key of each output by name; the keys of Keras are output_0, output_1, and so on."""
         keys = sorted(self._function.structured_outputs, key=_natural)
         if self.card is None:
             return {key: key for key in keys}
@@ -164,7 +164,7 @@ class SavedModelNetwork:
         )
 
     def _first_operators(self) -> set[str]:
-        """Names of the operators that use the images, after those that keep the range of their values."""
+        """Return the names of the first operators that use the images, skipping those that keep the value range."""
         graph = self._function.graph.as_graph_def()
         functions = {one.signature.name: one for one in graph.library.function}
         images = {tensor.op.name for tensor in self._function.inputs if tensor.dtype.name != "resource"}
@@ -207,7 +207,7 @@ def _follow(nodes: list[Any], reached: set[str], functions: dict[str, Any]) -> t
 
 
 def _signature_for_images(model: Any) -> tuple[Any, Any]:
-    """The signature that takes one tensor of images, and the specification of that tensor.
+    """Return the signature that takes one tensor of images, and the specification of that tensor.
 
     Raises:
         ValueError: If there is none.
@@ -226,5 +226,5 @@ def _signature_for_images(model: Any) -> tuple[Any, Any]:
 
 
 def _natural(name: str) -> tuple[Any, ...]:
-    """Sort `output_10` after `output_9`."""
+    """Return a sort key that orders `output_10` after `output_9`."""
     return tuple(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))

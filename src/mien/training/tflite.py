@@ -1,7 +1,7 @@
 """Write LiteRT (TensorFlow Lite) files from a Keras network, float or int8.
 
-The conversion runs on TensorFlow in a process of its own, as that to ONNX does. The card and the class names are files
-in a zip archive at the end of the model, where TensorFlow Lite's metadata keep associated files
+The conversion runs on TensorFlow in a separate process, like that to ONNX. The model card and the class names are files
+in a zip archive at the end of the model, where TensorFlow Lite's metadata store associated files
 (https://ai.google.dev/edge/litert/models/metadata); runtimes ignore them. `litert_network` runs the files.
 """
 
@@ -40,16 +40,16 @@ def export_tflite(
     Args:
         source: the Keras file.
         target: the `.tflite` file to write.
-        card: goes into the file.
-        crops: gray uint8 (n, 48, 48), some hundreds, that set the ranges of int8; `None` for float32. Input and output
-            are float32 either way.
+        card: the model card to write into the file.
+        crops: some hundreds of gray crops, uint8 (n, 48, 48), for int8 calibration; `None` for float32. Input and
+            output are float32 either way.
 
     Returns:
         The target's path.
 
     Raises:
-        MissingExtra: TensorFlow is not installed.
-        ModelError: the conversion failed.
+        MissingExtra: If TensorFlow is not installed.
+        ModelError: If the conversion failed.
     """
     if find_spec("tensorflow") is None:
         raise MissingExtra("TensorFlow, by which networks are converted to LiteRT", "train-cpu")
@@ -73,7 +73,7 @@ def export_tflite(
 
 
 def _associated(card: ModelCard) -> bytes:
-    """The card and the class names as a zip archive."""
+    """Return the model card and the class names as a zip archive."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr(CARD, card.to_json())

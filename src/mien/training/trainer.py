@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 VALIDATION_BATCH = 256
 LOCK = ".mien-training.lock"
-"""A file in the run folder that a training locks; the system frees it when the process ends, however it ends."""
+"""A lock file in the run folder; the system releases the lock when the process ends, even if it is killed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Run:
         folder: the run folder.
         recipe: the recipe.
         history: one row per epoch.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether it was stopped by Ctrl-C.
     """
 
     folder: Path
@@ -161,7 +161,7 @@ class _Training:
         dataset: images of all splits.
         recipe: what to train and how.
         folder: the run folder.
-        options: everything else.
+        options: the other options.
     """
 
     def __init__(self, dataset: Dataset, recipe: Recipe, folder: Path, options: TrainerOptions) -> None:
@@ -185,7 +185,7 @@ class _Training:
         text = json.dumps({**self._recipe.to_dict(), "data": self._arguments}, indent=1)
         write_text(self._folder / "recipe.json", text)
         if not self._state.finished:
-            # Files of an earlier interruption would make the folder look complete.
+            # The file marks a run as complete; it may remain from an earlier interruption.
             (self._folder / EVALUATION).unlink(missing_ok=True)
         cache = self._prepare_cache()
         interrupted = False
@@ -201,7 +201,7 @@ class _Training:
         return Run(self._folder, self._recipe, self._state.history, interrupted)
 
     def _train(self, model: keras.Model, cache: AugmentationCache | None) -> None:
-        """Train the epochs that are left, with their logs."""
+        """Train the remaining epochs, with experiment tracking."""
         begin, resumed = self._options.tracking.callbacks, self._state.epoch > 0
         with begin(self._folder, self._recipe.settings(), resumed=resumed) as loggers:
             while not self._state.finished:
@@ -234,7 +234,7 @@ class _Training:
     def _fit(
         self, model: keras.Model, cache: AugmentationCache | None, loggers: list[keras.callbacks.Callback]
     ) -> None:
-        """Train up to the next change of the image size."""
+        """Train to the end of the current stage (a change of the image size, or the trunk is unfrozen)."""
         options, recipe, state = self._options, self._recipe, self._state
         teachers = tuple(options.teachers.values())
         batches = TrainingBatches(self._training, recipe, teachers, cache, augment=options.custom.augment)
@@ -248,17 +248,17 @@ class _Training:
                 validation_batch_size=VALIDATION_BATCH,
                 epochs=recipe.stage_end(state.epoch),
                 initial_epoch=state.epoch,
-                callbacks=[*callbacks, writer, *loggers],  # a log that fails costs no epoch
+                callbacks=[*callbacks, writer, *loggers],  # loggers last: if one fails, the epoch is saved
                 verbose=0,
             )
         except KeyboardInterrupt:
-            del state.history[writer.saved :]  # only what is on disk is kept
+            del state.history[writer.saved :]  # keep only saved epochs
             raise
 
     def _callbacks(
         self, model: keras.Model, batches: TrainingBatches
     ) -> tuple[list[keras.callbacks.Callback], CheckpointWriter]:
-        """Return the callbacks of a `fit`, and the one that saves, which must follow them."""
+        """Return the callbacks of a `fit`, and the checkpoint writer, which must follow them."""
         options, recipe, state = self._options, self._recipe, self._state
         own = options.custom.callbacks
         stopping = ResumableEarlyStopping(state.stopping, recipe.stopping_patience, recipe.select)

@@ -1,4 +1,4 @@
-"""`TrainerOptions`: what the training loop is told, apart from data, recipe and folder."""
+"""`TrainerOptions`: the options of the training loop besides data, recipe and folder."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 @renamed_fields(origin="arguments", views="augmentation_cache")
 @dataclass(frozen=True)
 class TrainerOptions:
-    """What the training loop is told, apart from data, recipe and folder.
+    """The options of the training loop besides data, recipe and folder.
 
     Args:
         resume: resume from `last.keras`, with the same history as an uninterrupted training.
         on_batch: called after each batch.
-        on_epoch: called after each epoch once it is saved.
-        arguments: how to load the data again, kept in `recipe.json`: `path`, `labels` and `votes`; and the `license` of
-            the model, for its card.
+        on_epoch: called after each epoch, once it is saved.
+        arguments: the arguments for loading the data again, stored in `recipe.json`: `path`, `labels` and `votes`; and
+            the `license` of the model, for its card.
         teachers: teachers by checksum, so that a resumed training has the same ones; for a recipe with distillation.
         start: a Keras file, a run folder or the bytes of an ONNX file whose weights to start from, instead of random
             ones.
-        augmentation_cache: the folder of precomputed augmented images, for a recipe that has them; `views` in the run
-            folder when not given, which is removed at the end of the training.
+        augmentation_cache: the folder of precomputed augmented images, for a recipe that uses them; by default `views`
+            in the run folder, which is removed at the end of the training.
         on_preparing: called with the progress of the augmentation cache, see `AugmentationCache.prepare`.
         save_every: minimum time in seconds between two checkpoints; the last epoch is always saved. With a GPU an epoch
             may take no longer than saving it.
-        custom: parts that are objects of the user's own.
+        custom: custom parts, passed as Python objects.
         tracking: logs for TensorBoard and MLflow.
     """
 

@@ -1,9 +1,9 @@
-"""Have Keras on JAX divide batches that every host holds as a whole among the devices of all hosts.
+"""Make Keras on JAX divide batches, which every host holds in full, among the devices of all hosts.
 
-Keras takes what a host feeds for that host's share of the batch, and fails on a batch that cannot be divided evenly,
-such as the last of an epoch. It has no public way to change this: a `keras.distribution.Distribution` names one layout
-for all batches of an epoch. So one function of Keras is replaced while a training lasts. It was the same in Keras 3.8 to
-3.15; in a version where it is not, training on several devices is refused.
+Keras treats the input of a host as that host's share of the batch, and fails on a batch that cannot be divided evenly,
+such as the last of an epoch. There is no public API to change this: a `keras.distribution.Distribution` defines one
+layout for all batches of an epoch. Therefore one function of Keras is replaced during a training. It is the same in
+Keras 3.8 to 3.15; a version in which it differs cannot train on several devices.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _MODULE, _CALLER = "keras.src.backend.jax.distribution_lib", "keras.src.backend.
 
 @contextmanager
 def dividing_whole_batches() -> Iterator[None]:
-    """While this lasts, each device gets its share of a batch, or the whole batch if it cannot be divided evenly.
+    """Inside the block, give each device its share of a batch, or the whole batch if it cannot be divided evenly.
 
     Raises:
-        ModelError: this version of Keras distributes batches in another way.
+        ModelError: If this version of Keras distributes batches in another way.
     """
     module = _known_module()
     original = getattr(module, NAME)
@@ -42,10 +42,10 @@ def dividing_whole_batches() -> Iterator[None]:
 
 
 def _known_module() -> Any:
-    """The module of Keras that distributes batches.
+    """Return the module of Keras that distributes batches.
 
     Raises:
-        ModelError: this version of Keras distributes batches in another way.
+        ModelError: If this version of Keras distributes batches in another way.
     """
     try:
         module, caller = import_module(_MODULE), import_module(_CALLER)

@@ -81,8 +81,8 @@ def watch(
     """Detect and track the faces in a video, and smooth their probabilities.
 
     Args:
-        video: the path of a video, the number of a webcam, or frames as `mien.recognition.video.read_frames` gives
-            them. The order `watch(recognizer, video)` of earlier versions works too.
+        video: the path of a video, the number of a webcam, or frames as returned by
+            `mien.recognition.video.read_frames`. The order `watch(recognizer, video)` of earlier versions works too.
         recognizer: the recognizer; by default a new `mien.Recognizer`.
         every: process every Nth frame.
         save: a video file to write, with the faces drawn on it; needs the path of a video, or frames with `info`.

@@ -53,8 +53,8 @@ def compare_models(
         **options: fields of `mien.workflows.evaluate_model.EvaluateOptions`.
 
     Raises:
-        DataError: the data cannot be read.
-        ModelError: a model cannot be opened, or the two do not have the same classes.
+        DataError: If the data cannot be read.
+        ModelError: If a model cannot be opened, or the two do not have the same classes.
     """
     return run_comparison(first, second, data, EvaluateOptions(**options), reporter or default_reporter())
 
@@ -65,8 +65,8 @@ def run_comparison(
     """Compare two models, as `mien evaluate A B` does; no files are written.
 
     Raises:
-        DataError: the data cannot be read.
-        ModelError: a model cannot be opened, or the two do not have the same classes.
+        DataError: If the data cannot be read.
+        ModelError: If a model cannot be opened, or the two do not have the same classes.
     """
     from mien.evaluation.paired import compare
 
@@ -94,20 +94,20 @@ def run_comparison(
 def _same_images(
     models: tuple[Any, Any], given: list[Any], options: EvaluateOptions, reporter: Reporter
 ) -> list[Dataset | None]:
-    """The data for each of two models, so that both are evaluated on the same images.
+    """Return the data for each of two models, so that both are evaluated on the same images.
 
-    If only one of them was trained on the data, its division holds for both; if both were, with different splits, that
-    of the first, with a warning.
+    If one of them was trained on the data, its splits are used for both; if both were, with different splits, those of
+    the first are used, with a warning.
 
     Returns:
-        The two data sets; `None` where the split has to be taken from what a run held out.
+        The two data sets; `None` if the split is one that a run held out.
     """
     import numpy as np
 
     from mien.evaluation.split_names import find_split
 
     wanted = None if options.split is None else find_split(options.split)
-    whole = replace(options, split=None)  # not yet the tenth that a run held out
+    whole = replace(options, split=None)  # without the tenth that a run held out
     found = [
         open_and_read(model, data, whole, reporter)[1] for model, data in zip(models, given, strict=True)
     ]
@@ -130,7 +130,7 @@ def _same_images(
 
 
 def _as_trained(model: Any, data: Any, options: EvaluateOptions) -> Dataset | None:
-    """The data as a model was trained on them, if that was with other reading options; `None` if it was not."""
+    """Return the data as read and divided for a model's training, if its reading options differ; else `None`."""
     plain = replace(options.data, class_names=None, merge=None, group=None, detect=None)
     if plain == options.data:
         return None
@@ -142,9 +142,9 @@ def _as_trained(model: Any, data: Any, options: EvaluateOptions) -> Dataset | No
 
 
 def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOptions]:
-    """The data that the first model was trained on, and how they are read, without their division.
+    """Return the data that the first model was trained on and the options for reading them, but not for dividing them.
 
-    The second model may have been trained on them with another division, which its model card tells.
+    The second model may have been trained on the same data with another division, which its model card contains.
     """
     from mien.workflows.run_data import read_run_config
     from mien.workflows.run_plan import data_options_of
@@ -161,7 +161,7 @@ def _data_of_run(first: Any, options: EvaluateOptions) -> tuple[str, EvaluateOpt
 
 
 def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
-    """What to do where two models predict in different classes."""
+    """Return what to do if two models predict in different classes."""
     both = [name for name in first.label_sets if name in second.label_sets] if first and second else []
     if both:
         return f"Give a label set that both know: {' or '.join(f'`label_set={name}`' for name in both)}."
@@ -169,10 +169,10 @@ def _remedy(first: ModelCard | None, second: ModelCard | None) -> str:
 
 
 class _Once(Reporter):
-    """Passes each warning on once, and no scores: those come at the end.
+    """Forward messages, and each warning only once; scores are not forwarded, because they are reported at the end.
 
     Args:
-        reporter: what to pass them to.
+        reporter: the reporter to forward to.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -181,11 +181,11 @@ class _Once(Reporter):
         self.progress = reporter.progress  # type: ignore[method-assign]
 
     def message(self, text: str) -> None:
-        """Pass a message on."""
+        """Forward a message."""
         self._reporter.message(text)
 
     def warning(self, text: str) -> None:
-        """Pass a warning on, unless it was told."""
+        """Forward a warning, unless it was forwarded before."""
         if text not in self._told:
             self._told.add(text)
             self._reporter.warning(text)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mien.workflows.reporter import Reporter
 
 VALIDATION_SHARE = 0.15
-"""Share of the images outside a fold that choose the epoch."""
+"""Share of the images outside a fold that form the validation split."""
 
 SCORES = "cross_validation.json"
 PREDICTIONS = "out_of_fold.csv"
@@ -90,12 +90,12 @@ def cross_validate(
         folds: number of folds, 2 to 100.
         recipe: the recipe, as for `mien.train`.
         out: the folder of the runs; by default `runs/NAME-kfoldN`.
-        reporter: what to report to.
+        reporter: the reporter.
         **options: options as for `mien.train`; `group` keeps a person or video in one fold.
 
     Raises:
-        DataError: the data cannot be read, or a class has fewer images than there are folds.
-        ModelError: an option does not exist or does not fit.
+        DataError: If the data cannot be read, or a class has fewer images than there are folds.
+        ModelError: If an option does not exist or is invalid.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_cross_validation(data, chosen, folds, reporter or default_reporter())
@@ -105,8 +105,8 @@ def run_cross_validation(data: Any, options: TrainOptions, folds: int, reporter:
     """Cross-validate, as `mien train --kfold` does; finished folds are reused.
 
     Raises:
-        DataError: the data cannot be read, or a class has fewer images than there are folds.
-        ModelError: an option does not fit, or a folder of a fold holds another training.
+        DataError: If the data cannot be read, or a class has fewer images than there are folds.
+        ModelError: If an option is invalid, or a folder of a fold holds another training.
     """
     from mien.training.backend import choose_backend
     from mien.workflows.fine_tune import fit_to_data

@@ -48,8 +48,8 @@ class EvaluateOptions:
             written by default.
         force: replace files in that folder that mien did not write.
         write: whether files are written at all.
-        dataset: the data if they are read and divided already; what they were read from is still given, because it
-            decides the label set.
+        dataset: the data, if they are already read and divided; their source must still be given, because it
+            determines the label set.
     """
 
     split: str | None = None
@@ -69,8 +69,8 @@ class Evaluated:
     Args:
         evaluation: the scores.
         model: the model.
-        folder: where its files are, or were to be.
-        problem: why they could not be written, if so.
+        folder: the folder of its files.
+        problem: why the files could not be written, if so.
         dataset: the data, with the splits that were used.
     """
 
@@ -110,7 +110,7 @@ def evaluate(
         class_names: the meaning of class numbers in the data, as for `mien.load`.
         votes: the FER+ votes, if they are not next to the table.
         model_class_names: the model's class names in index order, for a file without a model card.
-        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         flip_tta: average the predictions for each image and its mirror image.
         out: a folder for figures, report and `evaluation.json`; by default nothing is written.
@@ -119,8 +119,8 @@ def evaluate(
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
 
     Raises:
-        DataError: the data cannot be read, or have no such split.
-        ModelError: the model cannot be opened, or has other classes than the data.
+        DataError: If the data cannot be read, or have no such split.
+        ModelError: If the model cannot be opened, or has other classes than the data.
     """
     options = EvaluateOptions(
         split=split,
@@ -142,8 +142,8 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     """Evaluate a model and write the files, as `mien evaluate` does.
 
     Raises:
-        DataError: the data cannot be read, or files would be replaced that mien did not write.
-        ModelError: the model cannot be opened, or has other classes than the data.
+        DataError: If the data cannot be read, or files would be replaced that mien did not write.
+        ModelError: If the model cannot be opened, or has other classes than the data.
     """
     from mien.evaluation.scoring import evaluate as score
     from mien.evaluation.split_names import find_split
@@ -180,8 +180,8 @@ def open_and_read(
     """Open a model, and read the data to evaluate it on, divided as for its training if it was trained on them.
 
     Raises:
-        DataError: the data cannot be read.
-        ModelError: the model cannot be opened.
+        DataError: If the data cannot be read.
+        ModelError: If the model cannot be opened.
     """
     from mien.data.dataset import PRIVATE_TEST
     from mien.evaluation.split_names import find_split
@@ -200,7 +200,7 @@ def open_and_read(
 
 
 def _default_split(dataset: Dataset, loaded: LoadedModel, reporter: Reporter) -> str:
-    """Return the split to evaluate if none is given: PrivateTest, or what stands for it in these data."""
+    """Return the split to evaluate if none is given: PrivateTest, or its substitute in these data."""
     from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 
     if not dataset.divided:
@@ -210,7 +210,7 @@ def _default_split(dataset: Dataset, loaded: LoadedModel, reporter: Reporter) ->
             f"trained on some of them, the scores are too high.{hint}"
         )
         return TRAINING
-    if dataset.sources is not None:  # faces for choosing, without splits
+    if dataset.sources is not None:  # faces for selection, without splits
         return PUBLIC_TEST
     if dataset.division and not (dataset.split == PRIVATE_TEST).any():
         reporter.warning(
@@ -247,7 +247,7 @@ def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[
     """Map a data set to the classes of a model; return it with the mapping, or `None` if the classes are the same.
 
     Raises:
-        DataError: they have fewer than two classes in common.
+        DataError: If they have fewer than two classes in common.
     """
     from mien.data.label_mapping import map_to
 
@@ -266,7 +266,7 @@ def in_classes_of(labels: Sequence[str], dataset: Dataset, split: str) -> tuple[
 def _folder_of(
     loaded: LoadedModel, split: str, options: EvaluateOptions, data: Any, dataset: Dataset
 ) -> Path | None:
-    """The folder for the files: that of the split in the run folder, and for other data one of their name."""
+    """Return the folder for the files: in the run folder, named for the split, or for data and split of other data."""
     from mien.data.places import name_of_place
 
     if not options.write or options.out or not loaded.folder:

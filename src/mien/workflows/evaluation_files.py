@@ -61,7 +61,7 @@ def write_evaluation(
     """Write `evaluation.json`, the figures and the report to a folder.
 
     Raises:
-        DataError: there is a file of one of these names that mien did not write, and `force` is not set.
+        DataError: If there is a file of one of these names that mien did not write, and `force` is not set.
     """
     with guarding(_REMEDY, folder=folder, force=force or _is_earlier(folder)):
         _write(evaluation, model, folder)

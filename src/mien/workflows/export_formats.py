@@ -20,10 +20,10 @@ class Format:
 
     Args:
         file: the name of the file or folder in a run folder.
-        ending: what follows the name of the model's file elsewhere.
-        needs_network: whether it is made from a Keras network only, not from an ONNX file.
+        ending: the suffix outside of run folders, after the stem of the model's file.
+        needs_network: whether it can only be exported from a Keras network, not from an ONNX file.
         is_folder: whether it is a folder.
-        is_foreign: whether it is for another runtime, and its predictions are compared with those of the original.
+        is_foreign: whether it is for another runtime; its predictions are then compared with those of the original.
     """
 
     file: str
@@ -58,20 +58,20 @@ ALIASES = {
 }
 
 CARD_FILE = "mien_card.json"
-"""File with the model card in a folder of a format without metadata of its own."""
+"""Name of the model card's file in folders of formats without their own metadata."""
 
 REMEDY = "Choose another file with `out`, or replace it with `force=True`."
 
 
 def find_format(name: object, out: Path | None = None) -> str:
-    """The name of a format, found by its name or another common name for it.
+    """Return the canonical name of a format.
 
     Args:
-        name: what was asked for.
-        out: the file to write, whose ending must fit.
+        name: the name or an alias.
+        out: the output file, whose suffix must match the format.
 
     Raises:
-        ModelError: there is no such format, or the ending does not fit.
+        ModelError: If there is no such format, or the suffix does not match.
     """
     known = ALIASES.get(name.lower(), name.lower()) if isinstance(name, str) else ""
     if known not in FORMATS:
@@ -84,17 +84,17 @@ def find_format(name: object, out: Path | None = None) -> str:
 
 
 def default_path(loaded: LoadedModel, name: str) -> Path:
-    """Where an export goes when no file is named: in the run folder, or beside the model's file."""
+    """Return the default path of an export: in the run folder, or next to the model's file."""
     if loaded.folder:
         return loaded.folder / FORMATS[name].file
     return loaded.path.with_name(loaded.path.stem + FORMATS[name].ending)
 
 
 def require_possible(loaded: LoadedModel, name: str) -> None:
-    """Refuse a format that cannot be made from a file that is not a Keras network.
+    """Check that a model can be exported to a format; not every format can be made from an ONNX file.
 
     Raises:
-        ModelError: it cannot.
+        ModelError: If it cannot.
     """
     if loaded.network is not None:
         return
@@ -117,10 +117,10 @@ def require_possible(loaded: LoadedModel, name: str) -> None:
 
 
 def require_folder_of_ours(target: Path, *, force: bool) -> None:
-    """Refuse to write a model into a folder that holds something else.
+    """Refuse to write a model to a folder with other content, unless `force` is set.
 
     Raises:
-        DataError: it does, or is a file.
+        DataError: If the folder has other content, or is a file.
     """
     if target.exists() and not target.is_dir():
         raise DataError(
@@ -131,8 +131,8 @@ def require_folder_of_ours(target: Path, *, force: bool) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a model folder has a card of mien."""
+    """Return whether a folder contains a model with a card of mien."""
     if (folder / CARD_FILE).is_file():
         return True
-    specifications = folder.glob("Data/*/*.mlmodel")  # of a Core ML package
+    specifications = folder.glob("Data/*/*.mlmodel")  # in a Core ML package
     return any(METADATA_KEY.encode() in path.read_bytes() for path in specifications)

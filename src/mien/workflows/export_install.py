@@ -1,7 +1,7 @@
-"""Put an exported model in its place: a file with those beside it, or a folder as a whole.
+"""Move an exported model to its target: a file with its companion files, or a whole folder.
 
-A folder of ours has a list of the files that were written, with their checksums, as every folder of `mien.ownership`.
-An export over it replaces these files, removes those that it no longer has, and keeps every other file.
+A folder written by mien contains a list of its files with checksums, see `mien.ownership`. An export to the same folder
+replaces these files, removes those that are no longer part of the model, and keeps all other files.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 def install(made: Path, target: Path) -> None:
-    """Put a file, with the weights beside it if there are any, or a folder in its place.
+    """Move a file, with its companion files such as weights, or a folder to its target.
 
     Args:
-        made: the file or folder, alone in a temporary folder.
-        target: where it goes.
+        made: the file or folder, in a temporary folder of its own.
+        target: the target path.
 
     Raises:
-        DataError: a guard forbids replacing a file.
-        OSError: it cannot be written.
+        DataError: If a guard forbids replacing a file.
+        OSError: If it cannot be written.
     """
     if made.is_dir():
         _install_folder(made, target)
         return
     found = [path for path in made.parent.iterdir() if path.name.startswith(f"{made.stem}.")]
-    files = sorted(found, key=lambda path: path == made)  # itself last
+    files = sorted(found, key=lambda path: path == made)  # the model itself last
     for file in files:
         if guard := guard_of(target.with_name(file.name)):
             guard.check(target.with_name(file.name))
@@ -43,8 +43,8 @@ def install(made: Path, target: Path) -> None:
 
 
 def _install_folder(made: Path, target: Path) -> None:
-    """Copy a folder beside its place, with what it does not replace, and exchange both."""
-    target = target.resolve()  # a link stays one
+    """Copy a folder next to its target, together with the target's other files, and swap both."""
+    target = target.resolve()  # a symbolic link is kept
     new, before = _files(made), _files(target)
     own = own_files(target, before)
     _require_unchanged(target, before & new & names_on_list(target) - own)
@@ -53,7 +53,7 @@ def _install_folder(made: Path, target: Path) -> None:
     try:
         shutil.copytree(made, aside)
         list_files(aside, sorted(new))
-        for name in sorted(before - new - own - {LIST}):  # files of the user
+        for name in sorted(before - new - own - {LIST}):  # the user's own files
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(target / name, aside / name, follow_symlinks=False)
         if target.is_dir():
@@ -70,7 +70,7 @@ def _install_folder(made: Path, target: Path) -> None:
 
 
 def _require_unchanged(folder: Path, changed: set[str]) -> None:
-    """Refuse to replace files that somebody changed since they were written, unless the guard is forced."""
+    """Refuse to replace files that were changed since mien wrote them, unless the guard is forced."""
     guard = guard_of(folder)
     if changed and guard and not guard.force:
         name = min(changed)
@@ -81,16 +81,16 @@ def _require_unchanged(folder: Path, changed: set[str]) -> None:
 
 
 def _files(folder: Path) -> set[str]:
-    """The files and links in a folder, as relative paths with slashes."""
+    """Return the files and links in a folder, as relative paths with slashes."""
     found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return {path.relative_to(folder).as_posix() for path in found}
 
 
 def _remove(folder: Path, names: set[str]) -> None:
-    """Remove the files that were replaced or copied, and the folders that are empty then."""
+    """Remove files and the folders that are then empty."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
     folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
     for place in [*sorted(folders, reverse=True), folder]:
-        with suppress(OSError):  # somebody wrote a file there in the meantime, which stays
+        with suppress(OSError):  # another process wrote a file there in the meantime; keep it
             place.rmdir()

@@ -44,13 +44,13 @@ class ExportOptions:
 
     Args:
         format: one of `FORMATS`.
-        out: the file to write; when not given, in the run folder or beside the model's file.
-        data: the images that set the ranges of int8, by their training split.
-        reading: how they are read.
-        model: how the model is opened.
+        out: the output file; by default in the run folder or next to the model's file.
+        data: the images for int8 calibration; their training split is used.
+        reading: options for reading the data.
+        model: options for opening the model.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
-        logits: whether an ONNX file without a card gives logits; a softmax is added to its copy.
+        logits: whether an ONNX file without a card returns logits; a softmax is added to its copy.
     """
 
     format: str = "onnx"
@@ -84,23 +84,23 @@ def export(
         model: the path of an ONNX or Keras file or a run folder, a bundled name, a `mien.Run` or a `keras.Model`.
         format: `onnx`, `int8` (a quantized ONNX file), `h5`, `keras`, `tflite`, `tflite-int8`, `saved-model`, `tfjs`,
             `coreml` or `openvino`.
-        out: the file to write; when not given, in the run folder or beside the model's file.
-        data: the images that set the ranges of int8 (their training split), as `mien.evaluate` takes them.
+        out: the output file; by default in the run folder or next to the model's file.
+        data: the images for int8 calibration (their training split), as for `mien.evaluate`.
         label_set: the label set of these data.
-        class_names: what the numbers of these data stand for.
+        class_names: the meaning of class numbers in these data.
         model_class_names: the model's class names in index order, for a file without a model card.
-        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
         license: the license of the model, for its card.
         force: replace a file that mien did not write.
-        reporter: what to report to.
+        reporter: the reporter.
 
     Returns:
         The path of the file.
 
     Raises:
-        ModelError: the model cannot be opened or cannot be converted to that format.
-        DataError: there is a file of that name that mien did not write, and `force` is not set.
+        ModelError: If the model cannot be opened or cannot be converted to that format.
+        DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
     options = ExportOptions(
         format=format,
@@ -118,8 +118,8 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
     """Export a model, as `mien export` does.
 
     Raises:
-        ModelError: the model cannot be opened or cannot be converted to that format.
-        DataError: there is a file of that name that mien did not write, and `force` is not set.
+        ModelError: If the model cannot be opened or cannot be converted to that format.
+        DataError: If there is a file of that name that mien did not write, and `force` is not set.
     """
     options = replace(options, format=find_format(options.format, options.out))
     loaded = open_model(model, options.model, require_names=True)
@@ -130,7 +130,7 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
     target = options.out or default_path(loaded, options.format)
     if target.exists() and loaded.path.exists() and target.samefile(loaded.path):
         raise ModelError(f"{target}: this is the model itself. Choose another file with `out`.")
-    own = target.parent == loaded.folder and target.name == FORMATS[options.format].file  # of a run
+    own = target.parent == loaded.folder and target.name == FORMATS[options.format].file  # a run's own file
     with guarding(REMEDY, folder=target.parent, force=options.force or own) as guard:
         if FORMATS[options.format].is_folder:
             require_folder_of_ours(target, force=options.force)
@@ -154,10 +154,10 @@ def run_export(model: Any, options: ExportOptions, reporter: Reporter) -> Path:
 
 
 def check_license(text: str) -> str:
-    """The text of a license, checked to be one line of up to 200 printable characters.
+    """Return the text of a license after checking that it is one line of up to 200 printable characters.
 
     Raises:
-        ModelError: it is not.
+        ModelError: If it is not.
     """
     line = text.strip()
     if not line or not line.isprintable() or len(line) > 200:
@@ -180,7 +180,7 @@ def _with_license(card: ModelCard, text: str | None, model: Any) -> ModelCard:
 
 
 def _require_probabilities(loaded: LoadedModel) -> None:
-    """Refuse a network that does not give probabilities for some drawn faces, before a card says that it does."""
+    """Refuse a network that does not return probabilities for some drawn faces, before a card is written for it."""
     import numpy as np
 
     from mien.data.synthetic.drawn_faces import synthetic_dataset
@@ -188,7 +188,7 @@ def _require_probabilities(loaded: LoadedModel) -> None:
 
     crops = synthetic_dataset(_TRIED_FACES).images
     if loaded.network is None:
-        loaded.classifier.all_probabilities(crops)  # which checks every head
+        loaded.classifier.all_probabilities(crops)  # checks every head
         return
     pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
     answer = loaded.network.predict(pixels, verbose=0)
@@ -200,7 +200,7 @@ def _write(
     loaded: LoadedModel, card: ModelCard, target: Path, options: ExportOptions, reporter: Reporter
 ) -> None:
     if options.format == "int8":
-        dataset = load_data(options.data, options.reading, reporter)  # whose labels do not matter
+        dataset = load_data(options.data, options.reading, reporter)  # the labels do not matter
         reporter.message(str(write_int8(loaded, card, target, dataset)))
     elif options.format == "onnx" and loaded.network is None:
         copy_onnx(loaded, card, target)

@@ -1,4 +1,4 @@
-"""Write ONNX files: from a Keras network, as int8, or as a copy with another card."""
+"""Write ONNX files: from a Keras network, as int8, or as a copy with another model card."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mien.workflows.loaded_model import LoadedModel
 
 _PROBABILITIES = "mien_probabilities"
-"""Name of the output that a softmax is added for."""
+"""Name of the output of an added softmax."""
 
 CALIBRATION_IMAGES = 512
-"""Training images whose activations set the ranges of int8."""
+"""Number of training images for int8 calibration."""
 
 _CALIBRATION_BATCH = 64
 
@@ -33,7 +33,7 @@ def write_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> Path:
 
     with (
         tempfile.TemporaryDirectory() as folder
-    ):  # as loaded, with a rescaling layer that may have been added
+    ):  # the network as loaded, which may include an added rescaling layer
         source = save_network(loaded.network, Path(folder) / "network.keras", card)
         return export_onnx(source, target, card)
 
@@ -44,7 +44,7 @@ def copy_onnx(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
     from mien.recognition.onnx_card import has_card, read_card
 
     name, data = read_model(str(loaded.path))
-    # A bundled name can select another label set of its file, and a file of another program has no card.
+    # A bundled name can select another label set of its file, and a file from another program has no card.
     if not has_card(name, data) or read_card(name, data) != card:
         data = with_card(data, card)
     write_bytes(target, data)
@@ -54,7 +54,7 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
     """Return an ONNX file with another card.
 
     Raises:
-        MissingExtra: onnx is not installed.
+        MissingExtra: If onnx is not installed.
     """
     from mien.card import METADATA_KEY
 
@@ -73,7 +73,7 @@ def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
 
     Raises:
         ModelError: If it is not an ONNX file without a card, or returns probabilities already.
-        MissingExtra: onnx is not installed.
+        MissingExtra: If onnx is not installed.
     """
     import numpy as np
 
@@ -93,7 +93,7 @@ def add_softmax(loaded: LoadedModel, card: ModelCard, target: Path) -> None:
         raise ModelError(f"{name}: its outputs sum to 1 already: they are probabilities. Leave `logits` out.")
     data = with_card(_softmaxed(data, card.output), replace(card, output=_PROBABILITIES))
     write_bytes(target, data)
-    Classifier(target).probabilities(crops)  # which checks them
+    Classifier(target).probabilities(crops)  # checks that they are probabilities
 
 
 def _softmaxed(data: bytes, output: str) -> bytes:
@@ -114,10 +114,10 @@ def write_int8(loaded: LoadedModel, card: ModelCard, target: Path, dataset: Data
     """Write a model as int8 ONNX, calibrated on the training images of a data set, and compare it with its original.
 
     Returns:
-        How it compares.
+        The comparison.
 
     Raises:
-        ModelError: it cannot be quantized, or names other classes than its original.
+        ModelError: If it cannot be quantized, or predicts other classes than its original.
     """
     from mien.data.dataset import TRAINING
     from mien.recognition.classifier import Classifier

@@ -1,7 +1,7 @@
-"""Exports to the formats of other runtimes; each file is run here if it can be, and compared with its original.
+"""Export to the formats of other runtimes, and compare the predictions with those of the original if possible.
 
-LiteRT, SavedModel and OpenVINO files are run. TensorFlow.js models are written from a SavedModel, which is run; Core ML
-models are run on macOS.
+LiteRT, SavedModel and OpenVINO files are run for the comparison. For TensorFlow.js, the SavedModel that is converted is
+run instead; Core ML models are run on macOS only.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ CALIBRATION_FACES = 300
 
 @dataclass(frozen=True)
 class Job:
-    """One export.
+    """An export.
 
     Args:
         loaded: the model.
-        card: its card.
-        crops: gray crops uint8 (n, 48, 48) that set the ranges of int8.
+        card: its model card.
+        crops: gray crops uint8 (n, 48, 48) for int8 calibration; the first `COMPARED` are compared.
     """
 
     loaded: LoadedModel
@@ -56,27 +56,27 @@ class Job:
 
 
 Converted = tuple["NDArray[np.float32] | None", str]
-"""Raw probabilities of the compared crops by the converted model, `None` if it cannot run here, and a note."""
+"""The converted model's raw probabilities for the compared crops, `None` if it cannot run here, and a note."""
 
 
 def write_other(
     name: str, loaded: LoadedModel, card: ModelCard, target: Path, dataset: Dataset
 ) -> Parity | str:
-    """Write a model in the format of another runtime, and compare it with its original before the file is in place.
+    """Write a model in the format of another runtime, after comparing it with its original.
 
     Args:
-        name: the format, one of those in `FORMATS` that are foreign.
+        name: the format, a foreign one in `FORMATS`.
         loaded: the model.
-        card: its card, which goes into the file or folder.
-        target: the file or folder.
-        dataset: the images that set the ranges of int8 and that are compared.
+        card: its model card, which is written into the file or folder.
+        target: the output file or folder.
+        dataset: the images for int8 calibration and for the comparison.
 
     Returns:
-        How it compares; a sentence if it cannot run on this machine.
+        The comparison; a sentence if the model cannot run on this machine.
 
     Raises:
-        MissingExtra: what converts it is not installed.
-        ModelError: the conversion failed, or gives other answers.
+        MissingExtra: If the converter is not installed.
+        ModelError: If the conversion failed, or the predictions differ.
     """
     job = Job(loaded, card, _faces(dataset))
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def _write_saved_model(job: Job, made: Path) -> Converted:
 
 
 def _write_tfjs(job: Job, made: Path) -> Converted:
-    """A graph model of TensorFlow.js, from a SavedModel."""
+    """Write a TensorFlow.js graph model, converted from a SavedModel."""
     from mien.workflows.export_tfjs import convert_to_tfjs
 
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +126,7 @@ def _write_tfjs(job: Job, made: Path) -> Converted:
 
 
 def _write_coreml(job: Job, made: Path) -> Converted:
-    """A Core ML package, from a SavedModel; only macOS can run it."""
+    """Write a Core ML package, converted from a SavedModel; only macOS can run it."""
     if find_spec("coremltools") is None:
         raise MissingExtra(
             "coremltools, which writes Core ML models", "coreml", "There are versions for macOS and Linux."
@@ -146,17 +146,17 @@ def _write_coreml(job: Job, made: Path) -> Converted:
 
 
 def _convert_to_coreml(source: Path, job: Job) -> Any:
-    """Convert a SavedModel.
+    """Convert a SavedModel to Core ML.
 
     Raises:
-        ModelError: coremltools cannot.
+        ModelError: If coremltools cannot convert it.
     """
     from mien.training.keras_start import load_tensorflow, silent_standard_error
 
     loaded = load_tensorflow("which reads SavedModels").saved_model.load(str(source))
     function = loaded.signatures["serving_default"]
     (name,) = function.structured_input_signature[1]
-    with silent_standard_error():  # progress bars, and warnings about versions
+    with silent_standard_error():  # hides progress bars and version warnings
         import coremltools
 
         image = coremltools.TensorType(name=name, shape=(1, *job.pixels.shape[1:]))
@@ -165,7 +165,7 @@ def _convert_to_coreml(source: Path, job: Job) -> Any:
                 [function], source="tensorflow", convert_to="mlprogram", inputs=[image],
                 compute_precision=coremltools.precision.FLOAT32,
             )  # fmt: skip
-        except Exception as error:  # whatever its converter raises
+        except Exception as error:  # the converter raises many exception types
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(
                 f"{job.loaded.path}: coremltools {coremltools.__version__} cannot convert this network "
@@ -174,7 +174,7 @@ def _convert_to_coreml(source: Path, job: Job) -> Any:
 
 
 def _write_openvino(job: Job, made: Path) -> Converted:
-    """An OpenVINO model (`.xml`, with its `.bin` beside it), from an ONNX file."""
+    """Write an OpenVINO model (`.xml` and `.bin`), converted from an ONNX file."""
     if find_spec("openvino") is None:
         raise MissingExtra("openvino", "openvino")
     import openvino as ov
@@ -190,9 +190,9 @@ def _write_openvino(job: Job, made: Path) -> Converted:
     ov.save_model(model, str(made), compress_to_fp16=False)
     compiled = ov.compile_model(
         ov.Core().read_model(str(made)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )  # which bfloat16 would be where the processor has it
+    )  # the default is bfloat16 if the processor supports it
     rows = np.concatenate([np.asarray(compiled(batch)[job.card.output]) for batch in batches])
-    return rows[: len(job.pixels)], ""  # without those that fill the last batch
+    return rows[: len(job.pixels)], ""  # without the padding of the last batch
 
 
 _WRITERS: dict[str, Callable[[Job, Path], Converted]] = {
@@ -213,7 +213,7 @@ def _faces(dataset: Dataset) -> NDArray[np.uint8]:
 
 
 def _original(job: Job) -> NDArray[np.float32]:
-    """The raw probabilities of the network's first head, before its temperature."""
+    """Return the original's raw probabilities for the output in its card, before the temperature."""
     if job.loaded.classifier is not None:
         raw: NDArray[np.float32] = job.loaded.classifier.raw_outputs(job.crops[:COMPARED])
         return raw

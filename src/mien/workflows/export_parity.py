@@ -1,4 +1,4 @@
-"""How an exported model compares to its original."""
+"""Compare an exported model with its original."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COMPARED = 100
-"""Faces on which an export is compared with its original."""
+"""Number of faces on which an export is compared with its original."""
 
 _MOST_DIFFERENCE = 1e-3
-"""Of a float model's probabilities from those of the original."""
+"""Maximum difference of a float model's probabilities from those of the original."""
 
 _LEAST_AGREEMENT = 0.7
-"""Share of faces for which an int8 model must name the same class; fewer tell of a broken conversion."""
+"""Minimum share of faces for which an int8 model must predict the same class; below it, the conversion is broken."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported model compares to its original.
+    """The result of a comparison.
 
     Args:
-        faces: on how many faces.
+        faces: number of compared faces.
         difference: the largest difference of a probability.
-        agreement: share of faces for which both name the same class.
+        agreement: share of faces for which both models predict the same class.
         note: what was not compared, if anything.
     """
 
@@ -55,12 +55,12 @@ def compare(
     Args:
         original: float32 (n, classes).
         given: float32 (n, classes) of the exported model.
-        target: the file to write, for the error message.
-        int8: whether it is quantized; then the classes are compared, else the probabilities.
+        target: the output file, for the error message.
+        int8: whether the exported model is quantized; then the classes are compared, else the probabilities.
         note: what was not compared, if anything.
 
     Raises:
-        ModelError: they differ by more than the conversion explains.
+        ModelError: If the difference is too large for a correct conversion.
     """
     parity = Parity(
         len(original),
@@ -69,6 +69,6 @@ def compare(
         note,
     )
     kept = parity.agreement >= _LEAST_AGREEMENT if int8 else parity.difference <= _MOST_DIFFERENCE
-    if not kept:  # NaN too
+    if not kept:  # also true for NaN
         raise ModelError(f"{target}: the exported model gives other answers than its original. {parity}")
     return parity

@@ -1,7 +1,7 @@
-"""Convert SavedModels to TensorFlow.js with the command of its own package.
+"""Convert SavedModels to TensorFlow.js with the command of the package `tensorflowjs`.
 
-`tensorflowjs` requires other versions of packages than mien does, so it is called as a command, which can be installed
-in an environment of its own.
+`tensorflowjs` requires other package versions than mien does, so it is called as a command, which can be installed in a
+separate environment.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ INSTALL = "uv tool install --python 3.11 tensorflowjs --with 'ydf<0.12' --with '
 
 
 def convert_to_tfjs(source: Path, target: Path) -> None:
-    """Write a graph model of TensorFlow.js: `model.json` and files of weights.
+    """Write a TensorFlow.js graph model: `model.json` and weight files.
 
     Args:
         source: the SavedModel folder.
         target: the new folder.
 
     Raises:
-        ModelError: the command is not installed, or the conversion failed.
+        ModelError: If the command is not installed, or the conversion failed.
     """
     command = [
         find_converter(), "--input_format=tf_saved_model", "--output_format=tfjs_graph_model",
@@ -41,10 +41,10 @@ def convert_to_tfjs(source: Path, target: Path) -> None:
 
 
 def find_converter() -> str:
-    """The path of the command, on PATH or beside the running Python.
+    """Return the path of the command, on PATH or next to the running Python.
 
     Raises:
-        ModelError: there is none.
+        ModelError: If it is not installed.
     """
     found = shutil.which(COMMAND) or shutil.which(COMMAND, path=str(Path(sys.executable).parent))
     if found is None:

@@ -52,7 +52,7 @@ def finish_run(run: Run, dataset: Dataset, reporter: Reporter) -> Evaluation:
 
 
 def _write_models(run: Run, best: KerasClassifier, dataset: Dataset, reporter: Reporter) -> None:
-    """The `.h5`, ONNX and release files of a run."""
+    """Write the `.h5`, ONNX and release files of a run."""
     from mien.training.run_folder import RELEASE, write_models
 
     assert best.card is not None  # noqa: S101 - every network that is trained here has one
@@ -105,7 +105,7 @@ def _calibrate(
     from mien.evaluation.scoring import evaluate
 
     assert classifier.card is not None  # noqa: S101 - every network that is trained here has one
-    card = replace(classifier.card, temperature=1.0)  # fitted again each time a training ends
+    card = replace(classifier.card, temperature=1.0)  # fitted again at each end of a training
     classifier = replace(classifier, card=card)
     images = dataset if card.label_set == dataset.label_set.name else as_ferplus(dataset)
 
@@ -151,5 +151,5 @@ def _report_temperature(fit: TemperatureFit, label_set: str, reporter: Reporter)
 
 
 def _of(label_set: str) -> str:
-    """Which label set something is for, where it has a name."""
+    """Return ` for LABEL_SET` for a message; empty for custom classes."""
     return "" if label_set == CUSTOM else f" for {label_set}"

@@ -29,7 +29,7 @@ class FoundRate:
         suggested: the learning rate to use, a tenth of it.
         plot: the figure.
         rises: whether the loss rose above `highest`, so that higher rates are too high.
-        falls: whether the loss fell before it; else the search tells nothing.
+        falls: whether the loss fell before it; else the search is inconclusive.
     """
 
     steepest: float
@@ -44,8 +44,8 @@ def run_learning_rate_search(data: Any, options: TrainOptions, reporter: Reporte
     """Find a learning rate for a training and plot the loss to its run folder.
 
     Raises:
-        DataError: the data cannot be read, or the loss is no number.
-        ModelError: an option does not fit.
+        DataError: If the data cannot be read, or the loss is NaN.
+        ModelError: If an option is invalid.
     """
     from mien.training.backend import choose_backend
 

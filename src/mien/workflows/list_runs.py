@@ -34,7 +34,7 @@ def read_row(folder: Path) -> dict[str, Any] | None:
     state = _read(folder / "state.json") or {}
     card = _read(folder / "card.json") or {}
     test = _read(folder / "PrivateTest" / "evaluation.json") or {}
-    if test.get("split") != "PrivateTest":  # an older version put the scores of other data there
+    if test.get("split") != "PrivateTest":  # older versions wrote the scores of other data there
         test = {}
     history = [row for row in state.get("history", []) if isinstance(row, dict)]
     best = _best(history, str(recipe.get("select")))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SYNTHETIC = "synthetic"
 
 _LISTED = 20
-"""Unreadable images that are named; any more are only counted."""
+"""Maximum number of unreadable images that are listed; further ones are only counted."""
 
 
 def is_synthetic(data: Any) -> bool:
@@ -34,7 +34,7 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
         reporter: the reporter.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: If the data cannot be read.
     """
     from mien.data import Dataset, load
 
@@ -77,7 +77,7 @@ def with_votes(dataset: Dataset, path: str, recipe: str) -> Dataset:
     """Return the data set with the FER+ votes next to its table.
 
     Raises:
-        DataError: there are none.
+        DataError: If there are none.
     """
     from mien.data.ferplus import attach_votes
     from mien.data.loading import find_votes

@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 def open_model(
     model: Any, options: ModelOptions | None = None, *, require_names: bool = False
 ) -> LoadedModel:
-    """Open a model file, told by its content, a SavedModel folder, a run folder or a bundled model.
+    """Open a model file, detected by its content, a SavedModel folder, a run folder or a bundled model.
 
     Args:
         model: the path of a file or a run folder, or a bundled name; in Python also a `mien.Run`, a `mien.Classifier`
             or a `keras.Model`.
-        options: how to open it.
-        require_names: whether a file without a card must come with class names.
+        options: options for opening it.
+        require_names: whether class names are required for a file without a card.
 
     Raises:
-        ModelError: there is no such model, it does not load, or the options do not fit it.
+        ModelError: If there is no such model, it does not load, or the options are not valid for it.
     """
     options = options or ModelOptions()
     _check_scale(options.pixel_scale)
-    names = parse_names(options.class_names)  # an error in them is told before the model is read
+    names = parse_names(options.class_names)  # errors in the names are raised before the model is read
     if not isinstance(model, str | Path):
         return _open_object(model, options, names)
     model = str(model)
@@ -73,11 +73,11 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
 
     Args:
         model: the path of a file or folder, or a bundled name.
-        options: how to open it; a label set that the model does not know is an error.
+        options: options for opening it; a label set that the model does not support raises an error.
         threads: number of CPU threads per call; 0 lets the library choose.
 
     Raises:
-        ModelError: there is no such model, it does not load, or the options do not fit it.
+        ModelError: If there is no such model, it does not load, or the options are not valid for it.
     """
     from mien.recognition.classifier import Classifier
 
@@ -86,7 +86,7 @@ def open_classifier(model: str, options: ModelOptions | None = None, *, threads:
     names, path = parse_names(options.class_names), Path(model)
     kind = ModelKind.ONNX if model in BUNDLED else look_at(model)
     if kind is ModelKind.RUN and not (path / RUN_MODEL).is_file():
-        path = path / "best.keras"  # of a training that has not come to its ONNX file yet
+        path = path / "best.keras"  # the training has not written its ONNX file yet
     with _in_our_words(model):
         classifier = Classifier(
             model if model in BUNDLED else path, label_set=options.label_set, threads=threads, class_names=names,
@@ -110,7 +110,7 @@ def _is_described(options: ModelOptions) -> bool:
 
 @contextmanager
 def _in_our_words(model: str) -> Iterator[None]:
-    """Name the options of the workflows where those of `mien.Classifier` have other names."""
+    """Replace errors that name options of `mien.Classifier` by errors that name those of the workflows."""
     from mien.recognition.network_files import DescribedCardError
     from mien.recognition.onnx_card import UnnamedClassesError
 
@@ -131,7 +131,7 @@ def _names_are_missing(model: str | Path) -> str:
 
 
 def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
-    """What was assumed about the pixels of a file without a model card; empty where nothing was."""
+    """Return a note on the pixel range that was assumed for a file without a model card; empty if it was given."""
     if not options.class_names or (options.pixel_scale, options.pixel_range) != (None, None):
         return ""
     spec = classifier.card.input
@@ -144,7 +144,7 @@ def _note_on_pixels(classifier: Classifier, options: ModelOptions) -> str:
 def _open_keras(
     path: Path, kind: ModelKind, options: ModelOptions, names: list[str] | None, *, require_names: bool
 ) -> LoadedModel:
-    """A Keras file, or an architecture in JSON with its weights."""
+    """Open a Keras file, or an architecture in JSON with its weights."""
     prepare_keras()
     from mien.training.keras_io import as_classifier, load_classifier
     from mien.training.keras_loading import load_architecture
@@ -163,7 +163,7 @@ def look_at(model: str) -> ModelKind:
     """Detect the kind of model at a path, by its content.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: If it cannot be read.
     """
     try:
         return kind_of(model)
@@ -215,7 +215,7 @@ def _from_classifier(classifier: Classifier, name: str, path: Path, label_set: s
 def _open_file(
     model: str, options: ModelOptions, names: list[str] | None, *, require_names: bool
 ) -> LoadedModel:
-    """A model file that is opened as a `mien.Classifier`."""
+    """Open a model file as a `mien.Classifier`."""
     from mien.recognition.classifier import Classifier
 
     with _in_our_words(model) if require_names or _is_described(options) else nullcontext():
@@ -227,7 +227,7 @@ def _open_file(
 
 
 def _open_run(folder: Path, options: ModelOptions) -> LoadedModel:
-    """The best network of a run folder, or its ONNX model where only that is there."""
+    """Open the best network of a run folder, or its ONNX model if there is no other."""
     if not (folder / "best.keras").is_file():
         model = _open_file(str(folder / RUN_MODEL), options, None, require_names=False)
         return replace(model, folder=folder)

@@ -29,7 +29,7 @@ _PREFIX = "hf://"
 _ADDRESS = re.compile(r"hf://(\w[\w.-]*/\w[\w.-]*)(?:@([\w./-]+))?")
 _MOST_BYTES = 2 * 2**30
 _SECONDS = 20
-"""Maximum time for the first answer of the server."""
+"""Timeout for the first response of the server."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def push_model(model: str | Path, address: str, *, private: bool = False) -> str
         The address of its page.
 
     Raises:
-        ModelError: the model has no card, or the server cannot be reached or refuses.
-        MissingExtra: huggingface_hub is not installed.
+        ModelError: If the model has no card, the server cannot be reached, or it rejects the request.
+        MissingExtra: If huggingface_hub is not installed.
     """
     from mien.recognition.model_files import read_model
     from mien.recognition.onnx_card import read_card
@@ -111,10 +111,10 @@ def pull_model(address: str, out: str | Path | None = None, *, force: bool = Fal
         The path of the ONNX file.
 
     Raises:
-        ModelError: the server cannot be reached, the repository holds no model with a card, or a file is not what its
-            checksum says.
-        DataError: there is a file of that name that mien did not write, and `force` is not set.
-        MissingExtra: huggingface_hub is not installed.
+        ModelError: If the server cannot be reached, the repository contains no model with a card, or a file does not
+            match its checksum.
+        DataError: If there is a file of that name that mien did not write, and `force` is not set.
+        MissingExtra: If huggingface_hub is not installed.
     """
     from mien.files import write_bytes
     from mien.recognition.onnx_card import read_card
@@ -158,7 +158,7 @@ def _verify(address: str, found: dict[str, bytes]) -> None:
 
 
 def write_readme(card: ModelCard) -> str:
-    """The card of a model as the README of its repository, with the front matter that the Hub reads."""
+    """Return the README of a repository: the model card, with the front matter that the Hub reads."""
     license_ = "other" if card.licence == "not stated" else card.licence.lower()
     head = ["---", "library_name: mien", "pipeline_tag: image-classification"]
     head += ["tags:", "- facial-expression-recognition"]
@@ -204,7 +204,7 @@ def _hub() -> Any:
 
 @contextmanager
 def _explained(address: str, what: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one sentence."""
+    """Convert exceptions of huggingface_hub to a `ModelError`."""
     try:
         yield
     except ModelError:
@@ -228,7 +228,7 @@ def _sentence(begin: str, error: Exception) -> str:
 
 @contextmanager
 def _quiet(hub: Any) -> Iterator[None]:
-    """Keep huggingface_hub from printing: a warning for each retry, and progress bars where nobody watches."""
+    """Suppress huggingface_hub's warnings for each retry, and its progress bars if standard error is not a terminal."""
     utils = hub.utils
     level, shows = utils.logging.get_verbosity(), not utils.are_progress_bars_disabled()
     hides = shows and not (sys.stderr and sys.stderr.isatty())
@@ -244,9 +244,9 @@ def _quiet(hub: Any) -> Iterator[None]:
 
 
 def _require_reachable(hub: Any, url: str) -> None:
-    """Ask a server once, before huggingface_hub retries for half a minute; any answer will do.
+    """Send one request to a server, because huggingface_hub retries for half a minute; any response is accepted.
 
     Raises:
-        Exception: what the HTTP library of huggingface_hub raises, if there is no answer.
+        Exception: If there is no response; the type depends on the HTTP library of huggingface_hub.
     """
     hub.utils.get_session().head(url, timeout=_SECONDS)

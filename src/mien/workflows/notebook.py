@@ -1,6 +1,6 @@
 """Notebook support: a progress display that is one HTML block, and runs as HTML.
 
-The display is updated in place, so that a saved notebook contains its last state only.
+The display is updated in place, so that a saved notebook contains only its last state.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mien.workflows.run import Run
 
 _EVERY = 0.5
-"""Seconds between two updates of the display."""
+"""Minimum time in seconds between two updates of the display."""
 
 _SHOWN_EPOCHS = 12
-"""Epochs that the display lists, the last ones."""
+"""Number of epochs that the display lists; the last ones are shown."""
 
 _COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
@@ -66,12 +66,12 @@ class NotebookReporter(Reporter):
         self._draw()
 
     def warning(self, text: str) -> None:
-        """Print a warning, which stays in the output."""
+        """Print a warning, which is kept in the output."""
         print(text, file=sys.stderr)  # noqa: T201 - the notebook's own stream for warnings
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Advance]:
-        """Show work that takes a while."""
+        """Show the progress of a longer operation."""
         self._status, self._share = title, 0.0
         self._draw()
 
@@ -85,12 +85,12 @@ class NotebookReporter(Reporter):
 
     @contextmanager
     def training(self, folder: Path, recipe: Recipe) -> Iterator[None]:
-        """Show a table of epochs while a training lasts."""
+        """Show a table of epochs during a training."""
         self._title, self._rows, self._best = f"{recipe.name}, in {folder}", (), None
         yield
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Show the progress of the preparations."""
+        """Show the progress of the augmentation cache."""
         self._status = {
             "waiting": "waiting for another training",
             "views": "computing augmented copies",

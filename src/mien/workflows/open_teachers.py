@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def open_start(name: str | None) -> str | bytes | None:
-    """What to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model.
+    """Return the model to start from: the bytes of an ONNX file or bundled model, or the path of a Keras model.
 
     Raises:
-        ModelError: there is nothing of that name.
+        ModelError: If there is no such model.
     """
     from mien.model_kinds import ModelKind
     from mien.recognition.model_files import BUNDLED, read_model

@@ -1,4 +1,4 @@
-"""The options of the workflows as frozen dataclasses, so that single options are not passed through signatures.
+"""The options of the workflows as frozen dataclasses, so that signatures do not repeat single options.
 
 `TrainOptions.of` assigns keywords to the fields of the recipe and of the run:
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.training.recipe import Recipe
 
 ClassNames = str | Sequence[str | None] | Mapping[Any, Any]
-"""What the numbers of data stand for, as `mien.load` takes it."""
+"""The meaning of class numbers in data, as for `mien.load`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ModelOptions:
     Args:
         label_set: the label set to predict, if the model supports it; else its own.
         class_names: its class names in index order, for a file without a model card.
-        pixel_scale: what pixel values 0 to 255 are multiplied by, for a file without a model card.
+        pixel_scale: factor for pixel values 0 to 255, for a file without a model card.
         pixel_range: input values of black and white pixels, for a file without a model card, in place of a scale.
     """
 
@@ -100,15 +100,16 @@ class TrainOptions:
         save_every: minimum time between two checkpoints in seconds.
         license: the license of the model, for its card.
         backend: the Keras backend.
-        devices: how many devices train, or `all`; one when not given. Several train on JAX.
-        hosts: a name for each host that trains, the first as HOST:PORT; this one alone when not given.
-        host_index: the place of this host among them, from 0.
+        devices: number of devices to train on, or `all`; by default one. Several devices require JAX.
+        hosts: a name for each host, the first as HOST:PORT; by default only this host.
+        host_index: index of this host in `hosts`, from 0.
         out: the run folder.
         resume: whether to continue the training in the run folder.
-        tensorboard: whether logs for TensorBoard are written into the run folder; `None`: as in the run that is
-            resumed, else not.
-        mlflow: whether the training is logged with MLflow, or the tracking URI to log to; `True` takes that of the
-            environment variable MLFLOW_TRACKING_URI, or else a database in the run folder; `None`: likewise.
+        tensorboard: whether to write logs for TensorBoard to the run folder; `None`: as in the run that is resumed,
+            else no.
+        mlflow: whether to log the training with MLflow, or the tracking URI to log to; `True` uses the environment
+            variable MLFLOW_TRACKING_URI, or else a database in the run folder; `None`: as in the run that is resumed,
+            else no.
         custom: custom parts, from Python.
     """
 
@@ -140,7 +141,7 @@ class TrainOptions:
         Keywords that are `None` change nothing.
 
         Raises:
-            ModelError: there is no such option.
+            ModelError: If there is no such option.
         """
         from mien.renamed import with_new_names
         from mien.training.recipe import OLD_NAMES
@@ -169,7 +170,7 @@ class TrainOptions:
         """Return the chosen recipe, or that of the run that is resumed, with the changes.
 
         Raises:
-            ModelError: there is no such recipe, or a field cannot have that value.
+            ModelError: If there is no such recipe, or a field cannot have that value.
         """
         from mien.training.builtin_recipes import find_recipe
 
@@ -180,7 +181,7 @@ class TrainOptions:
         """Return a recipe with the changes.
 
         Raises:
-            ModelError: a field cannot have that value.
+            ModelError: If a field cannot have that value.
         """
         changes = dict(self.changes)
         augmentation = {name: changes.pop(name) for name in _augmentation_fields() & changes.keys()}

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mien.evaluation.evaluation import Evaluation
 
 FITTED = "PublicTest (fitted on)"
-"""How a card names the split that its temperatures were fitted on."""
+"""The name in the card of the split that the temperatures were fitted on."""
 
 _TEMPERATURES = np.geomspace(0.4, 2.5, 74)
 
@@ -70,7 +70,7 @@ def write_release(
         bound.
 
     Raises:
-        ModelError: the conversion to ONNX failed.
+        ModelError: If the conversion to ONNX failed.
         DataError: PublicTest is empty.
     """
     card = _uncalibrated(card)

@@ -27,42 +27,42 @@ if TYPE_CHECKING:
     from mien.workflows.loaded_model import LoadedModel
 
 Advance = Callable[[int, int], None]
-"""Called with what is done and the total."""
+"""Called with the completed amount and the total."""
 
 
 class Reporter:
-    """What a workflow reports to; every method does nothing unless it is overridden."""
+    """Receives the messages and the progress of a workflow; every method does nothing unless it is overridden."""
 
     def message(self, text: str) -> None:
-        """A message, as a sentence."""
+        """Receive a message, as a sentence."""
 
     def warning(self, text: str) -> None:
-        """A warning, as a sentence."""
+        """Receive a warning, as a sentence."""
 
     def progress(self, title: str) -> AbstractContextManager[Advance]:
-        """A longer operation begins; it ends with the block, and calls the returned function with its progress."""
+        """Begin a longer operation, which ends with the block and calls the returned function with its progress."""
         del title
         return nullcontext(_ignore)
 
     def data(self, counts: Mapping[str, Mapping[str, int]]) -> None:
-        """The number of images by split and class."""
+        """Receive the number of images by split and class."""
 
     def training(self, folder: Path, recipe: Recipe) -> AbstractContextManager[None]:
-        """A training begins; it ends with the block."""
+        """Begin a training, which ends with the block."""
         del folder, recipe
         return nullcontext()
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Augmented copies (`views`) or teachers' predictions (`answers`) are computed (`waiting`: by another run)."""
+        """Receive the progress of augmented copies (`views`) or predictions (`answers`); `waiting`: for another run."""
 
     def batch(self, now: BatchProgress) -> None:
-        """A batch was trained on."""
+        """Receive the progress after a training batch."""
 
     def epoch(self, state: TrainingState) -> None:
-        """An epoch is complete and saved."""
+        """Receive the state after an epoch was saved."""
 
     def evaluation(self, evaluation: Evaluation, model: LoadedModel) -> None:
-        """A model was evaluated."""
+        """Receive the evaluation of a model."""
 
 
 class SilentReporter(Reporter):

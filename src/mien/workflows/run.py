@@ -46,7 +46,7 @@ class Run:
         """Open the run in a folder.
 
         Raises:
-            ModelError: there is none with a complete epoch.
+            ModelError: If there is no run with a complete epoch.
         """
         from mien.training.keras_start import prepare_keras
 
@@ -63,10 +63,10 @@ class Run:
 
     @property
     def dataset(self) -> Dataset:
-        """The training data with its validation split; read again for a run opened with `open`.
+        """The training data with their validation split; read again for a run opened with `open`.
 
         Raises:
-            ModelError: they are no longer there, or have changed.
+            ModelError: If they are missing or have changed.
         """
         if self._dataset is None:
             from mien.workflows.load_model import open_model
@@ -111,7 +111,7 @@ class Run:
         """The best network as a `mien.Classifier`, from `model.onnx`.
 
         Raises:
-            ModelError: there is no `model.onnx`, whose conversion needs TensorFlow.
+            ModelError: If there is no `model.onnx`; writing it requires TensorFlow.
         """
         from mien.recognition.classifier import Classifier
 
@@ -134,8 +134,8 @@ class Run:
             out: a folder for figures, report and `evaluation.json`; by default nothing is written.
 
         Raises:
-            DataError: the data have no such split.
-            ModelError: the data are no longer there, or have changed.
+            DataError: If the data have no such split.
+            ModelError: If the data are missing or have changed.
         """
         from mien.workflows.evaluate_model import evaluate
         from mien.workflows.reporter import SilentReporter
@@ -148,8 +148,8 @@ class Run:
         """Write the best network as `.keras`, `.h5` or `.onnx`, by the suffix, with its card inside.
 
         Raises:
-            ModelError: the suffix is another one.
-            DataError: there is a file of that name that mien did not write.
+            ModelError: If the suffix is not supported.
+            DataError: If there is a file of that name that mien did not write.
         """
         from mien.workflows.export_model import ExportOptions, run_export
         from mien.workflows.reporter import SilentReporter

@@ -39,8 +39,8 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
     """Find the data to evaluate a model on.
 
     Raises:
-        DataError: the data are not there, or have no such split.
-        ModelError: no data are given and there is no run that knows them, or they have changed since.
+        DataError: If the data do not exist, or have no such split.
+        ModelError: If no data are given and there is no run that stores their path, or they have changed since.
     """
     from mien.data.dataset import PRIVATE_TEST, PUBLIC_TEST
 
@@ -73,7 +73,7 @@ def find_data(model: LoadedModel, request: DataRequest, reporter: Reporter) -> D
 
 
 def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
-    """Return whether data are those of the run of a model: told by the images if the run knows them, else by the path.
+    """Return whether data are those of a model's run: by a checksum of the images if the run has one, else by the path.
 
     Args:
         model: the model, in a run folder.
@@ -84,11 +84,11 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
     config = read_run_config(folder)
     if data is None or config is None:
         return True
-    if dataset.division:  # by `find_data`, which compared the images
+    if dataset.division:  # set by `find_data`, which compared the images
         return True
     try:
         difference = _changed(dataset, folder, config)
-    except MienError:  # a damaged checkpoint, or too few images to be those of a training
+    except MienError:  # a damaged checkpoint, or too few images for a training
         difference = None
     if difference is not None:
         return not difference
@@ -98,14 +98,14 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
 def _read_and_divide(
     model: LoadedModel, request: DataRequest, config: RunConfig | None, reporter: Reporter
 ) -> tuple[Dataset, Dataset | None]:
-    """The data, and the same divided as for the training if they have no splits and the model was trained on them.
+    """Read the data; also return them divided as for the training, if they have no splits and were used for it.
 
     Raises:
-        DataError: they cannot be read, neither as the request says nor as for the training.
+        DataError: If they cannot be read, neither with the requested options nor with those of the training.
     """
     try:
         dataset = _read(request, model.folder or model.path.parent, config, reporter)
-    except DataError:  # numbered folders, for example, whose class names the model card knows
+    except DataError:  # for example numbered folders, whose class names are in the model card
         divided = None
         if request.data is not None:
             divided = divide_as_trained(model, request.data, None, request.options)
@@ -118,16 +118,16 @@ def _read_and_divide(
 
 
 def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter: Reporter) -> Dataset:
-    """The data that are asked for, or else those of the run, read as it read them.
+    """Read the requested data, or else those of the run with the options of its training.
 
     Raises:
-        DataError: they are not there, or cannot be read.
+        DataError: If they do not exist or cannot be read.
     """
     if request.data is not None or config is None:
         return load_data(request.data, request.options, reporter)
     asked, path = request.options, config.path
     options = data_options_of(config, asked)
-    if not config.reading or asked.votes:  # an older run, whose label set is that of the request
+    if not config.reading or asked.votes:  # for an older run, use the label set of the request
         options = replace(options, label_set=asked.label_set or config.label_set)
     try:
         return load_data(path, options, reporter)
@@ -149,7 +149,7 @@ def read_run_config(folder: Path) -> RunConfig | None:
 
     try:
         return read_config(folder)
-    except ModelError:  # a file of another program
+    except ModelError:  # a file from another program
         return None
 
 

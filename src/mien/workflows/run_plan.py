@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mien.training.run_config import RunConfig
 
 RUNS = Path("runs")
-"""The folder of run folders where none is given."""
+"""The default parent folder of run folders."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -29,12 +29,12 @@ class TrainingInterrupted(KeyboardInterrupt):
 
     @classmethod
     def in_teacher(cls, name: str) -> TrainingInterrupted:
-        """Ctrl-C stopped the training of a teacher."""
+        """Create the error for Ctrl-C during the training of a teacher."""
         return cls(f"\nStopped in {name}. The same command goes on from there.")
 
     @classmethod
     def before_an_epoch(cls, folder: Path) -> TrainingInterrupted:
-        """Ctrl-C stopped a training before an epoch of it was complete in this process."""
+        """Create the error for Ctrl-C before an epoch was complete in this process."""
         if (folder / "last.keras").is_file():
             return cls(f"Stopped before a further epoch. Resume with: mien train --resume --out {folder}")
         return cls("Stopped before an epoch was complete, so nothing is kept. The same command starts again.")
@@ -112,7 +112,7 @@ def _require_outside(folder: Path, data: Any) -> None:
     """Refuse a run folder inside the data folder, because its figures would be read as images.
 
     Raises:
-        ModelError: it is.
+        ModelError: If it is inside.
     """
     if not isinstance(data, str | Path) or not Path(data).is_dir():
         return
@@ -148,7 +148,7 @@ def data_options_of(config: RunConfig, given: DataOptions | None = None) -> Data
 
 
 def _tracking(options: TrainOptions, base: Tracking) -> Tracking:
-    """The logs that are asked for, besides those of a run that is resumed."""
+    """Return the requested tracking; what is not given is taken from the run that is resumed."""
     from mien.training.experiment_tracking import RUN_FOLDER, Tracking
 
     uri = options.mlflow
@@ -181,7 +181,7 @@ def _find_run(data: Any, options: TrainOptions) -> tuple[Path, RunConfig | None]
     """Return the run folder, and its earlier arguments if it is resumed.
 
     Raises:
-        ModelError: there is nothing to resume.
+        ModelError: If there is nothing to resume.
     """
     from mien.training.run_config import read_config
 

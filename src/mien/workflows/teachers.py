@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mien.workflows.reporter import Reporter
 
 TrainOne = Callable[["Dataset", "RunConfig", Path, bool], "Run"]
-"""Trains on a data set what a configuration says, in a run folder, and whether it resumes there."""
+"""Called with a data set, a configuration, a run folder, and whether to resume; trains one network."""
 
 
 def train_teachers(
@@ -43,31 +43,31 @@ def train_teachers(
     """Train the teachers that a recipe names, unless others are given.
 
     Args:
-        dataset: the training data of all.
+        dataset: the training data, for student and teachers.
         config: arguments of the student.
         folder: run folder of the student.
         changes: changed fields of its recipe. Fewer epochs and augmented copies also apply to the teachers, and so do
             precision, batch size and second head.
         train_one: function that trains one teacher.
-        reporter: what to report to.
+        reporter: the reporter.
 
     Returns:
         The arguments with the teachers.
 
     Raises:
-        ModelError: a folder beside it holds another training of that name, the run folder is taken, or what it is to
-            start from is missing.
-        TrainingInterrupted: Ctrl-C stopped one of them.
+        ModelError: If a teacher's folder contains another training, the run folder is in use, or the model to start
+            from is missing.
+        TrainingInterrupted: If Ctrl-C stopped one of them.
     """
     recipe = config.recipe
     if not recipe.teachers:
         return config
-    if not recipe.distillation_weight or config.teachers:  # the notes are about another training
+    if not recipe.distillation_weight or config.teachers:  # the recipe's list of teachers is then not used
         return replace(config, recipe=replace(recipe, teachers=(), command="", cost="", expected=""))
     start = open_start(config.start)
     if isinstance(start, str) and not Path(start).exists():
         raise ModelError(f"{start}: expected a model to start from, a file or a run folder, found nothing.")
-    if recipe.augmented_copies and not config.augmentation_cache:  # shared by all
+    if recipe.augmented_copies and not config.augmentation_cache:  # shared by student and teachers
         config = replace(config, augmentation_cache=str(folder.resolve().parent / "views"))
     wanted = {name: _teacher(name, config, folder, changes) for name in _in_order(recipe.teachers)}
     require_free(folder)
@@ -151,7 +151,7 @@ def _require_fitting(wanted: Mapping[str, tuple[Path, RunConfig]]) -> None:
             continue
         changed = begun.recipe.differences(inner.recipe)
         if "epochs" in changed and "warmup_epochs" in changed:
-            changed.remove("warmup_epochs")  # which follows them
+            changed.remove("warmup_epochs")  # it is scaled with the epochs
         pairs = {
             "data": (begun.path, inner.path), "votes": (begun.votes, inner.votes), "start": (begun.start, inner.start),
             "teachers": (begun.teachers, inner.teachers), "class_names": (begun.class_names, inner.class_names),
@@ -174,7 +174,7 @@ def _train_first(name: str, dataset: Dataset, config: RunConfig, place: Path, tr
     """Train one teacher.
 
     Raises:
-        TrainingInterrupted: Ctrl-C stopped it.
+        TrainingInterrupted: If Ctrl-C stopped it.
     """
     keras.utils.clear_session()
     try:

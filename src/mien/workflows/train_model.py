@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mien.workflows.run_plan import Plan
 
 _DRAW_EVERY = 10
-"""Seconds between two drawings of the curves: an epoch on a GPU is quicker than matplotlib."""
+"""Minimum time in seconds between two drawings of the curves: an epoch on a GPU is faster than matplotlib."""
 
 
 def train(
@@ -77,9 +77,9 @@ def train(
         The run, also after Ctrl-C if an epoch was complete by then.
 
     Raises:
-        DataError: the data cannot be read or cannot be trained on.
-        ModelError: an option does not exist or does not fit, or the run folder holds another training.
-        KeyboardInterrupt: Ctrl-C stopped it before an epoch was complete.
+        DataError: If the data cannot be read or cannot be trained on.
+        ModelError: If an option does not exist or is invalid, or the run folder holds another training.
+        KeyboardInterrupt: If Ctrl-C stopped it before an epoch was complete.
     """
     chosen = TrainOptions.of(recipe, out=out, **options)
     return run_training(data, replace(chosen, resume=resume), reporter or default_reporter())
@@ -89,23 +89,23 @@ def run_training(data: Any, options: TrainOptions, reporter: Reporter) -> Run:
     """Train, as `mien train` does.
 
     Raises:
-        DataError: the data cannot be read or cannot be trained on.
-        ModelError: an option does not exist or does not fit, or the run folder holds another training.
-        TrainingInterrupted: Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
+        DataError: If the data cannot be read or cannot be trained on.
+        ModelError: If an option does not exist or is invalid, or the run folder holds another training.
+        TrainingInterrupted: If Ctrl-C stopped it before an epoch was complete, or while a teacher was trained.
     """
     from mien.training.backend import choose_backend
     from mien.training.devices import Devices
 
     devices = Devices.of(options.devices, options.hosts, options.host_index, backend=options.backend)
     backend = "jax" if devices else options.backend
-    choose_backend(backend)  # first: without one there is nothing to read data for
+    choose_backend(backend)  # first: without a backend, reading the data is pointless
     plan = make_plan(data, options)
     if plan.data is None:
         reporter.message(_DRAWN)
     dataset = load_data("synthetic" if plan.data is None else plan.data, plan.reading, reporter)
     if devices:
         devices.connect()
-    prepare_keras(backend)  # after the data: an error in a table need not wait for it
+    prepare_keras(backend)  # after reading the data, so that errors in them are raised sooner
     from mien.workflows.run import Run
 
     plan = replace(plan, config=replace(plan.config, label_set=dataset.label_set.name))
@@ -145,11 +145,11 @@ _DRAWN = (
 
 
 class RunTrainer:
-    """Trains runs and writes everything that their folders hold.
+    """Train runs and write all files of their folders.
 
     Args:
-        reporter: what to report to.
-        devices: several devices that train; one by default.
+        reporter: the reporter.
+        devices: the devices to train on; by default one.
 
     Attributes:
         dataset: the data of the last training, with its validation split.
@@ -167,14 +167,14 @@ class RunTrainer:
         resume: bool = False,
         custom: CustomParts | None = None,
     ) -> Trained:
-        """Train what a configuration says, then write the models, the figures and the scores.
+        """Train a network as configured, then write the models, figures and scores.
 
         Args:
             dataset: the data.
             config: the arguments of the run.
             folder: the run folder.
             resume: whether to resume the training in that folder.
-            custom: parts that are objects of the user's own.
+            custom: custom parts, passed as Python objects.
         """
         from mien.data.inspection import require_trainable
         from mien.training import trainer
@@ -221,7 +221,7 @@ class RunTrainer:
 
 
 def _tell_if_finished(folder: Path, config: RunConfig, reporter: Reporter) -> None:
-    """Say that a training that is resumed has ended already."""
+    """Report if the training to resume is already finished."""
     from mien.training.checkpoint import read_state
     from mien.training.run_folder import LAST
 
@@ -237,7 +237,7 @@ def _tell_if_finished(folder: Path, config: RunConfig, reporter: Reporter) -> No
 
 
 class _LiveCurves:
-    """Draws `curves.png` after an epoch, at most every ten seconds.
+    """Draw `curves.png` after an epoch, at most every ten seconds.
 
     Args:
         folder: the run folder.
@@ -251,7 +251,7 @@ class _LiveCurves:
         self._drawn = -math.inf
 
     def draw(self, state: TrainingState) -> None:
-        """Draw the curves, unless they were drawn a moment ago."""
+        """Draw the curves, unless they were drawn within the last ten seconds."""
         from mien.evaluation.figures import plot_curves
 
         if time.monotonic() - self._drawn > _DRAW_EVERY:

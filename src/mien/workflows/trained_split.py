@@ -1,4 +1,4 @@
-"""The test split of a training, found again in the same data by the division that the model card or run folder keeps."""
+"""Recover the splits of a training in the same data, from the division stored in the model card or run folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mien.workflows.options import DataOptions
 
 _CHOOSE_IMAGES = ("class_names", "merge", "group", "detect")
-"""Parts of a division's record that tell which images and groups there are; `label_set` tells their order."""
+"""Fields of a stored division that identify the images and groups; `label_set` gives the order of the classes."""
 
 
 def divide_as_trained(
@@ -24,13 +24,13 @@ def divide_as_trained(
     """Divide data without splits as for the training of a model, if it was trained on them.
 
     Args:
-        model: the model, whose card keeps the division.
-        data: what the data set was read from.
-        dataset: the data set, without splits; `None` if it can only be read as for the training.
-        options: how it was read. What they leave out is read as for the training.
+        model: the model, whose card contains the division.
+        data: the source of the data set.
+        dataset: the data set, without splits; `None` if it can only be read with the options of the training.
+        options: the options for reading it; unset ones are those of the training.
 
     Returns:
-        The data set with the splits of the training; `None` if the model was trained on other data, or nothing is known.
+        The data set with the splits of the training; `None` if the model was trained on other data, or this is unknown.
     """
     from mien.data.division import divide_alike
 
@@ -42,7 +42,7 @@ def divide_as_trained(
     if own:
         try:
             dataset = load_data(data, replace(options, **own), SilentReporter())
-        except (DataError, TypeError):  # other data, or a card that someone edited
+        except (DataError, TypeError):  # other data, or an edited card
             return None
     if dataset is None:
         return None

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from mien.data.fer2013.reader import Progress
 
 FORMAT = 2
-"""Raise this whenever the same file would give other arrays, or the layout changes."""
+"""Version of the cache format. Increase it if the same file would give other arrays, or if the layout changes."""
 
 KEPT_ENTRIES = 8
-"""How many entries stay, the newest: each of FER2013 takes as much disk as its arrays, 83 MB."""
+"""Maximum number of entries; the newest are kept. An entry of FER2013 takes 83 MB of disk space, like its arrays."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _ENTRY_NAME = re.compile(r"([0-9a-f]{64})\.cache")
@@ -84,7 +84,7 @@ def read_cached(
     table = _read_entry(entry, key)
     if table is None:
         table = read_arrays(paths, classes=classes, progress=progress)
-        if _stamps(paths) == before:  # a file that has changed meanwhile does not match the key
+        if _stamps(paths) == before:  # a file that changed in the meantime does not match the key
             _write_entry(entry, key, table)
     elif progress is not None:
         total = sum(size for size, _ in before)

@@ -33,7 +33,7 @@ _KINDS = {
     rb".{4}ftyp|\x1aE\xdf\xa3|RIFF....AVI ": "got a video. A data set is a table, or images in folders",
     rb"%PDF": "got a PDF document. Give the table itself",
 }
-"""How other files begin -> what they are and what to do."""
+"""Pattern of the first bytes of other formats -> what the file is, and what to do about it."""
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _IMAGE_ENDINGS = frozenset(
@@ -88,7 +88,7 @@ def refuse_other_archives(name: str, members: Collection[str]) -> None:
         members: names of the files in it.
 
     Raises:
-        DataError: If it is an office document, or contains images or arrays.
+        DataError: If it is an office document or a Keras model, or contains images, arrays or Parquet files.
     """
     wanted = "expected fer2013.csv or another single CSV file inside"
     if "[Content_Types].xml" in members and any(member.startswith("xl/") for member in members):

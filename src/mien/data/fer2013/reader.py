@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from mien.data.dataset import Dataset
 
 Progress = Callable[[int, int], object]
-"""Called with the bytes done and the bytes in all."""
+"""Function called with the number of bytes read and the total."""
 
 BLOCK_BYTES = 1 << 20  # fits into the CPU cache with its buffers; larger blocks are slower
 MAX_ROW_BYTES = 1 << 20
-"""A row has at most 9.3 kB; a file without line ends must not fill the memory."""
+"""Maximum size of a row. Valid rows have at most 9.3 kB; the limit bounds memory use for files without line ends."""
 
 MAX_BLANK_BYTES = 64 << 20
-"""Blank lines without an image between them."""
+"""Maximum size of consecutive blank lines."""
 
 _LISTS = re.compile(rb'"?(?:\[\[[][0-9., \t]*\]\]|\[[0-9., \t]*\])"?')  # a list of pixels as pandas writes it
 _LIST_MARKS = bytes.maketrans(b'[],"', b"    ")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PIXELS = CROP_SIZE * CROP_SIZE
 
 ANY_NUMBER = 100
-"""Labels up to below this stand for themselves; those from here on for the words of `MEANINGS`."""
+"""Labels below this are the numbers in the table; higher ones are this plus the index of a word in `MEANINGS`."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Drawn faces with known expressions, for demos and tests without any data of people.
 
-A face is a list of shapes: closed polygons of one gray tone each, painted in order. They are in face units: x
-to the right and y down from the middle of the face, the head about 2 wide and 2.5 high. Tones go from 0
+A face is a list of shapes: closed polygons of one gray tone each, painted in order. Coordinates are in face units: x
+to the right and y down from the center of the face, with a head about 2 wide and 2.5 high. Tones range from 0
 (black) to 255. All functions are pure and take a random generator as an argument.
 
 >>> from mien.data.synthetic import draw_face, synthetic_dataset

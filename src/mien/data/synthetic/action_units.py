@@ -1,9 +1,9 @@
 """Expressions as facial action units: the activation of each muscle.
 
-Units and their numbers are those of the Facial Action Coding System; which of them make an expression is from
-Ekman & Friesen, *Facial Action Coding System: Investigator's Guide* (1978), table 11-1, and from Du, Tao &
+The units and their numbers are those of the Facial Action Coding System. Their combinations for each expression are
+from Ekman & Friesen, *Facial Action Coding System: Investigator's Guide* (1978), table 11-1, and from Du, Tao &
 Martinez, *Compound facial expressions of emotion* (PNAS 2014), https://doi.org/10.1073/pnas.1322355111, table
-1; contempt is that of EMFACS (R12 + R14). The amounts are ours, set by looking at the drawn faces.
+1; contempt is that of EMFACS (R12 + R14). The activations were chosen by looking at the drawn faces.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ PROTOTYPES: dict[str, tuple[ActionUnits, ...]] = {
         ActionUnits(one_sided=0.9, lid_droop=0.35, lip_tighten=0.3),  # R12 + R14 + 24 + 43
     ),
 }
-"""For each expression, by FER+'s names, the ways in which it is shown."""
+"""Variants of each expression, by its name in FER+."""
 
 CONFUSIONS: dict[str, dict[str, float]] = {
     "neutral": {"sadness": 0.5, "contempt": 0.2, "happiness": 0.15, "anger": 0.15},
@@ -103,11 +103,11 @@ CONFUSIONS: dict[str, dict[str, float]] = {
     "fear": {"surprise": 0.7, "sadness": 0.3},
     "contempt": {"neutral": 0.6, "happiness": 0.25, "disgust": 0.15},
 }
-"""What each expression is taken for when it is missed, and in what share of the misses (each row sums to 1).
-The pairs are those that people mix up on FER2013; the amounts are ours."""
+"""The expressions that each expression is confused with, and their shares of its errors (each row sums to 1).
+The pairs are those that people confuse on FER2013; the shares were chosen for this data set."""
 
 WEAKEST = 0.3
-"""Strength of the faintest expression that is drawn; 1 is the prototype."""
+"""Minimum strength of a drawn expression; 1 is the prototype."""
 
 
 @dataclass(frozen=True, slots=True)

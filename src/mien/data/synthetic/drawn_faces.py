@@ -1,8 +1,8 @@
 """Drawn faces with the expressions of FER2013 and FER+: the data set of demos and tests.
 
-A face depends on random choices only: person, action units, pose, light and camera
-(`mien.data.synthetic`). Image i of a data set depends on the seed, on i and on its expression alone, so a
-smaller set is the beginning of a larger one. No image of a real person is involved.
+Person, action units, pose, light and camera of a face are random (`mien.data.synthetic`). Image i of a data set depends
+only on the seed, on i and on its expression, so a smaller data set is the beginning of a larger one. No images of real
+people are used.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from mien.labels import LabelSet
 
 ANNOTATORS = 10
-"""How many people voted on each image of FER+."""
+"""Number of votes on each image, as in FER+."""
 
 SMALLEST_SIDE = 16
-"""Pixels; a smaller face shows no expression."""
+"""Minimum side length in pixels; a smaller face shows no expression."""
 
 
 @renamed_parameters(taxonomy="label_set")
@@ -73,17 +73,17 @@ def draw_face(
 def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER2013) -> Dataset:
     """Draw a data set with balanced classes.
 
-    The classes take turns. Of each about 80% are Training, 10% PublicTest and 10% PrivateTest.
+    Faces cycle through the classes. Of each class, about 80% are Training, 10% PublicTest and 10% PrivateTest.
 
     Args:
         n: number of faces, at least three per class, so that every split has each class.
-        seed: 0 or more; another seed gives other faces.
-        label_set: `FER2013` gives one-hot targets; `FERPLUS` gives the votes of ten annotators too, with their
-            distribution as targets, and never a face without a majority for the drawn expression.
+        seed: random seed, 0 or more.
+        label_set: `FER2013` for one-hot targets, or `FERPLUS` for the votes of ten annotators, with their distribution
+            as targets; each face has a majority for the drawn expression.
 
     Returns:
-        Faces in the order in which they were drawn, the splits mixed. Image i is that of `draw_face` with
-        `np.random.default_rng([seed, i, k])`, k being the index of its expression in `FERPLUS`.
+        The faces in the order in which they were drawn, with mixed splits. Image i is the result of `draw_face` with
+        `np.random.default_rng([seed, i, k])`, where k is the index of its expression in `FERPLUS`.
 
     Raises:
         DataError: If there are too few faces, the seed is negative, or a class cannot be drawn.
@@ -114,16 +114,16 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
 
 
 def write_csv(dataset: Dataset, path: str | Path) -> None:
-    """Write the published form of FER2013: a header `emotion,pixels,Usage` and a row for each image.
+    """Write a data set in the published format of FER2013: a header `emotion,pixels,Usage` and one row per image.
 
     The file is written to a temporary file and renamed, so that it is complete or absent.
 
     Args:
-        dataset: labelled images with the classes of FER2013.
+        dataset: labeled images with the classes of FER2013.
         path: the file.
 
     Raises:
-        DataError: other classes, or an image without a label, which this form cannot say.
+        DataError: If the data set has other classes, or an image has no label, which this format does not support.
     """
     if dataset.label_set.classes != FER2013.classes:
         raise DataError(
@@ -163,7 +163,7 @@ def _shapes(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
 
 
 def _split_of_round(turn: int) -> str:
-    """Return the split of face number `turn` of each class: every split has one by turn 2."""
+    """Return the split of face number `turn` of each class, from 0; the first three are in different splits."""
     if turn == 1 or (turn > 9 and turn % 10 == 4):
         return PUBLIC_TEST
     return PRIVATE_TEST if turn == 2 or (turn > 9 and turn % 10 == 9) else TRAINING
@@ -172,7 +172,8 @@ def _split_of_round(turn: int) -> str:
 def _vote(name: str, strength: float, rng: np.random.Generator) -> NDArray[np.int64]:
     """Sample ten votes, int64 (10,), in the order of `VOTE_COLUMNS`: the weaker the expression, the less they agree.
 
-    Repeated until more than half of the counted votes are for the expression, as in the images that FER+ keeps.
+    Sampling is repeated until more than half of the counted votes are for the expression, as in the images that FER+
+    keeps.
     """
     doubt = 0.5 - 0.4 * strength
     shares = np.zeros(len(VOTE_COLUMNS))

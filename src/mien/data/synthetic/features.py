@@ -1,6 +1,6 @@
-"""Brows, eyes, nose, mouth and folds, as the action units move them.
+"""Shapes of the parts of a face that action units move: brows, eyes, nose, mouth and folds.
 
-Every function is pure: a person and the units in, shapes out.
+All functions are pure: they compute shapes from a person and action units.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _IRIS = np.concatenate([disc(0, 0, 0.128, 0.128), disc(0, 0, 0.066, 0.066), disc
 
 
 def brows(person: Person, units: ActionUnits) -> list[Shape]:
-    """The eyebrows: AU1 lifts their inner ends, AU2 their outer ends, AU4 draws them down and in."""
+    """Return the eyebrows: AU1 raises their inner ends, AU2 their outer ends, AU4 moves them down and together."""
     lift = (0.19 * units.inner_brow_raise) * _INNER + (0.17 * units.outer_brow_raise) * _OUTER
     lower = units.brow_lower * _PRESS
     arch = 0.075 * (1 - 0.6 * units.brow_lower) * _ARCH
@@ -60,7 +60,7 @@ def brows(person: Person, units: ActionUnits) -> list[Shape]:
 
 
 def eyes(person: Person, units: ActionUnits) -> list[Shape]:
-    """The eyes: AU5 opens them, AU6 and AU7 narrow them from below, AU43 closes them."""
+    """Return the eyes: AU5 opens them, AU6 and AU7 narrow them from below, AU43 closes them."""
     x = EYE_X + (0.25 * person.eye_size) * _T
     top, bottom = _lids(person, units)
     crease = top - (0.055 + 0.03 * units.upper_lid_raise)
@@ -79,7 +79,7 @@ def eyes(person: Person, units: ActionUnits) -> list[Shape]:
 
 
 def _iris(person: Person, side: int, x: Floats, top: Floats, bottom: Floats) -> list[Shape]:
-    """Iris, pupil and glint, cut off by the lids; both eyes look the same way."""
+    """Return iris, pupil and glint, clipped to the lids; both eyes look in the same direction."""
     points = np.add(_IRIS, (side * EYE_X + 0.25 * person.gaze_x, EYE_Y - 0.025 + 0.25 * person.gaze_y))
     across = side * points[:, 0]
     points[:, 1] = np.minimum(
@@ -89,11 +89,11 @@ def _iris(person: Person, side: int, x: Floats, top: Floats, bottom: Floats) -> 
 
 
 def _lids(person: Person, units: ActionUnits) -> tuple[Floats, Floats]:
-    """Heights y of the upper and of the lower lid, from the inner to the outer corner, each (17,)."""
+    """Return y of the upper and of the lower lid, from the inner to the outer corner, each (17,)."""
     upper = 0.145 * person.lid_rest + 0.10 * units.upper_lid_raise
     upper -= 0.05 * units.lid_tighten + 0.08 * units.lid_droop + 0.02 * units.cheek_raise
     lower = 0.085 + 0.02 * units.upper_lid_raise - 0.05 * units.lid_tighten - 0.075 * units.cheek_raise
-    # A lowered brow presses on the inner half of the lid; a brow raised there alone lets the outer half hang.
+    # A lowered brow lowers the inner half of the lid; a brow raised only at its inner end lowers the outer half.
     grief = max(units.inner_brow_raise - units.outer_brow_raise, 0.0)
     slant = 0.45 * units.brow_lower * (1 - min(units.inner_brow_raise, 1.0)) - 0.3 * grief
     base = EYE_Y - 0.02 * _T
@@ -103,7 +103,7 @@ def _lids(person: Person, units: ActionUnits) -> tuple[Floats, Floats]:
 
 
 def nose(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
-    """Bridge, wings and nostrils; AU9 pulls the nose up and wrinkles its root."""
+    """Return bridge, wings and nostrils; AU9 pulls the nose up and wrinkles its root."""
     wrinkle = units.nose_wrinkle
     y = 0.34 - 0.06 * wrinkle
     wing = 0.17 * person.nose_size * (1 + 0.2 * wrinkle)
@@ -122,7 +122,7 @@ def nose(person: Person, units: ActionUnits, light_x: float) -> list[Shape]:
 
 
 def folds(person: Person, units: ActionUnits) -> list[Shape]:
-    """Lines on the forehead (AU1, AU2), between the brows (AU4), beside the mouth and on the chin (AU17)."""
+    """Return the lines on the forehead (AU1, AU2), between the brows (AU4), beside the mouth and on the chin (AU17)."""
     shapes = []
     raised = min(units.inner_brow_raise, units.outer_brow_raise + 0.35)
     if raised > 0.25:
@@ -139,7 +139,7 @@ def folds(person: Person, units: ActionUnits) -> list[Shape]:
 
 
 def _cheek(person: Person, units: ActionUnits, side: int) -> list[Shape]:
-    """The raised cheek (AU6), and the fold from the nose to the corner of the mouth."""
+    """Return the raised cheek (AU6), and the fold from the nose to the corner of the mouth."""
     one_sided = max(units.one_sided * side, 0.0)
     depth = 0.9 * max(units.corner_pull, units.upper_lip_raise, units.nose_wrinkle, one_sided)
     shapes = []
@@ -154,19 +154,19 @@ def _cheek(person: Person, units: ActionUnits, side: int) -> list[Shape]:
 
 
 def _across(half_width: float, y: float, sag: float, half: float, tone: float) -> Shape:
-    """A tapered line across the middle of the face, its ends lower than its middle by `sag`."""
+    """Return a tapered horizontal line across the middle of the face; its ends are lower than its middle by `sag`."""
     line, swell = y + sag * _SAG, half * _DOME
     return Shape(band(half_width * _T, line - swell, line + swell), tone)
 
 
 def _downwards(x: Floats, y: Floats, half: float, tone: float) -> Shape:
-    """A tapered line that goes down the face."""
+    """Return a tapered line down the face."""
     swell = half * _SWELL
     return Shape(band(y, x - swell, x + swell)[:, ::-1], tone)
 
 
 def mouth(person: Person, units: ActionUnits) -> list[Shape]:
-    """Lips, and what shows between them."""
+    """Return the mustache, if any, the lips, and the teeth and tongue visible between them."""
     x, upper, lower = mouth_opening(person, units)
     fullness = person.lips * (1 - 0.6 * min(units.lip_tighten, 1.0)) * (1 - 0.25 * units.corner_pull)
     top, bottom = upper - 0.064 * fullness * _BOW, lower + 0.085 * fullness * _OVAL
@@ -188,16 +188,16 @@ def mouth(person: Person, units: ActionUnits) -> list[Shape]:
 
 
 def mouth_opening(person: Person, units: ActionUnits) -> tuple[Floats, Floats, Floats]:
-    """The inner edges of the lips: x, y of the upper and y of the lower lip, left to right, each (17,)."""
+    """Return the inner edges of the lips: x, y of the upper and y of the lower lip, left to right, each (17,)."""
     jaw, smile, stretch = units.jaw_drop, units.corner_pull, units.lip_stretch
     narrow = 0.30 * jaw * (1 - min(smile + stretch, 1.0)) + 0.14 * units.lip_tighten
     width = 0.40 * person.mouth_width * (1 + 0.24 * smile + 0.26 * stretch - narrow)
-    away = np.maximum(np.copysign(_T, _T * units.one_sided), 0.0)  # 0 to 1 towards the side that is pulled
+    away = np.maximum(np.copysign(_T, _T * units.one_sided), 0.0)  # 0 to 1 toward the side that is pulled
     x = width * _T + units.one_sided * (0.03 + 0.06 * away)
     bend = 0.18 * (units.corner_depress - smile) + 0.06 * stretch + person.corner_rest
     middle = MOUTH_Y + bend * _CORNERS - 0.05 * units.chin_raise * _DOME
     middle -= 0.21 * abs(units.one_sided) * away**1.4
-    # A stretched or bared mouth is a box, a dropped jaw an oval.
+    # The opening is a box if the lips are stretched or the lower lip is depressed, else an oval.
     gap = _BOX if stretch + units.lower_lip_depress > 0.4 else _OVAL
     part, parted = 0.06 * units.lips_part, min(units.lips_part + units.lower_lip_depress, 1.0)
     upper = middle - (part + 0.10 * jaw + 0.06 * units.upper_lip_raise * _DOME) * gap
@@ -208,7 +208,7 @@ def mouth_opening(person: Person, units: ActionUnits) -> tuple[Floats, Floats, F
 
 
 def _between_lips(x: Floats, upper: Floats, lower: Floats, units: ActionUnits) -> list[Shape]:
-    """The tongue of an open mouth, the upper teeth, and the lower ones where the lips are drawn back."""
+    """Return the tongue of an open mouth, the upper teeth, and the lower teeth if the lips are drawn back."""
     shapes = []
     if units.jaw_drop > 0.25:
         tongue = np.maximum(upper, lower - 0.13 * units.jaw_drop * _DOME)

@@ -1,4 +1,4 @@
-"""What no expression moves, but for the jaw: the head and its hair, ears, neck, beard and glasses."""
+"""Shapes of head, hair, ears, neck, beard and glasses, which expressions do not move, except for the jaw."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-EYE_X, EYE_Y = 0.43, -0.06  # middle of the eye on the right of the image
+EYE_X, EYE_Y = 0.43, -0.06  # center of the eye on the right side of the image
 SIDES = (-1, 1)
 TO_SIDE = {side: np.array((side, 1.0)) for side in SIDES}
-"""Multiplies points to mirror them to a side of the image: -1 is its left, 1 its right."""
+"""Factors that mirror points to a side of the image: -1 is left, 1 is right."""
 
 _TURN = np.arange(48) * (2 * np.pi / 48)  # clockwise from the top of the head
 _RING = np.stack([np.sin(_TURN), -np.cos(_TURN)], axis=1)  # (48, 2)
@@ -39,21 +39,21 @@ _RIM = np.concatenate([_RING, _RING[:1], _RING[:1] * 0.9, _RING[::-1] * 0.9]) * 
 
 
 class Shape(NamedTuple):
-    """A filled polygon: points float (k, 2) in face units, and its tone."""
+    """A filled polygon: points float (k, 2) in face units, and a gray tone."""
 
     points: Floats
     tone: float
 
 
 def disc(x: float, y: float, rx: float, ry: float) -> Floats:
-    """An ellipse as a polygon (16, 2)."""
+    """Return an ellipse as a polygon (16, 2)."""
     points = np.empty((16, 2))
     points[:, 0], points[:, 1] = x + rx * _DOT[:, 0], y + ry * _DOT[:, 1]
     return points
 
 
 def band(x: Floats, top: Floats, bottom: Floats) -> Floats:
-    """The area between two curves over the same k places, as a polygon (2k, 2)."""
+    """Return the area between two curves over the same k positions, as a polygon (2k, 2)."""
     k = len(x)
     points = np.empty((2 * k, 2))
     points[:k, 0], points[:k, 1] = x, top
@@ -62,12 +62,12 @@ def band(x: Floats, top: Floats, bottom: Floats) -> Floats:
 
 
 def circle(x: float, y: float, radius: float) -> Floats:
-    """A large circle as a polygon (48, 2)."""
+    """Return a circle as a polygon (48, 2), which has enough points for a large one."""
     return np.add(_RING * radius, (x, y))
 
 
 def mix(tone: float, other: float, amount: float) -> float:
-    """`tone` moved towards `other` by an amount from 0 to 1."""
+    """Return `tone` moved toward `other` by an amount from 0 to 1."""
     return tone + (other - tone) * amount
 
 
@@ -75,7 +75,7 @@ _EAR, _INNER_EAR = disc(1.0, 0.12, 0.14, 0.25), disc(1.03, 0.12, 0.065, 0.15)
 
 
 def head_outline(person: Person, jaw_drop: float) -> Floats:
-    """The edge of the face, clockwise from the top (48, 2); a dropped jaw makes it longer."""
+    """Return the outline of the face, clockwise from the top (48, 2); a dropped jaw makes it longer."""
     below = np.maximum(_RING[:, 1], 0.0)
     outline = _RING * (1.0, 1.2)
     outline[:, 0] *= 1 - person.jaw * below**2
@@ -84,7 +84,7 @@ def head_outline(person: Person, jaw_drop: float) -> Floats:
 
 
 def behind(person: Person) -> list[Shape]:
-    """What is painted before the face: the hair behind, clothes, neck and ears."""
+    """Return the shapes that are painted before the face: the hair behind it, clothes, neck and ears."""
     shapes = [] if person.hair is None else _hair_behind(person.hair, person.hair_tone)
     shapes += [
         Shape(_CLOTHES, person.cloth),
@@ -98,14 +98,14 @@ def behind(person: Person) -> list[Shape]:
 
 
 def skin(person: Person, outline: Floats, light_x: float) -> list[Shape]:
-    """The face itself, and a crescent of shade on the side away from the light."""
+    """Return the face, and a crescent of shade on the side away from the light."""
     edge = outline[2:23] if light_x < 0 else outline[-2:-23:-1]
     inner = edge[::-1] * (0.82 - 0.1 * abs(light_x), 1.0)
     return [Shape(outline, person.skin), Shape(np.concatenate([edge, inner]), person.skin * 0.88)]
 
 
 def beard(person: Person, outline: Floats) -> list[Shape]:
-    """A beard along the jaw; the mouth is painted over it."""
+    """Return the beard along the jaw, if any; the mouth is painted over it."""
     if not person.beard:
         return []
     jaw = outline[14:35]
@@ -114,7 +114,7 @@ def beard(person: Person, outline: Floats) -> list[Shape]:
 
 
 def front_hair(person: Person, light_x: float) -> list[Shape]:
-    """The hair over the forehead, with a sheen towards the light."""
+    """Return the hair over the forehead, if any, with a sheen on the side of the light."""
     if person.hair is None:
         return []
     return [
@@ -124,7 +124,7 @@ def front_hair(person: Person, light_x: float) -> list[Shape]:
 
 
 def glasses(person: Person) -> list[Shape]:
-    """Round frames, light on dark skin."""
+    """Return round glasses, if any: dark on light skin, light on dark skin."""
     if not person.glasses:
         return []
     tone = 30.0 if person.skin > 125 else 235.0
@@ -146,9 +146,9 @@ def _hair_behind(hair: Hair, tone: float) -> list[Shape]:
 
 @cache
 def _hair_over_forehead(hair: Hair, mirrored: bool) -> Floats:
-    """From the left temple along the outer edge to the right one, and back along the hairline."""
+    """Return a polygon from the left temple along the outer edge to the right one, and back along the hairline."""
     y = np.interp(_HEM_X, (-1, -0.5, 0, 0.5, 1), hair.hairline)
-    y[1:-1] = (y[:-2] + 2 * y[1:-1] + y[2:]) / 4  # round the bends
+    y[1:-1] = (y[:-2] + 2 * y[1:-1] + y[2:]) / 4  # smooth the corners
     hem = np.stack([_HEM_X * np.sqrt(1.02 - 0.1 * np.minimum(y, 0) ** 2), y], axis=1)
     start, stop = np.arccos(-hair.hairline[0] / 1.2), np.arccos(-hair.hairline[-1] / 1.2)
     turn = (stop - start) / 2 + (stop + start) / 2 * _ARC

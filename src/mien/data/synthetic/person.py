@@ -1,4 +1,4 @@
-"""Who is drawn: skin, hair and the proportions of a face at rest."""
+"""Random persons for drawn faces: skin, hair and the proportions of a face at rest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Hair(NamedTuple):
 
     Args:
         hairline: y of the hair's edge at x = -1, -0.5, 0, 0.5 and 1, in face units.
-        volume: how far it stands off the skull.
-        length: y where the hair behind the head ends; 0 for none.
-        curl: height of the locks along its outline.
+        volume: distance of its outer edge from the skull.
+        length: y of the lower end of the hair behind the head; 0 for none.
+        curl: height of the curls along its outline.
     """
 
     hairline: tuple[float, float, float, float, float]
@@ -39,7 +39,7 @@ HAIR_STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What a person looks like at rest. Sizes are factors around 1, offsets in face units, tones 0 to 255."""
+    """The appearance of a person at rest. Sizes are factors around 1, offsets in face units, tones from 0 to 255."""
 
     skin: float  # tone
     hair_tone: float
@@ -74,14 +74,14 @@ _RANGES = {
 
 
 def within(ranges: dict[str, tuple[float, float]], rng: np.random.Generator) -> dict[str, float]:
-    """Draw a value for each name, evenly between its two bounds."""
+    """Sample a value for each name from the uniform distribution between its two bounds."""
     shares = rng.random(len(ranges)).tolist()
     bounds = zip(ranges.items(), shares, strict=True)
     return {name: low + (high - low) * share for (name, (low, high)), share in bounds}
 
 
 def sample_person(rng: np.random.Generator) -> Person:
-    """Draw a person: one in nine or so is bald, one in seven has a beard, one in eight wears glasses."""
+    """Sample a person: about one in nine is bald, one in seven has a beard, and one in eight wears glasses."""
     drawn = within(_RANGES, rng)
     style, dye, shade, parting, beard, moustache, glasses = rng.random(7).tolist()
     hair_tone = 18 + 52 * shade if dye < 0.65 else 90 + 125 * shade

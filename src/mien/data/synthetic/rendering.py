@@ -1,6 +1,6 @@
-"""Shapes become a gray image: pose, light, background, blur and grain.
+"""Render shapes as a gray image with pose, light, background, blur and grain.
 
-The polygons are painted with smooth edges at `OVERSAMPLING` times the size and reduced by area averaging.
+The polygons are painted with antialiasing at `OVERSAMPLING` times the size and reduced by area averaging.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where the head is, and how it is photographed.
+    """Pose of the head, light, background and camera.
 
-    Angles are in radians, lengths in shares of the image's side, tones from 0 to 255.
+    Angles are in radians, lengths are fractions of the image side, tones range from 0 to 255.
     """
 
-    yaw: float  # above 0 the face turns to the right of the image
-    pitch: float  # above 0 it looks down
-    roll: float  # above 0 it leans clockwise
+    yaw: float  # above 0, the face is turned to the right of the image
+    pitch: float  # above 0, it looks down
+    roll: float  # above 0, it is rotated clockwise
     scale: float  # half the width of the head
-    x: float  # middle of the face
+    x: float  # center of the face
     y: float
-    light_x: float  # where the light comes from: -1 is the left or the top, 1 the right or the bottom
+    light_x: float  # direction of the light: -1 is the left or the top, 1 the right or the bottom
     light_y: float
     contrast: float  # factor around the middle gray
-    exposure: float  # tones added
+    exposure: float  # added to the tones
     background: float  # tone
     backdrop: float  # tone of the round shape behind the head
     backdrop_x: float
@@ -63,9 +63,9 @@ _RANGES = {
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
-    """Draw a pose, a light, a background and a camera."""
+    """Sample pose, light, background and camera."""
     drawn = within(_RANGES, rng)
-    # Two and a half standard deviations are the most that is drawn, so that no face leaves the image.
+    # Values are clipped to 2.5 standard deviations, so that no face extends beyond the image.
     yaw, pitch, roll, x, y, exposure, shade = np.clip(rng.standard_normal(7), -2.5, 2.5).tolist()
     return Scene(
         **drawn,
@@ -80,13 +80,13 @@ def sample_scene(rng: np.random.Generator) -> Scene:
 
 
 def render(shapes: Sequence[Shape], scene: Scene, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Paint the shapes in their order.
+    """Render shapes, painted in their order.
 
     Args:
         shapes: polygons in face units.
         scene: pose, light and camera.
         size: side of the image in pixels.
-        rng: source of the grain.
+        rng: random generator for the grain.
 
     Returns:
         Gray uint8 (size, size).
@@ -102,10 +102,10 @@ def render(shapes: Sequence[Shape], scene: Scene, size: int, rng: np.random.Gene
 
 
 def project(points: Floats, scene: Scene) -> Floats:
-    """Face units (k, 2) to shares of the image's side (k, 2); the features ride on a rounded head.
+    """Project points from face units (k, 2) to fractions of the image side (k, 2), with the face on a dome.
 
-    A point at height z of a dome over the face moves by z sin(angle), and its own offset shrinks by
-    z (1 - cos(angle)): the far side is foreshortened, and the outline of the head, where z is 0, stays.
+    A point at height z of the dome moves by 0.75 z sin(angle), and its own offset is multiplied by
+    1 - z (1 - cos(angle)): the far side is foreshortened, and the outline of the head, where z is 0, does not move.
     """
     x, y = np.ascontiguousarray(points.T)  # arithmetic on strided columns is slower
     z = np.sqrt(np.maximum(1.0 - (x / 1.08) ** 2 - (y / 1.4) ** 2, 0.0))
@@ -141,7 +141,7 @@ def _backdrop(scene: Scene, side: int) -> NDArray[np.uint8]:
 
 
 def _light(image: NDArray[np.float32], scene: Scene) -> NDArray[np.float32]:
-    """Light that falls off across the image, then contrast and exposure."""
+    """Apply light that decreases across the image, then contrast and exposure."""
     line = _line(len(image))
     fall = 1 + np.float32(0.22 * scene.light_x) * line + np.float32(0.16 * scene.light_y) * line[:, None]
     contrast = np.float32(scene.contrast)

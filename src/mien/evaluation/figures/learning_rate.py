@@ -22,15 +22,15 @@ def plot_learning_rates(
     path: str | Path,
     lowest: float | None = None,
 ) -> Path:
-    """Draw the loss of each batch and its moving average over the learning rate, on a logarithmic axis.
+    """Plot the loss of each batch and its moving average by learning rate, on a logarithmic axis, as a PNG file.
 
     Args:
-        rates: learning rates, rising, float (n,).
-        losses: the loss at each, float (n,).
-        smoothed: their moving average, float (n,).
-        suggested: the learning rate to mark.
-        path: the file to write, whose folder is made if need be.
-        lowest: the learning rate at which the moving average is lowest, to mark too.
+        rates: increasing learning rates, float (n,).
+        losses: the loss at each learning rate, float (n,).
+        smoothed: the moving average of the losses, float (n,).
+        suggested: the suggested learning rate, which is marked.
+        path: the file to write; its folder is created if necessary.
+        lowest: the learning rate with the lowest moving average, which is marked, too.
 
     Returns:
         The path.

@@ -108,7 +108,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 @functools.cache
 def figure_class() -> type[Figure]:
-    """A figure that a notebook shows by itself, without `%matplotlib inline`."""
+    """Return a class of figures that notebooks display without `%matplotlib inline`."""
     from matplotlib.figure import Figure
 
     class NotebookFigure(Figure):

@@ -36,7 +36,7 @@ def draw_heatmap(
         image: RGB uint8 (H, W, 3).
         transform: affine matrix (2, 3) from pixels of the image to pixels of the 48x48 crop of the face.
         heat: float (h, w) over the whole crop, from 0 to 1, of any size.
-        alpha: maximum opacity, in [0, 1]. The opacity decreases with the heat and towards the edge of the crop.
+        alpha: maximum opacity, in [0, 1]. The opacity decreases with the heat and toward the edge of the crop.
 
     Returns:
         A new image, RGB uint8 (H, W, 3).

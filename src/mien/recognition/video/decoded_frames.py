@@ -1,4 +1,4 @@
-"""`DecodedFrames`: the frames of a video that a child process decodes, and the limits of that process."""
+"""`DecodedFrames`: the frames of a video decoded by a child process, and the limits of that process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _START_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DecoderLimits:
-    """What the decoding of one video may take.
+    """Limits for decoding one video.
 
     Args:
-        memory: bytes, besides those of the interpreter and the libraries.
-        cpu_seconds: of the processor for the whole video, on all cores together; 0 for no limit.
-        seconds: from one frame to the next; the process is killed then.
-        max_pixels: of a frame, of each anew.
-        cpu_seconds_per_frame: of the processor from one frame to the next, where `cpu_seconds` is 0; 0 for no limit.
+        memory: maximum memory in bytes, in addition to that of the interpreter and the libraries.
+        cpu_seconds: maximum CPU time for the whole video in seconds, on all cores together; 0 for no limit.
+        seconds: timeout for each returned frame in seconds, after which the process is killed.
+        max_pixels: maximum number of pixels of each frame.
+        cpu_seconds_per_frame: maximum CPU time per returned frame in seconds, used if `cpu_seconds` is 0; 0 for no
+            limit.
     """
 
     memory: int = 2 << 30
@@ -42,32 +43,33 @@ class DecoderLimits:
 
 
 class DecoderError(DataError):
-    """The process that decodes ended before the video did: it was killed, or took too much memory."""
+    """The decoding process exited before the end of the video: it was killed, or needed too much memory."""
 
 
 class DecoderMemoryError(DecoderError):
-    """Decoding took more memory than it may."""
+    """Decoding needed more memory than the limit, or than the system has."""
 
 
 class DecoderLateError(DecoderError):
-    """A frame took longer than it may; the process was killed."""
+    """Decoding exceeded the timeout of a frame or the limit of CPU time; the process was killed."""
 
 
 class DecodedFrames(Iterator[Frame]):
-    """The frames of a video that another process decodes, with what `mien.recognition.video.frames.Frames` tells.
+    """Iterator over the frames of a video decoded by a child process. It is also a context manager.
 
     Attributes:
-        info: what the video says of itself.
-        damage: what was lost; known after the last frame.
+        info: size, frame rate and duration of the video.
+        damage: a sentence about lost frames, "" if none were lost; set after the last frame.
 
     Args:
         child: the process, just started.
         source: the bytes of a video, or its path.
-        every: give each first, second, … frame.
-        limits: what the decoding may take.
-        name: what messages call the video.
-        per_second: in place of `every`, how many frames for each second are wanted at least.
-        beat: called while the process starts, no more than the seconds of the limits apart, and when the video is open.
+        every: return only every Nth frame.
+        limits: limits for the decoding.
+        name: name of the video for error messages.
+        per_second: minimum number of frames to return per second, instead of `every`.
+        beat: heartbeat callback, called while the process starts, at most `limits.seconds` apart, and when the video is
+            open.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class DecodedFrames(Iterator[Frame]):
             beat()
 
     def _wait_until_ready(self, beat: Callable[[], None]) -> None:
-        """Wait for the start of the process, with a beat at least as often as frames must come."""
+        """Wait for the start of the process, and call the heartbeat callback at least once per timeout of a frame."""
         end = self._until(max(self._limits.seconds, _START_SECONDS))
         while (left := end - time.monotonic()) > 0:
             if self._child.wait_for_output(min(left, self._limits.seconds)):
@@ -142,13 +144,13 @@ class DecodedFrames(Iterator[Frame]):
         self.close()
 
     def close(self) -> None:
-        """End the process; by the thread that reads the frames."""
+        """Terminate the process. Call it in the thread that reads the frames."""
         self._ended = True
         self._child.close()
 
     @contextmanager
     def _closed_on_error(self) -> Iterator[None]:
-        """End the process on any error; nonsense that it said is told as its end."""
+        """Terminate the process on any error; an invalid message is reported as if the process had exited."""
         try:
             yield
         except ChildLate as error:
@@ -160,7 +162,7 @@ class DecodedFrames(Iterator[Frame]):
                 remedy="Convert it to H.264, or scale it down.",
             ) from error
         except ChildGone as error:
-            status = self._child.exit_status()  # before the end of one that only closed its pipe
+            status = self._child.exit_status()  # before `close`, which kills a process that still runs
             self.close()
             raise self._gone(status) from error
         except BaseException as error:
@@ -170,10 +172,14 @@ class DecodedFrames(Iterator[Frame]):
             raise
 
     def _expect(self, what: str, until: float | None = None) -> dict[str, Any]:
-        """The next message until a time, or within the seconds of the limits; it must have a field, or be the end.
+        """Return the next message, which must contain the field `what` or be the last one.
+
+        Args:
+            what: name of the field.
+            until: deadline, as a time of `time.monotonic`; by default the timeout of a frame from now.
 
         Raises:
-            DataError: it is an error instead, or none.
+            DataError: If it is an error message, or an unexpected one.
         """
         head: dict[str, Any] = json.loads(self._child.read_line(until or self._until()))
         if head.get("memory"):
@@ -197,7 +203,7 @@ class DecodedFrames(Iterator[Frame]):
 
     def _refused(self, head: dict[str, Any]) -> DataError:
         message = str(head["error"])
-        if not head.get("received"):  # an error of a library
+        if not head.get("received"):  # an error raised by a library
             return DataError.from_parts(
                 self._name,
                 expected="a video that can be decoded",
@@ -216,8 +222,8 @@ class DecodedFrames(Iterator[Frame]):
         )
 
     def _gone(self, status: int | None = None) -> DecoderError:
-        """Why the process ended, by its exit status; `None` where that tells nothing."""
-        # The kernel kills where memory is short, and a decoder in C++ aborts where it gets none.
+        """Return the error for a process that ended with this exit status; `None` if the status is unknown."""
+        # The kernel kills the process if memory is short; a decoder in C++ aborts if an allocation fails.
         if status in {-signal.SIGKILL, -signal.SIGABRT} and not self._child.was_killed:
             return DecoderMemoryError.from_parts(
                 self._name,
@@ -241,7 +247,7 @@ class DecodedFrames(Iterator[Frame]):
 
 
 def _info(fields: Mapping[str, Any]) -> VideoInfo:
-    """What a video says of itself, of the types that it should have."""
+    """Return the properties of a video, converted to the expected types."""
     frames, seconds = fields["frames"], fields["seconds"]
     return VideoInfo(
         int(fields["width"]),

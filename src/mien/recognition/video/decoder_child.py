@@ -1,8 +1,8 @@
-"""The process that decodes a video for another one: `python -m mien.recognition.video.decoder_child`.
+"""Child process that decodes a video: `python -m mien.recognition.video.decoder_child`.
 
-It has limits of the system on memory, processor time and open files, writes no file, and has no network where the
-system allows a process to give it up. The video comes in through standard input, or as a path; the frames go out through
-standard output. `mien.recognition.video.decoder_pool` is the other side.
+The operating system limits its memory, CPU time and open files; it cannot write files, and has no network access if the
+system allows a process to drop it. It receives the video on standard input, or as a path, and writes the frames to
+standard output. The parent side is `mien.recognition.video.decoder_pool`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Decode one video and end."""
+    """Decode one video and exit."""
     with suppress(AttributeError, OSError):
-        os.nice(5)  # images are answered at once, videos line by line
+        os.nice(5)  # images, which need a response at once, have priority over videos
     leave_network()
     orders, frames = take_streams()
     import mien.recognition.video.frames  # noqa: F401 - before the limits, because it opens libraries
@@ -40,7 +40,7 @@ def main() -> None:
         import av  # noqa: F401 - likewise
     _write(frames, {"ready": True})
     order = json.loads(orders.readline() or "null")
-    if order is None:  # there was nothing to do
+    if order is None:  # the parent closed the pipe without a video
         return
     data, path = orders.read(order["size"]), order["path"]
     end_with_parent(orders)
@@ -87,7 +87,7 @@ def _decode(source: Frames, order: dict[str, Any], out: BinaryIO) -> None:
 
 
 def _write(out: BinaryIO, head: dict[str, Any], pixels: memoryview | None = None) -> None:
-    """A line of JSON, and the bytes of a frame."""
+    """Write a line of JSON, followed by the bytes of a frame if there is one."""
     rest = [
         memoryview(json.dumps(head).encode() + b"\n"),
         *([pixels.cast("B")] if pixels is not None else []),

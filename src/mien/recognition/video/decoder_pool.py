@@ -1,4 +1,4 @@
-"""Decoding of untrusted videos in a process of its own, which can be limited and killed."""
+"""Decode untrusted videos in child processes with resource limits, which can be killed."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ __all__ = [
 
 _MODULE = "mien.recognition.video.decoder_child"
 _LEAST_MEMORY = 2 << 30
-_FRAME_SECONDS, _FRAMES = 120.0, 100  # how long so many frames of a local file may take
+_FRAME_SECONDS, _FRAMES = 120.0, 100  # timeout for decoding up to this many frames of a local file
 
 
 class DecoderPool:
-    """Starts a process for each video, some of them beforehand, for the start takes a part of a second.
+    """Decodes each video in a new process. Some are started in advance, because a start takes a fraction of a second.
 
     Args:
-        spares: processes that wait.
-        limits: what each may take.
+        spares: number of processes to keep ready.
+        limits: limits for each video.
     """
 
     def __init__(self, spares: int = 1, limits: DecoderLimits | None = None) -> None:
@@ -54,26 +54,30 @@ class DecoderPool:
         self._closed = False
 
     def prepare(self) -> None:
-        """Start the processes that wait."""
+        """Start the processes that are kept ready, without waiting for them."""
         with self._lock:
             self._spares = [one for one in self._spares if one.alive]
             while not self._closed and len(self._spares) < self._most:
                 self._spares.append(_start())
 
     def wait_until_ready(self, seconds: float = 5.0) -> None:
-        """Wait until the processes that wait can take a video; no longer than some seconds for each."""
+        """Wait until the processes that are kept ready have started.
+
+        Args:
+            seconds: timeout for each process in seconds.
+        """
         for child in self._spares:
             child.wait_for_output(seconds)
 
     def read_frames(self, data: bytes, *, every: int = 1) -> DecodedFrames:
-        """The frames of a video in memory; they must be closed.
+        """Return the frames of a video in memory. They must be closed.
 
         Args:
             data: the bytes of the file.
-            every: give each first, second, … frame.
+            every: return only every Nth frame.
 
         Raises:
-            DataError: it cannot be decoded, or takes too much.
+            DataError: If the video cannot be decoded, or exceeds a limit.
         """
         with self._lock:
             if self._closed:
@@ -90,14 +94,14 @@ class DecoderPool:
             self.prepare()
 
     def close(self) -> None:
-        """End all processes; who reads frames of one finds it gone. Safe from any thread."""
+        """Kill all processes; reading more frames raises an error. This method is thread-safe."""
         with self._lock:
             self._closed = True
             spares, self._spares = self._spares, []
             for child in self._busy:
-                child.kill()  # its pipes belong to who reads them
+                child.kill()  # the thread that reads its frames closes its pipes
         for child in spares:
-            child.kill()  # all of them, before one is waited for
+            child.kill()  # kill all of them before waiting for one
         for child in spares:
             child.close()
 
@@ -110,19 +114,21 @@ def open_video(
     limits: DecoderLimits | None = None,
     beat: Callable[[], None] = lambda: None,
 ) -> Frames | DecodedFrames:
-    """Open a video file of unknown origin; it is decoded in a process with limits where one can be started.
+    """Open an untrusted video file, which is decoded in a child process with limits if one can be started.
 
-    Frames and messages are those of `read_frames`.
+    Frames and error messages are those of `read_frames`.
 
     Args:
-        source: path of a video; the number of a webcam is opened in this process.
-        every: give each first, second, … frame.
-        per_second: the largest `every` that gives at least so many frames for each second, by the video's frame rate.
-        limits: by default those of `local_limits`.
-        beat: called while the process starts, no more than the seconds of the limits apart, and when the video is open.
+        source: path of a video, or the number of a webcam, which is opened in this process.
+        every: return only every Nth frame.
+        per_second: minimum number of frames to return per second, instead of `every`; the largest possible step is
+            computed from the frame rate of the video.
+        limits: limits for the decoding; by default those of `local_limits`.
+        beat: heartbeat callback, called while the process starts, at most `limits.seconds` apart, and when the video is
+            open. It is not called if the video is opened in this process.
 
     Raises:
-        DataError: it cannot be decoded, or takes too much.
+        DataError: If the video cannot be decoded, or exceeds a limit.
     """
     if not can_start() or not isinstance(source, str | Path) or not isinstance(every, int):
         every = step_of(probe(source).fps, per_second) if per_second else every
@@ -133,11 +139,11 @@ def open_video(
 
 
 def local_limits(seconds: float = _FRAME_SECONDS, processes: int = 1) -> DecoderLimits:
-    """Limits for videos of this machine: half of its memory, at least 2 GB, and some time for each frame.
+    """Return limits for local videos: half of the machine's memory (2 GB or more), and a timeout for each frame.
 
     Args:
-        seconds: from one frame to the next.
-        processes: decoders at work at once, which share the memory.
+        seconds: timeout for each frame in seconds.
+        processes: number of concurrent decoding processes, which share the memory.
     """
     return DecoderLimits(
         memory=max(_LEAST_MEMORY, _machine_memory() // (2 * processes)),

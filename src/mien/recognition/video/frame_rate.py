@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from mien.recognition.video.frames import Frame
 
-_TOLERANCE = 1e-3  # seconds by which a frame may be early
+_TOLERANCE = 1e-3  # maximum number of seconds by which a frame may be early
 
 
 def step_of(rate: float, per_second: float) -> int:
-    """The largest step from frame to frame that never gives fewer frames per second.
+    """Return the largest N for which every Nth frame is still at least `per_second` frames per second.
 
     Args:
         rate: frames per second of the video; 0 or not finite if unknown.
         per_second: frames to process of each second.
 
     Returns:
-        N for every Nth frame, at least 1.
+        N, at least 1.
     """
     return max(1, math.floor(rate / per_second)) if rate and math.isfinite(rate) else 1
 

@@ -139,7 +139,7 @@ class Frames(Iterator[Frame]):
 
     def _grab(self) -> bool:
         """Advance to the next decodable frame; return `False` at the end."""
-        # A failure is either one bad packet or the end: only another attempt tells which.
+        # A failure is either one bad packet or the end: only another attempt shows which.
         for failures in range(1 if self.info.live else _FAILURES):
             found = self._capture.grab()
             if found or getattr(self._capture, "ended", False):
