@@ -51,7 +51,7 @@ _KEPT = (
 
 
 def fer_through(python: str) -> Predict:
-    """`fer`'s own network as a function from crops to probabilities, run by another interpreter."""
+    """Return a function from crops to probabilities that runs `fer`'s own network with another interpreter."""
 
     def predict(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def fer_through(python: str) -> Predict:
 def score_split(
     predict: Predict, dataset: Dataset, labels: tuple[str, ...], split: str, *, tta: bool = False
 ) -> dict[str, Any]:
-    """The scores of one model on one split."""
+    """Return the scores of one model on one split."""
     scores = evaluate(
         predict, dataset, labels=labels, split=split, batch_size=100_000, flip_tta=tta
     ).to_dict()
@@ -76,7 +76,7 @@ def score_split(
 
 
 def both(name: str) -> tuple[Predict, Predict]:
-    """A model of mien with seven and with eight classes."""
+    """Return the predictions of a model of mien with seven and with eight classes."""
     classifier = mien.Classifier(name)
     if "ferplus" not in classifier.label_sets:
         return classifier.probabilities, without_contempt(classifier.probabilities)
@@ -93,7 +93,7 @@ def without_contempt(predict: Predict) -> Predict:
 
 
 def corrupted(predict: Predict, images: Dataset) -> dict[str, list[dict[str, float]]]:
-    """Accuracy and macro-F1 for each corruption, from the weakest to the strongest."""
+    """Return accuracy and macro-F1 for each corruption, from the weakest to the strongest."""
     table: dict[str, list[dict[str, float]]] = {}
     for name in CORRUPTIONS:
         table[name] = []
@@ -109,7 +109,7 @@ def corrupted(predict: Predict, images: Dataset) -> dict[str, list[dict[str, flo
 def measure(
     seven: Predict, eight: Predict, dataset: Dataset, split: str, *, with_corruptions: bool
 ) -> dict[str, Any]:
-    """All scores of one model."""
+    """Return all scores of one model."""
     found: dict[str, Any] = {
         "fer2013": score_split(seven, dataset, mien.FER2013.classes, split),
         "fer2013 with flip TTA": score_split(seven, dataset, mien.FER2013.classes, split, tta=True),

@@ -39,14 +39,14 @@ DEADLINE = 10
 
 
 class Stop(Protocol):
-    """An event that ends an attack: of `threading` or `multiprocessing`."""
+    """An event that ends an attack, from `threading` or `multiprocessing`."""
 
     def is_set(self) -> bool:
-        """Whether to end."""
+        """Return whether to end."""
 
 
 def send(port: int, data: bytes, path: bytes = b"/v1/recognize") -> None:
-    """One request, its answer read."""
+    """Send one request and read its response."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), 30) as line:
         line.sendall(HEAD % path + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
         while line.recv(65536):
@@ -101,7 +101,7 @@ def tiny_chunks(port: int, stop: Stop) -> None:
 
 
 def slow_bodies(port: int, stop: Stop) -> None:
-    """5: 60 bodies that come a byte a second."""
+    """5: 60 request bodies sent at one byte per second."""
     lines: list[socket.socket] = []
     while not stop.is_set():
         while len(lines) < 60:
@@ -121,7 +121,7 @@ def slow_bodies(port: int, stop: Stop) -> None:
 
 
 def no_readers(port: int, stop: Stop) -> None:
-    """6: 60 connections that ask for much and read nothing."""
+    """6: 60 connections that request large responses and read none."""
     ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200
     lines: list[socket.socket] = []
     while not stop.is_set():
@@ -156,7 +156,7 @@ ATTACKS: dict[str, Callable[[int, Stop], None] | None] = {
 
 
 def run_attack(name: str, port: int, begun: Any, stop: Any) -> None:
-    """An attacker, in a process of its own so that it does not slow down the clients that are measured."""
+    """Run an attacker; it has a separate process, so that it does not slow down the measured clients."""
     attack = ATTACKS[name]
     assert attack
     begun.set()
@@ -165,7 +165,7 @@ def run_attack(name: str, port: int, begun: Any, stop: Any) -> None:
 
 @contextmanager
 def attacking(name: str, port: int) -> Iterator[None]:
-    """An attack that goes on meanwhile."""
+    """Run an attack in the background inside the block."""
     if ATTACKS[name] is None:
         yield
         return
@@ -184,7 +184,7 @@ def attacking(name: str, port: int) -> Iterator[None]:
 
 
 class Health:
-    """Asks for `/health/live` ten times a second."""
+    """Request `/health/live` ten times a second."""
 
     def __init__(self, port: int) -> None:
         self._port, self._stop, self.seconds = port, threading.Event(), [0.0]
@@ -201,14 +201,14 @@ class Health:
             self.seconds.append(time.monotonic() - began)
 
     def end(self) -> list[float]:
-        """Median and maximum."""
+        """Stop, and return median and maximum of the response times in seconds."""
         self._stop.set()
         self._thread.join(60)
         return [round(statistics.median(self.seconds), 3), round(max(self.seconds), 3)]
 
 
 def measure(load: Load, requests: int, name: str) -> dict[str, Any]:
-    """Honest requests beside one attack, and SIGTERM in its middle."""
+    """Measure legitimate requests during an attack, and the shutdown by SIGTERM while it continues."""
     service = Service("--deadline", str(DEADLINE))
     load.run(service.port, 20)
     with attacking(name, service.port):
@@ -230,7 +230,7 @@ def measure(load: Load, requests: int, name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Run the attacks, print a table and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -258,7 +258,7 @@ def main() -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The figures of each attack on a line."""
+    """Format the results as a Markdown table, one row per attack."""
     lines = [
         "| attack | p50 ms | p99 ms | of quiet | slowest health s | SIGTERM to end s | exit code |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -273,7 +273,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def broken_limits(results: dict[str, Any]) -> list[str]:
-    """What was not kept of: p99 under 3 times the quiet one, health under a second, an end within the grace."""
+    """Return the violated limits on p99, health checks, shutdown, exit codes and responses."""
     faults = []
     for name, found in results.items():
         if found["p99_to_quiet"] >= 3:

@@ -51,12 +51,12 @@ print(json.dumps({"seconds": time.perf_counter() - started, "stages": stages}))
 
 @dataclass
 class Watched:
-    """What a process and those below it took.
+    """CPU time and memory of a process and its descendants.
 
     Args:
-        cpu: processor seconds of each, by process id.
-        peaks: peak resident bytes of each.
-        names: the command line of each, in short.
+        cpu: CPU seconds by process id.
+        peaks: peak resident bytes by process id.
+        names: the last 60 characters of the command line by process id.
         samples: seconds since the start, and resident bytes of the driver and of the largest worker.
     """
 
@@ -66,7 +66,7 @@ class Watched:
     samples: list[tuple[float, int, int]] = field(default_factory=list)
 
     def look(self, root: psutil.Process, seconds: float) -> None:
-        """Sample once."""
+        """Take one sample."""
         sizes: dict[int, int] = {}
         for one in [root, *root.children(recursive=True)]:
             try:
@@ -83,7 +83,7 @@ class Watched:
 
 
 def watch(command: list[str]) -> tuple[str, float, Watched]:
-    """Run a command; gives back what it printed, its seconds, and what it took."""
+    """Run a command; return its output, elapsed seconds, and resource use."""
     watched, started = Watched(), time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         root = psutil.Process(running.pid)
@@ -98,12 +98,12 @@ def watch(command: list[str]) -> tuple[str, float, Watched]:
 
 
 def measure(photos: Path, run: str, keep: Path | None = None) -> dict[str, Any]:
-    """One run: `loop`, or an engine and its number of workers such as `local:2`.
+    """Measure one run: `loop`, or an engine and its number of workers such as `local:2`.
 
     Args:
         photos: folder with the images.
-        run: what to run.
-        keep: folder for the output of the job; a temporary one if not given.
+        run: the run.
+        keep: output folder of the job; by default a temporary one.
     """
     load = os.getloadavg()[0]
     images = sum(1 for _ in photos.rglob("*.jpg"))
@@ -138,7 +138,7 @@ def measure(photos: Path, run: str, keep: Path | None = None) -> dict[str, Any]:
 
 
 def compare_rows(folders: list[Path]) -> str:
-    """A sentence on whether several jobs over the same images have the same rows."""
+    """Return a sentence on whether several jobs over the same images have the same rows."""
     first, *others = (pq.read_table(folder / "rows").sort_by("id") for folder in folders)
     different = [folder.name for folder, table in zip(folders[1:], others, strict=True) if table != first]
     ids = len(set(first["id"].to_pylist()))
@@ -147,14 +147,14 @@ def compare_rows(folders: list[Path]) -> str:
 
 
 def label_of(result: dict[str, Any]) -> str:
-    """A run in the legend, such as `300 images, 2 workers`."""
+    """Return the label of a run, such as `300 images, 2 workers`."""
     workers = int(result["run"].partition(":")[2])
     engine = "Ray, " if result["run"].startswith("ray") else ""
     return f"{engine}{result['images']:,} images, {workers} worker{'' if workers == 1 else 's'}"
 
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Memory over time of the driver and the largest worker of each run."""
+    """Plot memory over time of the driver and the largest worker of each run."""
     import matplotlib.pyplot as plt
 
     shown = [one for one in results if one["run"] != "loop"]
@@ -174,7 +174,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure, print a table, and write what was asked for."""
+    """Measure, print a table, and write the requested files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -35,28 +35,28 @@ from machine import describe_machine
 ROOT = Path(__file__).parents[1]
 CHANCE = random.SystemRandom()
 LONGEST = {"local": 4.0, "ray": 12.0}
-"""Longest seconds between two kills."""
+"""Maximum time in seconds between two kills, by engine."""
 
-_START_SECONDS = 300.0  # that a driver may take until its workers are there
+_START_SECONDS = 300.0  # timeout for a driver to start its workers
 
 _WORKER = re.compile(r"mien\.bulk\.worker|ray::.*Recognize")
 
 
 @dataclass
 class Chaos:
-    """What was done to a job and what came of it.
+    """The kills of a job and their effects.
 
     Args:
         engine: `local` or `ray`.
-        inputs: how many images it has.
-        kills: how many drivers and workers were killed.
-        seconds: from the first start to the end.
-        rows: rows at the end.
-        missing: inputs without a row.
-        twice: rows of inputs that have one already.
-        different: rows that are not those of the undisturbed job.
-        runs: how often the driver was started and came to recognizing.
-        again: at least so many inputs were computed again.
+        inputs: number of images.
+        kills: number of killed drivers and workers.
+        seconds: time from the first start to the end.
+        rows: number of rows at the end.
+        missing: number of inputs without a row.
+        twice: number of duplicate rows.
+        different: number of rows that differ from those of the undisturbed job.
+        runs: number of driver runs that began to recognize.
+        again: minimum number of inputs that were computed again.
     """
 
     engine: str
@@ -71,7 +71,7 @@ class Chaos:
     again: int = 0
 
     def told(self) -> str:
-        """Two lines for people."""
+        """Return a summary of two lines."""
         killed = ", ".join(f"{count} {what}s" for what, count in sorted(self.kills.items()))
         return (
             f"{self.engine}: killed {killed} in {self.seconds:.0f} s; {self.runs} runs began\n"
@@ -91,7 +91,7 @@ def start(photos: Path, out: Path, engine: str) -> subprocess.Popen[bytes]:
 
 
 def below(driver: int) -> list[psutil.Process]:
-    """The processes that a driver has started, and those below them."""
+    """Return the descendant processes of a driver."""
     try:
         return psutil.Process(driver).children(recursive=True)
     except psutil.Error:
@@ -99,7 +99,7 @@ def below(driver: int) -> list[psutil.Process]:
 
 
 def workers_of(driver: int) -> list[psutil.Process]:
-    """The processes that recognize."""
+    """Return the worker processes of a driver."""
     found = []
     for one in below(driver):
         try:
@@ -111,7 +111,7 @@ def workers_of(driver: int) -> list[psutil.Process]:
 
 
 def end(driver: subprocess.Popen[bytes]) -> None:
-    """Kill a driver and what it has started."""
+    """Kill a driver and its descendant processes."""
     started = below(driver.pid)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -123,7 +123,7 @@ def end(driver: subprocess.Popen[bytes]) -> None:
 
 
 def wait(driver: subprocess.Popen[bytes], longest: float, *, for_workers: bool) -> None:
-    """Wait for a random time, and before for the workers of a driver that starts, unless it ends."""
+    """Wait for the workers if `for_workers`, then for a random time; return early if the driver exits."""
     until = time.monotonic() + _START_SECONDS
     while for_workers and driver.poll() is None and not workers_of(driver.pid):
         if time.monotonic() > until:
@@ -135,10 +135,10 @@ def wait(driver: subprocess.Popen[bytes], longest: float, *, for_workers: bool) 
 
 
 def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, longest: float) -> None:
-    """Start a job, kill it so many times, and let it end.
+    """Start a job, kill its processes `kills` times, and let it finish.
 
     Raises:
-        SystemExit: it ended before it was killed so often, or with an error.
+        SystemExit: If it ended before the last kill, or with an error.
     """
     victims = [("driver", "worker")[number % 2] for number in range(kills)]
     CHANCE.shuffle(victims)
@@ -154,7 +154,7 @@ def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, longest: float) -
                 driver = start(photos, out, chaos.engine)
             else:
                 workers = workers_of(driver.pid)
-                if not workers:  # just killed, and not started again yet
+                if not workers:  # killed and not restarted yet
                     continue
                 CHANCE.choice(workers).kill()
             chaos.kills[victims.pop()] += 1
@@ -168,14 +168,14 @@ def disturb(photos: Path, out: Path, chaos: Chaos, kills: int, longest: float) -
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
-    """All rows of a job, by the id of their input."""
+    """Read all rows of a job, sorted by the id of the input."""
     table: pa.Table = pq.read_table(out / "rows")
     rows: list[dict[str, Any]] = table.sort_by("id").to_pylist()
     return rows
 
 
 def measure(photos: Path, engine: str, kills: int, expected: list[dict[str, Any]], longest: float) -> Chaos:
-    """Disturb one job, and compare its rows with those that are expected."""
+    """Disturb one job, and compare its rows with the expected ones."""
     chaos, started = Chaos(engine, len(expected)), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mien-chaos-", ignore_cleanup_errors=True) as folder:
         out = Path(folder, "out")
@@ -191,7 +191,7 @@ def measure(photos: Path, engine: str, kills: int, expected: list[dict[str, Any]
 
 
 def undisturbed(photos: Path) -> list[dict[str, Any]]:
-    """The rows of a job that nobody disturbs."""
+    """Return the rows of a job without kills."""
     with tempfile.TemporaryDirectory(prefix="mien-chaos-") as folder:
         driver = start(photos, Path(folder, "out"), "local")
         if driver.wait():
@@ -200,7 +200,7 @@ def undisturbed(photos: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print what came of it."""
+    """Run the jobs, print a summary of each and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

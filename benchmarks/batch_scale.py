@@ -35,15 +35,15 @@ STAGES = ("decode", "detect", "classify")
 
 @dataclass(frozen=True)
 class Site:
-    """Where a job runs.
+    """The machines and the object store of a job.
 
     Args:
-        cores: cores of a machine; one worker on each.
-        network: bytes per second of a machine.
-        latency: seconds until an object store begins to answer.
-        requests: requests per second that the store answers for one prefix; S3 guarantees 5,500.
-        prefixes: over how many prefixes the inputs are spread.
-        core_hour: price of a core for an hour, in dollars.
+        cores: cores per machine; one worker runs on each.
+        network: network bandwidth per machine, in bytes per second.
+        latency: time to first byte of the object store, in seconds.
+        requests: request rate limit of the store per prefix, per second; S3 guarantees 5,500.
+        prefixes: number of prefixes over which the inputs are distributed.
+        core_hour: price per core and hour, in dollars.
         thousand_reads: price of 1,000 GET requests, in dollars.
     """
 
@@ -57,13 +57,13 @@ class Site:
 
 
 def simulate(seconds: float, latency: float, transfer: float, images: int = 2000) -> float:
-    """Images per second of one worker.
+    """Return the images per second of one worker.
 
     Args:
-        seconds: to recognize an image.
-        latency: until its bytes begin to come.
-        transfer: while they come.
-        images: how many are simulated.
+        seconds: compute time per image.
+        latency: time to first byte per image, in seconds.
+        transfer: transfer time per image, in seconds.
+        images: number of simulated images.
     """
     threads = [0.0] * THREADS
     finished: list[float] = []
@@ -79,13 +79,13 @@ def simulate(seconds: float, latency: float, transfer: float, images: int = 2000
 
 
 def bottleneck(stages: dict[str, float], size: float, workers: int, site: Site) -> tuple[float, str]:
-    """Images per second of a job, and what binds it.
+    """Return the images per second of a job, and its bottleneck.
 
     Args:
         stages: seconds per image of `decode`, `detect` and `classify`.
-        size: bytes of an image.
-        workers: how many cores recognize.
-        site: where.
+        size: bytes per image.
+        workers: number of workers, one per core.
+        site: the machines and the object store.
     """
     machines = max(1, -(-workers // site.cores))
     share = site.network / min(workers, site.cores)
@@ -102,7 +102,7 @@ def bottleneck(stages: dict[str, float], size: float, workers: int, site: Site) 
 
 
 def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, Any]]:
-    """Hours and dollars for three sizes of job."""
+    """Return hours and dollars for several job sizes and numbers of workers."""
     rows = []
     for images, workers in ((10**6, 16), (10**6, 64), (10**8, 1024), (10**10, 16384)):
         rate, name = bottleneck(stages, size, workers, site)
@@ -122,7 +122,7 @@ def table(stages: dict[str, float], size: float, site: Site) -> list[dict[str, A
 
 
 def check(inputs: int) -> None:
-    """Real jobs with workers and a store that sleep, beside what the simulation says of them."""
+    """Compare real jobs, whose workers and store sleep, with the simulation, and print a table."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.bulk.builders import SLEEPER_COMMAND
 
@@ -137,7 +137,7 @@ def check(inputs: int) -> None:
             super().do_GET()
 
         def log_message(self, *_: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -173,7 +173,7 @@ def check(inputs: int) -> None:
 
 
 def main() -> None:
-    """Print the table, or the check."""
+    """Print the table of hours and costs, or the check."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -19,20 +19,20 @@ HEADS = (7, 8, 7)
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
-    """The metadata of a network of the campaign: name, specification, seed, epochs, scores on PublicTest."""
+    """Read the metadata of a network of the campaign: name, specification, seed, epochs, scores on PublicTest."""
     with np.load(path) as arrays:
         facts: dict[str, Any] = json.loads(str(arrays["facts"]))
     return facts
 
 
 def spec_of(facts: dict[str, Any]) -> Compact:
-    """The specification of the network."""
+    """Return the specification of the network."""
     fields = facts["spec"]
     return Compact(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def keras_network(path: str | Path, *, heads: tuple[int, ...] = HEADS) -> keras.Model:
-    """The network with its weights, in float32.
+    """Build the network with its weights, in float32.
 
     Args:
         path: an .npz file of the campaign.
@@ -64,6 +64,6 @@ def keras_network(path: str | Path, *, heads: tuple[int, ...] = HEADS) -> keras.
 
 
 def _order_made(layer: keras.layers.Layer) -> int:
-    """Layers of a type, sorted by the order in which Keras created and numbered them."""
+    """Return a sort key for layers of a type: the number that Keras assigned at creation."""
     number = re.search(r"_(\d+)$", layer.name)
     return int(number.group(1)) if number else 0

@@ -130,7 +130,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(crops: NDArray[np.uint8], name: str, strength: int) -> NDArray[np.uint8]:
-    """Corrupted copies of crops; the same name and strength always give the same copies.
+    """Return corrupted copies of crops; the same name and strength always give the same copies.
 
     Args:
         crops: gray uint8 (n, 48, 48).

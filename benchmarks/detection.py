@@ -43,7 +43,7 @@ PACKAGES = ("mien", "numpy", "opencv-python-headless", "onnxruntime")
 
 
 def iou(one: list[float], other: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
+    """Return the intersection over union of two boxes x, y, width, height."""
     wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     common = max(0.0, wide) * max(0.0, high)
@@ -51,14 +51,14 @@ def iou(one: list[float], other: tuple[float, ...]) -> float:
 
 
 def is_near(one: list[float], other: tuple[float, ...]) -> bool:
-    """Whether two boxes have about the same center and size."""
+    """Return whether two boxes have about the same center and size."""
     apart = [one[i] + one[i + 2] / 2 - other[i] - other[i + 2] / 2 for i in (0, 1)]
     ratio = (one[2] * one[3] / (other[2] * other[3])) ** 0.5
     return float(np.hypot(*apart)) <= 0.35 * min(other[2:]) and 0.5 <= ratio <= 2
 
 
 def score(trial: Trial, faces: dict[str, list[list[float]] | None]) -> dict[str, dict[str, float]]:
-    """For each set: clear faces, faces found by each measure, false positives, images that raised an error."""
+    """Count for each set: clear faces, faces found by each measure, false positives, images that raised an error."""
     table: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(int))
     for key, truth in trial.truth.items():
         row, found = table[key.partition("/")[0]], faces[key]
@@ -82,9 +82,9 @@ def score(trial: Trial, faces: dict[str, list[list[float]] | None]) -> dict[str,
 
 
 def run_detector(name: str, python: str, folder: Path) -> dict[str, Any]:
-    """The faces that one detector finds in the images of a folder, and the time it takes."""
+    """Return the faces that one detector finds in the images of a folder, and the time it takes."""
     command = [python, str(DETECTORS), name, str(folder / "images.npz"), str(folder / "found.json")]
-    # OpenMP threads that wait for each other in a loop stall for seconds when the machine has other load.
+    # OpenMP threads that wait actively stall for seconds if the machine has other load.
     subprocess.run(command, check=True, env=os.environ | {"OMP_WAIT_POLICY": "passive"})
     result: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return result

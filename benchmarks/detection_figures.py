@@ -62,7 +62,7 @@ POINTS = {
 
 
 def recall_figure(results: dict[str, Any]) -> Figure:
-    """Share of the clear faces that each detector finds, by set."""
+    """Plot the share of the clear faces that each detector finds, by set."""
     with house_style():
         figure = new_figure(11, 6.2)
         axes = figure.subplots()
@@ -87,7 +87,7 @@ def recall_figure(results: dict[str, Any]) -> Figure:
 
 
 def framing_figure(framing: dict[str, Any]) -> Figure:
-    """The position of FER2013's faces in their square."""
+    """Plot the position of FER2013's faces in their square."""
     table = {name: np.array(values) for name, values in framing["percentiles"].items()}
     with house_style():
         figure = new_figure(6.4, 7)

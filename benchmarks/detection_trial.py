@@ -43,7 +43,7 @@ class Trial:
 
 
 def read_photos(folder: Path) -> list[tuple[Image, list[Truth]]]:
-    """The photos and their faces."""
+    """Read the photos and their faces."""
     entries = json.loads((folder / "boxes.json").read_text())
     return [
         (
@@ -55,7 +55,7 @@ def read_photos(folder: Path) -> list[tuple[Image, list[Truth]]]:
 
 
 def moved(truth: Truth, matrix: NDArray[np.float64]) -> Truth:
-    """A face after a rotation; its box keeps its size, or swaps its sides after a quarter turn."""
+    """Return a face after a rotation; its box keeps its size, or swaps its sides after a quarter turn."""
     x, y, width, height = truth.box
     middle = matrix @ (x + width / 2, y + height / 2, 1)
     if abs(matrix[0, 0]) < 0.5:
@@ -102,7 +102,7 @@ def filling(image: Image, faces: list[Truth], face: Truth) -> tuple[Image, list[
 
 
 def overlaps(face: Truth, left: float, top: float, right: float, bottom: float) -> bool:
-    """Whether a face overlaps a rectangle."""
+    """Return whether a face overlaps a rectangle."""
     x, y, width, height = face.box
     return x < right and x + width > left and y < bottom and y + height > top
 
@@ -121,7 +121,7 @@ def add_patches(trial: Trial, photos: list[tuple[Image, list[Truth]]], n: int) -
 
 
 def crowd(ground: Image, heads: list[tuple[Image, Truth]], seed: int) -> tuple[Image, list[Truth]]:
-    """Small faces in rows on a larger image."""
+    """Place small faces in rows on a larger image."""
     rng = np.random.default_rng(seed)
     scene, faces = cv2.resize(ground, (1600, 1200)), []
     for row, column in itertools.product(range(6), range(8)):
@@ -139,7 +139,7 @@ def crowd(ground: Image, heads: list[tuple[Image, Truth]], seed: int) -> tuple[I
 
 
 def add_tiny(trial: Trial, table: Path | None, n: int) -> None:
-    """Images of 48 x 48: faces of FER2013 (PublicTest) if the table is given, and squares without a face."""
+    """Add images of 48 x 48: faces of FER2013 (PublicTest) if the table is given, and squares without a face."""
     rng = np.random.default_rng(0)
     whole = Truth((4.5, 1.7, 39, 45.8))
     if table:
@@ -183,7 +183,7 @@ def build_trial(photos: list[tuple[Image, list[Truth]]], table: Path | None) -> 
 
 
 def timed_images(photos: list[tuple[Image, list[Truth]]]) -> dict[str, Image]:
-    """A portrait and a scene without a face in the sizes that are timed."""
+    """Return a portrait and a scene without a face in the sizes that are timed."""
     one = next(image for image, faces in photos if len(faces) == 1 and faces[0].box[3] > 80)
     none = next(image for image, faces in photos if not faces)
     sizes = ((one, (640, 480)), (one, (4000, 3000)), (none, (4000, 3000)))

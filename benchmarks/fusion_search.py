@@ -37,7 +37,7 @@ COLUMNS = [FERPLUS.map_to(FER2013).index(i) for i in range(len(FER2013))]
 def logs_of(
     model: mien.Classifier, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Uncalibrated log-probabilities of both strict label sets in FER2013's classes, (n, 7) each."""
+    """Return uncalibrated log-probabilities of both strict label sets in FER2013's classes, (n, 7) each."""
     found = []
     for name in (FER2013.name, FERPLUS.name):
         answer = model.answering_in(name)

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 WEIGHT, EXPONENT = 0.65, 0.75
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 FOLDS = 5
-_LOWEST = -8.0  # log-probabilities below this say nothing more
+_LOWEST = -8.0  # log-probabilities are clipped here
 
 
 def heads_of(model: mien.Classifier, faces: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log-probabilities of both strict label sets (n, 7), averaged over each image and its mirror image."""
+    """Return log-probabilities of both strict label sets (n, 7), averaged over each image and its mirror image."""
     mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
     pairs = zip(logs_of(model, faces.images), logs_of(model, mirrored), strict=True)
     first, second = (np.logaddexp(here, there) - np.log(2) for here, there in pairs)
@@ -49,7 +49,7 @@ def heads_of(model: mien.Classifier, faces: Dataset) -> tuple[NDArray[np.float64
 
 
 def recalls(logits: NDArray[np.float64], faces: Dataset) -> dict[str, float]:
-    """Mean recall in % of each source, over its classes with enough faces."""
+    """Return the mean recall in % of each source, over its classes with enough faces."""
     assert faces.sources is not None
     found = {}
     for source in sorted(set(faces.sources.tolist())):
@@ -66,7 +66,7 @@ def fit_map(
     weights: NDArray[np.float64],
     penalty: float,
 ) -> NDArray[np.float64]:
-    """The map (features, 7) that, added to `logits`, makes `labels` most likely."""
+    """Return the linear map (features, 7) whose result, added to `logits`, maximizes the likelihood of `labels`."""
     rows, columns = np.arange(len(labels)), logits.shape[1]
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -86,7 +86,7 @@ def fit_map(
 
 
 def balanced_weights(faces: Dataset) -> NDArray[np.float64]:
-    """Weights with which every class of every source counts the same; small classes count less."""
+    """Return weights with which all classes of all sources count equally, except that small classes count less."""
     assert faces.sources is not None
     weights = np.zeros(len(faces))
     for source in set(faces.sources.tolist()):
@@ -103,7 +103,7 @@ def mapped(
     parts: NDArray[Any],
     penalty: float,
 ) -> NDArray[np.float64]:
-    """The fused logits plus a map that is fitted, for each part, on all other parts."""
+    """Return the fused logits plus, for each part, a map that is fitted on all other parts."""
     features = np.hstack([np.maximum(each, _LOWEST) for each in heads] + [np.ones((len(fused), 1))])
     weights, found = balanced_weights(faces), fused.copy()
     for part in np.unique(parts):
@@ -114,7 +114,7 @@ def mapped(
 
 
 def main() -> None:
-    """Try all, print a row for each and write the results."""
+    """Run all trials, print a row for each and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

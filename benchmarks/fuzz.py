@@ -40,7 +40,7 @@ from machine import describe_machine
 DEADLINE = 15.0
 VIDEO_SECONDS = 30.0
 CLIENTS = 4
-PART = {"images": 1000, "videos": 100}  # files after which the progress is kept
+PART = {"images": 1000, "videos": 100}  # number of files after which the progress is saved
 EXTREMES = (
     b"\0\0\0\0",
     b"\xff\xff\xff\xff",
@@ -52,7 +52,7 @@ EXTREMES = (
 
 
 def image_seeds() -> list[bytes]:
-    """A face in every format."""
+    """Return a face in every image format."""
     face = Image.open(io.BytesIO(make_images()[0])).convert("RGB")
     face.thumbnail((96, 96))
     seeds = []
@@ -88,7 +88,7 @@ def image_seeds() -> list[bytes]:
 
 
 def video_seeds() -> list[bytes]:
-    """A few moving frames in every container."""
+    """Return a few moving frames in every video container."""
     from mien.recognition.video import VideoWriter
 
     seeds = []
@@ -103,7 +103,7 @@ def video_seeds() -> list[bytes]:
 
 
 def mutated(seeds: list[bytes], rng: random.Random) -> bytes:
-    """One of some files with one to eight random changes; its first bytes mostly stay."""
+    """Return a random seed file with one to eight random changes; the first bytes are rarely changed."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(0 if rng.random() < 0.05 else min(12, len(data) - 1), max(len(data), 13))
@@ -127,7 +127,7 @@ def mutated(seeds: list[bytes], rng: random.Random) -> bytes:
 
 
 class Fuzz:
-    """Sends mutated files from several threads and keeps account."""
+    """Send mutated files from several threads and record the responses."""
 
     def __init__(self, service: Service, seed: int) -> None:
         self.service, self.seed = service, seed
@@ -136,7 +136,7 @@ class Fuzz:
         self._lock = threading.Lock()
 
     def run(self, path: str, seeds: list[bytes], numbers: range) -> dict[str, Any]:
-        """Send the files of these numbers; how the service took it."""
+        """Send the files with these numbers; return the statistics of the responses and the service."""
         self.statuses, self.slowest, self.errors = Counter(), 0.0, 0
         left, memory, health = iter(numbers), [], []
         threads = [threading.Thread(target=self._send, args=(path, seeds, left)) for _ in range(CLIENTS)]
@@ -169,7 +169,7 @@ class Fuzz:
                 return
             data = mutated(seeds, random.Random(f"{self.seed} {path} {number}"))  # noqa: S311 - to be repeated
             status = 503
-            while status == 503:  # busy: ask again, so that every file is looked at
+            while status == 503:  # busy: retry, so that every file is processed
                 began = time.monotonic()
                 status = self._ask("POST", path, data)
                 with self._lock:
@@ -196,7 +196,7 @@ class Fuzz:
 
 
 def children_memory(pid: int) -> list[float]:
-    """Resident megabytes of the processes that a process started."""
+    """Return the resident memory, in MiB, of each child process."""
     found = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -209,17 +209,17 @@ def children_memory(pid: int) -> list[float]:
 
 
 def descriptors(pid: int) -> int:
-    """Open files of a process."""
+    """Return the number of open file descriptors of a process."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def fuzz_service(progress: Progress, wanted: dict[str, int], seed: int) -> None:
-    """Send to one service all that is left, and see how it ends."""
+    """Send all remaining files to one service, stop it and record its exit code."""
     service = Service("--deadline", str(DEADLINE), "--video-deadline", str(VIDEO_SECONDS), "--videos", "2")
     told = progress.told
     try:
         fuzz = Fuzz(service, seed)
-        fuzz.run("/v1/recognize", image_seeds(), range(200))  # warm
+        fuzz.run("/v1/recognize", image_seeds(), range(200))  # warm-up
         before = descriptors(service.process.pid)
         for kind, path, make_seeds in (
             ("images", "/v1/recognize", image_seeds),
@@ -232,7 +232,7 @@ def fuzz_service(progress: Progress, wanted: dict[str, int], seed: int) -> None:
                 progress.keep()
                 done = part.stop
                 print(f"{kind}: {done:,} of {wanted[kind]:,}", file=sys.stderr)
-        time.sleep(6)  # idle connections are closed
+        time.sleep(6)  # until idle connections are closed
         told["descriptors"].append([before, descriptors(service.process.pid)])
     finally:
         told["exit_codes"].append(service.end())
@@ -240,7 +240,7 @@ def fuzz_service(progress: Progress, wanted: dict[str, int], seed: int) -> None:
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Run the fuzzer, print a table and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What `benchmarks/fuzz.py` tells: its progress in a file, the parts of a run as one, a table, broken promises."""
+"""The report of `benchmarks/fuzz.py`: a progress file, merged results, a table, and violated limits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """What is done so far, kept in a file after every part, so that a run that was stopped continues.
+    """The progress of a run, saved to a file after every part, so that an interrupted run can resume.
 
     Args:
-        file: `None` to keep nothing.
-        seed: of the run; the file of a run with another seed is refused.
+        file: the progress file; `None` for none.
+        seed: random seed of the run; the file of a run with another seed is refused.
     """
 
     def __init__(self, file: Path | None, seed: int) -> None:
@@ -37,11 +37,11 @@ class Progress:
                 )
 
     def done(self, kind: str) -> int:
-        """How many files of a kind were sent."""
+        """Return the number of files of a kind that were sent."""
         return sum(part["requests"] for part in self.told[kind])
 
     def keep(self) -> None:
-        """Write it, whole or not at all."""
+        """Write the progress file atomically."""
         if self._file is not None:
             aside = self._file.with_suffix(".part")
             aside.write_text(json.dumps(self.told))
@@ -49,7 +49,7 @@ class Progress:
 
 
 def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several parts of a run as one; memory is that of the service that grew most."""
+    """Merge the parts of a run; the maximum memory is that of the part with the highest."""
     statuses: Counter[str] = Counter()
     for part in parts:
         statuses.update(part["statuses"])
@@ -71,7 +71,7 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The figures of each kind on a line."""
+    """Format the results as a Markdown table, one row per kind of file."""
     lines = [
         "| | requests | seconds | statuses | slowest s | slowest health s | service MB | largest child MB |",
         "|---|---:|---:|---|---:|---:|---:|---:|",
@@ -87,12 +87,12 @@ def table(results: dict[str, Any]) -> str:
 
 
 def broken_limits(results: dict[str, Any], deadline: float, video_seconds: float) -> list[str]:
-    """What was not kept of the promises.
+    """Return the violated limits.
 
     Args:
-        results: of `benchmarks/fuzz.py`.
-        deadline: of an image, and of the first line of a video, in seconds.
-        video_seconds: of all lines of a video.
+        results: the results of `benchmarks/fuzz.py`.
+        deadline: deadline of an image, and of the first line of a video, in seconds.
+        video_seconds: deadline of all lines of a video, in seconds.
     """
     faults = []
     for name in ("images", "videos"):
@@ -100,7 +100,7 @@ def broken_limits(results: dict[str, Any], deadline: float, video_seconds: float
         faults += [
             f"{name}: {status}" for status in found["statuses"] if int(status) >= 500 and status != "503"
         ]
-        most = deadline + 2 + (video_seconds if name == "videos" else 0)  # a video is answered line by line
+        most = deadline + 2 + (video_seconds if name == "videos" else 0)  # a video's response is streamed
         if found["slowest_seconds"] > most or found["connection_errors"]:
             faults.append(f"{name}: an answer came late or not at all")
     for before, after in results["descriptors_before_and_after"]:

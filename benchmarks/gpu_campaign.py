@@ -331,7 +331,7 @@ class Member:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """uint8 (n, 48, 48) to logits (n, 22)."""
+        """Return the logits (n, 22) of images uint8 (n, 48, 48)."""
         parts = []
         for part in images.split(2048):
             with torch.autocast(DEVICE.type, torch.bfloat16):
@@ -339,7 +339,7 @@ class Member:
         return torch.cat(parts).float()
 
     def save(self, folder: Path, epochs: int) -> None:
-        """Weights in Keras order, in float16 except for batch normalization."""
+        """Save the weights in Keras order, in float16 except for batch normalization."""
         arrays: dict[str, np.ndarray] = {}
         convolutions = normalizations = 0
         for module in self.network.modules():
@@ -408,11 +408,11 @@ class Data:
         self.prior = fused[self.clean].mean(0).log()
 
     def truth(self, smoothing: float) -> Tensor:
-        """The targets of all heads (n, 22)."""
+        """Return the targets of all heads (n, 22)."""
         return torch.cat([self.hot * (1 - smoothing) + smoothing / 7, self.votes, self.fused], 1)
 
     def accuracies(self, logits: Tensor) -> dict[str, float]:
-        """Accuracy of PublicTest logits: FER2013, FER+'s majority, and the third head against both."""
+        """Return accuracies of PublicTest logits: FER2013, FER+'s majority, and the third head against both."""
         first, second, third = torch.split(logits, HEADS, 1)
         label, major = self.label[self.public], self.major[self.public]
         known = major >= 0
@@ -439,7 +439,7 @@ class Clock:
         self.began = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.began
 
     def tell(self, *words: object) -> None:
@@ -448,7 +448,7 @@ class Clock:
 
 
 def schedule(progress: float, warmup: float = 0.03) -> float:
-    """The learning rate relative to its peak: linear warm-up, then cosine decay to zero."""
+    """Return the learning rate relative to its peak: linear warm-up, then cosine decay to zero."""
     if progress < warmup:
         return progress / warmup
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
@@ -539,7 +539,7 @@ def _sync() -> None:
 
 
 def augmented(data: Data, changes: Changes, seed: int) -> Tensor:
-    """Every image augmented once, uint8 (n, 48, 48)."""
+    """Return every image augmented once, uint8 (n, 48, 48)."""
     generator = torch.Generator(DEVICE)
     generator.manual_seed(seed)
     return torch.cat([changes.apply(part, generator) for part in data.images.split(8192)])
@@ -582,7 +582,7 @@ def train_hard(
 
 
 def ask(teachers: list[Member], images: Tensor) -> Tensor:
-    """Mean probabilities of the teachers, (n, 22)."""
+    """Return the mean probabilities of the teachers, (n, 22)."""
     told = []
     for teacher in teachers:
         heads = torch.split(teacher.logits(images), HEADS, 1)
@@ -670,7 +670,7 @@ LARGE = Spec(stem=48, widths=(64, 128, 320), blocks=(2, 2, 2), dropout=0.2)
 
 
 def teachers_of(plan: str) -> list[Member]:
-    """The teachers of a plan, each with its own augmentation; one trains with sharpness-aware minimization."""
+    """Return the teachers of a plan, each with its own augmentation; one trains with sharpness-aware minimization."""
     if plan == "test":
         spec = Spec(stem=8, widths=(8, 16), blocks=(0, 1), stem_strides=1)
         return [Member("teacher-a", spec, 0, changes=MIXED), Member("teacher-b", spec, 1, sharpness=0.05)]
@@ -682,7 +682,7 @@ def teachers_of(plan: str) -> list[Member]:
 
 
 def students_of(plan: str, smalls: int, larges: int, tinies: int) -> list[Member]:
-    """The students of a plan: several seeds of each network, and one of each of two other networks."""
+    """Return the students of a plan: several seeds of each network, and one of each of two other networks."""
     kinds = [("small", SMALL, smalls), ("large", LARGE, larges), ("tiny", TINY, tinies)]
     kinds += [("coarse", COARSE, 1), ("fatter", FATTER, 1)]
     if plan == "test":
@@ -695,7 +695,7 @@ def students_of(plan: str, smalls: int, larges: int, tinies: int) -> list[Member
 
 
 def parse_options() -> argparse.Namespace:
-    """The command-line options."""
+    """Parse the command-line options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

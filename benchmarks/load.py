@@ -65,7 +65,7 @@ print(rounds / (time.perf_counter() - began))
 
 
 def time_plain(files: list[bytes], rounds: int, threads: int, folder: Path) -> float:
-    """Images per second of the recognizer in a loop."""
+    """Return the images per second of the recognizer in a loop."""
     paths = [folder / f"{i}.jpg" for i in range(len(files))]
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
@@ -98,13 +98,13 @@ class Service:
         await Connection(self.port).ask(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     def memory(self) -> float:
-        """Resident memory in MB."""
+        """Return the resident memory in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+)", status)
         return int(found[1]) / 1024 if found else 0.0
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Stop the service; returns its exit code."""
+        """Stop the service and return its exit code."""
         self.process.send_signal(how)
         code = self.process.wait(60)
         self._drain.wait(10)
@@ -113,7 +113,7 @@ class Service:
 
 @contextmanager
 def serving(*options: str) -> Iterator[Service]:
-    """A service that is stopped at the end."""
+    """Run a service inside the block."""
     service = Service(*options)
     try:
         yield service
@@ -122,7 +122,7 @@ def serving(*options: str) -> Iterator[Service]:
 
 
 def measure_load(load: Load, total: int) -> dict[str, Any]:
-    """Throughput, latency and memory."""
+    """Measure throughput, latency and memory."""
     memory: dict[int, float] = {}
     with serving() as service:
         load.run(service.port, min(200, total))  # warm-up
@@ -148,7 +148,7 @@ def measure_load(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_overload(load: Load, total: int) -> dict[str, Any]:
-    """Responses beyond the limit."""
+    """Measure the responses under overload."""
     with serving("--queue", "8", "--max-pictures", "8") as service:
         tally = load.run(service.port, total)
     return {
@@ -164,7 +164,7 @@ def measure_overload(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_term(load: Load, total: int) -> dict[str, Any]:
-    """SIGTERM while all clients wait for a response."""
+    """Send SIGTERM while all clients wait for a response."""
     service = Service()
     in_flight: set[int] = set()
 
@@ -184,7 +184,7 @@ def measure_term(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_kill(load: Load, total: int) -> dict[str, Any]:
-    """SIGKILL, and a new service in its place."""
+    """Send SIGKILL, and start a new service on the same port."""
     first = Service()
     after: list[subprocess.Popen[bytes]] = []
 
@@ -206,7 +206,7 @@ def measure_kill(load: Load, total: int) -> dict[str, Any]:
 
 
 def measure_start(times: int) -> float:
-    """Median seconds from the command to the first response."""
+    """Return the median seconds from the command to the first response."""
     seconds = []
     for _ in range(times):
         with serving() as service:

@@ -19,7 +19,7 @@ _HEAD = (
 
 
 def make_images() -> list[bytes]:
-    """Eight JPEG files of one face."""
+    """Return eight JPEG files of one face."""
     import matplotlib.cbook
     from PIL import Image, ImageEnhance, ImageOps
 
@@ -44,7 +44,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and complete body of the response."""
+        """Send a request; return status, headers and complete body of the response."""
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -87,7 +87,7 @@ class Tally:
         self.seconds.setdefault(status, []).append(seconds)
 
     def milliseconds(self, status: int) -> dict[str, float]:
-        """The 50th, 90th and 99th percentile and the maximum."""
+        """Return the 50th, 90th and 99th percentile and the maximum."""
         values = sorted(self.seconds.get(status, [0.0]))
         return {
             name: round(1e3 * values[min(int(share * len(values)), len(values) - 1)], 1)
@@ -96,7 +96,7 @@ class Tally:
 
 
 class Load:
-    """Sends images over many connections at once.
+    """Send images over many connections at once.
 
     Args:
         files: JPEG files, sent in turn.
@@ -142,7 +142,7 @@ class Load:
         line.close()
 
     async def _ask(self, line: Connection, number: int, tally: Tally) -> bool:
-        """Send one request; returns whether there was a response."""
+        """Send one request; return whether there was a response."""
         which, began = number % len(self._requests), time.perf_counter()
         tally.in_flight.add(number)
         try:
@@ -160,7 +160,7 @@ class Load:
 
 
 def expected(data: bytes) -> dict[str, Any]:
-    """The face as the recognizer alone finds it."""
+    """Return the face as the recognizer finds it without the service."""
     from mien import Recognizer
 
     (face,) = Recognizer(threads=1)(data)
@@ -168,7 +168,7 @@ def expected(data: bytes) -> dict[str, Any]:
 
 
 def same_face(answer: dict[str, Any], face: dict[str, Any]) -> bool:
-    """Whether a response contains exactly that face."""
+    """Return whether a response contains exactly that face."""
     faces = answer["images"][0]["faces"]
     return (
         len(faces) == 1 and faces[0]["box"] == face["box"] and abs(faces[0]["score"] - face["score"]) < 1e-3

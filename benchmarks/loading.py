@@ -35,14 +35,14 @@ PACKAGES = ("mien", "numpy", "pandas")
 
 
 def read_with_mien(path: Path, *, cache: bool) -> Callable[[], NDArray[np.uint8]]:
-    """The public function, `mien.data.load`."""
+    """Return the public function, `mien.data.load`, for a file."""
     import mien.data
 
     return lambda: mien.data.load(path, cache=cache).images
 
 
 def read_with_int(path: Path) -> Callable[[], NDArray[np.uint8]]:
-    """The notebook code with `int` for every pixel."""
+    """Return the notebook code with `int` for every pixel."""
     import numpy as np
     import pandas as pd
 
@@ -57,7 +57,7 @@ def read_with_int(path: Path) -> Callable[[], NDArray[np.uint8]]:
 
 
 def read_with_array(path: Path) -> Callable[[], NDArray[np.uint8]]:
-    """The notebook code with `np.array` of the split text."""
+    """Return the notebook code with `np.array` of the split text."""
     import numpy as np
     import pandas as pd
 
@@ -78,7 +78,7 @@ WAYS: dict[str, Callable[[Path], Callable[[], NDArray[np.uint8]]]] = {
 
 
 def measure_here(way: str, path: Path) -> dict[str, float]:
-    """Seconds, CPU seconds, peak memory in bytes and the sum of all pixels of one variant, in this process."""
+    """Measure seconds, CPU seconds, peak memory in bytes and the sum of all pixels of one variant, in this process."""
     read = WAYS[way](path)
     imported = _peak_bytes()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -101,7 +101,7 @@ def _peak_bytes() -> int:
 
 
 def measure_apart(way: str, path: Path, cache: Path) -> dict[str, float]:
-    """The same in a new process."""
+    """Measure one variant in a new process."""
     command = [sys.executable, __file__, str(path), "--way", way]
     done = subprocess.run(
         command, env=os.environ | {"MIEN_CACHE": str(cache)}, capture_output=True, text=True, check=True
@@ -114,7 +114,7 @@ def measure_all(path: Path, repeats: int, notebook_repeats: int) -> dict[str, li
     """Run every variant, in turns."""
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for turn in range(repeats):
-        with tempfile.TemporaryDirectory() as cache:  # the first load of each turn finds an empty cache
+        with tempfile.TemporaryDirectory() as cache:  # the cache is empty at the first load of each turn
             for way in WAYS:
                 if turn < (notebook_repeats if way.startswith("notebook") else repeats):
                     runs[way].append(measure_apart(way, path, Path(cache)))
@@ -126,7 +126,7 @@ def measure_all(path: Path, repeats: int, notebook_repeats: int) -> dict[str, li
 
 
 def summarise(runs: list[dict[str, float]]) -> dict[str, Any]:
-    """Medians of several runs of one variant."""
+    """Return the medians of several runs of one variant."""
     medians = {name: statistics.median(run[name] for run in runs) for name in runs[0] if name != "pixel_sum"}
     return medians | {"all_seconds": [round(run["seconds"], 3) for run in runs]}
 

@@ -25,7 +25,7 @@ _KEY = ("run", "recipe", "seed")
 
 
 def row_of(run: Path, note: str, machine: str | None) -> dict[str, Any]:
-    """One row of the log, from a run folder."""
+    """Return the row of the log for a run folder."""
     from mien.training.builtin_recipes import RECIPES
     from mien.training.recipe import Recipe
 

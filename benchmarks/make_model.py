@@ -54,7 +54,7 @@ SAMPLE = (
 
 
 def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
-    """A network of the GPU campaign, and its card."""
+    """Return a network of the GPU campaign, and its card."""
     from campaign_weights import keras_network, read_facts
     from mien.card import Head, ModelCard
     from mien.labels import FER2013, FERPLUS
@@ -81,7 +81,7 @@ def campaign_network(path: Path) -> tuple[keras.Model, ModelCard]:
 def refit(
     path: Path, biases: dict[str, Any], dataset: Dataset, faces: Dataset | None, made: Path
 ) -> dict[str, Any]:
-    """An int8 file without its biases and with the fused label set, written to `made`."""
+    """Write an int8 file without its biases and with the fused label set to `made`."""
     from mien.labels import FER2013, FERPLUS
     from mien.training.onnx_fusion import remove_biases
 
@@ -103,7 +103,7 @@ def refit(
 
 
 def float_network(runs: list[Path], training: Dataset) -> tuple[keras.Model, ModelCard]:
-    """The network of a run, or the average of several, and its card."""
+    """Return the network of a run, or the average of several, and its card."""
     from mien.training.keras_io import read_card
     from mien.training.keras_loading import load_network
     from mien.training.recipe import Recipe

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 SIZES = ((640, 480), (1024, 768), (1280, 960), (1920, 1280), (2560, 1920), (4000, 3000))
 SHARES = (0.35, 0.25, 0.15, 0.12, 0.08, 0.05)
-"""Width and height in pixels, and how frequent each is."""
+"""Width and height in pixels, and the frequency of each size."""
 
 
 @cache
 def _ground(seed: int) -> NDArray[np.uint8]:
-    """A textured ground of 4000x3000 pixels, made once per process."""
+    """Return a textured background of 4000x3000 pixels, generated once per process."""
     rng = np.random.default_rng(seed)
     total = np.zeros((3000, 4000, 3), np.float32)
     for octave in range(2, 11):
@@ -46,7 +46,7 @@ def _ground(seed: int) -> NDArray[np.uint8]:
 
 @cache
 def _face(number: int) -> NDArray[np.uint8]:
-    """A drawn face with a side of 192 pixels, colored."""
+    """Return a colored drawn face of 192x192 pixels; every tenth is the portrait."""
     rng = np.random.default_rng([7, number])
     if number % 10 == 0:
         return _portrait()
@@ -57,14 +57,14 @@ def _face(number: int) -> NDArray[np.uint8]:
 
 @cache
 def _portrait() -> NDArray[np.uint8]:
-    """The head of Grace Hopper (public domain, it comes with matplotlib), BGR."""
+    """Return the head of Grace Hopper (public domain, included in matplotlib), BGR."""
     with get_sample_data("grace_hopper.jpg") as file:
         whole = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(whole[20:420, 60:460], np.uint8)
 
 
 def make_photo(number: int, seed: int = 0, largest: float = 12.0) -> bytes:
-    """The bytes of a photo by its number, of at most so many megapixels (0.4 and more)."""
+    """Return the bytes of the photo with a number, of at most `largest` megapixels (0.4 or more)."""
     rng = np.random.default_rng([seed, number])
     fitting = [index for index, (width, height) in enumerate(SIZES) if width * height <= largest * 1e6]
     shares = np.array(SHARES)[fitting]

@@ -28,7 +28,7 @@ Orders = dict[str, "Callable[[int], Any]"]
 
 
 def mien(photo: str, model: str = "default") -> Orders:
-    """The bundled model and detector."""
+    """Return the commands of mien with the bundled model and detector."""
     from mien import Recognizer
 
     recognizer = Recognizer(model, threads=THREADS)
@@ -40,17 +40,17 @@ def mien(photo: str, model: str = "default") -> Orders:
 
 
 def tiny(photo: str) -> Orders:
-    """The smallest bundled model."""
+    """Return the commands of mien with the smallest bundled model."""
     return mien(photo, "tiny")
 
 
 def small(photo: str) -> Orders:
-    """The bundled model of medium size."""
+    """Return the commands of mien with the bundled model of medium size."""
     return mien(photo, "small")
 
 
 def fer(photo: str) -> Orders:
-    """Run fer with its defaults: its own network in TFLite and OpenCV's Haar cascade."""
+    """Return the commands of fer with its defaults: its own network in TFLite and OpenCV's Haar cascade."""
     import cv2
     from fer.fer import FER
 
@@ -69,7 +69,7 @@ def fer(photo: str) -> Orders:
 
 
 def fer_probabilities(source: str, target: str) -> None:
-    """Probabilities of fer's network for crops uint8 (n, 48, 48), scaled as fer does, in FER2013's order."""
+    """Write the probabilities of fer's network for crops uint8 (n, 48, 48), scaled as fer does, in FER2013's order."""
     import cv2
     from fer.fer import FER
 

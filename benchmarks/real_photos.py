@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities of fer's network for crops uint8 (n, 48, 48), in FER2013's order, each row summing to 1."""
+    """Return probabilities of fer's network for crops uint8 (n, 48, 48), in FER2013's order; each row sums to 1."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "crops.npy", Path(folder) / "probabilities.npy"
         np.save(source, crops)
@@ -42,13 +42,13 @@ def ask_fer(python: str, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def score_by_source(probabilities: NDArray[np.float64], faces: Dataset) -> dict[str, Any]:
-    """The scores by source."""
+    """Return the scores by source."""
     assert faces.sources is not None
     return score_sources(probabilities, faces.labels, faces.label_set.classes, faces.sources, faces.groups)
 
 
 def table(found: dict[str, Any]) -> str:
-    """Mean recall with its interval, neutral recall and calibration error, one row per model and label set."""
+    """Format mean recall with interval, neutral recall and calibration error, one row per model and label set."""
     sources = list(next(iter(found.values())))
     lines = ["| | " + " | ".join(sources) + " |", "|---" * (len(sources) + 1) + "|"]
     for name, told in found.items():

@@ -79,7 +79,7 @@ class Worker:
 
 
 def measure(pythons: Mapping[str, str], photo: str, rounds: int) -> dict[str, Any]:
-    """Medians for each package, measured in turns."""
+    """Return the medians for each package, measured in turns."""
     cold: dict[str, list[float]] = {name: [] for name in pythons}
     for _ in range(rounds):
         for name, python in pythons.items():
@@ -112,7 +112,7 @@ def measure(pythons: Mapping[str, str], photo: str, rounds: int) -> dict[str, An
 
 
 def time_import(python: str, rounds: int) -> float:
-    """Median elapsed seconds of `import mien` in a new process, without the start of the interpreter."""
+    """Return the median elapsed seconds of `import mien` in a new process, without the interpreter's startup."""
     spans: dict[str, list[float]] = {"pass": [], "import mien": []}
     for _ in range(rounds):
         for code, values in spans.items():

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
 EPOCHS, SIDE = 12, 24
-AVERAGE = 0.99  # over fewer steps than in the recipe, because there are fewer
-FACES = 64  # per call, as in a photo of a class or a few frames of a video
+AVERAGE = 0.99  # EMA momentum; lower than in the recipe, because there are fewer steps
+FACES = 64  # faces per call, as in a group photo or a few frames of a video
 ROUNDS = 15
 
 SMALL = replace(
@@ -75,7 +75,7 @@ TAUGHT = "with a teacher"
 
 
 def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
-    """The recipe reduced to the budget of the search."""
+    """Return the recipe reduced to the budget of the search."""
     return replace(
         recipe,
         epochs=epochs,
@@ -88,7 +88,7 @@ def on_budget(recipe: Recipe, seed: int, epochs: int) -> Recipe:
 
 
 def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
-    """All trainings by name, the networks first."""
+    """Return the recipes of all trainings by name, the networks first."""
     chosen = {f"network: {name}": replace(SMALL, network=network) for name, network in NETWORKS.items()}
     chosen |= {
         f"recipe: {name}": replace(SMALL, **change) for name, change in WITHOUT.items() if name != "all of it"
@@ -99,7 +99,7 @@ def trials(seed: int, epochs: int, *, teacher: bool) -> dict[str, Recipe]:
 
 
 def trained(dataset: Dataset, recipe: Recipe, teacher: str | None) -> dict[str, Any]:
-    """One short training and its result."""
+    """Run one short training and return its result."""
     import keras
 
     from mien.recognition.classifier import Classifier
@@ -142,7 +142,7 @@ def search(options: argparse.Namespace) -> None:
 
 
 def speeds(options: argparse.Namespace) -> None:
-    """Faces per second of every network, one thread, in turns; the weights do not matter."""
+    """Measure the faces per second of every network, with one thread, in turns; the weights are random."""
     import onnxruntime as ort
 
     from mien.training.networks import build_network, multiply_adds
@@ -178,7 +178,7 @@ def speeds(options: argparse.Namespace) -> None:
 
 
 def as_int8(network: Any, folder: Path, crops: Any) -> Path:
-    """The network as it would be shipped."""
+    """Export a network as int8 ONNX, like the bundled models."""
     from mien.card import Head, ModelCard
     from mien.labels import FER2013, FERPLUS
     from mien.training.keras_io import save_network
@@ -191,7 +191,7 @@ def as_int8(network: Any, folder: Path, crops: Any) -> Path:
 
 
 def read() -> dict[str, Any]:
-    """The results so far."""
+    """Read the results so far."""
     if RESULTS.exists():
         found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
         return found

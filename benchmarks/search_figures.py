@@ -33,7 +33,7 @@ BASE = "network: small"
 
 
 def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
-    """Accuracy on PublicTest in percent, by training and seed."""
+    """Return the accuracy on PublicTest in percent, by training and seed."""
     found: dict[str, dict[int, float]] = {}
     for name, row in trainings.items():
         found.setdefault(name.rpartition(", seed")[0], {})[row["seed"]] = 100 * row["public_accuracy"]
@@ -41,24 +41,24 @@ def by_seed(trainings: dict[str, Any]) -> dict[str, dict[int, float]]:
 
 
 def changes_in(scores: dict[str, dict[int, float]]) -> list[str]:
-    """The changes that were trained with a seed of the unchanged recipe."""
+    """Return the changes that were trained with a seed of the unchanged recipe."""
     return [name for name in scores if name.startswith("recipe: ") and gains_of(scores, name)]
 
 
 def gains_of(scores: dict[str, dict[int, float]], name: str) -> list[float]:
-    """The effect of one change in points, one value per seed of the unchanged recipe."""
+    """Return the effect of one change in points, one value per seed of the unchanged recipe."""
     base = scores[BASE]
     return [value - base[seed] for seed, value in scores[name].items() if seed in base]
 
 
 def signed(points: float) -> str:
-    """Points with their sign; none if they round to zero."""
+    """Format points with their sign, without a sign if they round to zero."""
     text = f"{points:+.1f}"
     return "0.0" if text in {"-0.0", "+0.0"} else text
 
 
 def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
-    """The Pareto front, from the fastest network on."""
+    """Return the Pareto front, starting with the fastest network."""
     best, front = -1.0, []
     for name, (_, accuracy) in sorted(points.items(), key=lambda item: -item[1][0]):
         if accuracy > best:
@@ -67,7 +67,7 @@ def front_of(points: dict[str, tuple[float, float]]) -> list[str]:
 
 
 def front_figure(found: dict[str, Any]) -> Figure:
-    """Accuracy and faces per second, with the Pareto front as a line."""
+    """Plot accuracy and faces per second, with the Pareto front as a line."""
     scores = by_seed(found["trainings"])
     points = {
         name: (float(facts["faces_a_second"]), mean(scores[f"network: {name}"].values()))
@@ -115,7 +115,7 @@ def front_figure(found: dict[str, Any]) -> Figure:
 
 
 def parts_figure(found: dict[str, Any]) -> Figure:
-    """Effect of single changes of the recipe on accuracy."""
+    """Plot the effect of single changes of the recipe on accuracy."""
     scores = by_seed(found["trainings"])
     base = mean(scores[BASE].values())
     gains = {name.removeprefix("recipe: "): gains_of(scores, name) for name in changes_in(scores)}

@@ -34,7 +34,7 @@ JUDGEMENTS = (("fer2013", False), ("fer2013", True), ("ferplus", False), ("ferpl
 
 
 class Remembering:
-    """A model that predicts each image once.
+    """A model with cached predictions.
 
     Args:
         path: an ONNX file.
@@ -47,7 +47,7 @@ class Remembering:
         }
 
     def probabilities(self, label_set: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities for gray crops uint8 (n, 48, 48) in a label set, (n, classes)."""
+        """Return probabilities (n, classes) for gray crops uint8 (n, 48, 48) in a label set."""
         known = self._known[label_set]
         keys = [crop.tobytes() for crop in crops]
         new = [i for i, key in enumerate(keys) if key not in known]
@@ -60,7 +60,7 @@ class Remembering:
 
 
 def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str) -> dict[str, Any]:
-    """The scores of the mean of the members' predictions, by label set and with or without flip TTA."""
+    """Return the scores of the mean of the members' predictions, by label set and with or without flip TTA."""
     found = {}
     for label_set, tta in JUDGEMENTS:
 
@@ -78,7 +78,7 @@ def score_ensemble(members: Sequence[Remembering], dataset: Dataset, split: str)
 
 
 def spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Mean and standard deviation over seeds of accuracy and macro-F1."""
+    """Return mean and standard deviation over seeds of accuracy and macro-F1."""
     return {
         kind: {
             name: [

@@ -17,19 +17,19 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def rows(*lines: list[str]) -> str:
-    """A Markdown table; the first row is the header."""
+    """Format a Markdown table; the first row is the header."""
     head, *rest = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
 
 
 def interval(scores: dict[str, Any]) -> str:
-    """Accuracy with its interval."""
+    """Format an accuracy with its interval."""
     low, high = scores["accuracy_interval"]
     return f"{scores['accuracy']:.2%} ({100 * low:.2f} to {100 * high:.2f})"
 
 
 def accuracy() -> str:
-    """The comparison with fer: scores, classes, corruptions."""
+    """Return the tables of the comparison with fer: scores, classes, corruptions."""
     document = json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))
     found = document["results"]
     names = [name for name in found if "corruptions" in found[name]]
@@ -81,7 +81,7 @@ def accuracy() -> str:
 
 
 def speed(packages: dict[str, Any]) -> str:
-    """Faces per second and the time of one face, with two threads each."""
+    """Return the table of faces per second and the time of one face, with two threads each."""
     return rows(
         ["two threads each", *packages],
         [
@@ -94,7 +94,7 @@ def speed(packages: dict[str, Any]) -> str:
 
 
 def seeds() -> str:
-    """Every seed, mean and standard deviation, ensembles."""
+    """Return the tables of every seed, mean and standard deviation, and ensembles."""
     found = json.loads((RESULTS / "seeds.json").read_text(encoding="utf-8"))
     lines = [
         [
@@ -143,7 +143,7 @@ def seeds() -> str:
 
 
 def search() -> str:
-    """Networks with their cost, and the effect of single changes of the recipe."""
+    """Return the tables of networks with their cost, and the effect of single changes of the recipe."""
     found = json.loads((RESULTS / "search.json").read_text(encoding="utf-8"))
     scores = by_seed(found["trainings"])
     base = scores[BASE]
@@ -197,7 +197,7 @@ def search() -> str:
 
 
 def public() -> str:
-    """PublicTest scores of each student with seven and eight classes."""
+    """Return the table of PublicTest scores of each student with seven and eight classes."""
     found = json.loads((RESULTS / "public.json").read_text(encoding="utf-8"))
     columns = {
         "float32": "float32",
@@ -219,7 +219,7 @@ def public() -> str:
 
 
 def told(values: list[float], sign: str = "", unit: str = "%") -> str:
-    """A mean with its standard deviation, if there is more than one value."""
+    """Format a mean, with its standard deviation if there is more than one value."""
     text = f"{mean(values):{sign}.2f}"
     if len(values) == 1:
         return text + unit

@@ -49,7 +49,7 @@ print(json.dumps(np.diff(ends).tolist()))
 
 
 def time_mien(table: Path, epochs: int, folder: Path) -> list[float]:
-    """Seconds of each epoch of `mien train` except the first, including saving and drawing."""
+    """Return the seconds of each epoch of `mien train` except the first, including saving and drawing."""
     command = [sys.executable, "-u", "-m", "mien", "train", "--data", str(table), "--recipe", "classic"]
     command += ["--epochs", str(epochs), "--batch-size", str(BATCH), "--out", str(folder), "--no-cache"]
     ends = []
@@ -63,7 +63,7 @@ def time_mien(table: Path, epochs: int, folder: Path) -> list[float]:
 
 
 def time_bare(table: Path, epochs: int, memory: str) -> list[float]:
-    """Seconds of each epoch of a bare `fit` except the first."""
+    """Return the seconds of each epoch of a bare `fit` except the first."""
     command = [sys.executable, "-c", BARE, str(table), str(epochs), str(BATCH), memory]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [float(seconds) for seconds in json.loads(done.stdout.splitlines()[-1])]

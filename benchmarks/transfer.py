@@ -41,7 +41,7 @@ SEEDS = (0, 1, 2)
 
 
 def halves(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the source and rows of the targets, without copies of one in the other or in a test split."""
+    """Return the rows of source and targets; targets exclude copies of source images and of other splits."""
     ids = group_ids(dataset.images)
     training = np.flatnonzero(dataset.split == TRAINING)
     source, target = training[::2], training[1::2]
@@ -50,7 +50,7 @@ def halves(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def source_data(dataset: Dataset) -> Dataset:
-    """The four classes of the source: its half of Training, and PublicTest to select by."""
+    """Return the data of the source, four classes: its half of Training, and PublicTest for selection."""
     label_set = mien.LabelSet("four", SOURCE_CLASSES)
     columns = [dataset.label_set.index(name) for name in SOURCE_CLASSES]
     rows = np.concatenate([halves(dataset)[0], np.flatnonzero(dataset.split == PUBLIC_TEST)])
@@ -60,7 +60,7 @@ def source_data(dataset: Dataset) -> Dataset:
 
 
 def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
-    """Training and validation images of a target, and all of PrivateTest."""
+    """Return training and validation images of a target, and all of PrivateTest."""
     rng = np.random.default_rng([seed, per_class])
     pools = ((halves(dataset)[1], per_class), (np.flatnonzero(dataset.split == PUBLIC_TEST), per_class // 5))
     rows = [np.flatnonzero(dataset.split == PRIVATE_TEST)]
@@ -72,7 +72,7 @@ def target_data(dataset: Dataset, per_class: int, seed: int) -> Dataset:
 
 
 def recipe_of_source(seed: int = 0) -> Any:
-    """The recipe of the source network."""
+    """Return the recipe of the source network."""
     from mien.training.builtin_recipes import get_recipe
     from mien.training.network_specs import Compact
 
@@ -135,7 +135,7 @@ def train_target(path: str, source: Path, arm: str, per_class: int, seed: int) -
 
 
 def record(row: dict[str, Any]) -> None:
-    """Add a row to the results, in place of an older one."""
+    """Add a row to the results, replacing an older one."""
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": []}
     known["machine"] = describe_machine(("mien", "keras", "tensorflow-cpu", "numpy"))
     same = ("arm", "per_class", "seed")
@@ -145,7 +145,7 @@ def record(row: dict[str, Any]) -> None:
 
 
 def table() -> None:
-    """Print mean and spread over the seeds, as docs/fine-tuning.md shows them."""
+    """Print mean and spread over the seeds, as in docs/fine-tuning.md."""
     runs = json.loads(RESULTS.read_text())["runs"]
     print("| training images per class | " + " | ".join(ARMS) + " |")
     print("|---|" + "---|" * len(ARMS))
@@ -162,7 +162,7 @@ def table() -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the requested command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -185,7 +185,7 @@ def main() -> None:
             ["target", "--arm", arm, "--per-class", str(n), "--seed", str(seed)]
             for n in PER_CLASS for seed in SEEDS for arm in ARMS if arm != "small"
         ]  # fmt: skip
-        for job in jobs:  # each in a process of its own
+        for job in jobs:  # each in a separate process
             command = [sys.executable, __file__, "--data", given.data, "--source", str(given.source), *job]
             subprocess.run(command, check=True)
 

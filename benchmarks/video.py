@@ -49,12 +49,12 @@ class Place(NamedTuple):
 
 
 def wave(seconds: float, times: int) -> float:
-    """A sine with this many periods in the minute that is repeated."""
+    """Return a sine with `times` periods in the minute that is repeated."""
     return math.sin(2 * math.pi * times * seconds / LOOP_SECONDS)
 
 
 def places(seconds: float) -> dict[str, Place]:
-    """The ground truth: the positions of all heads, from the farthest to the nearest."""
+    """Return the ground truth: the positions of all heads, from the farthest to the nearest."""
     turn = math.cos(2 * math.pi * seconds / CROSSING_SECONDS)
     visit, since = divmod(seconds, VISIT_SECONDS)
     found = {
@@ -69,14 +69,14 @@ def places(seconds: float) -> dict[str, Place]:
 
 
 def face_box(place: Place) -> tuple[float, float, float, float]:
-    """x, y, width and height of the face of a head."""
+    """Return x, y, width and height of the face of a head."""
     width = place.height * (HEAD[2] - HEAD[0]) / (HEAD[3] - HEAD[1])
     left, top = place.x - width / 2, place.y - place.height / 2
     return left + FACE[0] * width, top + FACE[1] * place.height, FACE[2] * width, FACE[3] * place.height
 
 
 class Stage:
-    """Draws the frames of the video."""
+    """Draw the frames of the video."""
 
     def __init__(self) -> None:
         import matplotlib.cbook
@@ -104,7 +104,7 @@ class Stage:
         self._grain = [random.normal(0, 7, (HEIGHT, WIDTH, 3)).astype(np.float32) for _ in range(8)]
 
     def frame(self, index: int) -> np.ndarray:
-        """RGB uint8 (480, 640, 3)."""
+        """Return a frame, RGB uint8 (480, 640, 3)."""
         seconds = index / FPS
         drift = round(WIDTH / 2 * (1 + wave(seconds, 1)))
         image = self._ground[:, drift : drift + WIDTH].copy()
@@ -126,7 +126,7 @@ class Stage:
 
 
 def make_video(path: Path, minutes: float) -> int:
-    """Write the video, whole minutes or a part of one; returns the number of frames."""
+    """Write the video, whole minutes or a part of one; return the number of frames."""
     from mien.recognition.video import VideoWriter
 
     stage, loop = Stage(), path.with_stem("loop")
@@ -158,13 +158,13 @@ def repeat_video(loop: Path, path: Path, repeats: int) -> None:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MB."""
+    """Return the resident memory of this process in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def run_chain(video: Path, folder: Path, every: int) -> dict[str, Any]:
-    """Run the pipeline; returns times of its parts, memory over time, and the positions of each track."""
+    """Run the pipeline; return times of its parts, memory over time, and the positions of each track."""
     from mien import Recognizer
     from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.drawing import draw_faces
@@ -240,7 +240,7 @@ def compare_tracks(rows: Path, every: int) -> dict[str, Any]:
 
 
 def _nearest(middle: tuple[float, float], truth: dict[str, Place]) -> tuple[str, int] | None:
-    """The person whose face is nearest, within half a face."""
+    """Return the person whose face is nearest, within half a face."""
     best, who = 0.5, None
     for name, place in truth.items():
         x, y, width, height = face_box(place)
@@ -267,7 +267,7 @@ def check_copy(path: Path) -> dict[str, Any]:
 
 
 def pace(stretches: list[float], every: int) -> float | None:
-    """Seconds per second of video in the median stretch of 250 frames, which pauses of the machine do not affect."""
+    """Return seconds per second of video in the median stretch of 250 frames, which ignores pauses of the machine."""
     return round(statistics.median(stretches) / (250 * every / FPS), 3) if stretches else None
 
 

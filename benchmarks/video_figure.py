@@ -31,7 +31,7 @@ STRETCH = 250  # frames between two measurements
 
 
 def video_figure(found: dict[str, Any]) -> Figure:
-    """Memory above, work per second of video below, over the time of the video."""
+    """Plot memory (top) and work per second of video (bottom) over the time of the video."""
     fps = found["film_frames"] / found["film_seconds"]
     memory = found["memory_mb_every_250_frames"]
     minutes = [(i + 1) * STRETCH / fps / 60 for i in range(len(memory))]

@@ -228,6 +228,7 @@ def test_frames_are_taken_by_their_time_whatever_the_frame_rate() -> None:
     times = [0, 0.4, 1.0, 1.1, 3.0, 3.9999]
     kept = sampled((frame(i, seconds) for i, seconds in enumerate(times)), 1)
     assert [one.seconds for one in kept] == [0, 1.0, 3.0, 3.9999]
+    assert step_of(30, 0.001) == 300  # the other frames are left out one by one
     assert [step_of(rate, 2) for rate in (0, 1, 4.1, 29.97, float("inf"), float("nan"))] == [
         1,
         1,

@@ -70,11 +70,11 @@ class _Output:
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
     def fileno(self) -> int:
-        """The file descriptor of standard output."""
+        """Return the file descriptor of standard output."""
         return sys.stdout.fileno()
 
     def isatty(self) -> bool:
-        """Whether standard output is a terminal."""
+        """Return whether standard output is a terminal."""
         return sys.stdout is not None and sys.stdout.isatty()
 
     def flush(self) -> None:

@@ -48,7 +48,7 @@ class Failures:
         try:
             yield
         except BrokenPipeError:
-            if not self._keeps_files:  # nobody reads the results
+            if not self._keeps_files:  # standard output was the only destination
                 raise
             silence_output()
         except MienError as error:

@@ -55,7 +55,7 @@ class TrackSummary:
         return label if share >= self.min_confidence else uncertain_label(self.sums)
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as JSON-serializable data."""
+        """Return the summary as JSON-serializable data."""
         return {
             "track": self.track,
             "first_seconds": seconds_of(self.first),

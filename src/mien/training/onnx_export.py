@@ -92,7 +92,7 @@ class Calibration:
 
     @classmethod
     def of_crops(cls, crops: NDArray[np.uint8], batch: int = 64) -> Calibration:
-        """The input of networks that `export_onnx` writes, from gray crops uint8 (n, 48, 48)."""
+        """Create the calibration of networks that `export_onnx` writes, from gray crops uint8 (n, 48, 48)."""
         pixels = crops[..., np.newaxis].astype(np.float32)  # (n, 48, 48, 1)
         return cls([pixels[i : i + batch] for i in range(0, len(pixels), batch)])
 

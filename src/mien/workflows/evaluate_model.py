@@ -119,8 +119,8 @@ def evaluate(
         reporter: the reporter; by default a display in a notebook, else the logger `mien`.
 
     Raises:
-        DataError: If the data cannot be read, or have no such split.
-        ModelError: If the model cannot be opened, or has other classes than the data.
+        DataError: If the data cannot be read, have no such split, or share fewer than two classes with the model.
+        ModelError: If the model cannot be opened, or does not return probabilities.
     """
     options = EvaluateOptions(
         split=split,
@@ -142,8 +142,9 @@ def run_evaluation(model: Any, data: Any, options: EvaluateOptions, reporter: Re
     """Evaluate a model and write the files, as `mien evaluate` does.
 
     Raises:
-        DataError: If the data cannot be read, or files would be replaced that mien did not write.
-        ModelError: If the model cannot be opened, or has other classes than the data.
+        DataError: If the data cannot be read, have no such split or share fewer than two classes with the model, or if
+            files would be replaced that mien did not write.
+        ModelError: If the model cannot be opened, or does not return probabilities.
     """
     from mien.evaluation.scoring import evaluate as score
     from mien.evaluation.split_names import find_split

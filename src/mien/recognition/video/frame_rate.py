@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mien.recognition.video.frames import Frame
 
 _TOLERANCE = 1e-3  # maximum number of seconds by which a frame may be early
+_LARGEST_STEP = 300  # frames, so that the time between two frames of a decoder stays below its timeout
 
 
 def step_of(rate: float, per_second: float) -> int:
@@ -27,9 +28,9 @@ def step_of(rate: float, per_second: float) -> int:
         per_second: frames to process of each second.
 
     Returns:
-        N, at least 1.
+        N, from 1 to 300.
     """
-    return max(1, math.floor(rate / per_second)) if rate and math.isfinite(rate) else 1
+    return min(_LARGEST_STEP, max(1, math.floor(rate / per_second))) if rate and math.isfinite(rate) else 1
 
 
 def sampled(frames: Iterable[Frame], per_second: float) -> Iterator[Frame]:
