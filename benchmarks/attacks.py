@@ -1,13 +1,13 @@
-"""Honest callers beside attackers: how long they wait beside each of six attacks, and how the service ends then.
+"""Measure the latency of legitimate requests during each of six attacks on the service, and the shutdown under attack.
 
 usage: python benchmarks/attacks.py [--requests 300] [--only NAME ...] [--out benchmarks/results/attacks.json]
 
 It prints a table and takes about two minutes on two cores.
 
-For each attack there is a new `mien serve`. Four honest clients send the portrait one image after the other, and one
-attacker (with as many connections as the attack needs) goes on from the beginning to the end. p99 of the honest
-requests should stay under three times the quiet one, and `/health/live` under a second. At the end the service gets
-SIGTERM in the middle of the attack and must end within its grace.
+Each attack runs against a new `mien serve`. Four legitimate clients send the portrait, one request at a time, while one
+attacker, with as many connections as the attack needs, is active throughout. The p99 latency of the legitimate requests
+must stay below three times that without an attack, and `/health/live` below one second. Finally, the service receives
+SIGTERM during the attack and must exit within its grace period.
 """
 
 from __future__ import annotations

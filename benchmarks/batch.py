@@ -1,12 +1,11 @@
-"""Throughput and memory of `mien batch`, each engine beside a bare loop.
+"""Measure throughput and memory of `mien batch` with each engine, compared with a plain loop.
 
     python benchmarks/make_photos.py photos 1000
     python benchmarks/batch.py photos --runs loop local:1 local:2 ray:2 --json benchmarks/results/batch.json
 
-A bare loop reads each file and calls `mien.Recognizer` on one thread. Seconds are by the wall; processor seconds are the
-sum over all processes of a run and hardly depend on what else the machine does. Stages are per image: of the bare loop
-by its processor time, of other runs by the wall. Memory is the peak resident set of each process, sampled five times
-a second.
+The loop reads each file and calls `mien.Recognizer` on one thread. Seconds are wall-clock time; processor seconds are
+the CPU time of all processes of a run and hardly depend on other load. Stages are per image: CPU time for the loop,
+wall-clock time for the other runs. Memory is the peak resident set size of each process, sampled five times a second.
 """
 
 from __future__ import annotations

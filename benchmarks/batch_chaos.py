@@ -3,10 +3,10 @@
     python benchmarks/make_photos.py small 4000 --largest 0.4
     python benchmarks/batch_chaos.py small --engine local ray --kills 10 --json benchmarks/results/batch_chaos.json
 
-Both engines recognize the photos with two workers. A kill is SIGKILL, half of the times to a worker (of the local engine
-a worker process; of Ray an actor, or the process in which it recognizes), half of the times to the driver with all that
-it started, as when its machine goes; one driver in four is killed while it starts. A driver that was killed is started
-again with `--resume`. The rows of the job must equal those of a job of the local engine that nobody disturbs.
+Both engines recognize the photos with two workers. Half of the kills (SIGKILL) are sent to a worker (local engine: a
+worker process; Ray: an actor or its recognition process), half to the driver and all of its descendants, as in a machine
+failure; a quarter of the drivers are killed during startup. A killed driver is restarted with `--resume`. The rows of
+the job must equal those of an undisturbed job of the local engine.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Hours and cost of large batch jobs, from measured seconds per stage, by a small simulation of one worker.
+"""Estimate time and cost of large batch jobs from measured seconds per stage, with a simulation of one worker.
 
     python benchmarks/batch_scale.py benchmarks/results/batch.json
     python benchmarks/batch_scale.py --check
 
-A worker reads inputs by 8 threads, no more than 16 ahead, and recognizes them one after another on one core. A read
-takes the latency of the object store and then its share of the machine's network. Jobs of many workers are that many
-workers, until the network of their machines or the request rate of the store is used up; which of these binds first is
-the bottleneck.
+A worker reads inputs with 8 threads, at most 16 inputs ahead, and recognizes them sequentially on one core. A read takes
+the latency of the object store plus the transfer time at the worker's share of the machine's network bandwidth.
+Throughput scales with the number of workers until the network of their machines or the request rate of the store is
+exhausted; the first limit reached is the bottleneck.
 
-`--check` runs real jobs with workers that sleep and a store that sleeps, and prints them beside the simulation; it takes
-about three minutes, on a machine that does nothing else.
+`--check` runs real jobs whose workers and store only sleep, and prints the results next to the simulation; it takes
+about three minutes on an otherwise idle machine.
 """
 
 from __future__ import annotations

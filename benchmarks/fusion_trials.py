@@ -1,4 +1,4 @@
-"""Trials beside the fixed fusion of label sets: ensembles of networks, and a linear map learned on other sources' faces.
+"""Alternatives to the fixed fusion of label sets: ensembles, and a linear map learned on faces from other sources.
 
 usage: python benchmarks/fusion_trials.py MODEL... --data fer2013.csv --votes FERPlus --faces FOLDER
        [--out benchmarks/results/fusion_trials.json]

@@ -3,9 +3,9 @@
     python benchmarks/make_photos.py photos 20000
     python benchmarks/make_photos.py small 2000 --largest 0.4
 
-Sizes are those of web images, phones and cameras, small ones being more frequent. The ground is noise of several octaves
+Sizes are those of web images, phones and cameras; small ones are more frequent. The background is multi-octave noise
 with the amplitudes of natural images, so that a file has 0.2 to 0.4 bytes per pixel and takes as long to decode as a
-photo. Photos are made from 200 grounds and 200 faces, by seed and number alone; each file differs from the others.
+photo. Photos combine 200 backgrounds and 200 faces and depend only on the seed and their number; all files differ.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""What fine-tuning is worth on small parts of FER2013, from a network that saw none of these images.
+"""Measure the benefit of fine-tuning on small subsets of FER2013, from a network trained on none of these images.
 
 The source network learns four classes (happy, sad, surprise, neutral) from every second row of Training. The targets
-learn all seven classes from the rows in between, without those that have an exact copy among the source's or in another
-split, with 50, 200 and 1,000 training images per class. Angry, disgust and fear are new to the source. Each target has a
-fifth as many validation images as training images per class, from PublicTest; PrivateTest is read once for each target.
+learn all seven classes from the other rows, without exact copies of source images and of images in other splits, with
+50, 200 and 1,000 training images per class. Angry, disgust and fear are new to the source. Each target has a fifth as
+many validation images as training images per class, from PublicTest; PrivateTest is read once per target.
 
     python benchmarks/transfer.py --data fer2013.csv source
     python benchmarks/transfer.py --data fer2013.csv target --arm fine-tuned --per-class 50 --seed 0
-    python benchmarks/transfer.py --data fer2013.csv all          # everything but `small`, one after the other
+    python benchmarks/transfer.py --data fer2013.csv all          # all arms except `small`, one after the other
     python benchmarks/transfer.py table
 """
 

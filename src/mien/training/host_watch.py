@@ -3,12 +3,12 @@
 The hosts sum their gradients after every batch. If a host is lost, the others block in native code, which Python cannot
 interrupt, until JAX aborts the process with pages of its own messages. Therefore every host keeps a TCP connection to
 the first host and sends a heartbeat every two seconds. If a connection closes or its heartbeats time out, the first
-host notifies the others. A process whose training does not return from native code within the grace period exits, and so
-does a process that JAX aborts because it detected the loss first.
+host notifies the others. A process whose training does not return from native code within the grace period exits, and
+so does a process that JAX aborts because it detected the loss first.
 
 A host that has completed all epochs reports that it is done and waits for the others without a timeout. The first host
-reports that it is done when all hosts are; from then on no host depends on another. The hosts are watched only if all of
-them connect to the first one.
+reports that it is done when all hosts are; from then on no host depends on another. The hosts are watched only if all
+of them connect to the first one.
 """
 
 from __future__ import annotations
