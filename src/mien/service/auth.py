@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mien.service.settings import Settings
 
 _HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
-_OPEN = _HEALTH | {"", "/", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
+_OPEN = _HEALTH | {"", "/", "/openapi.json", "/docs"}
 """Paths that need no key; "" redirects to "/" if the service is mounted under a path."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

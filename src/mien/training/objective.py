@@ -41,7 +41,7 @@ class JointCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         return -ops.sum(ops.cast(targets, logs.dtype) * logs, axis=1)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves."""
+        """Return the configuration for serialization."""
         return {**super().get_config(), "first": self.first, "smoothing": self.smoothing}
 
 
@@ -62,7 +62,7 @@ class FirstHeadAccuracy(keras.metrics.CategoricalAccuracy):  # type: ignore[misc
         return super().update_state(y_true[:, : self.first], y_pred[:, : self.first], sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves."""
+        """Return the configuration for serialization."""
         return {"name": self.name, "dtype": self.dtype, "first": self.first}
 
 
@@ -83,7 +83,7 @@ class FirstHeadF1(keras.metrics.F1Score):  # type: ignore[misc]
         return super().update_state(y_true[:, : self.first], y_pred[:, : self.first], sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras saves."""
+        """Return the configuration for serialization."""
         return {"name": self.name, "dtype": self.dtype, "first": self.first}
 
 

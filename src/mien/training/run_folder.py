@@ -39,7 +39,7 @@ OWN_FILES = (
     RECIPE, "history.csv", "state.json", BEST, LAST, LEGACY, ONNX, RELEASE, CARD, EVALUATION, "curves.png",
     "confusion.png", "samples.png", "mistakes.png", "confident.png", MLFLOW,
 )  # fmt: skip
-"""All files that a training writes into its run folder."""
+"""Files that a training writes into its run folder, without the logs and databases of TensorBoard and MLflow."""
 
 
 def foreign_files(folder: str | Path) -> list[str]:
