@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 if sys.dont_write_bytecode:  # many tests start a process, and each would compile the same modules again
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # inherited by background jobs of a shell, and by their children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("mien", deadline=None)  # a busy machine is no fault
 settings.load_profile("mien")

@@ -56,13 +56,7 @@ def start(table: Path, run: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
     )
-
-
-def _hear_ctrl_c() -> None:
-    """What runs in the background of a shell is born deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -211,7 +205,6 @@ def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> No
     words = [sys.executable, "-u", "-m", "mien", "train"]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - pytest has no threads here
     ) as process:  # fmt: skip
         said = []
         for line in process.stdout or ():
