@@ -48,7 +48,7 @@ _ALONE = Recipe(
     joint=1.0,
     drop_copies=True,
     command="mien train --data fer2013.csv --votes FERPlus --recipe small-alone --precision bfloat16",
-    cost="1.93 hours on two cores of an AMD EPYC (AVX512-BF16) that did other work too",
+    cost="1.93 hours on two cores of an AMD EPYC (AVX512-BF16) under other load",
     expected="68.57% on FER2013's PublicTest, 68.74% on PrivateTest, 85.69% on FER+'s test; int8, one seed",
 )
 
@@ -90,7 +90,7 @@ _STUDENT = replace(
     cost="107 seconds of epochs on an NVIDIA H200, after its teachers and 114 seconds for their answers",
     expected=(
         "release.onnx: 69.88% on FER2013's PrivateTest, 86.90% on FER+'s test; 69.96% on PublicTest, where its biases "
-        "are fitted, 69.85% there by cross-validation; one of four"
+        "are fitted, 69.85% there by cross-validation; one of four runs"
     ),
 )
 
@@ -101,7 +101,7 @@ RECIPES = {
             name="classic",
             network=Classic(),
             command="mien train --data fer2013.csv --recipe classic",
-            cost="about 8 minutes an epoch on two quiet cores of an AMD EPYC (Genoa); its 60 epochs want a GPU",
+            cost="about 8 minutes per epoch on two quiet cores of an AMD EPYC (Genoa); use a GPU for its 60 epochs",
             expected="not measured: no run was made to its end; classic-short reached 63.75% on PrivateTest",
         ),
         # Two hours on two cores: the first epochs on small images, little dropout, an early decay of the learning rate.
@@ -113,7 +113,7 @@ RECIPES = {
             progressive_sizes=((24, 8), (36, 6)),
             augmentation=Augmentation(shift=0.06, rotation=8, zoom=0.08, brightness=0, contrast=0),
             command="mien train --data fer2013.csv --recipe classic-short --precision bfloat16",
-            cost="114 minutes for 20 epochs on two cores of an AMD EPYC (Genoa) that did other work too",
+            cost="114 minutes for 20 epochs on two cores of an AMD EPYC (Genoa) under other load",
             expected="63.75% on FER2013's PrivateTest, 61.94% on PublicTest, one seed (docs/results)",
         ),
         Recipe(

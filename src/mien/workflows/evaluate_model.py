@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mien.errors import DataError
 from mien.labels import BUNDLED_LABEL_SETS, CUSTOM, FER2013, FUSED, LabelSet, find_label_set, meaning
 from mien.wording import counted
-from mien.workflows.evaluation_files import require_replaceable, write_evaluation
+from mien.workflows.evaluation_files import folder_for, require_replaceable, write_evaluation
 from mien.workflows.load_data import is_synthetic
 from mien.workflows.load_model import open_model
 from mien.workflows.notebook import default_reporter
@@ -275,7 +275,7 @@ def _folder_of(
     if is_run_data(loaded, data, dataset):
         return loaded.folder / split
     source = data if isinstance(data, str | Path) else dataset.source
-    return loaded.folder / f"{name_of_place(Path(source)) or 'data'}-{split}"
+    return folder_for(loaded.folder / f"{name_of_place(Path(source)) or 'data'}-{split}", dataset.source)
 
 
 def _own_label_set(data: Any) -> str | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mien.ownership import LIST, guard_of, guarding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mien.evaluation.evaluation import Evaluation
     from mien.workflows.loaded_model import LoadedModel
 
@@ -33,6 +33,22 @@ def write_sheets(evaluation: Evaluation, folder: Path, name: str) -> None:
     plot_sheets(evaluation, folder, name)
 
 
+def folder_for(folder: Path, source: str) -> Path:
+    """Return a folder that contains no evaluation on other data: the given one, or with `-2`, `-3` and so on.
+
+    Args:
+        folder: the preferred folder.
+        source: the path of the data that are to be evaluated.
+    """
+
+    def is_free(folder: Path) -> bool:
+        known = _document(folder).get("data")
+        return not known or Path(str(known)).absolute() == Path(source).absolute()
+
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(filter(is_free, chain([folder], numbered)))
+
+
 def require_replaceable(folder: Path, *, force: bool) -> None:
     """Raise an error before the evaluation if the folder contains files of these names that mien did not write.
 
@@ -48,11 +64,16 @@ def _is_earlier(folder: Path) -> bool:
     """Return whether a folder contains an evaluation of an older version, without a list of files."""
     if (folder / LIST).exists():
         return False
+    return {"model", "split", "accuracy", "confusion"} <= _document(folder).keys()
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    """Return the evaluation in a folder; empty if there is none."""
     try:
         document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and {"model", "split", "accuracy", "confusion"} <= document.keys()
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def write_evaluation(
