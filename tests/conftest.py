@@ -1,4 +1,4 @@
-"""Builders that tests share."""
+"""Fixtures and builders that tests share."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ if sys.dont_write_bytecode:  # many tests start a process, and each would compil
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # inherited by background jobs of a shell, and by their children
+# A background job of a shell, and its children, inherit an ignored SIGINT.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("mien", deadline=None)  # a busy machine is no fault
+settings.register_profile("mien", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("mien")
 
 # Signals, resource limits, pseudo-terminals and /proc: these tests are for Linux and macOS.
@@ -51,14 +50,14 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the user's cache."""
+    """Keep tests from reading or filling the user's cache."""
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path_factory.getbasetemp() / "mien-cache"))
 
 
 def make_dataset(
     training: int = 42, validation: int = 14, test: int = 14, *, label_set: LabelSet = FER2013, seed: int = 0
 ) -> Dataset:
-    """Random images in which a class shows as a bright row, so that a network has something to learn."""
+    """Random images in which bright rows show the class, so that a network has something to learn."""
     rng = np.random.default_rng(seed)
     n = training + validation + test
     labels = np.arange(n) % len(label_set)
@@ -104,7 +103,7 @@ def make_onnx(
     batch: int | str = "n",
     kind: int = onnx.TensorProto.FLOAT,
 ) -> Path:
-    """A linear model written by hand, without Keras: the mean of each seventh of the rows, then softmax."""
+    """Write a linear ONNX model without Keras: random weights, then softmax."""
     helper = onnx.helper
     weights = np.random.default_rng(0).normal(0, 1e-4, (side * side, 7))
     weights = weights.astype(helper.tensor_dtype_to_np_dtype(kind))
@@ -145,7 +144,7 @@ def chrome(video: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    """A service of its own for each module."""
+    """One running service per module."""
     from tests.helpers.service_process import running
 
     with running() as running_service:

@@ -1,4 +1,4 @@
-"""The package stays easy to move into: no import circles, short functions, nothing reaches into the command."""
+"""Structure of the package: no circular imports, short functions, no imports of the command line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_there_are_no_circular_imports() -> None:
     graph = {
         name: imports_of(ast.parse(path.read_text("utf-8")), set(modules)) - {name, "mien"}
         for name, path in modules.items()
-        if name != "mien"  # whose names are loaded when they are first used
+        if name != "mien"  # loads its names on first use
     }
     try:
         list(TopologicalSorter(graph).static_order())
@@ -71,10 +71,10 @@ def test_benchmarks_examples_and_workflows_do_not_need_the_command() -> None:
             assert "mien.cli" not in path.read_text("utf-8"), path
 
 
-def test_workflows_print_nothing() -> None:
+def test_workflows_do_not_print() -> None:
     for path in (SOURCE / "workflows").glob("*.py"):
         calls = [
             node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
         ]
         printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
-        assert len(printed) == (path.name == "notebook.py"), path  # whose warnings go to the cell's output
+        assert len(printed) == (path.name == "notebook.py"), path  # its warnings go to the output of the cell

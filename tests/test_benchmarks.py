@@ -1,4 +1,4 @@
-"""What the scripts beside the package make of their measurements."""
+"""Figures, tables and checks of the benchmark scripts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_gains_are_computed_per_seed(script: Any) -> None:
     scores = figures.by_seed(TRAININGS)
     assert scores["network: small"] == pytest.approx({0: 50, 1: 60})
     assert figures.gains_of(scores, "recipe: no votes") == pytest.approx([-10, -5])
-    assert figures.changes_in(scores) == ["recipe: no votes"]  # the other has no seed to be held against
+    assert figures.changes_in(scores) == ["recipe: no votes"]  # the other has no baseline of the same seed
     drawn = figures.parts_figure({"trainings": TRAININGS})
     assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == ["no votes"]
 
@@ -54,13 +54,13 @@ def test_the_pareto_front_has_no_dominated_networks(script: Any) -> None:
     assert front({"quick": (9.0, 50.0), "good": (3.0, 60.0), "beaten": (2.0, 55.0)}) == ["quick", "good"]
 
 
-def test_every_table_can_be_made_of_what_was_measured(script: Any) -> None:
+def test_every_table_can_be_built_from_the_stored_results(script: Any) -> None:
     for table in script("tables").TABLES.values():
         lines = table().splitlines()
         assert len([line for line in lines if line.startswith("|")]) > 3
 
 
-def test_the_log_of_runs_says_of_bundled_models_what_their_cards_say() -> None:
+def test_run_log_agrees_with_the_cards_of_the_bundled_models() -> None:
     root = FOLDER.parent
     with (root / "docs" / "results" / "runs.csv").open(newline="", encoding="utf-8") as file:
         runs = {line["run"]: line for line in csv.DictReader(file)}
@@ -86,7 +86,7 @@ def test_the_legend_of_batch_jobs_counts_workers(script: Any) -> None:
 
 
 def part(requests: int, slowest: float, **statuses: int) -> dict[str, Any]:
-    """What a part of a fuzz run tells."""
+    """The report of a part of a fuzz run."""
     return {
         "requests": requests,
         "seconds": 1.5,
@@ -100,7 +100,7 @@ def part(requests: int, slowest: float, **statuses: int) -> dict[str, Any]:
     }
 
 
-def test_a_fuzz_run_that_was_stopped_continues_where_it_was(script: Any, tmp_path: Path) -> None:
+def test_interrupted_fuzz_run_resumes(script: Any, tmp_path: Path) -> None:
     report = script("fuzz_report")
     progress = report.Progress(tmp_path / "progress.json", seed=3)
     assert progress.done("images") == 0
@@ -117,7 +117,7 @@ def test_a_fuzz_run_that_was_stopped_continues_where_it_was(script: Any, tmp_pat
         report.Progress(tmp_path / "progress.json", seed=4)
 
 
-def test_broken_promises_of_a_fuzz_run_are_named(script: Any) -> None:
+def test_violated_limits_of_a_fuzz_run_are_listed(script: Any) -> None:
     found = {"descriptors_before_and_after": [[20, 21]], "exit_codes": [0], "images": part(9, 1, s200=9)}
     broken = script("fuzz_report").broken_limits
     assert broken(found, 15, 30) == []
@@ -132,7 +132,7 @@ def test_broken_promises_of_a_fuzz_run_are_named(script: Any) -> None:
     ]  # fmt: skip
 
 
-def test_attacks_are_told_in_a_table_and_held_against_the_limits(script: Any) -> None:
+def test_attacks_are_shown_in_a_table_and_checked_against_the_limits(script: Any) -> None:
     attacks = script("attacks")
     good = {
         "statuses": {200: 300}, "wrong": 0, "milliseconds": {"p50": 10.0, "p99": 30.0}, "p99_to_quiet": 1.0,

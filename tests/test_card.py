@@ -1,4 +1,4 @@
-"""The model card survives being written and read, and is refused when it is not one."""
+"""Model cards: round trip through JSON and validation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CARD = ModelCard(name="n", labels=("a", "b"), label_set="custom", scores={"Publi
         training_data=st.text(),
     )
 )
-def test_read_back_equals_written(card: ModelCard) -> None:
+def test_card_round_trips_through_json(card: ModelCard) -> None:
     assert ModelCard.from_json(card.to_json()) == card
 
 
@@ -64,7 +64,7 @@ def test_text_that_is_not_a_card_is_rejected(text: str) -> None:
         ({"heads": [{"taxonomy": 3, "labels": ["a", "b"], "output": "o"}]}, "invalid label_set: 3"),
     ],
 )
-def test_impossible_values_are_refused(change: dict[str, object], sentence: str) -> None:
+def test_invalid_card_values_are_rejected(change: dict[str, object], sentence: str) -> None:
     text = json.dumps({**json.loads(CARD.to_json()), **change})
     with pytest.raises(ModelError, match=sentence) as caught:
         ModelCard.from_json(text)
@@ -72,7 +72,7 @@ def test_impossible_values_are_refused(change: dict[str, object], sentence: str)
 
 
 @pytest.mark.parametrize("scores", [{"a": float("nan")}, {"a": object()}])
-def test_a_card_that_json_cannot_hold_is_not_written(scores: dict[str, object]) -> None:
+def test_card_with_values_not_representable_in_json_is_rejected(scores: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="expected values that JSON can represent"):
         replace(CARD, scores=scores).to_json()
 
@@ -84,13 +84,13 @@ def test_the_default_license_is_not_stated() -> None:
     assert ModelCard.from_json(json.dumps(old)).licence == "not stated"
 
 
-def test_json_of_great_depth_is_refused() -> None:
+def test_deeply_nested_json_is_rejected() -> None:
     with pytest.raises(ModelError, match="Expected the JSON of a model card"):
         ModelCard.from_json("[" * 100_000)
 
 
 @given(st.floats(0.001, 1000), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2))
-def test_calibrated_probabilities_sum_to_1_whatever_the_temperature(warmth: float, row: list[float]) -> None:
+def test_calibrated_probabilities_sum_to_1_at_any_temperature(warmth: float, row: list[float]) -> None:
     given_row = np.array([row], np.float32)
     (found,) = replace(CARD, temperature=warmth).calibrated(given_row)
     if warmth != 1:

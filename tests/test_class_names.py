@@ -1,4 +1,4 @@
-"""Lists of class names: every form in which people have them, and the orders of known data sets."""
+"""Lists of class names in many formats, and the class orders of known data sets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ THREE = ("angry", "disgust", "not a face")
         {"not a face": np.int64(2), "angry": np.int64(0), "disgust": np.int64(1)},
     ],
 )
-def test_lists_of_names_are_understood_as_they_are_printed(written: Any) -> None:
+def test_class_names_are_parsed_from_many_formats(written: Any) -> None:
     assert parse_class_names(written) == THREE
 
 
@@ -78,14 +78,14 @@ def test_names_can_be_separated_by_spaces() -> None:
         ("x\0y,z", "for a name"),
     ],
 )
-def test_values_that_are_not_lists_of_names_have_short_errors(written: Any, sentence: str) -> None:
+def test_invalid_lists_of_names_raise_a_short_error(written: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         parse_class_names(written)
     assert len(str(caught.value)) < 300
     assert str(caught.value).isprintable()
 
 
-def test_known_orders_are_the_published_ones() -> None:
+def test_known_class_orders_match_their_publications() -> None:
     order = {name: CLASS_ORDERS[name].names for name in CLASS_ORDERS}
     assert order["rafdb"] == {
         1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral",
@@ -101,7 +101,7 @@ def test_known_orders_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("spelling", ["rafdb", "RAF-DB", "raf_db", " RAFDB "])
-def test_known_orders_have_usual_spellings(spelling: str) -> None:
+def test_class_orders_are_found_by_common_spellings(spelling: str) -> None:
     assert get_class_order(spelling) is CLASS_ORDERS["rafdb"]
 
 
@@ -112,7 +112,7 @@ def test_a_list_starts_at_0_or_1_like_the_data(numbers: tuple[int, ...], first: 
     assert get_class_order("sad,fear,happy").fit(numbers)[first] == "sad"
 
 
-def test_an_ambiguous_start_of_a_list_is_refused() -> None:
+def test_ambiguous_start_of_a_list_is_rejected() -> None:
     order = get_class_order("sad,fear,happy")
     with pytest.raises(
         DataError, match=r"0 or 3 .*\(1 and 2\).* its number: 0=sad, 1=fear, 2=happy"

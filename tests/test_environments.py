@@ -1,6 +1,6 @@
-"""Installed into environments of their own: what is there stays as it is, and what is promised works.
+"""Installation into new virtual environments: installed packages are kept and documented commands work.
 
-They need a package index, and are skipped where none can be reached.
+These tests need a package index and are skipped where none can be reached.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def train(place: Environment, folder: Path) -> str:
-    """Train a little through the command."""
+    """Train for one epoch with the command."""
     arguments = [
         "--data",
         "synthetic:70",
@@ -110,7 +110,9 @@ def test_the_oldest_versions_train_with_jax_alone_and_then_with_tensorflow(folde
     assert place.run(place.python, "-c", FACE, cwd=folder) == "happy True\n"
 
 
-def test_a_wheel_alone_recognizes_and_its_remedies_work(wheel: Path, folder: Path) -> None:
+def test_wheel_without_extras_recognizes_faces_and_its_suggested_commands_work(
+    wheel: Path, folder: Path
+) -> None:
     place = Environment.make(folder / "venv", find_python("3.11"))
     own = Path(shutil.copy(wheel, folder))
     place.install(str(own))
@@ -125,7 +127,7 @@ def test_a_wheel_alone_recognizes_and_its_remedies_work(wheel: Path, folder: Pat
     assert told["features"]["command"]["ready"]
     said = place.run("mien", "train", cwd=folder, code=2)
     assert f"pip install '{own}[train-cpu]'" in said
-    own.unlink()  # as in a folder of downloads
+    own.unlink()  # as when a downloads folder is emptied
     told = json.loads(place.run("mien", "doctor", "--quick", "--json", cwd=folder))
     place.shell(told["features"]["heif"]["install"], cwd=folder)
     told = json.loads(place.run("mien", "doctor", "--quick", "--json", cwd=folder))
@@ -151,7 +153,7 @@ def test_the_documented_commands_keep_an_installed_opencv(wheel: Path, folder: P
     assert told["problems"] == [] or "libGL" in told["problems"][0]["message"]
 
 
-def test_doctor_mends_two_opencv_wheels(wheel: Path, folder: Path) -> None:
+def test_remedy_from_doctor_fixes_two_installed_opencv_wheels(wheel: Path, folder: Path) -> None:
     place = Environment.make(folder / "venv", find_python("3.11"))
     place.install(f"{wheel}[cli]")
     place.install("opencv-contrib-python-headless==4.12.0.88", "--no-deps")
@@ -164,10 +166,10 @@ def test_doctor_mends_two_opencv_wheels(wheel: Path, folder: Path) -> None:
     assert place.run(place.python, "-c", FACE, cwd=folder) == "happy True\n"
 
 
-def test_pyinstaller_finds_what_a_program_needs(wheel: Path, folder: Path) -> None:
+def test_program_frozen_with_pyinstaller_recognizes_a_face(wheel: Path, folder: Path) -> None:
     place = Environment.make(folder / "venv", find_python("3.11"))
     place.install(str(wheel), "pyinstaller")
     (folder / "app.py").write_text(FACE, "utf-8")
     place.run(place.python, "-m", "PyInstaller", "-y", "--onedir", "app.py", cwd=folder)
-    shutil.rmtree(place.folder)  # so that nothing can come from there
+    shutil.rmtree(place.folder)  # so that the program cannot import from it
     assert place.run(str(folder / "dist" / "app" / "app"), cwd=folder) == "happy True\n"

@@ -1,4 +1,4 @@
-"""A file is whole or absent."""
+"""Atomic writes: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_suffix_is_kept_and_others_may_read(tmp_path: Path) -> None:
+def test_temporary_file_keeps_the_suffix_and_result_is_readable_by_others(tmp_path: Path) -> None:
     with replacing(tmp_path / "best.keras") as aside:
         assert aside.suffix == ".keras"
         aside.write_bytes(b"x")
@@ -32,11 +32,11 @@ def test_the_suffix_is_kept_and_others_may_read(tmp_path: Path) -> None:
 
 
 _KILLED = []
-"""Writers that are entered and never left, as in a killed process."""
+"""Writers that are entered and never exited, as in a killed process."""
 
 
 def left_by_a_kill(path: Path) -> Path:
-    """The file that a killed process leaves where it was writing another."""
+    """Create the temporary file that a process leaves behind if it is killed while writing `path`."""
     before = set(path.parent.iterdir())
     _KILLED.append(replacing(path))
     _KILLED[-1].__enter__()
@@ -70,10 +70,10 @@ def test_links_and_folders_named_like_leftovers_are_kept(tmp_path: Path) -> None
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*names, "precious"}
     assert (precious / "letter.txt").read_text() == "mine"
-    (tmp_path / names[2]).rmdir()  # the writers, which end with the tests, have nothing left to remove
+    (tmp_path / names[2]).rmdir()  # leaves nothing to remove for the writers, which end with the tests
 
 
-def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:
+def test_file_names_of_maximum_length_can_be_written(tmp_path: Path) -> None:
     for name in ("n" * 250 + ".csv", "n." + "s" * 250):
         write_text(tmp_path / name, "whole")
         assert (tmp_path / name).read_text() == "whole"

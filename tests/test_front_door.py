@@ -1,4 +1,4 @@
-"""Importing mien does nothing but define names, and the light engine stays light."""
+"""Importing mien only defines names, and inference does not load heavy packages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         mien.Recogniser  # noqa: B018
 
 
-def test_import_is_light() -> None:
+def test_import_does_not_load_heavy_packages() -> None:
     loaded = modules_after("import mien")
     assert not loaded & {*HEAVY, "numpy", "cv2", "onnxruntime"}
 
@@ -56,7 +56,7 @@ def test_every_error_is_a_mien_error(name: str) -> None:
     assert name in (errors.__doc__ or "")
 
 
-def test_errors_are_also_the_fitting_builtin() -> None:
+def test_errors_are_subclasses_of_matching_builtin_errors() -> None:
     assert issubclass(errors.DataError, ValueError)
     assert issubclass(errors.ModelError, ValueError)
     missing = errors.MissingExtra("keras", "train")
@@ -65,7 +65,7 @@ def test_errors_are_also_the_fitting_builtin() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["data"]])
-def test_a_command_without_arguments_prints_its_help_and_no_empty_sentence(arguments: list[str]) -> None:
+def test_command_without_arguments_prints_help_and_no_error(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False
     )

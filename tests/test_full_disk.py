@@ -1,4 +1,4 @@
-"""A disk that takes no more: files are whole or absent, and one sentence says so."""
+"""Writing to a full disk: files are complete or absent, and an error reports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Inside, the system lets no file of this process grow beyond some bytes, as on a full disk."""
+    """Limit the size of files that this process can write, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -39,14 +39,14 @@ def write_video(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 @pytest.mark.parametrize("room", [0, 100, 20_000])
-def test_an_image_is_whole_or_absent(tmp_path: Path, name: str, room: int) -> None:
+def test_image_is_complete_or_absent(tmp_path: Path, name: str, room: int) -> None:
     with files_of_at_most(room), pytest.raises(DataError, match=rf"{name}: cannot be written"):
         write_image(tmp_path / name, NOISE)
     assert not list(tmp_path.iterdir())
     assert read_image(write_image(tmp_path / name, NOISE)).shape == NOISE.shape
 
 
-def test_the_file_that_was_there_stays(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_existing_file(tmp_path: Path) -> None:
     path = write_bytes(tmp_path / "a", b"old")
     with files_of_at_most(5), pytest.raises(OSError, match="File too large") as told:
         write_bytes(path, b"newer and longer")
@@ -54,14 +54,14 @@ def test_the_file_that_was_there_stays(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_a_video_is_whole_or_absent(tmp_path: Path) -> None:
+def test_video_is_complete_or_absent(tmp_path: Path) -> None:
     with files_of_at_most(20_000), pytest.raises(OSError, match=r"a\.mp4"):
         write_video(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_predict_says_in_one_sentence_which_copies_are_missing(tmp_path: Path) -> None:
+def test_predict_reports_which_copies_could_not_be_written(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", NOISE)
     write_video(tmp_path / "b.mp4")
     code = (

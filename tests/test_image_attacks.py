@@ -1,4 +1,4 @@
-"""Images made to keep who reads them busy: many tiny parts, which are counted before anything is decoded."""
+"""Denial-of-service images: many tiny parts are counted and rejected before anything is decoded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def segment(code: int, content: bytes) -> bytes:
 
 
 def jpeg_with(parts: bytes) -> bytes:
-    """A JPEG with more before its tables."""
+    """A JPEG with extra data before its tables."""
     data = encoded("JPEG")
     return data[:2] + parts + data[2:]
 
@@ -46,20 +46,20 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png_with(parts: bytes) -> bytes:
-    """A PNG with more after its header."""
+    """A PNG with extra data after its header."""
     data = encoded("PNG")
     return data[:33] + parts + data[33:]
 
 
 def gif_with(parts: bytes) -> bytes:
-    """A GIF with more before its frame."""
+    """A GIF with extra data before its frame."""
     data = encoded("GIF", "P")
     start = data.index(b",", 13 + 3 * (2 << (data[10] & 7)))
     return data[:start] + parts + data[start:]
 
 
 def run_length_bmp(width: int, height: int, compression: int = 1) -> bytes:
-    """A BMP of run-length encoding with lines that end at once."""
+    """A run-length encoded BMP whose lines end immediately."""
     pixels = b"\0\0" * height + b"\0\1"
     bits = 8 if compression == 1 else 4
     colors = bytes(4 << bits)
@@ -70,7 +70,7 @@ def run_length_bmp(width: int, height: int, compression: int = 1) -> bytes:
 
 
 def block(*pieces: bytes) -> bytes:
-    """A comment of a GIF in these pieces."""
+    """A GIF comment that consists of these pieces."""
     return b"!\xfe" + b"".join(bytes([len(piece)]) + piece for piece in pieces) + b"\0"
 
 
@@ -80,27 +80,27 @@ ATTACKS = {
     "tiny EXIF segments": jpeg_with(segment(0xE1, b"Exif\0\0x") * 200_000),
     "long EXIF segments": jpeg_with(segment(0xE1, b"Exif\0\0" + bytes(60_000)) * 100),
     "empty comments": jpeg_with(segment(0xFE, b"") * 500_000),
-    "empty segments of an application": jpeg_with(segment(0xEF, b"") * 500_000),
+    "empty application segments": jpeg_with(segment(0xEF, b"") * 500_000),
     "tiny segments after fill bytes": jpeg_with((b"\xff\xff" + segment(0xFE, b"")) * 100_000),
     "fill bytes": jpeg_with(b"\xff" * 4_000_000),
     "bytes between segments": jpeg_with(segment(0xFE, b"") + b"\0" * 4_000_000),
-    "markers of restart": jpeg_with(b"\xff\xd0" * 1_000_000),
-    "color profiles of a PNG": png_with(_PROFILE * 2000),
-    "empty chunks of a PNG": png_with(chunk(b"IDAT", b"") * 300_000),
-    "empty texts of a PNG": png_with(chunk(b"tEXt", b"a\0") * 300_000),
-    "empty chunks of a WebP": encoded("WEBP") + b"JUNK\0\0\0\0" * 300_000,
-    "a long comment of a GIF": gif_with(block(*[bytes(255)] * 40_000)),
-    "a GIF in tiny pieces": gif_with(block(*[b"x"] * 1_000_000)),
-    "empty blocks of a GIF": gif_with(block() * 1_000_000),
-    "bytes between the blocks of a GIF": gif_with(b"\1" * 2_000_000),
-    "run-length encoding of 8 bits": run_length_bmp(7000, 7000),
-    "run-length encoding of 4 bits": run_length_bmp(7000, 7000, 2),
-    "run-length encoding upside down": run_length_bmp(7000, -7000),
+    "restart markers": jpeg_with(b"\xff\xd0" * 1_000_000),
+    "PNG color profiles": png_with(_PROFILE * 2000),
+    "empty PNG chunks": png_with(chunk(b"IDAT", b"") * 300_000),
+    "empty PNG text chunks": png_with(chunk(b"tEXt", b"a\0") * 300_000),
+    "empty WebP chunks": encoded("WEBP") + b"JUNK\0\0\0\0" * 300_000,
+    "a long GIF comment": gif_with(block(*[bytes(255)] * 40_000)),
+    "a GIF comment in tiny pieces": gif_with(block(*[b"x"] * 1_000_000)),
+    "empty GIF comments": gif_with(block() * 1_000_000),
+    "bytes between GIF blocks": gif_with(b"\1" * 2_000_000),
+    "8-bit run-length encoding": run_length_bmp(7000, 7000),
+    "4-bit run-length encoding": run_length_bmp(7000, 7000, 2),
+    "top-down run-length encoding": run_length_bmp(7000, -7000),
 }
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_many_tiny_parts_are_refused_at_once(tmp_path: Path, name: str) -> None:
+def test_images_with_many_tiny_parts_are_rejected_at_once(tmp_path: Path, name: str) -> None:
     path = tmp_path / "image"
     path.write_bytes(ATTACKS[name])
     for read in (read_image, image_size, count_frames):
@@ -114,7 +114,7 @@ def test_many_tiny_parts_are_refused_at_once(tmp_path: Path, name: str) -> None:
 
 
 def progressive(scans: int, size: tuple[int, int] = (64, 48)) -> bytes:
-    """A progressive JPEG whose last scan is there again and again."""
+    """A progressive JPEG whose last scan is repeated."""
     file = io.BytesIO()
     Image.new("RGB", size, "red").save(file, "JPEG", progressive=True)
     data = file.getvalue()
@@ -123,7 +123,7 @@ def progressive(scans: int, size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 class TestScans:
-    def test_they_are_counted_wherever_reads_end(self) -> None:
+    def test_scans_are_counted_for_any_read_size(self) -> None:
         data = progressive(150)
         reader = _import_reader("JPEG")
         for step in (1, 2, 3, 7, 64, 65_536):
@@ -132,7 +132,7 @@ class TestScans:
             with pytest.raises(OSError, match="more than 100 scans"):
                 image.load()
 
-    def test_a_large_image_may_have_fewer(self) -> None:
+    def test_larger_images_may_have_fewer_scans(self) -> None:
         assert most_scans(1) == most_scans(10_000_000) == 100
         assert most_scans(40_000_000) == 25
         assert most_scans(10**12) == 20
@@ -146,7 +146,7 @@ class TestGoodImages:
         data = run_length_bmp(200, 200, compression).removesuffix(b"\0\0" * 200 + b"\0\1") + lines
         assert read_image(data).shape == (200, 200, 3)
 
-    def test_metadata_of_the_usual_length_are_let_through(self) -> None:
+    def test_metadata_of_normal_size_are_accepted(self) -> None:
         profile = b"".join(
             segment(0xE2, b"ICC_PROFILE\0" + bytes([i, 255]) + bytes(2000)) for i in range(1, 256)
         )
@@ -165,7 +165,7 @@ class TestGoodImages:
         assert count_frames(file.getvalue()) == 1500
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-    def test_damaged_ones_end_in_an_error_or_an_image_and_soon(self, kind: str) -> None:
+    def test_damaged_images_are_read_or_rejected_quickly(self, kind: str) -> None:
         data, chance = encoded(kind), random.Random(0)  # noqa: S311 - to try, not to hide
         for _ in range(60):
             mutated = bytearray(data)

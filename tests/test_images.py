@@ -1,4 +1,4 @@
-"""Decoding against values made by hand, by numpy, by OpenCV and by formulas; refusals; gray and crops."""
+"""Reading images, compared with known values, NumPy and OpenCV; rejected inputs; writing; gray values and crops."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def by_opencv(suffix: str, bgr: NDArray[Any]) -> bytes:
 
 
 def draw(height: int = 24, width: int = 40) -> NDArray[np.uint8]:
-    """Soft colors without any symmetry."""
+    """An asymmetric image of soft colors."""
     coarse = np.random.default_rng(7).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height)), np.uint8)
 
@@ -71,7 +71,7 @@ def palette_image(*colors: tuple[int, int, int], index: int) -> Image.Image:
 
 
 def exif(orientation: int, order: str = ">", before: int = 3) -> bytes:
-    """EXIF data by hand: `before` other entries, then the orientation."""
+    """Hand-made EXIF data: `before` other entries, then the orientation."""
     head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(f"{order}L", 8)
     entries = [struct.pack(f"{order}HHLL", 0x00F0 + i, 4, 1, i) for i in range(before)]
     entries.append(struct.pack(f"{order}HHLHH", 0x0112, 3, 1, orientation, 0))
@@ -162,7 +162,7 @@ COLORS: dict[str, tuple[Callable[[], bytes], Any]] = {
 
 
 @pytest.mark.parametrize("name", COLORS)
-def test_colors_of_a_written_video_are_preserved(name: str) -> None:
+def test_colors_are_decoded_in_every_format(name: str) -> None:
     make, expected = COLORS[name]
     image = read_image(make())
     assert image.dtype == np.uint8
@@ -176,9 +176,7 @@ def test_colors_of_a_written_video_are_preserved(name: str) -> None:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300_000), (300_000, 1), (700, 650), (513, 512)])
-def test_pixels_keep_their_places_however_the_image_is_cut_into_strips(
-    kind: str, shape: tuple[int, int]
-) -> None:
+def test_lossless_images_are_read_pixel_for_pixel_in_any_shape(kind: str, shape: tuple[int, int]) -> None:
     if kind == "WEBP" and max(shape) > 16383:
         shape = (16383 if shape[0] > 1 else 1, 16383 if shape[1] > 1 else 1)
     rows = (np.arange(shape[0] * shape[1] * 3, dtype=np.uint32) * 2654435761 >> 11).astype(np.uint8)
@@ -186,7 +184,7 @@ def test_pixels_keep_their_places_however_the_image_is_cut_into_strips(
     np.testing.assert_array_equal(read_image(encode(Image.fromarray(image), kind, **LOSSLESS[kind])), image)
 
 
-def test_a_jpeg_is_as_opencv_decodes_it() -> None:
+def test_jpeg_matches_opencv() -> None:
     data = encode(Image.fromarray(draw(600, 900)), "JPEG", quality=90)
     theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert theirs is not None
@@ -205,13 +203,13 @@ UPRIGHT: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda stored: np.swapaxes(stored[::-1, ::-1], 0, 1),
     8: lambda stored: np.rot90(stored, 1),
 }
-"""What the specification means by each number: where row 0 and column 0 of what is stored belong."""
+"""The transform that the EXIF specification defines for each orientation, from stored to upright pixels."""
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_images_are_turned_upright(kind: str, order: str, orientation: int) -> None:
+def test_exif_orientation_is_applied(kind: str, order: str, orientation: int) -> None:
     options: dict[str, Any] = {"JPEG": {"quality": 95}, "AVIF": {"quality": 95}} | LOSSLESS
     data = encode(
         Image.fromarray(draw()),
@@ -228,13 +226,13 @@ def test_images_are_turned_upright(kind: str, order: str, orientation: int) -> N
     np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data))), image)
 
 
-def test_a_heic_image_is_turned_once() -> None:
+def test_heic_image_is_rotated_only_once() -> None:
     upright = read_image(encode(Image.fromarray(draw(64, 96)), "HEIC", quality=95, exif=exif(6)))
     assert upright.shape == (96, 64, 3)
     assert np.abs(upright.astype(int) - np.rot90(draw(64, 96), -1)).mean() < 6
 
 
-def test_a_png_may_tell_its_orientation_behind_the_pixels() -> None:
+def test_png_orientation_after_the_pixels_is_applied() -> None:
     data = encode(Image.fromarray(draw()), "PNG")
     end = data.index(b"IEND") - 4
     data = data[:end] + png_chunk(b"eXIf", exif(6).removeprefix(b"Exif\0\0")) + data[end:]
@@ -277,7 +275,7 @@ def test_images_are_read_from_paths_bytes_files_arrays_and_pillow_images(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_the_first_of_several_frames_is_read(kind: str) -> None:
+def test_first_frame_of_an_animation_or_current_frame_of_a_pillow_image_is_read(kind: str) -> None:
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
     with Image.open(io.BytesIO(data)) as animation:
@@ -309,10 +307,10 @@ ARRAYS = st.one_of(
 
 
 @given(array=ARRAYS, turned=st.booleans())
-def test_arrays_become_rgb(array: NDArray[Any], turned: bool) -> None:
+def test_arrays_are_converted_to_rgb(array: NDArray[Any], turned: bool) -> None:
     array = array[::-1, ::-1] if turned else array
     if array.dtype.itemsize == 2:
-        array[0, 0] |= 0x8000  # what uses no more than 12 bits is refused
+        array[0, 0] |= 0x8000  # arrays that use at most 12 bits are rejected
     image = read_image(array)
     assert (image.dtype, image.shape) == (np.uint8, (*array.shape[:2], 3))
     assert image.flags.c_contiguous
@@ -393,17 +391,17 @@ def odd_avif() -> bytes:
     head = b"MM\0*" + struct.pack(">L", 8)
     assert data.count(head) == 1
     place = data.index(head) + len(head)
-    return data[:place] + b"\0\x09" + data[place + 2 :]  # nine entries where there are three
+    return data[:place] + b"\0\x09" + data[place + 2 :]  # claims nine entries; there are three
 
 
 @pytest.mark.parametrize("make", [odd_tiff, odd_png, odd_avif])
-def test_odd_metadata_give_no_warning(make: Callable[[], bytes]) -> None:
+def test_malformed_metadata_gives_no_warning(make: Callable[[], bytes]) -> None:
     with pytest.warns(UserWarning, match="EXIF|APNG|Tag data|Truncated"), Image.open(io.BytesIO(make())):
-        pass  # Pillow's own way warns
+        pass  # Pillow itself warns
     assert np.abs(read_image(make()).astype(int) - draw()).mean() < 3
 
 
-def test_threads_read_all_formats_and_leave_the_warnings_as_they_were() -> None:
+def test_threads_read_images_and_keep_the_warning_filters() -> None:
     files = [encode(Image.fromarray(draw()), kind) for kind in FORMATS[:7]] * 30
     once = [read_image(data) for data in files[:7]]
     filters = list(warnings.filters)
@@ -413,7 +411,7 @@ def test_threads_read_all_formats_and_leave_the_warnings_as_they_were() -> None:
     assert list(warnings.filters) == filters
 
 
-def test_importing_is_light_and_a_missing_package_is_named() -> None:
+def test_import_does_not_load_pillow_and_missing_heif_support_names_the_extra() -> None:
     script = """
         import sys, numpy as np, mien.images as images
         assert not [name for name in sys.modules if name.startswith(("PIL", "pillow_heif"))]
@@ -442,7 +440,7 @@ def test_importing_is_light_and_a_missing_package_is_named() -> None:
     assert install_command("heif").encode() in result.stdout
 
 
-# ---------------------------------------------------------------------------------------------- refusals
+# ---------------------------------------------------------------------------------------------- rejected inputs
 
 
 @pytest.mark.parametrize(
@@ -492,7 +490,7 @@ def test_a_truncated_image_is_rejected(kind: str) -> None:
         read_image(data[: len(data) * 2 // 3])
 
 
-def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_error_for_an_unreadable_path_names_it(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"nobody\.jpg: expected an image, but there is no such file\. Check the path"
     ):
@@ -508,14 +506,14 @@ def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
-def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
+def test_pipe_is_rejected_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(DataError, match=r"pipe\.jpg: expected an image, got a pipe"):
         read_image(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_file_without_read_permission_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch(mode=0)
     with pytest.raises(DataError, match="Permission denied"):
         read_image(tmp_path / "a.jpg")
@@ -540,7 +538,7 @@ def test_other_objects_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_too_many_pixels_are_refused(kind: str) -> None:
+def test_image_with_too_many_pixels_is_rejected(kind: str) -> None:
     data = encode(Image.fromarray(draw(32, 48)), kind)
     assert read_image(data, max_pixels=32 * 48).shape == (32, 48, 3)
     with pytest.raises(
@@ -551,9 +549,9 @@ def test_too_many_pixels_are_refused(kind: str) -> None:
         image_size(Image.fromarray(draw()), max_pixels=1)
 
 
-def test_a_bomb_is_refused_unopened() -> None:
+def test_decompression_bomb_is_rejected_before_decoding() -> None:
     header = struct.pack(">LLBBBBB", 50_000, 50_000, 1, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes(1_000_000), 9)  # a like stream of all 312 MB of rows takes 300 kB
+    pixels = zlib.compress(bytes(1_000_000), 9)  # all 312 MB of rows would compress to 300 kB
     data = (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)
@@ -565,13 +563,13 @@ def test_a_bomb_is_refused_unopened() -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_pillows_own_limit_gives_no_warning(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_pixel_limit_gives_no_warning(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(Image.new("RGB", (800, 800), "teal"), kind)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400_000)
     assert read_image(data).shape == (800, 800, 3)
 
 
-def test_a_jpeg_with_too_many_scans_is_refused() -> None:
+def test_jpeg_with_too_many_scans_is_rejected() -> None:
     data = encode(Image.fromarray(draw()), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     assert read_image(data[:-2] + 50 * last + data[-2:]).shape == (24, 40, 3)
@@ -584,7 +582,7 @@ def test_a_jpeg_with_too_many_scans_is_refused() -> None:
 
 @cache
 def samples() -> tuple[bytes, ...]:
-    """One small file of every kind that takes another way through the decoders."""
+    """One small file for each code path of the decoders."""
     image = Image.fromarray(draw())
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime")]
     return (
@@ -644,7 +642,7 @@ def mutate(data: bytes, seed: int) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(which=st.integers(0, 16), seed=st.integers(0, 2**32))
-def test_damaged_files_are_read_or_refused_in_a_sentence(which: int, seed: int) -> None:
+def test_damaged_files_are_read_or_rejected_with_a_one_line_error(which: int, seed: int) -> None:
     read_or_refuse(mutate(samples()[which], seed))
 
 
@@ -656,14 +654,14 @@ def test_ten_thousand_damaged_files_raise_only_expected_errors() -> None:
 
 @settings(max_examples=100)
 @given(start=st.sampled_from([sample[:12] for sample in samples()] + [b""]), rest=st.binary(max_size=200))
-def test_noise_is_refused_in_a_sentence(start: bytes, rest: bytes) -> None:
+def test_random_bytes_are_read_or_rejected_with_a_one_line_error(start: bytes, rest: bytes) -> None:
     read_or_refuse(start + rest)
 
 
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def test_images_are_written_and_read_again(tmp_path: Path) -> None:
+def test_written_images_can_be_read_back(tmp_path: Path) -> None:
     for name in ("a.png", "deep/er/b.PNG"):
         np.testing.assert_array_equal(read_image(write_image(tmp_path / name, draw())), draw())
     for name in ("c.jpg", "d.JPEG", "e.webp"):
@@ -687,7 +685,7 @@ def test_thin_red_lines_stay_red_in_a_jpeg(tmp_path: Path) -> None:
     assert np.abs(line.astype(int) - (255, 0, 0)).mean() < 15
 
 
-def test_a_failed_write_raises_an_error(tmp_path: Path) -> None:
+def test_failed_write_raises_an_error_and_keeps_the_old_file(tmp_path: Path) -> None:
     for name in ("a.tiff", "a", "a.jpg.txt"):
         with pytest.raises(DataError, match=r"expected a name that ends in \.jpg, \.png or \.webp, got"):
             write_image(tmp_path / name, draw())
@@ -706,7 +704,7 @@ def test_a_failed_write_raises_an_error(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- crops
 
 
-def test_luma_is_that_of_bt_601() -> None:
+def test_gray_uses_bt_601_luma() -> None:
     red = np.zeros((5, 4, 3), np.uint8)
     red[..., 0] = 255
     assert to_gray(red)[0, 0] == round(0.299 * 255)
@@ -714,14 +712,14 @@ def test_luma_is_that_of_bt_601() -> None:
 
 
 @given(gray=st.integers(0, 255), height=st.integers(1, 130), width=st.integers(1, 130), color=st.booleans())
-def test_a_crop_of_one_gray_is_that_gray(gray: int, height: int, width: int, color: bool) -> None:
+def test_crop_of_a_uniform_image_is_uniform(gray: int, height: int, width: int, color: bool) -> None:
     image = np.full((height, width, 3) if color else (height, width), gray, np.uint8)
     crop = to_crop(image)
     assert crop.shape == (48, 48)
     assert (crop == gray).all()
 
 
-def test_a_crop_of_the_right_size_is_unchanged_and_a_wide_one_keeps_its_middle() -> None:
+def test_crop_keeps_an_image_of_its_size_and_the_center_of_a_wide_one() -> None:
     face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     np.testing.assert_array_equal(to_crop(face), face)
     wide = np.pad(face, ((0, 0), (10, 11)))
@@ -764,7 +762,7 @@ def test_pil_images_are_rotated_only_once(kind: str, orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", [6, 8])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_an_image_that_its_program_turned_already_is_not_turned_again(kind: str, orientation: int) -> None:
+def test_pillow_image_rotated_by_the_caller_is_not_rotated_again(kind: str, orientation: int) -> None:
     image = Image.open(io.BytesIO(marked(orientation, kind)))
     turned = image.rotate(-90 if orientation == 6 else 90, expand=True)
     assert turned.getexif()[0x0112] == orientation  # Pillow keeps the tag
@@ -772,11 +770,11 @@ def test_an_image_that_its_program_turned_already_is_not_turned_again(kind: str,
         assert image_size(source) == source.size
         assert read_image(source).shape == (source.height, source.width, 3)
     assert near(read_image(turned), draw(60, 40))
-    assert read_image(image.resize((30, 20))).shape == (30, 20, 3)  # smaller, and not turned yet
+    assert read_image(image.resize((30, 20))).shape == (30, 20, 3)  # smaller and not rotated
 
 
-def test_the_size_in_the_exif_data_tells_how_an_image_was_stored() -> None:
-    stored_high = np.rot90(draw(40, 60), 1)  # 60 high, 40 wide, though it shows something wide
+def test_exif_image_size_shows_whether_an_image_was_already_rotated() -> None:
+    stored_high = np.rot90(draw(40, 60), 1)  # stored 60 high and 40 wide; upright it is wide
     tags = Image.Exif()
     tags[0x0112] = 6
     tags.get_ifd(0x8769).update({0xA002: 40, 0xA003: 60})
@@ -787,7 +785,7 @@ def test_the_size_in_the_exif_data_tells_how_an_image_was_stored() -> None:
     assert near(read_image(image.rotate(-90, expand=True)), draw(40, 60))
 
 
-def test_an_orientation_that_only_pillow_finds_is_followed() -> None:
+def test_orientation_from_xmp_or_pillow_metadata_is_applied() -> None:
     stored = Image.fromarray(np.rot90(draw(60, 40)))
     xmp = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
     for data in (encode(stored, "JPEG", quality=95, xmp=xmp), encode(stored, "WEBP", lossless=True, xmp=xmp)):
@@ -807,7 +805,9 @@ def test_an_orientation_that_only_pillow_finds_is_followed() -> None:
 
 @pytest.mark.parametrize(("bits", "remedy"), [(8, "array"), (10, "(array >> 2)"), (12, "(array >> 4)")])
 @pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 3), (9, 9, 4)])
-def test_arrays_with_few_bits_in_sixteen_are_rejected(bits: int, remedy: str, shape: tuple[int, ...]) -> None:
+def test_uint16_arrays_with_unused_high_bits_are_rejected(
+    bits: int, remedy: str, shape: tuple[int, ...]
+) -> None:
     array = np.full(shape, (1 << bits) - 1, np.uint16)
     sentence = (
         rf"none above {(1 << bits) - 1}, as {bits} bits in 16 .* {re.escape(remedy)}\.astype\('uint8'\)\.$"
@@ -819,7 +819,7 @@ def test_arrays_with_few_bits_in_sixteen_are_rejected(bits: int, remedy: str, sh
     assert (read_image((array.astype(np.uint32) << (16 - bits)).astype(np.uint16)) >= 254).all()
 
 
-def test_black_is_black_with_any_number_of_bits() -> None:
+def test_black_16_bit_images_are_accepted() -> None:
     assert not read_image(np.zeros((9, 9, 3), np.uint16)).any()
     for name in ("gray", "color"):
         black = np.zeros((9, 9) if name == "gray" else (9, 9, 3), np.uint16)
@@ -829,7 +829,7 @@ def test_black_is_black_with_any_number_of_bits() -> None:
 @pytest.mark.parametrize("bits", [8, 10, 12])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_files_with_few_bits_in_sixteen_are_rejected(
+def test_16_bit_files_with_unused_high_bits_are_rejected(
     suffix: str, channels: int, bits: int, tmp_path: Path
 ) -> None:
     values = np.full((9, 9, channels), (1 << bits) - 1, np.uint16)
@@ -842,7 +842,7 @@ def test_files_with_few_bits_in_sixteen_are_rejected(
     assert (read_image(full) == 255).all()
 
 
-def test_a_tiff_that_states_twelve_bits_is_scaled() -> None:
+def test_tiff_declared_as_12_bit_is_scaled() -> None:
     white = b"\xff\xff\xff" * 4  # eight values of twelve bits
     entries = [
         (256, 4),
@@ -865,14 +865,14 @@ def test_a_tiff_that_states_twelve_bits_is_scaled() -> None:
 # ---------------------------------------------------------------------------------------------- odd sources
 
 
-def test_a_file_is_read_from_its_beginning_if_no_image_begins_where_it_stands(tmp_path: Path) -> None:
+def test_file_is_read_from_the_start_if_no_image_is_at_its_position(tmp_path: Path) -> None:
     data = by_opencv(".png", draw()[..., ::-1])
     path = tmp_path / "a.png"
     path.write_bytes(data)
     buffer = io.BytesIO()
-    Image.fromarray(draw()).save(buffer, "PNG")  # which leaves it at its end
+    Image.fromarray(draw()).save(buffer, "PNG")  # leaves the file position at the end
     begun = io.BytesIO(data)
-    begun.read(8)  # as a program does that looks at the beginning
+    begun.read(8)  # like a program that inspects the first bytes
     with path.open("rb") as file, tempfile.SpooledTemporaryFile() as spooled:
         spooled.write(data)
         for source in (buffer, begun, file, spooled):
@@ -882,7 +882,7 @@ def test_a_file_is_read_from_its_beginning_if_no_image_begins_where_it_stands(tm
         read_image(io.BytesIO(b"some text"))
 
 
-def test_paths_come_in_every_form_that_python_knows(tmp_path: Path) -> None:
+def test_path_like_objects_are_accepted(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", draw())
     with os.scandir(tmp_path) as entries:
         (entry,) = entries
@@ -955,7 +955,7 @@ def test_the_error_for_a_video_names_watch(tmp_path: Path, start: bytes) -> None
         read_image(path)
 
 
-def test_arrays_of_other_types_are_read_as_arrays() -> None:
+def test_array_subclasses_are_read_as_plain_arrays() -> None:
     class Subclass(np.ndarray[Any, Any]):
         pass
 
@@ -966,7 +966,7 @@ def test_arrays_of_other_types_are_read_as_arrays() -> None:
 
 
 @pytest.mark.parametrize("path", [None, 5, "", b"a.png", "https://example.org/a.png", "file:///a.png"])
-def test_values_that_are_not_paths_are_not_written_to(
+def test_write_image_rejects_values_that_are_not_paths(
     path: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Remedies say what can be typed: the command that adds an extra to mien as it was installed."""
+"""Install commands in error messages match how mien was installed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_extras_of_a_clone_are_installed_from_its_folder() -> None:
         (Installation("index"), "pip install 'mien[cli]'"),
     ],
 )
-def test_each_way_of_installing_has_its_command(found: Installation, command: str) -> None:
+def test_install_command_matches_the_kind_of_installation(found: Installation, command: str) -> None:
     assert install_command("cli", found) == command
 
 
@@ -68,7 +68,7 @@ def test_direct_url_json_is_parsed(tmp_path: Path) -> None:
     assert read(archive) == Installation("gone", str(wheel))
 
 
-def test_where_the_wheel_is_gone_the_packages_are_named(
+def test_packages_are_listed_when_the_wheel_no_longer_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(
@@ -96,7 +96,7 @@ def test_where_the_wheel_is_gone_the_packages_are_named(
         (None, False, None, f"{sys.executable} -m pip install "),
     ],
 )
-def test_another_environment_s_pip_is_not_named(
+def test_install_command_does_not_use_pip_of_another_environment(
     pip: str | None, module: bool, uv: str | None, begins: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installation.shutil, "which", {"pip": pip, "uv": uv}.get)
@@ -105,7 +105,7 @@ def test_another_environment_s_pip_is_not_named(
     assert shlex.split(install_line("x>=1"))[-1] == "x>=1"
 
 
-def test_a_frozen_program_must_be_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_install_command_in_a_frozen_program_mentions_pyinstaller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert "PyInstaller" in install_command("heif")
 
@@ -122,7 +122,7 @@ def test_a_frozen_program_must_be_rebuilt(monkeypatch: pytest.MonkeyPatch) -> No
         ),
     ],
 )
-def test_damaged_files_are_brought_back_from_where_they_came(
+def test_reinstall_command_matches_the_kind_of_installation(
     found: Installation, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installation, "find_installation", lambda: found)
@@ -150,12 +150,12 @@ def test_install_commands_come_from_the_installation_module_only() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the fault is one of Linux")
 class TestLongCommandLines:
-    """ONNX Runtime 1.29 and 1.30 crash there while they are imported, with a segmentation fault and no word."""
+    """ONNX Runtime 1.29 and 1.30 crash on import, with a segmentation fault, if the command line is long."""
 
     names = tuple(f"IMG_20240101_{i}.jpg" for i in range(5000))
 
     @pytest.mark.slow
-    def test_five_thousand_names_are_taken(self, tmp_path: Path) -> None:
+    def test_five_thousand_file_names_are_accepted(self, tmp_path: Path) -> None:
         program = "import sys, mien; print(len(sys.argv), mien.Recognizer.__name__)"
         done = subprocess.run(
             [sys.executable, "-c", program, *self.names], capture_output=True, text=True, check=False
@@ -170,7 +170,7 @@ class TestLongCommandLines:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("version", ["1.29.0", "1.30.0"])
-    def test_a_version_that_would_crash_is_refused_in_one_sentence(
+    def test_onnxruntime_version_that_would_crash_is_rejected_with_one_error_line(
         self, version: str, tmp_path: Path
     ) -> None:
         place = environment(pretend(tmp_path, "onnxruntime", version))

@@ -1,4 +1,4 @@
-"""Taxonomies: order, spellings and the map between them."""
+"""Label sets: class order, spellings and the mapping between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, get_taxonomy
 
 
-def test_index_orders_are_the_published_ones() -> None:
+def test_class_order_of_label_sets_matches_their_publications() -> None:
     assert FER2013.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert FERPLUS.classes == (
         "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
@@ -20,16 +20,16 @@ def test_index_orders_are_the_published_ones() -> None:
     [(FER2013, "Angry", 0), (FER2013, " happiness ", 3), (FER2013, "SUPRISE", 5), (FERPLUS, "happy", 1),
      (FERPLUS, "contempt", 7), (FERPLUS, "sad", 3)],
 )  # fmt: skip
-def test_usual_spellings_are_understood(label_set: LabelSet, spelling: str, index: int) -> None:
+def test_common_spellings_of_labels_are_accepted(label_set: LabelSet, spelling: str, index: int) -> None:
     assert label_set.index(spelling) == index
 
 
-def test_an_unknown_label_names_those_expected() -> None:
+def test_error_for_an_unknown_label_lists_the_known_ones() -> None:
     with pytest.raises(DataError, match=r"one of the labels angry, disgust.*got 'contempt'"):
         FER2013.index("contempt")
 
 
-def test_the_map_keeps_meaning_both_ways() -> None:
+def test_mapping_between_label_sets_keeps_the_meaning_in_both_directions() -> None:
     there = FER2013.map_to(FERPLUS)
     back = FERPLUS.map_to(FER2013)
     assert all(i is not None for i in there)
@@ -37,7 +37,7 @@ def test_the_map_keeps_meaning_both_ways() -> None:
     assert back[FERPLUS.index("contempt")] is None
 
 
-def test_names_are_unique_and_known() -> None:
+def test_duplicate_class_names_and_unknown_label_sets_are_rejected() -> None:
     with pytest.raises(DataError, match="unique class names"):
         LabelSet("twice", ("a", "a"))
     assert get_taxonomy("ferplus") is FERPLUS
@@ -45,7 +45,7 @@ def test_names_are_unique_and_known() -> None:
         get_taxonomy("affectnet")
 
 
-def test_class_names_keep_their_capitals_and_are_found_in_any_case() -> None:
+def test_class_names_keep_their_case_and_are_matched_case_insensitively() -> None:
     own = LabelSet("own", ("Bored", "ENGAGED", "Joy"))
     assert [own.index(name) for name in ("Bored", "bored", "Engaged", "happy")] == [0, 0, 1, 2]
     assert own.map_to(LabelSet("other", ("engaged", "happiness"))) == (None, 0, 1)

@@ -1,4 +1,4 @@
-"""Models are told by their content, whatever they are called, and each is refused with what to do."""
+"""Model formats are detected by content, and unsupported ones are rejected with a remedy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ USABLE = {ModelKind.ONNX, ModelKind.KERAS, ModelKind.HDF5}
 
 
 @pytest.mark.parametrize("text", ["{}", '{"epoch": 3}', "[1, 2]", '{"labels": ["happy"]}'])
-def test_json_of_something_else_is_not_called_an_architecture(tmp_path: Path, text: str) -> None:
+def test_unrelated_json_is_not_detected_as_a_keras_architecture(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     assert kind_of(tmp_path / "state.json") is ModelKind.UNKNOWN
 
@@ -81,7 +81,7 @@ def test_a_model_format_is_detected_by_its_content(tmp_path: Path, kind: ModelKi
 
 
 @pytest.mark.parametrize("kind", ModelKind, ids=lambda kind: kind.name)
-def test_every_kind_is_refused_with_something_to_do(kind: ModelKind) -> None:
+def test_rejection_message_of_every_kind_is_short_and_names_the_kind(kind: ModelKind) -> None:
     said = refusal("m" * 3000, kind)
     assert (kind.value if kind is not ModelKind.MISSING else "no such file") in said
     assert len(said) < 700
@@ -91,7 +91,7 @@ def test_every_kind_is_refused_with_something_to_do(kind: ModelKind) -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in CASES if kind is not ModelKind.ONNX], ids=lambda kind: kind.name
 )
-def test_invalid_onnx_files_raise_only_the_expected_error(
+def test_models_of_other_kinds_raise_model_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: ModelKind
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -103,13 +103,13 @@ def test_invalid_onnx_files_raise_only_the_expected_error(
 
 
 @pytest.mark.parametrize("model", ["a\0b", "x" * 5000])
-def test_a_name_that_no_file_can_have_is_one_error(model: str) -> None:
+def test_impossible_file_name_raises_a_short_error(model: str) -> None:
     with pytest.raises(ModelError) as caught:
         Classifier(model)
     assert len(str(caught.value)) < 300
 
 
-def test_a_run_folder_without_an_onnx_file_says_how_to_make_it(tmp_path: Path) -> None:
+def test_error_for_a_run_folder_without_an_onnx_file_names_the_export_command(tmp_path: Path) -> None:
     zipped(tmp_path / "best.keras", "config.json", "metadata.json")
     with pytest.raises(ModelError, match=f"a run folder. Make its ONNX file with: mien export {tmp_path}"):
         Classifier(tmp_path)
@@ -126,7 +126,7 @@ def test_truncated_files_are_detected_or_unknown(tmp_path: Path, kind: ModelKind
         assert isinstance(kind_of(tmp_path / "cut"), ModelKind)
 
 
-def test_the_command_tells_what_a_model_is(tmp_path: Path) -> None:
+def test_command_line_error_names_the_kind_of_the_model(tmp_path: Path) -> None:
     save_folder(tmp_path / "saved")
     CASES[ModelKind.TFLITE](tmp_path / "face.h5")
     is_one_sentence(

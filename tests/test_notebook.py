@@ -1,4 +1,4 @@
-"""The example notebook runs from its first cell to its last, and its outputs are what a reader should see."""
+"""The example notebook runs from start to end and produces the expected outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cells(notebook: dict[str, Any], kind: str) -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
 
 
-def test_the_notebook_is_stored_without_outputs_and_says_where_to_run_it() -> None:
+def test_notebook_is_stored_without_outputs_and_explains_where_to_run_it() -> None:
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert not any(cell.get("outputs") for cell in notebook["cells"])
     text = "\n".join(cells(notebook, "markdown"))

@@ -12,7 +12,7 @@ from mien.files import replacing, write_text
 from mien.ownership import LIST, guarding, made_of
 
 
-def test_a_file_that_mien_wrote_is_replaced_and_one_that_it_did_not_write_is_kept(tmp_path: Path) -> None:
+def test_only_files_written_by_mien_are_overwritten(tmp_path: Path) -> None:
     (tmp_path / "theirs.csv").write_text("theirs")
     for text in ("first", "second"):
         with guarding("Give another name."):
@@ -26,7 +26,7 @@ def test_a_file_that_mien_wrote_is_replaced_and_one_that_it_did_not_write_is_kep
     assert (tmp_path / "theirs.csv").read_text() == "theirs"
 
 
-def test_a_file_that_was_changed_since_is_kept(tmp_path: Path) -> None:
+def test_file_changed_by_the_user_is_kept_without_force(tmp_path: Path) -> None:
     with guarding():
         write_text(tmp_path / "rows.csv", "ours")
     (tmp_path / "rows.csv").write_text("ours, and notes by hand")
@@ -39,7 +39,7 @@ def test_a_file_that_was_changed_since_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "rows.csv").read_text() == "newer"
 
 
-def test_a_file_that_comes_while_another_is_written_is_kept(tmp_path: Path) -> None:
+def test_file_created_during_the_write_is_kept(tmp_path: Path) -> None:
     def write() -> None:
         with guarding(), replacing(tmp_path / "a.csv") as aside:
             aside.write_text("ours")
@@ -52,7 +52,7 @@ def test_a_file_that_comes_while_another_is_written_is_kept(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("target", ["theirs.csv", "nothing"])
-def test_a_link_is_kept(tmp_path: Path, target: str) -> None:
+def test_symbolic_link_is_kept(tmp_path: Path, target: str) -> None:
     (tmp_path / "theirs.csv").write_text("theirs")
     (tmp_path / "link.csv").symlink_to(target)
     with guarding(), pytest.raises(DataError, match="did not write"):
@@ -60,7 +60,7 @@ def test_a_link_is_kept(tmp_path: Path, target: str) -> None:
     assert (tmp_path / "link.csv").is_symlink()
 
 
-def test_a_device_or_a_folder_is_never_replaced(tmp_path: Path) -> None:
+def test_pipes_and_folders_are_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
@@ -69,7 +69,7 @@ def test_a_device_or_a_folder_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_files_made_of_different_sources_do_not_replace_each_other(tmp_path: Path) -> None:
+def test_outputs_of_different_sources_do_not_replace_each_other(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     with guarding():
         with made_of("/a/x.jpg"):
@@ -83,7 +83,7 @@ def test_files_made_of_different_sources_do_not_replace_each_other(tmp_path: Pat
     assert path.read_text() == "a"
 
 
-def test_the_list_goes_with_its_folder_and_forgets_nothing_when_it_is_damaged(tmp_path: Path) -> None:
+def test_list_of_written_files_moves_with_its_folder_and_survives_damage(tmp_path: Path) -> None:
     with guarding():
         for i in range(3):
             write_text(tmp_path / "here" / f"{i}.csv", str(i))
@@ -99,7 +99,7 @@ def test_the_list_goes_with_its_folder_and_forgets_nothing_when_it_is_damaged(tm
 
 
 @pytest.mark.slow
-def test_the_list_does_not_grow_with_every_run(tmp_path: Path) -> None:
+def test_list_of_written_files_does_not_grow_with_every_run(tmp_path: Path) -> None:
     for i in range(500):
         with guarding():
             write_text(tmp_path / "rows.csv", str(i))
@@ -108,7 +108,7 @@ def test_the_list_does_not_grow_with_every_run(tmp_path: Path) -> None:
         write_text(tmp_path / "rows.csv", "500")
 
 
-def test_a_guard_of_one_folder_leaves_others_alone(tmp_path: Path) -> None:
+def test_guard_of_one_folder_does_not_affect_other_folders(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("old")
     with guarding(folder=tmp_path / "out"):
         write_text(tmp_path / "a.csv", "new")

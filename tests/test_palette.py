@@ -1,4 +1,4 @@
-"""Colors of the expressions: told apart by all eyes, and text on them readable."""
+"""Colors of the expressions: distinguishable with color blindness, and with readable text on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mien.labels import FER2013, FERPLUS
 from mien.palette import PALETTE, Color, color_of, contrast, ink_on
 
 
-def test_contrast_is_that_of_wcag() -> None:
+def test_contrast_follows_wcag() -> None:
     assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
     assert contrast((255, 255, 255), (255, 255, 255)) == pytest.approx(1)
     # https://webaim.org/articles/contrast/: the lightest gray that passes on white, and one that does not
@@ -21,11 +21,11 @@ def test_contrast_is_that_of_wcag() -> None:
 
 
 @pytest.mark.parametrize("color", PALETTE.values(), ids=PALETTE)
-def test_text_can_be_read_on_every_tag(color: Color) -> None:
+def test_text_on_every_tag_has_readable_contrast(color: Color) -> None:
     assert contrast(ink_on(color), color) >= 4.5
 
 
-def test_both_label_sets_share_their_colors() -> None:
+def test_equivalent_labels_have_the_same_color() -> None:
     assert len({color_of(label) for label in FERPLUS.classes}) == 8
     for label, index in zip(FER2013.classes, FER2013.map_to(FERPLUS), strict=True):
         assert index is not None
@@ -51,7 +51,7 @@ def test_both_label_sets_share_their_colors() -> None:
             [-0.011820, 0.042940, 0.968881],
         ],
     ],
-    ids=["usual", "protanopia", "deuteranopia"],
+    ids=["normal vision", "protanopia", "deuteranopia"],
 )
 def test_colors_are_distinguishable_with_color_blindness(simulation: list[list[float]]) -> None:
     shares = np.array(list(PALETTE.values())) / 255

@@ -1,7 +1,7 @@
-"""What the documents say is true: every snippet in README.md runs, and every command, link and file exists.
+"""The documentation is correct: every snippet in README.md runs, and every command, link and file exists.
 
-The tables below claim each line of the README's shell blocks and each of its Python blocks. A snippet that none of
-them claims fails, and so does a claim that no snippet answers to.
+The tables below have an entry for each line of the README's shell blocks and for each of its Python blocks. A snippet
+without an entry fails, and so does an entry without a snippet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 @dataclass(frozen=True)
 class Claim:
-    """How a snippet is tested: what runs in its place (itself if empty), what it prints, a file that it leaves."""
+    """How a snippet is tested: what is run instead of it (if not empty), what it prints, a file that it writes."""
 
     prints: str
     run: str = ""
@@ -111,7 +111,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def shell_lines(text: str) -> list[str]:
-    """Lines without their comments."""
+    """Lines of shell blocks without comments."""
     lines = (
         re.sub(r"(^|\s)#.*", "", line).strip()
         for block in blocks(text, "bash")
@@ -121,7 +121,7 @@ def shell_lines(text: str) -> list[str]:
 
 
 def snippets() -> list[str]:
-    """The README's shell lines and Python blocks, in their order."""
+    """The README's shell lines and Python blocks, in order."""
     found: list[str] = []
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
         found += shell_lines(f"```bash\n{text}```") if language == "bash" else [text]
@@ -129,14 +129,14 @@ def snippets() -> list[str]:
 
 
 def claims_of(snippet: str) -> list[str]:
-    """The claims on a snippet: a shell line's is the line itself, a Python block's is how one of its lines begins."""
+    """Keys of the entries for a snippet: a shell line itself, or how a line of a Python block begins."""
     if "\n" not in snippet:
         return [key for key in (*INSTALLATION, *FAST, *SLOW) if key == snippet]
     return [key for key in (*FAST, *SLOW) if any(line.startswith(key) for line in snippet.splitlines())]
 
 
 def run(text: str, folder: Path) -> str:
-    """Run a shell line that begins with `mien`, or Python code; gives back what it prints."""
+    """Run a shell line that begins with `mien`, or Python code, and return its standard output."""
     command = ["-c", text] if "\n" in text else ["-m", *text.split()]
     environment = {**os.environ, "MIEN_CACHE": str(folder / "cache"), "COLUMNS": "120"}
     done = subprocess.run(
@@ -154,7 +154,7 @@ def check(snippet: str, claim: Claim, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the README's fast snippets speak of."""
+    """A folder with the files that the README's fast snippets use."""
     folder = tmp_path_factory.mktemp("readme")
     run("mien data draw fer2013.csv --n 210", folder)
     (folder / "runs" / "first").mkdir(parents=True)
@@ -164,7 +164,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_snippet_is_claimed_once_and_every_claim_is_met() -> None:
+def test_every_snippet_has_exactly_one_entry_and_every_entry_has_a_snippet() -> None:
     found = {snippet: claims_of(snippet) for snippet in snippets()}
     assert {snippet: keys for snippet, keys in found.items() if len(keys) != 1} == {}
     assert {key for keys in found.values() for key in keys} == {*INSTALLATION, *FAST, *SLOW}
@@ -177,7 +177,7 @@ def test_fast_snippet_runs(key: str, workplace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_slow_snippets_run_one_after_the_other(tmp_path: Path) -> None:
+def test_slow_snippets_run_in_order(tmp_path: Path) -> None:
     run("mien data draw fer2013.csv --n 210", tmp_path)
     run(THEIRS, tmp_path)
     for snippet in snippets():
@@ -186,7 +186,7 @@ def test_slow_snippets_run_one_after_the_other(tmp_path: Path) -> None:
                 check(snippet, SLOW[key], tmp_path)
 
 
-def test_installation_names_extras_and_targets_that_exist() -> None:
+def test_documented_extras_and_make_targets_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     named = {extra for found in re.findall(r"'\.\[([\w,-]+)\]'", README) for extra in found.split(",")}
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
@@ -200,7 +200,7 @@ def test_installation_names_extras_and_targets_that_exist() -> None:
     assert {"demo", "test"} <= wanted <= targets
 
 
-def test_scores_in_json_are_those_that_are_documented(workplace: Path) -> None:
+def test_documented_json_scores_match_the_output(workplace: Path) -> None:
     (command,) = [line for line in FAST if line.startswith("mien evaluate") and line.endswith("--json")]
     document = json.loads(run(command, workplace))
     (example,) = blocks((ROOT / "docs" / "evaluation.md").read_text("utf-8"), "text")
@@ -208,7 +208,7 @@ def test_scores_in_json_are_those_that_are_documented(workplace: Path) -> None:
 
 
 def top_keys(example: str) -> set[str]:
-    """Names of the outermost object of an abridged JSON text."""
+    """Top-level keys of an abridged JSON text."""
     depth, names = 0, set()
     for token in re.finditer(r'[{}]|"(\w+)":', example):
         depth += {"{": 1, "}": -1}.get(token[0], 0)
@@ -218,7 +218,7 @@ def top_keys(example: str) -> set[str]:
 
 
 def mentions() -> Iterator[tuple[str, list[str]]]:
-    """Each `mien …` in the documents, in a block or in a sentence, with the document's name."""
+    """Each `mien …` command in the documents, in a block or inline, with the document's name."""
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
         for line in [*shell_lines(text), *re.findall(r"`([^`\n]+)`", text)]:
@@ -254,7 +254,7 @@ def test_options_are_documented(name: str, document: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_point_to_existing_files_and_headings(document: Path) -> None:
     text = document.read_text("utf-8")
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
         file = (document.parent / target) if target else document
@@ -266,13 +266,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             }
 
 
-def test_no_figure_is_missing() -> None:
+def test_no_figure_placeholder_is_left() -> None:
     assert [
         name for path in DOCUMENTS for name in re.findall(r"<!--FIGURE:(\w+)-->", path.read_text("utf-8"))
     ] == []
 
 
-def test_the_design_shows_every_package() -> None:
+def test_design_document_lists_every_package() -> None:
     tree = blocks((ROOT / "docs" / "design.md").read_text("utf-8"), "text")[1]
     shown = re.findall(r"^ +([\w-]+)/ ", tree, re.MULTILINE)
     package = ROOT / "src" / "mien"
@@ -285,7 +285,7 @@ def test_every_module_has_a_docstring() -> None:
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
 
 
-def test_example_that_evaluates_a_function(tmp_path: Path) -> None:
+def test_example_evaluate_any_function_runs(tmp_path: Path) -> None:
     printed = run((ROOT / "examples" / "evaluate_any_function.py").read_text("utf-8"), tmp_path)
     accuracy = re.match(r"least squares: ([\d.]+)% of 210 faces", printed)
     assert accuracy
@@ -293,14 +293,14 @@ def test_example_that_evaluates_a_function(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_example_that_trains(tmp_path: Path) -> None:
+def test_example_train_small_runs(tmp_path: Path) -> None:
     printed = run((ROOT / "examples" / "train_small.py").read_text("utf-8"), tmp_path)
     assert re.search(r"^small-fer2013: [\d.]+% of 70 faces", printed, re.MULTILINE)
     assert (tmp_path / "runs" / "small" / "model.onnx").is_file()
 
 
 @pytest.mark.slow
-def test_parameters_are_those_of_the_networks(tmp_path: Path) -> None:
+def test_documented_parameter_counts_match_the_networks(tmp_path: Path) -> None:
     classic, compact = run(COUNT, tmp_path).split()
     stages = re.findall(r"^\| [\w ]+ \|.*\| ([\d,]+) \|$", README, re.MULTILINE)
     assert sum(int(stage.replace(",", "")) for stage in stages) == int(classic.replace(",", ""))

@@ -29,7 +29,7 @@ class Quiet(SimpleHTTPRequestHandler):
     """A file server that does not log."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log requests."""
 
 
 def onnxruntime_web() -> Path:
@@ -73,7 +73,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server.server_close()
 
 
-def test_the_demo_names_no_other_server() -> None:
+def test_demo_source_contains_no_external_urls() -> None:
     assert {path.name for path in SOURCES} >= {"index.html", "demo.js", "style.css"}
     for path in SOURCES:
         code = re.sub(r"(^|\s)// .*$", "", path.read_text("utf-8"), flags=re.MULTILINE)
@@ -100,7 +100,7 @@ export const readCard = () => ({
 @pytest.mark.parametrize(
     ("taken", "height", "width"), [("any", 48, 48), ("first", 48, 48), ("one", 48, 48), ("any", 48, 64)]
 )
-def test_a_model_of_another_input_is_told_in_one_sentence(
+def test_model_with_an_unsupported_input_shows_one_error_message(
     tmp_path: Path, taken: str, height: int, width: int
 ) -> None:
     node = shutil.which("node")
@@ -165,7 +165,9 @@ def test_a_face_can_be_selected_and_the_whole_image_used(page: Any) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_no_image_is_told_and_nothing_else_is_requested(page: Any, tmp_path: Path) -> None:
+def test_file_that_is_not_an_image_shows_an_error_and_makes_no_external_request(
+    page: Any, tmp_path: Path
+) -> None:
     (tmp_path / "notes.png").write_text("no image")
     page.set_input_files("#file", str(tmp_path / "notes.png"))
     page.wait_for_selector("#status.error")

@@ -1,4 +1,4 @@
-"""Counts with their noun, and the known name that a misspelled one may stand for."""
+"""Counts with a singular or plural noun, and suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_close_name_is_suggested_and_a_distant_one_is_not() -> None:
     assert did_you_mean("x" * 100_000, ["compact"]) == ""
 
 
-def test_misspelled_names_of_label_sets_recipes_and_models_are_told_the_right_one(tmp_path: Path) -> None:
+def test_errors_for_misspelled_label_sets_recipes_and_models_suggest_the_right_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Did you mean fer2013\?"):
         get_label_set("fer2031")
     with pytest.raises(ModelError, match=r"Did you mean compact\?"):
@@ -48,7 +48,7 @@ def test_misspelled_names_of_label_sets_recipes_and_models_are_told_the_right_on
     assert "Did you mean" not in str(told.value)
 
 
-def test_no_message_has_a_plural_of_one(tmp_path: Path) -> None:
+def test_count_of_one_is_singular_in_dataset_summaries(tmp_path: Path) -> None:
     from tests.conftest import make_dataset
 
     one = make_dataset(1, 0, 0)

@@ -1,4 +1,4 @@
-"""Small packed files from which very much would come: refused soon, with little memory."""
+"""Archive bombs: small files that expand to gigabytes are refused quickly and with little memory."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def refused(path: Path, match: str) -> None:
-    """Within seconds, and without the memory that the whole would take."""
+def assert_load_is_refused(path: Path, match: str) -> None:
+    """Assert that loading fails within a minute and without the memory that the whole file would take."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DataError, match=match):
         load(path)
@@ -41,38 +41,38 @@ def refused(path: Path, match: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PACK)
-def test_a_small_file_of_very_many_rows_is_refused(tmp_path: Path, kind: str) -> None:
+def test_compressed_table_that_expands_past_the_size_limit_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"fer2013.csv.{kind}"
     path.write_bytes(PACK[kind](HEADER) + PACK[kind](ROW * 1000) * 30)
-    refused(path, "more than 256 MB come out")
+    assert_load_is_refused(path, "more than 256 MB come out")
 
 
 @pytest.mark.slow
-def test_a_small_zip_of_very_many_rows_is_refused(tmp_path: Path) -> None:
+def test_zipped_table_that_expands_past_the_size_limit_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fer2013.csv", HEADER + ROW * 30_000)
-    refused(tmp_path / "a.zip", "more than 256 MB come out")
+    assert_load_is_refused(tmp_path / "a.zip", "more than 256 MB come out")
 
 
 @pytest.mark.slow
-def test_blank_lines_without_end_are_refused(tmp_path: Path) -> None:
+def test_too_many_blank_lines_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(HEADER) + gzip.compress(b"\n" * (1 << 20)) * 100)
-    refused(tmp_path / "a.csv.gz", "MB of blank lines")
+    assert_load_is_refused(tmp_path / "a.csv.gz", "MB of blank lines")
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_an_extended_header_of_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
+def test_tar_extended_header_of_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
     info = tarfile.TarInfo("x")
     info.type, info.size = kind, 4 << 30
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(info.tobuf() + bytes(2 << 20), 1))
-    refused(tmp_path / "a.tar.gz", "extended headers of at most")
+    assert_load_is_refused(tmp_path / "a.tar.gz", "extended headers of at most")
 
 
 @pytest.mark.slow
-def test_a_tar_of_very_many_files_is_refused(tmp_path: Path) -> None:
+def test_tar_with_too_many_files_is_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo("x").tobuf()
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(member * 200_000, 1))
-    refused(tmp_path / "a.tar.gz", "at most 100,000 files inside")
+    assert_load_is_refused(tmp_path / "a.tar.gz", "at most 100,000 files inside")
 
 
 def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, form: int = tarfile.PAX_FORMAT) -> bytes:
@@ -90,7 +90,7 @@ def packed(*parts: bytes) -> bytes:
 
 
 def bombs() -> dict[str, tuple[bytes, str]]:
-    """Each with what is said of it."""
+    """Tar files by description, each with the error message expected for it."""
     images = header("on/1.png") + header("off/1.png")
     long = header("x", MEGABYTE - 512, tarfile.XHDTYPE)
     for_all = [header("x", MEGABYTE // 2, tarfile.XGLTYPE), gzip.compress(bytes(MEGABYTE // 2)), header("y")]
@@ -147,7 +147,7 @@ print(memory("VmHWM") - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
-def test_bombs_in_tars_are_refused_with_little_memory(tmp_path: Path) -> None:
+def test_tar_bombs_are_refused_with_little_memory(tmp_path: Path) -> None:
     paths, expected = [], []
     for number, (data, sentence) in enumerate(bombs().values()):
         paths.append(tmp_path / f"{number}.tar.gz")
@@ -163,16 +163,16 @@ def test_bombs_in_tars_are_refused_with_little_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_small_zip_of_very_large_images_is_refused(tmp_path: Path) -> None:
+def test_zip_of_images_that_expand_past_the_size_limit_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for folder in ("on", "off"):
             with archive.open(f"{folder}/1.png", "w") as member:
                 for _ in range(130):
                     member.write(bytes(MEGABYTE))
-    refused(tmp_path / "a.zip", r"at most 256 MB unpacked .*, got 260 MB in 2 files")
+    assert_load_is_refused(tmp_path / "a.zip", r"at most 256 MB unpacked .*, got 260 MB in 2 files")
 
 
-def test_a_table_that_packs_well_is_read(tmp_path: Path) -> None:
+def test_highly_compressible_table_within_the_limits_is_read(tmp_path: Path) -> None:
     file = io.BytesIO(HEADER + ROW * 50 + b"\n" * 1000 + ROW * 50)
     for kind, pack in PACK.items():
         path = tmp_path / f"{kind}.csv.{kind}"

@@ -19,7 +19,7 @@ HEADER = "emotion,pixels,Usage\n"
 
 
 def write_table(path, seed=0, n=4):
-    """A table of random faces; tables of one seed and size are equal, of another seed equally long."""
+    """Write a table of random faces; the same seed gives the same table, another seed one of the same length."""
     rng = np.random.default_rng(seed)
     images = rng.integers(100, 256, (n, 48, 48))  # three digits each
     rows = [f"{i % 7},{' '.join(map(str, image.ravel()))},Training\n" for i, image in enumerate(images)]
@@ -41,7 +41,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def parses(monkeypatch):
-    """The lists of files that were parsed and not taken from the cache."""
+    """The lists of files that were parsed instead of read from the cache."""
     calls = []
     read_arrays = cache.read_arrays
 
@@ -61,7 +61,7 @@ def test_the_second_load_uses_the_cache(table, folder, parses):
     assert np.array_equal(second.labels, first.labels)
     assert np.array_equal(second.splits, first.splits)
     assert [array.dtype for array in (second.images, second.labels, second.splits)] == ["u1", "i1", "u1"]
-    second.images[0] = 0  # the caller's own, not the cache's
+    second.images[0] = 0  # the caller's copy, not the cached array
     assert np.array_equal(read_cached([table], classes=7, folder=folder).images, first.images)
 
 
@@ -73,7 +73,7 @@ def test_a_copied_table_uses_the_same_cache_entry(table, folder, tmp_path, parse
     assert len(parses) == 1
 
 
-def test_unlabelled_rows_survive(tmp_path, folder):
+def test_unlabeled_rows_are_cached(tmp_path, folder):
     path = tmp_path / "test.csv"
     path.write_text("pixels\n" + " ".join(["7"] * 2304))
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_a_changed_source_of_the_same_size_and_time_is_read_again(table, folder,
     assert len(parses) == 2
 
 
-def test_labels_and_order_of_files_are_part_of_the_key(table, tmp_path, folder, parses):
+def test_number_of_classes_and_order_of_files_are_part_of_the_cache_key(table, tmp_path, folder, parses):
     other = tmp_path / "other.csv"
     write_table(other, seed=1)
     read_cached([table], classes=7, folder=folder)
@@ -113,12 +113,12 @@ def flip(at):
 
 DAMAGES = {
     "first byte": flip(lambda _: 0),
-    "byte of the head": flip(lambda _: 40),
-    "byte of a image": flip(lambda n: n // 2),
+    "byte of the header": flip(lambda _: 40),
+    "byte of an image": flip(lambda n: n // 2),
     "last byte": flip(lambda n: n - 1),
-    "cut": lambda data: data[: len(data) // 2],
-    "cut by one": lambda data: data[:-1],
-    "cut in the digest": lambda data: data[:10],
+    "truncated": lambda data: data[: len(data) // 2],
+    "truncated by one byte": lambda data: data[:-1],
+    "truncated in the digest": lambda data: data[:10],
     "empty": lambda _: b"",
     "longer": lambda data: data + b"\0",
     "zeros": lambda data: bytes(len(data)),
@@ -139,7 +139,7 @@ def test_damaged_entries_are_detected_and_rewritten(table, folder, parses, caplo
     assert len(parses) == 2
 
 
-def test_every_byte_of_an_entry_is_guarded(tmp_path, folder):
+def test_change_of_any_byte_of_an_entry_is_detected(tmp_path, folder):
     path = tmp_path / "x.csv"
     write_table(path, n=1)
     read_cached([path], classes=7, folder=folder)
@@ -152,7 +152,7 @@ def test_every_byte_of_an_entry_is_guarded(tmp_path, folder):
         whole[at] ^= 0x10
 
 
-def test_another_version_is_made_again(table, folder, parses, monkeypatch):
+def test_entry_of_another_format_version_is_rewritten(table, folder, parses, monkeypatch):
     read_cached([table], classes=7, folder=folder)
     monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
     read_cached([table], classes=7, folder=folder)
@@ -172,7 +172,7 @@ def test_an_entry_renamed_to_another_key_is_ignored(table, tmp_path, folder, par
     assert len(parses) == 3
 
 
-def test_a_folder_that_cannot_be_written_only_warns(table, tmp_path, caplog):
+def test_unwritable_cache_folder_only_logs_a_warning(table, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
         read = read_cached([table], classes=7, folder=tmp_path / "file" / "cache")
@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_written_only_warns(table, tmp_path, caplog):
     assert "cannot be written" in caplog.text
 
 
-def test_a_full_disk_leaves_nothing_behind(table, folder, monkeypatch, caplog):
+def test_full_disk_leaves_no_partial_files(table, folder, monkeypatch, caplog):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -212,7 +212,7 @@ def test_an_invalid_table_is_not_cached(table, folder):
     assert not folder.exists()
 
 
-def test_only_the_newest_entries_stay(tmp_path, folder):
+def test_only_the_newest_entries_are_kept(tmp_path, folder):
     path = tmp_path / "x.csv"
     for seed in range(KEPT_ENTRIES + 2):
         write_table(path, seed, n=1)
@@ -240,7 +240,7 @@ def test_other_files_in_the_cache_folder_are_kept(tmp_path, folder):
     key = "0" * 64
     theirs = {
         "video.mp4.part": b"a download",
-        "mien-downloaded.part": MARK,  # a longer name than ours
+        "mien-downloaded.part": MARK,  # longer than a name that mien writes
         "mien-abcdefgh.part": b"named as ours, without the mark",
         "tmpabcdefgh.part": b"",
         "browser.cache": b"x",
@@ -269,13 +269,13 @@ def test_other_files_in_the_cache_folder_are_kept(tmp_path, folder):
     assert len(list(folder.iterdir())) == len(theirs) + len(links) + 1 + KEPT_ENTRIES
 
 
-def test_a_tilde_in_the_name_of_the_folder_is_the_home(monkeypatch, tmp_path):
+def test_tilde_in_mien_cache_expands_to_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MIEN_CACHE", "~/Downloads")
     assert cache_folder() == tmp_path / "Downloads"
 
 
-def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
+def test_split_implied_by_the_file_name_is_part_of_the_cache_key(tmp_path, folder):
     rows = f"emotion,pixels\n0,{' '.join(['7'] * 2304)}\n"
     for name, split in (("train.csv", 0), ("test.csv", 2), ("val.csv", 1), ("train.csv", 0)):
         (tmp_path / name).write_text(rows)
@@ -283,7 +283,7 @@ def test_the_split_that_a_name_tells_is_part_of_the_key(tmp_path, folder):
 
 
 @pytest.mark.slow
-def test_many_processes_at_once(table, folder):
+def test_several_processes_can_write_the_same_entry(table, folder):
     code = (
         "import sys; from pathlib import Path; from mien.data.fer2013.cache import read_cached; import logging;"
         "logging.basicConfig();"
@@ -298,14 +298,14 @@ def test_many_processes_at_once(table, folder):
     assert len(list(folder.iterdir())) == 1
 
 
-def test_progress_ends_also_when_nothing_is_parsed(table, folder):
+def test_progress_reaches_the_end_when_the_table_is_cached(table, folder):
     read_cached([table], classes=7, folder=folder)
     calls = []
     read_cached([table], classes=7, folder=folder, progress=lambda *call: calls.append(call))
     assert calls == [(table.stat().st_size,) * 2]
 
 
-def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+def test_cache_folder_is_read_from_environment_variables(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("MIEN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -318,7 +318,7 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "own"
 
 
-def test_a_user_without_a_home_has_no_cache(table, monkeypatch, caplog):
+def test_table_is_read_without_a_cache_when_there_is_no_home_folder(table, monkeypatch, caplog):
     def fail(_):
         raise RuntimeError("Could not determine home directory.")
 
@@ -329,7 +329,7 @@ def test_a_user_without_a_home_has_no_cache(table, monkeypatch, caplog):
     assert "Set MIEN_CACHE" in caplog.text
 
 
-def test_load_uses_the_cache_unless_told_not_to(table, monkeypatch, tmp_path):
+def test_load_uses_the_cache_unless_cache_is_false(table, monkeypatch, tmp_path):
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "own"))
     mien.data.load(table, cache=False)
     assert not (tmp_path / "own").exists()
@@ -342,7 +342,7 @@ def test_load_uses_the_cache_unless_told_not_to(table, monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="looks at modes")
-def test_a_cache_is_for_its_user_alone(tmp_path, table, caplog):
+def test_cache_folder_is_private_and_a_world_writable_one_is_not_used(tmp_path, table, caplog):
     private = tmp_path / "private"
     read_cached([table], classes=7, folder=private)
     assert stat.S_IMODE(private.stat().st_mode) == 0o700

@@ -1,4 +1,4 @@
-"""A data set is checked at birth and cut without losing what belongs together."""
+"""Data sets are validated when created, and subsets keep the rows of all arrays together."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.conftest import make_dataset
         ({"votes": np.zeros((70, 8), np.int64)}, r"votes: expected shape \(70, 10\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(dataset: Dataset, change: dict[str, object], sentence: str) -> None:
+def test_invalid_arrays_are_refused(dataset: Dataset, change: dict[str, object], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         replace(dataset, **change)
 
 
-def test_a_split_keeps_rows_together(dataset: Dataset) -> None:
+def test_subset_keeps_images_labels_and_rows_together(dataset: Dataset) -> None:
     part = dataset.subset("PublicTest")
     assert len(part) == 14
     assert part.rows.tolist() == list(range(42, 56))
@@ -41,13 +41,13 @@ def test_a_split_keeps_rows_together(dataset: Dataset) -> None:
     np.testing.assert_array_equal(part.labels, dataset.labels[42:56])
 
 
-def test_an_absent_split_is_named() -> None:
+def test_subset_of_a_missing_split_names_the_split() -> None:
     only = make_dataset(14, 0, 0)
     with pytest.raises(DataError, match="of the split PrivateTest, found only Training"):
         only.subset("PrivateTest")
 
 
-def test_counts_leave_out_empty_splits_and_tell_the_unlabelled() -> None:
+def test_counts_omit_empty_splits_and_include_unlabeled_images() -> None:
     dataset = make_dataset(14, 0, 7)
     targets = dataset.targets.copy()
     targets[-1] = 0

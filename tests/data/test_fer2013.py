@@ -33,7 +33,7 @@ FORMS = {
 
 
 def draw_rows(n, seed=0):
-    """Random faces with labels and splits; the first two are all 0 and all 255."""
+    """Random faces with labels and splits; the first two images are all 0 and all 255."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n, 48, 48)).astype(np.uint8)
     images[:1], images[1:2] = 0, 255
@@ -90,10 +90,10 @@ PACKINGS = ("", "gz", "xz", "bz2", "zip", "tar", "tar.gz", "tar.xz")
 
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("form", FORMS)
-def test_reads_every_form_in_every_packing(tmp_path, form, packing):
+def test_every_table_layout_is_read_in_every_archive_format(tmp_path, form, packing):
     images, labels, splits = draw_rows(7)
     text = ("\n".join(write_lines(images, labels, splits, FORMS[form])) + "\n").encode()
-    path = tmp_path / "renamed.dat"  # the name says nothing
+    path = tmp_path / "renamed.dat"  # the file name gives no hint
     path.write_bytes(pack(text, packing, form))
     dataset = read_table(path)
     assert np.array_equal(dataset.images, images)
@@ -106,7 +106,7 @@ def test_reads_every_form_in_every_packing(tmp_path, form, packing):
 
 @dataclass(frozen=True)
 class Written:
-    """Rows and a text that means them, short to print."""
+    """Rows and a CSV text that encodes them, with a short repr."""
 
     rows: tuple
     text: bytes
@@ -117,7 +117,7 @@ class Written:
 
 @st.composite
 def tables(draw):
-    """Rows, and their text written in one of the many ways that mean the same."""
+    """Rows, and their text in one of many equivalent CSV forms."""
     rows = draw_rows(draw(st.integers(1, 6)), draw(st.integers(0, 99)))
     columns = draw(st.permutations(["emotion", "pixels", "Usage", *draw(st.sampled_from([[], ["id"]]))]))
     columns = [draw(st.sampled_from([name, name.upper(), f" {name} ", f'"{name}"'])) for name in columns]
@@ -154,7 +154,7 @@ def tables(draw):
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(table=tables(), packing=st.sampled_from(PACKINGS), block_bytes=st.integers(1, 40_000))
-def test_round_trip(tmp_path_factory, table, packing, block_bytes):
+def test_equivalent_csv_texts_are_read_as_the_same_rows(tmp_path_factory, table, packing, block_bytes):
     (images, labels, splits), text = table.rows, table.text
     path = tmp_path_factory.mktemp("round") / "x"
     path.write_bytes(pack(text, packing))
@@ -164,7 +164,7 @@ def test_round_trip(tmp_path_factory, table, packing, block_bytes):
     assert np.array_equal(read.splits, splits)
 
 
-def test_pixels_of_every_value_and_width_are_parsed(tmp_path):
+def test_pixels_of_every_value_are_parsed(tmp_path):
     image = (np.arange(PIXELS) % 256).astype(np.uint8).reshape(1, 48, 48)
     path = write_csv(tmp_path / "x.csv", write_lines(image, [6], [1]))
     assert np.array_equal(read_table(path).images, image)
@@ -180,7 +180,7 @@ def test_labels_of_another_label_set_are_read(tmp_path):
         read_table(path)
 
 
-def test_progress_reaches_the_end_and_never_goes_back(tmp_path):
+def test_progress_increases_until_the_end(tmp_path):
     path = write_csv(tmp_path / "x.csv", write_lines(*draw_rows(30)))
     calls = []
     read_arrays([path], classes=7, block_bytes=9000, progress=lambda done, total: calls.append((done, total)))
@@ -229,7 +229,7 @@ FAULTS = {
     "emotion empty": (lambda c: {**c, "emotion": ""}, "emotion .* got ''"),
     "usage unknown": (lambda c: {**c, "usage": "Holdout"}, "Usage .* PrivateTest, got 'Holdout'"),
     "usage empty": (lambda c: {**c, "usage": ""}, "Usage .* got ''"),
-    "usage begins well": (lambda c: {**c, "usage": "Training" + "g" * 50}, "Usage .* got 'Trainingg"),
+    "usage with a valid prefix": (lambda c: {**c, "usage": "Training" + "g" * 50}, "Usage .* got 'Trainingg"),
     "no usage": (lambda c: {k: c[k] for k in ("emotion", "pixels")}, r"3 columns .* got 2\. Is .* cut short"),
     "two rows in one": (lambda c: {**c, "usage": "Training0,5 5,Training"}, "expected 3 columns .* got 5"),
     "commas": (lambda c: {**c, "pixels": c["pixels"].replace(" ", ",")}, "expected 3 columns .* got 2306"),
@@ -245,10 +245,10 @@ def change(cells, word):
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("row", [1, 3, 5])
-def test_names_the_first_faulty_row(tmp_path, fault, row):
+def test_error_names_the_first_faulty_row(tmp_path, fault, row):
     spoil, sentence = FAULTS[fault]
     header, *lines = write_lines(*draw_rows(5))
-    for i in {row, 5}:  # the last is always wrong as well
+    for i in {row, 5}:  # the last row is always faulty too
         emotion, pixels, usage = lines[i - 1].split(",")
         lines[i - 1] = ",".join(spoil({"emotion": emotion, "pixels": pixels, "usage": usage}).values())
     path = write_csv(tmp_path / "fer.csv", [header, "", *lines])
@@ -305,9 +305,9 @@ def test_names_the_first_faulty_row(tmp_path, fault, row):
         (pack_zip({"fer2013.csv": b"<html>"}), "web page"),
         (gzip.compress(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     ],
-    ids=lambda value: "content" if isinstance(value, bytes) else None,  # archives hold the second they are made in
+    ids=lambda value: "content" if isinstance(value, bytes) else None,  # archives contain a timestamp
 )  # fmt: skip
-def test_explains_what_is_no_table(tmp_path, content, sentence):
+def test_error_explains_why_a_file_is_not_a_table(tmp_path, content, sentence):
     path = tmp_path / "fer2013.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"(?s){sentence}") as caught:
@@ -319,7 +319,7 @@ def test_explains_what_is_no_table(tmp_path, content, sentence):
 
 @pytest.mark.parametrize("packing", PACKINGS[1:])
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.99])
-def test_a_cut_off_archive_is_noticed(tmp_path, packing, part):
+def test_truncated_archive_is_refused(tmp_path, packing, part):
     rows = draw_rows(12)
     whole = pack(("\n".join(write_lines(*rows)) + "\n").encode(), packing)
     if packing.startswith("tar"):
@@ -331,7 +331,7 @@ def test_a_cut_off_archive_is_noticed(tmp_path, packing, part):
 
 
 @pytest.mark.parametrize("packing", ["gz", "xz", "bz2", "zip", "tar.gz"])
-def test_a_damaged_archive_is_noticed(tmp_path, packing):
+def test_damaged_archive_is_refused(tmp_path, packing):
     data = bytearray(pack(("\n".join(write_lines(*draw_rows(12))) + "\n").encode(), packing))
     data[len(data) // 2] ^= 0xFF
     path = tmp_path / "fer2013"
@@ -340,7 +340,7 @@ def test_a_damaged_archive_is_noticed(tmp_path, packing):
         read_table(path)
 
 
-def test_a_locked_archive(tmp_path):
+def test_encrypted_archive_is_refused(tmp_path):
     data = bytearray(pack_zip({"fer2013.csv": b"emotion,pixels\n"}))
     data[6] |= 1  # the encryption flag, in the local and in the central header
     data[data.index(b"PK\x01\x02") + 8] |= 1
@@ -350,7 +350,7 @@ def test_a_locked_archive(tmp_path):
         read_table(path)
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.csv: .*cannot be opened \(No such file"):
         read_table(tmp_path / "nowhere.csv")
     with pytest.raises(DataError, match=r"cannot be opened \(Is a directory"):
@@ -358,7 +358,7 @@ def test_missing_file_and_folder(tmp_path):
 
 
 @pytest.mark.parametrize("packer", [pack_zip, pack_tar, lambda members: pack_tar(members, "w")])
-def test_chooses_among_members(tmp_path, packer):
+def test_archive_members_are_chosen_by_name(tmp_path, packer):
     def text(seed, n=2, form="fer2013.csv"):
         return ("\n".join(write_lines(*draw_rows(n, seed), FORMS[form])) + "\n").encode()
 
@@ -372,21 +372,21 @@ def test_chooses_among_members(tmp_path, packer):
     path.write_bytes(packer(noise | competition | icml))
     assert np.array_equal(read_table(path).images, draw_rows(2, 4)[0])
     path.write_bytes(packer(noise | competition))
-    dataset = read_table(path)  # train first, whatever the order
+    dataset = read_table(path)  # train first, whatever the order in the archive
     assert np.array_equal(dataset.images, np.concatenate([draw_rows(2, 1)[0], draw_rows(3, 2)[0]]))
     assert dataset.split.tolist() == ["Training"] * 2 + ["PrivateTest"] * 3
     path.write_bytes(packer({"only.csv": text(6), "notes.txt": b"x"}))
     assert np.array_equal(read_table(path).images, draw_rows(2, 6)[0])
 
 
-def test_a_fault_inside_an_archive_names_the_member(tmp_path):
+def test_error_inside_an_archive_names_the_member(tmp_path):
     path = tmp_path / "c.zip"
     path.write_bytes(pack_zip({"train.csv": b"emotion,pixels\n1,2\n", "test.csv": b"pixels\n1\n"}))
     with pytest.raises(DataError, match=r"c\.zip/train\.csv row 1 .*got 1\. Is the file cut short"):
         read_table(path)
 
 
-# --- The front door -----------------------------------------------------------------------------------------
+# --- mien.data.load -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
@@ -406,7 +406,7 @@ def own_cache(tmp_path_factory, monkeypatch):
         (["fer2013new.csv", "train.zip", "a.jpg"], []),
     ],
 )
-def test_finds_the_table_in_a_folder(tmp_path, files, chosen):
+def test_find_tables_chooses_tables_by_file_name(tmp_path, files, chosen):
     for name in files:
         (tmp_path / name).touch()
     assert find_tables(tmp_path) == [tmp_path / name for name in chosen]
@@ -424,7 +424,7 @@ def test_load_joins_train_and_test_of_a_folder(tmp_path):
         assert dataset.split.tolist() == ["Training"] * 3 + ["PrivateTest"] * 2
 
 
-def test_load_draws_faces():
+def test_load_generates_synthetic_faces():
     dataset = mien.data.load("synthetic:24:5")
     assert len(dataset) == 24
     assert np.array_equal(dataset.images, mien.data.load("synthetic:24:5").images)
@@ -435,12 +435,12 @@ def test_load_draws_faces():
 @pytest.mark.parametrize(
     "spec", ["synthetic:", "synthetic:many", "synthetic:21:1:2", "synthetic:-5", "synthetic:²"]
 )
-def test_load_refuses_a_wrong_number_of_faces(spec):
+def test_load_refuses_an_invalid_synthetic_spec(spec):
     with pytest.raises(DataError, match="Expected synthetic, synthetic:N or synthetic:N:SEED"):
         mien.data.load(spec)
 
 
-def test_load_asks_for_the_votes(tmp_path):
+def test_load_reports_missing_ferplus_votes_and_unknown_label_sets(tmp_path):
     path = write_csv(tmp_path / "fer2013.csv", write_lines(*draw_rows(2)))
     with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* --votes PATH"):
         mien.data.load(path, "ferplus")
@@ -473,7 +473,7 @@ print((peak() - before) / table.images.nbytes)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_under_twice_the_arrays(tmp_path):
+def test_peak_memory_stays_under_twice_the_size_of_the_arrays(tmp_path):
     header, row = write_lines(*draw_rows(1, 3))
     small = write_csv(tmp_path / "small.csv", [header, *[row] * 700])
     large = write_csv(tmp_path / "large.csv", [header, *[row] * 7000])  # 16 MB of arrays
@@ -485,7 +485,7 @@ def test_memory_stays_under_twice_the_arrays(tmp_path):
 @pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real FER2013 is not beside the checkout")
-def test_the_real_counts(tmp_path):
+def test_real_fer2013_has_the_published_counts(tmp_path):
     path = tmp_path / "fer2013.csv"
     subprocess.run([sys.executable, REAL / "make_fer2013_csv.py", path], check=True)
     dataset = read_table(path)

@@ -1,4 +1,4 @@
-"""FER+ votes: the rule against a slow copy of the published algorithm, both layouts, and every fault."""
+"""FER+ votes: the majority rule against a slow copy of the published algorithm, both file layouts, and errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ten_votes = st.lists(st.integers(0, 10), min_size=10, max_size=10)
 
 
 def published_rule(raw: Sequence[int]) -> list[float] | None:
-    """`_process_data` in majority mode and the lines after it, step by step as published; None is dropped."""
+    """`_process_data` in majority mode and the lines after it, step by step as published; None if it is dropped."""
     counts = [float(count) for count in raw]
     for i, count in enumerate(counts):
         if count < 1.0 + sys.float_info.epsilon:
@@ -97,7 +97,7 @@ def small_splits(tmp_path: Path) -> dict[str, list[list[object]]]:
 
 
 @given(ten_votes)
-def test_the_rule_is_the_published_one(raw: list[int]) -> None:
+def test_majority_rule_matches_the_published_algorithm(raw: list[int]) -> None:
     votes = np.array(raw, np.int64)
     expected = published_rule(raw)
     winner = int(majority(votes))
@@ -110,7 +110,7 @@ def test_the_rule_is_the_published_one(raw: list[int]) -> None:
 
 @pytest.mark.slow
 @given(st.lists(ten_votes, max_size=6))
-def test_many_rows_at_once_are_as_one_by_one(raw: list[list[int]]) -> None:
+def test_batched_votes_give_the_same_result_as_single_rows(raw: list[list[int]]) -> None:
     votes = np.array(raw, np.int64).reshape(-1, 10)
     assert majority(votes).tolist() == [int(majority(row)) for row in votes]
     assert vote_distribution(votes).dtype == np.float32
@@ -119,8 +119,8 @@ def test_many_rows_at_once_are_as_one_by_one(raw: list[list[int]]) -> None:
         assert shares.sum() == pytest.approx(0 if (row[:8] <= 1).all() else 1)
 
 
-def test_the_rule_on_cases_worked_out_by_hand() -> None:
-    half_then_more = [5, 3, 1, 1, 0, 0, 0, 0, 0, 0]  # 5 of 10, but 5 of 8 once single votes are gone
+def test_majority_rule_on_hand_computed_cases() -> None:
+    half_then_more = [5, 3, 1, 1, 0, 0, 0, 0, 0, 0]  # 5 of 10, but 5 of 8 after single votes are removed
     rows = np.array([HAPPY, NOBODY, UNKNOWN, SPLIT_HALF, half_then_more])
     assert majority(rows).tolist() == [1, -1, -1, -1, 0]
     assert vote_distribution(np.array(half_then_more)).tolist() == pytest.approx(
@@ -128,12 +128,12 @@ def test_the_rule_on_cases_worked_out_by_hand() -> None:
     )
 
 
-def test_votes_of_another_width_are_refused() -> None:
+def test_votes_with_a_wrong_number_of_columns_are_refused() -> None:
     with pytest.raises(DataError, match=r"ten counts.*\(3, 8\)"):
         majority(np.zeros((3, 8), np.int64))
 
 
-def test_the_table_joins_by_row(tmp_path: Path) -> None:
+def test_votes_table_is_joined_by_row(tmp_path: Path) -> None:
     path = write_table(
         tmp_path / "fer2013new.csv",
         [
@@ -157,7 +157,7 @@ def test_the_table_joins_by_row(tmp_path: Path) -> None:
     assert turned.labels.tolist() == [3, 1]
 
 
-def test_attached_votes_leave_every_image_and_label_as_it_is(tmp_path: Path) -> None:
+def test_attach_votes_keeps_every_image_and_label(tmp_path: Path) -> None:
     path = write_table(
         tmp_path / "fer2013new.csv",
         [
@@ -188,7 +188,7 @@ def test_attached_votes_leave_every_image_and_label_as_it_is(tmp_path: Path) -> 
         as_ferplus(dataset)
 
 
-def test_loading_with_votes_named_attaches_them_to_the_seven_labels(tmp_path: Path) -> None:
+def test_load_fer2013_with_votes_attaches_them(tmp_path: Path) -> None:
     pixels = " ".join(["7"] * 2304)
     rows = [[3, pixels, "Training"], [6, pixels, "PublicTest"], [0, pixels, "PrivateTest"]]
     table = write_csv(tmp_path / "fer2013.csv", [["emotion", "pixels", "Usage"], *rows])
@@ -203,7 +203,7 @@ def test_loading_with_votes_named_attaches_them_to_the_seven_labels(tmp_path: Pa
         load(table, "fer2013", votes=write_table(votes, [["Training", "x.png", *HAPPY]]), cache=False)
 
 
-def test_the_columns_of_the_table_may_stand_in_any_order(tmp_path: Path) -> None:
+def test_columns_of_the_votes_table_may_be_in_any_order(tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(len(HEADER))
     row = ["Training", "fer0000000.png", 0, 2, 0, 0, 8, 0, 0, 0, 0, 0]
     rows = [[f" {HEADER[i].upper()}" for i in order], [f" {row[i]} " for i in order]]
@@ -213,7 +213,7 @@ def test_the_columns_of_the_table_may_stand_in_any_order(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_files_by_split_join_by_the_numbers_in_the_names(
+def test_per_split_files_are_joined_by_the_numbers_in_image_names(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
     small_splits["FER2013Train"].append(
@@ -229,7 +229,7 @@ def test_the_files_by_split_join_by_the_numbers_in_the_names(
 
 
 @pytest.mark.slow
-def test_a_folder_with_both_layouts_is_read_by_split(
+def test_per_split_files_take_precedence_over_the_votes_table(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
     write_splits(tmp_path, small_splits)
@@ -262,7 +262,7 @@ def test_a_folder_with_both_layouts_is_read_by_split(
         ),
     ],
 )
-def test_faults_of_the_table(
+def test_errors_in_the_votes_table_are_reported(
     tmp_path: Path, change: Callable[[list[list[str]]], object], sentence: str
 ) -> None:
     rows = [list(HEADER), *([["Training", "fer0000000.png", *map(str, HAPPY)] for _ in range(2)])]
@@ -282,7 +282,7 @@ def test_faults_of_the_table(
         (b"fer0000000.png,box,1,2,3,4,5,6,7,8,9,10", r"votes\.csv: .* found no Usage"),
     ],
 )
-def test_files_that_are_no_table(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_files_that_are_not_a_votes_table_are_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "votes.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=sentence):
@@ -290,7 +290,9 @@ def test_files_that_are_no_table(tmp_path: Path, content: bytes, sentence: str) 
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200))
-def test_any_text_is_read_or_raises_a_data_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_arbitrary_text_below_the_header_raises_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text(",".join(HEADER) + "\n" + text, "utf-8")
     with pytest.raises(DataError, match=r"any\.csv"):
@@ -311,7 +313,7 @@ def test_any_text_is_read_or_raises_a_data_error(tmp_path_factory: pytest.TempPa
         (["fer0000001.png", BOX, *HAPPY[:-1], "x"], r"row 2: expected a whole number .* for NF, got 'x'"),
     ],
 )
-def test_faults_of_the_files_by_split(
+def test_errors_in_the_per_split_files_are_reported(
     tmp_path: Path, small_splits: dict[str, list[list[object]]], line: list[object], sentence: str
 ) -> None:
     small_splits["FER2013Train"].append(line)
@@ -319,7 +321,7 @@ def test_faults_of_the_files_by_split(
         join_votes(make_dataset(published_splits()), write_splits(tmp_path, small_splits))
 
 
-def test_missing_places_are_named(tmp_path: Path, small_splits: dict[str, list[list[object]]]) -> None:
+def test_missing_votes_files_are_named(tmp_path: Path, small_splits: dict[str, list[list[object]]]) -> None:
     dataset = make_dataset(published_splits())
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DataError, match=r"expected fer2013new\.csv, or a folder .* found neither"):
@@ -332,7 +334,7 @@ def test_missing_places_are_named(tmp_path: Path, small_splits: dict[str, list[l
         join_votes(dataset, tmp_path / "FER2013Train" / "label.csv")
 
 
-def test_a_part_of_the_data_set_is_not_enough(
+def test_joining_votes_to_a_part_of_the_data_set_is_refused(
     tmp_path: Path, small_splits: dict[str, list[list[object]]]
 ) -> None:
     dataset = make_dataset(published_splits())
@@ -342,7 +344,7 @@ def test_a_part_of_the_data_set_is_not_enough(
 
 
 @pytest.mark.slow
-def test_images_in_another_order_are_noticed(tmp_path: Path) -> None:
+def test_images_in_another_order_are_refused(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 7, PUBLISHED_IMAGES)
     to_ferplus = FER2013.map_to(FERPLUS)
     body = []
@@ -365,7 +367,7 @@ def test_images_in_another_order_are_noticed(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def real_dataset() -> Dataset:
-    """FER2013 without its images, which the join does not look at."""
+    """FER2013 without its images, which the join does not use."""
     path = SHARED / "fer2013" / "labels.csv"
     if not path.exists():
         pytest.skip("the real data set is not here")
@@ -379,7 +381,9 @@ def real_dataset() -> Dataset:
 @pytest.mark.parametrize(
     ("layout", "expected"), [("", (25_045, 3_191, 3_137)), ("fer2013new.csv", (25_060, 3_199, 3_153))]
 )
-def test_the_published_counts(real_dataset: Dataset, layout: str, expected: tuple[int, ...]) -> None:
+def test_joining_the_published_votes_gives_the_expected_counts(
+    real_dataset: Dataset, layout: str, expected: tuple[int, ...]
+) -> None:
     joined = join_votes(real_dataset, SHARED / "ferplus" / layout)
     counts = Counter(joined.split.tolist())
     assert tuple(counts[split] for split in SPLITS) == expected
@@ -399,7 +403,7 @@ def test_published_votes_attach_to_every_image(real_dataset: Dataset) -> None:
 
 
 @pytest.mark.real
-def test_the_rows_without_a_number_are_those_of_the_published_table(real_dataset: Dataset) -> None:
+def test_unnumbered_rows_match_the_published_table(real_dataset: Dataset) -> None:
     with (SHARED / "ferplus" / "fer2013new.csv").open(newline="") as file:
         names = [row["Image name"] for row in csv.DictReader(file)]
     numbered = np.delete(np.arange(len(names)), _UNNUMBERED_ROWS)

@@ -1,4 +1,4 @@
-"""Images in folders: what their names mean, what is left out, and every fault."""
+"""Images in folders: how folder names are parsed, which files are skipped, and errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save(path: Path, image: NDArray[np.uint8] | int = 0) -> Path:
 
 
 def fill(folder: Path, start: int = 0) -> None:
-    """One image of every class, drawn from the seeds `start`, `start + 1`, …"""
+    """Write one image of every class, generated from the seeds `start`, `start + 1`, …"""
     for i, label in enumerate(FER2013.classes):
         save(folder / label / "a.png", start + i)
 
@@ -52,7 +52,7 @@ def fill(folder: Path, start: int = 0) -> None:
         ("class disgust", "disgust"),
     ],
 )
-def test_names_that_are_labels(name: str, label: str) -> None:
+def test_folder_name_is_parsed_as_a_label(name: str, label: str) -> None:
     assert parse_label(name, FER2013) == FER2013.index(label)
 
 
@@ -100,11 +100,11 @@ def test_names_are_parsed_by_the_label_set() -> None:
         ("angry", None),
     ],
 )
-def test_names_of_splits(name: str, split: str | None) -> None:
+def test_folder_name_is_parsed_as_a_split(name: str, split: str | None) -> None:
     assert parse_split(name) == split
 
 
-def test_images_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> None:
+def test_images_are_sorted_by_split_class_and_name(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     save(tmp_path / "train" / "angry" / "b.PNG", 20)
     save(tmp_path / "train" / "angry" / "more" / "deeper" / "c.png", 21)
@@ -120,7 +120,7 @@ def test_images_come_in_the_order_of_split_class_and_name(tmp_path: Path) -> Non
     assert dataset.source == str(tmp_path)
 
 
-def test_images_without_splits_are_training(tmp_path: Path) -> None:
+def test_images_without_split_folders_are_training(tmp_path: Path) -> None:
     for number, label in enumerate(FER2013.classes):
         save(tmp_path / label / "face.png", number)
     dataset = read_folders(tmp_path, FER2013)
@@ -128,21 +128,21 @@ def test_images_without_splits_are_training(tmp_path: Path) -> None:
     assert set(dataset.split) == {"Training"}
 
 
-def test_a_folder_around_the_splits_is_stepped_through(tmp_path: Path) -> None:
+def test_split_folders_are_found_in_nested_folders(tmp_path: Path) -> None:
     fill(tmp_path / "archive" / "fer2013" / "train")
     save(tmp_path / "archive" / "fer2013" / "test" / "sad" / "a.png")
     assert len(read_folders(tmp_path, FER2013)) == 8
 
 
-def test_a_test_split_alone_needs_no_other_class(tmp_path: Path) -> None:
+def test_test_split_alone_may_lack_classes(tmp_path: Path) -> None:
     save(tmp_path / "test" / "sad" / "a.png")
     assert read_folders(tmp_path, FER2013).counts()["PrivateTest"]["sad"] == 1
 
 
-def test_size_and_color_do_not_matter(tmp_path: Path) -> None:
+def test_images_are_converted_to_gray_and_resized(tmp_path: Path) -> None:
     fill(tmp_path)
     large = np.full((200, 300, 3), (0, 0, 255), np.uint8)
-    large[:, 50:250] = (60, 120, 180)  # the middle square is what stays of it; blue, green, red
+    large[:, 50:250] = (60, 120, 180)  # only the middle square is kept; blue, green, red
     save(tmp_path / "angry" / "b.jpg", large)
     save(tmp_path / "angry" / "c.bmp", np.full((20, 20), 77, np.uint8))
     images = read_folders(tmp_path, FER2013).images
@@ -151,7 +151,7 @@ def test_size_and_color_do_not_matter(tmp_path: Path) -> None:
     assert (images[2] == 77).all()
 
 
-def test_hidden_files_and_other_files_are_left_out(tmp_path: Path) -> None:
+def test_hidden_files_and_non_images_are_skipped(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     for name in (
         "train/angry/Thumbs.db",
@@ -166,7 +166,9 @@ def test_hidden_files_and_other_files_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", None])
-def test_unreadable_images_are_named_and_the_others_read(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_images_are_reported_and_the_others_are_read(
+    tmp_path: Path, content: bytes | None
+) -> None:
     fill(tmp_path)
     broken = save(tmp_path / "sad" / "broken.png")
     broken.write_bytes(broken.read_bytes()[:500] if content is None else content)
@@ -179,10 +181,10 @@ def test_unreadable_images_are_named_and_the_others_read(tmp_path: Path, content
         str(missing),
         str(broken),
     ]
-    assert dataset.rows.tolist() == [0, 2, 3, 4, 5, 7, 8]  # the places of all nine files
+    assert dataset.rows.tolist() == [0, 2, 3, 4, 5, 7, 8]  # indices among all nine files
 
 
-def test_a_folder_in_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_any_readable_image_is_refused(tmp_path: Path) -> None:
     fill(tmp_path)
     for file in tmp_path.rglob("*.png"):
         file.write_bytes(b"")
@@ -192,14 +194,14 @@ def test_a_folder_in_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> No
         read_folders(tmp_path, FER2013)
 
 
-def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
+def test_class_without_any_readable_image_is_named(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "fear" / "a.png").write_bytes(b"")
     with pytest.raises(DataError, match="every class in Training, found none of fear"):
         read_folders(tmp_path, FER2013)
 
 
-def test_images_are_told_by_content_where_their_names_tell_nothing(tmp_path: Path) -> None:
+def test_images_with_unknown_suffixes_are_detected_by_content(tmp_path: Path) -> None:
     fill(tmp_path)
     jpeg = save(tmp_path / "angry" / "b.jpg", np.full((48, 48), 90, np.uint8))
     for name in ("c.jfif", "d.jpe", "e", "f.picture", "g.JPG_large"):
@@ -229,14 +231,14 @@ RAFDB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutra
 
 
 def fill_numbers(folder: Path, names: tuple[str, ...], start: int, form: str = "{}") -> None:
-    """An image in a folder for each number; its gray level is the class's index in FER+, times ten."""
+    """Write an image in a folder for each number; its gray level is the class's index in FER+, times ten."""
     for number, name in enumerate(names, start):
         level = 10 * FERPLUS.index(name)
         save(folder / form.format(number) / "face.png", np.full((48, 48), level, np.uint8))
 
 
 def labels_seen(dataset: Dataset) -> list[str]:
-    """For each image the class that its gray level stands for, where the data set agrees."""
+    """Return the sorted classes that the gray levels stand for, after comparing them with the labels."""
     seen = [FERPLUS.classes[int(image[0, 0]) // 10] for image in dataset.images]
     given = [meaning(dataset.label_set.classes[label]) for label in dataset.labels]
     assert given == seen
@@ -244,7 +246,7 @@ def labels_seen(dataset: Dataset) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", ["", "train", "DATASET/train"])
-def test_folders_named_by_numbers_are_refused_without_their_order(tmp_path: Path, layout: str) -> None:
+def test_numbered_folders_without_class_names_are_refused(tmp_path: Path, layout: str) -> None:
     fill_numbers(tmp_path / layout, RAFDB, 1)
     for label_set in (FER2013, FERPLUS):
         with pytest.raises(
@@ -267,7 +269,7 @@ def test_folders_named_by_numbers_are_refused_without_their_order(tmp_path: Path
         (FERPLUS.classes[:7], 0, "Label {}", "ferplus"),
     ],
 )
-def test_numbers_are_read_in_the_order_that_is_given(
+def test_numbered_folders_are_read_with_the_given_class_names(
     tmp_path: Path, names: tuple[str, ...], start: int, form: str, class_names: Any
 ) -> None:
     fill_numbers(tmp_path / "train", names, start, form)
@@ -293,7 +295,7 @@ def test_a_class_outside_the_label_set_is_refused_with_working_remedies(tmp_path
     assert without.left_out.notes() == ["1 image was left out, as the class names say."]
 
 
-def test_an_order_that_does_not_fit_the_numbers_is_refused(tmp_path: Path) -> None:
+def test_class_names_that_do_not_match_the_folders_are_refused(tmp_path: Path) -> None:
     fill_numbers(tmp_path / "eight", AFFECTNET8, 0)
     with pytest.raises(DataError, match=r"7: class_names name the numbers 0 to 6 only"):
         read_folders(tmp_path / "eight", FERPLUS, get_class_order("affectnet7"))
@@ -310,7 +312,7 @@ def test_an_order_that_does_not_fit_the_numbers_is_refused(tmp_path: Path) -> No
         read_folders(tmp_path / "words", FER2013, get_class_order("rafdb"))
 
 
-def test_a_path_that_is_no_folder_of_images(tmp_path: Path) -> None:
+def test_path_that_is_not_a_folder_of_images_is_refused(tmp_path: Path) -> None:
     for path, what in ((tmp_path / "nowhere", "nothing"), (save(tmp_path / "x" / "a.png"), "a file")):
         with pytest.raises(DataError, match=f"expected a folder of images, found {what}"):
             read_folders(path, FER2013)
@@ -323,7 +325,7 @@ def test_a_path_that_is_no_folder_of_images(tmp_path: Path) -> None:
         read_folders(tmp_path / "x", FER2013)
 
 
-def test_a_folder_that_is_no_label_is_named_with_the_labels(tmp_path: Path) -> None:
+def test_folder_that_is_not_a_label_is_named_with_the_labels(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     save(tmp_path / "train" / "grumpy" / "a.png")
     with pytest.raises(
@@ -332,34 +334,34 @@ def test_a_folder_that_is_no_label_is_named_with_the_labels(tmp_path: Path) -> N
         read_folders(tmp_path, FER2013)
 
 
-def test_a_single_folder_that_is_no_label_is_named(tmp_path: Path) -> None:
+def test_single_folder_that_is_not_a_label_is_named(tmp_path: Path) -> None:
     save(tmp_path / "grumpy" / "a.png")
     with pytest.raises(DataError, match=r"got 'grumpy'"):
         read_folders(tmp_path, FER2013)
 
 
-def test_a_folder_beside_the_splits_must_be_one(tmp_path: Path) -> None:
+def test_folder_beside_the_splits_must_be_a_split(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     save(tmp_path / "happy" / "a.png")
     with pytest.raises(DataError, match=r"happy: expected a folder named train, val or test .* got 'happy'"):
         read_folders(tmp_path, FER2013)
 
 
-def test_a_split_below_a_label_is_not_taken_for_training(tmp_path: Path) -> None:
+def test_split_folder_inside_a_label_folder_is_refused(tmp_path: Path) -> None:
     fill(tmp_path)
     save(tmp_path / "sad" / "test" / "a.png")
     with pytest.raises(DataError, match=r"sad.test: expected splits above labels"):
         read_folders(tmp_path, FER2013)
 
 
-def test_a_split_without_a_image_is_named(tmp_path: Path) -> None:
+def test_split_without_images_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     (tmp_path / "test" / "angry").mkdir(parents=True)
     with pytest.raises(DataError, match=r"test: expected images of the split PrivateTest, found none"):
         read_folders(tmp_path, FER2013)
 
 
-def test_a_class_without_a_image_in_training_is_named(tmp_path: Path) -> None:
+def test_class_without_training_images_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train")
     fill(tmp_path / "test")
     (tmp_path / "train" / "fear" / "a.png").unlink()
@@ -367,7 +369,7 @@ def test_a_class_without_a_image_in_training_is_named(tmp_path: Path) -> None:
         read_folders(tmp_path, FER2013)
 
 
-def test_a_folder_of_other_files_says_what_it_holds(tmp_path: Path) -> None:
+def test_error_for_a_folder_without_images_lists_its_files(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Faces on sheets, and scores by source with intervals over groups."""
+"""Data sets stored as image sheets, and scores by source with intervals over groups."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = FER2013.classes
 
 
 def write_sheets(folder: Path, labels: list[str], side: int = 96, groups: int = 6) -> np.ndarray:
-    """So many drawn faces on sheets of twenty, ten across, each pixel doubled."""
+    """Write synthetic faces on sheets of twenty, ten across, each pixel doubled."""
     faces = synthetic_dataset(n=max(21, len(labels)), seed=3).images[: len(labels)]
     folder.mkdir(exist_ok=True)
     rows = []
@@ -70,7 +70,7 @@ def test_faces_on_sheets_are_read_in_their_order(tmp_path: Path) -> None:
         (["99.png", "1", "happy"], r"99\.png"),
     ],
 )
-def test_a_row_at_fault_is_told(tmp_path: Path, row: list[str], sentence: str) -> None:
+def test_error_names_the_faulty_row(tmp_path: Path, row: list[str], sentence: str) -> None:
     write_sheets(tmp_path, ["happy"] * 3)
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["sheet", "place", "label"], row])
@@ -78,33 +78,33 @@ def test_a_row_at_fault_is_told(tmp_path: Path, row: list[str], sentence: str) -
         mien.load(tmp_path)
 
 
-def test_other_tables_of_that_name_are_no_sheets(tmp_path: Path) -> None:
+def test_labels_csv_without_sheet_columns_is_not_read_as_sheets(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na.png,happy\n")
     assert not is_sheets(tmp_path)
 
 
-def test_group_intervals_are_wider_where_groups_are_right_or_wrong_together() -> None:
+def test_group_intervals_are_wider_when_errors_are_correlated_within_groups() -> None:
     true = np.zeros(200, np.int64)
     predicted = np.repeat(np.arange(10) % 2, 20)  # ten videos, five of them wrong throughout
-    films = np.repeat(np.arange(10), 20).astype(str)
+    videos = np.repeat(np.arange(10), 20).astype(str)
 
     def accuracy(stack: np.ndarray) -> np.ndarray:
         return np.trace(stack, axis1=-2, axis2=-1) / stack.sum(axis=(-2, -1))
 
-    low, high = group_interval(group_confusions(true, predicted, films, 2), accuracy)
+    low, high = group_interval(group_confusions(true, predicted, videos, 2), accuracy)
     alone = group_interval(group_confusions(true, predicted, np.arange(200).astype(str), 2), accuracy)
     assert low <= 0.25
     assert high >= 0.75
     assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 200), abs=0.02)
 
 
-def test_mean_recall_counts_the_classes_that_it_is_told() -> None:
+def test_mean_recall_averages_only_the_selected_classes() -> None:
     confusion = np.array([[8, 2, 0], [5, 5, 0], [1, 0, 0]])
     assert mean_recall(confusion, np.array([True, True, False])) == pytest.approx(0.65)
     assert mean_recall(confusion, np.array([True, True, True])) == pytest.approx((0.8 + 0.5 + 0) / 3)
 
 
-def test_scores_by_source_are_those_of_each_source_alone() -> None:
+def test_scores_by_source_equal_scores_on_each_source_alone() -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(3), 300)
     true, sources = rng.integers(0, 3, 300), rng.choice(["a", "b"], 300)
@@ -122,7 +122,7 @@ def test_scores_by_source_are_those_of_each_source_alone() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: Path) -> None:
+def test_evaluate_command_reports_scores_by_source_for_sheets(tmp_path: Path) -> None:
     write_sheets(tmp_path / "faces", [NAMES[i % 7] for i in range(42)])
     done = subprocess.run(
         [sys.executable, "-m", "mien", "evaluate", "tiny", "--data", tmp_path / "faces", "--json"],
@@ -143,7 +143,7 @@ def test_the_command_judges_sheets_by_source_with_the_default_answer(tmp_path: P
     assert found["accuracy"] == pytest.approx(again.accuracy)
 
 
-def test_copies_of_ferplus_images_are_looked_for_among_all_rows() -> None:
+def test_duplicates_of_ferplus_images_are_searched_among_all_rows() -> None:
     from dataclasses import replace
 
     from mien.data.ferplus import as_ferplus
@@ -155,7 +155,18 @@ def test_copies_of_ferplus_images_are_looked_for_among_all_rows() -> None:
     images[20], images[21] = images[0], images[1]
     votes = np.zeros((30, 10), np.int64)
     votes[:, 1] = 10
-    votes[0] = [2, 2, 2, 2, 2, 0, 0, 0, 0, 0]  # no majority: its row goes, and its copy stays a copy
+    votes[0] = [
+        2,
+        2,
+        2,
+        2,
+        2,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]  # no majority: the row is dropped, but its copy still counts as a copy
     full = replace(dataset, images=images, split=split, votes=votes)
     judged = as_ferplus(full)
     assert len(judged) == 29

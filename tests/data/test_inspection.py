@@ -1,4 +1,4 @@
-"""Inspection: copies against a dict of bytes, what holding out must keep, and the figures of real data."""
+"""Inspection: duplicates against a dict of bytes, the invariants of `hold_out`, and the counts of real data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ which_images = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 
 
 def make_dataset(images: Sequence[int], labels: Sequence[int], splits: Sequence[str]) -> Dataset:
-    """Images by number, with repetitions; the label -1 is none."""
+    """Images by number, with repetitions; the label -1 means unlabeled."""
     one_hot = np.eye(8, 7, dtype=np.float32)
     return Dataset(IMAGES[list(images)], one_hot[list(labels)], np.array(splits), FER2013, source="faces.csv")
 
@@ -56,7 +56,7 @@ def datasets(draw: st.DrawFn, splits: Sequence[str] = SPLITS) -> Dataset:
 
 
 @given(which_images)
-def test_copies_share_a_number(which: list[int]) -> None:
+def test_identical_images_share_a_group_id(which: list[int]) -> None:
     images = IMAGES[which]
     first: dict[bytes, int] = {}
     expected = [first.setdefault(image.tobytes(), len(first)) for image in images]
@@ -64,18 +64,18 @@ def test_copies_share_a_number(which: list[int]) -> None:
     assert group_ids(images[:, ::-1, ::-1]).tolist() == expected
 
 
-def test_one_gray_level_is_no_copy() -> None:
+def test_images_that_differ_by_one_gray_level_are_not_duplicates() -> None:
     images = IMAGES[[0, 0]].copy()
     images[1, 47, 47] ^= 1
     assert group_ids(images).tolist() == [0, 1]
 
 
-def test_no_images_have_no_groups() -> None:
+def test_empty_arrays_have_no_groups_and_no_blank_images() -> None:
     assert group_ids(IMAGES[:0]).tolist() == []
     assert blank_images(IMAGES[:0]).tolist() == []
 
 
-def test_images_with_at_most_eight_gray_levels_are_blank() -> None:
+def test_images_whose_gray_levels_span_at_most_eight_are_blank() -> None:
     images = np.full((3, 48, 48), 250, np.uint8)
     images[1, 0, 0] = 242
     images[2, 0, 0] = 241
@@ -94,7 +94,7 @@ def test_inspection_of_a_small_data_set() -> None:
         "splits": dataset.counts(),
         "duplicate_groups": 4,  # 0 (three times), 1, 3 and 5
         "surplus_copies": 5,
-        "conflicting_groups": 1,  # 1; no label for 5 is no other label
+        "conflicting_groups": 1,  # 1; an unlabeled copy of 5 is not a conflict
         "test_in_training": 1,
         "test_in_training_or_validation": 2,
         "validation_in_training": 1,
@@ -113,7 +113,7 @@ def test_inspection_of_a_small_data_set() -> None:
     assert duplicate_free(dataset, PUBLIC_TEST).tolist() == [False, False]
 
 
-def test_examples_are_rows_of_the_source_and_few() -> None:
+def test_examples_are_limited_and_refer_to_source_rows() -> None:
     dataset = make_dataset([1, 0, 0, 1], [0] * 4, [TRAINING, TRAINING, PRIVATE_TEST, PRIVATE_TEST])
     found = inspect(dataset.select(np.array([3, 2, 1, 0])), examples=1)
     assert found.duplicate_groups == 2
@@ -128,7 +128,7 @@ def test_an_empty_data_set_is_inspected() -> None:
 
 @pytest.mark.slow
 @given(datasets())
-def test_counts_agree_with_counting_by_hand(dataset: Dataset) -> None:
+def test_counts_match_a_naive_implementation(dataset: Dataset) -> None:
     keys = [image.tobytes() for image in dataset.images]
     rows = list(zip(keys, dataset.labels.tolist(), dataset.split.tolist(), strict=True))
     held = {split: {key for key, _, where in rows if where == split} for split in SPLITS}
@@ -145,7 +145,7 @@ def test_counts_agree_with_counting_by_hand(dataset: Dataset) -> None:
 
 
 def can_spare(training: Dataset) -> bool:
-    """Whether some image and its copies, all of one label, could go and leave another one of that label."""
+    """Whether an image and its copies, all of one label, can be removed without emptying that class."""
     rows = list(zip([image.tobytes() for image in training.images], training.labels.tolist(), strict=True))
     for key in {key for key, _ in rows}:
         labels = {label for other, label in rows if other == key}
@@ -180,26 +180,26 @@ def test_hold_out_moves_groups_and_keeps_every_class(dataset: Dataset, fraction:
 @given(
     st.lists(st.integers(2, 13), min_size=1, max_size=3), st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 3)
 )
-def test_every_class_gives_its_share(sizes: list[int], fraction: float, seed: int) -> None:
+def test_hold_out_takes_the_fraction_of_every_class(sizes: list[int], fraction: float, seed: int) -> None:
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
     dataset = make_dataset(range(len(labels)), labels, [TRAINING] * len(labels))
     moved = Counter(hold_out(dataset, fraction, seed).subset(PUBLIC_TEST).labels.tolist())
     assert [moved[label] for label in range(len(sizes))] == [max(1, round(fraction * size)) for size in sizes]
 
 
-def test_another_seed_holds_others_out() -> None:
+def test_another_seed_holds_out_other_images() -> None:
     dataset = make_dataset(range(40), [0] * 40, [TRAINING] * 40)
     assert (hold_out(dataset, seed=1).split != hold_out(dataset, seed=2).split).any()
 
 
-def test_copies_are_held_out_together_even_if_they_are_too_many() -> None:
+def test_copies_are_held_out_together_even_beyond_the_fraction() -> None:
     dataset = make_dataset([0, 0, 0, 1, 1, 1], [0] * 6, [TRAINING] * 6)
     held = hold_out(dataset)
     assert Counter(held.split.tolist()) == {TRAINING: 3, PUBLIC_TEST: 3}
     assert inspect(held).validation_in_training == 0
 
 
-def test_a_data_set_with_a_public_test_comes_back_as_it_is() -> None:
+def test_hold_out_returns_a_data_set_with_public_test_unchanged() -> None:
     dataset = make_dataset([0, 1, 2], [0, 0, 0], [TRAINING, TRAINING, PUBLIC_TEST])
     assert hold_out(dataset) is dataset
 
@@ -214,14 +214,14 @@ def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
     ("images", "labels"),
     [([0, 1], [0, 1]), ([0, 0, 0], [0, 0, 0]), ([0, 0, 1], [0, 1, 2]), ([0, 1], [-1, -1])],
 )
-def test_hold_out_refuses_data_that_are_too_small(images: list[int], labels: list[int]) -> None:
+def test_hold_out_refuses_data_with_nothing_to_spare(images: list[int], labels: list[int]) -> None:
     with pytest.raises(
         DataError, match=r"faces\.csv: .* to hold some of Training out, got \d with none to spare"
     ):
         hold_out(make_dataset(images, labels, [TRAINING] * len(labels)))
 
 
-def test_what_training_needs() -> None:
+def test_missing_splits_classes_and_labels_are_refused() -> None:
     classes = list(range(7))
     whole = make_dataset([*classes, 7], [*classes, 0], [*[TRAINING] * 7, PUBLIC_TEST])
     require_trainable(whole)
@@ -258,7 +258,7 @@ def real_dataset() -> Dataset:
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_the_figures_of_fer2013(real_dataset: Dataset) -> None:
+def test_inspection_of_real_fer2013_gives_the_known_counts(real_dataset: Dataset) -> None:
     found = inspect(real_dataset)
     assert (found.n, found.duplicate_groups, found.surplus_copies, found.conflicting_groups) == (
         35_887,

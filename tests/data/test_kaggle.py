@@ -1,4 +1,4 @@
-"""Fetching FER2013, with a stand-in for kagglehub: no network is touched."""
+"""Fetching FER2013 with a stand-in for kagglehub; no network access."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AnswerError(OSError):
 
 
 class FakeHub:
-    """Gives each source what it is told to: a path, or an error to raise."""
+    """A stand-in for kagglehub that returns a path or raises an error for each source."""
 
     def __init__(self, copy: Path | Exception, competition: Path | Exception) -> None:
         self.answers = {COPY: copy, COMPETITION: competition}
@@ -53,7 +53,7 @@ class FakeHub:
 
 
 def load_whole(path: Path, counts: tuple[int, int, int] = (28_709, 3_589, 3_589)) -> Dataset:
-    """Stands for `mien.data.load`: the splits of the published set, without its images."""
+    """A stand-in for `mien.data.load`: the splits of the published data set, without its images."""
     assert path.read_text() == TEXT
     split = np.repeat(["Training", "PublicTest", "PrivateTest"], counts)
     images = np.broadcast_to(np.zeros((1, 48, 48), np.uint8), (len(split), 48, 48))
@@ -73,7 +73,7 @@ def digests() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _known_digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digests of the stand-in are those that are expected."""
+    """Expect the digests of the stand-in."""
     monkeypatch.setattr("mien.data.kaggle.FER2013_SHA256", digests())
 
 
@@ -97,13 +97,13 @@ def test_the_table_is_fetched_checked_and_copied(tmp_path: Path, table: Path) ->
 
 
 @pytest.mark.slow
-def test_without_a_destination_it_stays_where_it_came(table: Path) -> None:
+def test_without_a_destination_the_downloaded_file_is_used_in_place(table: Path) -> None:
     for came in (table, table.parent):
         assert fetch(downloader=FakeHub(came, AssertionError()), load=load_whole) == table
 
 
 @pytest.mark.slow
-def test_the_competition_is_asked_when_the_copy_fails(tmp_path: Path, table: Path) -> None:
+def test_competition_is_tried_when_the_data_set_copy_fails(tmp_path: Path, table: Path) -> None:
     hub = FakeHub(AnswerError("403 Client Error."), table)
     assert fetch(downloader=hub, load=load_whole) == table
     empty = tmp_path / "empty"
@@ -121,7 +121,7 @@ def test_an_existing_table_is_checked_and_not_downloaded_again(table: Path) -> N
         fetch(table.parent, downloader=hub, load=load_half)
 
 
-def test_something_else_is_refused_and_not_copied(tmp_path: Path, table: Path) -> None:
+def test_table_with_other_counts_is_refused_and_not_copied(tmp_path: Path, table: Path) -> None:
     with pytest.raises(
         DataError, match=r"28709 images of Training.* got 14000 images .*by hand from https://"
     ):
@@ -141,7 +141,7 @@ def test_without_network_the_error_explains_the_manual_download() -> None:
     assert "\n" not in sentence
 
 
-def test_no_permission_says_both_reasons_and_where_the_token_is() -> None:
+def test_missing_permission_reports_both_errors_and_the_token_page() -> None:
     hub = FakeHub(AnswerError("403 Client Error."), RuntimeError("User is not authenticated"))
     with pytest.raises(DataError, match=r"403 Client Error.*User is not authenticated.*kaggle\.com/settings"):
         fetch(downloader=hub, load=load_whole)
@@ -152,7 +152,7 @@ def test_a_destination_that_is_a_file_is_refused(table: Path) -> None:
         fetch(table, downloader=FakeHub(table, table), load=load_whole)
 
 
-def test_without_kagglehub_it_says_how_to_get_it_and_how_to_do_without(
+def test_missing_kagglehub_explains_installation_and_manual_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real_import = builtins.__import__
@@ -169,7 +169,7 @@ def test_without_kagglehub_it_says_how_to_get_it_and_how_to_do_without(
         fetch(load=load_whole)
 
 
-def test_nothing_that_is_there_is_overwritten(tmp_path: Path, table: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path, table: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     own = folder / ".fer2013.csv.part"
@@ -191,18 +191,18 @@ def test_altered_pixels_and_labels_are_refused(table: Path) -> None:
         images[12_345, 20, 20] ^= 1
         return replace(whole, images=images)
 
-    def relabelled(path: Path) -> Dataset:
+    def relabeled(path: Path) -> Dataset:
         whole = load_whole(path)
         targets = whole.targets.copy()
         targets[7] = 0, 1, 0, 0, 0, 0, 0
         return replace(whole, targets=targets)
 
-    for load in (altered, relabelled):
+    for load in (altered, relabeled):
         with pytest.raises(DataError, match="the table was altered"):
             fetch(downloader=FakeHub(table, table), load=load)
 
 
-def test_the_order_of_rows_does_not_matter() -> None:
+def test_digests_do_not_depend_on_the_order_of_rows() -> None:
     images = np.arange(4 * 48 * 48, dtype=np.uint32).astype(np.uint8).reshape(4, 48, 48)
     images[:, 0, 0] = 1, 2, 3, 4
     targets = np.eye(7, dtype=np.float32)[[0, 1, 1, 6]]
@@ -212,7 +212,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert split_digests(one) == split_digests(other) != split_digests(swapped)
 
 
-def test_a_link_in_place_of_the_copy_is_not_followed(tmp_path: Path, table: Path, monkeypatch: Any) -> None:
+def test_symlink_in_place_of_the_copy_is_not_followed(tmp_path: Path, table: Path, monkeypatch: Any) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     opened = files.open_without_links

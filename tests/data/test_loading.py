@@ -1,4 +1,4 @@
-"""The front door to data: what is no path, no data set, or no argument, said in one short sentence."""
+"""`mien.load`: invalid paths, data sets and arguments raise short errors."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
         mien.load(tmp_path / "x.csv")
 
 
-def test_a_loop_of_links_is_named(tmp_path: Path) -> None:
+def test_symlink_loop_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(DataError, match=r"loop: .*cannot be opened"):
         mien.load(tmp_path / "loop")
 
 
-def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_without_read_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -84,7 +84,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
         ({"votes": "votes.csv"}, "Leave votes out"),
     ],
 )
-def test_arguments_of_another_kind_are_refused(settings: dict[str, Any], sentence: str) -> None:
+def test_invalid_arguments_are_refused(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         mien.load("synthetic:21", **settings)
     assert len(str(caught.value)) < 300
@@ -107,7 +107,7 @@ def test_a_label_set_object_is_accepted_like_its_name() -> None:
         ("label_set", "fer2013", r"label_set: expected a mien\.LabelSet, got str"),
     ],
 )
-def test_a_data_set_says_which_of_its_parts_is_of_another_kind(field: str, value: Any, sentence: str) -> None:
+def test_dataset_error_names_the_field_of_the_wrong_type(field: str, value: Any, sentence: str) -> None:
     whole = mien.load("synthetic:21")
     parts = {
         "images": whole.images,
@@ -119,6 +119,6 @@ def test_a_data_set_says_which_of_its_parts_is_of_another_kind(field: str, value
         Dataset(**{**parts, field: value})
 
 
-def test_a_split_that_is_none_is_named() -> None:
+def test_unknown_split_is_refused() -> None:
     with pytest.raises(DataError, match="one of Training, PublicTest, PrivateTest, got 3"):
         mien.load("synthetic:21").subset(3)  # type: ignore[arg-type]

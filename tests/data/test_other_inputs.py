@@ -1,4 +1,4 @@
-"""The inputs people have beside FER2013's table: each made here, and read as one data set."""
+"""Inputs other than the FER2013 table: image lists, archives, Parquet, NPZ, data frames and arrays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def table(path: Path, rows: list[list[Any]], delimiter: str = ",") -> Path:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_a_table_of_words_of_any_classes_is_read(tmp_path: Path, delimiter: str) -> None:
+def test_table_with_arbitrary_class_names_is_read(tmp_path: Path, delimiter: str) -> None:
     rows = [["label", "pixels", "split"]]
     for word, level, split in (("bored", 10, "train"), ("awake", 60, "train"), ("bored", 110, "val")):
         rows.append([word, " ".join([str(level)] * 2304), split])
@@ -60,7 +60,7 @@ def test_images_of_another_size_in_a_table_are_resized(tmp_path: Path, side: int
     assert [level for _, level in seen(dataset)] == [int(LEVELS[i % 4]) for i in range(7)]
 
 
-def test_a_column_for_each_pixel_is_read(tmp_path: Path) -> None:
+def test_table_with_one_column_per_pixel_is_read(tmp_path: Path) -> None:
     header = ["label", *(f"pixel{i}" for i in range(400))]
     path = table(tmp_path / "x.csv", [header, ["on", *[9] * 400], ["off", *[99] * 400]])
     assert seen(mien.load(path)) == [("on", 9), ("off", 99)]
@@ -70,7 +70,7 @@ def test_a_column_for_each_pixel_is_read(tmp_path: Path) -> None:
     assert seen(mien.load(numbered, class_names="off,on")) == [("off", 9), ("on", 99)]
 
 
-def test_a_table_of_paths_finds_its_images_and_groups(tmp_path: Path) -> None:
+def test_table_of_image_paths_is_read_with_groups(tmp_path: Path) -> None:
     for name, level in (("faces/a.png", 10), ("faces/deep/b.png", 60)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(png(level))
@@ -91,7 +91,7 @@ def test_a_table_of_paths_finds_its_images_and_groups(tmp_path: Path) -> None:
         mien.load(path)
 
 
-def test_the_label_tables_of_rafdb_are_read_in_its_order(tmp_path: Path) -> None:
+def test_rafdb_label_tables_are_read_with_rafdb_class_names(tmp_path: Path) -> None:
     for split, count in (("train", 7), ("test", 2)):
         rows = [["image", "label"]]
         for i in range(count):
@@ -127,13 +127,13 @@ def rafdb(root: Path, *, originals: bool = False) -> Path:
     return path
 
 
-def test_the_list_of_rafdb_is_found_in_a_folder_that_holds_only_its_folder(tmp_path: Path) -> None:
+def test_rafdb_list_is_found_in_a_nested_folder(tmp_path: Path) -> None:
     rafdb(tmp_path / "RAF-DB" / "basic")
     assert mien.load(tmp_path / "RAF-DB").split.tolist() == ["Training"] * 7 + ["PrivateTest"] * 2
 
 
 @pytest.mark.parametrize(("aligned", "gray"), [(True, 10), (False, 200)])
-def test_images_of_a_table_are_aligned_ones_unless_faces_are_detected(
+def test_aligned_images_are_preferred_unless_faces_are_detected(
     tmp_path: Path, aligned: bool, gray: int
 ) -> None:
     for folder, name, level in (("original", "train_1.png", 200), ("aligned", "train_1_aligned.png", 10)):
@@ -145,7 +145,7 @@ def test_images_of_a_table_are_aligned_ones_unless_faces_are_detected(
 
 @pytest.mark.parametrize("place", ["folder", "list"])
 @pytest.mark.parametrize("originals", [False, True])
-def test_the_list_of_rafdb_without_a_header_is_read(tmp_path: Path, place: str, originals: bool) -> None:
+def test_rafdb_list_without_a_header_is_read(tmp_path: Path, place: str, originals: bool) -> None:
     path = rafdb(tmp_path / "basic", originals=originals)
     dataset = mien.load(path if place == "list" else tmp_path / "basic")
     assert [dataset.label_set.classes[label] for label in dataset.labels[:7]] == [
@@ -159,7 +159,7 @@ def test_the_list_of_rafdb_without_a_header_is_read(tmp_path: Path, place: str, 
     assert other.label_set.classes[other.labels[0]] == "surprise"
 
 
-def test_a_list_of_another_data_set_asks_what_its_numbers_mean(tmp_path: Path) -> None:
+def test_list_with_numeric_labels_requires_class_names(tmp_path: Path) -> None:
     for name, level in (("a", 10), ("b", 60), ("c", 110)):
         (tmp_path / f"{name}.png").write_bytes(png(level))
     path = tmp_path / "labels.txt"
@@ -190,7 +190,7 @@ def jaffe(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("wrapper", ["", "jaffe"])
-def test_the_names_of_jaffe_tell_class_and_person(tmp_path: Path, wrapper: str) -> None:
+def test_jaffe_file_names_give_class_and_person(tmp_path: Path, wrapper: str) -> None:
     jaffe(tmp_path / "data" / wrapper)
     dataset = mien.load(tmp_path / "data", "jaffe", group="^(..)")
     assert seen(dataset)[:7] == [
@@ -204,13 +204,13 @@ def test_the_names_of_jaffe_tell_class_and_person(tmp_path: Path, wrapper: str) 
     assert [len(found) for found in people] == [1, 1, 1]
 
 
-def test_other_images_beside_those_of_jaffe_are_not_given_a_class(tmp_path: Path) -> None:
+def test_jaffe_folder_with_other_images_is_refused(tmp_path: Path) -> None:
     (jaffe(tmp_path / "data") / "holiday.png").write_bytes(png(9))
     with pytest.raises(DataError, match=r"expected images .* in folders named for their classes"):
         mien.load(tmp_path / "data")
 
 
-def test_ck_tables_with_contempt_as_seventh_number_are_read(tmp_path: Path) -> None:
+def test_ck_table_with_label_7_is_read_as_contempt(tmp_path: Path) -> None:
     rows = [["emotion", "pixels"], *([i % 8, " ".join([str(i)] * 2304)] for i in range(16))]
     path = table(tmp_path / "ckextended.csv", rows)
     dataset = mien.load(path)
@@ -218,12 +218,12 @@ def test_ck_tables_with_contempt_as_seventh_number_are_read(tmp_path: Path) -> N
     assert dataset.label_set.classes[dataset.labels[7]] == "contempt"
     assert "label 7 is read as contempt" in dataset.left_out.notes()[0]
     assert mien.load(path, "ferplus").labels.tolist() == dataset.labels.tolist()
-    table(path, rows[:9])  # one row alone may be a slip
+    table(path, rows[:9])  # a single row may be a typo
     with pytest.raises(DataError, match=r"row 8 .* got '7'"):
         mien.load(path)
 
 
-def test_a_misspelled_word_in_a_table_of_expressions_is_no_class(tmp_path: Path) -> None:
+def test_misspelled_expression_in_a_table_is_refused(tmp_path: Path) -> None:
     words = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "hapy"]
     path = table(tmp_path / "x.csv", [["emotion", "pixels"], *([w, " ".join(["9"] * 2304)] for w in words)])
     with pytest.raises(DataError, match=r"row 8 .* got 'hapy'"):
@@ -254,7 +254,7 @@ def test_an_archive_of_folders_is_read(tmp_path: Path, kind: str) -> None:
     assert dataset.source == str(path)
 
 
-def test_a_path_in_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:
+def test_archive_member_paths_cannot_escape_the_target_folder(tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("../../evil/a.png", "on/a.png", "off/a.png"):
@@ -277,7 +277,7 @@ def parquet(path: Path, columns: dict[str, list[Any]], names: list[str] | None =
     return path
 
 
-def test_parquet_of_hugging_face_is_read_with_its_class_names(tmp_path: Path) -> None:
+def test_hugging_face_parquet_is_read_with_its_class_names(tmp_path: Path) -> None:
     images = [{"bytes": png(level), "path": None} for level in (10, 60)]
     for split in ("train", "test"):
         parquet(
@@ -290,7 +290,7 @@ def test_parquet_of_hugging_face_is_read_with_its_class_names(tmp_path: Path) ->
     assert dataset.counts() == {"Training": {"no": 1, "yes": 1}, "PrivateTest": {"no": 1, "yes": 1}}
 
 
-def test_parquet_without_class_names_asks_for_them(tmp_path: Path) -> None:
+def test_parquet_with_numeric_labels_requires_class_names(tmp_path: Path) -> None:
     path = parquet(tmp_path / "x.parquet", {"image": [png(level) for level in (10, 60)], "label": [0, 1]})
     with pytest.raises(DataError, match=r"labels are numbers .* class_names"):
         mien.load(path)
@@ -328,13 +328,13 @@ def test_parquet_of_pixels_is_read(tmp_path: Path, cells: list[Any]) -> None:
         ("none.png", r"row 1: expected the bytes of an image, got nothing that is one"),
     ],
 )
-def test_parquet_of_other_pixels_is_told_with_the_row(tmp_path: Path, cell: Any, sentence: str) -> None:
+def test_invalid_parquet_pixels_are_refused_with_the_row(tmp_path: Path, cell: Any, sentence: str) -> None:
     path = parquet(tmp_path / "x.parquet", {"pixels": [cell] * 2, "label": ["a", "b"]})
     with pytest.raises(DataError, match=sentence):
         mien.load(path)
 
 
-def test_one_cell_of_parquet_that_is_no_image_leaves_the_others(tmp_path: Path) -> None:
+def test_single_invalid_parquet_image_is_skipped_and_reported(tmp_path: Path) -> None:
     cells = [[9] * 2304, [300] * 2304, [99] * 2304]
     dataset = mien.load(parquet(tmp_path / "x.parquet", {"pixels": cells, "label": ["a", "b", "b"]}))
     assert seen(dataset) == [("a", 9), ("b", 99)]
@@ -342,7 +342,7 @@ def test_one_cell_of_parquet_that_is_no_image_leaves_the_others(tmp_path: Path) 
     assert "row 2: expected pixels from 0 to 255" in reason
 
 
-def test_parquet_labels_may_be_bytes_and_lack(tmp_path: Path) -> None:
+def test_parquet_labels_may_be_bytes_or_missing(tmp_path: Path) -> None:
     images = [png(level) for level in (10, 60, 110)]
     for given in ([b"a", b"b", None], ["a", "b", ""]):
         path = parquet(tmp_path / "x.parquet", {"image": images, "label": given})
@@ -352,7 +352,7 @@ def test_parquet_labels_may_be_bytes_and_lack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", [0.5, float("inf"), [1, 2], {"a": 1}])
-def test_parquet_labels_that_are_none_are_told_with_the_row(tmp_path: Path, label: Any) -> None:
+def test_invalid_parquet_labels_are_refused_with_the_row(tmp_path: Path, label: Any) -> None:
     path = parquet(tmp_path / "x.parquet", {"image": [png(9)], "label": [label]})
     with pytest.raises(
         DataError, match=r"x\.parquet row 1: expected a label as a word or a whole number, got "
@@ -360,7 +360,7 @@ def test_parquet_labels_that_are_none_are_told_with_the_row(tmp_path: Path, labe
         mien.load(path, class_names="a,b")
 
 
-def test_parquet_splits_may_be_bytes_and_are_told_otherwise(tmp_path: Path) -> None:
+def test_parquet_splits_may_be_bytes_and_other_types_are_refused(tmp_path: Path) -> None:
     columns: dict[str, list[Any]] = {"image": [png(9)] * 4, "label": ["a", "b"] * 2}
     path = parquet(tmp_path / "x.parquet", {**columns, "split": [b"train"] * 2 + [b"test"] * 2})
     assert mien.load(path).counts() == {"Training": {"a": 1, "b": 1}, "PrivateTest": {"a": 1, "b": 1}}
@@ -370,7 +370,7 @@ def test_parquet_splits_may_be_bytes_and_are_told_otherwise(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("floats", [False, True])
-def test_npz_of_splits_is_read(tmp_path: Path, floats: bool) -> None:
+def test_npz_with_splits_is_read(tmp_path: Path, floats: bool) -> None:
     images = np.stack([np.full((32, 32), level, np.uint8) for level in LEVELS])
     given = images / 255 if floats else images
     labels = np.array(["a", "b", "a", "b"])
@@ -380,7 +380,7 @@ def test_npz_of_splits_is_read(tmp_path: Path, floats: bool) -> None:
     assert dataset.split.tolist() == ["Training"] * 4 + ["PrivateTest"] * 2
 
 
-def test_npz_of_other_arrays_is_told(tmp_path: Path) -> None:
+def test_npz_with_other_arrays_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", weights=np.zeros(3))
     with pytest.raises(DataError, match=r"expected images and labels: .* got 'weights'"):
         mien.load(tmp_path / "x.npz")
@@ -404,7 +404,7 @@ def test_a_data_frame_is_read(tmp_path: Path) -> None:
         mien.load(frame[["image"]])
 
 
-def test_arrays_are_read_with_names_or_as_indices() -> None:
+def test_arrays_are_read_with_class_names_or_indices() -> None:
     images = np.stack([np.full((48, 48, 1), level, np.uint8) for level in LEVELS])
     assert seen(mien.load((images, ["a", "b", "a", "b"])))[1] == ("b", 60)
     assert mien.load((images, [0, 1, 2, 3], ["train"] * 3 + ["test"])).label_set is FER2013
@@ -415,7 +415,7 @@ def test_arrays_are_read_with_names_or_as_indices() -> None:
         mien.load((images, ["a", "b"]))
 
 
-def test_photos_without_a_face_are_named_and_crops_kept(tmp_path: Path) -> None:
+def test_photos_without_a_face_are_reported_and_crops_are_used(tmp_path: Path) -> None:
     from mien.data.reading_options import NO_FACE
 
     for name in ("on/a.png", "on/b.png", "off/c.png"):

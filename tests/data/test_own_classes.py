@@ -1,4 +1,4 @@
-"""Classes of one's own: off the names of folders, by name, merged, grouped, divided, and mapped to those of a model."""
+"""Custom classes: read from folder names, selected, merged, grouped, divided, and mapped to those of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mien.labels import CKPLUS, FER2013, FERPLUS, LABEL_SETS, LabelSet
 
 
 def fill(root: Path, folders: dict[str, int], seed: int = 0) -> Path:
-    """Folders with so many different images each."""
+    """Write folders with the given numbers of different images."""
     rng = np.random.default_rng(seed)
     for folder, count in folders.items():
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def fill(root: Path, folders: dict[str, int], seed: int = 0) -> Path:
     return root
 
 
-def made(counts: list[int], groups: list[str] | None = None) -> Dataset:
+def make_dataset(counts: list[int], groups: list[str] | None = None) -> Dataset:
     labels = np.repeat(np.arange(len(counts)), counts)
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (len(labels), 48, 48), np.uint8)
@@ -40,14 +40,14 @@ def made(counts: list[int], groups: list[str] | None = None) -> Dataset:
     )  # fmt: skip
 
 
-def test_folders_of_any_names_are_the_classes(tmp_path: Path) -> None:
+def test_folder_names_become_the_classes(tmp_path: Path) -> None:
     dataset = mien.load(fill(tmp_path, {"engaged": 3, "Bored": 2, "level 10": 1, "level 9": 1}))
     assert dataset.label_set == LabelSet("custom", ("Bored", "engaged", "level 9", "level 10"))
     assert dataset.counts() == {"Training": {"Bored": 2, "level 9": 1, "level 10": 1, "engaged": 3}}
     assert not dataset.divided
 
 
-def test_numbers_before_the_names_give_their_order(tmp_path: Path) -> None:
+def test_numeric_prefixes_of_folders_set_the_class_order(tmp_path: Path) -> None:
     dataset = mien.load(fill(tmp_path, {"train/1_tired": 1, "train/0_alert": 2, "test/0_alert": 1}))
     assert dataset.label_set.classes == ("alert", "tired")
     assert dataset.counts()["PrivateTest"] == {"alert": 1, "tired": 0}
@@ -63,13 +63,13 @@ def test_numbers_before_the_names_give_their_order(tmp_path: Path) -> None:
         (("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"), CKPLUS),
     ],
 )
-def test_folders_of_a_known_label_set_get_its_name_and_order(
+def test_folders_of_a_known_label_set_are_recognized(
     tmp_path: Path, names: tuple[str, ...], label_set: LabelSet
 ) -> None:
     assert mien.load(fill(tmp_path, dict.fromkeys(names, 1))).label_set is label_set
 
 
-def test_class_names_choose_classes_and_their_order(tmp_path: Path) -> None:
+def test_class_names_select_and_order_the_classes(tmp_path: Path) -> None:
     fill(tmp_path, {"happy": 2, "sad": 3, "angry": 1, "junk": 4})
     dataset = mien.load(tmp_path, class_names="sad,happy")
     assert dataset.label_set.classes == ("sad", "happy")
@@ -88,23 +88,23 @@ def test_merged_classes_become_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["happy", "=a", "a=", "x=a;y=a"])
-def test_a_merge_that_is_none_is_refused(given: str) -> None:
+def test_invalid_merge_is_refused(given: str) -> None:
     with pytest.raises(DataError, match="Expected"):
         parse_merge(given)
 
 
-def test_a_name_that_may_be_misspelled_is_told(tmp_path: Path) -> None:
+def test_possibly_misspelled_class_name_is_reported(tmp_path: Path) -> None:
     dataset = mien.load(fill(tmp_path, {"happy": 1, "sad": 1, "angry": 1, "neutral": 1, "suprize": 1}))
     assert len(dataset.label_set) == 5
     assert "'suprize' is not a usual name of an expression" in dataset.left_out.notes()[0]
 
 
-def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+def test_single_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 to 100 classes, found only 'bored'"):
         mien.load(fill(tmp_path, {"bored": 2}))
 
 
-def test_classes_of_the_test_split_must_be_those_of_training(tmp_path: Path) -> None:
+def test_classes_that_training_lacks_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"train/a": 1, "train/b": 1, "test/a": 1, "test/c": 1})
     with pytest.raises(
         DataError, match=r"found the class 'c', which is none of the classes of custom \(a, b\)"
@@ -115,7 +115,7 @@ def test_classes_of_the_test_split_must_be_those_of_training(tmp_path: Path) -> 
     }  # fmt: skip
 
 
-def test_groups_are_the_folders_below_the_class_or_found_in_the_path(tmp_path: Path) -> None:
+def test_groups_are_read_from_folders_or_by_a_regular_expression(tmp_path: Path) -> None:
     fill(tmp_path, {"a/ann": 2, "a/ben": 1, "b/ann": 1, "b/cy": 1})
     dataset = mien.load(tmp_path, group="folder")
     assert dataset.groups is not None
@@ -129,8 +129,8 @@ def test_groups_are_the_folders_below_the_class_or_found_in_the_path(tmp_path: P
         mien.load(tmp_path, group="ann")
 
 
-def test_data_without_splits_are_divided_by_class_and_always_alike() -> None:
-    dataset = made([20, 40, 100])
+def test_division_is_stratified_and_reproducible() -> None:
+    dataset = make_dataset([20, 40, 100])
     parts = divide(dataset, (0.7, 0.15, 0.15), seed=3)
     assert parts.counts() == {
         "Training": {"c0": 14, "c1": 28, "c2": 70},
@@ -141,9 +141,9 @@ def test_data_without_splits_are_divided_by_class_and_always_alike() -> None:
     assert (parts.split != divide(dataset, (0.7, 0.15, 0.15), seed=4).split).any()
 
 
-def test_copies_and_groups_stay_together_in_a_division() -> None:
+def test_division_keeps_copies_and_groups_together() -> None:
     people = [f"p{i // 4}" for i in range(120)]
-    dataset = made([60, 60], people)
+    dataset = make_dataset([60, 60], people)
     dataset.images[0] = dataset.images[119]  # a copy joins two people
     split = divide(dataset).split
     homes: dict[str, set[str]] = {}
@@ -155,30 +155,30 @@ def test_copies_and_groups_stay_together_in_a_division() -> None:
     assert all(len({folds[i] for i in range(120) if people[i] == person}) == 1 for person in homes)
 
 
-def test_folds_hold_every_image_once_and_every_class_evenly() -> None:
-    folds = folds_of(made([25, 50]), 5)
+def test_folds_are_stratified_by_class() -> None:
+    folds = folds_of(make_dataset([25, 50]), 5)
     assert [(folds[:25] == i).sum() for i in range(5)] == [5] * 5
     assert [(folds[25:] == i).sum() for i in range(5)] == [10] * 5
     with pytest.raises(
         DataError, match="10 or more different images of every class for 10 folds, found fewer of c0"
     ):
-        folds_of(made([9, 20]), 10)
+        folds_of(make_dataset([9, 20]), 10)
 
 
-def test_a_class_that_is_too_small_to_divide_is_named() -> None:
+def test_class_too_small_to_divide_is_refused() -> None:
     with pytest.raises(DataError, match=r"found too few of c0 \(2 images\)"):
-        divide(made([2, 20]))
-    assert "PrivateTest" not in divide(made([2, 20]), (0.5, 0.5, 0)).counts()
+        divide(make_dataset([2, 20]))
+    assert "PrivateTest" not in divide(make_dataset([2, 20]), (0.5, 0.5, 0)).counts()
 
 
 @pytest.mark.parametrize("given", ["70,15", "70,20,20", "a,b,c", "100,0,0", (0.7, -0.1, 0.4)])
-def test_shares_that_are_none_are_refused(given: Any) -> None:
+def test_invalid_shares_are_refused(given: Any) -> None:
     with pytest.raises(DataError, match="shares"):
         parse_shares(given)
     assert parse_shares("80,10,10") == (0.8, 0.1, 0.1)
 
 
-def test_classes_are_mapped_to_those_of_a_model_by_meaning() -> None:
+def test_classes_are_mapped_by_meaning_to_the_classes_of_a_model() -> None:
     label_set = LabelSet("custom", ("joy", "sad", "bored"))
     dataset = Dataset(
         np.arange(4 * 48 * 48, dtype=np.uint8).reshape(4, 48, 48), np.eye(3, dtype=np.float32)[[0, 1, 2, 2]],
@@ -195,9 +195,7 @@ def test_classes_are_mapped_to_those_of_a_model_by_meaning() -> None:
 
 
 @pytest.mark.parametrize("name", ["affectnet7", "rafdb", "fer2013", "jaffe"])
-def test_folders_named_by_words_are_read_in_a_label_set_that_has_an_order_of_numbers(
-    tmp_path: Path, name: str
-) -> None:
+def test_folders_with_class_names_are_read_in_the_given_label_set(tmp_path: Path, name: str) -> None:
     for level, folder in enumerate(("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")):
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / "a.png"), np.full((20, 20), level, np.uint8))

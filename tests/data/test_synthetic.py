@@ -1,4 +1,4 @@
-"""Drawn faces: deterministic, balanced, in the published form, and different where expressions differ."""
+"""Synthetic faces: deterministic, balanced, in the FER2013 format, and different where expressions differ."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def faces(label: str, count: int = 40, *, label_set: LabelSet = FER2013) -> NDAr
 
 
 def concentration(label: str, rows: slice, *, against: str) -> float:
-    """How strongly the same people change between two expressions in these rows; 1 is as all over."""
+    """Change between two expressions of the same people in these rows, relative to the whole image."""
     change = np.abs(faces(label, label_set=FERPLUS) - faces(against, label_set=FERPLUS)).mean(axis=0)
     return float(change[rows, 14:34].mean() / change.mean())
 
@@ -76,12 +76,12 @@ class TestOneFace:
             assert face.dtype == np.uint8
             assert face.std() > 10
 
-    def test_same_state_same_face(self) -> None:
+    def test_same_generator_state_gives_the_same_face(self) -> None:
         first, second = (draw_face("fear", np.random.default_rng(5)) for _ in range(2))
         np.testing.assert_array_equal(first, second)
         assert (draw_face("fear", np.random.default_rng(6)) != first).mean() > 0.5
 
-    def test_spelling_does_not_matter(self) -> None:
+    def test_synonyms_of_a_label_give_the_same_face(self) -> None:
         ours, theirs = (
             draw_face(label, np.random.default_rng(5), label_set=label_set)
             for label, label_set in (("Happy ", FER2013), ("happiness", FERPLUS))
@@ -95,7 +95,7 @@ class TestOneFace:
             reduced = cv2.resize(large, (48, 48), interpolation=cv2.INTER_AREA)
             assert np.corrcoef(small.ravel(), reduced.ravel())[0, 1] > 0.9
 
-    def test_threads_do_not_matter(self) -> None:
+    def test_face_does_not_depend_on_the_number_of_threads(self) -> None:
         before = cv2.getNumThreads()
         images = []
         try:
@@ -112,7 +112,7 @@ class TestOneFace:
         with pytest.raises(DataError, match="got 'winking'"):
             draw_face("winking", np.random.default_rng(0), label_set=LabelSet("mine", ("winking", "happy")))
 
-    def test_too_small(self) -> None:
+    def test_too_small_a_size_is_refused(self) -> None:
         with pytest.raises(DataError, match="at least 16 pixels wide, got 8"):
             draw_face("sad", np.random.default_rng(0), size=8)
 
@@ -140,21 +140,21 @@ class TestExpressions:
             assert defining <= active
         assert name != "neutral" or not active
 
-    def test_confusions_are_shares_of_other_expressions(self) -> None:
+    def test_confusions_are_shares_of_other_expressions_that_sum_to_one(self) -> None:
         assert set(CONFUSIONS) == set(PROTOTYPES) == set(FERPLUS.classes)
         for name, rivals in CONFUSIONS.items():
             assert name not in rivals
             assert set(rivals) <= set(PROTOTYPES)
             assert sum(rivals.values()) == pytest.approx(1)
 
-    def test_rivals_come_in_their_shares(self) -> None:
+    def test_rivals_are_sampled_in_proportion_to_their_shares(self) -> None:
         rng = np.random.default_rng(0)
         seen = [sample_rival("surprise", rng) for _ in range(2000)]
         assert {name: seen.count(name) / 2000 for name in set(seen)} == pytest.approx(
             CONFUSIONS["surprise"], abs=0.04
         )
 
-    def test_strength_varies(self) -> None:
+    def test_expression_strength_varies(self) -> None:
         rng = np.random.default_rng(0)
         shown = [sample_expression("contempt", rng) for _ in range(300)]
         strengths = [expression.strength for expression in shown]
@@ -175,7 +175,7 @@ class TestFeatures:
         line = (upper + lower) / 2
         return float(line[8] - line[0]), float(line[8] - line[-1])
 
-    def test_corners_of_the_mouth(self) -> None:
+    def test_corner_pull_raises_and_corner_depress_lowers_the_mouth_corners(self) -> None:
         at_rest = self.corners_above_middle(ActionUnits())
         smile = self.corners_above_middle(ActionUnits(corner_pull=1))
         grief = self.corners_above_middle(ActionUnits(corner_depress=1))
@@ -202,7 +202,7 @@ class TestFeatures:
         assert jaw[0] > 0.3
         assert jaw[1] < rest[1] < stretch[1]
 
-    def test_ends_of_the_brow(self) -> None:
+    def test_brow_units_move_the_ends_of_the_brow(self) -> None:
         def ends(units: ActionUnits) -> tuple[float, float]:
             points = brows(PERSON, units)[1].points  # the one on the right: x grows outwards
             return points[points[:, 0].argmin(), 1], points[points[:, 0].argmax(), 1]
@@ -217,7 +217,7 @@ class TestFeatures:
         assert outer[1] < rest[1] - 0.1
         assert lowered[0] > rest[0] + 0.1
 
-    def test_openness_of_the_eyes(self) -> None:
+    def test_eyelid_units_change_the_openness_of_the_eyes(self) -> None:
         def openness(units: ActionUnits) -> float:
             return np.ptp(eyes(PERSON, units)[2].points[:, 1])  # the white of the first eye
 
@@ -226,11 +226,11 @@ class TestFeatures:
         )
         assert wide > openness(ActionUnits()) > max(narrow, drooping)
 
-    def test_both_sides_are_mirrored(self) -> None:
+    def test_brows_are_mirror_images(self) -> None:
         left, right = brows(PERSON, ActionUnits(brow_lower=0.5))
         np.testing.assert_allclose(left.points * (-1, 1), right.points)
 
-    def test_turning_the_head_moves_the_features_and_not_its_edge(self) -> None:
+    def test_head_yaw_moves_the_features_but_not_the_outline(self) -> None:
         rng = np.random.default_rng(0)
         scenes = [sample_scene(rng) for _ in range(30)]
         eyes_x = np.array([[-0.43, 0.0], [0.0, 0.0], [0.43, 0.0], [1.08, 0.0]])
@@ -242,9 +242,9 @@ class TestFeatures:
 
 
 class TestDifferences:
-    """The same people with two expressions: the change lies where the muscles are."""
+    """The same people with two expressions: they differ where the active muscles are."""
 
-    def test_same_state_same_person(self) -> None:
+    def test_same_generator_state_gives_the_same_person(self) -> None:
         happy, sad = faces("happy"), faces("sad")
         corners = np.s_[:, :4, :4]
         assert (happy[corners] == sad[corners]).mean() > 0.99
@@ -262,12 +262,14 @@ class TestDifferences:
             ("fear", "sad", EYES),
         ],
     )
-    def test_change_is_where_the_muscles_are(self, label: str, against: str, rows: slice) -> None:
+    def test_change_is_concentrated_at_the_active_muscles(
+        self, label: str, against: str, rows: slice
+    ) -> None:
         assert concentration(label, rows, against=against) > 2
 
 
 class TestDataset:
-    def test_form(self, drawn: Dataset) -> None:
+    def test_dataset_has_the_expected_shape_and_fields(self, drawn: Dataset) -> None:
         assert len(drawn) == 210
         assert drawn.images.shape == (210, 48, 48)
         assert drawn.label_set is FER2013
@@ -276,7 +278,7 @@ class TestDataset:
         np.testing.assert_array_equal(drawn.targets.max(axis=1), 1)
         assert len(np.unique(drawn.images.reshape(210, -1), axis=0)) == 210
 
-    def test_faces_use_the_range_of_tones(self, drawn: Dataset) -> None:
+    def test_faces_vary_in_brightness_with_little_clipping(self, drawn: Dataset) -> None:
         means = drawn.images.reshape(210, -1).mean(axis=1)
         assert 95 < means.mean() < 160
         assert means.std() > 20
@@ -284,7 +286,7 @@ class TestDataset:
         clipped = ((drawn.images == 0) | (drawn.images == 255)).mean()
         assert clipped < 0.1
 
-    def test_seed_fixes_everything(self, drawn: Dataset) -> None:
+    def test_seed_determines_the_images(self, drawn: Dataset) -> None:
         again, other = synthetic_dataset(21, seed=3), synthetic_dataset(21, seed=4)
         np.testing.assert_array_equal(again.images, drawn.images[:21])
         assert (again.images != other.images).any(axis=(1, 2)).all()
@@ -297,7 +299,7 @@ class TestDataset:
             rng = np.random.default_rng([3, i, FERPLUS.index(name)])
             np.testing.assert_array_equal(dataset.images[i], draw_face(name, rng, label_set=label_set))
 
-    def test_global_generator_is_not_touched(self) -> None:
+    def test_global_random_state_is_not_changed(self) -> None:
         states = []
         for _ in range(2):
             states.append(np.random.get_state(legacy=False)["state"])  # noqa: NPY002 - it must not matter
@@ -306,7 +308,7 @@ class TestDataset:
         np.testing.assert_array_equal(states[0]["key"], states[1]["key"])
 
     @pytest.mark.parametrize("label_set", [FER2013, FERPLUS], ids=lambda label_set: label_set.name)
-    def test_smaller_set_is_the_beginning_of_a_larger_one(
+    def test_smaller_data_set_is_a_prefix_of_a_larger_one(
         self, drawn: Dataset, voted: Dataset, label_set: LabelSet
     ) -> None:
         larger = drawn if label_set is FER2013 else voted
@@ -340,15 +342,15 @@ class TestDataset:
         with pytest.raises(DataError, match=sentence):
             synthetic_dataset(**options)
 
-    def test_drawing_is_quick(self) -> None:
+    def test_drawing_is_fast(self) -> None:
         draw_face("happy", np.random.default_rng(0))
         start = time.process_time()
         synthetic_dataset(100)
-        assert time.process_time() - start < 2  # many times what it takes; this only catches a disaster
+        assert time.process_time() - start < 2  # far above the usual time; only catches severe regressions
 
     @pytest.mark.slow
-    def test_pixels_alone_tell_little(self) -> None:
-        """A linear classifier stands well above chance (1 in 7) and far below what a network reaches."""
+    def test_linear_classifier_is_above_chance_but_limited(self) -> None:
+        """A linear classifier scores well above chance (1 in 7) and far below a network."""
         dataset = synthetic_dataset(1050, seed=1)
         pixels = dataset.images.reshape(len(dataset), -1).astype(float)
         pixels = (pixels - pixels.mean(axis=1, keepdims=True)) / pixels.std(axis=1, keepdims=True)
@@ -361,13 +363,13 @@ class TestDataset:
 
 
 class TestVotes:
-    def test_ten_votes_mostly_agree(self, voted: Dataset) -> None:
+    def test_each_face_has_ten_votes_and_classes_are_balanced(self, voted: Dataset) -> None:
         assert voted.label_set is FERPLUS
         assert votes_of(voted).shape == (200, 10)
         np.testing.assert_array_equal(votes_of(voted).sum(axis=1), 10)
         np.testing.assert_array_equal(np.bincount(voted.labels), 25)
 
-    def test_rule_of_ferplus_keeps_every_face(self, voted: Dataset) -> None:
+    def test_ferplus_majority_rule_keeps_every_face(self, voted: Dataset) -> None:
         """Single votes are dropped; the winner has more than half of the rest and is an expression."""
         for votes, target, label in zip(votes_of(voted).tolist(), voted.targets, voted.labels, strict=True):
             counted = [count if count > 1 else 0 for count in votes]
@@ -375,7 +377,7 @@ class TestVotes:
             expected = np.array(counted[:8]) / sum(counted[:8])
             np.testing.assert_allclose(target, expected, atol=1e-6)
 
-    def test_people_do_not_all_agree(self, voted: Dataset) -> None:
+    def test_votes_are_not_always_unanimous(self, voted: Dataset) -> None:
         assert 0.2 < (voted.targets.max(axis=1) < 1).mean() < 0.95
         assert (votes_of(voted)[:, 8] > 0).any()  # unknown
 
@@ -388,7 +390,7 @@ class TestVotes:
 
 
 class TestCsv:
-    def test_published_form(self, drawn: Dataset, tmp_path: Path) -> None:
+    def test_csv_has_the_published_format(self, drawn: Dataset, tmp_path: Path) -> None:
         path = tmp_path / "faces" / "fer2013.csv"
         write_csv(drawn, path)
         with path.open(newline="") as file:

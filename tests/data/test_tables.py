@@ -1,4 +1,4 @@
-"""Tables by name and dialect: which split a file is, which tables belong together, and how their text is written."""
+"""Tables: splits parsed from file names, tables that belong together, and CSV dialects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def rows(column: str = "emotion", labels: Any = range(7), *, start: int = 0) -> str:
-    """A table of one row for each label, whose image is of one gray level: ten times its place, plus `start`."""
+    """A table of one row for each label; the image has one gray level: ten times its row number, plus `start`."""
     lines = [f"{column},pixels" if column else "pixels"]
     for place, label in enumerate(labels, 1):
         pixels = " ".join([str(10 * place + start)] * 2304)
@@ -61,7 +61,7 @@ def counts(path: Path, **settings: Any) -> dict[str, int]:
         ("trainval.csv", None),
     ],
 )
-def test_the_split_that_a_file_name_tells(name: str, split: str | None) -> None:
+def test_split_is_parsed_from_the_file_name(name: str, split: str | None) -> None:
     assert split_of_table(name) == split
 
 
@@ -79,11 +79,11 @@ def test_the_split_that_a_file_name_tells(name: str, split: str | None) -> None:
         ("train!", None),
     ],
 )
-def test_the_split_that_a_folder_name_tells(name: str, split: str | None) -> None:
+def test_split_is_parsed_from_the_folder_name(name: str, split: str | None) -> None:
     assert parse_split(name) == split
 
 
-def test_a_labelled_test_table_is_the_test_split(tmp_path: Path) -> None:
+def test_labeled_test_table_is_the_test_split(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(rows())
     (tmp_path / "test.csv").write_text(rows(start=1))
     (tmp_path / "valid.csv.gz").write_bytes(gzip.compress(rows(start=2).encode()))
@@ -97,13 +97,13 @@ def test_a_labelled_test_table_is_the_test_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["test.csv", "test_with_emotions.csv", "private_test.csv"])
-def test_a_labelled_test_table_alone_is_the_test_split(tmp_path: Path, name: str) -> None:
+def test_labeled_test_table_alone_is_the_test_split(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(rows())
     assert counts(tmp_path / name) == {"PrivateTest": 7}
     assert counts(tmp_path) == {"PrivateTest": 7}
 
 
-def test_of_two_tables_of_a_split_the_one_with_labels_is_read_and_the_other_told(tmp_path: Path) -> None:
+def test_labeled_table_is_preferred_over_an_unlabeled_one_of_the_same_split(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(rows())
     (tmp_path / "test.csv").write_text(rows("", start=1))
     (tmp_path / "test_with_emotions.csv").write_text(rows(start=1))
@@ -112,7 +112,7 @@ def test_of_two_tables_of_a_split_the_one_with_labels_is_read_and_the_other_told
     assert dataset.left_out.notes() == ["Other tables in the folder were not read: test.csv."]
 
 
-def test_two_labelled_tables_of_a_split_are_an_error(tmp_path: Path) -> None:
+def test_two_labeled_tables_of_one_split_are_refused(tmp_path: Path) -> None:
     for name in ("test_a.csv", "test_b.csv"):
         (tmp_path / name).write_text(rows())
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_two_labelled_tables_of_a_split_are_an_error(tmp_path: Path) -> None:
     assert counts(tmp_path / "test_b.csv") == {"PrivateTest": 7}
 
 
-def test_a_file_name_that_tells_two_splits_is_an_error_unless_a_column_tells(tmp_path: Path) -> None:
+def test_file_name_with_two_splits_requires_a_split_column(tmp_path: Path) -> None:
     path = tmp_path / "train_and_test.csv"
     path.write_text(rows())
     with pytest.raises(
@@ -134,7 +134,7 @@ def test_a_file_name_that_tells_two_splits_is_an_error_unless_a_column_tells(tmp
     assert counts(path) == {"Training": 7}
 
 
-def test_a_column_of_splits_goes_before_the_file_name(tmp_path: Path) -> None:
+def test_split_column_takes_precedence_over_the_file_name(tmp_path: Path) -> None:
     header, *lines = rows().splitlines()
     for column in ("Usage", "split", "Subset"):
         path = tmp_path / "test.csv"
@@ -142,7 +142,7 @@ def test_a_column_of_splits_goes_before_the_file_name(tmp_path: Path) -> None:
         assert counts(path) == {"PublicTest": 7}
 
 
-def test_splits_in_an_archive_are_told_by_the_names_in_it(tmp_path: Path) -> None:
+def test_splits_in_an_archive_are_parsed_from_member_names(tmp_path: Path) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("fer/test.csv", rows(start=1))
@@ -153,7 +153,7 @@ def test_splits_in_an_archive_are_told_by_the_names_in_it(tmp_path: Path) -> Non
     assert counts(tmp_path / "no_name.dat") == {"Training": 7, "PublicTest": 7, "PrivateTest": 7}
 
 
-def test_a_table_of_file_names_beside_images_is_not_read_as_images(tmp_path: Path) -> None:
+def test_label_tables_beside_image_folders_are_ignored(tmp_path: Path) -> None:
     import cv2
 
     for label in FER2013.classes:
@@ -186,7 +186,7 @@ def test_csv_variants_of_a_table_are_read_alike(
     assert set(dataset.split) == {"PublicTest"}
 
 
-def test_words_in_a_label_set_with_contempt_need_no_votes(tmp_path: Path) -> None:
+def test_class_names_with_contempt_are_read_as_ferplus_without_votes(tmp_path: Path) -> None:
     words = ["neutral", "happy", "surprise", "sad", "anger", "disgust", "fear", "Contempt"]
     (tmp_path / "x.csv").write_text(rows(labels=words))
     assert mien.load(tmp_path / "x.csv", "ferplus").labels.tolist() == list(range(8))
@@ -198,9 +198,7 @@ def test_words_in_a_label_set_with_contempt_need_no_votes(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("column", ["label", "Expression", "class", "labels"])
-def test_numbers_in_another_column_than_that_of_fer2013_are_refused_without_their_order(
-    tmp_path: Path, column: str
-) -> None:
+def test_numeric_labels_outside_the_emotion_column_require_class_names(tmp_path: Path, column: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text(rows(column))
     with pytest.raises(DataError, match=rf"expected {column} to be the name .* got the number '0'.* rafdb"):
@@ -213,7 +211,7 @@ def test_numbers_in_another_column_than_that_of_fer2013_are_refused_without_thei
     assert mien.load(path).labels.tolist() == list(range(7))
 
 
-def test_a_table_with_an_order_of_its_own_is_read_in_it(tmp_path: Path) -> None:
+def test_numeric_labels_are_read_with_the_given_class_names(tmp_path: Path) -> None:
     path = tmp_path / "ckextended.csv"
     path.write_text(rows(labels=range(8)))
     order = "angry,disgust,fear,happy,sad,surprise,neutral,contempt"
@@ -235,16 +233,16 @@ def test_a_table_with_an_order_of_its_own_is_read_in_it(tmp_path: Path) -> None:
         mien.load(path, class_names="affectnet7")
 
 
-def test_the_fer2013_table_needs_no_order(tmp_path: Path) -> None:
+def test_fer2013_table_needs_no_class_names(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text(rows())
     plain, named = mien.load(path), mien.load(path, class_names="fer2013")
     assert plain.labels.tolist() == named.labels.tolist() == list(range(7))
-    with pytest.raises(DataError, match="FER\\+ votes"):  # which the label set needs for this table
+    with pytest.raises(DataError, match="FER\\+ votes"):  # this label set needs them for this table
         mien.load(path, "ferplus", class_names="fer2013")
 
 
-def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
+def test_class_names_that_do_not_apply_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(rows(labels=FER2013.classes))
     with pytest.raises(DataError, match=r"labels that are numbers, .* found none\. Leave class_names out"):
@@ -253,7 +251,7 @@ def test_class_names_that_name_nothing_are_refused(tmp_path: Path) -> None:
         mien.load("synthetic:7", class_names="rafdb")
 
 
-def test_words_are_read_by_the_block_and_not_row_by_row(
+def test_text_labels_are_parsed_in_blocks_not_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.data.fer2013 import rows as reading
@@ -266,7 +264,7 @@ def test_words_are_read_by_the_block_and_not_row_by_row(
     assert mien.load(path).labels.tolist() == list(range(7))
 
 
-def test_a_table_in_the_only_folder_of_a_folder_is_found(tmp_path: Path) -> None:
+def test_table_in_nested_folders_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "archive" / "fer2013"
     folder.mkdir(parents=True)
     (folder / "fer2013.csv").write_text(rows())

@@ -1,4 +1,4 @@
-"""Images decoded in child processes: the same pixels, and limits that hold whatever an image does."""
+"""Images decoded in child processes: the same pixels as in this process, and enforced limits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def descriptors() -> int:
 
 
 def running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -65,7 +65,7 @@ def running(pid: int) -> bool:
 
 
 def says(*lines: bytes, then: str = "") -> Callable[..., Child]:
-    """A start of a child process that says these lines, whatever it is asked."""
+    """A replacement for `start` whose child process writes these lines, whatever it is asked."""
     code = f"import sys, time; sys.stdout.buffer.write({b''.join(lines)!r}); sys.stdout.flush(); {then}"
 
     def start(*_: Any, **__: Any) -> Child:
@@ -76,7 +76,7 @@ def says(*lines: bytes, then: str = "") -> Callable[..., Child]:
 
 class TestPixels:
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
-    def test_they_are_those_that_this_process_decodes(self, pool: ImageDecoderPool, kind: str) -> None:
+    def test_pixels_equal_those_decoded_in_this_process(self, pool: ImageDecoderPool, kind: str) -> None:
         data = portrait(kind)
         image = pool.read_image(data)
         np.testing.assert_array_equal(image.pixels, read_image(data))
@@ -84,7 +84,7 @@ class TestPixels:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("side", [1, 48, 1900])
-    def test_they_are_the_same_without_shared_memory(
+    def test_pixels_are_the_same_without_shared_memory(
         self, pool_without_shared_memory: ImageDecoderPool, side: int
     ) -> None:
         pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
@@ -92,13 +92,13 @@ class TestPixels:
         for _ in range(2):
             np.testing.assert_array_equal(pool_without_shared_memory.read_image(data).pixels, pixels)
 
-    def test_several_frames_are_told(self, pool: ImageDecoderPool) -> None:
+    def test_animated_images_are_reported(self, pool: ImageDecoderPool) -> None:
         frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
         for kind in ("GIF", "PNG", "WEBP", "TIFF"):
             assert pool.read_image(encoded(frames[0], kind, save_all=True, append_images=frames[1:])).animated
             assert not pool.read_image(encoded(frames[0], kind)).animated
 
-    def test_a_small_image_after_a_large_one_holds_nothing_of_it(self, pool: ImageDecoderPool) -> None:
+    def test_small_image_after_a_large_one_contains_no_old_pixels(self, pool: ImageDecoderPool) -> None:
         large, small = Image.new("RGB", (1900, 1900), "white"), Image.new("RGB", (9, 7), "black")
         assert pool.read_image(encoded(large, "PNG")).pixels.min() == 255
         assert pool.read_image(encoded(small, "PNG")).pixels.max() == 0
@@ -124,16 +124,16 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "data", [b"", b"hello", b"\0" * 5000, portrait()[:900], b"%PDF", b"\x89PNG\r\n\x1a\n" + bytes(99)]
     )
-    def test_they_are_told_in_the_words_of_read_image(self, pool: ImageDecoderPool, data: bytes) -> None:
+    def test_errors_have_the_same_message_as_read_image(self, pool: ImageDecoderPool, data: bytes) -> None:
         with pytest.raises(DataError) as expected:
             read_image(data)
         before = pool.read_image(portrait()) and pool.processes
         with pytest.raises(DataError) as told:
             pool.read_image(data)
         assert str(told.value) == str(expected.value)
-        assert pool.processes == before  # a damaged image costs no process
+        assert pool.processes == before  # a damaged image does not end the process
 
-    def test_too_many_pixels_and_too_many_bytes(self, pool: ImageDecoderPool) -> None:
+    def test_too_many_pixels_or_bytes_raise_too_large_error(self, pool: ImageDecoderPool) -> None:
         with pytest.raises(TooLargeError, match="9x7"):
             pool.read_image(encoded(Image.new("RGB", (9, 7)), "PNG"), max_pixels=62)
         with pytest.raises(TooLargeError, match="at most 10 bytes, got 11"):
@@ -141,7 +141,7 @@ class TestRefusals:
 
 
 class TestLimits:
-    def test_no_secret_no_file_few_descriptors_and_little_memory(
+    def test_child_process_has_no_secrets_cannot_write_files_and_has_resource_limits(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MIEN_API_KEY", "a long secret")
@@ -162,7 +162,7 @@ class TestLimits:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "AVIF"])
-    def test_an_image_that_takes_too_much_memory_is_not_called_damaged(self, kind: str) -> None:
+    def test_image_above_the_memory_limit_raises_memory_error_and_keeps_the_process(self, kind: str) -> None:
         data = encoded(Image.new("RGB", (3000, 2000), "gray"), kind)
         pool = ImageDecoderPool(ImageLimits(max_pixels=6_000_000, base_memory=5 << 20, pixel_memory=0))
         with pytest.raises(ImageMemoryError, match="decoded with at most 5 MB of memory"):
@@ -173,7 +173,7 @@ class TestLimits:
         pool.close()
 
     @pytest.mark.slow
-    def test_memory_that_the_machine_lacks_is_told_so(self) -> None:
+    def test_low_process_memory_raises_not_enough_memory_error(self) -> None:
         code = (
             "import resource; resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))\n"
             "from mien.decoders.image_pool import ImageDecoderPool; import io, sys\n"
@@ -187,14 +187,14 @@ class TestLimits:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "no memory\n"
 
-    def test_one_that_the_kernel_ends_for_want_of_memory_is_not_called_damaged(
+    def test_child_process_killed_by_sigkill_raises_not_enough_memory_error(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(image_decoder, "start", says(READY, then="import os; os.kill(os.getpid(), 9)"))
         with pytest.raises(NotEnoughMemoryError):
             ImageDecoderPool(ready=0).read_image(portrait())
 
-    def test_one_that_crashes_is_told_and_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_crashed_child_process_is_reported_and_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pool = ImageDecoderPool(ready=0)
         with monkeypatch.context() as patch:
             patch.setattr(image_decoder, "start", says(READY, then="import os; os.kill(os.getpid(), 11)"))
@@ -203,7 +203,7 @@ class TestLimits:
         assert pool.read_image(portrait()).pixels.size
         pool.close()
 
-    def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hanging_child_process_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(image_decoder, "start", says(READY, then="time.sleep(60)"))
         pool = ImageDecoderPool(ImageLimits(seconds=0.3), ready=0)
         began = time.monotonic()
@@ -213,7 +213,7 @@ class TestLimits:
         assert not pool.processes
 
     @pytest.mark.parametrize("cancelled_first", [True, False])
-    def test_one_that_is_given_up_is_killed_at_once(
+    def test_cancelled_task_kills_its_child_process_at_once(
         self, monkeypatch: pytest.MonkeyPatch, cancelled_first: bool
     ) -> None:
         monkeypatch.setattr(image_decoder, "start", says(READY, then="time.sleep(60)"))
@@ -243,7 +243,7 @@ class TestLimits:
             b'{"error": ["a"], "message": 3}\n',
         ],
     )
-    def test_one_that_was_taken_over_can_only_fail(
+    def test_invalid_output_of_the_child_process_raises_data_error(
         self, monkeypatch: pytest.MonkeyPatch, said: bytes
     ) -> None:
         monkeypatch.setattr(image_decoder, "start", says(READY, said))
@@ -252,15 +252,15 @@ class TestLimits:
             pool.read_image(portrait())
         pool.close()
 
-    def test_it_cannot_shrink_the_memory_that_it_shares(self) -> None:
+    def test_shared_memory_cannot_be_shrunk(self) -> None:
         descriptor = image_decoder._shared_file(1 << 20)
         with pytest.raises(PermissionError):
             os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 
-class TestEnds:
-    def test_all_processes_end_with_the_pool(self) -> None:
+class TestShutdown:
+    def test_all_processes_end_when_the_pool_is_closed(self) -> None:
         pool = ImageDecoderPool(ready=2)
         pool.prepare()
         pool.wait_until_ready()
@@ -271,7 +271,7 @@ class TestEnds:
         with pytest.raises(DataError, match="closed"):
             pool.read_image(portrait())
 
-    def test_an_idle_one_that_was_killed_is_replaced(self) -> None:
+    def test_killed_idle_process_is_replaced(self) -> None:
         pool = ImageDecoderPool()
         pool.read_image(portrait())
         (pid,) = pool.processes
@@ -281,7 +281,7 @@ class TestEnds:
         assert pool.processes != [pid]
         pool.close()
 
-    def test_no_descriptor_is_left_after_failures(self) -> None:
+    def test_no_file_descriptors_are_left_open_after_failures(self) -> None:
         pool = ImageDecoderPool(ImageLimits(max_pixels=6_000_000, base_memory=5 << 20, pixel_memory=0))
         data, before = encoded(Image.new("RGB", (3000, 2000)), "PNG"), descriptors()
         for _ in range(3):
@@ -290,7 +290,7 @@ class TestEnds:
         pool.close()
         assert descriptors() == before
 
-    def test_it_ends_when_the_process_that_started_it_is_killed(self) -> None:
+    def test_child_process_ends_when_the_parent_process_is_killed(self) -> None:
         code = (
             "import sys, time\nfrom mien.decoders.image_pool import ImageDecoderPool\n"
             "pool = ImageDecoderPool(); pool.prepare(); pool.wait_until_ready()\n"

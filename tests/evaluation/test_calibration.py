@@ -1,4 +1,4 @@
-"""Bins, calibration error and temperature against second implementations of the same definitions."""
+"""Reliability bins, calibration error and temperature against independent implementations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_calibration_error_equals_a_computation_per_image(n: int, classes: int, 
     assert ours == pytest.approx(error_by_image(probabilities, true, bins))
 
 
-def test_bins_hold_their_upper_edge() -> None:
+def test_bins_include_their_upper_edge() -> None:
     bins = calibration.reliability_bins(
         np.array([[0.5, 0.5], [1.0, 0.0], [0.51, 0.49]]), np.array([0, 1, 0]), bins=2
     )
@@ -59,7 +59,7 @@ def test_bins_hold_their_upper_edge() -> None:
     assert bins.error == pytest.approx(1 / 3 * 0.5 + 2 / 3 * 0.255)
 
 
-def test_empty_bins_are_nan_and_cost_nothing() -> None:
+def test_empty_bins_are_nan_and_do_not_affect_the_error() -> None:
     bins = calibration.reliability_bins(np.array([[0.9, 0.1]]), np.array([0]))
     assert bins.count.sum() == 1
     assert np.isnan(bins.accuracy).sum() == 14
@@ -72,14 +72,14 @@ def test_labels_drawn_from_the_probabilities_are_calibrated() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 4.0])
-def test_the_temperature_that_was_used_is_found_again(temperature: float) -> None:
+def test_fit_temperature_recovers_the_true_temperature(temperature: float) -> None:
     probabilities, true = sampled(20_000, temperature=temperature)
     assert calibration.fit_temperature(probabilities, true) == pytest.approx(temperature, rel=0.03)
 
 
 @settings(max_examples=25)
 @given(st.integers(20, 200), st.integers(2, 8), st.floats(0.4, 4), st.integers(0, 99))
-def test_the_temperature_equals_that_of_scipy(n: int, classes: int, temperature: float, seed: int) -> None:
+def test_fit_temperature_matches_scipy(n: int, classes: int, temperature: float, seed: int) -> None:
     probabilities, true = sampled(n, classes, temperature, seed)
 
     def loss(log_temperature: float) -> float:
@@ -95,20 +95,20 @@ def test_the_temperature_equals_that_of_scipy(n: int, classes: int, temperature:
         assert ours == pytest.approx(np.exp(best.x), rel=1e-3)
 
 
-def test_a_model_that_is_always_or_never_right_meets_the_end_of_the_search() -> None:
+def test_always_or_never_correct_model_gets_a_bound_of_the_temperature() -> None:
     probabilities = np.array([[0.6, 0.4], [0.3, 0.7]])
     assert calibration.fit_temperature(probabilities, np.array([0, 1])) == pytest.approx(calibration.COLDEST)
     assert calibration.fit_temperature(probabilities, np.array([1, 0])) == pytest.approx(calibration.HOTTEST)
 
 
-def test_probabilities_of_0_do_no_harm() -> None:
+def test_zero_probabilities_are_softened() -> None:
     probabilities = np.tile(np.array([1.0, 0.0], np.float32), (6, 1))
     fitted = calibration.fit_temperature(probabilities, np.array([0, 0, 0, 0, 0, 1]))
     softened = calibration.apply_temperature(probabilities, fitted)
     np.testing.assert_allclose(softened, np.tile([5 / 6, 1 / 6], (6, 1)), rtol=1e-6)
 
 
-def test_a_temperature_of_1_changes_nothing_and_none_changes_the_winner() -> None:
+def test_temperature_1_changes_nothing_and_none_changes_the_argmax() -> None:
     probabilities, _ = sampled(200)
     np.testing.assert_allclose(calibration.apply_temperature(probabilities, 1.0), probabilities)
     for temperature in (0.1, 0.7, 3.0, 20.0):
@@ -126,14 +126,14 @@ def test_a_temperature_must_be_a_number_above_0(temperature: float) -> None:
 
 
 @pytest.mark.parametrize("shapes", [((0, 2), (0,)), ((3, 2), (2,)), ((3,), (3,))])
-def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+def test_mismatched_shapes_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     probabilities, true = np.zeros(shapes[0]), np.zeros(shapes[1], np.int64)
     for function in (calibration.expected_calibration_error, calibration.fit_temperature):
         with pytest.raises(DataError, match="one image or more"):
             function(probabilities, true)
 
 
-def test_the_examples_of_the_docstring_hold() -> None:
+def test_docstring_examples() -> None:
     failed, attempted = doctest.testmod(calibration)
     assert (failed, attempted > 0) == (0, True)
 
@@ -141,7 +141,7 @@ def test_the_examples_of_the_docstring_hold() -> None:
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 8), st.integers(0, 99))
-def test_biases_equal_those_of_a_general_optimizer(classes: int, seed: int) -> None:
+def test_fit_biases_matches_a_general_optimizer(classes: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     p, true = sampled(300, classes, 1.5, seed)
     shifted = softmax(np.log(p) + random.normal(0, 0.7, classes), axis=1)
@@ -168,7 +168,7 @@ def test_biases_correct_a_model_that_predicts_some_classes_too_often() -> None:
     assert calibration.expected_calibration_error(mended, true) < 0.02
 
 
-def test_biases_of_extreme_probabilities_are_numbers() -> None:
+def test_biases_of_extreme_probabilities_are_finite() -> None:
     sure = np.eye(3)[[0, 1, 2, 0]]
     for true in ([0, 1, 2, 0], [1, 2, 0, 1], [0, 0, 0, 0]):
         assert np.isfinite(calibration.fit_biases(sure, np.array(true))).all()
@@ -212,7 +212,7 @@ def test_invalid_arguments_of_calibration_have_short_errors(
             function(probabilities, true)  # type: ignore[operator]
 
 
-def test_settings_of_calibration_are_checked() -> None:
+def test_invalid_calibration_settings_are_refused() -> None:
     p, true = sampled(20)
     with pytest.raises(DataError, match="bins as an integer of at least 1, got 0"):
         calibration.reliability_bins(p, true, bins=0)
@@ -223,7 +223,9 @@ def test_settings_of_calibration_are_checked() -> None:
 
 
 @pytest.mark.parametrize(("true", "used"), [([0, 1], 1.0), ([1, 0], calibration.HOTTEST)])
-def test_a_temperature_at_its_bound_is_reported_and_set_to_one(true: list[int], used: float) -> None:
+def test_temperature_at_its_bound_is_reported_and_the_lower_bound_becomes_1(
+    true: list[int], used: float
+) -> None:
     p = np.tile([[0.6, 0.4], [0.3, 0.7]], (10, 1))
     fit = judge_temperature(p, np.tile(true, 10))
     assert fit.temperature == pytest.approx(used)
@@ -241,7 +243,7 @@ def test_cross_validation_scores_a_temperature_on_held_out_images() -> None:
     apart = judge_temperature(few, labels)
     own = calibration.apply_temperature(few, apart.temperature)
     assert apart.few
-    assert apart.loss > metrics.log_loss(labels, own)  # what it was fitted on flatters it
+    assert apart.loss > metrics.log_loss(labels, own)  # the loss on its own fitting data is too optimistic
 
 
 def test_each_image_is_transformed_by_a_fit_on_other_images() -> None:

@@ -1,4 +1,4 @@
-"""Any predict function, judged: label order, checks of what it gives, scores, and JSON."""
+"""`evaluate` with any predict function: label order, validation of the output, scores, and JSON."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def make_dataset(n: int = 70, label_set: LabelSet = FER2013, training: int = 0, 
     )
 
 
-def seer(classes: int, certainty: float = 0.9) -> Any:
-    """A predict function that reads the label off the image, in the data set's own order."""
+def perfect_model(classes: int, certainty: float = 0.9) -> Any:
+    """Return a predict function that reads the label from the image, in the data set's own order."""
 
     def predict(crops: np.ndarray) -> np.ndarray:
         one_hot = np.eye(classes, dtype=np.float32)[crops[:, 0, 0] % classes]
@@ -43,7 +43,7 @@ def seer(classes: int, certainty: float = 0.9) -> Any:
 
 
 def noisy(crops: np.ndarray) -> np.ndarray:
-    """A predict function that is right in part, and depends on nothing but the image."""
+    """A predict function that is partly right and depends only on the image."""
     random = np.random.default_rng(0).normal(size=(48 * 48, 7))
     logits = crops.reshape(len(crops), -1) / 255 @ random / 10 + 1.5 * np.eye(7)[crops[:, 0, 0] % 7]
     powers = np.exp(logits)
@@ -51,7 +51,7 @@ def noisy(crops: np.ndarray) -> np.ndarray:
 
 
 def test_a_perfect_model_scores_1() -> None:
-    result = evaluate(seer(7), make_dataset(), labels=FER2013.classes, model="seer")
+    result = evaluate(perfect_model(7), make_dataset(), labels=FER2013.classes, model="seer")
     assert (result.model, result.data, result.split, result.n) == ("seer", "made.csv", "PrivateTest", 70)
     assert result.labels == FER2013.classes
     assert result.accuracy == result.macro_f1 == result.balanced_accuracy == 1.0
@@ -62,7 +62,7 @@ def test_a_perfect_model_scores_1() -> None:
     np.testing.assert_array_equal(result.confusion, 10 * np.eye(7))
 
 
-def test_scores_equal_those_of_scikit_learn() -> None:
+def test_scores_match_scikit_learn() -> None:
     dataset = make_dataset(400)
     result = evaluate(noisy, dataset, labels=FER2013.classes)
     probabilities = noisy(dataset.images)
@@ -82,7 +82,7 @@ def test_scores_equal_those_of_scikit_learn() -> None:
 
 @settings(max_examples=20)
 @given(st.permutations(range(7)))
-def test_labels_are_matched_by_name_and_not_by_place(order: list[int]) -> None:
+def test_labels_are_matched_by_name_not_by_position(order: list[int]) -> None:
     spellings = ["Anger", "disgusted", "fearful", "Joy", "sadness", "suprise", "CALM"]
     dataset = make_dataset(28)
     straight = evaluate(noisy, dataset, labels=FER2013.classes)
@@ -103,7 +103,7 @@ def test_labels_are_matched_by_name_and_not_by_place(order: list[int]) -> None:
 )
 def test_class_names_that_differ_from_the_data_set_are_rejected(labels: tuple[str, ...]) -> None:
     with pytest.raises(ModelError, match="the 7 classes of fer2013") as caught:
-        evaluate(seer(7), make_dataset(), labels=labels)
+        evaluate(perfect_model(7), make_dataset(), labels=labels)
     assert f"got {len(labels)} classes" in str(caught.value)
     remedy = "in index order" if len(labels) == 7 else "label set"
     assert remedy in str(caught.value)
@@ -117,10 +117,10 @@ def test_class_names_that_differ_from_the_data_set_are_rejected(labels: tuple[st
         (("Angry",), r"Angry\)\. Give"),
     ],
 )
-def test_the_error_names_classes_that_the_data_set_does_not_have(last: tuple[str, ...], told: str) -> None:
+def test_error_names_classes_that_the_data_set_lacks(last: tuple[str, ...], told: str) -> None:
     labels = ("Angry", "Disgust", "Fear", "Joy", "Sad", "Surprised")
     with pytest.raises(ModelError, match=told):
-        evaluate(seer(7), make_dataset(), labels=(*labels, *last))
+        evaluate(perfect_model(7), make_dataset(), labels=(*labels, *last))
 
 
 def broken(rows: Any) -> Any:
@@ -147,17 +147,17 @@ def test_values_that_are_not_probabilities_are_rejected(predict: Any, words: str
         evaluate(predict, make_dataset(), labels=FER2013.classes)
 
 
-def test_the_rounding_of_half_precision_is_forgiven() -> None:
+def test_half_precision_rounding_is_accepted() -> None:
     result = evaluate(lambda crops: noisy(crops).astype(np.float16), make_dataset(), labels=FER2013.classes)
     np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-12)
 
 
 def test_lists_are_accepted_like_arrays() -> None:
-    result = evaluate(lambda crops: seer(7)(crops).tolist(), make_dataset(), labels=FER2013.classes)
+    result = evaluate(lambda crops: perfect_model(7)(crops).tolist(), make_dataset(), labels=FER2013.classes)
     assert result.accuracy == 1.0
 
 
-def test_batches_and_progress() -> None:
+def test_batch_size_and_progress_are_respected() -> None:
     sizes: list[int] = []
     steps: list[tuple[int, int]] = []
 
@@ -195,7 +195,7 @@ def test_flip_tta_averages_with_the_mirror_image() -> None:
 def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
     dataset = make_dataset(70, training=14)
     images = dataset.images.copy()
-    images[20:24] = images[6:10]  # 4 of the 56 test images stand in Training too
+    images[20:24] = images[6:10]  # 4 of the 56 test images are also in Training
     images[30] = images[37]  # a copy within the split stays
     dataset = replace(dataset, images=images)
     result = evaluate(noisy, dataset, labels=FER2013.classes)
@@ -208,7 +208,7 @@ def test_duplicate_free_leaves_out_copies_from_other_splits() -> None:
     assert result.duplicate_free["macro_f1"] == pytest.approx(macro)
 
 
-def test_a_split_that_is_all_copies_has_no_duplicate_free_score() -> None:
+def test_split_of_duplicates_only_has_no_duplicate_free_score() -> None:
     dataset = make_dataset(14, training=7)
     dataset = replace(dataset, images=np.concatenate([dataset.images[7:], dataset.images[7:]]))
     result = evaluate(noisy, dataset, labels=FER2013.classes)
@@ -216,10 +216,10 @@ def test_a_split_that_is_all_copies_has_no_duplicate_free_score() -> None:
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["duplicate_free"]["accuracy"] is None
 
 
-def test_the_true_class_of_votes_is_their_majority() -> None:
+def test_true_class_of_soft_targets_is_the_majority() -> None:
     dataset = make_dataset(16, FERPLUS)
     targets = 0.6 * dataset.targets + 0.4 * np.roll(dataset.targets, 1, axis=1)
-    result = evaluate(seer(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
+    result = evaluate(perfect_model(8), replace(dataset, targets=targets), labels=FERPLUS.classes)
     assert result.accuracy == 1.0
     assert result.loss == pytest.approx(-np.log(0.9), rel=1e-6)
 
@@ -230,7 +230,7 @@ def test_the_other_splits_can_be_evaluated() -> None:
 
 
 @pytest.mark.parametrize("split", ["training", "TRAINING", " Training", "train", "Train"])
-def test_a_split_is_found_however_it_is_written(split: str) -> None:
+def test_spellings_of_a_split_name_are_accepted(split: str) -> None:
     result = evaluate(noisy, make_dataset(70, training=20), labels=FER2013.classes, split=split)
     assert (result.split, result.n) == ("Training", 20)
 
@@ -256,7 +256,7 @@ def test_a_split_that_does_not_exist_is_refused(split: object) -> None:
 
 def test_a_model_with_other_classes_is_evaluated_on_its_own_data() -> None:
     five = LabelSet("five", ("angry", "happy", "sad", "surprise", "neutral"))
-    result = evaluate(seer(5), make_dataset(25, five), labels=five.classes)
+    result = evaluate(perfect_model(5), make_dataset(25, five), labels=five.classes)
     assert (result.accuracy, result.labels) == (1.0, five.classes)
 
 
@@ -276,7 +276,7 @@ def test_images_without_a_label_are_refused() -> None:
 
 
 def plain_only(value: object) -> bool:
-    """Whether a value is made of the very types that JSON has, no numpy scalar among them."""
+    """Whether a value consists of plain JSON types only, without NumPy scalars."""
     if isinstance(value, dict):
         return all(type(key) is str and plain_only(item) for key, item in value.items())
     if isinstance(value, list):
@@ -285,7 +285,7 @@ def plain_only(value: object) -> bool:
 
 
 @pytest.mark.parametrize("n", [1, 3, 70])
-def test_the_scores_are_clean_json(n: int) -> None:
+def test_scores_serialize_to_plain_json(n: int) -> None:
     result = evaluate(noisy, make_dataset(n), labels=FER2013.classes)
     document = result.to_dict()
     assert plain_only(document)
@@ -299,7 +299,7 @@ def test_the_scores_are_clean_json(n: int) -> None:
     assert sum(scores["support"] for scores in document["per_class"].values()) == n
 
 
-def test_the_dict_is_a_copy() -> None:
+def test_to_dict_returns_a_copy() -> None:
     result: Evaluation = evaluate(noisy, make_dataset(), labels=FER2013.classes)
     document = result.to_dict()
     document["per_class"]["happy"]["f1"] = -1
@@ -322,9 +322,7 @@ def test_the_dict_is_a_copy() -> None:
         ({"predict": lambda _: {"happy": 1.0}}, ModelError, "array of probabilities"),
     ],
 )
-def test_arguments_of_another_type_are_refused_in_a_sentence(
-    change: dict[str, Any], error: type[Exception], sentence: str
-) -> None:
+def test_invalid_arguments_are_refused(change: dict[str, Any], error: type[Exception], sentence: str) -> None:
     given = {"predict": noisy, "dataset": make_dataset(), "labels": FER2013.classes, **change}
     with pytest.raises(error, match=sentence):
         evaluate(given.pop("predict"), given.pop("dataset"), **given)

@@ -1,4 +1,4 @@
-"""Figures looked at as objects (what is drawn, where, in which color) and as files; and the report."""
+"""Figures checked as objects (what is drawn, where, in which color) and as files; and the report."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def assert_png(path: Path, at_least: int = 300) -> None:
 
 
 def assert_nothing_is_cut(figure: Any) -> None:
-    """All that is drawn, words and all, lies within the image."""
+    """Assert that everything drawn, text included, lies within the image."""
     figure.draw_without_rendering()
     drawn = figure.get_tightbbox()
     width, height = figure.get_size_inches()
@@ -97,7 +97,7 @@ class TestCurves:
             assert set(mark.get_xdata()) == {36}
             assert any(text.startswith("○ best epoch 36: validation") for text in words(axes))
 
-    def test_drops_are_marked_between_the_epochs_with_the_new_rate(self) -> None:
+    def test_learning_rate_drops_are_marked_between_epochs_with_the_new_rate(self) -> None:
         rates = [1e-3] * 30 + [5e-4] * 12 + [1.25e-4] * 18
         figure = figures.curves_figure(make_history(60, rates))
         for axes in figure.axes:
@@ -111,7 +111,7 @@ class TestCurves:
         assert len(figure.axes) == 2
 
     @pytest.mark.parametrize("epochs", [8, 200])
-    def test_a_smooth_rate_is_a_line_of_its_own(self, epochs: int) -> None:
+    def test_smooth_learning_rate_is_drawn_as_a_separate_line(self, epochs: int) -> None:
         rates = 1e-3 * (1 + np.cos(np.pi * np.arange(epochs) / epochs)) / 2
         figure = figures.curves_figure(make_history(epochs, rates))
         assert len(figure.axes) == 4
@@ -120,9 +120,9 @@ class TestCurves:
         assert "0.001" in words(figure.axes[2])
         assert_nothing_is_cut(figure)
 
-    def test_line_ends_are_named_with_their_last_value(self) -> None:
+    def test_line_ends_are_labeled_with_their_last_value(self) -> None:
         history = make_history(10)
-        history["val_accuracy"][-1] = history["accuracy"][-1]  # the names would lie on each other
+        history["val_accuracy"][-1] = history["accuracy"][-1]  # the names would overlap
         accuracy = figures.curves_figure(history).axes[0]
         names = [text for text in accuracy.texts if text.get_text().startswith(("training", "validation"))]
         assert [text.get_text() for text in names] == ["training 75.0%", "validation 75.0%"]
@@ -131,7 +131,7 @@ class TestCurves:
         assert abs(heights[0] - heights[1]) >= 0.06 * (high - low)
         assert [to_hex(text.get_color()) for text in names] == [style.BLUE.lower(), style.VERMILION.lower()]
 
-    def test_rows_of_text_are_as_good_as_columns_of_numbers(self) -> None:
+    def test_rows_of_text_give_the_same_figure_as_columns_of_numbers(self) -> None:
         history = make_history(5, [1e-3, 1e-3, 1e-3, 5e-4, 5e-4])
         rows = [{name: str(values[i]) for name, values in history.items()} for i in range(5)]
         one, other = figures.curves_figure(history), figures.curves_figure(rows)
@@ -150,7 +150,7 @@ class TestCurves:
         assert_png(figures.plot_curves(history, tmp_path / "curves.png"))
 
     @pytest.mark.parametrize("history", [{}, [], {"loss": []}, {"loss": [1.0], "accuracy": [0.1, 0.2]}])
-    def test_no_epoch_or_ragged_columns_are_refused(self, history: Any) -> None:
+    def test_empty_history_and_ragged_columns_are_refused(self, history: Any) -> None:
         with pytest.raises(DataError, match="history of one epoch or more"):
             figures.curves_figure(history)
 
@@ -207,7 +207,7 @@ def make_images(n: int) -> np.ndarray:
 
 
 class TestSamples:
-    def test_right_and_wrong_differ_in_frame_and_mark(self) -> None:
+    def test_correct_and_wrong_predictions_differ_in_frame_and_mark(self) -> None:
         probabilities = np.array([[0.7, 0.3], [0.05, 0.95]])
         figure = figures.samples_figure(make_images(2), np.array([0, 0]), probabilities, ("sad", "happy"))
         right, wrong = figure.axes
@@ -230,7 +230,7 @@ class TestSamples:
         path = tmp_path / "samples.png"
         assert_png(figures.plot_samples(images, true, probabilities, LABELS, path))
 
-    def test_long_names_do_not_run_into_each_other(self) -> None:
+    def test_long_names_do_not_overlap_the_score(self) -> None:
         labels = ("contemptuous smirk", "a very long label name")
         figure = figures.samples_figure(make_images(2), np.array([0, 1]), np.eye(2), labels)
         assert_nothing_is_cut(figure)
@@ -238,7 +238,7 @@ class TestSamples:
             name, score, _ = axes.texts
             assert name.get_window_extent().x1 < score.get_window_extent().x0
 
-    def test_lengths_that_differ_and_no_image_are_refused(self) -> None:
+    def test_mismatched_lengths_and_empty_input_are_refused(self) -> None:
         for n, true, probabilities in [(0, 0, 0), (2, 1, 2), (2, 2, 3)]:
             with pytest.raises(DataError, match="one image or more"):
                 figures.samples_figure(
@@ -247,7 +247,7 @@ class TestSamples:
 
 
 def make_evaluation(n: int = 140, right: float = 0.6, seed: int = 0) -> Evaluation:
-    """A model that names about the given part of n noise images rightly."""
+    """Evaluate a model that is correct on about the given fraction of n noise images."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % 7
     taken = np.where(random.random(n) < right, labels, (labels + 1) % 7)
@@ -259,10 +259,10 @@ def make_evaluation(n: int = 140, right: float = 0.6, seed: int = 0) -> Evaluati
     return evaluate(lambda _: probabilities, dataset, labels=LABELS, batch_size=n, model="classic")
 
 
-class TestChoice:
+class TestSampleSelection:
     @settings(max_examples=40)
     @given(st.integers(1, 40), st.floats(0, 1), st.integers(1, 30), st.integers(0, 5))
-    def test_samples_are_distinct_and_as_many_as_can_be(
+    def test_samples_are_distinct_and_as_many_as_possible(
         self, n: int, right: float, wanted: int, seed: int
     ) -> None:
         evaluation = make_evaluation(n, right)
@@ -272,7 +272,7 @@ class TestChoice:
         np.testing.assert_array_equal(chosen, figures.choose_samples(evaluation, wanted, seed))
 
     @pytest.mark.parametrize("right", [0.3, 0.65, 0.95])
-    def test_mistakes_are_as_frequent_in_samples_as_they_are(self, right: float) -> None:
+    def test_samples_contain_mistakes_in_proportion(self, right: float) -> None:
         evaluation = make_evaluation(700, right)
         shares = [
             (evaluation.predicted[chosen] == evaluation.true[chosen]).mean()
@@ -281,7 +281,7 @@ class TestChoice:
         assert np.mean(shares) == pytest.approx(evaluation.accuracy, abs=0.03)  # seven standard errors, about
         assert min(shares) < evaluation.accuracy < max(shares) or right == 0.95
 
-    def test_other_sheets_are_of_mistakes_and_of_confident_hits(self) -> None:
+    def test_mistakes_and_confident_kinds_select_matching_images(self) -> None:
         evaluation = make_evaluation()
         sure = evaluation.probabilities.max(axis=1)
         wrong = figures.choose_samples(evaluation, 12, kind="mistakes")
@@ -294,7 +294,7 @@ class TestChoice:
             figures.choose_samples(evaluation, 12, kind="best")
 
     @pytest.mark.slow
-    def test_the_title_of_a_sheet_has_its_selection_and_the_accuracy(self, tmp_path: Path) -> None:
+    def test_sheet_title_contains_the_selection_and_the_accuracy(self, tmp_path: Path) -> None:
         evaluation = make_evaluation(1000, 0.6)
         chosen = figures.choose_samples(evaluation, 12)
         right = int((evaluation.predicted[chosen] == evaluation.true[chosen]).sum())
@@ -308,14 +308,14 @@ class TestChoice:
         assert names == {"samples.png", "mistakes.png", "confident.png"}
 
     @pytest.mark.slow
-    def test_a_sheet_that_would_be_empty_is_left_out(self, tmp_path: Path) -> None:
+    def test_empty_sheet_is_not_written(self, tmp_path: Path) -> None:
         (tmp_path / "mistakes.png").write_text("mine")
         written = figures.plot_sheets(make_evaluation(right=1.0), tmp_path)
         assert [path.name for path in written] == ["samples.png", "confident.png"]
         assert (tmp_path / "mistakes.png").read_text() == "mine"
 
     @pytest.mark.parametrize(("right", "mistakes"), [(0.0, 12), (1.0, 0)])
-    def test_all_wrong_and_all_right(self, right: float, mistakes: int) -> None:
+    def test_samples_when_all_predictions_are_wrong_or_correct(self, right: float, mistakes: int) -> None:
         evaluation = make_evaluation(right=right)
         chosen = figures.choose_samples(evaluation, 12)
         assert (evaluation.predicted[chosen] != evaluation.true[chosen]).sum() == mistakes
@@ -323,7 +323,7 @@ class TestChoice:
 
 class TestOtherCharts:
     @pytest.mark.parametrize("certainty", [0.4, 0.99])
-    def test_reliability(self, certainty: float, tmp_path: Path) -> None:
+    def test_reliability_diagram(self, certainty: float, tmp_path: Path) -> None:
         probabilities = np.tile([certainty, *[(1 - certainty) / 6] * 6], (50, 1))
         bins = reliability_bins(probabilities, np.array([0, 0, 0, 0, 1] * 10))
         figure = figures.reliability_figure(bins, "classic")
@@ -335,7 +335,7 @@ class TestOtherCharts:
         assert_nothing_is_cut(figure)
         assert_png(figures.plot_reliability(bins, tmp_path / "reliability.png"))
 
-    def test_counts(self, tmp_path: Path) -> None:
+    def test_class_counts_chart(self, tmp_path: Path) -> None:
         counts = {
             "Training": dict(zip(LABELS, [3995, 436, 4097, 7215, 4830, 3171, 4965], strict=True)),
             "PrivateTest": {
@@ -368,14 +368,12 @@ class TestOtherCharts:
 
 
 class TestSaving:
-    def test_folders_are_made_and_nothing_else_is_left(self, tmp_path: Path) -> None:
+    def test_missing_folders_are_created_without_temporary_files(self, tmp_path: Path) -> None:
         path = figures.plot_counts({"Training": {"happy": 3}}, tmp_path / "new" / "counts.png")
         assert path == tmp_path / "new" / "counts.png"
         assert list(path.parent.iterdir()) == [path]
 
-    def test_a_write_that_fails_leaves_the_old_file(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_failed_write_keeps_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "page.html"
         write_bytes(path, b"old")
 
@@ -388,13 +386,13 @@ class TestSaving:
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_names_in_any_script_and_with_dollars_are_drawn(self, tmp_path: Path) -> None:
+    def test_names_with_any_script_or_dollar_signs_are_drawn(self, tmp_path: Path) -> None:
         assert_png(
             figures.plot_confusion(np.eye(2, dtype=int), ("嬉しい", "$x_{$"), tmp_path / "a.png", "模型 $1")
         )
 
     @pytest.mark.parametrize(("package", "extra"), [("matplotlib", "charts"), ("seaborn", "train")])
-    def test_a_missing_package_is_named_with_its_remedy(
+    def test_missing_package_error_names_the_extra(
         self, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, package, None)
@@ -402,7 +400,7 @@ class TestSaving:
             figures.confusion_figure(np.eye(2, dtype=int), ("a", "b"))
 
     @pytest.mark.slow
-    def test_figures_touch_no_global_state_and_come_late(self) -> None:
+    def test_plotting_packages_are_imported_lazily_and_global_state_is_unchanged(self) -> None:
         code = (
             "import sys; from mien.evaluation import figures, report; "
             "assert not {'matplotlib', 'seaborn', 'pandas'} & set(sys.modules), sorted(sys.modules); "
@@ -467,7 +465,7 @@ class TestReport:
             assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")
 
     @pytest.mark.slow
-    def test_text_from_outside_is_escaped_and_nothing_is_loaded(self, tmp_path: Path) -> None:
+    def test_untrusted_text_is_escaped_and_no_external_resource_is_loaded(self, tmp_path: Path) -> None:
         bad = '<script>alert("1")</script>&'
         nothing = {"n": 0, "accuracy": None, "macro_f1": None}
         evaluation = replace(make_evaluation(14), model=bad, data=bad, duplicate_free=nothing)

@@ -25,7 +25,7 @@ def random_probabilities(n: int, classes: int, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=40)
 @given(pairs)
-def test_confusion_counts_true_classes_in_rows(pair: np.ndarray) -> None:
+def test_confusion_matrix_matches_scikit_learn(pair: np.ndarray) -> None:
     true, predicted = pair
     ours = metrics.confusion_matrix(true, predicted, CLASSES)
     assert ours.dtype == np.int64
@@ -34,7 +34,7 @@ def test_confusion_counts_true_classes_in_rows(pair: np.ndarray) -> None:
 
 @settings(max_examples=40)
 @given(pairs)
-def test_scores_equal_those_of_scikit_learn(pair: np.ndarray) -> None:
+def test_scores_match_scikit_learn(pair: np.ndarray) -> None:
     true, predicted = pair
     confusion = metrics.confusion_matrix(true, predicted, CLASSES)
     assert metrics.accuracy(confusion) == pytest.approx(reference.accuracy_score(true, predicted))
@@ -46,7 +46,7 @@ def test_scores_equal_those_of_scikit_learn(pair: np.ndarray) -> None:
 
 @settings(max_examples=40)
 @given(pairs)
-def test_class_scores_equal_those_of_scikit_learn(pair: np.ndarray) -> None:
+def test_class_scores_match_scikit_learn(pair: np.ndarray) -> None:
     true, predicted = pair
     ours = metrics.class_scores(metrics.confusion_matrix(true, predicted, CLASSES))
     theirs = reference.precision_recall_fscore_support(
@@ -56,7 +56,7 @@ def test_class_scores_equal_those_of_scikit_learn(pair: np.ndarray) -> None:
         np.testing.assert_allclose(mine, other)
 
 
-def test_balanced_accuracy_equals_that_of_scikit_learn() -> None:
+def test_balanced_accuracy_matches_scikit_learn() -> None:
     true, predicted = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 1, 1, 0, 2])
     confusion = metrics.confusion_matrix(true, predicted, 4)
     assert metrics.balanced_accuracy(confusion) == pytest.approx(
@@ -66,7 +66,7 @@ def test_balanced_accuracy_equals_that_of_scikit_learn() -> None:
 
 @settings(max_examples=40)
 @given(st.lists(labels, min_size=1, max_size=40), st.integers(0, 1000))
-def test_log_loss_equals_that_of_scikit_learn(true: list[int], seed: int) -> None:
+def test_log_loss_matches_scikit_learn(true: list[int], seed: int) -> None:
     probabilities = random_probabilities(len(true), CLASSES, seed).clip(1e-6)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     theirs = reference.log_loss(true, probabilities, labels=range(CLASSES))
@@ -88,7 +88,7 @@ def test_log_loss_stays_finite_where_a_probability_is_0() -> None:
     assert str(metrics.log_loss(np.array([0, 0]), sure)) == "0.0"
 
 
-def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
+def test_absent_class_is_excluded_from_the_means() -> None:
     confusion = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
     assert metrics.macro_f1(confusion) == pytest.approx((6 / 7 + 4 / 5) / 2)
     assert metrics.balanced_accuracy(confusion) == pytest.approx((3 / 4 + 1) / 2)
@@ -105,7 +105,7 @@ def resample_images(true: np.ndarray, predicted: np.ndarray, resamples: int) -> 
 
 
 @pytest.mark.slow
-def test_intervals_are_those_of_resampling_images() -> None:
+def test_bootstrap_intervals_match_resampling_of_images() -> None:
     random = np.random.default_rng(0)
     true = random.choice(4, 400, p=[0.4, 0.3, 0.2, 0.1])
     predicted = np.where(random.random(400) < 0.65, true, random.integers(0, 4, 400))
@@ -115,7 +115,7 @@ def test_intervals_are_those_of_resampling_images() -> None:
         np.testing.assert_allclose(ours, np.quantile(samples, [0.025, 0.975]), atol=0.015)
 
 
-def test_the_interval_of_fer2013_is_about_one_and_a_half_points() -> None:
+def test_bootstrap_interval_matches_the_normal_approximation() -> None:
     confusion = np.array([[1200, 600], [600, 1189]])  # n = 3,589 as PrivateTest has
     low, high = metrics.bootstrap_interval(confusion, resamples=20_000)
     p = metrics.accuracy(confusion)
@@ -125,7 +125,7 @@ def test_the_interval_of_fer2013_is_about_one_and_a_half_points() -> None:
 
 @settings(max_examples=25)
 @given(pairs, st.sampled_from(["accuracy", "macro_f1", "balanced_accuracy"]))
-def test_intervals_are_ordered_and_repeatable(pair: np.ndarray, score: metrics.Score) -> None:
+def test_intervals_are_ordered_and_reproducible(pair: np.ndarray, score: metrics.Score) -> None:
     confusion = metrics.confusion_matrix(*pair, CLASSES)
     low, high = metrics.bootstrap_interval(confusion, score, resamples=50)
     assert 0 <= low <= high <= 1
@@ -134,7 +134,7 @@ def test_intervals_are_ordered_and_repeatable(pair: np.ndarray, score: metrics.S
     assert wide[0] <= low <= high <= wide[1]
 
 
-def test_other_seeds_draw_other_intervals() -> None:
+def test_another_seed_gives_another_interval() -> None:
     confusion = np.array([[1200, 600], [600, 1189]])
     assert metrics.bootstrap_interval(confusion, seed=1) != metrics.bootstrap_interval(confusion, seed=2)
 
@@ -147,7 +147,9 @@ def test_other_seeds_draw_other_intervals() -> None:
         ([0, 1], [0, 3], "predicted labels from 0 to 2, got 0 to 3"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(true: list[int], predicted: list[int], words: str) -> None:
+def test_mismatched_or_out_of_range_labels_are_refused(
+    true: list[int], predicted: list[int], words: str
+) -> None:
     with pytest.raises(DataError, match=words):
         metrics.confusion_matrix(np.array(true), np.array(predicted), 3)
 
@@ -163,7 +165,7 @@ def test_empty_input_is_refused() -> None:
         metrics.log_loss(np.zeros(2, np.int64), np.ones((1, 3)) / 3)
 
 
-def test_the_examples_of_the_docstring_hold() -> None:
+def test_docstring_examples() -> None:
     failed, attempted = doctest.testmod(metrics)
     assert (failed, attempted > 0) == (0, True)
 

@@ -17,35 +17,35 @@ from mien.evaluation.scoring import evaluate
 from mien.labels import LabelSet
 
 
-def right(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+def correct_answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
     counts = [both, first, second, neither]
     return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (3, 9), (20, 20), (60, 31), (400, 600)])
-def test_the_exact_test_equals_that_of_scipy(first: int, second: int) -> None:
-    found = mcnemar(*right(50, first, second, 7))
+def test_exact_mcnemar_test_matches_scipy(first: int, second: int) -> None:
+    found = mcnemar(*correct_answers(50, first, second, 7))
     expected = stats.binomtest(min(first, second), first + second).pvalue if first + second else 1.0
     assert found.exact
     assert (found.only_first, found.only_second) == (first, second)
     assert found.p_value == pytest.approx(expected, rel=1e-9)
 
 
-def test_many_disagreements_are_tested_by_chi_squared_with_correction() -> None:
-    found = mcnemar(*right(0, EXACT_UP_TO, 1100, 5))
+def test_many_disagreements_use_the_corrected_chi_squared_test() -> None:
+    found = mcnemar(*correct_answers(0, EXACT_UP_TO, 1100, 5))
     statistic = (abs(EXACT_UP_TO - 1100) - 1) ** 2 / (EXACT_UP_TO + 1100)
     assert not found.exact
     assert found.statistic == pytest.approx(statistic)
     assert found.p_value == pytest.approx(stats.chi2.sf(statistic, 1), rel=1e-9)
 
 
-def test_arrays_of_two_lengths_are_refused() -> None:
+def test_arrays_of_different_lengths_are_refused() -> None:
     with pytest.raises(DataError, match="two arrays of one length"):
         mcnemar(np.ones(3, bool), np.ones(4, bool))
 
 
-def test_the_interval_is_that_of_a_bootstrap_done_by_hand() -> None:
-    first, second = right(60, 15, 30, 20)
+def test_difference_interval_matches_scipy_bootstrap() -> None:
+    first, second = correct_answers(60, 15, 30, 20)
     low, high = difference_interval(first, second)
     found = stats.bootstrap(
         (first.astype(float), second.astype(float)), lambda a, b, axis: (b - a).mean(axis), paired=True,
@@ -66,7 +66,7 @@ def scored(predicted: np.ndarray, true: np.ndarray) -> Evaluation:
     )
 
 
-def test_a_comparison_has_the_differences_of_the_scores() -> None:
+def test_comparison_contains_the_score_differences() -> None:
     rng = np.random.default_rng(2)
     true = rng.integers(0, 3, 200)
     one = np.where(rng.random(200) < 0.6, true, rng.integers(0, 3, 200))
@@ -83,7 +83,7 @@ def test_a_comparison_has_the_differences_of_the_scores() -> None:
         compare(scored(one, true), scored(other, true[::-1].copy()))
 
 
-def test_evaluations_of_other_images_with_the_same_labels_are_refused() -> None:
+def test_comparing_evaluations_of_other_images_or_classes_is_refused() -> None:
     true = np.arange(30) % 3
     first, second = scored(true, true), scored(true, true)
     mixed = replace(second, images=second.images[::-1])

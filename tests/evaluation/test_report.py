@@ -1,4 +1,4 @@
-"""The model card on the page of an evaluation."""
+"""The model card in the evaluation report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_page(folder: Path, card: dict[str, object]) -> str:
 
 
 @pytest.mark.slow
-def test_the_card_is_rows_of_words_with_the_recipe_folded(tmp_path: Path) -> None:
+def test_model_card_is_a_table_with_a_collapsed_recipe(tmp_path: Path) -> None:
     card = ModelCard(
         name="small",
         labels=FER2013.classes,

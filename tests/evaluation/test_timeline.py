@@ -1,4 +1,4 @@
-"""The chart of a video: what is gathered held against plain averages, what is drawn looked at as objects."""
+"""The timeline chart of a video: collected values against plain means, and the drawn objects."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def make_timeline(
     return timeline
 
 
-class TestGathering:
+class TestAggregation:
     @settings(max_examples=30, deadline=None)
     @given(st.floats(0.02, 40), st.integers(2, 200), st.integers(0, 9))
-    def test_bins_hold_the_means_of_their_frames(self, spacing: float, frames: int, seed: int) -> None:
+    def test_bins_contain_the_means_of_their_frames(self, spacing: float, frames: int, seed: int) -> None:
         rows = np.random.default_rng(seed).dirichlet(np.ones(7), frames)
         timeline = Timeline()
         for i, row in enumerate(rows):
             timeline.add(i * spacing, [make_face(1, row)])
         (track,) = timeline.tracks()
         np.testing.assert_allclose(track.shares, rows.mean(axis=0), atol=1e-9)
-        ((at, means),) = track.segments  # one piece, however far apart the frames are
+        ((at, means),) = track.segments  # one segment, however far apart the frames are
         width = timeline._width
         places = (np.arange(frames) * spacing / width).astype(int)
         expected = [rows[places == place].mean(axis=0) for place in np.unique(places)]
@@ -70,7 +70,7 @@ class TestGathering:
         assert at[-1] >= (frames - 1) * spacing
         assert places[-1] < BINS
 
-    def test_a_label_set_that_changes_on_the_way_adds_its_classes(self) -> None:
+    def test_change_of_label_set_adds_its_classes(self) -> None:
         timeline = Timeline()
         for i in range(4):
             timeline.add(i / 25, [make_face(1, certain("happy"))])
@@ -98,7 +98,7 @@ class TestGathering:
     @pytest.mark.parametrize(
         ("share", "least", "doubt"), [(0.39, 0.0, True), (0.41, 0.0, False), (0.6, 0.7, True)]
     )
-    def test_a_doubtful_expression_is_written_as_a_guess(
+    def test_uncertain_expression_is_shown_with_a_question_mark(
         self, share: float, least: float, doubt: bool
     ) -> None:
         timeline = Timeline()
@@ -110,7 +110,7 @@ class TestGathering:
         texts = [text.get_text() for text in figures.timeline_figure(timeline).axes[0].texts]
         assert any(text.endswith(f"{share:.0%} happy{'?' if doubt else ''}") for text in texts)
 
-    def test_a_face_that_leaves_and_returns_has_two_pieces(self) -> None:
+    def test_face_that_leaves_and_returns_has_two_segments(self) -> None:
         timeline = make_timeline(10, 25, {1: (0, 10)})
         track = make_timeline(10, 25, {1: (0, 10), 2: (2, 4)}).tracks()[1]
         assert len(timeline.tracks()[0].segments) == 1
@@ -119,7 +119,9 @@ class TestGathering:
         ]
         gone = Timeline()
         for i in range(250):
-            visible = not 60 <= i < 100 and not 150 <= i < 160  # 1.6 s, and 0.4 s that are drawn through
+            visible = (
+                not 60 <= i < 100 and not 150 <= i < 160
+            )  # a gap of 1.6 s, and one of 0.4 s that is bridged
             gone.add(i / 25, [make_face(1, certain("happy"))] if visible else [])
         (track,) = gone.tracks()
         assert len(track.segments) == 2
@@ -132,7 +134,7 @@ class TestGathering:
         assert len(timeline.tracks()[0].segments) == 2
 
     @pytest.mark.slow
-    def test_ten_hours_take_no_more_memory_than_ten_minutes(self) -> None:
+    def test_memory_does_not_grow_with_the_length_of_the_video(self) -> None:
         row = certain("happy")
 
         def watch(timeline: Timeline, begin: int, end: int) -> None:
@@ -152,7 +154,7 @@ class TestGathering:
         assert timeline.tracks()[0].number == 1
         assert timeline.tracks()[0].in_view == pytest.approx(36_000, rel=0.01)
 
-    def test_faces_without_a_track_are_passed_over(self) -> None:
+    def test_faces_without_a_track_are_ignored(self) -> None:
         timeline = Timeline()
         timeline.add(0.0, [make_face(None, certain("happy"))])
         assert timeline.tracks() == []
@@ -163,7 +165,7 @@ class TestGathering:
 class TestFigure:
     @pytest.mark.slow
     @pytest.mark.parametrize("seconds", [0.04, 5, 40, 7200])
-    def test_videos_of_any_length(self, seconds: float, tmp_path: Path) -> None:
+    def test_chart_of_videos_of_any_length(self, seconds: float, tmp_path: Path) -> None:
         timeline = make_timeline(
             seconds, min(25, 500 / seconds), {1: (0, seconds), 2: (seconds / 4, seconds / 2)}
         )
@@ -200,21 +202,21 @@ class TestFigure:
         assert "9.9 s in view, 60% happy" in names
         assert "sad" not in names
 
-    def test_labels_of_other_models_get_colors_of_their_own(self) -> None:
+    def test_custom_labels_get_distinct_colors(self) -> None:
         colors = label_colors(("bored", "Happy", "awake", "neutral"))
         assert len(set(colors)) == 4
         assert colors[1] == PALETTE["happiness"]
         assert set(label_colors(FERPLUS.classes)) == set(PALETTE.values())
         assert len(label_colors((*FERPLUS.classes, "bored", "awake"))) == 10
 
-    def test_the_key_names_every_label_once(self) -> None:
+    def test_legend_lists_every_label_once(self) -> None:
         figure = figures.timeline_figure(make_timeline(5, 25, {1: (0, 5)}))
         (key,) = figure.legends
         names = [text.get_text() for text in key.get_texts()]
         assert sorted(names) == sorted(LABELS)
         assert names[-1] == "neutral"
 
-    def test_odd_titles_are_drawn(self, tmp_path: Path) -> None:
+    def test_titles_with_special_characters_are_drawn(self, tmp_path: Path) -> None:
         timeline = make_timeline(5, 25, {1: (0, 5)})
         assert_nothing_is_cut(figures.timeline_figure(timeline, "$x_{$ " + "very long " * 20))
         assert_png(timeline.plot(tmp_path / "chart.png", "嬉しい"))
@@ -244,7 +246,7 @@ class TestRows:
             assert one.track == other.track
             np.testing.assert_allclose(one.segments[0][1], other.segments[0][1])
 
-    def test_lengths_that_differ_and_no_row_are_refused(self, tmp_path: Path) -> None:
+    def test_mismatched_lengths_and_empty_input_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "chart.png"
         for seconds, tracks, rows in [(2, 1, (2, 7)), (2, 2, (1, 7)), (2, 2, (2, 6))]:
             with pytest.raises(DataError, match="of one length and a column for each of 7 labels"):

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: a browser, visits to the page that hear every complaint, films of drawn faces."""
+"""Helpers for the page in Chromium: a browser, visits that record errors and requests, videos of drawn faces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str:
-    """Where Chromium is; without it the test is skipped."""
+    """Path of Chromium; the test is skipped if it is not installed."""
     found = os.environ.get("MIEN_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if not found:
         pytest.skip("needs Chromium: install it, or name it in MIEN_CHROMIUM")
@@ -30,7 +30,7 @@ def chromium() -> str:
 
 @contextmanager
 def browser(webcam: Path) -> Iterator[Any]:
-    """Chromium, with a film as its webcam."""
+    """Chromium with a video as its webcam."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     args = [
         "--no-sandbox",
@@ -50,10 +50,10 @@ class Visit:
     """A visit to the page.
 
     Args:
-        page: Playwright's page.
-        complaints: errors and warnings of the browser.
-        addresses: where requests went.
-        known: texts of complaints that a test expects.
+        page: the page of Playwright.
+        complaints: errors and warnings reported by the browser.
+        addresses: URLs of the requests.
+        known: texts of errors and warnings that a test expects.
     """
 
     page: Any
@@ -62,7 +62,7 @@ class Visit:
     known: list[str] = field(default_factory=list)
 
     def listen(self) -> None:
-        """Hear what the browser complains of and where it goes."""
+        """Record errors, warnings and requests of the browser."""
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.context.on("request", lambda request: self.addresses.add(request.url))
@@ -72,15 +72,15 @@ class Visit:
             self.complaints.append(message.text)
 
     def give(self, *files: Path | str | dict[str, Any]) -> None:
-        """Pick files."""
+        """Choose files in the file picker."""
         self.page.set_input_files("#picker", list(files))
 
     def press(self, name: str) -> None:
-        """Click the button of that name."""
+        """Click the button with this name."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def expect_heading(self, name: str) -> None:
-        """Wait for a heading."""
+        """Wait for a heading with this name."""
         self.page.get_by_role("heading", name=name, exact=True).wait_for(timeout=30_000)
 
     def until(self, condition: str, seconds: float = 60) -> None:
@@ -90,7 +90,7 @@ class Visit:
 
 @contextmanager
 def visit(chrome: Any, port: int, *, at: str = "/", setup: Any = None, **options: Any) -> Iterator[Visit]:
-    """The page, opened; at the end nothing may have been complained of, and no request have left the machine."""
+    """Open the page; on exit, check for unexpected errors or warnings and for requests to other hosts."""
     home = f"http://127.0.0.1:{port}"
     context = chrome.new_context(
         **{"viewport": {"width": 1280, "height": 900}, "color_scheme": "light", **options}
@@ -110,7 +110,7 @@ def visit(chrome: Any, port: int, *, at: str = "/", setup: Any = None, **options
 
 
 def drawn_frames(n: int, size: tuple[int, int] = (640, 360)) -> Iterator[np.ndarray]:
-    """A drawn face that goes to the right, smiles, frowns for a third of the time and smiles again."""
+    """A drawn face that moves right, smiles, looks angry for a third of the time and smiles again."""
     width, height = size
     faces = {
         label: np.pad(
@@ -131,7 +131,7 @@ def drawn_frames(n: int, size: tuple[int, int] = (640, 360)) -> Iterator[np.ndar
 def write_video(
     path: Path, n: int = 45, codec: str = "libx264", pixels: str = "yuv420p", rate: int = 15
 ) -> Path:
-    """That face as a film."""
+    """Write those frames as a video."""
     import av
 
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""The command as tests run it: in this process where that is enough, else in one of its own."""
+"""Run the command in tests: in this process where possible, otherwise in a child process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mien.cli import run
 def mien_process(
     *arguments: str | Path, cwd: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own and wait for it."""
+    """Run the command in a child process and wait for it."""
     command = [sys.executable, "-m", "mien", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **environment}
@@ -27,9 +27,9 @@ def mien_process(
 
 
 def mien(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command in this process: the same outcome, without loading Python and packages again.
+    """Run the command in this process: the same result, without loading Python and packages again.
 
-    What libraries in C write to the standard streams is in the answer too. Standard input is empty.
+    The result includes what C libraries write to the standard streams. Standard input is empty.
     """
     words = [str(argument) for argument in arguments]
     with ExitStack() as stack:
@@ -49,7 +49,7 @@ def mien(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complete
 
 @contextmanager
 def _standard_streams(printed: IO[bytes], told: IO[bytes]) -> Iterator[None]:
-    """Standard input from nothing, output and errors into files, for Python and for libraries in C."""
+    """Empty standard input and redirect output and errors to files, for Python and for C libraries."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     with Path(os.devnull).open("rb") as nothing, ExitStack() as stack:
@@ -65,7 +65,7 @@ def _standard_streams(printed: IO[bytes], told: IO[bytes]) -> Iterator[None]:
 
 
 def is_one_sentence(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """One line that tells what is at fault, with all these parts (regular expressions), and code 2."""
+    """Check for exit code 2 and one error line that matches all these regular expressions."""
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.startswith("mien: ")
     assert done.stderr.count("\n") == 1

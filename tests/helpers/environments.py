@@ -1,4 +1,4 @@
-"""Virtual environments for tests, made by uv, or by venv and pip where there is no uv."""
+"""Virtual environments for tests, created with uv, or with venv and pip if uv is not installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_INDEX = re.compile(
 
 
 def find_python(version: str) -> str:
-    """The path of a Python such as `3.12`; the test is skipped where there is none."""
+    """Path of a Python version such as `3.12`; the test is skipped if it is not installed."""
     if sys.version.startswith(f"{version}."):
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -37,26 +37,26 @@ class Environment:
     """A virtual environment.
 
     Args:
-        folder: where it lies.
+        folder: its path.
     """
 
     folder: Path
 
     @classmethod
     def make(cls, folder: Path, python: str) -> Environment:
-        """Make an empty one, with pip in it."""
+        """Create an empty environment with pip."""
         maker = ["uv", "venv", "--quiet", "--seed", "--python", python]
         _run(maker if shutil.which("uv") else [python, "-m", "venv"], str(folder))
         return cls(folder)
 
     @property
     def python(self) -> str:
-        """Its Python."""
+        """Path of its Python interpreter."""
         return str(self.folder / "bin" / "python")
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables of a shell in which it is active, and no way to the package under test but by installation."""
+        """Variables of a shell in which it is active; the package under test can be imported only if installed."""
         kept = {
             k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "KERAS_BACKEND", "VIRTUAL_ENV"}
         }
@@ -65,14 +65,14 @@ class Environment:
         return {**kept, **quiet, "PATH": path, "KERAS_HOME": str(self.folder / "keras")}
 
     def install(self, *requirements: str) -> None:
-        """Install, by uv where there is one."""
+        """Install packages, with uv if it is available."""
         command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if shutil.which("uv"):
             command = ["uv", "pip", "install", "--quiet", "--python", self.python]
         _run(command, *requirements)
 
     def run(self, *command: str, cwd: Path, code: int = 0) -> str:
-        """Run a command of it; gives back what it prints on both streams."""
+        """Run a command in it, check the exit code, and return what it prints on both streams."""
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, cwd=cwd, env=self.variables, timeout=600
         )
@@ -80,11 +80,11 @@ class Environment:
         return done.stdout + done.stderr
 
     def shell(self, line: str, *, cwd: Path) -> str:
-        """Run a line as a user types it."""
+        """Run a shell line as a user types it."""
         return self.run("/bin/sh", "-c", line, cwd=cwd)
 
     def versions(self) -> dict[str, str]:
-        """What is installed, name to version."""
+        """Installed distributions, from name to version."""
         code = "from importlib.metadata import distributions as d\nfor x in d(): print(x.name.lower(), x.version)"
         printed = self.run(self.python, "-c", code, cwd=self.folder)
         return dict(line.split() for line in printed.splitlines())

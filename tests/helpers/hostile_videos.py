@@ -1,4 +1,4 @@
-"""Videos made to harm who reads them."""
+"""Malicious videos."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ REDIRECTIONS = {
     "RED or other rare codings": b"\x00\x00\x01\x44RED1" + bytes(400),
     "a WAV file": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(400),
 }
-"""What makes FFmpeg open other files, addresses or ports, or is of a format that is not supported."""
+"""Files that make FFmpeg open other files, addresses or ports, or that have an unsupported format."""
 
 
 def box(kind: bytes, *content: bytes) -> bytes:
-    """A box of MP4."""
+    """An MP4 box."""
     inside = b"".join(content)
     return struct.pack(">I", 8 + len(inside)) + kind + inside
 
 
 def table(kind: bytes, count: int, entries: bytes = b"", *, flags: int = 0, before: bytes = b"") -> bytes:
-    """A box with a version, flags and a count."""
+    """An MP4 box with a version, flags and a count."""
     return box(kind, struct.pack(">I", flags), before, struct.pack(">I", count), entries)
 
 
 def mp4(
     *tables: bytes, handler: bytes = b"vide", tracks: int = 1, edits: bytes = b"", after: bytes = b""
 ) -> bytes:
-    """A film of MP4 whose tracks have these tables."""
+    """An MP4 video whose tracks have these tables."""
     return b"".join(
         [
             box(b"ftyp", b"isom\0\0\2\0isomiso2mp41"),
@@ -55,12 +55,12 @@ def mp4(
 
 
 def times(samples: int) -> bytes:
-    """A table of times: all samples last equally long."""
+    """A table of times: all samples have the same duration."""
     return table(b"stts", 1, struct.pack(">II", samples, 512))
 
 
 def sizes(samples: int, each: int = 1) -> bytes:
-    """A table of sizes: all samples have the same."""
+    """A table of sizes: all samples have the same size."""
     return table(b"stsz", samples, before=struct.pack(">I", each))
 
 
@@ -103,7 +103,7 @@ def _fragment(samples: int, flags: int = 1) -> bytes:
 
 
 def _edited(edits: int, samples: int) -> bytes:
-    """Every edit shows all samples."""
+    """A video in which every edit shows all samples."""
     entry = struct.pack(">IiI", 1_000_000, 0, 0x10000)
     lists = box(b"edts", table(b"elst", edits, entry * edits))
     table_of_sizes = table(b"stsz", samples, struct.pack(">I", 9) * samples, before=bytes(4))
@@ -111,7 +111,7 @@ def _edited(edits: int, samples: int) -> bytes:
 
 
 def _avi_of_indexes() -> bytes:
-    """An index that names another one over and over, and this tells of many frames."""
+    """An AVI index that refers many times to another index, which claims many frames."""
     below = b"ix00" + struct.pack("<IHBBI", 20, 2, 0, 1, 500_000) + bytes(12)
     entries = struct.pack("<QII", 12, len(below), 500_000) * 4000
     above = b"indx" + struct.pack("<IHBBI", 24 + len(entries), 4, 0, 0, 4000) + b"00dc" + bytes(12) + entries
@@ -128,17 +128,17 @@ def _avi_of_indexes() -> bytes:
 
 
 def element(kind: str, content: bytes, *, width: int = 8) -> bytes:
-    """An element of Matroska."""
+    """A Matroska element."""
     return bytes.fromhex(kind) + (1 << 7 * width | len(content)).to_bytes(width) + content
 
 
 def matroska(*parts: bytes) -> bytes:
-    """A file of Matroska."""
+    """A Matroska file."""
     return element("1a45dfa3", element("4282", b"matroska")) + element("18538067", b"".join(parts))
 
 
 def _hidden_tags() -> bytes:
-    """Tags in what is to be passed over, and an index that leads there."""
+    """Tags inside an element that readers skip, and an index that points to them."""
     tags = element("1254c367", b"\x73\x73\x80" * 200_000)
 
     def seek(place: int) -> bytes:
@@ -188,4 +188,4 @@ BOMBS = {
     "indexes of indexes of AVI": _avi_of_indexes(),
     "frames of MXF": _mxf_of_frames(),
 }  # fmt: skip
-"""Small files whose headers claim more than there is."""
+"""Small files whose headers claim more data than they contain."""

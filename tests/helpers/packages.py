@@ -1,4 +1,4 @@
-"""Builders for tests of environments: distributions that only seem to be installed, and packages that are broken."""
+"""Builders for tests of environments: fake installed distributions and broken packages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def pretend(folder: Path, name: str, version: str, *requires: str) -> Path:
-    """Write the metadata of a distribution, as pip leaves it."""
+    """Write the metadata of a distribution, as pip does."""
     place = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     place.mkdir(parents=True)
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -24,6 +24,6 @@ def broken(folder: Path, name: str, code: str) -> Path:
 
 
 def environment(*folders: Path) -> dict[str, str]:
-    """This process's environment, with folders in which Python looks first."""
+    """Environment variables of this process, with folders that Python searches first."""
     path = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "COLUMNS": "120", "NO_COLOR": "1"}

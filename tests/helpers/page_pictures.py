@@ -1,4 +1,4 @@
-"""Takes the pictures of the page that the documents show, with the bundled model and drawn faces.
+"""Take the screenshots of the page for the documents, with the bundled model and drawn faces.
 
 python -m tests.helpers.page_pictures docs/images
 """
@@ -22,7 +22,7 @@ from tests.helpers.browser import browser, visit
 from tests.helpers.service_process import running
 
 WIDTH, HEIGHT, SIDE, ROUND = 960, 480, 400, 28
-"""Pixels of the film, of the two pictures that hang in it, and of their round corners."""
+"""Pixels of the video, of the two images in it, and of their rounded corners."""
 
 GAP = 60
 WALL = (224, 216, 206)
@@ -32,23 +32,23 @@ PLAYS = {
     21: ("neutral", "happiness", "surprise", "neutral", "happiness"),
     8: ("surprise", "neutral", "happiness", "neutral", "surprise"),
 }
-"""Who is seen, by the seed that draws them, and what they do one after another."""
+"""Sequence of expressions of each face, by the seed that draws it."""
 
 TINTS = {21: ((38, 36, 66), (240, 228, 214)), 8: ((24, 52, 60), (236, 232, 208))}
-"""Their dark and light colours, RGB."""
+"""Dark and light color of each face, RGB."""
 
 MOMENT = 3.4
-"""Seconds into the film."""
+"""The frame to show, in seconds."""
 
 
 def tinted(gray: np.ndarray, seed: int) -> np.ndarray:
-    """A gray picture (h, w) between two colours: (h, w, 3)."""
+    """Tint a gray image (h, w) between two colors: (h, w, 3)."""
     dark, light = (np.array(colour, np.float32) for colour in TINTS[seed])
     return dark + (light - dark) * (gray[..., np.newaxis].astype(np.float32) / 255)
 
 
 def hang(picture: np.ndarray, left: int) -> np.ndarray:
-    """That picture on the wall, its corners rounded: (h, w, 3)."""
+    """Draw an image with rounded corners on the background: (h, w, 3)."""
     top = (HEIGHT - SIDE) // 2
     image = np.full((HEIGHT, WIDTH, 3), WALL, np.float32)
     mask = Image.new("L", (4 * SIDE, 4 * SIDE))
@@ -60,7 +60,7 @@ def hang(picture: np.ndarray, left: int) -> np.ndarray:
 
 
 def frames() -> Iterator[np.ndarray]:
-    """The film: each holds an expression for a while, then it fades into the next."""
+    """Frames of the video: each face holds an expression for a while, then fades into the next."""
     drawn = {
         seed: [
             tinted(draw_face(label, np.random.default_rng(seed), size=SIDE, label_set=FERPLUS), seed)
@@ -80,7 +80,7 @@ def frames() -> Iterator[np.ndarray]:
 
 
 def write(path: Path) -> Path:
-    """The film as a file."""
+    """Write the video to a file."""
     import av
 
     with av.open(str(path), "w") as container:
@@ -93,7 +93,7 @@ def write(path: Path) -> Path:
 
 
 def take(folder: Path) -> None:
-    """All of them, into a folder."""
+    """Write all screenshots to a folder."""
     with TemporaryDirectory() as room, running() as service:
         film = write(Path(room) / "drawn.mp4")
         with browser(film) as chrome:

@@ -1,4 +1,4 @@
-"""A service that runs on a real socket, and a plain client for it."""
+"""A service on a real socket, and a simple client for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer."""
+    """A response."""
 
     status: int
     body: bytes
@@ -39,7 +39,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body as JSON, which must be strict."""
+        """The body, parsed as strict JSON."""
 
         def refuse(name: str) -> None:
             raise AssertionError(f"{name} is no JSON")
@@ -48,20 +48,20 @@ class Reply:
 
     @property
     def lines(self) -> list[Any]:
-        """The body as lines of JSON."""
+        """The body, parsed as JSON lines."""
         return [json.loads(line) for line in self.body.splitlines()]
 
 
 @dataclass(frozen=True)
 class Running:
-    """A service that runs on this port."""
+    """A service running on this port."""
 
     port: int
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """One request over a connection of its own."""
+        """Send one request over a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body or None, dict(headers or {}))
@@ -71,22 +71,22 @@ class Running:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Reply:
-        """GET."""
+        """Send a GET request."""
         return self.ask("GET", path, headers=headers)
 
     def send(self, *files: tuple[str, bytes], options: str = "", to: str = "/v1/recognize") -> Reply:
-        """POST files in a form."""
+        """POST files as multipart/form-data."""
         name = "video" if to.endswith("video") else "image"
         return self.ask("POST", f"{to}?{options}", form(*files, name=name), {"Content-Type": FORM})
 
     def send_raw(
         self, data: bytes, options: str = "", *, kind: str = "image/jpeg", to: str = "/v1/recognize"
     ) -> Reply:
-        """POST the bytes of one file."""
+        """POST one file as the request body."""
         return self.ask("POST", f"{to}?{options}", data, {"Content-Type": kind})
 
     def metric(self, name: str) -> float:
-        """The value of one line of the metrics."""
+        """The value of a metric, or 0."""
         for line in self.get("/metrics").body.decode().splitlines():
             if line.startswith(name + " "):
                 return float(line.split()[-1])
@@ -94,7 +94,7 @@ class Running:
 
 
 def form(*files: tuple[str, bytes], name: str = "image") -> bytes:
-    """A body of multipart/form-data."""
+    """A multipart/form-data body."""
     head = '--{}\r\nContent-Disposition: form-data; name="{}"; filename="{}"\r\n\r\n'
     parts = [head.format(BOUNDARY, name, file).encode() + data + b"\r\n" for file, data in files]
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
@@ -107,7 +107,7 @@ def running(
     detector: FaceDetector | None = None,
     around: Callable[[Any], Any] = lambda app: app,
 ) -> Iterator[Running]:
-    """A service with these settings in a thread of this process; `around` may put another application around it."""
+    """Run a service with these settings in a thread; `around` may wrap its application."""
     settings = settings or Settings(threads=2)
     listener = server.bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
@@ -125,7 +125,7 @@ def running(
 
 @contextmanager
 def no_file_can_be_written() -> Iterator[None]:
-    """Inside, this process and those that it starts can write to no file, by a limit of the system."""
+    """Keep this process and its children from writing to any file, with a resource limit."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
@@ -135,7 +135,7 @@ def no_file_can_be_written() -> Iterator[None]:
 
 
 def wait_until(true: Any, seconds: float = 60) -> None:
-    """Wait for something to become true."""
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
@@ -144,20 +144,20 @@ def wait_until(true: Any, seconds: float = 60) -> None:
 
 @cache
 def portrait(kind: str = "JPEG", side: int = 200, **options: Any) -> bytes:
-    """The portrait as a small file."""
+    """The portrait as a small image file."""
     return encoded(small_portrait(side), kind, **options)
 
 
 @cache
 def small_portrait(side: int = 200) -> Image.Image:
-    """The portrait, its longer side of so many pixels."""
+    """The portrait, resized so that its longer side has this many pixels."""
     image = Image.open(PORTRAIT).convert("RGB")
     image.thumbnail((side, side))
     return image
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A image as a file."""
+    """An image, encoded as a file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

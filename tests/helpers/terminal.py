@@ -1,4 +1,4 @@
-"""Runs the command with standard output and standard error on a pseudo-terminal or in a file, and reads the screen."""
+"""Run the command with standard output and error on a pseudo-terminal or in a file, and read the screen."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _CONTROL = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+|\x1b", re.
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left: its exit code, what it wrote, and what was on the terminal, if there was one."""
+    """Result of a command: its exit code, its output, and the bytes sent to the terminal, if there was one."""
 
     code: int
     out: str
     err: str
     drawn: str
-    """All bytes that the terminal got, control sequences included."""
+    """Everything that the terminal received, including control sequences."""
 
 
 def run(*arguments: str | Path, out: str, err: str, cwd: Path, **variables: str) -> Done:
     """Run `mien` with each stream "tty" or "file", or `out` "pipe".
 
-    Two ttys are one terminal, on which all is found in `out`.
+    If both are "tty", they share one terminal, and `out` contains everything.
     """
     return run_python("-m", "mien", *arguments, out=out, err=err, cwd=cwd, **variables)
 
@@ -78,13 +78,13 @@ def run_python(*arguments: str | Path, out: str, err: str, cwd: Path, **variable
 
 
 def _read_all(leader: int, chunks: list[bytes]) -> None:
-    with contextlib.suppress(OSError):  # how Linux says that nobody writes there any more
+    with contextlib.suppress(OSError):  # Linux raises this when the other end is closed
         while chunk := os.read(leader, 65536):
             chunks.append(chunk)
 
 
 def screen(drawn: str) -> str:
-    """The lines that are seen on a terminal of endless height: text, line feeds, and what rich's displays send."""
+    """Text on a terminal of unlimited height, after line feeds and the control sequences that rich sends."""
     lines, row, column = [""], 0, 0
     for found in _CONTROL.finditer(drawn):
         text, (parameters, command) = found[0], (found[1], found[2])

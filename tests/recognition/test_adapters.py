@@ -1,4 +1,4 @@
-"""Answers in the shape of DeepFace and fer."""
+"""Results in the formats of DeepFace and FER."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def expected() -> Face:
     return face
 
 
-def test_deepface_has_percentages_region_and_confidence(expected: Face) -> None:
+def test_deepface_result_has_percentages_region_and_confidence(expected: Face) -> None:
     (answer,) = DeepFace.analyze(
         str(PORTRAIT), actions=["emotion"], detector_backend="retinaface", silent=True
     )
@@ -42,11 +42,11 @@ def test_deepface_has_percentages_region_and_confidence(expected: Face) -> None:
     assert answer["dominant_emotion"] == expected.expression.label
     box, region = expected.box, answer["region"]
     assert (region["x"], region["y"], region["w"], region["h"]) == (box.x, box.y, box.width, box.height)
-    # theirs is the person's left eye, on the right of the image
+    # DeepFace's left_eye is the person's left eye, on the right of the image
     assert region["left_eye"][0] > region["right_eye"][0]
 
 
-def test_arrays_are_blue_first_as_opencv_reads_them() -> None:
+def test_arrays_are_read_as_bgr_like_opencv() -> None:
     pixels = cv2.imread(str(PORTRAIT))
     assert pixels is not None
     by_path = DeepFace.analyze(str(PORTRAIT), actions="emotion")
@@ -57,19 +57,19 @@ def test_arrays_are_blue_first_as_opencv_reads_them() -> None:
         )  # two decoders, a few gray values apart
 
 
-def test_a_list_gives_a_list_of_lists() -> None:
+def test_deepface_returns_a_list_of_lists_for_a_list_of_images() -> None:
     answers = DeepFace.analyze([str(PORTRAIT), str(PORTRAIT)], actions=["emotion"])
     assert [len(answer) for answer in answers] == [1, 1]
 
 
-def test_base64_as_a_data_uri(expected: Face) -> None:
+def test_deepface_accepts_a_base64_data_uri(expected: Face) -> None:
     uri = "data:image/jpeg;base64," + base64.b64encode(PORTRAIT.read_bytes()).decode()
     assert DeepFace.analyze(uri)[0]["dominant_emotion"] == expected.expression.label
     with pytest.raises(DataError, match="Expected base64"):
         DeepFace.analyze("data:image/jpeg;base64,%%%")
 
 
-def test_an_image_without_a_face_raises_an_error_or_is_used_whole() -> None:
+def test_enforce_detection_decides_whether_an_image_without_a_face_is_an_error() -> None:
     empty = np.full((200, 300, 3), 90, np.uint8)
     with pytest.raises(ValueError, match="Face could not be detected"):
         DeepFace.analyze(empty)
@@ -78,7 +78,7 @@ def test_an_image_without_a_face_raises_an_error_or_is_used_whole() -> None:
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (200, 300, 3), (90, 40, 3)])
-def test_skip_takes_the_image_for_a_face_as_data_folders_do(shape: tuple[int, ...]) -> None:
+def test_detector_backend_skip_uses_the_whole_image_as_the_face(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
     (answer,) = DeepFace.analyze(pixels, actions=["emotion"], detector_backend="skip")
     height, width = shape[:2]
@@ -92,7 +92,7 @@ def test_skip_takes_the_image_for_a_face_as_data_folders_do(shape: tuple[int, ..
     assert DeepFace.analyze(pixels, ["emotion"], True, "skip") == [answer]
 
 
-def test_skip_looks_for_no_face_even_where_one_is(expected: Face) -> None:
+def test_detector_backend_skip_does_not_detect_faces(expected: Face) -> None:
     (answer,) = DeepFace.analyze(str(PORTRAIT), detector_backend="skip")
     assert (answer["region"]["w"], answer["region"]["h"], answer["face_confidence"]) == (512, 600, 0)
     (found,) = DeepFace.analyze(str(PORTRAIT), detector_backend="opencv")
@@ -103,19 +103,19 @@ def test_unsupported_actions_are_left_out_with_a_warning() -> None:
     with pytest.warns(UserWarning, match="the actions age, race are left out") as told:
         (answer,) = DeepFace.analyze(str(PORTRAIT), actions=["emotion", "race", "age"])
     assert len(told) == 1
-    assert Path(told[0].filename) == Path(__file__)  # the line to change
+    assert Path(told[0].filename) == Path(__file__)  # the warning points at the caller's line
     assert answer["dominant_emotion"]
 
 
 @pytest.mark.parametrize(
     "actions", [["age"], ("gender", "race"), "age", [], 5, None, ["emotion", "mood"], [5]]
 )
-def test_without_a_known_action_nothing_is_done(actions: Any) -> None:
+def test_actions_without_emotion_or_with_unknown_names_are_rejected(actions: Any) -> None:
     with pytest.raises(DataError, match=r"^Expected actions=\['emotion'\], got \["):
         DeepFace.analyze(str(PORTRAIT), actions=actions)
 
 
-def test_settings_that_protect_are_refused() -> None:
+def test_anti_spoofing_is_rejected_as_unsupported() -> None:
     with pytest.raises(DataError, match="anti_spoofing=True is not supported"):
         DeepFace.analyze(str(PORTRAIT), anti_spoofing=True)
     with pytest.raises(DataError, match="anti_spoofing=True is not supported"):
@@ -123,7 +123,7 @@ def test_settings_that_protect_are_refused() -> None:
     assert DeepFace.analyze(str(PORTRAIT), anti_spoofing=False, silent=True)
 
 
-def test_settings_without_an_effect_give_a_warning() -> None:
+def test_ineffective_settings_warn_and_unknown_settings_raise_an_error() -> None:
     with pytest.warns(UserWarning, match="These settings have no effect: align, expand_percentage"):
         DeepFace.analyze(str(PORTRAIT), align=False, expand_percentage=10)
     with pytest.warns(UserWarning, match="These settings have no effect: cascade_file"):
@@ -134,18 +134,18 @@ def test_settings_without_an_effect_give_a_warning() -> None:
         FER(emotion_model="mine.h5")
 
 
-def test_a_misspelled_skip_gives_a_warning() -> None:
+def test_misspelled_detector_backend_skip_gives_a_warning() -> None:
     with pytest.warns(UserWarning, match="DeepFace has no detector_backend 'Skip'"):
         DeepFace.analyze(str(PORTRAIT), detector_backend="Skip")
 
 
-def test_a_face_of_contempt_alone_is_none_of_the_seven() -> None:
+def test_face_with_only_contempt_gets_equal_probabilities_for_the_seven_classes() -> None:
     face = Face(Box(1, 2, 3, 4), Expression.from_probabilities(FERPLUS.classes, [0.0] * 7 + [1.0]))
     assert set(to_fer(face)["emotions"].values()) == {round(1 / 7, 2)}
     assert sum(to_deepface(face)["emotion"].values()) == pytest.approx(100)
 
 
-def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) -> None:
+def test_batch_error_lists_failed_images_and_keeps_the_other_results(tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     mien.images.write_image(empty, np.full((90, 120, 3), 90, np.uint8))
     batch = [str(PORTRAIT), str(empty), np.zeros((99, 99, 3), np.uint8), str(tmp_path / "nobody.jpg")]
@@ -165,7 +165,7 @@ def test_a_batch_tells_which_images_failed_and_keeps_the_others(tmp_path: Path) 
     assert [len(faces) for faces in DeepFace.analyze(tuple(batch[:3]), enforce_detection=False)] == [1, 1, 1]
 
 
-def test_base64_without_the_start_of_a_data_uri_has_a_short_error() -> None:
+def test_base64_without_data_uri_prefix_raises_a_short_error() -> None:
     text = base64.b64encode(PORTRAIT.read_bytes()).decode()
     for given in (text, text[:2000] + "\n" + text[2000:]):
         with pytest.raises(DataError, match="Prepend data:image/jpeg;base64, to it") as caught:
@@ -175,12 +175,12 @@ def test_base64_without_the_start_of_a_data_uri_has_a_short_error() -> None:
 
 def test_an_open_file_is_read_from_its_beginning(expected: Face) -> None:
     buffer = io.BytesIO()
-    Image.open(PORTRAIT).save(buffer, "PNG")  # which leaves it at its end
+    Image.open(PORTRAIT).save(buffer, "PNG")  # leaves the file position at the end
     for _ in range(2):
         assert DeepFace.analyze(buffer)[0]["dominant_emotion"] == expected.expression.label
 
 
-def test_fer_leaves_out_rectangles_beside_the_image_and_small_faces() -> None:
+def test_fer_skips_rectangles_outside_the_image_and_faces_below_min_face_size() -> None:
     beside = [(2000, 2000, 100, 100), (-200, 0, 100, 100), (0, -90, 90, 90)]
     assert FER().detect_emotions(str(PORTRAIT), beside) == []
     (answer,) = FER().detect_emotions(str(PORTRAIT), [*beside, (184, 120, 178, 218)])
@@ -190,7 +190,7 @@ def test_fer_leaves_out_rectangles_beside_the_image_and_small_faces() -> None:
     assert FER(min_face_size=300).detect_emotions(str(PORTRAIT)) == []
 
 
-def test_a_region_cuts_a_face_out_of_the_image(expected: Face) -> None:
+def test_regions_are_clipped_to_the_image(expected: Face) -> None:
     box = expected.box
     image = mien.images.read_image(PORTRAIT)[
         box.y + 20 : box.y + box.height - 8, box.x : box.x + box.width - 20
@@ -208,7 +208,7 @@ def test_a_region_cuts_a_face_out_of_the_image(expected: Face) -> None:
     assert (cut["x"], cut["y"], cut["w"], cut["h"]) == (0, 0, 15, 23)
 
 
-def test_alpha_comes_last_and_blue_first(expected: Face) -> None:
+def test_four_channel_arrays_are_read_as_bgra(expected: Face) -> None:
     blue_first = np.dstack([mien.images.read_image(PORTRAIT)[..., ::-1], np.full((600, 512), 255, np.uint8)])
     (answer,) = FER().detect_emotions(blue_first)
     assert answer["emotions"][expected.expression.label] == round(expected.expression.score, 2)
@@ -227,12 +227,12 @@ def test_alpha_comes_last_and_blue_first(expected: Face) -> None:
         ({"x": 1, "y": 2, "w": 3, "h": 4}, r"\(x, y, width, height\), got"),
     ],
 )
-def test_impossible_rectangles_are_refused(box: Any, sentence: str) -> None:
+def test_invalid_rectangles_are_rejected(box: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         FER().detect_emotions(str(PORTRAIT), face_rectangles=[box])
 
 
-def test_fer_has_box_and_rounded_probabilities(expected: Face) -> None:
+def test_fer_result_has_box_and_rounded_probabilities(expected: Face) -> None:
     detector = FER(mtcnn=True)
     (answer,) = detector.detect_emotions(str(PORTRAIT))
     box = expected.box
@@ -244,13 +244,13 @@ def test_fer_has_box_and_rounded_probabilities(expected: Face) -> None:
     assert detector.top_emotion(np.zeros((90, 90, 3), np.uint8)) == (None, None)
 
 
-def test_fer_takes_rectangles_of_its_user() -> None:
+def test_fer_uses_the_given_face_rectangles() -> None:
     answers = FER().detect_emotions(str(PORTRAIT), face_rectangles=[(184, 120, 178, 218), (0, 0, 50, 50)])
     assert [answer["box"] for answer in answers] == [[184, 120, 178, 218], [0, 0, 50, 50]]
 
 
-def test_eight_classes_become_their_seven() -> None:
-    values = [0.1, 0.2, 0.05, 0.05, 0.05, 0.05, 0.1, 0.4]  # contempt, the last, is what they do not have
+def test_eight_classes_are_converted_to_seven_without_contempt() -> None:
+    values = [0.1, 0.2, 0.05, 0.05, 0.05, 0.05, 0.1, 0.4]  # DeepFace and FER lack the last class, contempt
     face = Face(
         Box(1, 2, 3, 4),
         Expression.from_probabilities(FERPLUS.classes, values),

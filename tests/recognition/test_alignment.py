@@ -1,4 +1,4 @@
-"""Crops and the way to them and back."""
+"""Face alignment: crops and the transforms between image and crop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def to_landmarks(points: NDArray[np.float64]) -> Landmarks:
 
 
 def turn(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
-    """Clockwise as seen, for y goes down."""
+    """Rotate points clockwise, as seen in an image whose y axis points down."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return points @ np.array([[c, s], [-s, c]])
 
@@ -46,7 +46,7 @@ def face(box: Box, roll: float = 0.0) -> Detection:
 
 
 def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """A smooth colored image, so that a shift by half a pixel does not matter much."""
+    """A smooth colored image, in which a shift by half a pixel changes little."""
     rough = np.random.default_rng(seed).integers(
         0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8
     )
@@ -55,7 +55,7 @@ def textured(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @given(box=boxes, roll=angles, points=st.lists(st.tuples(*[st.floats(-4000, 4000)] * 2), min_size=1))
 @settings(deadline=None)
-def test_points_come_back_from_the_crop(box: Box, roll: float, points: list[tuple[float, float]]) -> None:
+def test_to_crop_and_to_image_are_inverse(box: Box, roll: float, points: list[tuple[float, float]]) -> None:
     alignment = align(face(box, roll))
     there = alignment.to_crop(np.array(points))
     np.testing.assert_allclose(alignment.to_image(there), points, atol=1e-6)
@@ -85,13 +85,13 @@ def test_the_roll_angle_is_clockwise(roll: float) -> None:
 
 @given(roll=st.floats(46, 179), sign=st.sampled_from([-1, 1]))
 @settings(deadline=None)
-def test_no_face_is_turned_by_more_than_the_framing_allows(roll: float, sign: int) -> None:
+def test_rotation_is_limited_to_the_maximum_roll_angle_of_the_framing(roll: float, sign: int) -> None:
     a, _, _ = align(face(Box(0, 0, 80, 100), sign * roll)).matrix[0]
     b = align(face(Box(0, 0, 80, 100), sign * roll)).matrix[1][0]
     assert math.degrees(math.atan2(-b, a)) == pytest.approx(sign * FER2013_FRAMING.max_roll_angle)
 
 
-def test_without_landmarks_nothing_is_turned() -> None:
+def test_faces_without_landmarks_are_not_rotated() -> None:
     alignment = align(Detection(Box(10, 20, 80, 100)))
     assert alignment.matrix[1][0] == 0
     assert alignment.matrix[0][0] == alignment.scale > 0
@@ -99,7 +99,7 @@ def test_without_landmarks_nothing_is_turned() -> None:
 
 @given(box=boxes, roll=angles, factor=st.integers(2, 5), shift=st.tuples(*[st.integers(-500, 500)] * 2))
 @settings(deadline=None)
-def test_a_larger_image_of_the_face_gives_the_same_crop(
+def test_scaled_and_shifted_image_gives_the_same_crop(
     box: Box, roll: float, factor: int, shift: tuple[int, int]
 ) -> None:
     larger = Box(
@@ -140,7 +140,7 @@ def test_pixels_outside_the_image_repeat_its_edge(where: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("size", [10**4, 10**9])
-def test_a_box_far_larger_than_the_image_shows_all_of_it(size: int) -> None:
+def test_box_far_larger_than_the_image_gives_a_valid_crop(size: int) -> None:
     image = np.full((60, 80, 3), 200, np.uint8)
     crop = crop_faces(image, [Detection(Box(-size, -size, 2 * size, 2 * size))])[0]
     assert (crop == 200).all()
@@ -170,9 +170,9 @@ def test_a_mirrored_image_gives_the_mirrored_crop(x: int, y: int, side: int, rol
 @given(roll=st.floats(-40, 40), side=st.integers(30, 300), down=st.booleans())
 @settings(deadline=None, max_examples=30)
 def test_the_crop_matches_its_alignment(roll: float, side: int, down: bool) -> None:
-    """On a ramp, averaging changes nothing, so that a shift by half a pixel of the crop would show.
+    """Averaging leaves a ramp unchanged, so a shift of the crop by half a pixel would be visible.
 
-    It is dithered: whole rows would otherwise be rounded in the same direction, which looks like a shift.
+    The ramp is dithered: otherwise whole rows would be rounded in the same direction, which looks like a shift.
     """
     place = np.arange(400)
     ramp = 0.52 * place[None, :] + 0.107 * place[:, None]
@@ -188,7 +188,7 @@ def test_the_crop_matches_its_alignment(roll: float, side: int, down: bool) -> N
     assert np.abs(error).max() < 1.5
 
 
-def test_a_crop_is_returned_unchanged() -> None:
+def test_warp_with_identity_alignment_returns_the_image_unchanged() -> None:
     gray = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     image = np.repeat(gray[..., None], 3, axis=2)
     crop = warp(image, Alignment(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))))
@@ -198,7 +198,7 @@ def test_a_crop_is_returned_unchanged() -> None:
     np.testing.assert_allclose(corners, [[0, 0], [480, 0], [480, 480], [0, 480]], atol=3)
 
 
-def test_a_checkerboard_of_pixels_becomes_gray_and_not_noise() -> None:
+def test_downscaled_checkerboard_becomes_gray_without_aliasing() -> None:
     board = (np.indices((1200, 1200)).sum(axis=0) % 2 * 255).astype(np.uint8)
     image = np.repeat(board[..., None], 3, axis=2)
     for side in (700, 760, 811, 1003):
@@ -206,7 +206,7 @@ def test_a_checkerboard_of_pixels_becomes_gray_and_not_noise() -> None:
         assert np.abs(crop.astype(float) - 127.5).max() < 20
 
 
-def test_a_heat_map_is_drawn_on_its_face() -> None:
+def test_inverse_alignment_maps_a_heat_map_back_onto_the_face() -> None:
     detection = face(Box(120, 80, 60, 80), 20)
     alignment = align(detection)
     heat = np.zeros((48, 48), np.float32)
@@ -218,7 +218,7 @@ def test_a_heat_map_is_drawn_on_its_face() -> None:
     assert abs(rows.mean() + 0.5 - 100) <= 1 / alignment.scale
 
 
-def test_the_framing_is_data() -> None:
+def test_framing_can_be_replaced() -> None:
     wide = replace(FER2013_FRAMING, width=0.4, height=0.4)
     box = Box(100, 100, 50, 50)
     assert align(Detection(box), wide).scale == pytest.approx(48 * 0.4 / 50)

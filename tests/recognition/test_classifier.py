@@ -1,4 +1,4 @@
-"""The classifier: opens what is ours, refuses what is not, and may be shared by threads."""
+"""The classifier: loads valid models, rejects others, and can be shared by threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def with_card(path: Path, text: str) -> Path:
     return path
 
 
-def test_crops_of_another_shape_are_refused_by_the_light_engine(tmp_path: Path) -> None:
+def test_crops_with_wrong_shape_or_type_are_rejected(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx", CARD))
     for wrong in (
         np.zeros((1, 48, 47), np.uint8),
@@ -50,12 +50,12 @@ def test_invalid_arrays_are_rejected(tmp_path: Path, wrong: object) -> None:
 
 
 @pytest.mark.parametrize("threads", [-1, 257, 1.5, True, "2"])
-def test_threads_are_a_number_that_a_machine_has(threads: object) -> None:
+def test_invalid_number_of_threads_is_rejected(threads: object) -> None:
     with pytest.raises(DataError, match=r"from 0 \(all\) to 256, got"):
         Classifier(threads=threads)  # type: ignore[arg-type]
 
 
-def test_more_threads_than_cores_answer_alike(tmp_path: Path) -> None:
+def test_result_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "m.onnx")
     one, many = (Classifier(path, threads=threads).probabilities(crops(8)) for threads in (1, 64))
     np.testing.assert_allclose(one, many, atol=1e-6)
@@ -99,13 +99,15 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
     ],
     ids=["missing", "junk", "no-card", "shape", "classes", "damaged-card", "double", "color"],
 )
-def test_an_onnx_file_that_is_not_ours_is_refused(tmp_path: Path, make: object, sentence: str) -> None:
+def test_missing_and_incompatible_onnx_files_are_rejected(
+    tmp_path: Path, make: object, sentence: str
+) -> None:
     with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
         Classifier(make(tmp_path / "m.onnx"))  # type: ignore[operator]
 
 
-def giving(path: Path, operation: str, card: ModelCard = CARD) -> Path:
-    """A model whose last step is another one than softmax."""
+def with_last_operation(path: Path, operation: str, card: ModelCard = CARD) -> Path:
+    """Write a model whose last operation is the given one instead of softmax."""
     model = onnx.load(make_onnx(path, card))
     last = model.graph.node[-1]
     last.op_type = operation
@@ -132,7 +134,9 @@ def giving(path: Path, operation: str, card: ModelCard = CARD) -> Path:
 def test_a_model_that_does_not_return_probabilities_is_rejected(
     tmp_path: Path, operation: str, sentence: str, temperature: float
 ) -> None:
-    classifier = Classifier(giving(tmp_path / "m.onnx", operation, replace(CARD, temperature=temperature)))
+    classifier = Classifier(
+        with_last_operation(tmp_path / "m.onnx", operation, replace(CARD, temperature=temperature))
+    )
     for answer in (classifier.probabilities, classifier.all_probabilities):
         with pytest.raises(ModelError, match=rf"m\.onnx: .*{sentence}"):
             answer(crops(300))
@@ -147,25 +151,23 @@ def test_a_protocol_buffer_that_is_not_a_network_is_rejected(tmp_path: Path) -> 
         Classifier(tmp_path / "m.onnx")
 
 
-def test_data_outside_the_file_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_onnx_model_with_external_data_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     onnx.save(
         model, tmp_path / "out.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
     )
-    monkeypatch.chdir(tmp_path)  # where the runtime would look
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime looks for external data
     assert (tmp_path / "weights.bin").stat().st_size
     with pytest.raises(ModelError, match="in one file, got one that stores data in other files"):
         Classifier(tmp_path / "out.onnx")
 
 
-def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
+def test_run_folder_can_be_given_in_place_of_its_model_file(tmp_path: Path) -> None:
     make_onnx(tmp_path / "model.onnx")
     assert Classifier(tmp_path).labels == CARD.labels
 
 
-def test_the_answer_does_not_depend_on_the_batch(tmp_path: Path) -> None:
+def test_result_does_not_depend_on_the_batch_size(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"), threads=1)
     many = crops(600)
     answer = classifier.probabilities(many)
@@ -177,7 +179,7 @@ def test_the_answer_does_not_depend_on_the_batch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [0, 1, 4])
 @pytest.mark.parametrize("flip_tta", [False, True])
-def test_no_crops_have_no_probabilities_whatever_the_batch(
+def test_empty_input_gives_empty_output_for_any_batch_size(
     tmp_path: Path, batch: int, flip_tta: bool
 ) -> None:
     path = make_onnx(tmp_path / "m.onnx")
@@ -194,7 +196,7 @@ def test_no_crops_have_no_probabilities_whatever_the_batch(
     assert classifier.all_probabilities(crops(5))[classifier.card.label_set].shape == (5, 7)
 
 
-def test_threads_may_share_one(tmp_path: Path) -> None:
+def test_threads_can_share_a_classifier(tmp_path: Path) -> None:
     classifier = Classifier(make_onnx(tmp_path / "m.onnx"), threads=1)
     parts = [crops(64)[i : i + 4] for i in range(0, 64, 4)]
     expected = [classifier.probabilities(part) for part in parts]
@@ -204,12 +206,12 @@ def test_threads_may_share_one(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(one, other)
 
 
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"a folder without a model\. Give a run folder"):
         Classifier(tmp_path)
 
 
-def test_copies_and_other_processes_get_the_same_classifier(tmp_path: Path) -> None:
+def test_copied_and_unpickled_classifiers_give_the_same_results(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "m.onnx")
     classifier = Classifier(path, threads=1)
     given = pickle.dumps(classifier)
@@ -219,7 +221,7 @@ def test_copies_and_other_processes_get_the_same_classifier(tmp_path: Path) -> N
         np.testing.assert_array_equal(other.probabilities(crops(3)), classifier.probabilities(crops(3)))
 
 
-def test_a_bundled_classifier_travels_by_its_name() -> None:
+def test_bundled_classifier_is_pickled_by_name() -> None:
     classifier = Classifier("ferplus", threads=1)
     given = pickle.dumps(classifier)
     assert len(given) < 20_000
@@ -228,7 +230,7 @@ def test_a_bundled_classifier_travels_by_its_name() -> None:
     np.testing.assert_array_equal(other.probabilities(crops(2)), classifier.probabilities(crops(2)))
 
 
-def test_a_file_that_changed_is_not_sent_to_another_process(tmp_path: Path) -> None:
+def test_classifier_with_a_changed_or_missing_model_file_cannot_be_pickled(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "m.onnx")
     classifier = Classifier(path)
     make_onnx(path, replace(CARD, name="other"))
@@ -244,12 +246,12 @@ class TestFlipTta:
 
     CROPS = np.random.default_rng(0).integers(0, 256, (300, 48, 48)).astype(np.uint8)
 
-    def test_it_is_the_mean_over_the_crop_and_its_mirror_image(self) -> None:
+    def test_flip_tta_averages_the_crop_and_its_mirror_image(self) -> None:
         plain, averaged = mien.Classifier("tiny"), mien.Classifier("tiny", flip_tta=True)
         expected = (plain.probabilities(self.CROPS) + plain.probabilities(self.CROPS[:, :, ::-1])) / 2
         assert np.allclose(averaged.probabilities(self.CROPS), expected, atol=1e-6)
 
-    def test_a_mirrored_crop_gets_the_same_answer_in_every_label_set(self) -> None:
+    def test_mirrored_crop_gives_the_same_probabilities_in_every_label_set(self) -> None:
         averaged = mien.Classifier("tiny", flip_tta=True)
         given, mirrored = (
             averaged.all_probabilities(crops) for crops in (self.CROPS[:5], self.CROPS[:5, :, ::-1])
@@ -259,16 +261,16 @@ class TestFlipTta:
             assert np.allclose(rows, mirrored[name], atol=1e-6)
             assert np.allclose(rows.sum(axis=1), 1, atol=1e-5)
 
-    def test_the_maps_are_mirrored_with_the_crop(self) -> None:
+    def test_activation_maps_are_mirrored_with_the_crop(self) -> None:
         averaged = mien.Classifier("tiny", flip_tta=True)
         maps = averaged.activation_maps(self.CROPS[:2])
         mirrored = averaged.activation_maps(self.CROPS[:2, :, ::-1])
         assert np.allclose(maps, mirrored[:, :, ::-1], atol=1e-4)
 
-    def test_no_crops_have_no_probabilities(self) -> None:
+    def test_empty_input_gives_empty_output(self) -> None:
         assert mien.Classifier("tiny", flip_tta=True).probabilities(self.CROPS[:0]).shape == (0, 7)
 
-    def test_a_recognizer_averages_with_the_mirror_image_by_default(self) -> None:
+    def test_recognizer_uses_flip_tta_by_default(self) -> None:
         assert mien.Recognizer("tiny").classifier.flip_tta
         assert not mien.Recognizer("tiny", flip_tta=False).classifier.flip_tta
         with pytest.raises(DataError, match="flip_tta as True or False, got 'no'"):

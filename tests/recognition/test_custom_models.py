@@ -1,4 +1,4 @@
-"""Odd objects handed to public functions: an error of mien's in one short line, or an answer, and nothing else."""
+"""Odd objects passed to public functions: the result is either a value or a short one-line MienError."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ LONG = 100_000
 
 
 class BadPath:
-    """A path that cannot say where it leads."""
+    """A path whose `__fspath__` raises an error."""
 
     def __fspath__(self) -> str:
         raise RuntimeError("no")
 
 
 class NotText:
-    """A path whose answer is no text."""
+    """A path whose `__fspath__` does not return text."""
 
     def __fspath__(self) -> Any:
         return 5
 
 
 class BadRepr:
-    """An object that cannot even be shown."""
+    """An object whose repr raises an error."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no")
 
 
 class Reads:
-    """A file that gives something else than bytes."""
+    """A file whose `read` returns or raises the given object instead of returning bytes."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
@@ -65,7 +65,7 @@ class Reads:
 
 
 class ReadsLater:
-    """A file of an asynchronous program."""
+    """A file with an asynchronous `read`."""
 
     async def read(self) -> bytes:
         return b""
@@ -150,11 +150,11 @@ ODD: dict[str, Callable[[], Any]] = {
 
 
 class Subclass(np.ndarray):
-    """An array of a type of somebody's own."""
+    """A custom subclass of `ndarray`."""
 
 
 class Fake:
-    """A classifier or detector that answers whatever it is told to."""
+    """A classifier with uniform probabilities and a detector that returns a fixed value."""
 
     labels = ("sad", "happy")
 
@@ -169,7 +169,7 @@ class Fake:
 
 
 class Answers(Fake):
-    """A classifier whose answer is fixed."""
+    """A classifier that returns a fixed value and a detector that finds one face."""
 
     def probabilities(self, _crops: Any) -> Any:
         return self.answer

@@ -1,4 +1,4 @@
-"""Finding faces: one real portrait that matplotlib brings, and everything that is no face."""
+"""Face detection in the portrait that ships with matplotlib and in images without faces."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def marks(face: Detection) -> NDArray[np.float64]:
     return np.array(list(face.landmarks.to_dict().values()))
 
 
-def test_the_portrait_has_one_face_where_it_is(detector: CenterFace) -> None:
+def test_one_face_is_detected_at_its_position_in_the_portrait(detector: CenterFace) -> None:
     face = only(detector.detect(portrait()))
     assert face.box.iou(HOPPER) > 0.7
     assert 0.5 < face.confidence <= 1
 
 
-def test_left_is_the_left_of_the_image(detector: CenterFace) -> None:
+def test_left_landmarks_are_on_the_left_of_the_image(detector: CenterFace) -> None:
     face = only(detector.detect(portrait()))
     left_eye, right_eye, nose, left_mouth, right_mouth = marks(face)
     assert left_eye[0] < nose[0] < right_eye[0]
@@ -79,7 +79,7 @@ def test_a_mirrored_portrait_has_mirrored_landmarks(detector: CenterFace) -> Non
     np.testing.assert_allclose(marks(face), expected, atol=0.08 * face.box.width)
 
 
-def test_two_copies_are_two_faces_the_larger_first(detector: CenterFace) -> None:
+def test_two_faces_are_detected_and_sorted_by_size(detector: CenterFace) -> None:
     half = resized(portrait(), 384, 450)
     scene = np.zeros((600, 900, 3), np.uint8)
     scene[:450, :384] = half
@@ -90,7 +90,7 @@ def test_two_copies_are_two_faces_the_larger_first(detector: CenterFace) -> None
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 90), (77, 90), (2048, 2400)])
-def test_the_box_is_in_the_pixels_of_the_image(detector: CenterFace, width: int, height: int) -> None:
+def test_box_is_in_pixels_of_the_original_image(detector: CenterFace, width: int, height: int) -> None:
     face = only(detector.detect(resized(portrait(), width, height)))
     x, y = width / 512, height / 600
     expected = Box(
@@ -114,14 +114,14 @@ def test_a_face_cut_off_at_the_border_is_found(detector: CenterFace) -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.4, 3.0])
-def test_dark_bright_and_gray_do_not_hide_it(detector: CenterFace, gamma: float) -> None:
+def test_face_is_detected_in_dark_and_bright_gray_images(detector: CenterFace, gamma: float) -> None:
     table = np.round((np.arange(256) / 255) ** gamma * 255).astype(np.uint8)
     gray = cv2.cvtColor(table[portrait()], cv2.COLOR_RGB2GRAY)
     face = only(detector.detect(np.repeat(gray[..., None], 3, axis=2)))
     assert face.box.iou(HOPPER) > 0.6
 
 
-def test_small_faces_in_a_large_image_need_the_closer_look(detector: CenterFace) -> None:
+def test_small_faces_in_a_large_image_are_found_by_the_fine_pass(detector: CenterFace) -> None:
     scene = np.full((2000, 2600, 3), 90, np.uint8)
     small = resized(portrait(), 170, 200)  # a face of 68 pixels, 8 in the working image
     places = [(x, y) for x in (100, 900, 1700) for y in (100, 1100)]
@@ -138,14 +138,14 @@ def test_an_image_filled_by_a_face_has_one_face(detector: CenterFace, side: int)
     assert face.box.iou(Box(0, 0, side, side)) > 0.5
 
 
-def test_the_crop_of_a_whole_image_is_the_image() -> None:
+def test_crop_to_detection_covers_the_whole_image() -> None:
     for side in (24, 48, 64):
         image = np.zeros((side, side, 3), np.uint8)
         corners = align(crop_to_detection(image, 0.2)).corners()
         np.testing.assert_allclose(corners, [[0, 0], [side, 0], [side, side], [0, side]], atol=0.75)
 
 
-def test_a_weak_candidate_is_used_as_a_crop_only_in_small_square_images(
+def test_weak_candidate_in_a_small_nearly_square_image_makes_the_whole_image_the_face(
     detector: CenterFace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weak = Candidates(
@@ -205,7 +205,7 @@ def test_images_that_are_not_rgb_are_rejected(detector: CenterFace, image: Image
     "settings_",
     [{"threads": -1}, {"side": 10}, {"fine_side": -1}, {"confidence": 0.0}, {"iou_threshold": 1.5}],
 )
-def test_settings_out_of_range_are_refused(settings_: dict[str, float]) -> None:
+def test_settings_out_of_range_are_rejected(settings_: dict[str, float]) -> None:
     with pytest.raises(DataError, match=next(iter(settings_))):
         CenterFace(**settings_)  # type: ignore[arg-type]
 
@@ -226,13 +226,13 @@ def test_threads_share_one_detector(detector: CenterFace) -> None:
         assert list(pool.map(detector.detect, [portrait()] * 8)) == [expected] * 8
 
 
-def test_a_damaged_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_network_file_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detection, "WEIGHTS", "nothing.onnx")
     with pytest.raises(ModelError, match=r"nothing\.onnx"):
         CenterFace()
 
 
-def test_the_readme_beside_the_network_tells_its_checksum() -> None:
+def test_assets_readme_contains_the_checksum_of_the_network() -> None:
     folder = Path(detection.__file__).parents[1] / "assets"
     digest = hashlib.sha256((folder / detection.WEIGHTS).read_bytes()).hexdigest()
     assert digest in (folder / "README.md").read_text()
@@ -240,7 +240,9 @@ def test_the_readme_beside_the_network_tells_its_checksum() -> None:
 
 @given(height=st.integers(1, 700), width=st.integers(1, 700), side=st.integers(64, 400))
 @settings(deadline=None, max_examples=40)
-def test_the_input_has_the_sides_that_the_network_takes(height: int, width: int, side: int) -> None:
+def test_input_sides_are_multiples_of_32_and_scales_map_back_to_the_image(
+    height: int, width: int, side: int
+) -> None:
     pixels, (x, y) = to_input(np.full((height, width, 3), 7, np.uint8), side)
     assert pixels.shape[:2] == (1, 3)
     assert pixels.shape[2] % 32 == pixels.shape[3] % 32 == 0
@@ -249,8 +251,8 @@ def test_the_input_has_the_sides_that_the_network_takes(height: int, width: int,
     assert (shown[1].max() + 1) * x == pytest.approx(width)
 
 
-def test_maps_are_read_as_the_paper_defines_them() -> None:
-    """One face by hand: middle in cell (row 3, column 5), 16 wide and 24 high."""
+def test_output_maps_are_decoded_as_the_paper_defines_them() -> None:
+    """One hand-made face: center in cell (row 3, column 5), 16 wide and 24 high."""
     heatmap, log_size, offset, landmarks = (
         np.zeros((1, channels, 8, 8), np.float32) for channels in (1, 2, 2, 10)
     )
@@ -273,8 +275,10 @@ def test_maps_are_read_as_the_paper_defines_them() -> None:
     overlap=st.sampled_from([0.0, 0.3, 0.7]),
 )
 @settings(deadline=None)
-def test_faces_kept_apart(rows: list[tuple[int, int, int, int]], overlap: float) -> None:
-    """Against boxes compared one by one: what is kept does not overlap, what is dropped overlaps a surer one."""
+def test_non_maximum_suppression_matches_pairwise_comparison(
+    rows: list[tuple[int, int, int, int]], overlap: float
+) -> None:
+    """Kept boxes do not overlap each other; each dropped box overlaps a kept box with a higher score."""
     boxes = [Box(*row) for row in rows]
     scores = np.linspace(0.3, 0.9, len(boxes), dtype=np.float32)
     corners = np.array([(b.x, b.y, b.right, b.bottom) for b in boxes], np.float32).reshape(-1, 4)
@@ -289,7 +293,7 @@ def test_faces_kept_apart(rows: list[tuple[int, int, int, int]], overlap: float)
             assert any(boxes[i].iou(boxes[j]) > overlap - 1e-6 for j in surer)
 
 
-def test_detections_are_plain_numbers_the_largest_first() -> None:
+def test_detections_are_native_numbers_sorted_by_size() -> None:
     corners = np.array([[0, 0, 10.4, 10.4], [5, 5, 45.6, 65.5], [3, 3, 3.2, 3.1]], np.float32)
     faces = to_detections(Candidates(corners, np.ones(3, np.float32), np.ones((3, 5, 2), np.float32)))
     assert [face.box for face in faces] == [Box(5, 5, 41, 61), Box(0, 0, 10, 10), Box(3, 3, 1, 1)]
@@ -318,4 +322,4 @@ def test_every_clear_face_of_the_photos_is_found(detector: CenterFace) -> None:
             entry["file"] for f in faces if max((f.box.iou(box) for box, _ in marked), default=0.0) < 0.1
         ]
     assert missed == []
-    assert false == ["27.jpg"]  # a second person, in profile at the border, whom nobody marked
+    assert false == ["27.jpg"]  # an unmarked second person, in profile at the border

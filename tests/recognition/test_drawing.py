@@ -1,4 +1,4 @@
-"""Drawings: what is drawn where, that it can be read, and that nothing else is touched."""
+"""Drawing faces: layout, legibility, and pixels that must stay unchanged."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def inside(box: Box, width: int, height: int) -> bool:
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
-    """Fills with what the layout of the last drawing gave."""
+    """The places that the layout of the last drawing returned."""
     seen: list[Place] = []
 
     def watched(*args: Any, **kwargs: Any) -> list[Place]:
         seen[:] = lay_out(*args, **kwargs)
         return seen
 
-    monkeypatch.setattr(annotation, "lay_out", watched)  # not in `fitting`, which tries some
+    monkeypatch.setattr(annotation, "lay_out", watched)  # not in `fitting`, which tries several layouts
     return seen
 
 
 class TestPainting:
-    def test_paint_mixes_by_coverage(self) -> None:
+    def test_paint_blends_by_mask_coverage(self) -> None:
         canvas = flat(4, 1, 200)
         paint(canvas, np.array([[0, 51, 255]], np.uint8), 1, 0, (0, 100, 255))
         assert canvas[0].tolist() == [[200] * 3, [200] * 3, [160, 180, 211], [0, 100, 255]]
@@ -98,7 +98,7 @@ class TestPainting:
         within[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = True
         assert not (changed(before, one) & ~within).any()
 
-    def test_fill_is_arithmetic(self) -> None:
+    def test_fill_blends_by_opacity_and_is_clipped_to_the_image(self) -> None:
         canvas = flat(6, 4, 100)
         fill(canvas, Box(-2, 1, 4, 9), (200, 0, 100), 0.25)
         assert canvas[1:, :2].tolist() == [[[125, 75, 100]] * 2] * 3
@@ -119,11 +119,11 @@ class TestPainting:
             assert not drawn[8 + 9 : 6 + size[1] - 9 - 2, 7 : 5 + size[0] - 2].any()
             assert not drawn[6, 5]  # a rounded corner
 
-    def test_a_circle_has_the_area_of_a_circle(self) -> None:
+    def test_rounded_mask_with_full_radius_has_the_area_of_a_circle(self) -> None:
         area = rounded(101, 101, 50).sum() / 255
         assert area == pytest.approx(np.pi * 50.5**2, rel=0.02)
 
-    def test_dashes_are_even_and_corners_solid(self) -> None:
+    def test_dashes_are_evenly_spaced_and_corners_are_solid(self) -> None:
         canvas = flat(120, 80, 0)
         paint_frame(canvas, Box(0, 0, 120, 80), PAPER, thickness=1, radius=0, dash=8)
         row = canvas[0, :, 0] > 0
@@ -134,7 +134,7 @@ class TestPainting:
         assert row[-1]
         assert row.tolist() == row[::-1].tolist()
 
-    def test_the_middle_row_of_text_is_the_middle_of_its_capitals(self) -> None:
+    def test_capital_letters_are_vertically_centered_in_the_text_mask(self) -> None:
         for size in (12, 20, 90):
             mask = text_mask("HEH", size)
             rows = np.flatnonzero(mask.any(axis=1))
@@ -147,7 +147,7 @@ def wishes_of(boxes: Sequence[Box], tag: tuple[int, int], *panels: tuple[int, in
 
 
 class TestLayout:
-    def test_a_tag_stands_above_and_a_panel_to_the_right(self) -> None:
+    def test_tag_is_placed_above_the_face_and_panel_to_its_right(self) -> None:
         (place,) = lay_out((640, 480), wishes_of([Box(200, 150, 100, 100)], (80, 24), (150, 120)), gap=4)
         assert place.tag == Box(200, 150 - 4 - 24, 80, 24)
         assert place.panel == Box(304, 150, 150, 120)
@@ -171,26 +171,26 @@ class TestLayout:
         assert found[side]
         assert sum(found.values()) == 1
 
-    def test_a_face_that_fills_the_image_has_its_tag_and_its_panel_inside(self) -> None:
+    def test_tag_and_panel_are_inside_a_face_that_fills_the_image(self) -> None:
         (place,) = lay_out((320, 320), wishes_of([Box(0, 0, 320, 320)], (80, 24), (120, 110)), gap=4)
         assert inside(place.tag, 320, 320)
         assert place.panel == Box(4, 320 - 4 - 110, 120, 110)
         assert not overlap(place.tag, place.panel)
 
-    def test_a_panel_never_hides_most_of_a_face(self) -> None:
+    def test_panel_that_would_hide_most_of_a_face_is_left_out(self) -> None:
         (place,) = lay_out((320, 320), wishes_of([Box(0, 0, 320, 320)], (80, 24), (300, 250)), gap=4)
         assert place.panel is None
 
-    def test_all_panels_shrink_where_one_has_no_room(self) -> None:
-        boxes = [Box(10, 40, 150, 150), Box(170, 40, 150, 150)]  # the second has room at its right
+    def test_all_panels_use_a_smaller_size_when_one_does_not_fit(self) -> None:
+        boxes = [Box(10, 40, 150, 150), Box(170, 40, 150, 150)]  # only the second has space on its right
         tall, low = (140, 150), (140, 40)
         found = lay_out((640, 240), wishes_of(boxes, (80, 20), tall, low), gap=4)
         assert [(place.level, place.panel is not None) for place in found] == [(1, True), (1, True)]
         (alone,) = lay_out((640, 240), wishes_of(boxes[1:], (80, 20), tall, low), gap=4)
         assert alone.level == 0
 
-    def test_a_tag_keeps_off_another_face(self) -> None:
-        boxes = [Box(100, 60, 80, 80), Box(100, 150, 80, 80)]  # no room for a tag between them
+    def test_tag_does_not_overlap_another_face(self) -> None:
+        boxes = [Box(100, 60, 80, 80), Box(100, 150, 80, 80)]  # no space for a tag between them
         upper, lower = lay_out((400, 300), wishes_of(boxes, (80, 24)), gap=4)
         assert upper.tag.bottom <= 60
         assert lower.tag.y >= 230
@@ -198,25 +198,25 @@ class TestLayout:
     def test_a_panel_keeps_its_distance_from_another_face(self) -> None:
         boxes = [Box(200, 100, 100, 100), Box(410, 100, 100, 100)]
         first, _ = lay_out((640, 400), wishes_of(boxes, (80, 24), (100, 60)), gap=4)
-        assert first.panel == Box(
-            96, 100, 100, 60
-        )  # at the right it would stand 6 pixels from the other's box
+        assert first.panel == Box(96, 100, 100, 60)  # on the right it would be 6 pixels from the other box
 
     @pytest.mark.parametrize("step", [70, 85, 120])
-    def test_a_row_of_faces_keeps_its_tags_apart(self, step: int) -> None:
+    def test_tags_of_a_row_of_faces_do_not_overlap(self, step: int) -> None:
         boxes = [Box(20 + step * i, 200, 60, 60) for i in range(10)]
         found = lay_out((1280, 480), wishes_of(boxes, (100, 20)), gap=4)
         tags = [place.tag for place in found]
         assert not any(overlap(one, other) for one, other in combinations(tags, 2))
         assert not any(overlap(tag, box) for tag in tags for box in boxes)
 
-    def test_a_crowd_keeps_its_tags_apart(self) -> None:
+    def test_tags_of_many_faces_do_not_overlap(self) -> None:
         boxes = [Box(110 * i + 10, 90 * j + 10, 70, 70) for i in range(10) for j in range(7)]
         tags = [place.tag for place in lay_out((1120, 660), wishes_of(boxes, (90, 18)), gap=3)]
         assert not any(overlap(one, other) for one, other in combinations(tags, 2))
 
     @given(data=st.data(), width=st.integers(120, 2000), height=st.integers(60, 2000))
-    def test_what_it_promises(self, data: st.DataObject, width: int, height: int) -> None:
+    def test_layout_of_random_boxes_stays_inside_the_image_without_overlapping_panels(
+        self, data: st.DataObject, width: int, height: int
+    ) -> None:
         def box() -> Box:
             x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
             return Box(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y)))
@@ -237,7 +237,7 @@ class TestLayout:
 
 
 class TestProportions:
-    def test_type_grows_with_the_image(self) -> None:
+    def test_font_size_grows_with_the_image(self) -> None:
         sizes = [
             fit_proportions(
                 (width, 3 * width // 4), [Box(0, 0, width // 4, width // 4)], ["happy 93%"]
@@ -263,7 +263,7 @@ class TestProportions:
 
 
 class TestDrawFaces:
-    def test_a_new_image_of_the_same_shape_and_the_old_one_untouched(self) -> None:
+    def test_draw_faces_returns_a_new_image_and_leaves_the_original_unchanged(self) -> None:
         image = noise(640, 480)
         kept = image.copy()
         drawn = draw_faces(image, [make_face(Box(200, 120, 150, 180))])
@@ -274,14 +274,14 @@ class TestDrawFaces:
         assert changed(image, drawn).any()
 
     def test_faces_are_drawn_on_a_copy_of_a_read_only_image(self) -> None:
-        image = noise(640, 480)[:, ::-1]  # a view, as flipped frames are
+        image = noise(640, 480)[:, ::-1]  # a view with negative strides, like a flipped frame
         image.flags.writeable = False
         np.testing.assert_array_equal(
             draw_faces(image, [make_face(Box(200, 120, 150, 180))]),
             draw_faces(image.copy(), [make_face(Box(200, 120, 150, 180))]),
         )
 
-    def test_no_faces_give_an_equal_copy(self) -> None:
+    def test_drawing_no_faces_returns_an_equal_copy(self) -> None:
         image = noise(50, 40)
         drawn = draw_faces(image, [])
         np.testing.assert_array_equal(drawn, image)
@@ -310,7 +310,7 @@ class TestDrawFaces:
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
     @pytest.mark.parametrize("label", FERPLUS.classes)
-    def test_box_tag_and_bar_are_where_they_should_be(
+    def test_box_tag_and_bar_have_the_expected_position_and_color(
         self, gray: int, label: str, places: list[Place]
     ) -> None:
         box = Box(300, 150, 160, 180)
@@ -329,12 +329,14 @@ class TestDrawFaces:
         assert bar == pytest.approx(0.8 * Proportions(14).bar[0], abs=2)
 
     @pytest.mark.parametrize("gray", [0, 128, 255])
-    def test_panels_can_be_read_on_dark_and_on_light(self, gray: int, places: list[Place]) -> None:
+    def test_panels_have_readable_contrast_on_dark_and_light_images(
+        self, gray: int, places: list[Place]
+    ) -> None:
         drawn = draw_faces(flat(1600, 1200, gray), [make_face(Box(600, 300, 400, 400), "sadness", 0.6)])
         (place,) = places
         assert place.panel is not None
         panel = drawn[place.panel.y : place.panel.bottom, place.panel.x : place.panel.right]
-        text = panel[20:-20, 22:120].reshape(-1, 3)  # the labels, most of them of rows that did not win
+        text = panel[20:-20, 22:120].reshape(-1, 3)  # the labels; most rows are not the top expression
         sheet: Any = tuple(np.median(text, axis=0))
         levels, counts = np.unique(text[:, 0], return_counts=True)
         muted = int(levels[np.argmax(np.where(levels > sheet[0] + 60, counts, 0))])
@@ -342,14 +344,14 @@ class TestDrawFaces:
         assert contrast(PAPER, sheet) >= 7
 
     @pytest.mark.parametrize("label", FERPLUS.classes)
-    def test_boxes_stand_out_on_black_and_on_white(self, label: str) -> None:
-        """By line or rim, 3:1, what WCAG asks of graphics."""
+    def test_boxes_have_enough_contrast_on_black_and_white_images(self, label: str) -> None:
+        """The line or its rim has a contrast of 3:1 or more, as WCAG requires for graphics."""
         for gray in (0, 255):
             drawn = draw_faces(flat(640, 480, gray), [make_face(Box(300, 150, 160, 180), label)], bars=False)
             across = [tuple(int(value) for value in pixel) for pixel in drawn[240, 297:305]]
             assert max(contrast(pixel, (gray, gray, gray)) for pixel in across) >= 3  # type: ignore[arg-type]
 
-    def test_nothing_else_is_touched(self, places: list[Place]) -> None:
+    def test_pixels_outside_boxes_tags_and_panels_are_unchanged(self, places: list[Place]) -> None:
         image = noise(1280, 720)
         faces = [make_face(Box(100 + 400 * i, 200, 180, 200), score=0.3 + 0.3 * i) for i in range(3)]
         drawn = draw_faces(image, faces)
@@ -362,7 +364,7 @@ class TestDrawFaces:
             may[box.y + 24 : box.bottom - 24, box.x + 8 : box.right - 8] = False
         assert not (changed(image, drawn) & ~may).any()
 
-    def test_bars_are_left_out_on_demand_and_in_crowds(self, places: list[Place]) -> None:
+    def test_bars_are_left_out_on_request_and_for_many_faces(self, places: list[Place]) -> None:
         def heights(n: int, *, bars: bool = True) -> set[int]:
             boxes = [Box(50 + 480 * (i % 4), 60 + 340 * (i // 4), 120, 120) for i in range(n)]
             draw_faces(flat(1920, 1080), [make_face(box) for box in boxes], bars=bars)
@@ -380,7 +382,7 @@ class TestDrawFaces:
         assert annotation._tag_text(unsure, 0.4) == "neutral 40%"
         assert annotation._tag_text(make_face(Box(0, 0, 9, 9), track=3), 0.4) == "#3 happy 70%"
 
-    def test_a_guess_has_a_dashed_box(self) -> None:
+    def test_low_score_is_drawn_with_a_dashed_box(self) -> None:
         def line(score: float) -> NDArray[np.bool_]:
             drawn = draw_faces(flat(640, 480), [make_face(Box(200, 200, 200, 200), score=score)], bars=False)
             return np.asarray((drawn[201, 230:370] == color_of("happy")).all(axis=1))
@@ -388,7 +390,7 @@ class TestDrawFaces:
         assert line(0.41).all()
         assert 0.3 < line(0.39).mean() < 0.7
 
-    def test_tiny_images_are_enlarged_on_demand(self, places: list[Place]) -> None:
+    def test_tiny_images_are_enlarged_on_request(self, places: list[Place]) -> None:
         image = noise(48, 60)
         drawn = draw_faces(image, [make_face(Box(12, 15, 24, 24))], min_side=480)
         assert drawn.shape == (600, 480, 3)
@@ -398,7 +400,7 @@ class TestDrawFaces:
         assert draw_faces(noise(700, 500), [], min_side=480).shape == (500, 700, 3)
         assert max(draw_faces(noise(100, 2), [], min_side=320).shape) == 1280  # and not 16,000
 
-    def test_labels_from_anywhere(self) -> None:
+    def test_labels_with_unusual_text_can_be_drawn(self) -> None:
         labels = ("a\nb", "x" * 500, "", "😀 ünïcode", "happy")
         for label in labels:
             face = Face(Box(50, 60, 100, 100), make_expression(label, 0.5, labels))
@@ -408,7 +410,7 @@ class TestDrawFaces:
     @pytest.mark.slow
     @settings(deadline=None)
     @given(data=st.data(), width=st.integers(1, 2000), bars=st.booleans())
-    def test_never_fails_and_never_leaves_the_image(
+    def test_drawing_random_faces_raises_no_error_and_stays_inside_the_image(
         self, data: st.DataObject, width: int, bars: bool
     ) -> None:
         height = data.draw(st.integers(1, min(2000, 200_000 // width)))
@@ -425,14 +427,14 @@ class TestDrawFaces:
         assert bool(visible) == changed(flat(width + 20, height + 20), padded).any()
 
     @pytest.mark.parametrize("size", [(48, 48), (120, 90), (640, 480), (4000, 3000)])
-    def test_every_tag_is_in_the_image(self, size: tuple[int, int], places: list[Place]) -> None:
+    def test_every_tag_is_inside_the_image(self, size: tuple[int, int], places: list[Place]) -> None:
         width, height = size
         for x, y in [(0, 0), (-20, -20), (width - 30, height - 30), (width // 2, -5)]:
             draw_faces(flat(*size), [make_face(Box(x, y, width // 2, height // 2))])
             assert inside(places[0].tag, width, height)
             assert places[0].tag.height >= 8
 
-    def test_large_images_look_like_small_ones(self) -> None:
+    def test_drawing_scales_with_the_image_size(self) -> None:
         small = draw_faces(flat(640, 480), [make_face(Box(200, 150, 180, 200))])
         large = draw_faces(flat(2560, 1920), [make_face(Box(800, 600, 720, 800))])
         again = cv2.resize(large, (640, 480), interpolation=cv2.INTER_AREA)
@@ -441,7 +443,7 @@ class TestDrawFaces:
 
 
 def crowd(width: int, height: int, columns: int, rows: int, share: float = 0.5) -> list[Face]:
-    """Faces in a grid with all expressions, their boxes a share of its cells."""
+    """Faces in a grid with all expressions; each box takes a share of its cell."""
     across, down = width / columns, height / rows
     side = int(min(across, down) * share)
     labels = FER2013.classes
@@ -490,7 +492,7 @@ class TestCrowds:
         assert drawn.shape[1] == size[0]
         assert numbers or drawn.shape == image.shape
 
-    def test_labels_shrink_before_they_become_numbers(self, places: list[Place]) -> None:
+    def test_labels_shrink_before_they_are_replaced_by_numbers(self, places: list[Place]) -> None:
         def height(side: int) -> tuple[int, bool]:
             faces = [make_face(Box(100 + 160 * (i % 5), 60 + 160 * (i // 5), side, side)) for i in range(10)]
             drawn = draw_faces(flat(1000, 480), faces, legend=True)
@@ -500,7 +502,9 @@ class TestCrowds:
         assert large > small
         assert (first, second, third) == (False, False, True)
 
-    def test_numbers_are_places_in_the_result_or_tracks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_numbers_are_positions_in_the_result_or_track_numbers(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         seen: list[str] = []
 
         def noted(text: str, size: int) -> Image:
@@ -516,7 +520,9 @@ class TestCrowds:
         draw_faces(flat(300, 200), tracked)
         assert seen == [f"#{100 + i}" for i in range(30)]
 
-    def test_the_legend_tells_every_number_and_moves_no_pixel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_legend_lists_every_number_and_leaves_the_image_unchanged(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         seen: list[str] = []
 
         def noted(text: str, size: int) -> Image:
@@ -544,7 +550,7 @@ class TestCrowds:
         assert drawn.shape[0] > 720
 
     @pytest.mark.parametrize("side", [24, 48, 64])
-    def test_the_label_of_a_tiny_image_is_legible_below_it(self, side: int) -> None:
+    def test_label_of_a_tiny_image_is_drawn_below_it(self, side: int) -> None:
         image = noise(side, side)
         box = Box(side // 6, side // 6, 2 * side // 3, 2 * side // 3)
         drawn = draw_faces(image, [make_face(box)], legend=True)
@@ -562,7 +568,9 @@ class TestCrowds:
 
     @pytest.mark.slow
     @given(data=st.data(), width=st.integers(1, 500), height=st.integers(1, 300))
-    def test_any_crowd(self, data: st.DataObject, width: int, height: int) -> None:
+    def test_legend_only_enlarges_the_image_for_random_faces(
+        self, data: st.DataObject, width: int, height: int
+    ) -> None:
         coordinate, side = st.integers(-50, 600), st.integers(1, 90)
         boxes = data.draw(st.lists(st.tuples(coordinate, coordinate, side, side), max_size=20))
         faces = [make_face(Box(*box)) for box in boxes]
@@ -572,8 +580,8 @@ class TestCrowds:
         assert drawn.shape[1] >= width
 
 
-class TestDoubt:
-    def test_an_uncertain_expression_is_drawn_as_a_guess_of_its_best_label(self) -> None:
+class TestUncertain:
+    def test_uncertain_expression_is_drawn_like_a_low_score_of_its_best_label(self) -> None:
         guess, uncertain = (
             make_expression("sad", 0.39),
             replace(make_expression("sad", 0.39), label="uncertain"),
@@ -581,7 +589,7 @@ class TestDoubt:
         box = Box(200, 150, 160, 180)
         drawn = [draw_faces(flat(640, 480), [Face(box, one)]) for one in (guess, uncertain)]
         np.testing.assert_array_equal(*drawn)
-        high = replace(make_expression("sad", 0.7), label="uncertain")  # a minimum of 0.8 was asked for
+        high = replace(make_expression("sad", 0.7), label="uncertain")  # as returned with min_confidence=0.8
         assert annotation._tag_text(Face(box, high), 0.4) == "sad? 70%"
         line = draw_faces(flat(640, 480), [Face(box, high)], bars=False)[151, 230:330]
         assert 0.3 < (line == color_of("sad")).all(axis=1).mean() < 0.7
@@ -604,12 +612,12 @@ class TestChecks:
 
 
 class TestDrawHeat:
-    def test_the_heat_map_is_at_the_position_of_the_crop(self) -> None:
+    def test_heat_map_is_drawn_at_the_position_of_the_crop(self) -> None:
         image = flat(400, 300, 90)
-        turned = cv2.getRotationMatrix2D((200.0, 150.0), 20, 0.25)  # (200, 150) stays where it is
-        turned[:, 2] += (23.5 - 200, 23.5 - 150)  # the middle of the crop
+        turned = cv2.getRotationMatrix2D((200.0, 150.0), 20, 0.25)  # (200, 150) is the fixed point
+        turned[:, 2] += (23.5 - 200, 23.5 - 150)  # the center of the crop
         heat = np.zeros((12, 12))
-        heat[2, 9] = 1.0  # columns 36 to 40 and rows 8 to 12 of the crop: its middle is at 37.5, 9.5
+        heat[2, 9] = 1.0  # columns 36 to 40 and rows 8 to 12 of the crop: its center is at 37.5, 9.5
         kept = turned.copy()
         drawn = draw_heatmap(image, turned, heat)
         hottest = np.unravel_index(np.abs(drawn.astype(int) - 90).sum(axis=2).argmax(), (300, 400))
@@ -618,7 +626,7 @@ class TestDrawHeat:
         np.testing.assert_array_equal(turned, kept)
         assert (image == 90).all()
 
-    def test_color_and_opacity(self) -> None:
+    def test_heat_map_has_the_expected_color_and_opacity(self) -> None:
         image = flat(48, 48, 100)
         drawn = draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=1.0)
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), cv2.COLORMAP_INFERNO)[0, 0, ::-1]
@@ -627,7 +635,7 @@ class TestDrawHeat:
         np.testing.assert_allclose(half[24, 24], (hottest.astype(int) + 100) / 2, atol=1)
         np.testing.assert_array_equal(draw_heatmap(image, np.eye(2, 3), np.ones((6, 6)), alpha=0), image)
 
-    def test_the_edge_is_soft_and_the_rest_untouched(self) -> None:
+    def test_heat_map_edge_is_soft_and_other_pixels_are_unchanged(self) -> None:
         image = flat(300, 200, 100)
         away = np.array([[0.5, 0, -50], [0, 0.5, -30]])  # columns 100 to 195, rows 60 to 155
         drawn = draw_heatmap(image, away, np.ones((3, 3)), alpha=1.0)
@@ -665,7 +673,9 @@ class TestDrawHeat:
         width=st.integers(1, 300),
         height=st.integers(1, 300),
     )
-    def test_any_transform(self, numbers: list[float], width: int, height: int) -> None:
+    def test_any_transform_returns_an_image_of_the_same_shape_or_raises_data_error(
+        self, numbers: list[float], width: int, height: int
+    ) -> None:
         image = flat(width, height)
         try:
             drawn = draw_heatmap(image, np.array(numbers).reshape(2, 3), np.ones((6, 6)))

@@ -1,4 +1,4 @@
-"""Heat maps: where the network says it is, in the crop and back in the image."""
+"""Class activation heat maps, in the crop and mapped back to the image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TWO_HEADS = ModelCard(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Written by hand: a map of 6x6 mean tones, which speaks for `bright` and against `dark`; two heads."""
+    """A hand-written network with two heads: 6x6 mean gray values count for `bright` and against `dark`."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     initial = {
         "gain": np.array([[-1 / 255, 1 / 255]], np.float32),
@@ -60,7 +60,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class OneFace:
-    """A detector that finds one face that leans to the left."""
+    """A detector that finds one face tilted to the left."""
 
     box = Box(100, 60, 80, 90)
 
@@ -72,7 +72,7 @@ class OneFace:
         return [Detection(self.box, 1.0, marks)]
 
 
-def test_the_map_is_hot_where_the_image_is_bright(model: Path) -> None:
+def test_heat_map_is_highest_where_the_image_is_bright(model: Path) -> None:
     image = np.zeros((240, 320, 3), np.uint8)
     image[120:132, 120:132] = 255
     recognizer = Recognizer(model, detector=OneFace())
@@ -91,7 +91,7 @@ def test_the_map_is_hot_where_the_image_is_bright(model: Path) -> None:
     assert json.loads(json.dumps(heat.to_dict()))["label"] == "bright"
 
 
-def test_the_maps_mean_is_the_logits(model: Path) -> None:
+def test_logits_are_the_mean_of_the_activation_maps(model: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     for label_set in ("light", "shade"):
         classifier = Classifier(model, label_set=label_set)
@@ -103,7 +103,7 @@ def test_the_maps_mean_is_the_logits(model: Path) -> None:
         )
 
 
-def test_one_file_answers_in_its_label_sets(model: Path) -> None:
+def test_model_with_several_label_sets_can_use_each_of_them(model: Path) -> None:
     classifier = Classifier(model)
     assert classifier.label_sets == {"light": ("dark", "bright"), "shade": ("light", "shade", "night")}
     other = classifier.answering_in("shade")
@@ -123,14 +123,14 @@ def test_a_network_without_activation_maps_raises_an_error(tmp_path: Path) -> No
         recognizer.explain(image, recognizer(image))
 
 
-def test_even_light_gives_a_map_without_heat(model: Path) -> None:
+def test_uniform_image_gives_an_all_zero_heat_map(model: Path) -> None:
     recognizer = Recognizer(model, detector=OneFace())
     image = np.zeros((240, 320, 3), np.uint8)
     (heat,) = recognizer.explain(image, recognizer(image))
     assert not heat.heat.any()
 
 
-def test_faces_that_another_classifier_named_are_refused(model: Path) -> None:
+def test_faces_labeled_by_another_label_set_are_rejected(model: Path) -> None:
     (face,) = Recognizer(Classifier(model), detector=OneFace())(np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(DataError, match=r"labels of the classifier \(light, shade, night\), got dark"):
         explain(Classifier(model, label_set="shade"), np.zeros((200, 200, 3), np.uint8), [face])

@@ -1,4 +1,4 @@
-"""Rows read back by other readers: pandas, the json module, pyarrow."""
+"""Exported rows, read back with pandas, the json module and pyarrow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_face(x: int = -3, track: int | None = None, row: tuple[float, ...] = (0
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows by another reader, what is empty as `None`."""
+    """Read the rows with another library; empty values become `None`."""
     match path.suffix:
         case ".json":
             return list(json.loads(path.read_text("utf-8")))
@@ -62,7 +62,7 @@ def write_until(path: Path, error: BaseException) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 class TestEveryFormat:
-    def test_videos_and_images_come_back_as_they_went(self, suffix: str, tmp_path: Path) -> None:
+    def test_rows_of_images_and_videos_round_trip(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / "new" / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             writer.write("holiday.jpg", [make_face(1), make_face(200, row=(0.6, 0.3, 0.1))])
@@ -87,21 +87,21 @@ class TestEveryFormat:
             "angry": low, "happy": high, "neutral": rest,
         }  # fmt: skip
 
-    def test_times_have_no_digits_of_rounding_errors(self, suffix: str, tmp_path: Path) -> None:
+    def test_times_are_rounded_to_microseconds(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             writer.write("video.mp4", [make_face()], frame=47, seconds=47 * 0.04)  # 1.8800000000000001
             writer.write("video.mp4", [make_face()], frame=1, seconds=1001 / 30000)
         assert [row["seconds"] for row in read(path)] == [1.88, 0.033367]
 
-    def test_odd_names_come_back(self, suffix: str, tmp_path: Path) -> None:
+    def test_unusual_file_names_round_trip(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             for name in NAMES:
                 writer.write(name, [make_face()])
         assert [row["source"] for row in read(path)] == NAMES
 
-    def test_a_name_of_odd_bytes_is_spelled_out(self, suffix: str, tmp_path: Path) -> None:
+    def test_undecodable_bytes_in_a_name_are_escaped(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         with RowWriter(path, LABELS) as writer:
             writer.write(b"caf\xe9.jpg".decode(errors="surrogateescape"), [make_face()])
@@ -116,7 +116,7 @@ class TestEveryFormat:
             table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
             assert list(table.columns) == [*COLUMNS, *LABELS]
 
-    def test_an_error_leaves_the_old_file_and_ctrl_c_keeps_the_rows(
+    def test_error_keeps_the_old_file_and_ctrl_c_saves_the_rows_written_so_far(
         self, suffix: str, tmp_path: Path
     ) -> None:
         path = tmp_path / f"rows{suffix}"
@@ -141,7 +141,7 @@ class TestEveryFormat:
         assert [row["frame"] for row in rows] == list(range(10_000))
         assert rows[-1]["seconds"] == 9999 / 25
 
-    def test_labels_like_columns_do_not_clash(self, suffix: str, tmp_path: Path) -> None:
+    def test_labels_named_like_columns_get_a_prefix(self, suffix: str, tmp_path: Path) -> None:
         path = tmp_path / f"rows{suffix}"
         labels = ("label", "score")
         face = Face(Box(0, 0, 9, 9), Expression.from_probabilities(labels, (0.25, 0.75)))
@@ -154,7 +154,7 @@ class TestEveryFormat:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=5))
-def test_any_text_comes_back_from_csv(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_any_text_round_trips_through_csv(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     with RowWriter(path, LABELS) as writer:
         for name in names:
@@ -178,13 +178,13 @@ def test_parquet_has_integers_and_floats(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_other_endings_are_refused(tmp_path: Path) -> None:
+def test_unknown_file_extension_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.xlsx: expected a name that ends in \.csv, \.json, \.jsonl"):
         RowWriter(tmp_path / "rows.xlsx", LABELS)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_folder_of_that_name_is_noticed_before_the_work(tmp_path: Path, suffix: str) -> None:
+def test_folder_as_output_path_is_rejected_on_construction(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / f"rows{suffix}"
     folder.mkdir()
     with pytest.raises(DataError, match=r"rows\.\w+: expected a file for rows to write, got a folder"):
@@ -199,13 +199,13 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         writer.write("a", [make_face()])
 
 
-def test_two_labels_of_one_column_are_refused(tmp_path: Path) -> None:
+def test_labels_that_map_to_the_same_column_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="different columns, got probability_score twice"):
         RowWriter(tmp_path / "rows.csv", ("score", "probability_score"))
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_names_are_no_formulas_where_that_is_asked_for(tmp_path: Path, name: str) -> None:
+def test_excel_safe_escapes_names_that_look_like_formulas(tmp_path: Path, name: str) -> None:
     labels = ("=happy()", "sad")
     face = Face(Box(0, 0, 9, 9), Expression.from_probabilities(labels, (0.75, 0.25)))
     for safe in (False, True):

@@ -50,7 +50,7 @@ def test_watch_accepts_recognizers_with_either_name() -> None:
     assert len(old[0]) == 1
 
 
-def test_class_names_are_the_labels() -> None:
+def test_class_names_equals_labels() -> None:
     classifier = Classifier()
     assert classifier.class_names == classifier.labels
     assert Recognizer(classifier).class_names == classifier.labels
@@ -84,13 +84,13 @@ def test_courses_is_an_alias_of_tracks() -> None:
     np.testing.assert_array_equal(course.pieces[0][1], track.segments[0][1])
 
 
-def test_taxonomy_is_the_former_name_of_label_set() -> None:
+def test_taxonomy_is_an_alias_of_the_label_set_argument() -> None:
     for kind in (mien.Classifier, mien.Recognizer):
         assert kind("tiny", label_set="ferplus").labels == kind("tiny", taxonomy="ferplus").labels
         assert len(kind("tiny", label_set="ferplus").labels) == 8
 
 
-def test_taxonomy_is_an_alias_of_label_set() -> None:
+def test_taxonomy_is_an_alias_of_label_set_in_datasets_and_cards() -> None:
     data = mien.load("synthetic:21")
     assert data.taxonomy == data.label_set  # type: ignore[attr-defined]
     assert dataclasses.replace(data, taxonomy=mien.FER2013).label_set == mien.FER2013  # type: ignore[call-arg]
@@ -101,7 +101,7 @@ def test_taxonomy_is_an_alias_of_label_set() -> None:
     assert card.taxonomies == card.label_sets
 
 
-def test_a_card_keeps_its_names_in_files() -> None:
+def test_model_card_json_keeps_the_former_field_names() -> None:
     card = mien.Classifier("tiny").card
     assert json.loads(json.dumps(card.to_dict())) == json.loads(card.to_json())
     assert [head["taxonomy"] for head in card.to_dict()["heads"]] == ["fer2013", "ferplus"]
@@ -117,12 +117,12 @@ def test_former_names_of_modules_are_the_same_modules(former: str, present: str)
     assert module.__name__ == present
 
 
-def test_documented_imports_of_the_first_version_work() -> None:
+def test_imports_documented_in_the_first_version_still_work() -> None:
     code = "from mien.evaluation.evaluate import evaluate, Evaluation; from mien.training.recipes import get_recipe"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_taxonomy_is_accepted_where_label_sets_are_chosen() -> None:
+def test_taxonomy_is_an_alias_of_label_set_in_answering_in() -> None:
     assert mien.Classifier("tiny").answering_in(taxonomy="ferplus").labels[0] == "neutral"  # type: ignore[call-arg]
     assert mien.Classifier("tiny").card.answering_in(taxonomy="fer2013").label_set == "fer2013"  # type: ignore[call-arg]
     assert TAXONOMIES["ferplus"] is mien.FERPLUS

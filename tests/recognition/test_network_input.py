@@ -1,4 +1,4 @@
-"""ONNX networks of other programs: layout, size, channels, range and batch size are read off their input."""
+"""ONNX models of other programs: layout, size, channels, range and batch size are inferred from their input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = ("a", "b")
 
 
 def mean_network(path: Path, shape: list[int | str], *, axes: list[int]) -> Path:
-    """Gives the mean pixel m of an image as the probabilities (m, 1 - m)."""
+    """Write a network that returns the mean pixel m of an image as the probabilities (m, 1 - m)."""
     helper = onnx.helper
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["mean"], axes=axes, keepdims=0),
@@ -40,7 +40,9 @@ def mean_network(path: Path, shape: list[int | str], *, axes: list[int]) -> Path
     [["n", 64, 64, 1], ["n", 1, 64, 64], ["n", 224, 224, 3], ["n", 3, 224, 224], ["n", 3, 48, 48], [1, 3, 32, 40],
      [4, 48, 48, 1], ["n", "h", "w", 3]],
 )  # fmt: skip
-def test_crops_are_turned_into_what_the_network_takes(tmp_path: Path, shape: list[int | str]) -> None:
+def test_crops_are_converted_to_the_input_format_of_the_network(
+    tmp_path: Path, shape: list[int | str]
+) -> None:
     path = mean_network(tmp_path / "m.onnx", shape, axes=[1, 2, 3])
     crops = np.stack([np.full((48, 48), level, np.uint8) for level in (0, 51, 102, 255, 153)])
     classifier = Classifier(path, class_names=NAMES, pixel_scale=1 / 255)
@@ -49,7 +51,7 @@ def test_crops_are_turned_into_what_the_network_takes(tmp_path: Path, shape: lis
     assert classifier.card.input.colour == ("rgb" if 3 in shape[1:] else "gray")
 
 
-def test_a_range_takes_the_place_of_a_scale(tmp_path: Path) -> None:
+def test_pixel_range_can_be_given_instead_of_pixel_scale(tmp_path: Path) -> None:
     path = mean_network(tmp_path / "m.onnx", ["n", 1, 48, 48], axes=[1, 2, 3])
     crops = np.full((1, 48, 48), 255, np.uint8)
     half = Classifier(path, class_names=NAMES, pixel_range=(0, 0.5)).probabilities(crops)
@@ -58,7 +60,7 @@ def test_a_range_takes_the_place_of_a_scale(tmp_path: Path) -> None:
         Classifier(path, class_names=NAMES, pixel_range=(1, -1))
 
 
-def test_an_image_is_resized_as_opencv_does(tmp_path: Path) -> None:
+def test_crops_are_resized_like_opencv(tmp_path: Path) -> None:
     from mien.card import InputSpec
     from mien.recognition.network_input import NetworkInput
 
@@ -70,7 +72,7 @@ def test_an_image_is_resized_as_opencv_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [["n", 2304], ["n", 48, 48, 2], ["n", 48, 48], ["n", 4000, 4000, 1]])
-def test_an_input_that_takes_no_images_is_told(tmp_path: Path, shape: list[int | str]) -> None:
+def test_network_without_an_image_input_is_rejected(tmp_path: Path, shape: list[int | str]) -> None:
     path = mean_network(tmp_path / "m.onnx", shape, axes=list(range(1, len(shape))))
     with pytest.raises(ModelError, match=r"expected one input of shape \(n, height, width, channels\)"):
         Classifier(path, class_names=NAMES)

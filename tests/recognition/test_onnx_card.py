@@ -1,4 +1,4 @@
-"""ONNX files of other programs, which have no card: judged, used and exported with class names that are given."""
+"""ONNX files of other programs, without a model card: evaluated, used and exported with given class names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABELS = ("--model-labels", ",".join(NAMES))
 
 
 def foreign(path: Path, *, channels_first: bool = False, operator: str = "") -> Path:
-    """A model as PyTorch or Keras exports it: no card, other names, perhaps arithmetic on its input."""
+    """Write a model as PyTorch or Keras exports it: no card, other names, optional arithmetic on its input."""
     model = onnx.load(make_onnx(path, None))
     graph = model.graph
     graph.node[-1].output[0] = graph.output[0].name = "output"
@@ -49,7 +49,9 @@ def expected(scale: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("channels_first", [False, True])
-def test_pixels_go_in_as_the_file_wants_them(tmp_path: Path, channels_first: bool) -> None:
+def test_pixels_are_scaled_and_arranged_for_either_channel_order(
+    tmp_path: Path, channels_first: bool
+) -> None:
     path = foreign(tmp_path / "m.onnx", channels_first=channels_first)
     theirs = Classifier(path, class_names=NAMES)
     np.testing.assert_allclose(theirs.probabilities(crops()), expected(1 / 255), atol=1e-5)
@@ -63,7 +65,7 @@ def test_pixels_go_in_as_the_file_wants_them(tmp_path: Path, channels_first: boo
     )
 
 
-def test_a_file_that_rescales_by_itself_gets_pixels_as_they_are(tmp_path: Path) -> None:
+def test_network_with_its_own_rescaling_gets_unscaled_pixels(tmp_path: Path) -> None:
     path = foreign(tmp_path / "m.onnx", operator="Div")
     np.testing.assert_allclose(
         Classifier(path, class_names=NAMES).probabilities(crops()), expected(1 / 255), atol=1e-5
@@ -80,12 +82,12 @@ def test_a_file_that_rescales_by_itself_gets_pixels_as_they_are(tmp_path: Path) 
         ((1, 2, 3), "two or more different strings"),
     ],
 )
-def test_class_names_that_do_not_fit_are_refused(tmp_path: Path, names: object, sentence: str) -> None:
+def test_invalid_class_names_are_rejected(tmp_path: Path, names: object, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         Classifier(foreign(tmp_path / "m.onnx"), class_names=names)  # type: ignore[arg-type]
 
 
-def test_a_file_with_a_card_takes_no_other_names(tmp_path: Path) -> None:
+def test_class_names_and_pixel_scale_are_rejected_for_a_file_with_a_card(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="its model card tells"):
         Classifier(make_onnx(tmp_path / "m.onnx"), class_names=NAMES)
     with pytest.raises(ModelError, match="its model card tells"):
@@ -93,7 +95,7 @@ def test_a_file_with_a_card_takes_no_other_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_without_a_card_can_be_evaluated_used_and_given_one(tmp_path: Path) -> None:
+def test_file_without_a_card_can_be_evaluated_used_and_exported_with_a_card(tmp_path: Path) -> None:
     path, carded = foreign(tmp_path / "m.onnx", channels_first=True), tmp_path / "with-card.onnx"
     is_one_sentence(
         mien("evaluate", path, "--data", "synthetic:70"), "Give them in index order, .*--model-labels"
@@ -112,7 +114,7 @@ def test_a_file_without_a_card_can_be_evaluated_used_and_given_one(tmp_path: Pat
     np.testing.assert_allclose(Classifier(carded).probabilities(crops()), expected(1 / 255), atol=1e-5)
 
 
-def test_a_damaged_card_can_be_replaced(tmp_path: Path) -> None:
+def test_export_replaces_a_damaged_card(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx", CARD))
     onnx.helper.set_model_props(model, {"mien.card": "{"})
     onnx.save(model, tmp_path / "m.onnx")
@@ -123,12 +125,12 @@ def test_a_damaged_card_can_be_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_export_replaces_only_what_mien_wrote(tmp_path: Path) -> None:
+def test_export_overwrites_only_files_written_by_mien_without_force(tmp_path: Path) -> None:
     target = tmp_path / "mine.onnx"
     for content in (b"my letter", foreign(tmp_path / "theirs.onnx").read_bytes()):
         target.write_bytes(content)
         is_one_sentence(mien("export", "small", "--out", target), "mien did not write.*--out.*--force")
         assert target.read_bytes() == content
     assert mien("export", "small", "--out", target, "--force").returncode == 0
-    assert mien("export", "large", "--out", target).returncode == 0  # over one of its own
+    assert mien("export", "large", "--out", target).returncode == 0  # overwrites a file that mien wrote
     assert Classifier(target).card.name == "large"

@@ -1,4 +1,4 @@
-"""What stands in an ONNX file: held against the package onnx itself, and against bytes of any kind."""
+"""Summaries of ONNX files, compared with the onnx package and tested with arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLOAT = onnx.TensorProto.FLOAT
 
 
 def outside(name: str = "w") -> onnx.TensorProto:
-    """A tensor that lies in another file."""
+    """A tensor with external data."""
     tensor = onnx.numpy_helper.from_array(np.ones(4, np.float32), name)
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -67,11 +67,11 @@ def by_location_alone() -> onnx.ModelProto:
 @pytest.mark.parametrize(
     "make", [as_initializer, as_sparse, as_constant, within_a_branch, within_a_function, by_location_alone]
 )
-def test_data_outside_is_found_wherever_it_hides(make: Callable[[], onnx.ModelProto]) -> None:
+def test_external_data_is_detected_in_every_part_of_a_model(make: Callable[[], onnx.ModelProto]) -> None:
     assert summarise(make().SerializeToString()).external
 
 
-def test_a_model_without_external_data_is_detected_with_its_metadata(tmp_path: Path) -> None:
+def test_summary_of_a_model_without_external_data_has_its_metadata(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     helper.set_model_props(model, {"a": "1", "größe": "ü" * 300, "empty": ""})
     assert summarise(model.SerializeToString()) == OnnxSummary(
@@ -80,14 +80,14 @@ def test_a_model_without_external_data_is_detected_with_its_metadata(tmp_path: P
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_arbitrary_bytes_raise_only_not_onnx_error(data: bytes) -> None:
     with contextlib.suppress(NotOnnxError):
         summarise(data)  # any other error would fail the test
 
 
 @settings(deadline=None)
 @given(st.data())
-def test_a_damaged_model_is_read_or_refused(data: st.DataObject) -> None:
+def test_damaged_models_raise_only_not_onnx_error(data: st.DataObject) -> None:
     whole = bytearray(as_initializer().SerializeToString())
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -102,26 +102,26 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def nested(levels: int) -> bytes:
-    """A model with an initialiser outside, graphs within graphs around it."""
+    """A model with an external initializer inside nested graphs."""
     inner = field(5, outside().SerializeToString())
     for _ in range(levels):
         inner = field(1, field(5, field(6, inner)))  # node, attribute, graph
     return field(7, inner)
 
 
-def test_nesting_is_followed_and_has_an_end() -> None:
+def test_nested_graphs_are_searched_up_to_a_maximum_depth() -> None:
     assert summarise(nested(10)).external
     with pytest.raises(NotOnnxError, match="nested too deeply"):
         summarise(nested(40))
 
 
 def key_of_five_bytes(number: int, wire: int) -> bytes:
-    """A key of five bytes with bit 32 set, which readers that keep 32 bits take for `number`."""
+    """A five-byte key with bit 32 set, which readers that keep 32 bits decode as `number`."""
     key = (number << 3 | wire) | 1 << 32
     return bytes([*(key >> shift & 0x7F | 0x80 for shift in (0, 7, 14, 21)), key >> 28])
 
 
-def test_a_key_whose_high_bits_other_readers_drop_is_refused() -> None:
+def test_key_larger_than_32_bits_is_rejected() -> None:
     data = as_initializer().SerializeToString()
     at = data.index(b"\x3a")  # the graph
     hidden = data[:at] + key_of_five_bytes(7, 2) + data[at + 1 :]
@@ -130,18 +130,18 @@ def test_a_key_whose_high_bits_other_readers_drop_is_refused() -> None:
 
 
 @pytest.mark.parametrize("key", [b"\x00\x00", b"\x02\x00", b"\xba\x80\x80\x80\x80\x00\x00"])
-def test_keys_that_protocol_buffers_do_not_allow_are_refused(key: bytes) -> None:
+def test_keys_invalid_in_protocol_buffers_are_rejected(key: bytes) -> None:
     with pytest.raises(NotOnnxError, match="key"):
         summarise(key)
 
 
-def test_a_long_key_within_five_bytes_is_read() -> None:
+def test_key_with_padding_bytes_is_accepted() -> None:
     entry = b"\x0a\x01a\x12\x01b"
     assert summarise(b"\xf2\x80\x80\x00" + bytes([len(entry)]) + entry).metadata == {"a": "b"}
 
 
 @pytest.mark.slow
-def test_millions_of_tiny_fields_are_refused_soon() -> None:
+def test_millions_of_tiny_fields_are_rejected_quickly() -> None:
     began = time.monotonic()
     for data in (
         b"\x08\x00" * 10_000_000,
@@ -152,13 +152,13 @@ def test_millions_of_tiny_fields_are_refused_soon() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_the_format_of_onnx_runtime_is_refused() -> None:
+def test_onnx_runtime_own_format_is_rejected() -> None:
     with pytest.raises(NotOnnxError, match="own format"):
         summarise(b"\x08\x08\x12\x00ORTM" + bytes(100))
 
 
 @pytest.mark.parametrize("operator", ["Loop", "Scan"])
-def test_loops_are_found_also_within_branches(operator: str) -> None:
+def test_loops_are_detected_inside_branches(operator: str) -> None:
     loop = helper.make_node(operator, ["n", "c"], ["y"], body=graph())
     branch = helper.make_node("If", ["x"], ["y"], then_branch=graph(nodes=[loop]), else_branch=graph())
     assert summarise(helper.make_model(graph(nodes=[branch])).SerializeToString()).loop == operator

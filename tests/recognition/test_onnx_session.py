@@ -1,4 +1,4 @@
-"""Sessions of model files of unknown origin: they may allocate so much memory and no more."""
+"""ONNX Runtime sessions of untrusted model files: memory is limited and loops are rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.recognition.onnx_session import open_session, run_session
 
 
 def filling(elements: int, *, computed: bool) -> bytes:
-    """A network that sums a tensor of so many zeros, whose shape is stored in the file or computed."""
+    """A network that sums a tensor of that many zeros, whose shape is stored in the file or computed."""
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
     total = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     shape = [helper.make_node("Shape", ["x"], ["one"]), helper.make_node("Mul", ["one", "s"], ["shape"])]
@@ -33,7 +33,7 @@ def filling(elements: int, *, computed: bool) -> bytes:
 
 
 @pytest.mark.parametrize("computed", [False, True])
-def test_a_network_that_allocates_without_bound_is_refused(computed: bool) -> None:
+def test_network_that_needs_too_much_memory_is_rejected(computed: bool) -> None:
     ones = {"x": np.ones(1, np.float32)}
     with pytest.raises(ModelError, match="GB of memory, got one that needs more"):
         run_session(open_session("m.onnx", filling(1 << 40, computed=computed), 1), ["y"], ones, "m.onnx")
@@ -41,13 +41,13 @@ def test_a_network_that_allocates_without_bound_is_refused(computed: bool) -> No
     assert run_session(small, ["y"], ones, "m.onnx")[0] == 0
 
 
-def test_a_network_that_fails_is_told_in_one_sentence() -> None:
+def test_network_that_fails_at_runtime_raises_model_error() -> None:
     session = open_session("m.onnx", filling(10, computed=True), 1)
     with pytest.raises(ModelError, match=r"m\.onnx: expected a network that runs on crops"):
         run_session(session, ["y"], {"x": np.ones((1, 2, 3), np.float32)}, "m.onnx")
 
 
-def test_a_loop_is_refused() -> None:
+def test_network_with_a_loop_is_rejected() -> None:
     body = helper.make_graph([], "b", [], [])
     node = helper.make_node("Loop", ["n", "c"], ["y"], body=body)
     model = helper.make_model(helper.make_graph([node], "g", [], []))
@@ -57,7 +57,7 @@ def test_a_loop_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_an_arena_that_the_program_registered_before_is_used() -> None:
+def test_recognizer_works_after_the_program_registered_an_allocator() -> None:
     code = (
         "import onnxruntime as ort\n"
         "info = ort.OrtMemoryInfo('Cpu', ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)\n"

@@ -1,4 +1,4 @@
-"""The recognizer: one shape of answer for no, one and many faces, one call of the network, safe to share."""
+"""The recognizer: one result format for any number of faces, one network call per batch, thread safety."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PORTRAIT = Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileo
 
 
 class Brightness:
-    """A classifier whose answer can be worked out by hand: the mean of a crop decides between two labels."""
+    """A predictable classifier: the mean of a crop decides between two labels."""
 
     labels = ("dark", "bright")
 
@@ -46,7 +46,7 @@ class Brightness:
 
 
 class Corners:
-    """A detector that finds as many faces as the image's first pixel says."""
+    """A detector that finds as many faces as the value of the image's first pixel."""
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         return [Detection(Box(10 * i, 0, 40 - i, 40), 0.9) for i in range(int(image[0, 0, 0]))]
@@ -76,13 +76,13 @@ def test_results_have_the_same_form_for_any_number_of_faces() -> None:
     assert faces[1][2].box == Box(20, 0, 38, 40)
 
 
-def test_without_faces_the_network_is_not_asked() -> None:
+def test_network_is_not_called_without_faces() -> None:
     classifier = Brightness()
     assert Recognizer(classifier, detector=Corners())(image(0, 9)) == []
     assert classifier.batches == []
 
 
-def test_only_the_largest_faces_are_kept() -> None:
+def test_max_faces_keeps_only_the_largest_faces() -> None:
     faces = Recognizer(Brightness(), detector=Corners(), max_faces=2)(image(5, 9))
     assert [face.box.width for face in faces] == [40, 39]
     with pytest.raises(DataError, match="max_faces as an integer of at least 1, got 0"):
@@ -112,7 +112,7 @@ def test_a_single_image_is_not_a_batch(source: Any, got: str) -> None:
         recognizer.predict_batch(source)
 
 
-def test_many_images_may_come_as_whatever_gives_them() -> None:
+def test_predict_batch_accepts_any_iterable_of_images() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     images = [image(2, 9), image(0, 9)]
     objects = np.empty(2, object)
@@ -129,7 +129,7 @@ def test_many_images_may_come_as_whatever_gives_them() -> None:
     assert recognizer.predict_batch([]) == []
 
 
-def test_every_kind_of_image_gives_the_same(recognizer: Recognizer) -> None:
+def test_every_type_of_image_source_gives_the_same_result(recognizer: Recognizer) -> None:
     pixels = read_image(PORTRAIT)
     (expected,) = recognizer(PORTRAIT)
     for source in (str(PORTRAIT), PORTRAIT.read_bytes(), pixels, Image.fromarray(pixels)):
@@ -139,7 +139,7 @@ def test_every_kind_of_image_gives_the_same(recognizer: Recognizer) -> None:
     assert expected.expression.score == max(expected.expression.probabilities.values())
 
 
-def test_dictionaries_are_native_and_strict_json(recognizer: Recognizer) -> None:
+def test_to_dict_returns_native_types_and_strict_json(recognizer: Recognizer) -> None:
     (face,) = recognizer(PORTRAIT)
     data = json.loads(json.dumps(face.to_dict(), allow_nan=False))
     assert data == face.to_dict()
@@ -147,14 +147,14 @@ def test_dictionaries_are_native_and_strict_json(recognizer: Recognizer) -> None
     assert isinstance(face.to_dict()["score"], float)
 
 
-def test_threads_may_share_one(recognizer: Recognizer) -> None:
+def test_threads_can_share_a_recognizer(recognizer: Recognizer) -> None:
     images = [read_image(PORTRAIT)[:, ::step] for step in (1, -1)] * 3
     expected = [recognizer(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(recognizer, images)) == expected
 
 
-def test_a_batch_with_one_unreadable_image_raises_batch_error(tmp_path: Path) -> None:
+def test_recognize_images_reports_an_unreadable_image_and_continues(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
     given = [("a", image(2, 200)), ("b", tmp_path / "cut.jpg"), ("c", image(1, 10)), ("d", image(0, 1))]
     for chunk in (1, 3, 8):
@@ -167,7 +167,7 @@ def test_a_batch_with_one_unreadable_image_raises_batch_error(tmp_path: Path) ->
         assert (results[0].to_dict()["width"], results[0].to_dict()["height"]) == (90, 60)
 
 
-def test_images_are_drawn_as_they_are_needed() -> None:
+def test_recognize_images_consumes_its_input_lazily() -> None:
     drawn: list[int] = []
 
     def endless() -> object:
@@ -182,7 +182,7 @@ def test_images_are_drawn_as_they_are_needed() -> None:
     assert len(drawn) <= 2 + 4 + 4
 
 
-def test_a_damaged_bundled_file_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundled_model_with_wrong_checksum_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.recognition import model_files
 
     monkeypatch.setattr(model_files, "checksums", lambda: {"large.onnx": "0" * 64})
@@ -211,7 +211,7 @@ def test_invalid_arguments_of_a_recognizer_are_rejected_at_once(
         Recognizer(**settings)
 
 
-def test_an_opened_classifier_answers_in_the_label_set_that_is_asked_for() -> None:
+def test_recognizer_can_switch_the_label_set_of_a_given_classifier() -> None:
     recognizer = Recognizer(mien.Classifier(threads=1), label_set="ferplus", detector=Corners())
     assert "contempt" in recognizer.labels
 
@@ -245,7 +245,7 @@ def test_below_min_confidence_a_face_is_uncertain_and_keeps_its_probabilities() 
     assert sure.with_min_confidence(0.9) == expression
 
 
-def test_min_confidence_holds_after_smoothing_too() -> None:
+def test_min_confidence_is_applied_after_smoothing() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners(), min_confidence=0.7)
     frames = [Frame(i, i / 10, image(1, tone)) for i, tone in enumerate([240] + [150] * 11)]
     labels = [faces[0].expression.label for _, faces in watch(recognizer, frames)]
@@ -254,13 +254,13 @@ def test_min_confidence_holds_after_smoothing_too() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5, 50, float("nan"), None, "0.5", True])
-def test_min_confidence_is_a_share(wrong: Any) -> None:
+def test_invalid_min_confidence_is_rejected(wrong: Any) -> None:
     with pytest.raises(DataError, match=r"^Expected the min_confidence (in \[0, 1\]|as a)"):
         Recognizer(Brightness(), detector=Corners(), min_confidence=wrong)
 
 
 class Says:
-    """A detector or classifier of somebody's own that answers what it is told to."""
+    """A custom detector or classifier that returns a given value."""
 
     def __init__(self, answer: Any, labels: Any = ("dark", "bright")) -> None:
         self.answer, self.labels = answer, labels
@@ -284,7 +284,7 @@ def box_of(*sides: Any, confidence: Any = 0.9) -> Detection:
         ([None], "got one that contains None"),
         ([Box(1, 2, 30, 40)], "got one that contains Box"),
         (np.array([[1, 2, 30, 40, 0.9]]), r"got one that contains array\(\["),
-        ((1, np.zeros((0, 15))), "got one that contains 1"),  # as cv2.FaceDetectorYN answers
+        ((1, np.zeros((0, 15))), "got one that contains 1"),  # as cv2.FaceDetectorYN returns
         ({"faces": []}, "got {'faces': "),
         ("face", "got 'face'"),
         (box_of(1, 2, 30, 40), r"got Detection\("),
@@ -366,7 +366,7 @@ def test_the_return_value_of_a_classifier_is_validated(given: Any, sentence: str
 @pytest.mark.parametrize(
     "labels", [None, "happy", 7, ("one",), ("a", "a"), ("a", 3), ("a", " "), {"a", "b"}, {"a": 1}]
 )
-def test_labels_are_two_or_more_different_names(labels: Any) -> None:
+def test_invalid_labels_of_a_classifier_are_rejected(labels: Any) -> None:
     with pytest.raises(ModelError, match="labels of Says"):
         Recognizer(Says([[0.5, 0.5]], labels), detector=Corners())
 
@@ -379,7 +379,7 @@ def test_classes_in_place_of_instances_are_rejected(wrong: Any) -> None:
         Recognizer(Brightness(), detector=wrong)
 
 
-def test_good_answers_come_in_many_types() -> None:
+def test_valid_return_values_of_several_types_are_accepted() -> None:
     expected = Expression("bright", 0.75, {"dark": 0.25, "bright": 0.75})
     rows = np.array([[0.25, 0.75]])
     for given in (rows, rows.astype(np.float16), rows.tolist(), tuple(map(tuple, rows))):
@@ -392,19 +392,20 @@ def test_good_answers_come_in_many_types() -> None:
         (face,) = Recognizer(Brightness(), detector=Says(answer))(image(0, 9))
         json.dumps(face.to_dict(), allow_nan=False)
         assert face.box == Box(1, 2, 3, 4)
-    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(image(1, 9))  # of float16
+    # Rounding errors of float16:
+    (face,) = Recognizer(Says([[0.9996, 0.0005]]), detector=Corners())(image(1, 9))
     assert face.expression.score == pytest.approx(0.9996)
     (face,) = Recognizer(Says([[1.0004, -0.0004]]), detector=Corners())(image(1, 9))
     assert (face.expression.score, face.expression.probabilities["bright"]) == (1.0, 0.0)
 
 
-def test_the_largest_faces_are_kept_in_whatever_order_a_detector_gives_them() -> None:
+def test_max_faces_keeps_the_largest_faces_in_any_detector_order() -> None:
     found = [box_of(0, 0, 5, 5), box_of(0, 0, 50, 50), box_of(0, 0, 20, 20)]
     faces = Recognizer(Brightness(), detector=Says(found), max_faces=2)(image(0, 9))
     assert [face.box.width for face in faces] == [50, 20]
 
 
-def test_faces_that_were_found_elsewhere_must_show_something() -> None:
+def test_name_expressions_rejects_boxes_outside_the_image() -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     with pytest.raises(DataError, match="which is outside"):
         recognizer.name_expressions([image(0, 9)], [[box_of(500, 0, 20, 20)]])
@@ -416,7 +417,7 @@ def test_faces_that_were_found_elsewhere_must_show_something() -> None:
     assert partly.expression.label == "dark"
 
 
-def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -> None:
+def test_batch_error_lists_failed_images_and_keeps_the_other_results(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     (tmp_path / "cut.jpg").write_bytes(PORTRAIT.read_bytes()[:5000])
     batch = [image(2, 9), tmp_path / "cut.jpg", b"text", image(1, 200), None, "nobody.jpg"]
@@ -440,7 +441,7 @@ def test_a_batch_says_which_images_failed_and_keeps_the_others(tmp_path: Path) -
     assert isinstance(error, ValueError)
 
 
-def test_a_detector_at_fault_in_one_image_does_not_stop_the_others() -> None:
+def test_invalid_detector_result_for_one_image_does_not_stop_the_others() -> None:
     class Faulty(Corners):
         def detect(self, image: np.ndarray) -> Any:
             return None if image[0, 0, 0] == 7 else super().detect(image)
@@ -453,7 +454,7 @@ def test_a_detector_at_fault_in_one_image_does_not_stop_the_others() -> None:
     assert (results[1].error or "").startswith("7: Expected a list of mien.recognition.faces.Detection")
 
 
-def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) -> None:
+def test_error_for_a_video_or_several_images_names_the_right_function(tmp_path: Path) -> None:
     recognizer = Recognizer(Brightness(), detector=Corners())
     video = write_video(tmp_path / "video.mp4")
     with pytest.raises(
@@ -465,7 +466,7 @@ def test_videos_and_several_images_are_sent_where_they_belong(tmp_path: Path) ->
             recognizer(several)  # type: ignore[arg-type]
 
 
-def test_a_recognizer_goes_to_another_process() -> None:
+def test_recognizer_can_be_pickled_and_copied() -> None:
     recognizer = Recognizer(threads=1, max_faces=3, min_confidence=0.2)
     other = pickle.loads(pickle.dumps(recognizer))  # noqa: S301 - our own bytes
     assert (other.max_faces, other.min_confidence, other.labels) == (3, 0.2, recognizer.labels)
@@ -474,7 +475,7 @@ def test_a_recognizer_goes_to_another_process() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_worker_processes_recognize(method: str) -> None:
+def test_recognizer_works_in_worker_processes(method: str) -> None:
     recognizer = Recognizer(threads=1)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
         assert list(pool.map(recognizer, [str(PORTRAIT)] * 4)) == [recognizer(PORTRAIT)] * 4
@@ -484,7 +485,7 @@ def test_worker_processes_recognize(method: str) -> None:
             pool.submit(recognizer.predict_batch, [str(PORTRAIT), "nobody.jpg"]).result()
 
 
-def test_the_name_of_an_uncertain_face_says_whose_score_it_is() -> None:
+def test_repr_of_an_uncertain_face_contains_its_best_label_and_score() -> None:
     expression = Expression("uncertain", 0.4, {"happy": 0.4, "sad": 0.35, "fear": 0.25}, 0.5)
     assert repr(Face(Box(1, 2, 3, 4), expression)).startswith("<Face uncertain (happy 40%), ")
     certain = Expression("happy", 0.4, {"happy": 0.4, "sad": 0.35, "fear": 0.25})

@@ -1,4 +1,4 @@
-"""Augmentation: what each change does to the pixels, how far it goes, and that a generator decides all of it."""
+"""Augmentation: the effect and range of each transformation, and reproducibility from a generator."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_disabled_augmentation_changes_nothing() -> None:
     st.integers(0, 5),
     st.integers(0, 2**31 - 1),
 )
-def test_shape_and_type_stay_and_the_generator_decides(augmentation: Augmentation, n: int, seed: int) -> None:
+def test_augmentation_keeps_shape_and_type_and_is_reproducible(
+    augmentation: Augmentation, n: int, seed: int
+) -> None:
     images = make_images(5)[:n]
     before = images.copy()
     first = changed(augmentation, images, seed)
@@ -66,27 +68,27 @@ def test_half_of_the_images_are_mirrored_exactly() -> None:
     assert 70 < mirrored.sum() < 130
 
 
-def centre_of_light(image: np.ndarray) -> np.ndarray:
+def center_of_mass(image: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[:48, :48]
     return np.array([(image * columns).sum(), (image * rows).sum()]) / image.sum()
 
 
-def test_a_spot_lands_where_turn_zoom_and_shift_say() -> None:
+def test_rotation_zoom_and_shift_move_a_spot_within_their_limits() -> None:
     spot = np.zeros((1, 48, 48), np.uint8)
     cv2.circle(spot[0], (34, 24), 2, 255, -1)  # 10.5 pixels right of the middle
     images = np.repeat(spot, 300, axis=0)
     middle = np.array([23.5, 23.5])
     turned = changed(replace(NO_AUGMENTATION, rotation=20.0), images)
-    arms = np.array([centre_of_light(image) - middle for image in turned])
+    arms = np.array([center_of_mass(image) - middle for image in turned])
     degrees = np.degrees(np.arctan2(arms[:, 1] - 0.5 / 10.5, arms[:, 0]))
     assert 18 < np.abs(degrees).max() < 23
     np.testing.assert_allclose(np.hypot(*arms.T), 10.5, atol=0.3)
     zoomed = changed(replace(NO_AUGMENTATION, zoom=0.25), images)
-    lengths = np.array([np.hypot(*(centre_of_light(image) - middle)) for image in zoomed])
+    lengths = np.array([np.hypot(*(center_of_mass(image) - middle)) for image in zoomed])
     assert lengths.max() == pytest.approx(10.5 * 1.25, abs=0.4)
     assert lengths.min() == pytest.approx(10.5 / 1.25, abs=0.4)
     shifted = changed(replace(NO_AUGMENTATION, shift=0.1), images)
-    moves = np.array([centre_of_light(image) - centre_of_light(spot[0]) for image in shifted])
+    moves = np.array([center_of_mass(image) - center_of_mass(spot[0]) for image in shifted])
     assert np.abs(moves).max() == pytest.approx(4.8, abs=0.3)
 
 
@@ -101,7 +103,7 @@ def test_brightness_contrast_and_gamma_map_gray_levels() -> None:
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_a_share_of_the_images_is_changed(name: str) -> None:
+def test_share_options_change_that_share_of_the_images(name: str) -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (400, 48, 48), dtype=np.uint8)
     for share in (0.0, 0.3, 1.0):
         result = changed(replace(NO_AUGMENTATION, **{name: share}), noisy)
@@ -109,7 +111,7 @@ def test_a_share_of_the_images_is_changed(name: str) -> None:
         assert abs(part - share) < 0.07
 
 
-def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
+def test_random_erasing_overwrites_one_rectangle_of_bounded_area() -> None:
     images = np.full((300, 48, 48), 7, np.uint8)
     for image in changed(replace(NO_AUGMENTATION, random_erasing=1.0), images):
         rows, columns = np.nonzero(image != 7)
@@ -118,7 +120,7 @@ def test_erasing_overwrites_one_rectangle_within_its_bounds() -> None:
             assert 0.01 < area < 0.27
 
 
-def test_blur_and_coarsening_take_detail_away() -> None:
+def test_blur_and_downscale_remove_detail() -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (50, 48, 48), dtype=np.uint8)
     for name in ("blur", "downscale"):
         assert changed(replace(NO_AUGMENTATION, **{name: 1.0}), noisy).std() < 0.9 * noisy.std()
@@ -132,6 +134,6 @@ def test_blur_and_coarsening_take_detail_away() -> None:
         ({"jpeg": 2}, "jpeg from 0 to 1"),
     ],
 )
-def test_impossible_amounts_are_refused(options: dict[str, float], sentence: str) -> None:
+def test_out_of_range_values_are_refused(options: dict[str, float], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         Augmentation(**options)

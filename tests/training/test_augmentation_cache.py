@@ -1,4 +1,4 @@
-"""Prepared views: made once, shared, shown in turn and mirrored, with the teachers' answers beside them."""
+"""Augmentation cache: computed once, shared, used in turn and mirrored, with the teachers' predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
 
 
 class Teacher:
-    """Says how bright the left half of a image is; counts how often it was asked."""
+    """Predicts the brightness of the left half of an image; counts its calls."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -63,12 +63,14 @@ def test_cached_copies_equal_the_augmentation_and_are_used_in_turn(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_what_is_there_is_not_made_again(tmp_path: Path, dataset: Dataset) -> None:
+def test_existing_copies_are_not_recomputed(tmp_path: Path, dataset: Dataset) -> None:
     told: list[tuple[str, int, int]] = []
     AugmentationCache(tmp_path, dataset, SHIFTED, 2).prepare(lambda *now: told.append(now), processes=1)
     assert told == [("views", 1, 2), ("views", 2, 2)]
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
-    again = AugmentationCache(tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2)  # mixing comes after
+    again = AugmentationCache(
+        tmp_path, dataset, replace(SHIFTED, mixup=0.2), 2
+    )  # mixup is applied after the cache
     again.prepare(lambda *now: told.append(now))
     assert len(told) == 2
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")} == before
@@ -100,7 +102,9 @@ def test_teachers_predict_each_augmented_copy_and_its_mirror_image_once(
 
 
 @pytest.mark.slow
-def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, dataset: Dataset) -> None:
+def test_batches_use_a_cached_copy_or_its_mirror_image_with_stored_predictions(
+    tmp_path: Path, dataset: Dataset
+) -> None:
     augmentation = replace(SHIFTED, flip=True)
     recipe = replace(
         get_recipe("classic"), batch_size=16, distillation_weight=0.25, augmentation=augmentation
@@ -129,7 +133,7 @@ def test_batches_show_a_view_mirrored_or_not_with_its_answers(tmp_path: Path, da
     assert teacher.asked == asked
 
 
-def test_a_teacher_that_takes_some_hundreds_is_asked_in_parts(dataset: Dataset) -> None:
+def test_predictions_in_parts_equal_predictions_at_once(dataset: Dataset) -> None:
     teacher = Teacher()
     whole, parts = teacher(dataset.images), in_parts(teacher, 16)(dataset.images)
     assert teacher.asked == 1 + -(-len(dataset) // 16)
@@ -165,7 +169,7 @@ def test_other_files_in_the_cache_folder_are_kept_by_training(tmp_path: Path, da
 
 
 @pytest.mark.slow
-def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, dataset: Dataset) -> None:
+def test_interrupting_the_preparation_stops_it(tmp_path: Path, dataset: Dataset) -> None:
     def stop(*now: Any) -> None:
         raise KeyboardInterrupt
 
@@ -176,7 +180,7 @@ def test_stopped_while_views_are_made_it_does_not_make_the_rest(tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_one_waits_for_another_that_prepares_the_same(tmp_path: Path, dataset: Dataset) -> None:
+def test_preparation_waits_for_the_lock_of_another_preparation(tmp_path: Path, dataset: Dataset) -> None:
     told: list[str] = []
     views = prepared(tmp_path, dataset)
     lock = FileLock(next(tmp_path.glob(".views-*.lock")))
@@ -189,29 +193,35 @@ def test_one_waits_for_another_that_prepares_the_same(tmp_path: Path, dataset: D
     assert not waiting.is_alive()
 
 
-def of_views(**options: Any) -> Recipe:
+def recipe_with_copies(**options: Any) -> Recipe:
     return replace(tiny_recipe(**options), views=2, augmentation=replace(SHIFTED, flip=True))
 
 
 @pytest.mark.slow
-def test_a_training_on_views_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
+def test_training_with_an_augmentation_cache_resumes_with_the_same_history(tmp_path: Path) -> None:
     from tests.conftest import make_dataset
     from tests.training.test_trainer import Killed, cut_after
 
     dataset = make_dataset()
-    whole = train(dataset, of_views(), tmp_path / "whole", views=tmp_path / "views")
+    whole = train(dataset, recipe_with_copies(), tmp_path / "whole", views=tmp_path / "views")
     assert len(list((tmp_path / "views").glob("view-*.npy"))) == 2
     with pytest.raises(Killed):
-        train(dataset, of_views(), tmp_path / "cut", on_epoch=cut_after(3))
+        train(dataset, recipe_with_copies(), tmp_path / "cut", on_epoch=cut_after(3))
     assert (tmp_path / "cut" / "views").is_dir()
-    again = train(dataset, of_views(), tmp_path / "cut", resume=True)
+    again = train(dataset, recipe_with_copies(), tmp_path / "cut", resume=True)
     np.testing.assert_allclose(scores(again.history), scores(whole.history), rtol=1e-5)
     assert not (tmp_path / "cut" / "views").exists()
-    train(dataset, of_views(), tmp_path / "cut", resume=True, on_preparing=lambda *now: pytest.fail(str(now)))
+    train(
+        dataset,
+        recipe_with_copies(),
+        tmp_path / "cut",
+        resume=True,
+        on_preparing=lambda *now: pytest.fail(str(now)),
+    )
 
 
 @pytest.mark.slow
-def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+def test_ctrl_c_after_an_image_size_ends_returns_the_saved_epochs(tmp_path: Path, dataset: Dataset) -> None:
     def stop(now: Any) -> None:
         if now.epoch == 3:
             raise KeyboardInterrupt
@@ -223,7 +233,7 @@ def test_ctrl_c_where_a_side_ends_tells_what_is_on_disk(tmp_path: Path, dataset:
 
 
 @pytest.mark.slow
-def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dataset) -> None:
+def test_no_checkpoint_is_saved_before_save_every_has_passed(tmp_path: Path, dataset: Dataset) -> None:
     saved: list[int] = []
 
     def look(state: Any) -> None:
@@ -237,7 +247,7 @@ def test_epochs_are_saved_only_after_the_time_given(tmp_path: Path, dataset: Dat
 
 
 @pytest.mark.slow
-def test_ctrl_c_between_two_savings_keeps_what_is_on_disk(tmp_path: Path, dataset: Dataset) -> None:
+def test_ctrl_c_between_two_checkpoints_keeps_the_last_one(tmp_path: Path, dataset: Dataset) -> None:
     def stop(state: Any) -> None:
         if state.epoch == 3:
             raise KeyboardInterrupt

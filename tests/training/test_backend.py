@@ -1,4 +1,4 @@
-"""Which backend trains: the one that is asked for, else the one that is there; without one, what to type."""
+"""The Keras backend: the requested one, else an installed one; without any, which extra to install."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MissingExtra, ModelError
-from mien.training import backend as room
+from mien.training import backend as backend_module
 from mien.training.backend import choose_backend, preferred_backend
 
 
 @pytest.fixture(autouse=True)
-def _a_home_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_user_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", "")
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, names: Iterable[str]) -> None:
     there = set(names)
-    monkeypatch.setattr(room, "find_spec", lambda name: object() if name in there else None)
+    monkeypatch.setattr(backend_module, "find_spec", lambda name: object() if name in there else None)
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,13 @@ def installed(monkeypatch: pytest.MonkeyPatch, names: Iterable[str]) -> None:
         (["keras", "torch"], "torch"),
     ],
 )
-def test_the_back_end_that_is_there_is_taken(
-    names: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installed_backend_is_chosen(names: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, names)
     assert choose_backend() == chosen
     assert os.environ["KERAS_BACKEND"] in {chosen, "" if chosen == "tensorflow" else chosen}
 
 
-def test_keras_json_counts_where_that_back_end_is_installed(
+def test_keras_json_is_used_when_its_backend_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
@@ -55,7 +53,7 @@ def test_keras_json_counts_where_that_back_end_is_installed(
     assert preferred_backend() == "torch"
 
 
-def test_what_is_asked_for_is_not_changed_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_or_unknown_requested_backend_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, ["keras", "tensorflow"])
     with pytest.raises(MissingExtra, match=r"PyTorch, which is not installed.*\[train,torch\]"):
         choose_backend("torch")
@@ -69,7 +67,7 @@ def test_what_is_asked_for_is_not_changed_in_silence(monkeypatch: pytest.MonkeyP
         choose_backend("mxnet")
 
 
-def test_keras_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_keras_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, ["tensorflow"])
     with pytest.raises(MissingExtra, match=r"needs Keras, .*\[train\]"):
         choose_backend()
@@ -80,7 +78,7 @@ def without(*names: str) -> str:
 
 
 @pytest.mark.slow
-def test_train_without_any_back_end_says_in_one_sentence_what_to_type(tmp_path: Path) -> None:
+def test_train_without_a_backend_prints_one_error_line_with_the_extras(tmp_path: Path) -> None:
     program = (
         without("tensorflow", "jax", "torch") + "raise SystemExit(run(['train', '--data', 'no-such.csv']))"
     )
@@ -98,7 +96,7 @@ def test_train_without_any_back_end_says_in_one_sentence_what_to_type(tmp_path: 
 
 
 @pytest.mark.slow
-def test_modules_of_training_load_where_there_is_another_back_end_than_tensorflow() -> None:
+def test_training_modules_import_without_tensorflow() -> None:
     pytest.importorskip("jax")
     program = "import sys; sys.modules['tensorflow'] = None\nimport mien.training.trainer, keras\n"
     done = subprocess.run(
@@ -108,7 +106,7 @@ def test_modules_of_training_load_where_there_is_another_back_end_than_tensorflo
     assert done.stdout == "jax\n", done.stderr
 
 
-def test_a_network_is_not_converted_without_tensorflow(
+def test_onnx_export_without_tensorflow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.training import onnx_export
@@ -131,7 +129,7 @@ def test_int8_without_onnx_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_a_back_end_that_is_there_but_does_not_load_is_not_called_missing(tmp_path: Path) -> None:
+def test_backend_that_fails_to_import_is_not_reported_as_missing(tmp_path: Path) -> None:
     from tests.helpers.packages import broken, environment
 
     place = environment(broken(tmp_path, "tensorflow", "raise TypeError('descriptors cannot be created')"))

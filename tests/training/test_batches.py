@@ -1,4 +1,4 @@
-"""Batches: every image once, in an order that seed and epoch alone decide; weights and mixing."""
+"""Batches: every image once, in an order that depends only on seed and epoch; class weights and mixup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def all_images(batches: TrainingBatches) -> np.ndarray:
     return np.concatenate([batches[i][0] for i in range(len(batches))])
 
 
-def test_every_image_comes_once_with_its_target(dataset: Dataset) -> None:
+def test_every_image_appears_once_with_its_target(dataset: Dataset) -> None:
     batches = TrainingBatches(dataset, small_recipe())
     images = all_images(batches)[..., 0]
     targets = np.concatenate([batches[i][1] for i in range(len(batches))])
@@ -46,7 +46,7 @@ def test_order_depends_on_seed_and_epoch_alone(dataset: Dataset) -> None:
     assert (all_images(other) != before).any()
 
 
-def test_balanced_weights_are_those_of_scikit_learn() -> None:
+def test_balanced_class_weights_match_scikit_learn() -> None:
     labels = np.repeat(np.arange(7), [5, 1, 9, 2, 2, 30, 4])
     targets = np.eye(7, dtype=np.float32)[labels]
     expected = compute_class_weight("balanced", classes=np.arange(7), y=labels)
@@ -54,7 +54,7 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose((targets @ class_weights(targets)).mean(), 1, rtol=1e-6)
 
 
-def test_a_class_without_images_weighs_nothing() -> None:
+def test_class_without_images_has_zero_weight() -> None:
     targets = np.eye(7, dtype=np.float32)[[0, 0, 1]]
     assert class_weights(targets).tolist() == [0.75, 1.5, 0, 0, 0, 0, 0]
 
@@ -88,7 +88,7 @@ def test_augmentation_depends_on_seed_epoch_and_batch_alone(dataset: Dataset) ->
     np.testing.assert_array_equal(all_images(first), all_images(again))
 
 
-def test_joint_targets_stand_side_by_side(dataset: Dataset) -> None:
+def test_joint_targets_are_concatenated(dataset: Dataset) -> None:
     votes = np.zeros((len(dataset), 10), np.int64)
     votes[0, :3] = 6, 1, 4  # the single vote does not count
     votes[1, 9] = 10
@@ -102,7 +102,7 @@ def test_joint_targets_stand_side_by_side(dataset: Dataset) -> None:
         TrainingBatches(dataset, recipe)
 
 
-def test_teachers_see_the_changed_images_and_share_the_targets(dataset: Dataset) -> None:
+def test_teachers_predict_augmented_images_and_are_mixed_into_the_targets(dataset: Dataset) -> None:
     seen: list[np.ndarray] = []
 
     def sure_of(label: int) -> object:

@@ -1,4 +1,4 @@
-"""Keras files from whose small archives gigabytes would come."""
+"""Keras archive bombs and tampered training states are refused."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def archive_with(path: Path, name: str, megabytes: int) -> Path:
     return path
 
 
-def test_a_card_of_any_size_is_refused(tmp_path: Path) -> None:
+def test_oversized_model_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"mien_card\.json: expected at most 4,194,304 bytes"):
         read_card(archive_with(tmp_path / "a.keras", "mien_card.json", 5))
 
 
-def test_the_state_of_a_training_of_any_size_is_refused(tmp_path: Path) -> None:
+def test_oversized_training_state_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"mien_state\.json: expected at most 67,108,864 bytes"):
         read_state(archive_with(tmp_path / "last.keras", "mien_state.json", 65))
 
 
 @pytest.mark.slow
-def test_a_network_that_would_fill_the_memory_is_not_opened(tmp_path: Path) -> None:
+def test_network_archive_over_the_size_limit_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected at most 256 MB inside the archive, got 257 MB"):
         load_network(archive_with(tmp_path / "a.keras", "model.weights.h5", 257))
 
@@ -72,7 +72,7 @@ STATE: dict[str, Any] = {
         {"surprise": 1},
     ],
 )
-def test_a_state_that_was_tampered_with_is_one_sentence(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_tampered_training_state_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     def write(state: Any) -> Path:
         with zipfile.ZipFile(tmp_path / "last.keras", "w") as archive:
             archive.writestr("mien_state.json", json.dumps(state))
@@ -95,7 +95,7 @@ def test_a_state_that_was_tampered_with_is_one_sentence(tmp_path: Path, change: 
         {"a": [1]},
     ],
 )
-def test_odd_cards_are_shown_all_the_same(scores: dict[str, Any]) -> None:
+def test_model_cards_with_invalid_values_are_still_displayed(scores: dict[str, Any]) -> None:
     recipe = {"name": 3, "network": ["odd"]}
     card = ModelCard("m\x1b[31m", ("a", "b"), "odd", recipe=recipe, scores=scores)
     assert all(isinstance(text, str) for _, text in _lines(card))

@@ -1,4 +1,4 @@
-"""Training on several devices and hosts: the history of one device, and a resume after a host was killed."""
+"""Training on several devices and hosts: the same history as on one device, and resuming after a host was killed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mien.errors import ModelError
 from mien.training.devices import Devices
 
 
-def test_one_device_needs_nothing() -> None:
+def test_no_options_mean_a_single_device() -> None:
     assert Devices.of(None, None, None) is None
 
 
-def test_what_a_user_gives_is_taken() -> None:
+def test_device_and_host_options_are_parsed() -> None:
     assert Devices.of("all", None, None) == Devices(None)
     assert Devices.of(2, None, None) == Devices(2)
     assert Devices.of("2", "a:9,b", 1) == Devices(2, ("a:9", "b"), 1)
@@ -40,12 +40,12 @@ def test_what_a_user_gives_is_taken() -> None:
         ((None, None, 1), "Expected `hosts` beside"),
     ],
 )
-def test_what_does_not_fit_is_refused(given: tuple[Any, Any, Any], expected: str) -> None:
+def test_invalid_device_and_host_options_are_refused(given: tuple[Any, Any, Any], expected: str) -> None:
     with pytest.raises(ModelError, match=expected):
         Devices.of(*given)
 
 
-def test_another_back_end_is_refused() -> None:
+def test_backend_other_than_jax_is_refused() -> None:
     with pytest.raises(ModelError, match="needs Keras on JAX, got `backend=torch`"):
         Devices.of(2, None, None, backend="torch")
 
@@ -63,9 +63,7 @@ print(*copies, sep="\\n", flush=True)
 @pytest.mark.parametrize(
     ("end", "code"), [("", 0), ("raise SystemExit(7)", 7), ("devices._end_process('A host is gone.')", 2)]
 )
-def test_the_folders_of_a_host_that_is_not_the_first_go_when_its_process_ends(
-    tmp_path: Path, end: str, code: int
-) -> None:
+def test_temporary_folders_of_other_hosts_are_removed_at_exit(tmp_path: Path, end: str, code: int) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", ENDED.format(end=end)],
         capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -159,7 +157,7 @@ def wait_for_an_epoch(running: list[subprocess.Popen[str]], folder: Path) -> Non
 
 
 @pytest.mark.slow
-def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> None:
+def test_two_devices_and_two_hosts_give_the_history_of_one_device(tmp_path: Path) -> None:
     finish(start(tmp_path / "one"))
     finish(start(tmp_path / "two", "--devices", "2", devices=2))
     finish(*pair(tmp_path / "hosts"))
@@ -170,10 +168,10 @@ def test_two_devices_and_two_hosts_have_the_history_of_one(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
+def test_training_resumes_after_a_host_was_killed(tmp_path: Path) -> None:
     running = pair(tmp_path / "hosts", epochs=6)
     wait_for_an_epoch(running, tmp_path / "hosts")
-    running[1].send_signal(signal.SIGKILL)  # the other one ends by itself when it misses this one
+    running[1].send_signal(signal.SIGKILL)  # the other host ends by itself when it notices
     for one in running:
         one.communicate()
     done = len(history(tmp_path / "hosts"))
@@ -185,7 +183,7 @@ def test_a_training_whose_host_was_killed_resumes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "sent"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGINT)])
-def test_the_end_of_one_host_ends_the_other_with_one_sentence(
+def test_training_stops_with_an_error_when_another_host_ends(
     tmp_path: Path, victim: int, sent: signal.Signals
 ) -> None:
     running = pair(tmp_path / "hosts", epochs=500)
@@ -202,12 +200,12 @@ def test_the_end_of_one_host_ends_the_other_with_one_sentence(
     if sent == signal.SIGINT:
         running[victim].communicate(timeout=90)
         assert running[victim].returncode == 130
-    if (victim, sent) != (1, signal.SIGKILL):  # nothing can clean up after that
+    if (victim, sent) != (1, signal.SIGKILL):  # a killed process cannot remove its folder
         assert not list(tmp_path.glob("mien-host-*"))
 
 
 @pytest.mark.slow
-def test_more_devices_than_there_are_and_an_odd_batch_are_refused(tmp_path: Path) -> None:
+def test_too_many_devices_and_indivisible_batch_sizes_are_refused(tmp_path: Path) -> None:
     for options, devices, expected in (
         (("--devices", "2"), 1, "Expected 2 devices, found 1"),
         (("--devices", "3"), 3, "Expected a batch size that 3 devices can share evenly, got 32"),

@@ -1,4 +1,4 @@
-"""Logs for TensorBoard and MLflow: where they lie, that a resumed training continues them, and what is told before."""
+"""TensorBoard and MLflow logs: their location, continuation after a resume, and errors before training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)
 
 
 class Server:
-    """What a stand-in for MLflow was told."""
+    """Records the calls to a stand-in for MLflow."""
 
     def __init__(self) -> None:
         self.uri = "before"
@@ -93,7 +93,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def log(tracking: Tracking, folder: Path, epochs: range, *, stages: int = 1) -> None:
-    """What the training loop does with the callbacks."""
+    """Call the callbacks as the training loop does."""
     folder.mkdir(exist_ok=True)
     settings = {"epochs": 4, "augmentation": {"rotation": 10.0}}
     with tracking.callbacks(folder, settings, resumed=epochs.start > 0) as found:
@@ -110,7 +110,7 @@ def log(tracking: Tracking, folder: Path, epochs: range, *, stages: int = 1) -> 
     ("tracking", "command"),
     [(Tracking(tensorboard=True), r"\[tensorboard\]"), (Tracking(mlflow=RUN_FOLDER), "install mlflow")],
 )  # fmt: skip
-def test_a_missing_package_is_told_before_anything_is_read(
+def test_missing_tracking_package_is_reported_before_data_are_read(
     tracking: Tracking, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment_tracking, "find_spec", lambda _: None)
@@ -129,7 +129,7 @@ def test_a_tracking_uri_with_a_password_is_refused() -> None:
     assert "secret" not in str(told.value)
 
 
-def test_mlflow_gets_settings_once_and_a_metric_for_each_epoch(server: Server, tmp_path: Path) -> None:
+def test_mlflow_logs_parameters_once_and_metrics_for_each_epoch(server: Server, tmp_path: Path) -> None:
     log(Tracking(mlflow="http://tracking"), tmp_path / "run", range(2), stages=2)
     (run,) = server.runs
     assert run["params"] == {
@@ -140,22 +140,20 @@ def test_mlflow_gets_settings_once_and_a_metric_for_each_epoch(server: Server, t
     assert run["metrics"] == [(0, {"loss": 1.0}), (1, {"loss": 0.5})]
     assert run["status"] == ["FINISHED"]
     assert run["experiment_id"] == "7"
-    assert server.uris == ["http://tracking", "before"]  # the address of the user's own code is as before
+    assert server.uris == ["http://tracking", "before"]  # the URI set by the user's own code is restored
 
 
-def test_a_resumed_training_continues_the_run_of_mlflow(server: Server, tmp_path: Path) -> None:
+def test_resumed_training_continues_the_mlflow_run(server: Server, tmp_path: Path) -> None:
     log(Tracking(mlflow="http://tracking"), tmp_path / "run", range(2))
     log(Tracking(mlflow="http://elsewhere"), tmp_path / "run", range(2, 4))
     (run,) = server.runs
     assert [step for step, _ in run["metrics"]] == [0, 1, 2, 3]
     assert "http://elsewhere" not in server.uris
-    log(Tracking(mlflow="http://tracking"), tmp_path / "run", range(1))  # begun anew
+    log(Tracking(mlflow="http://tracking"), tmp_path / "run", range(1))  # started anew
     assert len(server.runs) == 2
 
 
-def test_the_database_of_mlflow_is_that_of_the_run_folder_wherever_it_is_moved(
-    server: Server, tmp_path: Path
-) -> None:
+def test_mlflow_database_follows_a_moved_run_folder(server: Server, tmp_path: Path) -> None:
     log(Tracking(mlflow=RUN_FOLDER), tmp_path / "run", range(1))
     (tmp_path / "run").rename(tmp_path / "moved")
     log(Tracking(mlflow=RUN_FOLDER), tmp_path / "moved", range(1, 2))
@@ -165,7 +163,7 @@ def test_the_database_of_mlflow_is_that_of_the_run_folder_wherever_it_is_moved(
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")])
-def test_a_training_that_stops_ends_its_run(
+def test_stopped_training_ends_its_mlflow_run(
     server: Server, tmp_path: Path, error: type[BaseException], status: str
 ) -> None:
     with pytest.raises(error), Tracking(mlflow="http://x").callbacks(tmp_path, {}, resumed=False):
@@ -174,7 +172,7 @@ def test_a_training_that_stops_ends_its_run(
     assert server.uri == "before"
 
 
-def test_a_server_that_does_not_answer_is_told(server: Server, tmp_path: Path) -> None:
+def test_unreachable_mlflow_server_is_reported(server: Server, tmp_path: Path) -> None:
     def refuse(**_: Any) -> None:
         raise OSError("connection refused\nand much more")
 
@@ -189,7 +187,7 @@ def test_a_server_that_does_not_answer_is_told(server: Server, tmp_path: Path) -
     assert server.uri == "before"
 
 
-def test_the_logs_of_a_run_are_kept_and_taken_up_when_it_is_resumed(
+def test_tracking_options_are_stored_and_reused_on_resume(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server.runs == []
@@ -214,7 +212,7 @@ def test_the_logs_of_a_run_are_kept_and_taken_up_when_it_is_resumed(
 
 
 @pytest.mark.slow
-def test_the_training_loop_logs_each_epoch_and_goes_on_in_the_same_log(
+def test_training_logs_each_epoch_and_resumes_in_the_same_log(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, int]] = []
@@ -245,7 +243,7 @@ def test_the_training_loop_logs_each_epoch_and_goes_on_in_the_same_log(
 
 
 @pytest.mark.parametrize("call", ["log_params", "log_metrics"])
-def test_a_failure_of_mlflow_during_a_training_says_how_to_continue(
+def test_mlflow_failure_during_training_explains_how_to_continue(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -262,7 +260,7 @@ def test_a_failure_of_mlflow_during_a_training_says_how_to_continue(
 @pytest.mark.parametrize("call", ["end_run", "flush_async_logging"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ModelError])
 @pytest.mark.usefixtures("server")
-def test_a_failure_at_the_end_does_not_hide_why_a_training_stops(
+def test_mlflow_failure_at_the_end_does_not_hide_the_original_error(
     tmp_path: Path, call: str, error: type[BaseException]
 ) -> None:
     def fail(*_: Any) -> None:
@@ -272,11 +270,11 @@ def test_a_failure_at_the_end_does_not_hide_why_a_training_stops(
     with pytest.raises(error), Tracking(mlflow="http://x").callbacks(tmp_path, {}, resumed=False):
         raise error
     with Tracking(mlflow="http://x").callbacks(tmp_path, {}, resumed=False):
-        pass  # a training that has ended well stays one
+        pass  # a successful training stays successful
 
 
 @pytest.mark.slow
-def test_a_failure_of_mlflow_costs_no_epoch(
+def test_mlflow_failure_loses_no_epoch(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: dict[str, float], step: int) -> None:

@@ -1,4 +1,4 @@
-"""Fine-tuning: the order of an epoch, new heads from old ones, frozen trunks, rates, and what it selects by."""
+"""Fine-tuning: sampling order, new heads from old ones, frozen trunks, learning rates, and model selection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWN = LabelSet("custom", ("bored", "happy", "tense"))
 TINY = Compact(stem=4, widths=(4, 8), blocks=(1, 1), dropout=0.0)
 
 
-def test_balanced_sampling_shows_each_class_equally_often_and_repeats_itself() -> None:
+def test_balanced_sampling_draws_classes_equally_often_and_is_reproducible() -> None:
     labels = np.repeat([0, 1, 2], [5, 20, 50])
     order = epoch_order(labels, "balanced", 1, 0)
     assert np.bincount(labels[order]).tolist() == [25, 25, 25]
@@ -37,7 +37,7 @@ def test_balanced_sampling_shows_each_class_equally_often_and_repeats_itself() -
     assert sorted(epoch_order(labels, "shuffled", 1, 0)) == list(range(75))
 
 
-def test_a_new_head_begins_with_the_classes_that_mean_the_same() -> None:
+def test_new_head_is_initialized_from_classes_of_the_same_meaning() -> None:
     layer = keras.layers.Dense(3)
     layer.build((None, 2))
     old = OldHead(
@@ -50,7 +50,7 @@ def test_a_new_head_begins_with_the_classes_that_mean_the_same() -> None:
     assert np.abs(kernel[:, [0, 2]]).max() < 0.1
 
 
-def test_the_rate_of_the_trunk_is_a_share_of_that_of_the_head() -> None:
+def test_trunk_rate_scales_the_learning_rate_of_the_trunk() -> None:
     image = keras.Input((2,))
     network = keras.Model(
         image, keras.layers.Dense(1, name="probabilities")(keras.layers.Dense(2, name="trunk")(image))
@@ -74,12 +74,12 @@ def test_the_rate_of_the_trunk_is_a_share_of_that_of_the_head() -> None:
         ({"frozen_epochs": -1}, "frozen_epochs from 0"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(changes: dict[str, object], sentence: str) -> None:
+def test_invalid_fine_tuning_settings_are_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         Recipe(name="x", network=TINY, **changes)  # type: ignore[arg-type]
 
 
-def test_defaults_follow_the_number_of_images_and_read_back() -> None:
+def test_fine_tuning_defaults_depend_on_the_number_of_images() -> None:
     network = network_of_start(read_model("small")[1])
     few, some, many = (fine_tuning_recipe(network, count) for count in (50, 400, 4000))
     assert few.epochs > some.epochs > many.epochs
@@ -88,7 +88,7 @@ def test_defaults_follow_the_number_of_images_and_read_back() -> None:
     assert few.with_options(epochs=6).frozen_epochs == 1
 
 
-def test_of_equal_f1_the_epoch_with_the_lower_loss_is_kept() -> None:
+def test_ties_in_macro_f1_are_broken_by_the_lower_loss() -> None:
     rows = [
         {"val_macro_f1": 0.5, "val_loss": 1.0}, {"val_macro_f1": 0.7, "val_loss": 0.9},
         {"val_macro_f1": 0.7, "val_loss": 0.8}, {"val_macro_f1": 0.6, "val_loss": 0.1},

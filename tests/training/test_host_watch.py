@@ -1,4 +1,4 @@
-"""The end of one host of a training is noticed by the others, within a bounded time."""
+"""Host watch: the other hosts of a training notice the end of one within a bounded time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ("127.0.0.1:9", "second", "third")
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
         ("_BEAT_SECONDS", 0.05), ("_SILENT_SECONDS", 0.6), ("_GRACE_SECONDS", 0.2), ("_ABORT_SECONDS", 0.0),
     ):  # fmt: skip
@@ -36,7 +36,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Hosts:
-    """The watches of several hosts in one process, and what their processes were told at their end."""
+    """The watches of several hosts in one process, and the messages with which they ended their processes."""
 
     def __init__(self, count: int = 3) -> None:
         self.ended: queue.Queue[tuple[int, str]] = queue.Queue()
@@ -64,7 +64,7 @@ class Hosts:
         return broadcast
 
     def kill(self, index: int) -> None:
-        """End the watch of a host without a word and close its connections, as when its process ends."""
+        """Stop the watch of a host without a message and close its connections, as when its process ends."""
         self.watches[index]._parted.set()
         self.watches[index]._came_out.set()
         for peer in self.watches[index]._peers:
@@ -88,7 +88,7 @@ def hosts() -> Iterator[Hosts]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_host_that_ends_is_named_to_all_others(hosts: Hosts, killed: int) -> None:
+def test_all_other_hosts_report_a_host_that_ends(hosts: Hosts, killed: int) -> None:
     assert [watch.lost for watch in hosts.watches] == [None] * 3
     hosts.kill(killed)
     for watch in (one for index, one in enumerate(hosts.watches) if index != killed):
@@ -98,24 +98,22 @@ def test_a_host_that_ends_is_named_to_all_others(hosts: Hosts, killed: int) -> N
 
 
 @pytest.mark.slow
-def test_a_host_that_says_nothing_any_more_is_lost(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_host_is_reported_as_lost(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts.watches[2], "_send", lambda _message: None)
     assert "Host 2 (third)" in str(hosts.watches[0].wait_for_loss(5))
     assert "Host 2 (third)" in str(hosts.watches[1].wait_for_loss(5))
 
 
-def test_a_training_that_does_not_come_out_of_native_code_is_ended_with_its_process(hosts: Hosts) -> None:
+def test_process_stuck_in_native_code_is_ended(hosts: Hosts) -> None:
     hosts.kill(1)
     hosts.watches[0].wait_for_loss(5)
-    hosts.watches[0].leave()  # this one came out by itself
+    hosts.watches[0].leave()  # this host returned from native code by itself
     index, sentence = hosts.ended.get(timeout=5)
     assert index in {1, 2}
     assert "has ended or cannot be reached" in sentence
 
 
-def test_a_host_that_leaves_is_not_told_that_it_is_lost_itself(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leaving_host_does_not_report_itself_as_lost(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     send = hosts.watches[1]._send
 
     def send_and_wait_for_the_answer(message: bytes) -> None:
@@ -135,7 +133,7 @@ def all_done(hosts: Hosts) -> list[bool]:
         return list(pool.map(HostWatch.done, hosts.watches))
 
 
-def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
+def test_finished_hosts_are_not_reported_as_lost(hosts: Hosts) -> None:
     assert all_done(hosts) == [True] * 3
     hosts.kill(0)
     hosts.kill(1)
@@ -145,18 +143,18 @@ def test_hosts_that_are_done_are_not_missed(hosts: Hosts) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [0, 1])
-def test_hosts_that_are_done_wait_for_one_that_is_done_much_later(hosts: Hosts, last: int) -> None:
+def test_finished_hosts_wait_for_a_much_slower_host(hosts: Hosts, last: int) -> None:
     others = [watch for index, watch in enumerate(hosts.watches) if index != last]
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(watch.done) for watch in others]
-        assert hosts.watches[last].wait_for_loss(2) is None  # three times as long as a host may say nothing
+        assert hosts.watches[last].wait_for_loss(2) is None  # more than three times the silence limit
         assert not any(one.done() for one in waiting)
         assert hosts.watches[last].done() is True
         assert [one.result(5) for one in waiting] == [True, True]
     assert hosts.ended.empty()
 
 
-def test_a_host_that_ends_after_it_was_done_is_not_lost(hosts: Hosts) -> None:
+def test_host_that_ends_after_finishing_is_not_reported_as_lost(hosts: Hosts) -> None:
     with ThreadPoolExecutor() as pool:
         first = pool.submit(hosts.watches[1].done)
         until = time.monotonic() + 5
@@ -171,7 +169,7 @@ def test_a_host_that_ends_after_it_was_done_is_not_lost(hosts: Hosts) -> None:
         first.result(5)
 
 
-def test_a_host_that_is_done_ends_with_the_sentence_if_another_one_is_killed_before_it_is_done(
+def test_finished_hosts_fail_when_another_host_is_killed_before_finishing(
     hosts: Hosts,
 ) -> None:
     with ThreadPoolExecutor() as pool:
@@ -181,16 +179,14 @@ def test_a_host_that_is_done_ends_with_the_sentence_if_another_one_is_killed_bef
             assert "Host 2 (third) has ended" in str(one.exception(5))
 
 
-def test_a_host_that_leaves_is_named_to_all_others_at_once(hosts: Hosts) -> None:
+def test_leaving_host_is_reported_to_all_others(hosts: Hosts) -> None:
     hosts.watches[1].leave()
     assert hosts.watches[1].done() is False
     for index in (0, 2):
         assert "Host 1 (second) has ended" in str(hosts.watches[index].wait_for_loss(5))
 
 
-def test_a_connection_that_is_closed_is_not_read_again_and_again(
-    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_connection_is_not_polled(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     hear = HostWatch._hear
 
@@ -208,7 +204,7 @@ def test_a_connection_that_is_closed_is_not_read_again_and_again(
     assert heard == []
 
 
-def test_without_one_of_three_hosts_the_others_train_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_is_disabled_when_one_of_three_hosts_cannot_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
 
     def unreachable(_watch: HostWatch, _port: int, _greeting: bytes) -> list[host_watch._Peer]:
@@ -234,7 +230,7 @@ def test_without_one_of_three_hosts_the_others_train_without_a_watch(monkeypatch
     assert [watch.done() for watch in watches] == [True] * 3
 
 
-def test_a_stranger_who_sends_a_byte_now_and_then_does_not_hold_up_the_others(
+def test_slow_unauthenticated_connection_does_not_delay_startup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
@@ -256,7 +252,7 @@ def test_a_stranger_who_sends_a_byte_now_and_then_does_not_hold_up_the_others(
     stranger.close()
 
 
-def test_a_connection_that_fails_while_it_is_accepted_does_not_end_the_watch() -> None:
+def test_failed_accept_does_not_end_the_watch() -> None:
     server = FailingOnce(host_watch._listen())
     other = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
     other.sendall(b"secret!!" + (1).to_bytes(4, "big"))
@@ -288,7 +284,7 @@ class FailingOnce:
         raise ConnectionAbortedError
 
 
-def handler_of_aborts() -> int:
+def get_abort_handler() -> int:
     """The function that the C library calls when the process aborts."""
     library = ctypes.CDLL(None)
     library.signal.argtypes, library.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
@@ -297,18 +293,18 @@ def handler_of_aborts() -> int:
     return found or 0
 
 
-def test_when_all_are_done_an_abort_ends_the_process_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_watch, "AbortHandler", of_the_first_host)
-    before = handler_of_aborts()
+def test_abort_handler_is_restored_when_all_hosts_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_watch, "AbortHandler", abort_handler_of_the_first_host)
+    before = get_abort_handler()
     found = Hosts(2)
-    assert handler_of_aborts() != before
+    assert get_abort_handler() != before
     assert all_done(found) == [True, True]
-    assert handler_of_aborts() == before
+    assert get_abort_handler() == before
     found.close()
 
 
-def of_the_first_host(function: Any) -> AbortHandler | None:
-    """One process has one handler of aborts."""
+def abort_handler_of_the_first_host(function: Any) -> AbortHandler | None:
+    """A process can have only one abort handler."""
     return None if function.__self__._index else AbortHandler(function)
 
 
@@ -342,7 +338,7 @@ print("alive", flush=True)
     ("last", "code"),
     [("sys.exit(0)", 0), ("sys.exit(7)", 7), ("raise ValueError", 1), ("sys.exit(130)", 130)],
 )
-def test_a_process_that_has_left_is_not_aborted_and_ends_with_its_own_exit_code(last: str, code: int) -> None:
+def test_process_that_left_is_not_aborted_and_keeps_its_exit_code(last: str, code: int) -> None:
     script = LEFT.format(last=last)
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
@@ -352,7 +348,7 @@ def test_a_process_that_has_left_is_not_aborted_and_ends_with_its_own_exit_code(
     assert ran.returncode == code, ran.stderr
 
 
-def test_a_stranger_who_does_not_know_the_secret_is_turned_away() -> None:
+def test_connection_without_the_secret_is_rejected() -> None:
     server = host_watch._listen()
     strangers = [socket.create_connection(("127.0.0.1", server.getsockname()[1])) for _ in range(2)]
     strangers[0].sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Saved models: plain Keras loads them, every format answers alike, and the card comes back."""
+"""Saved models: plain Keras loads them, every format predicts the same, and the card is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLASSIC = Classic(widths=(8, 8, 8), dense=16)
 COMPACT = Compact(stem=8, widths=(8, 16), blocks=(1, 1))
 PARITY = 1e-5
 INT8_MEAN = 0.02
-"""How far int8 probabilities may be from float32 ones on average; single ones stray further."""
+"""Mean difference allowed between int8 and float32 probabilities; single values differ more."""
 
 
 def crops(n: int = 32) -> np.ndarray:
@@ -32,7 +32,7 @@ def crops(n: int = 32) -> np.ndarray:
 
 
 def trained_like(spec: NetworkSpec, side: int = 48) -> keras.Model:
-    """A network whose batch normalization has seen something, so that folding it would show."""
+    """A network with non-default batch normalization statistics, so that errors in folding them would show."""
     keras.utils.set_random_seed(0)
     network = build_network(spec, 7, side=side)
     rng = np.random.default_rng(1)
@@ -86,14 +86,14 @@ def test_keras_onnx_and_int8_agree(tmp_path: Path, spec: NetworkSpec, side: int,
 
 
 @pytest.mark.slow
-def test_the_pixels_enter_int8_as_they_are(tmp_path: Path) -> None:
+def test_int8_input_pixels_are_quantized_without_rescaling(tmp_path: Path) -> None:
     source = save_network(trained_like(COMPACT), tmp_path / "m.keras", CARD)
     target = export_onnx(source, tmp_path / "m.onnx", CARD)
     assert not {node.op_type for node in onnx.load(target).graph.node[:2]} & {
         "Mul",
         "Add",
     }  # no pass to rescale
-    dim = crops(64) // 2  # the range of these is not that of all images
+    dim = crops(64) // 2  # their range differs from that of all images
     model = onnx.load(quantize(target, tmp_path / "m.int8.onnx", dim))
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
@@ -102,7 +102,7 @@ def test_the_pixels_enter_int8_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side", [36, 48])
-def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
+def test_both_heads_are_exported_to_onnx_unchanged(tmp_path: Path, side: int) -> None:
     keras.utils.set_random_seed(0)
     card = replace(CARD, temperature=1.3, heads=(Head("ferplus", FERPLUS.classes, "probabilities_2", 0.8),))
     keras.utils.clear_session()  # names as a training's first network has them
@@ -123,7 +123,7 @@ def test_both_heads_leave_keras_as_they_are(tmp_path: Path, side: int) -> None:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model as the tutorials make it: pixels already divided by 255, no card."""
+    """A model as in common tutorials: it expects pixels divided by 255 and has no card."""
     layers = keras.layers
     network = keras.Sequential(
         [keras.Input((48, 48, 1)), layers.Flatten(), layers.Dense(3, activation="softmax")]
@@ -135,7 +135,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
-def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
+def test_third_party_h5_requires_class_names(foreign: Path) -> None:
     with pytest.raises(ModelError, match=r"no model card, so the names of its 3 classes .*--model-labels"):
         load_classifier(foreign)
     with pytest.raises(ModelError, match="expected 3 class names, one for each class of the network, got 2"):
@@ -149,7 +149,7 @@ def test_a_foreign_h5_answers_once_its_labels_are_given(foreign: Path) -> None:
         np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
-def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Path) -> None:
+def test_network_with_nested_rescaling_is_not_rescaled_again(tmp_path: Path) -> None:
     layers = keras.layers
     inner = keras.Sequential([keras.Input((48, 48, 1)), layers.Rescaling(1 / 255), layers.Flatten()])
     network = keras.Sequential([keras.Input((48, 48, 1)), inner, layers.Dense(2, activation="softmax")])
@@ -159,13 +159,13 @@ def test_a_network_that_rescales_deep_inside_is_not_rescaled_again(tmp_path: Pat
     np.testing.assert_array_equal(answer, network.predict(pixels, verbose=0))
 
 
-def test_labels_are_not_taken_over_a_card(tmp_path: Path) -> None:
+def test_labels_are_refused_when_the_model_has_a_card(tmp_path: Path) -> None:
     path = save_network(trained_like(CLASSIC), tmp_path / "m.keras", CARD)
     with pytest.raises(ModelError, match="leave `model_class_names`, `pixel_scale` and `pixel_range` out"):
         load_classifier(path, labels=list(reversed(FER2013.classes)))
 
 
-def test_what_is_no_keras_file_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_keras_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.keras: expected a .keras or .h5 file, found none"):
         load_classifier(tmp_path / "none.keras")
     for name in ("text.h5", "text.keras"):
@@ -190,7 +190,7 @@ def test_another_input_shape_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_conversion_that_fails_says_so(tmp_path: Path) -> None:
+def test_failed_onnx_conversion_is_reported(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_text("cut")
     with pytest.raises(ModelError, match="the conversion to ONNX failed"):
         export_onnx(tmp_path / "m.keras", tmp_path / "m.onnx", CARD)

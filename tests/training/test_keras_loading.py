@@ -1,4 +1,4 @@
-"""Keras files of any origin: told by content, those of Keras 2 mended where that changes no answer."""
+"""Keras files of any origin: detected by content; Keras 2 configs are converted where predictions stay the same."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def saved(network: keras.Model, path: Path) -> Path:
 @pytest.mark.parametrize(
     ("suffix", "named"), [(".h5", "m.keras"), (".keras", "m.h5"), (".h5", "m"), (".keras", "m.bin")]
 )
-def test_a_file_loads_whatever_it_is_called(tmp_path: Path, suffix: str, named: str) -> None:
+def test_file_type_is_detected_by_content(tmp_path: Path, suffix: str, named: str) -> None:
     network = small()
     saved(network, tmp_path / f"as-it-was{suffix}").rename(tmp_path / named)
     found = load_classifier(tmp_path / named, labels=FER2013.classes).probabilities(crops())
@@ -57,7 +57,7 @@ def test_a_file_loads_whatever_it_is_called(tmp_path: Path, suffix: str, named: 
 
 
 def as_keras_2(path: Path, change: Any) -> Path:
-    """The file with a layer's configuration as Keras 2 wrote it."""
+    """Rewrite the file with layer configurations as Keras 2 wrote them."""
     with h5py.File(path, "a") as file:
         config = json.loads(file.attrs["model_config"])
         for layer in config["config"]["layers"]:
@@ -99,7 +99,7 @@ def test_fields_that_affect_predictions_are_not_removed(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 900
 
 
-def test_weights_alone_and_a_cut_file_are_told(tmp_path: Path) -> None:
+def test_weights_only_and_truncated_files_are_refused(tmp_path: Path) -> None:
     network = small()
     network.save_weights(tmp_path / "w.weights.h5")
     for call in (load_network, read_card):
@@ -118,7 +118,7 @@ def test_weights_alone_and_a_cut_file_are_told(tmp_path: Path) -> None:
         *(pytest.param(x, marks=pytest.mark.slow) for x in ((48, 48, 3), (64, 64, 1), (1, 48, 48), (2304,))),
     ],
 )
-def test_a_network_of_another_input_is_put_behind_layers_that_make_it_of_a_crop(
+def test_input_layers_are_added_to_a_network_of_another_input_shape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -127,7 +127,7 @@ def test_a_network_of_another_input_is_put_behind_layers_that_make_it_of_a_crop(
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-def test_a_network_of_an_input_that_no_line_can_make_is_told(tmp_path: Path) -> None:
+def test_network_with_an_unsupported_input_shape_is_refused(tmp_path: Path) -> None:
     network = keras.Sequential(
         [keras.Input((10, 5)), layers.Flatten(), layers.Dense(7, activation="softmax")]
     )

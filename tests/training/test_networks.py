@@ -1,4 +1,4 @@
-"""Architectures: shapes, sizes and what lies inside."""
+"""Architectures: shapes, parameter counts and layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mien.errors import ModelError
 from mien.training.networks import FEATURES, Classic, Compact, build_network, get_network, multiply_adds
 
 
-def test_classic_is_the_network_that_the_projects_share() -> None:
+def test_classic_has_the_expected_layers_and_parameters() -> None:
     network = build_network(Classic(), 7)
     convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     assert [(c.filters, c.kernel_size[0]) for c in convolutions] == [(64, 5)] * 2 + [(128, 3)] * 2 + [
@@ -29,14 +29,14 @@ def test_classic_is_the_network_that_the_projects_share() -> None:
     assert network.count_params() == weights + biases_and_norms
 
 
-def test_multiply_adds_by_hand() -> None:
+def test_multiply_adds_match_a_manual_count() -> None:
     expected = (
         48**2 * (25 * 64 + 25 * 64**2) + 24**2 * 9 * (64 * 128 + 128**2) + 12**2 * 9 * (128 * 256 + 256**2)
     )
     assert multiply_adds(build_network(Classic(), 7)) == expected + 9216 * 128 + 128 * 7
 
 
-def test_compact_is_small_and_keeps_its_last_map() -> None:
+def test_compact_has_few_parameters_and_6x6_feature_maps() -> None:
     network = build_network(Compact(), 8)
     assert network.count_params() < 2_000_000
     assert network.get_layer(FEATURES).output.shape[1:] == (6, 6, 192)
@@ -58,6 +58,6 @@ def test_networks_rescale_pixels_themselves() -> None:
     np.testing.assert_allclose(np.asarray(middle(pixels)), 1, rtol=1e-6)
 
 
-def test_an_unknown_network_is_named() -> None:
+def test_unknown_network_is_refused() -> None:
     with pytest.raises(ModelError, match="classic, compact, got 'vgg'"):
         get_network("vgg")

@@ -1,4 +1,4 @@
-"""The objective: two heads' cross-entropy by hand, running averages, optimizers."""
+"""The objective: joint cross-entropy against a manual computation, weight averages, optimizers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def distributions(n: int, classes: int) -> np.ndarray:
     return RNG.dirichlet(np.ones(classes), n).astype(np.float32)
 
 
-def test_the_joint_loss_is_the_sum_of_both_heads() -> None:
+def test_joint_loss_is_the_sum_of_both_heads() -> None:
     first, second = distributions(9, 7), distributions(9, 8)
     targets, votes = distributions(9, 7), 0.5 * distributions(9, 8)
     votes[3] = 0
@@ -33,7 +33,7 @@ def test_the_joint_loss_is_the_sum_of_both_heads() -> None:
     assert float(loss) == pytest.approx(by_hand.mean(), rel=1e-5)
 
 
-def test_accuracy_looks_at_the_first_head_alone() -> None:
+def test_accuracy_uses_only_the_first_head() -> None:
     metric = FirstHeadAccuracy(2)
     metric.update_state(
         np.array([[1, 0, 0, 1.0], [0, 1, 1, 0]]), np.array([[0.6, 0.4, 0.9, 0.1], [0.6, 0.4, 1, 0]])
@@ -41,7 +41,7 @@ def test_accuracy_looks_at_the_first_head_alone() -> None:
     assert float(metric.result()) == 0.5
 
 
-def line(recipe: Recipe) -> keras.Model:
+def make_linear_model(recipe: Recipe) -> keras.Model:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="softmax", use_bias=False)])
     compile_model(model, recipe, 2, steps=4)
     return model
@@ -55,28 +55,28 @@ def fit_a_step(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_weight_decay_shrinks_by_rate_and_share(optimizer: str) -> None:
+def test_weight_decay_shrinks_weights_by_rate_times_decay(optimizer: str) -> None:
     steps = []
     for decay in (0.0, 0.5):
         keras.utils.set_random_seed(0)
         recipe = get_recipe("classic").with_options(
             optimizer=optimizer, learning_rate=0.1, weight_decay=decay
         )
-        steps.append(fit_a_step(line(recipe)))
+        steps.append(fit_a_step(make_linear_model(recipe)))
     (before, plain), (_, decayed) = steps
     np.testing.assert_allclose(decayed, plain - 0.1 * 0.5 * before, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_the_running_average_is_that_of_the_weights() -> None:
+def test_ema_weights_match_a_manual_average() -> None:
     recipe = get_recipe("classic").with_options(optimizer="sgd", learning_rate=0.5, ema_momentum=0.75)
-    model = line(recipe)
+    model = make_linear_model(recipe)
     weight = model.trainable_variables[0]
     _, first = fit_a_step(model)
-    average = first  # the first step starts it
+    average = first  # the first step initializes it
     for _ in range(3):
         keep_raw_weights(model)
         _, now = fit_a_step(model)
         average = 0.75 * average + 0.25 * now
     np.testing.assert_allclose(averaged_weights(model)[id(weight)], average, rtol=1e-5)
-    assert averaged_weights(line(get_recipe("classic"))) == {}
+    assert averaged_weights(make_linear_model(get_recipe("classic"))) == {}

@@ -1,4 +1,4 @@
-"""What older versions wrote is still read: run folders, checkpoints, augmentation caches."""
+"""Files written by older versions are still read: run folders, checkpoints, augmentation caches."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ OLD_FIELDS = {
 
 
 def as_before(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe as version 0.1.0 of the first month wrote it."""
+    """A recipe as written by the first month's version 0.1.0."""
     data = {FIELDS.get(name, name): value for name, value in recipe.items()}
     data["augmentation"] = {CHANGES.get(name, name): value for name, value in data["augmentation"].items()}
     return {name: value for name, value in data.items() if name in OLD_FIELDS}
 
 
 def rewrite(folder: Path) -> None:
-    """Turn a run folder into what an older version left."""
+    """Convert a run folder to the format of an older version."""
     path = folder / "recipe.json"
     recipe = json.loads(path.read_text())
     path.write_text(json.dumps({**as_before(recipe), "data": recipe["data"]}))
@@ -68,7 +68,7 @@ def test_a_run_folder_of_an_older_version_is_resumed_exactly(tmp_path: Path, dat
     assert scores(resumed.history) == scores(whole.history)
 
 
-def test_the_arguments_of_a_run_keep_their_keys() -> None:
+def test_run_config_keeps_its_old_keys() -> None:
     recipe = tiny_recipe()
     config = RunConfig(recipe, "fer2013.csv", "ferplus", "votes", ("a",), "b", "cache", 3.0, "MIT", "rafdb")
     data = config.data()
@@ -94,6 +94,6 @@ def test_an_augmentation_cache_of_an_older_version_is_found(tmp_path: Path, data
     assert not AugmentationCache(tmp_path, dataset, augmentation, 1).images(0).any()
 
 
-def test_a_recipe_from_before_equals_the_one_of_now() -> None:
+def test_recipe_of_an_older_version_is_read() -> None:
     recipe = tiny_recipe(progressive_sizes=((24, 2),), ema_momentum=0.9)
     assert Recipe.from_dict(as_before(recipe.to_dict())) == recipe

@@ -1,4 +1,4 @@
-"""The answer that is fused from both heads."""
+"""The output fused from both heads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_fused_output_follows_the_formula(how: fusion.Fusion) -> None:
     shifted = logits - np.log(expected)
     assert (
         np.ptp(shifted, axis=1).max() < 0.05
-    )  # the mean of the maps are the logits, but for rounding to 8 bits
+    )  # the mean of the maps equals the logits, except for rounding to 8 bits
 
 
 def test_biases_that_were_added_can_be_removed() -> None:
@@ -62,7 +62,7 @@ def test_biases_that_were_added_can_be_removed() -> None:
     assert np.array_equal(before["probabilities_2"], after["probabilities_2"])
 
 
-def test_a_network_of_one_head_is_refused() -> None:
+def test_network_with_one_head_is_refused() -> None:
     helper = onnx.helper
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -76,7 +76,7 @@ def test_a_network_of_one_head_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "large"])
-def test_bundled_models_answer_in_three_label_sets_the_fused_one_first(name: str) -> None:
+def test_bundled_models_have_three_label_sets_with_fused_first(name: str) -> None:
     classifier = mien.Classifier(name)
     assert list(classifier.label_sets) == ["fused", "fer2013", "ferplus"]
     assert classifier.labels == FER2013.classes
@@ -85,11 +85,13 @@ def test_bundled_models_answer_in_three_label_sets_the_fused_one_first(name: str
     assert classifier.activation_maps(CROPS).shape[-1] == 7
 
 
-def test_the_default_is_large_and_the_former_default_is_still_there() -> None:
+def test_default_model_is_large_and_the_former_default_is_available() -> None:
     assert np.array_equal(
         mien.Classifier().probabilities(CROPS), mien.Classifier("large").probabilities(CROPS)
     )
     former = mien.Classifier("small-2026-11")
     assert list(former.label_sets) == ["fer2013", "ferplus"]
     strict = mien.Classifier("small", label_set="fer2013")
-    assert not np.allclose(former.probabilities(CROPS), strict.probabilities(CROPS))  # the biases are gone
+    assert not np.allclose(
+        former.probabilities(CROPS), strict.probabilities(CROPS)
+    )  # the biases were removed

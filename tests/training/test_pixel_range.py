@@ -1,4 +1,4 @@
-"""The pixels that a network without a card gets: one rule, whatever the format of its file."""
+"""Pixel range of networks without a card: one rule for every file format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def network(beginning: str) -> Any:
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_keras_networks_are_judged_by_their_first_layers(beginning: str) -> None:
+def test_rescaling_is_detected_from_the_first_layers(beginning: str) -> None:
     begins = BEGINNINGS[beginning][1]
     made = network(beginning)
     assert rescales(made) is begins
@@ -48,13 +48,13 @@ def test_keras_networks_are_judged_by_their_first_layers(beginning: str) -> None
     assert rescales(keras.Model(outer, made(outer))) is begins
 
 
-def test_a_network_of_another_size_is_judged_behind_the_layers_for_crops() -> None:
+def test_rescaling_is_detected_behind_added_input_layers() -> None:
     for layer, begins in ((LAYERS.Rescaling(1 / 255), True), (LAYERS.Conv2D(2, 3), False)):
         made = keras.Sequential([keras.Input((64, 64, 3)), layer, *(make() for make in HEAD)])
         assert rescales(for_crops(made)) is begins
 
 
-def test_operations_count_as_layers_do() -> None:
+def test_rescaling_is_detected_in_operations() -> None:
     image = keras.Input((48, 48, 1))
     for values, begins in ((image / 255.0, True), (keras.ops.exp(image), False)):
         assert rescales(keras.Model(image, LAYERS.Dense(3)(LAYERS.Flatten()(values)))) is begins

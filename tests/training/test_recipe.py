@@ -1,4 +1,4 @@
-"""Recipes: frozen data that survives JSON."""
+"""Recipes: frozen, validated and serializable to JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.training.recipe import Recipe
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_read_back_equals_written(recipe: Recipe) -> None:
+def test_recipe_survives_a_json_round_trip(recipe: Recipe) -> None:
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert recipe.command.startswith("mien train")
     assert recipe.name in recipe.command
@@ -34,34 +34,34 @@ def test_teachers_of_a_recipe_exist_and_are_not_the_recipe_itself() -> None:
     assert below("small") == below("large") == {"teacher", "teacher-fine", "teacher-deep"}
 
 
-def test_a_recipe_does_not_change() -> None:
+def test_recipe_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         get_recipe("classic").epochs = 3  # type: ignore[misc]
 
 
-def test_options_that_are_none_change_nothing() -> None:
+def test_none_options_change_nothing() -> None:
     recipe = get_recipe("classic-short")
     assert recipe.with_options(epochs=None, seed=None) == recipe
     changed = recipe.with_options(epochs=1, seed=5, warmup_epochs=None)
     assert sorted(changed.differences(recipe)) == ["epochs", "progressive_sizes", "seed", "warmup_epochs"]
 
 
-def test_a_shorter_training_keeps_the_shares_of_its_stages() -> None:
+def test_fewer_epochs_scale_the_progressive_sizes() -> None:
     recipe = get_recipe("classic-short")  # 8 of 22 epochs at 24 pixels, 6 at 36
     assert recipe.with_options(epochs=11).progressive_sizes == ((24, 4), (36, 3))
     for epochs in range(2, 60):
         short = recipe.with_options(epochs=epochs)
-        assert short.size_of(epochs - 1)[0] == 48  # it always ends on whole images
+        assert short.size_of(epochs - 1)[0] == 48  # it always ends at the full image size
 
 
-def test_a_shorter_training_keeps_the_share_of_its_warm_up() -> None:
+def test_fewer_epochs_scale_the_warmup() -> None:
     recipe = get_recipe("small-alone")  # two of 150 epochs
     assert recipe.with_options(epochs=15).warmup_epochs == pytest.approx(0.2)
     assert recipe.with_options(epochs=1).warmup_epochs < 0.02
     assert recipe.with_options(epochs=300).warmup_epochs == 2
     assert recipe.with_options(epochs=15, warmup_epochs=1).warmup_epochs == 1
     again = recipe.with_options(epochs=15)
-    assert again.with_options(epochs=15) == again  # as a resumed training asks
+    assert again.with_options(epochs=15) == again  # as when a training is resumed
     plateau = get_recipe("classic")
     assert plateau.with_options(epochs=5).differences(plateau) == ["epochs"]
 
@@ -91,7 +91,7 @@ def test_notes_are_not_compared_as_settings() -> None:
         ({"batch_size": 0}, "expected batch_size from 1"),
     ],
 )
-def test_impossible_settings_are_refused(options: dict[str, object], sentence: str) -> None:
+def test_out_of_range_settings_are_refused(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         get_recipe("classic").with_options(**options)
 
@@ -115,13 +115,13 @@ def test_impossible_settings_are_refused(options: dict[str, object], sentence: s
         ({"schedule": "x" * 5000}, "expected schedule to be one of"),
     ],
 )
-def test_settings_of_another_type_are_refused_in_one_sentence(options: dict[str, Any], sentence: str) -> None:
+def test_settings_of_another_type_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence) as caught:
         get_recipe("classic").with_options(**options)
     assert len(str(caught.value)) < 800
 
 
-def test_random_changes_of_another_type_are_refused() -> None:
+def test_augmentation_values_of_another_type_are_refused() -> None:
     with pytest.raises(ModelError, match="expected zoom to be a number, got 'much'"):
         Augmentation(zoom="much")  # type: ignore[arg-type]
 
@@ -152,7 +152,7 @@ def test_invalid_recipes_are_refused() -> None:
         get_recipe("resnet")
 
 
-def test_a_recipe_of_another_version_is_told_as_one() -> None:
+def test_recipe_of_another_version_is_refused() -> None:
     data = {**get_recipe("classic").to_dict(), "sharpness": 2}
     with pytest.raises(ModelError, match=r"does not know \(sharpness\): another version"):
         Recipe.from_dict(data)

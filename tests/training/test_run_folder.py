@@ -1,4 +1,4 @@
-"""A training writes and removes files of its own only, whatever lies in its folder."""
+"""A training writes and removes only its own files, whatever else is in its folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.training.test_trainer import tiny_recipe
 
 
 def write_recipe(folder: Path) -> None:
-    """Begin a training as `train` does: the recipe of an epoch that is not there yet."""
+    """Write the recipe as `train` does before the first epoch is saved."""
     origin = RunConfig(get_recipe("classic"), "fer2013.csv", "fer2013")
     (folder / "recipe.json").write_text(json.dumps({**origin.recipe.to_dict(), "data": origin.data()}))
 
@@ -39,7 +39,7 @@ def test_a_folder_with_a_file_that_would_be_overwritten_is_refused(
     assert contents(tmp_path) == before
 
 
-def test_a_link_is_a_file_that_would_be_overwritten(dataset: Dataset, tmp_path: Path) -> None:
+def test_symlink_that_would_be_overwritten_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "best.keras").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ModelError, match=r"would overwrite best\.keras there"):
         train(dataset, tiny_recipe(epochs=1), tmp_path)
@@ -47,7 +47,7 @@ def test_a_link_is_a_file_that_would_be_overwritten(dataset: Dataset, tmp_path: 
 
 
 @pytest.mark.slow
-def test_files_of_somebody_else_survive_a_training_in_their_folder(dataset: Dataset, tmp_path: Path) -> None:
+def test_foreign_files_survive_a_training_in_the_same_folder(dataset: Dataset, tmp_path: Path) -> None:
     planted = (".vault-password", ".best-a1b2c3d4.keras", ".lock", "notes.txt", "views")
     for name in planted:
         (tmp_path / name).write_text("mine")
@@ -57,7 +57,7 @@ def test_files_of_somebody_else_survive_a_training_in_their_folder(dataset: Data
     assert not (tmp_path / LOCK).exists()
 
 
-def test_a_lock_that_is_a_link_is_not_written_through(dataset: Dataset, tmp_path: Path) -> None:
+def test_symlinked_lock_is_refused_and_its_target_kept(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
     (tmp_path / LOCK).symlink_to(tmp_path / "letter.txt")
     with pytest.raises(ModelError, match="is a link"):
@@ -65,13 +65,13 @@ def test_a_lock_that_is_a_link_is_not_written_through(dataset: Dataset, tmp_path
     assert contents(tmp_path)["letter.txt"] == "mine"
 
 
-def test_a_training_that_was_killed_in_its_first_epoch_may_begin_again(tmp_path: Path) -> None:
+def test_training_killed_in_its_first_epoch_can_be_started_again(tmp_path: Path) -> None:
     write_recipe(tmp_path)
     (tmp_path / "curves.png").write_text("half a curve")
     assert foreign_files(tmp_path) == []
 
 
-def test_removing_a_run_leaves_what_else_is_in_its_folder(tmp_path: Path) -> None:
+def test_removing_a_run_keeps_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected the run folder of a training"):
         remove_run(tmp_path)
     write_recipe(tmp_path)

@@ -43,7 +43,7 @@ def tiny_recipe(**options: Any) -> Recipe:
 
 
 class Killed(Exception):
-    """Stands for a power cut."""
+    """Simulates a power cut."""
 
 
 def cut_after(epoch: int) -> Any:
@@ -71,7 +71,7 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
                 "label_smoothing": 0.1,
                 "augmentation": Augmentation(random_erasing=0.3, mixup=0.2),
             },
-            id="cosine-sides",
+            id="cosine-progressive-sizes",
         ),
         pytest.param(
             {
@@ -91,10 +91,10 @@ def scores(history: list[dict[str, float]]) -> list[list[float]]:
         ),
     ],
 )
-def test_a_resumed_training_has_the_history_of_one_never_stopped(
+def test_resumed_training_has_the_history_of_an_uninterrupted_one(
     tmp_path: Path, dataset: Dataset, options: dict[str, Any]
 ) -> None:
-    # A high rate makes the validation loss bounce, so that patience and rate drops have something to remember.
+    # A high learning rate makes the validation loss fluctuate, so that patience and rate drops have state to restore.
     recipe = tiny_recipe(learning_rate=0.05, **options)
     votes = np.random.default_rng(0).integers(0, 6, (len(dataset), 10))
     dataset = replace(dataset, votes=votes)
@@ -113,7 +113,7 @@ def test_a_resumed_training_has_the_history_of_one_never_stopped(
 
 
 @pytest.mark.slow
-def test_a_run_learns_and_its_folder_tells_all(tmp_path: Path) -> None:
+def test_training_learns_and_writes_history_recipe_and_card(tmp_path: Path) -> None:
     dataset = make_dataset(140, 28, 0)
     recipe = tiny_recipe(epochs=12, learning_rate=0.01, plateau_patience=6)
     recipe = replace(recipe, augmentation=NO_AUGMENTATION, network=replace(TINY, widths=(8, 8, 8)))
@@ -182,7 +182,7 @@ def test_a_joint_training_saves_the_averaged_network_with_both_heads(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("write", ["save_network", "save_checkpoint"])
-def test_a_kill_between_two_writes_loses_no_more_than_an_epoch(
+def test_kill_between_two_writes_loses_at_most_one_epoch(
     tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
     import mien.training.callbacks as module
@@ -208,7 +208,7 @@ def test_a_kill_between_two_writes_loses_no_more_than_an_epoch(
     assert not leftover.exists()
 
 
-def test_a_validation_loss_that_is_no_number_is_not_saved() -> None:
+def test_nan_validation_loss_is_an_error() -> None:
     watcher = FiniteLoss(0.5)
     watcher.on_epoch_begin(2)
     watcher.on_epoch_end(2, {"loss": 1.0, "val_loss": 2.0})
@@ -217,7 +217,7 @@ def test_a_validation_loss_that_is_no_number_is_not_saved() -> None:
 
 
 @pytest.mark.slow
-def test_early_stopping_ends_a_training_and_resume_leaves_it_ended(tmp_path: Path, dataset: Dataset) -> None:
+def test_resume_does_not_continue_an_early_stopped_training(tmp_path: Path, dataset: Dataset) -> None:
     recipe = tiny_recipe(epochs=30, stopping_patience=1, learning_rate=0.2)
     run = train(dataset, recipe, tmp_path / "run")
     assert len(run.history) < 30
@@ -227,14 +227,14 @@ def test_early_stopping_ends_a_training_and_resume_leaves_it_ended(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_an_ended_plateau_training_goes_on_with_more_epochs(tmp_path: Path, dataset: Dataset) -> None:
+def test_finished_plateau_training_resumes_with_more_epochs(tmp_path: Path, dataset: Dataset) -> None:
     train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     longer = train(dataset, tiny_recipe(epochs=3), tmp_path / "run", resume=True)
     assert scores(longer.history) == scores(train(dataset, tiny_recipe(epochs=3), tmp_path / "whole").history)
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_the_epochs_done(tmp_path: Path, dataset: Dataset) -> None:
+def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path, dataset: Dataset) -> None:
     calls: list[int] = []
 
     def interrupt(now: Any) -> None:
@@ -248,17 +248,19 @@ def test_ctrl_c_keeps_the_epochs_done(tmp_path: Path, dataset: Dataset) -> None:
     assert calls == [1, 2, 3, 1]
     assert read_state(tmp_path / "run" / "last.keras").epoch == 1
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, tiny_recipe(), tmp_path / "none", on_batch=lambda _: interrupt(replace_epoch()))
+        train(
+            dataset, tiny_recipe(), tmp_path / "none", on_batch=lambda _: interrupt(second_epoch_progress())
+        )
 
 
-def replace_epoch() -> Any:
+def second_epoch_progress() -> Any:
     from mien.training.callbacks import BatchProgress
 
     return BatchProgress(epoch=2, epochs=4, batch=1, batches=3, loss=1.0, accuracy=0.1)
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
+def test_nan_loss_ends_the_training_with_an_error(
     tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def poisoned(*arguments: Any, **options: Any) -> keras.Model:
@@ -275,7 +277,9 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(
 
 
 @pytest.mark.slow
-def test_another_training_is_not_overwritten_nor_mixed(tmp_path: Path, dataset: Dataset) -> None:
+def test_existing_training_is_not_overwritten_or_resumed_with_other_settings(
+    tmp_path: Path, dataset: Dataset
+) -> None:
     train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     with pytest.raises(ModelError, match=r"holds a training already\. Resume it with `resume=True`"):
         train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
@@ -290,7 +294,7 @@ def test_another_training_is_not_overwritten_nor_mixed(tmp_path: Path, dataset: 
         train(dataset, tiny_recipe(epochs=2), tmp_path / "run", resume=True)
 
 
-def test_a_missing_split_is_named(tmp_path: Path) -> None:
+def test_missing_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="of the split PublicTest, found only Training"):
         train(make_dataset(14, 0, 0), tiny_recipe(), tmp_path / "run")
 
@@ -314,7 +318,7 @@ print(json.dumps([scores(whole.history), scores(resumed.history)]))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_the_same_code_trains_and_resumes_on_every_back_end(tmp_path: Path, backend: str) -> None:
+def test_training_resumes_exactly_on_every_backend(tmp_path: Path, backend: str) -> None:
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     environment = {**os.environ, "KERAS_BACKEND": backend}
@@ -332,7 +336,7 @@ def test_the_same_code_trains_and_resumes_on_every_back_end(tmp_path: Path, back
 
 
 @pytest.mark.slow
-def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset: Dataset) -> None:
+def test_bfloat16_training_saves_the_best_network_in_float32(tmp_path: Path, dataset: Dataset) -> None:
     recipe = tiny_recipe(precision="bfloat16", epochs=2)
     train(dataset, recipe, tmp_path)
     best = keras.models.load_model(tmp_path / "best.keras", compile=False)
@@ -342,14 +346,14 @@ def test_what_is_trained_in_bfloat16_is_saved_in_float32(tmp_path: Path, dataset
     assert (convolution.compute_dtype, convolution.variable_dtype) == ("bfloat16", "float32")
 
 
-def test_votes_beside_the_labels_of_ferplus_are_refused(tmp_path: Path) -> None:
+def test_joint_training_on_ferplus_labels_is_refused(tmp_path: Path) -> None:
     dataset = make_dataset(label_set=FERPLUS)
     with pytest.raises(ModelError, match=r"got FER\+'s labels already.*`joint=0`"):
         train(dataset, tiny_recipe(joint=1.0), tmp_path / "run")
 
 
 @pytest.mark.slow
-def test_a_teacher_is_known_by_what_it_answers(tmp_path: Path) -> None:
+def test_teacher_digest_depends_on_its_predictions(tmp_path: Path) -> None:
     dataset = make_dataset()
     run = train(dataset, tiny_recipe(epochs=1), tmp_path / "run")
     best = run.folder / "best.keras"

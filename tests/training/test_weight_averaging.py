@@ -1,4 +1,4 @@
-"""The mean of networks: of equal ones the same network, of others one whose normalisations fit it."""
+"""Weight averaging: identical networks stay the same; batch normalization statistics are recomputed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def answers(network: keras.Model) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_the_mean_of_a_network_with_itself_is_that_network() -> None:
+def test_average_of_identical_networks_is_that_network() -> None:
     settled = average_networks([build_network(TINY, (7, 8))], IMAGES)
     again = average_networks([settled, settled, settled], IMAGES)
     np.testing.assert_allclose(answers(again), answers(settled), atol=1e-5)
 
 
 @pytest.mark.slow
-def test_weights_are_averaged_and_normalisations_measured_anew() -> None:
+def test_weights_are_averaged_and_batch_norm_statistics_recomputed() -> None:
     first, second = (build_network(TINY, (7, 8)) for _ in range(2))
     found = average_networks([first, second], IMAGES)
     for mine, one, other in zip(
@@ -41,7 +41,7 @@ def test_weights_are_averaged_and_normalisations_measured_anew() -> None:
             np.testing.assert_allclose(layer.moving_variance, read.var(axis=(0, 1, 2)), rtol=1e-3)
 
 
-def test_other_architectures_are_refused() -> None:
+def test_different_architectures_are_refused() -> None:
     with pytest.raises(ModelError, match="Expected networks of one architecture"):
         average_networks([build_network(TINY, 7), build_network(TINY, 8)], IMAGES)
     with pytest.raises(ModelError, match="got none"):

@@ -1,4 +1,4 @@
-"""The function of Keras that is replaced while several devices train, and the refusal of a Keras without it."""
+"""The Keras function that is replaced for multi-device training, and the refusal of incompatible Keras versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mien.training import whole_batches  # noqa: E402
 from mien.training.whole_batches import NAME, dividing_whole_batches  # noqa: E402
 
 
-def test_the_installed_keras_distributes_batches_as_the_supported_versions_do() -> None:
+def test_installed_keras_has_the_known_batch_distribution_function() -> None:
     # If this fails after an update of Keras, see the module's docstring: adapt it, or raise its limit in pyproject.toml.
     module = whole_batches._known_module()
     original = getattr(module, NAME)
@@ -25,7 +25,7 @@ def test_the_installed_keras_distributes_batches_as_the_supported_versions_do() 
     assert getattr(module, NAME) is original
 
 
-def test_the_function_of_keras_is_back_after_an_error() -> None:
+def test_keras_function_is_restored_after_an_error() -> None:
     module = whole_batches._known_module()
     original = getattr(module, NAME)
     with pytest.raises(KeyError), dividing_whole_batches():
@@ -49,9 +49,7 @@ def calls_something_else() -> None:
         (SimpleNamespace(**{NAME: whole_batches._distribute}), SimpleNamespace(one=calls_something_else)),
     ],
 )
-def test_a_keras_that_distributes_batches_in_another_way_is_refused(
-    monkeypatch: pytest.MonkeyPatch, module: Any, caller: Any
-) -> None:
+def test_incompatible_keras_is_refused(monkeypatch: pytest.MonkeyPatch, module: Any, caller: Any) -> None:
     modules = {whole_batches._MODULE: module, whole_batches._CALLER: caller}
     monkeypatch.setattr(whole_batches, "import_module", modules.__getitem__)
     with (
@@ -61,7 +59,7 @@ def test_a_keras_that_distributes_batches_in_another_way_is_refused(
         pass
 
 
-def test_a_batch_that_cannot_be_divided_evenly_goes_to_every_device_as_a_whole() -> None:
+def test_distribute_shards_batches_and_replicates_scalars() -> None:
     import jax
 
     mesh = jax.sharding.Mesh(np.array(jax.devices("cpu")[:1]), ["batch"])

@@ -33,7 +33,7 @@ def make_frames(n: int = 4) -> list[Frame]:
     return [Frame(i, i / 10, image) for i in range(n)]
 
 
-def test_faces_are_drawn_into_a_new_image_and_file(tmp_path: Path) -> None:
+def test_draw_faces_returns_and_saves_a_new_image(tmp_path: Path) -> None:
     image = make_frames(1)[0].image
     write_image(tmp_path / "photo.png", image)
     recognizer: Any = Fixed()
@@ -49,7 +49,7 @@ def test_faces_are_drawn_into_a_new_image_and_file(tmp_path: Path) -> None:
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
 
 
-def test_watch_takes_the_video_first_and_in_the_order_of_before(tmp_path: Path) -> None:
+def test_watch_accepts_video_and_recognizer_in_either_order(tmp_path: Path) -> None:
     frames, recognizer = make_frames(), Fixed()
     for pairs in (mien.watch(frames, recognizer), mien.watch(recognizer, frames, smoothing_seconds=0)):
         found = list(pairs)
@@ -62,7 +62,7 @@ def test_watch_takes_the_video_first_and_in_the_order_of_before(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_watched_video_is_saved_with_its_faces(tmp_path: Path) -> None:
+def test_watch_saves_an_annotated_copy_of_the_video(tmp_path: Path) -> None:
     from mien.recognition.video import VideoWriter, read_frames
 
     with VideoWriter(tmp_path / "video.mp4", 10, (160, 120)) as writer:

@@ -1,4 +1,4 @@
-"""Folds against scikit-learn's, and scores and rows of a cross-validation against its metrics, without training."""
+"""Folds, scores and rows of a cross-validation against scikit-learn, without training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def faces(counts: tuple[int, ...], groups: np.ndarray[Any, Any] | None = None, s
 
 
 def class_counts(labels: Any, folds: Any, count: int) -> list[list[int]]:
-    """How many images of each class each fold has, the folds of a class in rising order."""
+    """How many images of each class each fold has, the folds of a class in ascending order."""
     table = [np.bincount(labels[folds == fold], minlength=len(OWN)) for fold in range(count)]
     return np.sort(np.array(table), axis=0).tolist()  # type: ignore[no-any-return]
 
@@ -52,9 +52,7 @@ def sklearn_folds(splits: Iterator[Any], n: int) -> Any:
 @pytest.mark.parametrize("counts", [(20, 20, 20), (50, 11, 7), (33, 34, 35), (5, 5, 90)])
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("seed", [7])
-def test_folds_are_stratified_as_those_of_scikit_learn(
-    counts: tuple[int, ...], count: int, seed: int
-) -> None:
+def test_folds_are_stratified_like_scikit_learn(counts: tuple[int, ...], count: int, seed: int) -> None:
     dataset = faces(counts)
     folds = folds_of(dataset, count, seed)
     theirs = StratifiedKFold(count, shuffle=True, random_state=seed)
@@ -66,7 +64,7 @@ def test_folds_are_stratified_as_those_of_scikit_learn(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_groups_stay_in_one_fold_and_classes_are_as_even_as_in_scikit_learn(seed: int) -> None:
+def test_group_folds_keep_groups_and_are_about_as_balanced_as_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 25, 300).astype(str)
     dataset = faces((150, 100, 50), groups, seed)
@@ -82,7 +80,7 @@ def test_groups_stay_in_one_fold_and_classes_are_as_even_as_in_scikit_learn(seed
     assert unevenness(folds) <= 1.5 * unevenness(expected) + 0.05
 
 
-def test_too_few_images_for_the_folds_are_told_with_what_can_be_done() -> None:
+def test_too_few_images_for_the_folds_are_reported_with_remedies() -> None:
     with pytest.raises(
         DataError, match=r"3 or more different images .* found fewer of tense\. .*give fewer folds"
     ):
@@ -94,7 +92,7 @@ def test_too_few_images_for_the_folds_are_told_with_what_can_be_done() -> None:
 
 @pytest.fixture
 def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cross_validate.CrossValidation:
-    """A cross-validation whose models guess: right more often than not."""
+    """A cross-validation with simulated predictions that are right more often than not."""
     parts: list[Dataset] = []
 
     def train_fold(part: Dataset, config: Any, folder: Path, reporter: Any) -> Any:
@@ -113,14 +111,16 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cross_validate.Cros
     monkeypatch.setattr(cross_validate, "_train_fold", train_fold)
     options = TrainOptions.of("classic", out=tmp_path / "cv", epochs=1)
     found = cross_validate.run_cross_validation(faces((40, 31, 20)), options, 4, SilentReporter())
-    for part in parts:  # the images of a fold choose nothing
+    for part in parts:  # the test images of a fold are not used for model selection
         assert {split: (part.split == split).sum() > 0 for split in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)} == {
             TRAINING: True, PUBLIC_TEST: True, PRIVATE_TEST: True,
         }  # fmt: skip
     return found
 
 
-def test_the_rows_name_each_image_once_with_what_was_predicted(done: cross_validate.CrossValidation) -> None:
+def test_out_of_fold_rows_list_each_image_once_with_its_prediction(
+    done: cross_validate.CrossValidation,
+) -> None:
     table = pd.read_csv(done.folder / "out_of_fold.csv")
     whole = faces((40, 31, 20))
     assert list(table.columns) == ["row", "path", "fold", "label", "predicted", *OWN.classes]
@@ -134,7 +134,7 @@ def test_the_rows_name_each_image_once_with_what_was_predicted(done: cross_valid
     assert (table["fold"] - 1).tolist() == folds_of(whole, 4, 0).tolist()
 
 
-def test_scores_are_those_of_scikit_learn(done: cross_validate.CrossValidation) -> None:
+def test_scores_match_scikit_learn(done: cross_validate.CrossValidation) -> None:
     import json
 
     table = pd.read_csv(done.folder / "out_of_fold.csv")

@@ -10,7 +10,7 @@ import pytest
 from mien.workflows.evaluation_files import folder_for
 
 
-def test_other_data_of_the_same_name_get_another_folder(
+def test_other_data_with_the_same_name_get_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -29,6 +29,6 @@ def test_other_data_of_the_same_name_get_another_folder(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"data": null}', "[" * 100_000])
-def test_a_document_that_names_no_data_is_no_other_evaluation(tmp_path: Path, content: str) -> None:
+def test_folder_with_an_evaluation_of_unknown_data_is_reused(tmp_path: Path, content: str) -> None:
     (tmp_path / "evaluation.json").write_text(content)
     assert folder_for(tmp_path, "faces") == tmp_path

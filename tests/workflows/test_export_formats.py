@@ -1,4 +1,4 @@
-"""The formats of an export: their names, what each needs, and folders that are not ours."""
+"""Export formats: names, requirements, and folders that mien did not write."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def test_every_format_for_another_runtime_has_a_writer() -> None:
         ("h5", "h5"),
     ],
 )
-def test_common_names_of_a_format_are_known(given: str, name: str) -> None:
+def test_common_format_aliases_are_accepted(given: str, name: str) -> None:
     assert find_format(given) == name
 
 
 @pytest.mark.parametrize("given", ["caffe", "", 3, None, "x" * 500])
-def test_an_unknown_format_lists_those_there_are(given: object) -> None:
+def test_unknown_format_error_lists_the_formats(given: object) -> None:
     with pytest.raises(ModelError, match=r"one of onnx, int8, .*tfjs, coreml, openvino, got '") as caught:
         find_format(given)
     assert len(str(caught.value)) < 300
 
 
-def test_the_ending_of_the_file_fits_the_format(tmp_path: Path) -> None:
+def test_file_suffix_must_match_the_format(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"expected a name that ends in \.mlpackage for the format coreml"):
         find_format("coreml", tmp_path / "model.onnx")
     with pytest.raises(ModelError, match="expected the name of a folder, without an ending"):
@@ -59,7 +59,7 @@ def test_the_ending_of_the_file_fits_the_format(tmp_path: Path) -> None:
     assert find_format("coreml", tmp_path / "m.mlpackage") == "coreml"
 
 
-def test_a_folder_of_somebody_else_is_not_written_into(tmp_path: Path) -> None:
+def test_foreign_folder_is_not_written_to_without_force(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="found a file"):
         require_folder_of_ours(tmp_path / "file", force=True)
@@ -74,14 +74,14 @@ def test_a_folder_of_somebody_else_is_not_written_into(tmp_path: Path) -> None:
     require_folder_of_ours(folder, force=False)
 
 
-def test_an_onnx_file_is_not_exported_to_formats_that_need_the_network(tmp_path: Path) -> None:
+def test_onnx_file_cannot_be_exported_to_formats_that_need_the_network(tmp_path: Path) -> None:
     model = make_onnx(tmp_path / "m.onnx")
     for name in ("tflite", "saved-model", "tfjs", "coreml"):
         is_one_sentence(mien("export", model, "--format", name), f"for the format {name}, got an ONNX model")
 
 
 def converter(folder: Path, *, fails: bool = False) -> Path:
-    """A stand-in for `tensorflowjs_converter` that writes what it was called with."""
+    """A stand-in for `tensorflowjs_converter` that records its arguments."""
     path = folder / "tensorflowjs_converter"
     path.write_text(
         f"#!{sys.executable}\nimport json, pathlib, sys\n"
@@ -93,7 +93,7 @@ def converter(folder: Path, *, fails: bool = False) -> Path:
     return path
 
 
-def test_tensorflow_js_is_converted_by_the_command_on_the_path(
+def test_tfjs_export_runs_the_converter_found_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -113,7 +113,7 @@ def test_tensorflow_js_is_converted_by_the_command_on_the_path(
         export_tfjs.convert_to_tfjs(tmp_path / "saved", tmp_path / "again")
 
 
-def test_a_tensorflow_js_folder_has_the_card_and_says_what_was_compared(
+def test_tfjs_export_writes_the_card_and_notes_what_was_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = np.full((5, 7), 1 / 7, np.float32)
@@ -134,7 +134,9 @@ def test_a_tensorflow_js_folder_has_the_card_and_says_what_was_compared(
     assert json.loads((tmp_path / "web" / CARD_FILE).read_text())["labels"] == list(CARD.labels)
 
 
-def test_core_ml_without_its_package_says_what_to_install_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_core_ml_export_without_coremltools_names_the_extra_and_platforms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(export_other, "find_spec", lambda _: None)
     job = Job(
         LoadedModel("m", Path("m"), CARD.labels, lambda crops: crops), CARD, np.zeros((5, 48, 48), np.uint8)
@@ -143,7 +145,7 @@ def test_core_ml_without_its_package_says_what_to_install_and_where(monkeypatch:
         export_other._write_coreml(job, Path("m.mlpackage"))
 
 
-def test_a_file_of_another_runtime_is_not_exported_again(tmp_path: Path) -> None:
+def test_model_of_another_runtime_cannot_be_exported(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(40))
     loaded = LoadedModel("m", path, CARD.labels, lambda crops: crops)

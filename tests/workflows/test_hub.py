@@ -22,12 +22,12 @@ COMMIT = "0" * 40
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub's protocol as uploading small files and downloading them needs."""
+    """The part of the Hub's protocol that uploading and downloading small files needs."""
 
     files: dict[str, bytes]
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self, status: int, document: object = None, headers: dict[str, str] | None = None) -> None:
         data = document if isinstance(document, bytes) else json.dumps(document or {}).encode()
@@ -43,11 +43,11 @@ class Hub(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def do_HEAD(self) -> None:
-        """Tell of a file."""
+        """Send the headers of a file."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Give a file."""
+        """Send a file."""
         name = self.path.split("?")[0].rpartition("/")[2]
         if "/resolve/" in self.path and name in self.files:
             etag = hashlib.sha256(self.files[name]).hexdigest()
@@ -58,7 +58,7 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})
 
     def do_POST(self) -> None:
-        """Make a repository, say how files are to come, and take a commit."""
+        """Create a repository, choose the upload mode, or accept a commit."""
         body = self._body()
         if self.path.endswith("/api/repos/create"):
             self._answer(200, {"url": f"http://{self.headers['Host']}/me/faces", "name": "me/faces"})
@@ -119,7 +119,7 @@ def test_a_pushed_model_is_pulled_unchanged(hub: type[Hub], tmp_path: Path) -> N
     assert ModelCard.from_json((tmp_path / "here" / "card.json").read_text()) == CARD
 
 
-def test_a_model_that_is_not_what_its_checksum_says_is_refused(hub: type[Hub], tmp_path: Path) -> None:
+def test_model_with_a_wrong_checksum_is_refused(hub: type[Hub], tmp_path: Path) -> None:
     push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
     hub.files["model.onnx"] += b"\0"
     with pytest.raises(
@@ -129,7 +129,7 @@ def test_a_model_that_is_not_what_its_checksum_says_is_refused(hub: type[Hub], t
     assert not (tmp_path / "here").exists()
 
 
-def test_files_of_somebody_else_are_not_replaced(hub: type[Hub], tmp_path: Path) -> None:
+def test_existing_files_are_replaced_only_with_force(hub: type[Hub], tmp_path: Path) -> None:
     push_model(make_onnx(tmp_path / "m.onnx"), "hf://me/faces")
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "model.onnx").write_text("mine")
@@ -139,7 +139,7 @@ def test_files_of_somebody_else_are_not_replaced(hub: type[Hub], tmp_path: Path)
     pull_model("hf://me/faces", tmp_path / "here", force=True)
 
 
-def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
+def test_missing_repository_and_offline_machine_are_reported(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelError, match=r"hf://me/none: .*no such repository, revision or model\.onnx"):
@@ -157,7 +157,7 @@ def test_a_repository_that_is_not_there_and_a_machine_offline_are_told(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [("pull", "hf://me/faces"), ("push", "model.onnx", "hf://me/faces")])
-def test_offline_the_command_prints_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_offline_push_and_pull_print_one_error_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     pytest.importorskip("huggingface_hub")
     make_onnx(tmp_path / "model.onnx")
     offline = {"HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_x"}
@@ -165,7 +165,7 @@ def test_offline_the_command_prints_one_sentence(tmp_path: Path, command: tuple[
     is_one_sentence(done, r"hf://me/faces: cannot .* the Hub: .*Is this machine online\?")
 
 
-def test_what_the_hub_says_while_it_retries_is_not_printed(
+def test_hub_retry_messages_are_not_logged(
     hub: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from huggingface_hub import utils
@@ -183,7 +183,7 @@ def test_what_the_hub_says_while_it_retries_is_not_printed(
     level = utils.logging.get_verbosity()
     assert pull_model("hf://me/faces", tmp_path / "here").is_file()
     assert [record.getMessage() for record in caplog.records if "huggingface" in record.name] == []
-    assert next(failures, None) is None  # they were met
+    assert next(failures, None) is None  # all failures were used
     assert utils.logging.get_verbosity() == level
 
 
@@ -191,7 +191,7 @@ def test_what_the_hub_says_while_it_retries_is_not_printed(
     "address",
     ["me/faces", "hf://faces", "hf://a/b/c", "https://x", "hf://a/b@", "hf://me/..", "hf://../me", ""],
 )
-def test_an_address_that_is_none_is_told(address: str) -> None:
+def test_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(ModelError, match="an address such as hf://user/model"):
         parse_address(address)
     assert parse_address("hf://me/faces@v1") == Address("me/faces", "v1")

@@ -1,4 +1,4 @@
-"""Int8 and OpenVINO from an ONNX file of another program, whose input is not that of mien's networks."""
+"""Int8 and OpenVINO exports of a third-party ONNX file, whose input differs from that of mien's networks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("down", "level", "up")
 
 
 def write_foreign(path: Path, *, batch: int | str = "n") -> Path:
-    """A network of RGB crops of 64x64, channels first, from 0 to 1, of an input called `pixels`."""
+    """A network for 64x64 RGB crops, channels first, from 0 to 1, with an input called `pixels`."""
     helper, random = onnx.helper, np.random.default_rng(0)
     values = {
         "kernel": random.normal(0, 0.3, (8, 3, 5, 5)),
@@ -47,7 +47,7 @@ def write_foreign(path: Path, *, batch: int | str = "n") -> Path:
 
 
 def faces() -> np.ndarray:
-    """Crops of different brightness and contrast, between which the network tells apart."""
+    """Crops of different brightness and contrast, which the network can tell apart."""
     random = np.random.default_rng(1)
     levels, spread = random.uniform(0, 255, (70, 1, 1)), random.uniform(0, 60, (70, 1, 1))
     return np.clip(random.normal(levels, spread, (70, 48, 48)), 0, 255).astype(np.uint8)
@@ -61,12 +61,12 @@ def export(model: Path, name: str, out: Path) -> Path:
 
 
 @pytest.mark.parametrize("batch", ["n", 1, 8])
-def test_int8_is_calibrated_on_the_pixels_that_the_network_takes(tmp_path: Path, batch: int | str) -> None:
+def test_int8_is_calibrated_on_the_pixels_that_the_network_expects(tmp_path: Path, batch: int | str) -> None:
     source = write_foreign(tmp_path / "theirs.onnx", batch=batch)
     original = mien.Classifier(source, class_names=NAMES)
     exported = mien.Classifier(export(source, "int8", tmp_path / "small.onnx"))
     expected, given = original.probabilities(faces()), exported.probabilities(faces())
-    assert np.ptp(expected, axis=0).max() > 0.3  # the network tells these faces apart
+    assert np.ptp(expected, axis=0).max() > 0.3  # the network distinguishes these faces
     np.testing.assert_allclose(given, expected, atol=0.05)
     assert exported.labels == NAMES
     assert exported.card.licence == "CC-BY-4.0"
@@ -74,7 +74,7 @@ def test_int8_is_calibrated_on_the_pixels_that_the_network_takes(tmp_path: Path,
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(tmp_path / "small.onnx").graph.node)
 
 
-def test_an_int8_model_that_names_other_classes_is_not_written(
+def test_int8_model_with_other_predictions_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.training import onnx_export
@@ -91,9 +91,7 @@ def test_an_int8_model_that_names_other_classes_is_not_written(
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.onnx"]
 
 
-def test_a_network_that_cannot_be_quantized_is_told_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quantization_failure_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from onnxruntime import quantization
 
     def fail(*_: Any, **__: Any) -> None:
@@ -145,7 +143,7 @@ def openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize("batch", ["n", 1, 8])
-def test_openvino_gets_the_pixels_that_the_network_takes(tmp_path: Path, batch: int | str) -> None:
+def test_openvino_export_uses_the_pixels_that_the_network_expects(tmp_path: Path, batch: int | str) -> None:
     source = write_foreign(tmp_path / "theirs.onnx", batch=batch)
     export(source, "openvino", tmp_path / "model.xml")
     assert (tmp_path / "model.xml").is_file()
@@ -153,7 +151,7 @@ def test_openvino_gets_the_pixels_that_the_network_takes(tmp_path: Path, batch: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", ["n", 1])
-def test_openvino_itself_runs_an_onnx_file_of_another_program(tmp_path: Path, batch: int | str) -> None:
+def test_installed_openvino_exports_a_third_party_onnx_file(tmp_path: Path, batch: int | str) -> None:
     pytest.importorskip("openvino", reason="needs openvino: pip install mien[openvino]")
     source = write_foreign(tmp_path / "theirs.onnx", batch=batch)
     export(source, "openvino", tmp_path / "model.xml")

@@ -1,4 +1,4 @@
-"""Options as one frozen object: sorted into recipe, augmentation, data and run; unknown ones are refused."""
+"""Options as one frozen object: assigned to recipe, augmentation, data and run; unknown ones are refused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_recipe_is_found_by_its_json_file(tmp_path: Path) -> None:
         ('{"epochs": "many"}', "expected epochs to be a whole number"),
     ],
 )
-def test_a_json_file_that_is_no_recipe_is_refused(tmp_path: Path, content: str, told: str) -> None:
+def test_invalid_recipe_file_is_refused(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "mine.json").write_text(content)
     with pytest.raises(ModelError, match=told):
         find_recipe(tmp_path / "mine.json")
@@ -97,7 +97,7 @@ def test_a_json_file_that_is_no_recipe_is_refused(tmp_path: Path, content: str, 
         find_recipe(str(tmp_path / "other.json"))
 
 
-def test_messages_show_the_options_of_the_command() -> None:
+def test_messages_are_rewritten_with_command_line_options() -> None:
     told = "Choose another with `out`, `resume=True` it, give `teachers=MODEL` or `model_class_names=a,b`; see `x`."
     assert with_options(told) == (
         "Choose another with --out, --resume it, give --teacher MODEL or --model-labels a,b; see `x`."
@@ -120,7 +120,7 @@ def test_old_options_keep_working() -> None:
     assert with_current_names(given) == expected
 
 
-def test_parameters_are_counted_without_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_count_parameters_of_the_builtin_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.training.network_specs import count_parameters
 
     known = {"classic": 2_395_591, "compact": 1_561_127, "small": 1_202_671, "large": 3_856_447,

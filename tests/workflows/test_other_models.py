@@ -1,4 +1,4 @@
-"""Model files of other programs without a card, and our own exports: the same answers from every way in."""
+"""Third-party model files without a card, and our own exports: the same predictions through every interface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.helpers.command import mien as command
 
 NAMES = ("down", "level", "up")
 SLOPES = np.array([-4, 0, 3], np.float32)
-"""The networks of these tests answer softmax(mean pixel * SLOPES), for pixels from 0 to 1."""
+"""The networks of these tests predict softmax(mean pixel * SLOPES), for pixels from 0 to 1."""
 
 LEVELS = (0, 51, 128, 255)
 
@@ -50,7 +50,7 @@ def mean_network(shape: tuple[int, int, int], *, rescaling: bool = False) -> Any
 
 
 def write_tflite(network: Any, path: Path, *, whole: bool = False) -> Path:
-    """A LiteRT file as others make it: float, or with uint8 input and output."""
+    """A LiteRT file as third-party tools write it: float, or with uint8 input and output."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
@@ -81,7 +81,7 @@ def write_channels_first(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same answers in files of several formats, sizes, layouts and colors."""
+    """Models with the same predictions in several formats, sizes, layouts and colors."""
     folder = tmp_path_factory.mktemp("theirs")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -120,7 +120,7 @@ KINDS = tuple(COLORS)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_classifier_gives_the_network_the_pixels_it_takes(theirs: dict[str, Path], kind: str) -> None:
+def test_classifier_converts_pixels_to_the_input_of_the_network(theirs: dict[str, Path], kind: str) -> None:
     classifier = mien.Classifier(theirs[kind], class_names=NAMES)
     tolerance = 0.02 if kind == "tflite-uint8" else 5e-4
     np.testing.assert_allclose(classifier.probabilities(gray_levels()), expected(), atol=tolerance)
@@ -133,7 +133,7 @@ def test_a_classifier_gives_the_network_the_pixels_it_takes(theirs: dict[str, Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_range_and_a_scale_change_the_pixels(theirs: dict[str, Path], kind: str) -> None:
+def test_pixel_range_and_pixel_scale_change_the_input(theirs: dict[str, Path], kind: str) -> None:
     if kind == "tflite-uint8":
         pytest.skip("its input cannot hold other values")
     ranged = mien.Classifier(theirs[kind], class_names=NAMES, pixel_range=(-1, 1))
@@ -163,7 +163,9 @@ def test_evaluate_predict_and_recognizer_agree(theirs: dict[str, Path], kind: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_without_a_card_names_the_options_to_give(theirs: dict[str, Path], kind: str) -> None:
+def test_error_for_a_file_without_a_card_names_the_missing_options(
+    theirs: dict[str, Path], kind: str
+) -> None:
     for words in (
         ("predict", PORTRAIT, "--model", theirs[kind]),
         ("evaluate", theirs[kind], "--data", "synthetic:70"),
@@ -178,7 +180,7 @@ def test_a_file_without_a_card_names_the_options_to_give(theirs: dict[str, Path]
 
 
 @pytest.mark.slow
-def test_a_network_that_rescales_gets_pixels_as_they_are(tmp_path: Path) -> None:
+def test_network_with_rescaling_gets_unscaled_pixels(tmp_path: Path) -> None:
     network = mean_network((48, 48, 1), rescaling=True)
     network.export(str(tmp_path / "saved"), verbose=False)
     network.save(tmp_path / "m.keras")
@@ -191,7 +193,7 @@ def test_a_network_that_rescales_gets_pixels_as_they_are(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tflite", "saved-model", "h5"])
-def test_the_service_answers_with_a_model_of_another_program(theirs: dict[str, Path], kind: str) -> None:
+def test_service_predicts_with_a_third_party_model(theirs: dict[str, Path], kind: str) -> None:
     from starlette.testclient import TestClient
 
     from mien.service.app import create_app
@@ -218,7 +220,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> mien.Run:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tflite", "tflite-int8", "saved-model"])
-def test_our_own_exports_go_through_predict_and_evaluate(run: mien.Run, tmp_path: Path, name: str) -> None:
+def test_exported_models_work_with_predict_and_evaluate(run: mien.Run, tmp_path: Path, name: str) -> None:
     done = command("export", run.folder, "--format", name)
     assert done.returncode == 0, done.stderr
     assert "get the same class" in done.stdout

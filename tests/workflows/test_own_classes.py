@@ -1,4 +1,4 @@
-"""Classes of one's own all the way: train, resume, evaluate, cross-validate, export, compare, list."""
+"""Custom classes end to end: train, resume, evaluate, cross-validate, export, compare, list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("gawping", "idle", "moping")
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of drawn faces with invented class names, 24 each."""
+    """Folders of synthetic faces with invented class names, 24 each."""
     root = tmp_path_factory.mktemp("data") / "three"
     drawn = mien.load("synthetic:260:3")
     expressions = dict(zip(("surprise", "neutral", "sad"), NAMES, strict=True))
@@ -44,7 +44,7 @@ def run(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> mien.Run:
 
 
 @pytest.mark.slow
-def test_a_run_on_folders_answers_in_their_names(run: mien.Run, faces: Path) -> None:
+def test_training_on_folders_uses_their_names_as_classes(run: mien.Run, faces: Path) -> None:
     assert run.card.labels == NAMES
     assert run.card.label_set == "custom"
     assert run.recipe.name == "fine-tune"
@@ -63,7 +63,7 @@ def test_a_run_on_folders_answers_in_their_names(run: mien.Run, faces: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_run_on_folders_is_resumed_on_the_same_division(run: mien.Run, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_on_folders_reports_nothing_to_resume(run: mien.Run, tmp_path: Path) -> None:
     folder = run.copy(tmp_path / "copy")
     state = json.loads((folder / "state.json").read_text())
     assert (state["data"]["training"], state["data"]["validation"]) == (3 * 16, 3 * 4)
@@ -79,7 +79,7 @@ def test_a_run_on_folders_is_resumed_on_the_same_division(run: mien.Run, tmp_pat
 
 
 @pytest.mark.slow
-def test_exports_of_a_run_on_folders_keep_their_names(run: mien.Run, faces: Path, tmp_path: Path) -> None:
+def test_exports_of_a_run_on_folders_keep_the_class_names(run: mien.Run, faces: Path, tmp_path: Path) -> None:
     int8 = mien.export(
         run.folder, "int8", data=faces, out=tmp_path / "m.int8.onnx", reporter=SilentReporter()
     )
@@ -99,7 +99,7 @@ def test_exports_of_a_run_on_folders_keep_their_names(run: mien.Run, faces: Path
 
 
 @pytest.mark.slow
-def test_the_command_predicts_in_the_names_of_the_folders(run: mien.Run, faces: Path) -> None:
+def test_predict_command_uses_the_folder_names_as_classes(run: mien.Run, faces: Path) -> None:
     photo = faces / "idle" / "00.png"
     done = command("predict", photo, "--model", run.folder / "model.onnx", "--json")
     face = json.loads(done.stdout)["images"][0]["faces"][0]
@@ -175,7 +175,7 @@ def test_the_suggested_rate_is_a_tenth_of_the_one_with_the_lowest_loss() -> None
     assert not search([2.0, 2.0, 1.99, 2.0, 2.1, 3.0]).falls
 
 
-def test_a_model_of_other_classes_says_what_it_cannot_judge(tmp_path: Path) -> None:
+def test_evaluating_a_model_without_shared_classes_is_refused(tmp_path: Path) -> None:
     for name in ("bored", "tense"):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "a.png"), np.zeros((48, 48), np.uint8))
@@ -185,7 +185,7 @@ def test_a_model_of_other_classes_says_what_it_cannot_judge(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_model_is_judged_on_the_classes_that_it_shares_with_the_data(tmp_path: Path) -> None:
+def test_model_is_evaluated_on_the_classes_it_shares_with_the_data(tmp_path: Path) -> None:
     drawn = mien.load("synthetic:70:1")
     for i, (image, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
         name = {"happy": "joy", "sad": "sadness", "fear": "bored"}.get(drawn.label_set.classes[label])
@@ -200,7 +200,7 @@ def test_a_model_is_judged_on_the_classes_that_it_shares_with_the_data(tmp_path:
     assert "Left out are the images of classes that the model does not have: bored 10." in done.stderr
 
 
-def test_faces_in_photos_are_found_cropped_and_kept(tmp_path: Path) -> None:
+def test_detected_faces_are_cropped_and_saved(tmp_path: Path) -> None:
     import matplotlib.cbook
 
     from mien.errors import DataError

@@ -1,4 +1,4 @@
-"""The teachers of a recipe are trained first, once, and only where every folder that is there fits."""
+"""The teachers of a recipe are trained first and once, and only if every existing folder matches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEACHERS = ("teacher-fer2013-seed0", "teacher-fine-fer2013-seed1", "teacher-deep
 
 
 class Trainings:
-    """Stands in for trainings: writes what a run folder is known by, and remembers the calls."""
+    """A stand-in for training: writes the files that identify a run folder, and records the calls."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, RunConfig, bool]] = []
@@ -78,7 +78,7 @@ def begin(trainings: Trainings) -> Begin:
     return call
 
 
-def test_teachers_come_first_and_only_once(tmp_path: Path, trainings: Trainings, begin: Begin) -> None:
+def test_teachers_are_trained_first_and_only_once(tmp_path: Path, trainings: Trainings, begin: Begin) -> None:
     given = {"epochs": 40, "precision": "bfloat16"}
     config = begin(tmp_path / "mine", given, votes="FERPlus")
     assert trainings.names == list(TEACHERS)
@@ -126,10 +126,10 @@ def test_interrupted_teachers_resume(tmp_path: Path, trainings: Trainings, begin
         (TEACHERS[1], True),
         (TEACHERS[2], False),
     ]
-    assert trainings.made[0][1].recipe.precision == "bfloat16"  # a training goes on as it was begun
+    assert trainings.made[0][1].recipe.precision == "bfloat16"  # a resumed training keeps its settings
 
 
-def test_a_stop_before_the_first_epoch_names_the_training(tmp_path: Path, begin: Begin) -> None:
+def test_interruption_before_the_first_epoch_names_the_teacher(tmp_path: Path, begin: Begin) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -147,7 +147,7 @@ def test_a_stop_before_the_first_epoch_names_the_training(tmp_path: Path, begin:
         (lambda config: replace(config, start="small"), "start"),
     ],
 )
-def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
+def test_mismatched_teacher_folder_is_refused_before_training(
     tmp_path: Path, trainings: Trainings, begin: Begin, change: Any, told: str
 ) -> None:
     fitting = RunConfig(get_recipe("teacher-deep"), "fer2013.csv", "fer2013")
@@ -157,7 +157,7 @@ def test_a_folder_that_does_not_fit_is_told_before_anything_is_trained(
     assert trainings.names == [TEACHERS[2]]
 
 
-def test_teachers_on_the_command_go_before_the_recipe(
+def test_given_teachers_override_those_of_the_recipe(
     tmp_path: Path, trainings: Trainings, begin: Begin
 ) -> None:
     for config, named in (
@@ -165,7 +165,7 @@ def test_teachers_on_the_command_go_before_the_recipe(
         (begin(tmp_path / "a", {"distillation_weight": 0.0}), ()),
     ):
         assert config.teachers == named
-        assert config.recipe.teachers == ()  # and so it says in the run folder
+        assert config.recipe.teachers == ()  # as recorded in the run folder
         assert config.recipe.cost == config.recipe.expected == ""
     assert begin(tmp_path / "a", recipe="classic").teachers == ()
     with pytest.raises(ModelError, match=r"mine\.keras: expected a model to start from"):
@@ -173,7 +173,9 @@ def test_teachers_on_the_command_go_before_the_recipe(
     assert not trainings.made
 
 
-def test_a_run_folder_that_is_taken_is_told_first(tmp_path: Path, trainings: Trainings, begin: Begin) -> None:
+def test_occupied_run_folder_is_refused_before_training(
+    tmp_path: Path, trainings: Trainings, begin: Begin
+) -> None:
     trainings(None, RunConfig(get_recipe("small"), "fer2013.csv", "fer2013"), tmp_path / "mine", resume=False)
     with pytest.raises(ModelError, match="resume=True"):
         begin(tmp_path / "mine")
@@ -182,7 +184,7 @@ def test_a_run_folder_that_is_taken_is_told_first(tmp_path: Path, trainings: Tra
     assert trainings.names == ["mine"]
 
 
-def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
+def test_run_folder_of_an_older_version_is_read(tmp_path: Path) -> None:
     data = get_recipe("small").to_dict()
     del data["teachers"]
     config = {"path": "fer2013.csv", "labels": "fer2013", "votes": None}
@@ -202,7 +204,7 @@ def test_a_run_folder_of_before_is_read(tmp_path: Path) -> None:
         ("best.keras", b"cut off"),
     ],
 )
-def test_a_damaged_folder_is_told_with_its_remedy(
+def test_damaged_teacher_folder_is_reported_with_a_remedy(
     tmp_path: Path, trainings: Trainings, begin: Begin, name: str, content: bytes
 ) -> None:
     begin(tmp_path / "mine")

@@ -1,4 +1,4 @@
-"""`mien.train`: the same as the command, with custom parts, resumed exactly."""
+"""`mien.train`: the same results as the command, custom parts, and exact resuming."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def add_noise(images: Any, rng: np.random.Generator) -> Any:
 
 
 class Told(Reporter):
-    """Keeps the warnings."""
+    """Records the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -75,7 +75,7 @@ class Told(Reporter):
 
 
 class StopAfter(Reporter):
-    """Ctrl-C after an epoch."""
+    """Simulates Ctrl-C after an epoch."""
 
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
@@ -85,7 +85,7 @@ class StopAfter(Reporter):
             raise KeyboardInterrupt
 
 
-def test_python_leaves_the_files_of_the_command(tmp_path: Path) -> None:
+def test_python_api_writes_the_same_files_as_the_command(tmp_path: Path) -> None:
     by_command, by_python = tmp_path / "command", tmp_path / "python"
     for folder in (by_command, by_python):
         folder.mkdir()
@@ -121,7 +121,7 @@ def train(dataset: Dataset, folder: Path, **options: Any) -> mien.Run:
     return mien.train(dataset, out=folder, **{**given, **options})
 
 
-def test_custom_parts_resume_exactly(tmp_path: Path) -> None:
+def test_training_with_custom_parts_resumes_exactly(tmp_path: Path) -> None:
     dataset = make_dataset(70, 28, 14)
     whole = train(dataset, tmp_path / "whole")
     stopped = train(dataset, tmp_path / "cut", reporter=StopAfter(2))
@@ -134,7 +134,7 @@ def test_custom_parts_resume_exactly(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_users_network_is_not_changed_and_rescaled_as_it_needs(tmp_path: Path) -> None:
+def test_custom_network_is_copied_and_gets_rescaling(tmp_path: Path) -> None:
     network = tiny_network()
     before = network.get_weights()
     run = train(make_dataset(70, 28, 14), tmp_path / "run", network=network, epochs=1)
@@ -147,7 +147,7 @@ def test_the_users_network_is_not_changed_and_rescaled_as_it_needs(tmp_path: Pat
     assert recipe["data"]["custom"] == ["network", "callbacks", "augment"]
 
 
-def test_another_network_is_not_resumed(tmp_path: Path) -> None:
+def test_resuming_with_another_network_is_refused(tmp_path: Path) -> None:
     dataset = make_dataset(70, 28, 14)
     train(dataset, tmp_path / "run", epochs=1)
     other = keras.Sequential(
@@ -157,14 +157,14 @@ def test_another_network_is_not_resumed(tmp_path: Path) -> None:
         train(dataset, tmp_path / "run", network=other, epochs=2, resume=True)
 
 
-def test_the_command_does_not_resume_what_it_cannot_know(tmp_path: Path) -> None:
+def test_command_refuses_to_resume_custom_parts(tmp_path: Path) -> None:
     train(make_dataset(70, 28, 14), tmp_path / "run", epochs=1)
     done = mien_process("train", "--resume", "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "augment, callbacks of your own" in done.stderr
 
 
-def test_an_uncompiled_network_trains_by_the_recipe_and_gives_everything(tmp_path: Path) -> None:
+def test_uncompiled_network_is_trained_with_the_recipe_and_returns_a_run(tmp_path: Path) -> None:
     dataset = make_dataset(70, 28, 14)
     run = mien.train(
         dataset, network=tiny_network(compiled=False), epochs=2, batch_size=16, learning_rate=0.01, out=tmp_path / "run",
@@ -226,20 +226,20 @@ def test_a_subclassed_network_is_trained(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_network_that_does_not_fit_is_refused_before_it_trains(
+def test_incompatible_network_is_refused_before_training(
     tmp_path: Path, layers: list[Any], told: str
 ) -> None:
     network = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), *layers])
     with pytest.raises(ModelError, match=told):
         train(make_dataset(70, 28, 14), tmp_path / "run", network=network)
-    assert not (tmp_path / "run").exists()  # nothing is left of it
+    assert not (tmp_path / "run").exists()  # no files are left
     own = tiny_network(compiled=False)
     own.compile(loss="sparse_categorical_crossentropy")
     with pytest.raises(ModelError, match="one-hot targets"):
         train(make_dataset(70, 28, 14), tmp_path / "run", network=own)
 
 
-def test_the_remedy_for_a_network_of_another_size_works(tmp_path: Path) -> None:
+def test_remedy_for_a_network_of_another_input_size_works(tmp_path: Path) -> None:
     import re
 
     layers = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(7, activation="softmax")]
@@ -257,7 +257,7 @@ def test_the_remedy_for_a_network_of_another_size_works(tmp_path: Path) -> None:
     assert len(run.history) == 1
 
 
-def test_a_callback_without_a_state_is_told_when_the_training_is_resumed(tmp_path: Path) -> None:
+def test_resuming_with_callbacks_without_saved_state_emits_a_warning(tmp_path: Path) -> None:
     class Counting(keras.callbacks.Callback):  # type: ignore[misc]
         epochs = 0
 

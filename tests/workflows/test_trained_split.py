@@ -1,4 +1,4 @@
-"""The test split of a training, found again when a model is evaluated on the data that it was trained on."""
+"""The test split of a training is recovered when a model is evaluated on the data that it was trained on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = ("angry", "happy", "neutral", "sad")
 
 
 class Told(Reporter):
-    """Keeps what is told."""
+    """Records the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -64,7 +64,7 @@ def seven(tmp_path: Path) -> Path:
 
 
 def model_of(path: Path, data: Path, shares: str = "60,20,20", seed: int = 3, **reading: object) -> Path:
-    """An ONNX file whose card says that it was trained on the data, read and divided so."""
+    """An ONNX file whose card says that it was trained on the data, read and divided with these options."""
     trained = mien.load(data, shares=shares, split_seed=seed, **reading)
     parts = [trained.select(trained.split == split) for split in (TRAINING, PUBLIC_TEST)]
     record = record_division(*parts, reading)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def images_of(data: Path, split: str, shares: str = "60,20,20", **reading: objec
     return mien.load(data, shares=shares, split_seed=3, **reading).subset(split).images  # type: ignore[arg-type]
 
 
-def test_data_with_splits_leave_no_record() -> None:
+def test_data_with_splits_have_no_division_record() -> None:
     drawn = mien.load("synthetic:70")
     assert record_division(drawn.subset(TRAINING), drawn.subset(PUBLIC_TEST)) == {}
     card = ModelCard("x", ("a", "b"), "custom")
@@ -96,7 +96,7 @@ def test_data_with_splits_leave_no_record() -> None:
     assert ModelCard.from_json(kept.to_json()) == kept
 
 
-def test_the_same_data_are_divided_alike_and_others_are_not(faces: Path) -> None:
+def test_division_is_reproduced_only_for_the_same_data(faces: Path) -> None:
     trained = mien.load(faces, shares="60,20,20", split_seed=3)
     record = record_division(trained.subset(TRAINING), trained.subset(PUBLIC_TEST))
     plain = mien.load(faces)
@@ -108,7 +108,7 @@ def test_the_same_data_are_divided_alike_and_others_are_not(faces: Path) -> None
     assert divide_alike(plain, {"shares": "nonsense"}) is None
 
 
-def test_a_model_is_evaluated_on_what_it_has_not_seen_of_its_data(faces: Path, tmp_path: Path) -> None:
+def test_model_is_evaluated_on_the_test_split_of_its_training_data(faces: Path, tmp_path: Path) -> None:
     model, told = model_of(tmp_path / "m.onnx", faces), Told()
     trained = mien.load(faces, shares="60,20,20", split_seed=3)
     found = mien.evaluate(model, faces, reporter=told)
@@ -118,10 +118,12 @@ def test_a_model_is_evaluated_on_what_it_has_not_seen_of_its_data(faces: Path, t
     assert mien.evaluate(model, faces, split="Training", reporter=Told()).n == 48
     other = tmp_path / "moved"
     faces.rename(other)
-    assert mien.evaluate(model, other, reporter=Told()).n == 16  # wherever they are
+    assert mien.evaluate(model, other, reporter=Told()).n == 16  # also after the data were moved
 
 
-def test_other_data_without_splits_are_evaluated_whole_and_this_is_told(faces: Path, tmp_path: Path) -> None:
+def test_other_data_without_splits_are_evaluated_completely_with_a_warning(
+    faces: Path, tmp_path: Path
+) -> None:
     model, told = model_of(tmp_path / "m.onnx", faces), Told()
     (faces / "sad" / "0.png").unlink()
     found = mien.evaluate(model, faces, reporter=told)
@@ -129,7 +131,9 @@ def test_other_data_without_splits_are_evaluated_whole_and_this_is_told(faces: P
     assert any("all 79 images are evaluated" in text for text in told.warnings)
 
 
-def test_merged_and_grouped_data_are_read_as_for_the_training(faces: Path, tmp_path: Path) -> None:
+def test_class_names_and_groups_of_the_training_are_reused_for_evaluation(
+    faces: Path, tmp_path: Path
+) -> None:
     model = model_of(tmp_path / "m.onnx", faces, class_names=["angry", "happy", "sad"], group=r"(\d+)\.png")
     found = mien.evaluate(model, faces, reporter=Told())
     assert found.split == PRIVATE_TEST
@@ -139,7 +143,7 @@ def test_merged_and_grouped_data_are_read_as_for_the_training(faces: Path, tmp_p
     assert (found.images == trained.subset(PRIVATE_TEST).images).all()
 
 
-def test_a_training_in_another_label_set_is_divided_alike_too(faces: Path, tmp_path: Path) -> None:
+def test_division_is_reproduced_for_another_label_set(faces: Path, tmp_path: Path) -> None:
     for name in ("disgust", "fear", "surprise"):
         (faces / name).mkdir()
         for i in range(20):
@@ -154,7 +158,7 @@ def test_a_training_in_another_label_set_is_divided_alike_too(faces: Path, tmp_p
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_two_models_are_compared_on_what_the_one_that_was_trained_has_not_seen(
+def test_models_are_compared_on_the_test_split_of_the_one_trained_on_the_data(
     faces: Path, tmp_path: Path, first: bool
 ) -> None:
     models = [model_of(tmp_path / "m.onnx", faces), make_onnx(tmp_path / "other.onnx")]
@@ -178,9 +182,7 @@ def test_models_with_the_same_shares_but_other_groups_are_compared_on_the_same_i
     assert any("both models were trained on these images, with different splits" in t for t in told.warnings)
 
 
-def test_a_second_model_that_was_trained_without_the_given_groups_is_warned_of(
-    faces: Path, tmp_path: Path
-) -> None:
+def test_second_model_trained_without_the_given_groups_emits_a_warning(faces: Path, tmp_path: Path) -> None:
     pattern = r"(\d+)\.png"
     models = [model_of(tmp_path / "a.onnx", faces, group=pattern), model_of(tmp_path / "b.onnx", faces)]
     told = Told()
@@ -191,7 +193,7 @@ def test_a_second_model_that_was_trained_without_the_given_groups_is_warned_of(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_second_run_with_another_seed_is_warned_of_with_and_without_data(
+def test_comparing_runs_with_different_seeds_emits_a_warning(
     seven: Path, tmp_path: Path, named: bool
 ) -> None:
     runs = [run_of(tmp_path / "a", seven), run_of(tmp_path / "b", seven, seed=5)]
@@ -223,7 +225,7 @@ def test_a_run_is_compared_with_an_unrelated_model_on_its_validation_images(
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_model_that_was_trained_without_a_test_split_is_evaluated_on_its_validation_images(
+def test_model_trained_without_a_test_split_is_evaluated_on_its_validation_split(
     seven: Path, tmp_path: Path, named: bool
 ) -> None:
     run, told = run_of(tmp_path / "run", seven, "80,20,0"), Told()
@@ -235,7 +237,7 @@ def test_a_model_that_was_trained_without_a_test_split_is_evaluated_on_its_valid
 
 
 @pytest.mark.parametrize("given", [{}, {"class_names": "rafdb"}])
-def test_options_that_are_left_out_are_those_of_the_training(tmp_path: Path, given: dict[str, str]) -> None:
+def test_omitted_data_options_default_to_those_of_the_training(tmp_path: Path, given: dict[str, str]) -> None:
     rng = np.random.default_rng(0)
     data = tmp_path / "numbered"
     for number in range(1, 8):
@@ -279,13 +281,11 @@ def test_scores_on_other_data_do_not_replace_the_test_scores_of_a_run(
     assert list_runs(tmp_path)[0]["test_accuracy"] == own.evaluation.accuracy
     drawn = run_evaluation(run, "synthetic:70:1", EvaluateOptions(force=True), Told())
     assert drawn.folder == run / "synthetic-70-1-PrivateTest"
-    shutil.copy(done.folder / "evaluation.json", run / PRIVATE_TEST)  # as an older version left it
+    shutil.copy(done.folder / "evaluation.json", run / PRIVATE_TEST)  # as written by an older version
     assert list_runs(tmp_path)[0]["test_accuracy"] is None
 
 
-def test_models_of_other_classes_are_told_a_remedy_only_where_there_is_one(
-    faces: Path, tmp_path: Path
-) -> None:
+def test_comparing_models_without_a_common_label_set_is_refused(faces: Path, tmp_path: Path) -> None:
     def named(name: str, labels: tuple[str, ...], label_set: str) -> Path:
         return make_onnx(tmp_path / name, ModelCard(name, labels, label_set))
 

@@ -1,4 +1,4 @@
-"""Videos decoded in a process of its own: the same frames, and bounds that hold whatever the video does."""
+"""Videos decoded in child processes: the same frames as in this process, and enforced limits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def long_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """More frames than fit into a pipe."""
+    """A video with more frames than fit into a pipe."""
     path = tmp_path_factory.mktemp("video") / "video.mp4"
     with VideoWriter(path, 25, (320, 240)) as writer:
         for i in range(100):
@@ -77,7 +77,7 @@ def pid_of(frames: DecodedFrames) -> int:
 
 
 def running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -86,7 +86,7 @@ def running(pid: int) -> bool:
 
 class TestFrames:
     @pytest.mark.parametrize("every", [1, 7])
-    def test_they_are_those_that_this_process_decodes(
+    def test_frames_equal_those_decoded_in_this_process(
         self, pool: DecoderPool, video: bytes, every: int
     ) -> None:
         with (
@@ -112,7 +112,7 @@ class TestFrames:
         assert "cut off" in frames.damage
 
     @pytest.mark.slow
-    def test_files_that_are_not_videos_have_the_same_error(self, pool: DecoderPool) -> None:
+    def test_files_that_are_not_videos_raise_the_same_error(self, pool: DecoderPool) -> None:
         for data in (b"", b"hello", b"\0" * 5000):
             with pytest.raises(DataError) as expected:
                 read_frames(io.BytesIO(data))
@@ -120,7 +120,7 @@ class TestFrames:
                 pool.read_frames(data)
             assert str(told.value) == str(expected.value)
 
-    def test_a_frame_that_is_larger_than_it_may_be_ends_the_video(self, video: bytes) -> None:
+    def test_frame_above_the_pixel_limit_raises_too_large_error(self, video: bytes) -> None:
         pool = DecoderPool(0, DecoderLimits(max_pixels=1000))
         with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 96x64"):
             list(pool.read_frames(video))
@@ -129,7 +129,9 @@ class TestFrames:
     @pytest.mark.parametrize(
         "claim", [b'{"shape": [40, 40], "index": 1, "seconds": 1}', b'{"large": [40, 40]}']
     )
-    def test_one_after_a_small_frame_ends_it_too(self, monkeypatch: pytest.MonkeyPatch, claim: bytes) -> None:
+    def test_large_frame_after_a_small_one_raises_too_large_error(
+        self, monkeypatch: pytest.MonkeyPatch, claim: bytes
+    ) -> None:
         small = b'{"shape": [1, 1], "index": 0, "seconds": 0}\n123'
         said = _READY + _INFO + small + claim + b"\n" + bytes(4800)
         code = f"import sys, time; sys.stdout.buffer.write({said!r}); sys.stdout.flush(); time.sleep(60)"
@@ -142,7 +144,7 @@ class TestFrames:
         with pytest.raises(TooLargeError, match=r"at most 0\.001 million pixels, got 40x40"):
             next(frames)
 
-    def test_the_process_looks_at_the_size_of_each_frame(self) -> None:
+    def test_child_process_checks_the_size_of_each_frame(self) -> None:
         class TwoFrames(list[Frame]):
             info, damage = VideoInfo(4, 4, 25.0, None, None), ""
 
@@ -155,7 +157,7 @@ class TestFrames:
 
 
 class TestLocalFiles:
-    def test_frames_and_damage_are_those_that_this_process_reads(self, tmp_path: Path) -> None:
+    def test_frames_and_damage_equal_those_read_in_this_process(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "a 'strange' \u00e9 name.mkv")
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
         with open_video(path, every=3) as frames, read_frames(path, every=3) as expected:
@@ -167,7 +169,7 @@ class TestLocalFiles:
             assert "cut off" in frames.damage
 
     @pytest.mark.slow
-    def test_errors_are_told_in_the_same_words(self, tmp_path: Path) -> None:
+    def test_errors_have_the_same_message_as_in_this_process(self, tmp_path: Path) -> None:
         (tmp_path / "text.mp4").write_bytes(b"hello")
         for path in (tmp_path / "none.mp4", tmp_path / "text.mp4", tmp_path, ""):
             with pytest.raises(DataError) as expected:
@@ -177,7 +179,7 @@ class TestLocalFiles:
             assert str(told.value) == str(expected.value)
 
     @pytest.mark.slow
-    def test_one_that_takes_too_much_memory_names_the_file(self, tmp_path: Path) -> None:
+    def test_memory_error_names_the_file(self, tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "large.mp4", 25, (3840, 2160)) as writer:
             writer.write(np.zeros((2160, 3840, 3), np.uint8))
         with pytest.raises(
@@ -186,8 +188,8 @@ class TestLocalFiles:
             list(open_video(tmp_path / "large.mp4", limits=DecoderLimits(memory=20 << 20)))
 
 
-class TestBounds:
-    def test_no_secret_no_file_and_few_descriptors(
+class TestLimits:
+    def test_child_process_has_no_secrets_cannot_write_files_and_has_resource_limits(
         self, pool: DecoderPool, video: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MIEN_API_KEY", "a long secret")
@@ -206,7 +208,9 @@ class TestBounds:
             assert "NoNewPrivs:\t1" in (process / "status").read_text()
             assert (process / "oom_score_adj").read_text() == "1000\n"
 
-    def test_it_has_no_network_where_the_system_lets_it_leave(self, pool: DecoderPool, video: bytes) -> None:
+    def test_child_process_has_no_network_where_the_system_allows_isolation(
+        self, pool: DecoderPool, video: bytes
+    ) -> None:
         try_it = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x50000000) != 0)"
         if subprocess.run([sys.executable, "-c", try_it], check=False).returncode:
             pytest.skip("the system does not let a process leave its network")
@@ -225,7 +229,7 @@ class TestBounds:
         pool.close()
 
     @pytest.mark.slow
-    def test_one_that_hangs_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hanging_child_process_is_killed_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
         child = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -246,7 +250,7 @@ class TestBounds:
             (signal.SIGSEGV, DecoderError, "the process that decodes it ended"),
         ],
     )
-    def test_one_that_dies_is_told_by_what_killed_it(
+    def test_error_type_depends_on_the_signal_that_killed_the_child_process(
         self, pool: DecoderPool, long_video: bytes, number: int, kind: type[DecoderError], told: str
     ) -> None:
         frames = pool.read_frames(long_video)
@@ -255,7 +259,9 @@ class TestBounds:
             list(frames)
         assert type(raised.value) is kind
 
-    def test_one_that_ends_with_its_pool_is_not_short_of_memory(self, long_video: bytes) -> None:
+    def test_child_process_ended_by_its_pool_is_not_reported_as_out_of_memory(
+        self, long_video: bytes
+    ) -> None:
         pool = DecoderPool(0)
         frames = pool.read_frames(long_video)
         pool.close()
@@ -264,7 +270,9 @@ class TestBounds:
         assert type(raised.value) is DecoderError
 
     @pytest.mark.parametrize("said", _NONSENSE)
-    def test_a_compromised_decoder_can_only_fail(self, monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    def test_invalid_output_of_the_child_process_raises_decoder_error(
+        self, monkeypatch: pytest.MonkeyPatch, said: bytes
+    ) -> None:
         code = f"import sys; sys.stdout.buffer.write({said!r})"
         child = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -274,8 +282,8 @@ class TestBounds:
             list(DecoderPool(0, DecoderLimits(seconds=5)).read_frames(b"data"))
 
 
-class TestEnds:
-    def test_processes_that_wait_and_those_at_work_end_with_the_pool(self, long_video: bytes) -> None:
+class TestShutdown:
+    def test_idle_and_busy_processes_end_when_the_pool_is_closed(self, long_video: bytes) -> None:
         pool = DecoderPool(2)
         pool.prepare()
         frames = pool.read_frames(long_video)
@@ -291,7 +299,7 @@ class TestEnds:
             pool.read_frames(long_video)
 
     @pytest.mark.slow
-    def test_no_process_and_no_descriptor_is_left_after_videos(self, pool: DecoderPool, video: bytes) -> None:
+    def test_no_file_descriptors_are_left_open_after_decoding(self, pool: DecoderPool, video: bytes) -> None:
         list(pool.read_frames(video))
         before = sum(1 for _ in Path("/proc/self/fd").iterdir())
         for _ in range(3):
@@ -302,7 +310,7 @@ class TestEnds:
         assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
     @pytest.mark.slow
-    def test_they_end_when_the_process_that_wants_the_frames_is_killed(self, tmp_path: Path) -> None:
+    def test_child_processes_end_when_the_parent_process_is_killed(self, tmp_path: Path) -> None:
         code = (
             "import sys, time; from mien.recognition.video.decoder_pool import DecoderPool\n"
             "pool = DecoderPool(1); frames = pool.read_frames(open(sys.argv[1], 'rb').read())\n"

@@ -1,4 +1,4 @@
-"""The sound of a video is copied as it is into the one that is written."""
+"""The sound of a video is copied unchanged into the annotated copy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mien.recognition.video import VideoWriter
 from tests.recognition.video.test_video import HEIGHT, WIDTH, decode, image, make_film, write_until
 
 TIMES = [*(i / 5 for i in range(10)), *(2 + i / 25 for i in range(20))]
-"""Two seconds at 5 frames a second, then 0.8 at 25."""
+"""Two seconds at 5 frames per second, then 0.8 seconds at 25."""
 
 
 def make_sounding(path: Path, codec: str = "aac", seconds: float = 3.5, rate: int = 48000) -> Path:
-    """A video with a varying rate and a rising tone, which lasts longer than its frames."""
+    """Write a video with a variable frame rate and a rising tone that lasts longer than its frames."""
     silent = make_film(path.with_name(f"silent{path.suffix}"), TIMES)
     tone = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 2000, int(seconds * rate))) / rate)
     with av.open(str(silent)) as source, av.open(str(path), "w") as target:
@@ -44,7 +44,7 @@ def make_sounding(path: Path, codec: str = "aac", seconds: float = 3.5, rate: in
 
 
 def sound_of(path: Path) -> tuple[list[float], list[bytes]]:
-    """When each packet of sound is heard, and what is in it."""
+    """Times and contents of the sound packets of a video."""
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return [], []
@@ -91,8 +91,8 @@ def test_sound_is_copied_packet_by_packet(
         assert sum(frame.samples for frame in container.decode(audio=0)) > 3.3 * 48000
 
 
-def test_sound_keeps_step_with_frames_that_begin_late(tmp_path: Path) -> None:
-    """The frames of a Matroska file begin after two seconds of sound; those two are left out."""
+def test_sound_stays_in_sync_with_frames_that_begin_late(tmp_path: Path) -> None:
+    """The frames of a Matroska file begin after two seconds of sound; those two seconds are left out."""
     plain, late = make_sounding(tmp_path / "video.mkv"), tmp_path / "late.mkv"
     with av.open(str(plain)) as source, av.open(str(late), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
@@ -112,14 +112,14 @@ def test_sound_keeps_step_with_frames_that_begin_late(tmp_path: Path) -> None:
     np.testing.assert_allclose(after, [before[i] for i in kept], atol=2e-3)
 
 
-def test_sound_goes_no_further_than_frames_that_were_broken_off(tmp_path: Path) -> None:
+def test_sound_ends_with_the_frames_when_writing_is_interrupted(tmp_path: Path) -> None:
     original = make_sounding(tmp_path / "video.mp4")
     write_copy(original, tmp_path / "part.mp4", whole=False)
     assert sound_of(tmp_path / "part.mp4")[0][-1] == pytest.approx(TIMES[-1], abs=0.1)
     assert sound_of(original)[0][-1] > 3.3
 
 
-def test_sound_that_the_format_cannot_hold_is_left_out_and_named(tmp_path: Path) -> None:
+def test_sound_unsupported_by_the_format_is_left_out_and_reported(tmp_path: Path) -> None:
     original = make_sounding(tmp_path / "video.mov", "pcm_mulaw", rate=8000)
     problem = write_copy(original, tmp_path / "copy.mp4")
     assert problem == "its codec (pcm_mulaw) cannot be stored in MP4"
@@ -127,7 +127,7 @@ def test_sound_that_the_format_cannot_hold_is_left_out_and_named(tmp_path: Path)
     assert len(decode(tmp_path / "copy.mp4")[0]) == 30
 
 
-def test_a_video_without_sound_and_one_that_cannot_be_read(tmp_path: Path) -> None:
+def test_missing_or_unreadable_sound_does_not_prevent_writing_the_video(tmp_path: Path) -> None:
     silent = make_film(tmp_path / "silent.mp4")
     assert write_copy(silent, tmp_path / "one.mp4") == ""
     noise = tmp_path / "noise.mp4"
@@ -136,7 +136,7 @@ def test_a_video_without_sound_and_one_that_cannot_be_read(tmp_path: Path) -> No
     assert len(decode(tmp_path / "two.mp4")[0]) == 30
 
 
-def test_a_writer_with_sound_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_writer_with_sound_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "copy.mp4"
     with pytest.raises(RuntimeError, match="stop"):
         write_until(path, RuntimeError("stop"), sound_from=make_sounding(tmp_path / "video.mp4"))

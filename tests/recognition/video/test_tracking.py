@@ -1,4 +1,4 @@
-"""Tracks held against videos whose faces are known, smoothing against its formula, cuts against drawn scenes."""
+"""Tracking of known faces, smoothing compared with its formula, and cut detection in drawn scenes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = ("angry", "happy", "neutral")
 
 
 def face_at(x: float, y: float, size: float = 100, row: tuple[float, ...] = (0.2, 0.5, 0.3)) -> Face:
-    """A face with its middle at (x, y)."""
+    """A face with its center at (x, y)."""
     box = Box(round(x - size / 2), round(y - size / 2), round(size), round(size))
     return Face(box, Expression.from_probabilities(LABELS, row))
 
@@ -37,14 +37,14 @@ faces_of_a_frame = st.lists(
     ),
     max_size=6,
 )
-films = st.lists(st.tuples(st.floats(0, 2), faces_of_a_frame), max_size=8)
+videos = st.lists(st.tuples(st.floats(0, 2), faces_of_a_frame), max_size=8)
 
 
 class TestTracker:
     @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
-    @given(films)
-    def test_numbers_are_unique_in_a_frame_and_never_used_again(
+    @given(videos)
+    def test_track_numbers_are_unique_in_a_frame_and_never_reused(
         self, video: list[tuple[float, list[Face]]]
     ) -> None:
         tracker, seconds, alive, dead = FaceTracker(0.5), 0.0, set[int](), set[int]()
@@ -63,7 +63,7 @@ class TestTracker:
 
     @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
-    @given(films, st.randoms(use_true_random=False))
+    @given(videos, st.randoms(use_true_random=False))
     def test_the_order_of_the_faces_does_not_matter(
         self, video: list[tuple[float, list[Face]]], random: object
     ) -> None:
@@ -76,7 +76,7 @@ class TestTracker:
             assert sorted(map(repr, got)) == sorted(map(repr, expected))
 
     @pytest.mark.parametrize("every", [1, 5, 15])
-    def test_a_walk_keeps_its_number_however_many_frames_are_skipped(self, every: int) -> None:
+    def test_moving_face_keeps_its_number_when_frames_are_skipped(self, every: int) -> None:
         tracker = FaceTracker()
         for i in range(0, 250, every):
             seconds = i / 25
@@ -86,8 +86,8 @@ class TestTracker:
 
     @pytest.mark.parametrize("hidden_px", [0, 60])
     @pytest.mark.parametrize("every", [1, 4])
-    def test_two_that_cross_keep_their_numbers(self, hidden_px: int, every: int) -> None:
-        """One goes right, one left, 15 pixels lower; close to each other only the nearer one is found."""
+    def test_crossing_faces_keep_their_numbers(self, hidden_px: int, every: int) -> None:
+        """One face moves right, the other left and 15 pixels lower; where they meet, only the nearer one is found."""
         tracker = FaceTracker()
         for i in range(0, 150, every):
             seconds = i / 25
@@ -101,7 +101,7 @@ class TestTracker:
             assert found[right.box] == first[1]
             assert found.get(left.box, first[0]) == first[0]
 
-    def test_a_short_gap_is_survived_and_a_long_one_is_not(self) -> None:
+    def test_track_survives_a_short_gap_but_not_a_long_one(self) -> None:
         tracker = FaceTracker(gap_seconds=1.0)
 
         def look(seconds: float, *faces: Face) -> list[int | None]:
@@ -113,7 +113,7 @@ class TestTracker:
         assert look(1.5) == look(2.0) == []
         assert look(2.1, face_at(205, 200)) == [2]
 
-    def test_segments_are_joined_if_frames_are_farther_apart_than_the_gap(self) -> None:
+    def test_face_keeps_its_number_if_frames_are_farther_apart_than_the_gap(self) -> None:
         tracker = FaceTracker(gap_seconds=1.0)
         numbers = [tracker.update(4.0 * i, [face_at(200 + 20 * i, 200)])[0].track for i in range(5)]
         assert numbers == [1] * 5
@@ -123,24 +123,24 @@ class TestTracker:
         [face_at(420, 200), face_at(200, 200, 250), face_at(200, 200, 40)],
         ids=["far", "big", "small"],
     )
-    def test_another_place_or_size_is_another_face(self, other: Face) -> None:
+    def test_face_at_another_position_or_size_gets_a_new_number(self, other: Face) -> None:
         tracker = FaceTracker()
         tracker.update(0.0, [face_at(200, 200)])
         assert tracker.update(0.04, [other])[0].track == 2
 
-    def test_after_forgetting_all_are_new(self) -> None:
+    def test_forget_gives_faces_new_numbers(self) -> None:
         tracker = FaceTracker()
         tracker.update(0.0, [face_at(200, 200)])
         tracker.forget()
         assert tracker.update(0.04, [face_at(200, 200)])[0].track == 2
 
-    def test_memory_holds_only_those_that_may_come_back(self) -> None:
+    def test_expired_tracks_are_removed_from_memory(self) -> None:
         tracker = FaceTracker()
         for i in range(300):
             tracker.update(float(i), [face_at(500 * (i % 7), 500 * (i % 5))])
         assert len(tracker._tracks) <= 3
 
-    def test_time_does_not_run_backwards_and_gaps_are_not_negative(self) -> None:
+    def test_decreasing_time_and_negative_gap_are_rejected(self) -> None:
         tracker = FaceTracker()
         tracker.update(1.0, [])
         with pytest.raises(DataError, match=r"at 1\.0 seconds or later, got one at 0\.5"):
@@ -191,7 +191,7 @@ class TestSmoother:
             assert face.expression.score == max(values)
             assert face.expression.label == LABELS[int(np.argmax(values))]
 
-    def test_a_step_is_approached_by_the_formula_whatever_the_rate(self) -> None:
+    def test_step_response_follows_the_formula_at_any_frame_rate(self) -> None:
         for times in (np.linspace(0, 1, 26), np.array([0, 0.1, 0.11, 0.6, 1.0]), np.array([0, 1.0])):
             smoother = Smoother(0.3)
             smoother.update(-1e-9, [numbered((1.0, 0.0, 0.0))])
@@ -199,14 +199,14 @@ class TestSmoother:
                 (face,) = smoother.update(seconds, [numbered((0.0, 1.0, 0.0))])
             assert face.expression.probabilities["angry"] == pytest.approx(math.exp(-1 / 0.3), rel=1e-6)
 
-    def test_a_flicker_does_not_change_the_label(self) -> None:
+    def test_single_outlier_frame_does_not_change_the_label(self) -> None:
         smoother = Smoother(0.3)
         for i in range(50):
             row = (0.9, 0.1, 0.0) if i == 30 else (0.1, 0.8, 0.1)
             (face,) = smoother.update(i / 25, [numbered(row)])
             assert face.expression.label == "happy"
 
-    def test_zero_turns_it_off_and_faces_without_a_track_stay(self) -> None:
+    def test_zero_seconds_disables_smoothing_and_faces_without_track_are_unchanged(self) -> None:
         off, on = Smoother(0), Smoother(0.3)
         for seconds, row in [(0.0, (1.0, 0.0, 0.0)), (0.1, (0.0, 1.0, 0.0))]:
             assert off.update(seconds, [numbered(row)]) == [numbered(row)]
@@ -214,7 +214,7 @@ class TestSmoother:
         with pytest.raises(DataError, match="0 seconds or more"):
             Smoother(-0.1)
 
-    def test_tracks_out_of_sight_are_forgotten(self) -> None:
+    def test_smoother_forgets_tracks_that_ended(self) -> None:
         smoother = Smoother(0.3)
         for i in range(1000):
             smoother.update(i / 10, [numbered((0.2, 0.5, 0.3), i)])
@@ -222,7 +222,7 @@ class TestSmoother:
 
 
 def scene(seed: int) -> np.ndarray:
-    """A wide made image of soft blobs in a few colors of its own."""
+    """A wide synthetic image of soft blobs in random colors."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:60, :120]
     image = np.ones((60, 120, 3)) * random.integers(0, 256, 3)
@@ -254,7 +254,7 @@ class TestCuts:
         assert not detector.update(still)
         assert not detector.update(np.clip(still * 1.5 + 30.0, 0, 255).astype(np.uint8))
 
-    def test_flat_and_tiny_images_are_taken(self) -> None:
+    def test_flat_and_tiny_images_are_accepted(self) -> None:
         detector = CutDetector()
         black, white = np.zeros((1, 1, 3), np.uint8), np.full((2, 3, 3), 255, np.uint8)
         assert [detector.update(image) for image in (black, black, white)] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Videos made to harm who reads them: none opens a port or another file, none takes memory, all are refused at once."""
+"""Malicious videos: none opens a port or another file, none takes memory, all are rejected at once."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from tests.recognition.video.test_video import make_film
 
 
 def open_files() -> int:
-    """Files and sockets that this process has open."""
+    """Number of files and sockets that this process has open."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def own_sockets(process: int | str = "self") -> set[str]:
-    """The sockets that a process holds, by their inodes."""
+    """Inodes of the sockets that a process has open."""
     found = set()
     for link in Path(f"/proc/{process}/fd").iterdir():
         try:
             name = str(link.readlink())
-        except OSError:  # the listing's own
+        except OSError:  # the descriptor of this listing
             continue
         if name.startswith("socket:["):
             found.add(name[8:-1])
@@ -48,7 +48,7 @@ def own_sockets(process: int | str = "self") -> set[str]:
 
 @contextmanager
 def nothing_is_opened(seconds: float = 2.0) -> Iterator[None]:
-    """What happens inside opens no socket, leaves no file open and is quick."""
+    """Check that the block opens no socket, leaves no file open and is quick."""
     ended, seen = threading.Event(), set[str]()
     sockets_before, files_before = own_sockets(), open_files()
 
@@ -72,7 +72,7 @@ def nothing_is_opened(seconds: float = 2.0) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video that others would name."""
+    """A folder with a valid video that the malicious files refer to."""
     folder = tmp_path_factory.mktemp("videos")
     make_film(folder / "good.mp4")
     return folder
@@ -81,11 +81,11 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 class TestRedirections:
     @pytest.mark.parametrize("name", REDIRECTIONS)
-    def test_it_is_refused_at_once_and_opens_nothing(self, good: Path, name: str) -> None:
+    def test_redirection_is_rejected_at_once_and_opens_nothing(self, good: Path, name: str) -> None:
         data = REDIRECTIONS[name]
         path = good / "video.mp4"
         path.write_bytes(data)
-        read_frames(good / "good.mp4").close()  # what OpenCV opens at first stays open
+        read_frames(good / "good.mp4").close()  # files that OpenCV opens on first use stay open
         with nothing_is_opened():
             for source in (path, io.BytesIO(data)):
                 with pytest.raises(DataError, match="expected a video"):
@@ -96,7 +96,7 @@ class TestRedirections:
                 probe(path)
 
     @pytest.mark.parametrize("name", REDIRECTIONS)
-    def test_pyav_refuses_it_likewise(self, good: Path, name: str) -> None:
+    def test_pyav_reads_no_video_from_a_redirection(self, good: Path, name: str) -> None:
         path = good / "video.mp4"
         path.write_bytes(REDIRECTIONS[name])
         with nothing_is_opened():
@@ -106,7 +106,7 @@ class TestRedirections:
                     assert not container.streams.video
 
     @pytest.mark.slow
-    def test_the_command_refuses_it_and_ends(self, good: Path) -> None:
+    def test_predict_rejects_a_redirection_and_exits(self, good: Path) -> None:
         path = good / "video.mp4"
         path.write_bytes(REDIRECTIONS["SDP after the beginning of Matroska"])
         done = subprocess.run(
@@ -115,7 +115,7 @@ class TestRedirections:
         assert done.returncode == 2, done.stderr
         assert b"expected a video" in b" ".join(done.stderr.split())
 
-    def test_many_refusals_leave_no_file_open(self) -> None:
+    def test_many_rejected_videos_leave_no_file_open(self) -> None:
         read = [data for name, data in REDIRECTIONS.items() if "SDP" in name]
         before = open_files()
         for data in read * 10:
@@ -123,7 +123,7 @@ class TestRedirections:
                 read_frames(io.BytesIO(data))
         assert open_files() == before
 
-    def test_two_threads_open_videos_and_the_variables_of_the_process_stay(
+    def test_threads_opening_videos_leave_environment_variables_unchanged(
         self, good: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "threads;1")
@@ -155,7 +155,7 @@ class _Finder:
 class TestBombs:
     @pytest.mark.slow
     @pytest.mark.parametrize("name", BOMBS)
-    def test_it_is_refused_before_memory_is_reserved(self, tmp_path: Path, name: str) -> None:
+    def test_bomb_is_rejected_before_memory_is_allocated(self, tmp_path: Path, name: str) -> None:
         data = BOMBS[name]
         path = tmp_path / "video.mp4"
         path.write_bytes(data)
@@ -165,7 +165,7 @@ class TestBombs:
                 open_capture(source)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000  # KB
 
-    def test_tables_that_fit_are_let_through(self) -> None:
+    def test_valid_large_tables_are_accepted(self) -> None:
         entries = np.full(3000, 1, ">u4").tobytes()
         sound = mp4(
             table(b"stts", 1, (8_000_000).to_bytes(4) + (1).to_bytes(4)), sizes(8_000_000), handler=b"soun"
@@ -178,7 +178,7 @@ class TestBombs:
         video = mp4(times(3000), table(b"stsz", 3000, bytes(100), before=bytes(4)))
         check_container("video", io.BytesIO(video[:-200]))
 
-    def test_boxes_that_never_end_and_nests_of_boxes_are_soon_done_with(self) -> None:
+    def test_unterminated_and_deeply_nested_boxes_are_checked_quickly(self) -> None:
         nest = b""
         for _ in range(2000):
             nest = box(b"moov", nest)
@@ -217,7 +217,7 @@ class TestBombs:
         (".ivf", "libvpx-vp9", {}),
     ],
 )
-def test_good_videos_of_every_container_are_read(
+def test_valid_videos_of_every_container_are_read(
     tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
 ) -> None:
     path = tmp_path / f"video{suffix}"

@@ -1,4 +1,4 @@
-"""What containers say of a video beside its frames: display matrices, edit lists, counts and lengths."""
+"""Container metadata: display matrices, edit lists, frame counts and durations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNIT = 1 << 16
 
 
 def matrix_of(orientation: Orientation) -> tuple[int, int, int, int]:
-    """The display matrix of an orientation, as a container holds it."""
+    """The display matrix of an orientation, as stored in a container."""
     x, y = (-1 if flipped else 1 for flipped in (orientation.flipped_x, orientation.flipped_y))
     return (0, y, x, 0) if orientation.transposed else (x, 0, 0, y)
 
@@ -38,7 +38,7 @@ def make_oriented(
     aspect: Fraction | None = None,
     image: np.ndarray | None = None,
 ) -> Path:
-    """Three frames of an image that looks different in all eight orientations."""
+    """Write three frames of an image, by default one that looks different in all eight orientations."""
     stored = quarters() if image is None else image
     a, b, c, d = (value * _UNIT for value in matrix_of(orientation))
     with av.open(str(path), "w") as container:
@@ -65,7 +65,7 @@ def quarters() -> np.ndarray:
 
 
 def place_pixels(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    """The image with each pixel sent where the matrix sends it, one by one."""
+    """Apply a display matrix pixel by pixel."""
     a, b, c, d = matrix
     at = [(a * x + c * y, b * x + d * y) for y in range(image.shape[0]) for x in range(image.shape[1])]
     left, top = min(x for x, _ in at), min(y for _, y in at)
@@ -86,7 +86,7 @@ class TestOrientation:
         assert shown.flags.c_contiguous
         assert orientation.size(5, 3) == shown.shape[1::-1]
 
-    def test_the_nearest_orientation_of_other_angles_and_two_matrices_in_turn(self) -> None:
+    def test_other_angles_use_the_nearest_orientation_and_matrices_are_composed(self) -> None:
         assert Orientation.from_matrix((0.9, 0.3, -0.3, 0.9)) == Orientation()
         assert Orientation.from_matrix((-0.2, 0.9, 0.9, 0.2)) == Orientation(True, False, False)
         quarter, mirror = (0, 1, -1, 0), (-1, 0, 0, 1)
@@ -109,7 +109,7 @@ class TestOrientation:
     def test_all_eight_orientations_of_the_container_are_applied(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, codec: str
     ) -> None:
-        """With PyAV and without."""
+        """Checked with and without PyAV."""
         paths = [make_oriented(tmp_path / f"{i}{suffix}", one, codec) for i, one in enumerate(ORIENTATIONS)]
         for path, orientation in zip(paths, ORIENTATIONS, strict=True):
             self.check(path, orientation)
@@ -118,7 +118,7 @@ class TestOrientation:
             self.check(path, orientation)
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-    def test_all_eight_orientations_of_av1(self, tmp_path: Path, suffix: str) -> None:
+    def test_all_eight_orientations_are_applied_to_av1(self, tmp_path: Path, suffix: str) -> None:
         for i, orientation in enumerate(ORIENTATIONS):
             self.check(make_oriented(tmp_path / f"{i}{suffix}", orientation, "libsvtav1"), orientation)
 
@@ -158,14 +158,15 @@ class TestOrientation:
 
 
 def with_edits(path: Path, edits: Sequence[tuple[float, float]]) -> Path:
-    """Give an MP4 file that ends with its index an edit list: seconds of each edit, and where it begins (-1: empty)."""
+    """Replace the edit list of an MP4 file that ends with its index: seconds and start of each edit (-1: empty)."""
     data = path.read_bytes()
     movie, rest = _split(data, b"moov")
     scale = struct.unpack(">I", movie[movie.index(b"mvhd") + 16 :][:4])[0]
     media = movie.index(b"mdhd")
     ticks = struct.unpack(">I", movie[media + 16 : media + 20])[0]
     old = movie.index(b"elst") - 4
-    before = struct.unpack(">i", movie[old + 20 : old + 24])[0]  # what a delay of reordered frames begins at
+    # The start offset compensates for reordered frames.
+    before = struct.unpack(">i", movie[old + 20 : old + 24])[0]
     entries = b"".join(
         struct.pack(">IiI", round(length * scale), round(begin * ticks) + before if begin >= 0 else -1, _UNIT)
         for length, begin in edits
@@ -328,14 +329,14 @@ class TestCounts:
         data = path.read_bytes()
         assert data.count(b"00:00:01.200000000") == 1
         data = data.replace(b"00:00:01.200000000", b"00:01:01.200000000")
-        at = data.index(b"\x44\x89\x88") + 3  # the length of all in milliseconds
+        at = data.index(b"\x44\x89\x88") + 3  # the duration of the segment in milliseconds
         path.write_bytes(data[:at] + struct.pack(">d", 61_200.0) + data[at + 8 :])
         frames = read_frames(path)
         assert frames.info.seconds == pytest.approx(61.2)
         assert len(list(frames)) == 30
         assert (frames.lost, frames.damage) == (0, "")
 
-    def test_a_browser_recording_without_lengths_is_not_damaged(self, tmp_path: Path) -> None:
+    def test_browser_recording_without_duration_is_not_damaged(self, tmp_path: Path) -> None:
         path = make_film(tmp_path / "video.webm", codec="libvpx-vp9", options={"live": "1"})
         frames = read_frames(path)
         assert len(list(frames)) == 30
@@ -359,7 +360,7 @@ class TestCounts:
 
 
 class TestHeaders:
-    def test_any_bytes_raise_only_the_expected_error(self, tmp_path: Path) -> None:
+    def test_damaged_headers_are_read_without_errors(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
         for suffix in (".mp4", ".mkv", ".avi"):
             codec = "mpeg4" if suffix == ".avi" else "libx264"
@@ -374,12 +375,12 @@ class TestHeaders:
         for data in (b"", b"\x1a\x45\xdf\xa3", b"\0\0\0\x08moov", b"RIFF", b"\0" * 100):
             assert read_header(io.BytesIO(data)) == NO_HEADER
 
-    def test_a_sphere_is_not_turned(self, tmp_path: Path) -> None:
-        """A Matroska track that says it is a panorama has a pose, but no turn."""
+    def test_panorama_is_not_rotated(self, tmp_path: Path) -> None:
+        """A Matroska track that is marked as a panorama has a pose, but no rotation."""
         path = make_oriented(tmp_path / "video.mkv", Orientation(True, True, False))
         data = path.read_bytes()
         assert read_header(io.BytesIO(data)).matrix is not None
-        pose = b"\x76\x70\x8b\x76\x75\x88"  # the projection, 11 bytes, all of them its roll as a double
+        pose = b"\x76\x70\x8b\x76\x75\x88"  # the projection element: 11 bytes with only the roll, as a double
         at = data.index(pose)
         (roll,) = struct.unpack(">d", data[at + 6 : at + 14])
         for kind in (0, 1):
@@ -388,6 +389,6 @@ class TestHeaders:
             assert (header.matrix is None) == (kind == 1)
 
 
-def test_the_image_of_the_tests_is_asymmetric() -> None:
+def test_test_image_looks_different_in_every_orientation() -> None:
     shown = [one.apply(image(3)) for one in ORIENTATIONS]
     assert not any(np.array_equal(one, other) for one, other in itertools.combinations(shown, 2))
