@@ -90,10 +90,10 @@ def test_deeply_nested_json_is_rejected() -> None:
 
 
 @given(st.floats(0.001, 1000), st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2))
-def test_calibrated_probabilities_sum_to_1_at_any_temperature(warmth: float, row: list[float]) -> None:
+def test_calibrated_probabilities_sum_to_1_at_any_temperature(temperature: float, row: list[float]) -> None:
     given_row = np.array([row], np.float32)
-    (found,) = replace(CARD, temperature=warmth).calibrated(given_row)
-    if warmth != 1:
+    (found,) = replace(CARD, temperature=temperature).calibrated(given_row)
+    if temperature != 1:
         assert found.sum() == pytest.approx(1, abs=1e-6)
     if abs(row[0] - row[1]) > 1e-6:
         assert found.argmax() == given_row.argmax()

@@ -1,4 +1,4 @@
-"""Images, folders and workers that tests of batch jobs share."""
+"""Images, folders and workers shared by the tests of batch jobs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ while True:
     row = input_row(entry, width=1, height=1, frames=1)
     print(json.dumps({"row": row, "number": number, "seconds": {"decode": 0.001}}), flush=True)
 """
-"""A worker that recognizes nothing, and dies of inputs that are named for it."""
+"""A worker that recognizes nothing, and dies or hangs on inputs with such names."""
 
 SLEEPER = """
 import os, sys, time, types
@@ -60,7 +60,7 @@ sys.modules["mien.bulk.recognizing"] = recognizing
 worker.main()
 os._exit(0)
 """
-"""A worker that reads its inputs as a real one does, and sleeps in place of recognizing."""
+"""A worker that reads its inputs as a real one does, and sleeps instead of recognizing."""
 
 SLEEPER_COMMAND = [sys.executable, "-c", SLEEPER]
 STUB_COMMAND = [sys.executable, "-c", STUB]
@@ -84,12 +84,12 @@ def jpeg(seed: int = 11) -> bytes:
 
 
 def write_faces(folder: Path, count: int) -> list[Path]:
-    """Images of drawn faces."""
+    """Write images of drawn faces."""
     return [write_image(folder / f"face{number}.jpg", face_image(number)) for number in range(count)]
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> Path:
-    """A plain tar."""
+    """Write an uncompressed tar archive."""
     with tarfile.open(path, "w") as tar:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
@@ -99,13 +99,13 @@ def write_tar(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
-    """The rows of a job, by URI and member."""
+    """The rows of a job, sorted by URI and member."""
     rows: list[dict[str, Any]] = pq.read_table(out / "rows").to_pylist()
     return sorted(rows, key=lambda row: (row["uri"], row["member"] or ""))
 
 
 def touch_images(folder: Path, count: int, *names: str) -> list[Path]:
-    """Files that are named like images, for jobs whose workers look at nothing."""
+    """Files with names of images, for jobs whose workers decode nothing."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in (*(f"{number:04d}.jpg" for number in range(count)), *names)]
     for path in paths:

@@ -1,4 +1,4 @@
-"""Each kind of bad input ends in one clear sentence, or in a row with an error; nothing is lost."""
+"""Each kind of bad input gives one error line, or a row with an error; no other input is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(*arguments: Any) -> str:
-    """What the command says in one line."""
+    """The one error line of the command."""
     done = command("batch", *arguments, "--workers", "1")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr.strip()
@@ -42,7 +42,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
+def test_a_folder_without_read_permission_is_a_failed_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch_images(tmp_path / "in", 2)
@@ -68,7 +68,7 @@ def test_a_folder_that_may_not_be_read_is_an_input_that_fails(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_an_output_that_is_a_file_or_lies_in_one_is_refused(tmp_path: Path) -> None:
+def test_an_output_path_that_is_or_is_below_a_file_is_refused(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1)
     (tmp_path / "file").write_text("mine")
     assert "expected a folder for the output, got a file" in refused(
@@ -79,7 +79,7 @@ def test_an_output_that_is_a_file_or_lies_in_one_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("stub")
-def test_an_output_folder_that_may_not_be_written_to_is_refused(
+def test_an_output_folder_without_write_permission_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch_images(tmp_path / "in", 1)
@@ -108,7 +108,7 @@ def test_an_output_folder_that_may_not_be_written_to_is_refused(
         ("list.parquet", b"PAR1 nothing more", "expected a Parquet file, got a damaged or other file"),
     ],
 )
-def test_a_list_that_is_damaged_is_refused(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+def test_an_invalid_list_is_refused(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
     assert csv.field_size_limit() < 200_000
     (tmp_path / name).write_bytes(content)
     assert expected in refused(tmp_path / name, "--out", tmp_path / "out")
@@ -116,7 +116,7 @@ def test_a_list_that_is_damaged_is_refused(tmp_path: Path, name: str, content: b
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_lines_of_a_list_that_name_nothing_fail_and_repeated_ones_are_done_once(tmp_path: Path) -> None:
+def test_missing_files_of_a_list_fail_and_repeated_ones_are_processed_once(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     (tmp_path / "list.txt").write_text("in/0000.jpg\nin/0001.jpg\nin/0000.jpg\nin/gone.jpg\nin/a\0b.jpg\n")
     done = command("batch", tmp_path / "list.txt", "--out", tmp_path / "out", "--workers", "1")
@@ -125,7 +125,7 @@ def test_lines_of_a_list_that_name_nothing_fail_and_repeated_ones_are_done_once(
 
 
 @pytest.mark.slow
-def test_odd_files_of_a_folder_have_a_row_each_and_cost_no_other(tmp_path: Path) -> None:
+def test_unreadable_files_of_a_folder_get_error_rows_and_do_not_stop_the_others(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "empty.jpg").touch()
@@ -153,7 +153,7 @@ def test_odd_files_of_a_folder_have_a_row_each_and_cost_no_other(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_files_that_go_while_a_job_runs_fail_and_the_others_are_done(tmp_path: Path) -> None:
+def test_files_removed_during_a_job_fail_and_the_others_are_processed(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (first, *_) = write_faces(folder, 1)
@@ -174,14 +174,14 @@ def test_files_that_go_while_a_job_runs_fail_and_the_others_are_done(tmp_path: P
 
 
 @contextmanager
-def _full(*_given: Any) -> Iterator[Path]:
+def _raise_disk_full(*_given: Any) -> Iterator[Path]:
     raise OSError(errno.ENOSPC, "No space left on device")
     yield  # pragma: no cover
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_a_full_disk_is_told_in_one_sentence_and_the_job_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_job_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch_images(tmp_path / "in", 20)
@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_the_job_goes_on_when_there_is_r
 
     def until_full(path: Path) -> Any:
         written = list(tmp_path.glob("out/_mien/pending/*"))
-        return _full() if len(written) >= 2 else replacing(path)
+        return _raise_disk_full() if len(written) >= 2 else replacing(path)
 
     settings: dict[str, Any] = {"workers": 1, "commit_seconds": 0.05, "resume": True}
     with monkeypatch.context() as patch:

@@ -31,7 +31,7 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("engine", "kills", "longest"), [("local", 4, 3.0), ("ray", 2, 3.0)])
-def test_random_kills_cost_no_row_and_repeat_none(
+def test_random_kills_lose_and_duplicate_no_rows(
     chaos: Any, images: Path, engine: str, kills: int, longest: float
 ) -> None:
     if engine == "ray":

@@ -1,4 +1,4 @@
-"""The files for clusters: they follow the schemas of what reads them, and name commands and extras that exist."""
+"""The cluster configuration files match their schemas and name commands and extras that exist."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_kubernetes_file_follows_the_schema_of_a_ray_job() -> None:
     jsonschema.validate(load("kuberay.yaml"), RAY_JOB)
 
 
-def test_the_commands_in_the_files_are_taken_by_mien(tmp_path: Path) -> None:
+def test_the_command_in_the_kubernetes_file_is_accepted_by_mien(tmp_path: Path) -> None:
     words = shlex.split(load("kuberay.yaml")["spec"]["entrypoint"])
     assert words[:2] == ["mien", "batch"]
     words = [str(tmp_path / word.rpartition("/")[2]) if word.startswith("s3:") else word for word in words]
@@ -111,7 +111,7 @@ def test_the_commands_in_the_files_are_taken_by_mien(tmp_path: Path) -> None:
     assert "found none of that name" in done.stderr
 
 
-def test_the_extras_and_the_version_of_ray_in_the_files_exist() -> None:
+def test_extras_in_the_files_exist_and_ray_versions_agree() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for path in FOLDER.iterdir():
         assert "'mien[ray,s3] @ git+https://GIT_HOST/mien.git'" in path.read_text()  # mien is not on PyPI
@@ -122,7 +122,7 @@ def test_the_extras_and_the_version_of_ray_in_the_files_exist() -> None:
     )
 
 
-def test_the_commands_that_install_mien_in_the_documents_need_no_package_index() -> None:
+def test_documented_install_commands_need_no_package_index() -> None:
     for path in (ROOT / "docs" / "scale.md", *FOLDER.iterdir()):
         assert not re.search(r"pip install '?mien(\[[a-z0-9,]*\])?'?($|[^\[ ]| [^@])", path.read_text()), (
             path.name

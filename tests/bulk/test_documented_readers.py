@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md that read the rows, run as they stand there."""
+"""The examples of docs/scale.md that read the rows run as documented."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTPUT = TEXT[TEXT.index("## Output") : TEXT.index("## Fault tolerance")]
 
 
 def blocks(language: str, word: str) -> list[str]:
-    """The examples of a language in which a word occurs."""
+    """The examples in a language that contain a word."""
     found = re.findall(rf"```{language}\n(.*?)```", OUTPUT, re.DOTALL)
     return [one for one in found if word in one]
 
@@ -33,7 +33,7 @@ def face(label: str) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the rows of a job: three faces in two images, one without a face, one input that failed."""
+    """Write the rows of a job: three faces in two images, one without a face, one input that failed."""
     monkeypatch.chdir(tmp_path)
     faces = ([face("happy"), face("sad")], [face("happy")], [])
     rows = [input_row(Entry(f"/{number}.jpg"), faces=some) for number, some in enumerate(faces)]
@@ -78,7 +78,7 @@ def test_duckdb_counts_the_labels() -> None:
     assert duckdb.sql(code).fetchall() == [("happy", 2), ("sad", 1)]
 
 
-def test_every_column_that_is_written_is_documented_with_its_type() -> None:
+def test_every_column_is_documented() -> None:
     table = OUTPUT[: OUTPUT.index("With `--flat`")]
     schema = rows_to_table([], CLASSES, flat=False).schema
     faces = schema.field("faces").type.value_type

@@ -1,4 +1,4 @@
-"""Copies of inputs that a decoder opens by their path."""
+"""Temporary copies of inputs that a decoder opens by path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.bulk.listing import Lister
 from tests.bulk.builders import write_tar
 
 
-def test_a_video_is_a_closed_file_that_is_removed_afterwards(tmp_path: Path) -> None:
+def test_a_fetched_video_is_a_closed_temporary_file_that_is_removed(tmp_path: Path) -> None:
     write_tar(tmp_path / "shard.tar", {"film.mp4": b"film in a tar"})
     fsspec.filesystem("memory").pipe_file("/films/film.mp4", b"film in a store")
     (member,) = Lister().entries([str(tmp_path / "shard.tar")])
@@ -34,15 +34,15 @@ def test_a_video_is_a_closed_file_that_is_removed_afterwards(tmp_path: Path) -> 
         assert not copy.parent.exists()
 
 
-def test_a_video_of_this_machine_is_read_where_it_lies(tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(b"film")
-    with Fetcher().on_disk(Entry(str(film), kind="video"), None) as path:
-        assert path == str(film)
-    assert film.exists()
+def test_a_local_video_is_read_in_place(tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(b"film")
+    with Fetcher().on_disk(Entry(str(video), kind="video"), None) as path:
+        assert path == str(video)
+    assert video.exists()
 
 
-def test_the_copy_of_a_large_video_beats_at_most_once_a_second(
+def test_copying_a_large_video_sends_heartbeats_at_most_once_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = bytes(4 * 2**20)

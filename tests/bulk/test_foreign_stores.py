@@ -1,4 +1,4 @@
-"""gs://, abfs://, hf:// and other URLs of fsspec: what is missing is named, and what is listed can be read again."""
+"""gs://, abfs://, hf:// and other URLs of fsspec: missing packages are named, and listed inputs can be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.helpers.command import mien as command
 
 
 class Store(AbstractFileSystem):
-    """An object store in memory that names its objects `bucket/key`, as those of clouds do."""
+    """An object store in memory that names its objects `bucket/key`, like cloud stores."""
 
     cachable = False
     held: ClassVar[dict[str, tuple[bytes, str]]] = {}
@@ -117,7 +117,7 @@ class HubStore(Store):
 
 
 class Remote(MemoryFileSystem):
-    """A file system whose host is in the URL and not in the path, as that of sftp://."""
+    """A file system whose host is in the URL and not in the path, like sftp://."""
 
     protocol = "remote"
     cachable = False
@@ -174,7 +174,7 @@ def put(root: str, names: dict[str, bytes]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("root", STORES)
-def test_a_job_from_and_to_a_store_is_done_and_resumed(root: str) -> None:
+def test_a_job_from_and_to_a_store_completes_and_resumes(root: str) -> None:
     put(root, {f"in/{number}.jpg": b"%d" % number for number in range(5)} | {"in/notes.md": b"x"})
     settings: dict[str, Any] = {"workers": 1, "storage_options": {"token": "secret"}}
     summary = mien.batch(f"{root}/in", f"{root}/out", **settings)
@@ -193,7 +193,7 @@ def test_a_job_from_and_to_a_store_is_done_and_resumed(root: str) -> None:
 
 
 @pytest.mark.parametrize("root", STORES)
-def test_inputs_that_a_store_has_listed_can_be_read(root: str, tmp_path: Path) -> None:
+def test_listed_inputs_of_a_store_can_be_read(root: str, tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "a.tar", {"0.jpg": b"in a tar"}).read_bytes()
     put(root, {"in/a.jpg": b"aa", "in/deep/b.jpg": b"bb", "shards/a.tar": tar})
     for source, expected in (
@@ -209,7 +209,7 @@ def test_inputs_that_a_store_has_listed_can_be_read(root: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("folder", ["/photos", "/photos/", "/*/*.jpg"])
-def test_the_host_of_a_url_is_that_of_what_it_lists(folder: str) -> None:
+def test_listed_inputs_keep_the_host_of_the_url(folder: str) -> None:
     Remote(host="").pipe_file("/photos/a.jpg", b"aa")
     (entry,) = Lister().entries([f"remote://example.org{folder}"])
     assert entry.uri == "remote://example.org/photos/a.jpg"
@@ -222,7 +222,7 @@ def test_the_host_of_a_url_is_that_of_what_it_lists(folder: str) -> None:
     [("gs", "gcsfs"), ("gcs", "gcsfs"), ("abfs", "adlfs"), ("abfss", "adlfs"), ("az", "adlfs"),
      ("hf", "huggingface_hub"), ("https", "aiohttp"), ("sftp", "paramiko")],
 )  # fmt: skip
-def test_a_missing_package_is_named_with_the_line_that_installs_it(
+def test_a_missing_package_is_named_with_its_install_command(
     scheme: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(_scheme: str) -> Any:
@@ -252,13 +252,13 @@ def test_the_command_names_a_missing_package_in_one_line(
 
 
 @pytest.mark.parametrize("source", ["zip://*.jpg::gs://bucket/a.zip", "zip://a.jpg"])
-def test_a_file_in_an_archive_is_refused_with_what_to_do(source: str) -> None:
+def test_a_file_in_an_archive_is_refused_with_a_remedy(source: str) -> None:
     with pytest.raises(DataError, match=r"in an archive\. Unpack the archive"):
         locate(source)
 
 
 class Server(Remote):
-    """A file system whose client takes no other options than its own, as that of sftp://."""
+    """A file system whose client accepts only its own options, like sftp://."""
 
     protocol = "server"
 
@@ -319,7 +319,7 @@ def test_a_url_with_a_password_is_refused_without_quoting_it(uri: str) -> None:
         "file:///photos/bob:x@host.jpg",
     ],
 )
-def test_other_colons_of_a_url_are_no_password(uri: str) -> None:
+def test_other_colons_in_a_url_are_not_taken_for_a_password(uri: str) -> None:
     require_no_password(uri)
 
 
@@ -344,7 +344,7 @@ def test_a_password_in_a_source_or_in_the_output_is_never_written(tmp_path: Path
         mien.batch(tmp_path, uri, workers=1)
 
 
-def test_a_key_may_hold_two_colons() -> None:
+def test_an_object_key_may_contain_two_colons() -> None:
     put("gs://bucket", {"in/a::b.jpg": b"aa"})
     (entry,) = Lister().entries(["gs://bucket/in"])
     assert Fetcher().fetch(entry).content == b"aa"
@@ -367,14 +367,12 @@ def test_a_key_may_hold_two_colons() -> None:
         ("github://org:repo@main/in", "in", "in/a.jpg", "github://org:repo@main/in/a.jpg"),
     ],
 )
-def test_a_listed_name_becomes_a_url_of_the_same_place(
-    root: str, path: str, name: str, expected: str
-) -> None:
+def test_a_listed_name_is_converted_to_a_url(root: str, path: str, name: str, expected: str) -> None:
     assert url_in(Location(None, path), root, name) == expected
 
 
 def error(name: str, text: str = "", **attributes: Any) -> Exception:
-    """An exception as a client of a cloud raises it."""
+    """An exception like those of cloud clients."""
     made: Exception = type(name, (Exception,), {})(text)
     vars(made).update(attributes)
     return made
@@ -400,7 +398,7 @@ def error(name: str, text: str = "", **attributes: Any) -> Exception:
         (ValueError("x"), "unreadable"),
     ],
 )
-def test_what_an_error_means_is_read_from_its_kind_and_status_and_not_from_names_in_it(
+def test_the_kind_of_an_error_comes_from_its_type_and_status_not_from_file_names(
     raised: Exception, expected: str
 ) -> None:
     assert kind_of_error(raised) == expected
@@ -415,11 +413,11 @@ def test_what_an_error_means_is_read_from_its_kind_and_status_and_not_from_names
         (FileNotFoundError(2, "No such file or directory", "/a"), "no such file"),
     ],
 )
-def test_only_a_bucket_that_is_missing_is_told_as_one(raised: Exception, expected: str) -> None:
+def test_only_a_missing_bucket_is_reported_as_a_missing_bucket(raised: Exception, expected: str) -> None:
     assert why(raised) == expected
 
 
-def test_the_time_of_the_last_change_is_an_etag_where_a_store_has_no_other() -> None:
+def test_the_modification_time_serves_as_etag_if_a_store_has_none() -> None:
     put("abfs://bucket", {"in/a.jpg": b"aa"})
     (entry,) = Lister().entries(["abfs://bucket/in"])
     assert entry.etag.startswith("2026-01-01")

@@ -1,4 +1,4 @@
-"""Videos in a batch job are decoded in processes with limits: one made to harm costs its own row and nothing else."""
+"""Batch jobs decode videos in processes with limits: a hostile video fails only its own row."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_video_is_decoded_in_a_process_with_limits(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
-def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
+def test_a_hanging_decoder_gives_an_error_and_the_next_input_is_processed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     code = "import time; print('{\"ready\": true}', flush=True); time.sleep(60)"
@@ -106,7 +106,7 @@ def test_one_whose_decoder_hangs_gets_an_error_and_the_next_input_is_done(
 
 
 class SlowChild:
-    """A decoding process that takes nearly all the time that it may, by a clock of its own."""
+    """A decoding process that uses nearly all its allowed time, measured by a fake clock."""
 
     was_killed = False
 
@@ -138,7 +138,7 @@ class SlowChild:
 def decode_slowly(
     monkeypatch: pytest.MonkeyPatch, spec: ModelSpec, start: float, faces: float = 0
 ) -> tuple[SlowChild, list[float], dict[str, Any]]:
-    """A video whose decoder and faces are slow: the process, the times of the beats, and the row."""
+    """Recognize a video with a slow decoder and slow faces; return the process, the heartbeat times and the row."""
     child, beats = SlowChild(start), [0.0]
     monkeypatch.setattr(decoded_frames, "time", SimpleNamespace(monotonic=lambda: child.now))
     monkeypatch.setattr(decoder_pool, "_start", lambda: child)
@@ -153,7 +153,7 @@ def decode_slowly(
     return child, [*beats, child.now], row
 
 
-def test_a_slow_video_gives_a_sign_of_life_before_the_timeout_of_its_worker(
+def test_a_slow_video_sends_heartbeats_within_the_worker_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     timeout = 10.0
@@ -165,7 +165,7 @@ def test_a_slow_video_gives_a_sign_of_life_before_the_timeout_of_its_worker(
 
 
 @pytest.mark.parametrize(("processes", "gigabytes"), [(1, 32), (4, 8), (0, 2)])
-def test_the_memory_for_a_video_is_that_of_the_machine_by_its_workers(
+def test_the_memory_limit_of_a_video_depends_on_the_number_of_workers(
     monkeypatch: pytest.MonkeyPatch, processes: int, gigabytes: int
 ) -> None:
     monkeypatch.setattr(decoder_pool, "_machine_memory", lambda: 64 << 30)
@@ -174,15 +174,15 @@ def test_the_memory_for_a_video_is_that_of_the_machine_by_its_workers(
     assert child.order["memory"] >> 30 == gigabytes
 
 
-def test_a_model_is_opened_by_as_many_workers_as_the_job_has() -> None:
+def test_the_model_spec_holds_the_number_of_workers() -> None:
     assert model_spec(BatchOptions(workers=3))[0].processes == 3
     assert (
         model_spec(BatchOptions(workers=3, engine="ray"))[0].processes == 0
-    )  # of each machine, see `Recognize`
+    )  # set on each machine, see `Recognize`
 
 
 @pytest.mark.parametrize(("number", "kind"), [("SIGKILL", "memory"), ("SIGXCPU", "timeout")])
-def test_a_video_whose_decoder_is_killed_from_outside_is_not_called_unreadable(
+def test_a_killed_decoder_is_reported_as_memory_or_timeout(
     monkeypatch: pytest.MonkeyPatch, number: str, kind: str
 ) -> None:
     code = (
@@ -200,7 +200,9 @@ def test_a_video_whose_decoder_is_killed_from_outside_is_not_called_unreadable(
 
 
 @pytest.mark.slow
-def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_exceeds_the_memory_limit_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = DecoderLimits(memory=20 << 20)
     monkeypatch.setattr("mien.bulk.recognizing.local_limits", lambda *_: limits)
     path = write_video(tmp_path / "large.mp4", 1, (3840, 2160))
@@ -210,25 +212,25 @@ def test_one_that_takes_too_much_memory_is_told_so(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_frames_that_are_left_out_are_signs_of_life_too(tmp_path: Path) -> None:
+def test_skipped_frames_send_heartbeats_too(tmp_path: Path) -> None:
     path, beats = write_video(tmp_path / "video.mp4", 30), []
     recognize = InputRecognizer(replace(SPEC, fps=10), FETCHER, lambda: beats.append(1))
     row, _ = recognize(Entry(str(path), kind="video"), Fetched())
-    assert row["frames"] < 15 <= len(beats) <= 31  # every second frame comes, at 25 per second
+    assert row["frames"] < 15 <= len(beats) <= 31  # every second frame of 25 per second is decoded
 
 
-def test_the_memory_of_the_machine_is_shared_by_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_limits_divide_the_memory_among_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_pool, "_machine_memory", lambda: 64 << 30)
     assert [local_limits(1, n).memory >> 30 for n in (1, 4, 100)] == [32, 8, 2]
     assert local_limits(10).cpu_seconds_per_frame >= 10
 
 
-def test_frames_are_taken_by_their_time_whatever_the_frame_rate() -> None:
+def test_frames_are_sampled_by_time_for_any_frame_rate() -> None:
     frame = partial(Frame, image=np.zeros((1, 1, 3), np.uint8))
     times = [0, 0.4, 1.0, 1.1, 3.0, 3.9999]
     kept = sampled((frame(i, seconds) for i, seconds in enumerate(times)), 1)
     assert [one.seconds for one in kept] == [0, 1.0, 3.0, 3.9999]
-    assert step_of(30, 0.001) == 300  # the other frames are left out one by one
+    assert step_of(30, 0.001) == 300  # the other frames are skipped one by one
     assert [step_of(rate, 2) for rate in (0, 1, 4.1, 29.97, float("inf"), float("nan"))] == [
         1,
         1,
@@ -240,7 +242,7 @@ def test_frames_are_taken_by_their_time_whatever_the_frame_rate() -> None:
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_past_videos_made_to_harm(tmp_path: Path) -> None:
+def test_hostile_videos_do_not_stop_a_job(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     hostile = {

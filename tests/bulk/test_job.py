@@ -1,4 +1,4 @@
-"""A job from its sources to its summary, by workers that recognize nothing and by real ones."""
+"""Complete jobs from sources to summary, with stub workers and with real ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_job_writes_a_row_for_each_input_and_a_summary(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
+def test_resume_removes_duplicate_rows(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 3)
     mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
     (part,) = (tmp_path / "out" / "rows").iterdir()
@@ -64,7 +64,7 @@ def test_resume_removes_rows_that_are_there_twice(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Path) -> None:
+def test_resume_processes_new_and_changed_inputs_and_reports_removed_ones(tmp_path: Path) -> None:
     paths = touch_images(tmp_path / "in", 10)
     mien.batch(tmp_path / "in", tmp_path / "out", workers=1)
     before = {row["uri"]: row["id"] for row in rows_of(tmp_path / "out")}
@@ -82,7 +82,7 @@ def test_resume_does_new_and_changed_inputs_and_tells_removed_ones(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_an_input_that_kills_its_worker_has_a_row_and_failed_ones_can_be_done_again(tmp_path: Path) -> None:
+def test_an_input_that_kills_its_worker_gets_an_error_row_and_can_be_retried(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 5, "kill.jpg")
     summary = mien.batch(tmp_path / "in", tmp_path / "out", workers=1, max_attempts=1)
     assert summary.failures == {"worker": 1}
@@ -119,7 +119,7 @@ def test_the_counts_of_a_summary_add_up(tmp_path: Path, *, flat: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Path) -> None:
+def test_retrying_failed_inputs_resets_their_attempts(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1, "exit.jpg")
     settings: dict[str, Any] = {"workers": 1, "max_attempts": 2}
     mien.batch(tmp_path / "in", tmp_path / "out", **settings)
@@ -135,7 +135,7 @@ def test_failed_inputs_that_are_done_again_have_all_their_attempts(tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.usefixtures("stub")
-def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, *, flat: bool) -> None:
+def test_a_file_that_was_removed_and_added_again_has_one_row(tmp_path: Path, *, flat: bool) -> None:
     paths = touch_images(tmp_path / "in", 3)
     settings: dict[str, Any] = {"workers": 1, "resume": True, "flat": flat}
     mien.batch(tmp_path / "in", tmp_path / "out", **settings)
@@ -151,7 +151,7 @@ def test_a_file_that_was_gone_and_came_back_changed_has_one_row(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("stub")
-def test_an_output_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_an_output_folder_with_other_files_is_refused_and_unchanged(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
@@ -189,7 +189,7 @@ def test_the_output_folder_of_another_job_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_a_job_whose_listing_failed_can_begin_with_other_sources(tmp_path: Path) -> None:
+def test_a_job_whose_listing_failed_can_start_with_other_sources(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 2)
     with pytest.raises(DataError, match="found none of that name"):
         mien.batch(tmp_path / "typo", tmp_path / "out")
@@ -198,7 +198,7 @@ def test_a_job_whose_listing_failed_can_begin_with_other_sources(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_two_processes_do_not_work_on_one_job(tmp_path: Path) -> None:
+def test_two_processes_cannot_work_on_the_same_job(tmp_path: Path) -> None:
     import fcntl
 
     touch_images(tmp_path / "in", 2)
@@ -219,22 +219,22 @@ def test_two_processes_do_not_work_on_one_job(tmp_path: Path) -> None:
         ({"wrokers": 1}, "Expected settings among"),
     ],
 )
-def test_a_setting_out_of_its_range_is_refused(
-    tmp_path: Path, settings: dict[str, Any], expected: str
-) -> None:
+def test_an_invalid_setting_is_refused(tmp_path: Path, settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(DataError, match=expected):
         mien.batch(tmp_path, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_is_missing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx"):
         mien.batch(tmp_path, tmp_path / "out", model="none.onnx")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("stub")
-def test_without_ray_the_engine_ray_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_ray_without_ray_installed_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch_images(tmp_path / "in", 1)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"\[ray\]"):
@@ -256,7 +256,7 @@ def test_data_frames_are_sources(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(tmp_path: Path) -> None:
+def test_the_command_prints_one_json_document_and_exits_with_1_if_some_inputs_fail(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 3, "kill.jpg", "notes.md")
     done = command("batch", tmp_path / "in", "--out", tmp_path / "out", "--max-attempts", "1", "--json")
     assert done.returncode == 1
@@ -274,7 +274,7 @@ def test_the_command_prints_one_document_and_fails_with_1_where_some_inputs_did(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stub")
-def test_a_resume_tells_on_standard_error_what_was_changed_removed_and_repeated(tmp_path: Path) -> None:
+def test_resume_reports_changed_removed_and_repeated_inputs_on_standard_error(tmp_path: Path) -> None:
     paths = touch_images(tmp_path / "in", 4)
     arguments = ("batch", tmp_path / "in", paths[0], "--out", tmp_path / "out", "--workers", "1", "--resume")
     first = command(*arguments)
@@ -314,7 +314,7 @@ def _start(source: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_a_job_that_is_killed_at_random_times_ends_with_the_rows_of_one_that_is_not(tmp_path: Path) -> None:
+def test_a_job_killed_at_random_times_ends_with_one_row_per_input(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1500)
     rng = np.random.default_rng(int(time.time()))
     kills = 0
@@ -338,7 +338,7 @@ def test_a_job_that_is_killed_at_random_times_ends_with_the_rows_of_one_that_is_
 
 
 @pytest.mark.slow
-def test_real_workers_give_the_faces_that_a_recognizer_gives(tmp_path: Path) -> None:
+def test_real_workers_give_the_same_faces_as_a_recognizer(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     paths = write_faces(source, 3)
@@ -365,7 +365,7 @@ def test_real_workers_give_the_faces_that_a_recognizer_gives(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_flat_rows_are_those_of_faces_and_a_video_has_them_by_time(tmp_path: Path) -> None:
+def test_flat_output_has_one_row_per_face_and_faces_of_a_video_have_times(tmp_path: Path) -> None:
     from mien.recognition.video import VideoWriter
 
     video = tmp_path / "in" / "film.mp4"

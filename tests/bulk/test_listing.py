@@ -1,4 +1,4 @@
-"""What a source stands for, and the manifest of it."""
+"""Listing the inputs of sources, and manifests of inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names(*sources: str | Path, **settings: object) -> list[str]:
     return [Path(one.uri).name + (f"::{one.member}" if one.member else "") for one in entries]
 
 
-def test_a_folder_gives_its_images_and_videos_by_name_and_counts_the_rest(tmp_path: Path) -> None:
+def test_a_folder_lists_images_and_videos_by_name_and_counts_other_files(tmp_path: Path) -> None:
     touch_images(tmp_path / "b", 1, "film.MP4", "notes.txt")
     touch_images(tmp_path, 2, ".hidden.jpg")
     lister = Lister()
@@ -46,7 +46,7 @@ def test_a_glob_matches_files_in_folders_below(tmp_path: Path) -> None:
     assert names(tmp_path / "**" / "*1.jpg") == ["0001.jpg"]
 
 
-def test_a_list_takes_paths_from_the_current_folder_or_beside_the_list(tmp_path: Path) -> None:
+def test_paths_in_a_list_may_be_urls_or_relative_to_the_list(tmp_path: Path) -> None:
     touch_images(tmp_path / "photos", 2)
     listed = tmp_path / "list.txt"
     listed.write_text("photos/0000.jpg\n\n# a remark\ns3://bucket/x.jpg\nphotos/gone.jpg\n")
@@ -89,7 +89,7 @@ def test_a_table_without_a_usable_column_is_refused(
         names(tmp_path / "t.parquet", column=column)
 
 
-def test_members_of_a_tar_are_found_with_their_places(tmp_path: Path) -> None:
+def test_members_of_a_tar_are_found_with_their_offsets(tmp_path: Path) -> None:
     images = {f"{number:03d}.jpg": bytes([number]) * (600 + number) for number in range(50)}
     others = {f"{number:03d}.json": b"{}" for number in range(50)}
     mixed = dict(sorted((images | others).items())) | {"long/" * 40 + "name.png": b"xyz"}
@@ -103,7 +103,7 @@ def test_members_of_a_tar_are_found_with_their_places(tmp_path: Path) -> None:
     assert lister.passed_over == Counter({".json": 50})
 
 
-def test_a_tar_that_is_cut_off_gives_what_is_whole_and_an_input_that_fails(tmp_path: Path) -> None:
+def test_a_truncated_tar_gives_its_complete_members_and_a_failed_input(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "a.tar", {"0.jpg": b"x" * 2000, "1.jpg": b"y" * 2000})
     tar.write_bytes(tar.read_bytes()[:2800])
     first, *_, last = Lister().entries([str(tar)])
@@ -112,7 +112,7 @@ def test_a_tar_that_is_cut_off_gives_what_is_whole_and_an_input_that_fails(tmp_p
     assert "damaged" in last.error
 
 
-def test_a_folder_of_tars_alone_stands_for_their_members(tmp_path: Path) -> None:
+def test_a_folder_with_only_tars_lists_their_members(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {"0.jpg": b"x"})
     assert names(tmp_path) == ["a.tar::0.jpg"]
     touch_images(tmp_path, 1)
@@ -129,7 +129,7 @@ def test_a_folder_of_tars_alone_stands_for_their_members(tmp_path: Path) -> None
         ("a.tar.gz", "not compressed"),
     ],
 )
-def test_a_source_that_stands_for_nothing_is_refused(
+def test_a_source_without_inputs_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -138,7 +138,7 @@ def test_a_source_that_stands_for_nothing_is_refused(
         names(source)
 
 
-def test_a_file_whose_name_is_no_text_is_listed_and_can_be_read(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_valid_unicode_is_listed_and_can_be_read(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(b"content")
     (entry,) = Lister().entries([str(tmp_path)])
     from mien.bulk.fetching import Fetcher
@@ -147,7 +147,7 @@ def test_a_file_whose_name_is_no_text_is_listed_and_can_be_read(tmp_path: Path) 
     assert Fetcher().fetch(entry).content == b"content"
 
 
-def test_an_id_changes_with_size_and_etag_and_with_nothing_else() -> None:
+def test_an_id_depends_on_uri_size_and_etag() -> None:
     entry = Entry("/a.jpg", size=1, etag="x")
     assert entry.id == Entry("/a.jpg", size=1, etag="x").id
     others = {
@@ -159,7 +159,7 @@ def test_an_id_changes_with_size_and_etag_and_with_nothing_else() -> None:
     assert all(-(2**63) <= one < 2**63 for one in others)
 
 
-def test_an_input_that_is_named_twice_is_in_the_manifest_once(tmp_path: Path) -> None:
+def test_a_repeated_input_is_in_the_manifest_once(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     entries = [Entry(f"/{number % 7}.jpg") for number in range(20)]
     manifest = write_manifest(storage, "m", entries, Counter())
@@ -169,7 +169,7 @@ def test_an_input_that_is_named_twice_is_in_the_manifest_once(tmp_path: Path) ->
     assert len(list(manifest.entries(without=done))) == 5
 
 
-def test_a_manifest_without_the_kind_of_an_error_can_be_read(tmp_path: Path) -> None:
+def test_a_manifest_without_error_kinds_can_be_read(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     write_manifest(storage, "m", [Entry("/1", error="/1: no such file.", error_kind="missing")], Counter())
     path = tmp_path / "m" / "00000.parquet"
@@ -179,7 +179,7 @@ def test_a_manifest_without_the_kind_of_an_error_can_be_read(tmp_path: Path) -> 
     assert (entry.error, entry.error_kind) == ("/1: no such file.", None)
 
 
-def test_two_manifests_tell_what_was_added_changed_and_removed(tmp_path: Path) -> None:
+def test_comparing_manifests_gives_added_changed_and_removed_inputs(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
     old = write_manifest(
         storage, "a", [Entry("/1", size=1), Entry("/2", size=1), Entry("/3", size=1)], Counter()
@@ -218,7 +218,7 @@ def test_image_bytes_in_a_table_are_read_row_by_row(tmp_path: Path) -> None:
     assert found[3].kind_of_error == "unreadable"
 
 
-def test_a_link_that_leads_nowhere_fails_and_one_to_a_folder_is_counted(tmp_path: Path) -> None:
+def test_a_broken_link_fails_and_a_link_to_a_folder_is_counted_as_skipped(tmp_path: Path) -> None:
     touch_images(tmp_path / "in", 1)
     touch_images(tmp_path / "other", 1)
     (tmp_path / "in" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")

@@ -1,4 +1,4 @@
-"""Rows are committed once, whatever is killed and when."""
+"""Rows are committed exactly once, even if processes are killed."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ def test_committed_rows_count_in_this_run_and_in_the_next(tmp_path: Path) -> Non
     assert not list((tmp_path / PENDING).iterdir())
 
 
-def test_pending_files_that_a_kill_left_beside_their_part_count_once(tmp_path: Path) -> None:
+def test_pending_files_left_beside_their_part_by_a_kill_count_once(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     parts.commit(table(1, 2))
     (pending,) = (tmp_path / PENDING).iterdir()
     content = pending.read_bytes()
     parts.merge(all_of_them=True)
-    pending.write_bytes(content)  # as if the kill came before it was removed
+    pending.write_bytes(content)  # as if the process was killed before it removed the file
     again = begin(tmp_path)
     again.merge(all_of_them=True)
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
 
 
-def test_what_a_process_of_an_earlier_run_commits_late_does_not_count(tmp_path: Path) -> None:
+def test_late_commits_of_an_earlier_run_are_ignored(tmp_path: Path) -> None:
     late = begin(tmp_path)
     late.commit(table(1))
     now = begin(tmp_path)
-    late.commit(table(2))  # a task on another machine that had not noticed the end of its job
+    late.commit(table(2))  # a task on another machine that has not noticed the end of its job
     now.commit(table(2, 3))
     assert now.done_ids().tolist() == ids(1, 2, 3)
     now.merge(all_of_them=True)
@@ -83,7 +83,7 @@ def test_a_task_that_runs_again_replaces_its_rows(tmp_path: Path) -> None:
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
 
 
-def test_workers_on_other_machines_get_plain_numbers(tmp_path: Path) -> None:
+def test_parts_can_be_pickled_for_workers_on_other_machines(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     parts.commit(table(1))
     assert {type(value) for value in vars(parts).values()} == {Storage, Run, int}
@@ -92,7 +92,7 @@ def test_workers_on_other_machines_get_plain_numbers(tmp_path: Path) -> None:
     assert parts.done_ids().tolist() == ids(1, 2)
 
 
-def test_a_run_that_finds_a_newer_one_stops(tmp_path: Path) -> None:
+def test_a_run_stops_when_a_newer_one_has_begun(tmp_path: Path) -> None:
     old = begin(tmp_path)
     old.commit(table(1))
     begin(tmp_path)
@@ -101,7 +101,7 @@ def test_a_run_that_finds_a_newer_one_stops(tmp_path: Path) -> None:
 
 
 def stall(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a process merge what it has after another one has begun, and die before it removes anything."""
+    """Simulate a process that merges its rows after a newer run has begun and dies before it removes files."""
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "require_latest", lambda _self: None)
         patch.setattr(Storage, "remove", lambda _self, _name: None)
@@ -109,7 +109,7 @@ def stall(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_rows_that_a_stalled_process_repeats_are_removed_and_none_is_lost(
+def test_duplicate_rows_of_a_stalled_process_are_removed_and_none_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flat: bool
 ) -> None:
     old = begin(tmp_path)
@@ -125,7 +125,7 @@ def test_rows_that_a_stalled_process_repeats_are_removed_and_none_is_lost(
     assert begin(tmp_path).done_ids().tolist() == ids(1, 2, 3)
 
 
-def test_rows_that_a_stalled_process_repeats_are_removed_before_they_are_merged(
+def test_duplicate_rows_of_a_stalled_process_are_removed_before_merging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = begin(tmp_path)
@@ -137,7 +137,7 @@ def test_rows_that_a_stalled_process_repeats_are_removed_before_they_are_merged(
     assert merged_uris(tmp_path) == ["/1.jpg", "/2.jpg"]
 
 
-def test_an_older_process_removes_no_repeated_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_run_does_not_remove_duplicate_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = begin(tmp_path)
     old.commit(table(1))
     begin(tmp_path)
@@ -147,7 +147,7 @@ def test_an_older_process_removes_no_repeated_rows(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("place", ["local", "memory"])
-def test_a_run_that_finds_a_newer_one_while_it_merges_commits_nothing(
+def test_a_run_superseded_during_a_merge_commits_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     root = str(tmp_path) if place == "local" else f"memory://{tmp_path.name}"
@@ -166,7 +166,7 @@ def test_a_run_that_finds_a_newer_one_while_it_merges_commits_nothing(
     assert len(old.storage.sizes(PENDING)) == 1
 
 
-def test_a_run_that_finds_a_newer_one_after_its_upload_removes_nothing(
+def test_a_run_superseded_after_its_upload_removes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = f"memory://{tmp_path.name}"
@@ -177,7 +177,7 @@ def test_a_run_that_finds_a_newer_one_after_its_upload_removes_nothing(
     def slowly(self: Storage, name: str, *given: Any, **more: Any) -> None:
         if name.startswith("rows/"):
             Parts.begin(Storage(root), 10**6, {})
-            more = {}  # the other one began after the last look
+            more = {}  # the other run began after the last check
         write(self, name, *given, **more)
 
     with monkeypatch.context() as patch:
@@ -191,7 +191,7 @@ def test_a_run_that_finds_a_newer_one_after_its_upload_removes_nothing(
     assert len(again.storage.sizes(ROWS)) == 1
 
 
-def test_files_that_were_half_written_are_removed_and_do_not_count(tmp_path: Path) -> None:
+def test_partially_written_files_are_removed_and_not_counted(tmp_path: Path) -> None:
     from mien.files import replacing
 
     parts = begin(tmp_path)
@@ -204,7 +204,7 @@ def test_files_that_were_half_written_are_removed_and_do_not_count(tmp_path: Pat
     assert again.done_ids().tolist() == ids(1)
 
 
-def test_parts_have_about_the_size_that_was_asked_for(tmp_path: Path) -> None:
+def test_parts_have_about_the_requested_size(tmp_path: Path) -> None:
     size = len((tmp_path / "probe").name)  # any small number
     parts = begin(tmp_path, 30_000 + size)
     for start in range(0, 2000, 100):
@@ -221,7 +221,7 @@ def test_parts_have_about_the_size_that_was_asked_for(tmp_path: Path) -> None:
     )
 
 
-def test_dropped_inputs_are_done_again(tmp_path: Path) -> None:
+def test_dropped_inputs_no_longer_count_as_done(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     parts.commit(table(1, 2, 3))
     parts.merge(all_of_them=True)
@@ -231,19 +231,19 @@ def test_dropped_inputs_are_done_again(tmp_path: Path) -> None:
     assert begin(tmp_path).done_ids().tolist() == ids(1, 3, 4)
 
 
-def test_rows_of_another_version_or_program_are_refused(tmp_path: Path) -> None:
+def test_rows_written_by_another_program_are_refused(tmp_path: Path) -> None:
     (tmp_path / ROWS).mkdir()
     pq.write_table(pa.table({"id": [1]}), tmp_path / ROWS / "a.parquet")
     with pytest.raises(DataError, match="got another file"):
         begin(tmp_path)
 
 
-def test_a_flat_row_stands_for_an_input_without_faces(tmp_path: Path) -> None:
+def test_an_input_without_faces_has_a_flat_row(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     parts.commit(table(1, flat=True))
     assert parts.done_ids().tolist() == ids(1)
 
 
-def test_the_notes_of_a_run_are_written_before_its_rows(tmp_path: Path) -> None:
+def test_the_record_of_a_run_is_written_before_its_rows(tmp_path: Path) -> None:
     parts = begin(tmp_path)
     assert [path.stem for path in (tmp_path / RUNS).iterdir()] == [parts.run.name]

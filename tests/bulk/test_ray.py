@@ -49,7 +49,7 @@ def start(source: Path, out: Path) -> subprocess.Popen[str]:
 
 
 def actors_of(driver: int) -> list[Any]:
-    """The processes of actors that recognize, below a driver."""
+    """The processes of the recognition actors of a driver."""
     found = []
     for one in psutil.Process(driver).children(recursive=True):
         try:
@@ -61,7 +61,7 @@ def actors_of(driver: int) -> list[Any]:
 
 
 def end(driver: subprocess.Popen[str]) -> None:
-    """Kill a driver and what Ray started for it."""
+    """Kill a driver and the processes that Ray started for it."""
     below = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
@@ -77,9 +77,7 @@ def wait_for(condition: Any, seconds: float = 240) -> None:
         time.sleep(0.3)
 
 
-def test_killed_actors_and_a_killed_driver_cost_no_row_and_the_local_engine_can_finish(
-    images: Path, tmp_path: Path
-) -> None:
+def test_no_rows_are_lost_when_actors_and_the_driver_are_killed(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     driver = start(images, out)
     wait_for(lambda: actors_of(driver.pid) or driver.poll() is not None)
@@ -99,7 +97,7 @@ def test_killed_actors_and_a_killed_driver_cost_no_row_and_the_local_engine_can_
     assert mien.batch(images, out, workers=1, resume=True).processed == 0
 
 
-def test_flat_rows_are_those_of_the_local_engine(tmp_path: Path) -> None:
+def test_flat_rows_match_those_of_the_local_engine(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     write_faces(source, 3)
@@ -110,7 +108,7 @@ def test_flat_rows_are_those_of_the_local_engine(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
 
 
-def test_a_cluster_that_is_not_there_is_told_in_one_sentence(images: Path, tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_reported_in_one_line(images: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"Expected a Ray cluster at '127.0.0.1:1'") as told:
         mien.batch(images, tmp_path / "out", engine="ray", address="127.0.0.1:1")
     assert "\n" not in str(told.value)

@@ -31,7 +31,7 @@ def face(x: int, *, landmarks: bool = True) -> dict[str, Any]:
 
 
 def rows() -> list[dict[str, Any]]:
-    """Rows of an input with three faces, one without any and one with one that has no landmarks."""
+    """Rows of three inputs: with three faces, without faces, and with one face without landmarks."""
     faces = ([face(1), face(2), face(3)], [], [face(4, landmarks=False)])
     return [
         input_row(Entry(f"/{number}.jpg"), width=7, height=8, frames=1, faces=some)
@@ -40,7 +40,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("workers", "cores", "expected"), [(0, 4, 0), (1, 4, 1), (100, 4, 4)])
-def test_the_workers_of_a_machine_are_no_more_than_its_cores(
+def test_workers_per_machine_are_limited_to_its_cores(
     monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, expected: int
 ) -> None:
     monkeypatch.setattr("mien.bulk.ray_stages.usable_cores", lambda: cores)
@@ -64,7 +64,7 @@ def test_a_write_task_commits_all_rows_of_its_inputs(tmp_path: Path, *, flat: bo
     assert len(parts.done_ids()) == 3
 
 
-def test_recognized_rows_are_those_of_inputs_for_ray_may_cut_between_rows(
+def test_recognize_returns_one_row_per_input_as_ray_may_split_between_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", STUB_COMMAND)

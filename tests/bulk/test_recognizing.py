@@ -1,4 +1,4 @@
-"""What is wrong with an input stands in its row, under its own name."""
+"""Errors of an input are reported in its row, under the name of the input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recognize() -> InputRecognizer:
     return InputRecognizer(SPEC, FETCHER)
 
 
-def test_an_image_has_its_faces_size_and_seconds(recognize: InputRecognizer) -> None:
+def test_the_row_of_an_image_has_faces_size_and_stage_times(recognize: InputRecognizer) -> None:
     row, seconds = recognize(Entry("/a.jpg"), Fetched(jpeg(), seconds=0.5))
     (face,) = row["faces"]
     assert (row["width"], row["height"], row["frames"], row["error"]) == (260, 260, 1, None)
@@ -33,7 +33,7 @@ def test_an_image_has_its_faces_size_and_seconds(recognize: InputRecognizer) -> 
     ("content", "expected"),
     [(b"", "an empty file"), (b"<html>x", "a web page"), (jpeg()[:3000], "truncated"), (b"hello", "text")],
 )
-def test_what_is_no_image_is_told_under_the_name_of_its_input(
+def test_an_invalid_image_is_reported_under_the_name_of_its_input(
     recognize: InputRecognizer, content: bytes, expected: str
 ) -> None:
     row, _ = recognize(Entry("s3://b/a.tar", member="x.jpg", where="tar"), Fetched(content))
@@ -42,7 +42,7 @@ def test_what_is_no_image_is_told_under_the_name_of_its_input(
     assert row["error_kind"] == "unreadable"
 
 
-def test_a_damaged_video_is_told_without_its_temporary_copy(
+def test_an_error_of_a_video_does_not_name_its_temporary_copy(
     recognize: InputRecognizer, tmp_path: Path
 ) -> None:
     (tmp_path / "a.tar").write_bytes(b"\0\0\0\x18ftypmp42" + b"x" * 500)
@@ -52,6 +52,6 @@ def test_a_damaged_video_is_told_without_its_temporary_copy(
     assert "mien-" not in row["error"]
 
 
-def test_a_fetch_that_failed_costs_its_own_row(recognize: InputRecognizer) -> None:
+def test_a_failed_fetch_gives_an_error_row(recognize: InputRecognizer) -> None:
     row, _ = recognize(Entry("/gone.jpg"), Fetched(None, "no such file.", "missing"))
     assert (row["error"], row["error_kind"]) == ("/gone.jpg: no such file.", "missing")

@@ -1,4 +1,4 @@
-"""Jobs from and to an object store, by moto's server on this machine, which can be made to fail and to stall."""
+"""Jobs from and to S3, on a local server of moto that can be made to fail and to stall."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 
-def test_work_that_fails_for_a_while_is_done_again_with_growing_waits() -> None:
+def test_transient_errors_are_retried_with_growing_waits() -> None:
     waits: list[float] = []
     answers = iter([TimeoutError(), ConnectionError(), OSError("503 Slow Down"), "content"])
 
@@ -42,7 +42,7 @@ def test_work_that_fails_for_a_while_is_done_again_with_growing_waits() -> None:
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(), PermissionError("403"), ValueError()])
-def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
+def test_permanent_errors_are_not_retried(error: Exception) -> None:
     calls = []
 
     def work() -> None:
@@ -54,7 +54,7 @@ def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     assert calls == [1]
 
 
-def test_without_s3fs_its_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_s3fs_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import fsspec
 
     def missing(*_args: Any, **_options: Any) -> None:
@@ -70,11 +70,11 @@ class Server:
     """An object store on this machine.
 
     Args:
-        options: what reaches it.
-        client: of boto3.
-        fails: every so many requests one gets `status`; 0 for none.
-        stalls: every so many requests one is answered after 25 seconds; 0 for none.
-        status: what a request gets that fails.
+        options: storage options that connect to it.
+        client: a boto3 client.
+        fails: every Nth request gets `status`; 0 for none.
+        stalls: every Nth request is answered after 25 seconds; 0 for none.
+        status: the HTTP status of failed requests.
     """
 
     options: dict[str, Any]
@@ -119,7 +119,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     held.append(Server({"endpoint_url": url}, client))
     threading.Thread(target=running.serve_forever, daemon=True).start()
     asking = http.client.HTTPConnection("127.0.0.1", running.port)
-    asking.request("POST", "/moto-api/reset")  # what an earlier test has stored in this process
+    asking.request("POST", "/moto-api/reset")  # removes what an earlier test stored in this process
     assert asking.getresponse().status == 200
     asking.close()
     client.create_bucket(Bucket="photos")
@@ -151,7 +151,7 @@ def test_a_job_from_s3_to_s3_resumes(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_fails_and_stalls_costs_time_and_no_input(server: Server) -> None:
+def test_no_input_is_lost_when_the_server_fails_and_stalls(server: Server) -> None:
     put(server, 120)
     server.fails, server.stalls = 20, 100
     options = server.options | {"config_kwargs": {"read_timeout": 2, "retries": {"max_attempts": 1}}}
@@ -163,7 +163,7 @@ def test_a_server_that_fails_and_stalls_costs_time_and_no_input(server: Server) 
 
 
 def put_at_once(count: int) -> None:
-    """Objects without a request for each."""
+    """Create objects without one request for each."""
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
 
@@ -173,7 +173,7 @@ def put_at_once(count: int) -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_objects_are_listed_page_by_page_by_a_server_that_fails_and_stalls(
+def test_ten_thousand_objects_are_listed_while_the_server_fails_and_stalls(
     server: Server,
 ) -> None:
     put_at_once(10_000)
@@ -182,11 +182,11 @@ def test_ten_thousand_objects_are_listed_page_by_page_by_a_server_that_fails_and
     entries = list(Lister(storage_options=server.options).entries(["s3://photos/in"]))
     assert [one.uri for one in entries] == [f"s3://photos/in/{number:05d}.jpg" for number in range(10_000)]
     assert len({one.id for one in entries}) == 10_000
-    assert 10 <= next(server.requests) - first < 60  # pages of a thousand, and what failed again
+    assert 10 <= next(server.requests) - first < 60  # pages of a thousand, and retries
 
 
 @pytest.mark.slow
-def test_members_of_a_tar_in_s3_are_read_by_their_range(server: Server, tmp_path: Path) -> None:
+def test_members_of_a_tar_in_s3_can_be_read(server: Server, tmp_path: Path) -> None:
     from tests.bulk.builders import write_tar
 
     tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": bytes([n]) * 3000 for n in range(5)})
@@ -198,7 +198,7 @@ def test_members_of_a_tar_in_s3_are_read_by_their_range(server: Server, tmp_path
 
 
 @pytest.mark.slow
-def test_a_bucket_that_is_missing_is_told_in_one_sentence(server: Server, tmp_path: Path) -> None:
+def test_a_missing_bucket_or_prefix_is_reported_in_one_line(server: Server, tmp_path: Path) -> None:
     put(server, 1)
     settings: dict[str, Any] = {"workers": 1, "storage_options": server.options}
     for source, out, expected in (
@@ -212,7 +212,7 @@ def test_a_bucket_that_is_missing_is_told_in_one_sentence(server: Server, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_bucket_without_permission_is_told_in_one_sentence(server: Server, tmp_path: Path) -> None:
+def test_a_forbidden_bucket_is_reported_with_a_remedy(server: Server, tmp_path: Path) -> None:
     put(server, 1)
     server.fails, server.status = 1, "403 Forbidden"
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The output folder on file systems that keep what they have listed."""
+"""The output folder on file systems that cache listings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mien.errors import DataError
 
 
 class Keeping(MemoryFileSystem):
-    """A file system that lists each folder once, as those of gs:// and abfs:// do."""
+    """A file system that caches listings, like gs:// and abfs://."""
 
     protocol = "keeping"
     cachable = False
@@ -37,7 +37,7 @@ class Keeping(MemoryFileSystem):
         return str(MemoryFileSystem._strip_protocol(path.replace("keeping://", "memory://")))
 
     def ls(self, path: str, detail: bool = True, **_options: Any) -> list[Any]:
-        """The first listing of a folder, until it is told to forget it."""
+        """The cached listing of a folder."""
         if path not in self.listed:
             self.listed[path] = super().ls(path, detail=True)
         return [one if detail else one["name"] for one in self.listed[path]]
@@ -51,12 +51,12 @@ class Keeping(MemoryFileSystem):
             return False
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """List a folder anew."""
+        """Forget the listing of a folder, or all listings."""
         self.listed.pop(path, None) if path else self.listed.clear()
 
 
 class Strict(MemoryFileSystem):
-    """A file system that knows no option, as that of sftp:// hands all on."""
+    """A file system that accepts no options; sftp://, for example, passes all of them on."""
 
     protocol = "strict"
     cachable = False
@@ -75,11 +75,11 @@ def _schemes() -> Iterator[None]:
 
 
 def write_elsewhere(path: str, data: bytes) -> None:
-    """Write a file as a process on another machine does."""
+    """Write a file as another machine would."""
     Keeping().pipe_file(path, data)
 
 
-def test_files_of_other_processes_are_seen_where_listings_are_kept() -> None:
+def test_files_of_other_processes_are_seen_despite_cached_listings() -> None:
     storage = Storage("keeping://bucket/out")
     storage.write("rows/a.parquet", b"1")
     assert not storage.exists("rows/b.parquet")
@@ -91,7 +91,7 @@ def test_files_of_other_processes_are_seen_where_listings_are_kept() -> None:
     assert storage.sizes("rows") == {"a.parquet": 1, "b.parquet": 2}
 
 
-def test_a_newer_run_and_rows_of_workers_are_seen_where_listings_are_kept() -> None:
+def test_a_newer_run_and_rows_of_workers_are_seen_despite_cached_listings() -> None:
     parts = Parts.begin(Storage("keeping://bucket/out"), 10**6, {})
     parts.require_latest()
     assert not len(parts.done_ids())
@@ -103,12 +103,12 @@ def test_a_newer_run_and_rows_of_workers_are_seen_where_listings_are_kept() -> N
         parts.require_latest()
 
 
-def test_listings_are_not_kept_for_any_scheme_that_can_do_without() -> None:
+def test_listing_caches_are_turned_off_where_the_file_system_accepts_the_option() -> None:
     assert locate("keeping://bucket/x").filesystem.options == {"use_listings_cache": False}
     assert type(locate("strict://bucket/x").filesystem) is Strict
 
 
-def test_a_store_that_cannot_be_reached_is_told_with_the_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_store_is_reported_with_the_resume_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_given: Any) -> None:
         raise NotImplementedError("gone")
 
@@ -117,7 +117,7 @@ def test_a_store_that_cannot_be_reached_is_told_with_the_parameter(monkeypatch: 
         Storage("keeping://bucket/out").read("a")
 
 
-def test_no_message_of_the_library_names_an_option_of_the_command() -> None:
+def test_library_messages_name_no_command_line_options() -> None:
     named = re.compile(r"(?<!var)[\" (]--[a-z]")
     found = [
         f"{path.name}:{number}"

@@ -1,4 +1,4 @@
-"""The counts of a summary, from rows of this version and of older ones."""
+"""The counts of a summary, for rows of this version and of older ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def summary_of(folder: Path, rows: list[dict[str, Any]], *, flat: bool) -> Batch
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_a_video_that_is_late_in_a_worker_that_lives_on_is_not_counted_as_set_aside(
+def test_a_video_that_times_out_without_ending_its_worker_is_not_set_aside(
     tmp_path: Path, *, flat: bool
 ) -> None:
     late = failed_row(Entry("/late.mp4", "video"), "expected the next frame within 240 seconds.", "timeout")

@@ -1,4 +1,4 @@
-"""A worker that dies costs no input but the one that kills it."""
+"""A dying worker loses no input except the one that kills it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(names: list[str], attempts: Attempts, timeout: float = 30) -> dict[str, 
 
 
 @pytest.mark.slow
-def test_an_input_that_kills_its_worker_is_set_aside_with_its_reason_and_the_others_are_done() -> None:
+def test_an_input_that_kills_its_worker_is_set_aside_and_the_others_are_processed() -> None:
     attempts = Attempts(2)
     names = [f"/{number}.jpg" for number in range(30)] + ["/kill.jpg", "/z.jpg"]
     rows = run(names, attempts)
@@ -55,7 +55,7 @@ def test_attempts_of_an_earlier_run_count() -> None:
 
 
 @pytest.mark.slow
-def test_an_input_that_hangs_is_given_up_after_the_timeout() -> None:
+def test_a_hanging_input_is_set_aside_after_the_timeout() -> None:
     rows = run(["/hang.jpg", "/a.jpg"], Attempts(1), timeout=1)
     assert "no answer for 1 seconds" in rows["/hang.jpg"]["error"]
     assert rows["/hang.jpg"]["error_kind"] == "worker"
@@ -68,11 +68,11 @@ pickle.load(sys.stdin.buffer)
 print(json.dumps({"ready": True}), flush=True)
 time.sleep(60)
 """
-"""A worker that is ready and then does nothing, as one whose reading hangs."""
+"""A worker that is ready and then does nothing, like one that hangs while it reads."""
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_hangs_before_its_first_input_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", HANGING])
     monkeypatch.setattr(supervisor, "_FETCH_SECONDS", 0.05)
     monkeypatch.setattr(supervisor, "_IDLE_DEATHS", 1)
@@ -83,7 +83,7 @@ def test_a_worker_that_hangs_before_it_begins_is_given_up(monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("died", [False, True])
-def test_a_worker_that_is_started_while_the_job_is_stopped_is_ended(
+def test_a_worker_started_while_the_job_stops_is_terminated(
     monkeypatch: pytest.MonkeyPatch, *, died: bool
 ) -> None:
     started: list[supervisor.WorkerProcess] = []
@@ -104,36 +104,36 @@ def test_a_worker_that_is_started_while_the_job_is_stopped_is_ended(
 
 
 @pytest.mark.slow
-def test_workers_killed_from_outside_lose_and_repeat_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killing_workers_loses_and_duplicates_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUB_SECONDS", "0.01")
     one = Supervisor(SPEC, FETCHER, Attempts(100), 30)
     names = [f"/{number}.jpg" for number in range(200)]
     rows: list[str] = []
 
-    def shoot() -> None:
+    def kill_workers() -> None:
         while len(rows) < 180:
             time.sleep(0.5)
             if one._worker:
                 os.kill(one._worker.pid, signal.SIGKILL)
 
-    shooter = threading.Thread(target=shoot)
-    shooter.start()
+    killer = threading.Thread(target=kill_workers)
+    killer.start()
     one.run(
         iter([(Entry(name), None) for name in names]), lambda row, _seconds, _pid: rows.append(row["uri"])
     )
     one.close()
-    shooter.join()
+    killer.join()
     assert sorted(rows) == sorted(names)
 
 
-def test_a_worker_that_never_starts_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "COMMAND", ["false"])
     monkeypatch.setattr(supervisor.time, "sleep", lambda _seconds: None)
     with pytest.raises(MienError, match=r"cannot be started \(exit code 1\).*`workers`"):
         run(["/a.jpg"], Attempts(3))
 
 
-def test_a_model_that_cannot_be_opened_is_told_by_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_opened_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "import json, pickle, sys; pickle.load(sys.stdin.buffer); print(json.dumps({'fatal': 'No such model.'}))"
     monkeypatch.setattr(supervisor, "COMMAND", [STUB_COMMAND[0], "-c", said])
     with pytest.raises(MienError, match="No such model"):

@@ -1,4 +1,4 @@
-"""The command, in a subprocess: help, data, and one clear sentence for each bad input."""
+"""The command line: help, data, and one error line for each bad input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_help_lists_the_commands_and_version_is_the_package_s() -> None:
+def test_help_lists_the_commands_and_version_prints_the_package_version() -> None:
     done = mien_process("--help")
     assert done.returncode == 0
     for name in ("demo", "train", "evaluate", "export", "data"):
@@ -36,7 +36,7 @@ def test_help_lists_the_commands_and_version_is_the_package_s() -> None:
 
 
 @pytest.mark.slow
-def test_data_check_prints_plots_and_gives_json(table: Path, tmp_path: Path) -> None:
+def test_data_check_prints_a_table_a_plot_and_json(table: Path, tmp_path: Path) -> None:
     done = mien_process("data", "check", table, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Training" in done.stdout
@@ -49,7 +49,7 @@ def test_data_check_prints_plots_and_gives_json(table: Path, tmp_path: Path) -> 
         assert answer[key] == 0
 
 
-def test_data_draw_writes_the_published_form(tmp_path: Path) -> None:
+def test_data_draw_writes_the_table_layout_of_fer2013(tmp_path: Path) -> None:
     done = mien("data", "draw", tmp_path / "drawn.csv", "--n", "21", "--seed", "3")
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "drawn.csv").read_text().splitlines()
@@ -64,7 +64,7 @@ BAD_TABLES = {
     "label": (f"emotion,pixels\n{ROW.replace('0,', '9,', 1)}\n", r"row 1 .*9"),
     "columns": ("face,mood\n1,2\n", "expected the columns emotion, pixels and Usage, got 'face, mood'"),
     "renamed": (f"label,pixels\n{ROW}\n", "expected label .*--class-names"),
-    "class with none": (
+    "class without images": (
         f"emotion,pixels,Usage\n{ROW},Training\n",
         "every class in Training, found none of disgust",
     ),
@@ -75,27 +75,27 @@ BAD_TABLES = {
 
 
 @pytest.mark.parametrize("kind", BAD_TABLES)
-def test_a_bad_table_is_one_sentence(tmp_path: Path, kind: str) -> None:
+def test_a_bad_table_gives_one_error_line(tmp_path: Path, kind: str) -> None:
     content, sentence = BAD_TABLES[kind]
     path = tmp_path / "fer2013.csv"
     path.write_text(content)
     is_one_sentence(mien("data", "check", path, cwd=tmp_path), r"fer2013\.csv", sentence)
 
 
-def test_a_cut_off_archive_is_one_sentence(table: Path, tmp_path: Path) -> None:
+def test_a_truncated_archive_gives_one_error_line(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv.gz"
     path.write_bytes(gzip.compress(table.read_bytes())[:-500])
     is_one_sentence(mien("data", "check", path), r"fer2013\.csv\.gz", "cut")
 
 
-def test_a_path_in_brackets_is_printed_as_it_is(tmp_path: Path) -> None:
+def test_brackets_in_a_path_are_printed_literally(tmp_path: Path) -> None:
     done = mien("data", "draw", "a[red]c.csv", "--n", "21", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "a[red]c.csv" in done.stdout
 
 
 @pytest.mark.slow
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_gives_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "photo.csv").write_text("mine")
     is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a name that ends in .csv")
     is_one_sentence(mien("data", "draw", tmp_path / "photo.csv", "--n", "21"), "is there already")
@@ -106,12 +106,12 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
-def test_options_that_do_not_belong_are_refused(table: Path) -> None:
+def test_invalid_options_of_data_check_are_refused(table: Path) -> None:
     is_one_sentence(mien("data", "check", table, "--votes", "votes.csv"), "Add --label-set ferplus")
     is_one_sentence(mien("data", "check", "synthetic:99999999999"), "drawn faces at most")
 
 
-def test_duplicates_are_told(table: Path, tmp_path: Path) -> None:
+def test_duplicates_are_reported(table: Path, tmp_path: Path) -> None:
     lines = table.read_text().splitlines()
     training = next(line for line in lines if line.endswith("Training"))
     copy = training.removesuffix("Training") + "PrivateTest"
@@ -128,11 +128,11 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in mien_process("data", "check", tmp_path / "none.csv", "--debug").stderr
 
 
-def test_votes_are_asked_for(table: Path) -> None:
+def test_ferplus_labels_without_votes_give_one_error_line(table: Path) -> None:
     is_one_sentence(mien("data", "check", table, "--labels", "ferplus"), "votes", "--votes")
 
 
-def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
+def test_files_that_are_not_models_give_one_error_line(tmp_path: Path, table: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"junk")
     (tmp_path / "m.txt").write_bytes(b"junk")
     is_one_sentence(
@@ -152,7 +152,7 @@ def test_models_that_are_none(tmp_path: Path, table: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
+def test_bundled_model_names_are_accepted_by_evaluate_and_model(table: Path) -> None:
     done = mien("evaluate", "default", "--data", table, "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["labels"]) == 7
@@ -167,7 +167,7 @@ def test_bundled_models_go_wherever_a_model_is_asked_for(table: Path) -> None:
         assert word in told
 
 
-def test_evaluate_takes_a_split_in_any_case_and_names_the_three(table: Path) -> None:
+def test_evaluate_accepts_a_split_in_any_case_and_lists_the_valid_ones(table: Path) -> None:
     done = mien("evaluate", "default", "--data", table, "--split", "publictest", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["split"] == "PublicTest"
@@ -187,7 +187,7 @@ def test_help_names_every_bundled_model(command: str) -> None:
 
 
 @pytest.mark.slow
-def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
+def test_evaluating_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013
     from tests.conftest import make_onnx
@@ -222,7 +222,7 @@ def test_evaluate_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> No
         (["--labels", "affectnet"], "fer2013, ferplus"),
     ],
 )
-def test_impossible_trainings_are_one_sentence(
+def test_invalid_training_options_give_one_error_line(
     tmp_path: Path, table: Path, arguments: list[str], sentence: str
 ) -> None:
     done = mien("train", "--data", table, "--out", tmp_path / "run", *arguments)
@@ -231,7 +231,7 @@ def test_impossible_trainings_are_one_sentence(
 
 
 @pytest.mark.slow
-def test_missing_splits_and_classes_are_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_class_gives_one_error_line(tmp_path: Path) -> None:
     lines = [f"{i % 6}," + " ".join([str(i)] * 2304) + ",Training" for i in range(30)]
     path = tmp_path / "six.csv"
     path.write_text("emotion,pixels,Usage\n" + "\n".join(lines) + "\n")
@@ -241,7 +241,7 @@ def test_missing_splits_and_classes_are_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="the real FER2013 is not beside this checkout")
-def test_the_real_fer2013_holds_what_is_known_of_it(tmp_path: Path) -> None:
+def test_the_real_fer2013_has_the_known_counts(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     subprocess.run([sys.executable, REAL / "make_fer2013_csv.py", path], check=True)
     answer = json.loads(mien("data", "check", path, "--json").stdout)
@@ -262,7 +262,9 @@ def test_the_real_fer2013_holds_what_is_known_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["train"], ["evaluate", "default"], ["data", "check", "synthetic:7"]])
-def test_a_file_in_place_of_a_folder_is_told_before_any_work(tmp_path: Path, command: list[str]) -> None:
+def test_an_output_folder_that_is_a_file_is_refused_before_any_work(
+    tmp_path: Path, command: list[str]
+) -> None:
     (tmp_path / "photo.jpg").write_text("mine")
     done = mien(*command, "--out", tmp_path / "photo.jpg")
     assert done.returncode == 2
@@ -271,7 +273,7 @@ def test_a_file_in_place_of_a_folder_is_told_before_any_work(tmp_path: Path, com
 
 
 @pytest.mark.slow
-def test_there_is_nothing_to_resume(tmp_path: Path) -> None:
+def test_resume_without_a_training_gives_one_error_line(tmp_path: Path) -> None:
     is_one_sentence(
         mien("train", "--resume", cwd=tmp_path), "Expected a training to resume in runs/, found none"
     )

@@ -1,4 +1,4 @@
-"""`mien data check`, `train` and `evaluate` on data that are partly unreadable, numbered or otherwise odd."""
+"""`mien data check`, `train` and `evaluate` on unreadable, numbered or otherwise unusual data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AFFECTNET7 = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry")
 def command(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command within this process, which needs no second for its start."""
+    """Run the command in this process, which saves the time of its start."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ Command: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
 def fill(folder: Path, names: tuple[str, ...] = FER2013.classes, *, n: int = 1) -> None:
-    """Some images in a folder for each name."""
+    """Write `n` images into a folder for each name."""
     for place, name in enumerate(names):
         for i in range(n):
             pixels = np.random.default_rng([place, i]).integers(0, 256, (48, 48), np.uint8)
@@ -71,7 +71,7 @@ def test_unreadable_images_are_listed_and_counted(tmp_path: Path) -> None:
     assert answer["left_out"]["passed_over"] == {".txt": 1}
 
 
-def test_many_unreadable_images_are_counted_past_twenty(tmp_path: Path, command: Command) -> None:
+def test_only_the_first_twenty_unreadable_images_are_listed(tmp_path: Path, command: Command) -> None:
     fill(tmp_path / "train")
     for i in range(25):
         (tmp_path / "train" / "angry" / f"x{i:02}.jpg").write_bytes(b"")
@@ -90,21 +90,21 @@ def test_many_unreadable_images_are_counted_past_twenty(tmp_path: Path, command:
     ],
     ids=" ".join,
 )
-def test_numbered_folders_are_refused_with_a_way_out_that_works(
+def test_numbered_folders_are_refused_with_a_remedy_that_works(
     tmp_path: Path, words: list[str], command: Command
 ) -> None:
     for split in ("train", "val", "test"):
         fill(tmp_path / "data" / split, tuple(map(str, range(7))))
     done = command(*words, tmp_path / "data")
     is_one_sentence(done, "numbers .0 to 6.", "--class-names", "rafdb", "affectnet7")
-    if words[0] == "train":  # the whole of it takes longer, and reads the data in the same way
+    if words[0] == "train":  # a training takes longer and reads the data in the same way
         return
     for order in ("affectnet7", "['" + "', '".join(AFFECTNET7) + "']"):
         done = command(*words, tmp_path / "data", "--class-names", order)
         assert done.returncode == 0, done.stderr
 
 
-def test_numbers_are_counted_under_the_names_that_are_given(tmp_path: Path, command: Command) -> None:
+def test_numbered_folders_are_counted_under_the_given_class_names(tmp_path: Path, command: Command) -> None:
     folder = tmp_path / "data" / "train"
     fill(folder, tuple(map(str, range(7))))
     (folder / "1" / "more.png").write_bytes((folder / "1" / "10.png").read_bytes())
@@ -127,7 +127,7 @@ def test_a_class_outside_the_label_set_is_refused_with_working_remedies(
     assert "Note: 1 image was left out, as the class names say." in done.stderr
 
 
-def test_a_labelled_test_table_is_judged_as_the_test_split(tmp_path: Path, command: Command) -> None:
+def test_a_labeled_table_named_test_is_evaluated_as_the_test_split(tmp_path: Path, command: Command) -> None:
     rows = [f"{label},{' '.join([str(20 * label)] * 2304)}" for label in range(7)]
     (tmp_path / "test.csv").write_text("\n".join(["emotion,pixels", *rows]))
     answer = json.loads(command("evaluate", "default", "--data", tmp_path / "test.csv", "--json").stdout)
@@ -135,7 +135,7 @@ def test_a_labelled_test_table_is_judged_as_the_test_split(tmp_path: Path, comma
 
 
 @pytest.mark.slow
-def test_class_names_of_a_model_are_read_as_they_are_printed(tmp_path: Path) -> None:
+def test_model_labels_with_unclosed_brackets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.h5").write_bytes(b"no model")
     done = mien("export", tmp_path / "model.h5", "--model-labels", "['angry', 'happy'")
     is_one_sentence(done, "brackets that are not closed")
@@ -154,7 +154,7 @@ def test_a_run_folder_remembers_the_class_names_of_its_data(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", [".", "..", "inner/..", "run"])
-def test_a_run_folder_has_a_name_however_it_is_given(
+def test_a_run_folder_given_as_a_relative_path_has_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     place = tmp_path / "outer" / "here"
@@ -167,7 +167,7 @@ def test_a_run_folder_has_a_name_however_it_is_given(
 
 
 @pytest.mark.slow
-def test_the_demo_hands_its_run_the_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_passes_the_class_names_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.cli import demo
     from mien.data.synthetic import synthetic_dataset
     from mien.workflows.train_model import RunTrainer

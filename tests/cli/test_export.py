@@ -1,4 +1,4 @@
-"""`mien export`, in a subprocess: copies of ONNX files, and what it refuses to write; theirs made with Keras."""
+"""`mien export`: copies of ONNX files, refused exports, and files saved by plain Keras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = ("--model-labels", ",".join(FER2013.classes))
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Networks as others make them: `theirs.h5`, and `logits.keras`, which lacks its softmax."""
+    """Networks saved by plain Keras: `theirs.h5`, and `logits.keras` without a softmax."""
     import warnings
 
     import keras
@@ -57,7 +57,7 @@ def test_a_bundled_model_is_copied_byte_by_byte(tmp_path: Path) -> None:
     assert (tmp_path / "small.onnx").read_bytes() == read_bundled("small.onnx")
 
 
-def test_a_bundled_name_answers_in_its_label_set_as_a_copy_too(tmp_path: Path) -> None:
+def test_an_exported_bundled_model_keeps_its_label_set(tmp_path: Path) -> None:
     done = mien("export", "ferplus", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     copy, bundled = Classifier(tmp_path / "ferplus.onnx"), Classifier("ferplus")
@@ -86,7 +86,7 @@ def test_an_onnx_file_is_copied_but_never_over_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_onnx_is_not_turned_back_and_int8_not_made_twice(tmp_path: Path) -> None:
+def test_onnx_to_keras_and_int8_to_int8_are_refused(tmp_path: Path) -> None:
     for model in ("small", make_onnx(tmp_path / "m.onnx")):
         for format_ in ("h5", "keras"):
             done = mien("export", model, "--format", format_, cwd=tmp_path)
@@ -98,14 +98,14 @@ def test_onnx_is_not_turned_back_and_int8_not_made_twice(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_help_says_what_export_takes() -> None:
+def test_export_help_lists_the_accepted_models() -> None:
     told = " ".join(mien_process("export", "--help", COLUMNS="400").stdout.split())
     for word in (".keras or .h5 file", "run folder", ".onnx file", "large-ferplus", "copy"):
         assert word in told
 
 
 @pytest.mark.slow
-def test_an_onnx_file_of_logits_is_refused_wherever_it_is_used(tmp_path: Path) -> None:
+def test_an_onnx_file_without_softmax_is_refused_by_every_command(tmp_path: Path) -> None:
     model = onnx.load(make_onnx(tmp_path / "m.onnx"))
     model.graph.node[-1].op_type = "Identity"
     del model.graph.node[-1].attribute[:]
@@ -132,7 +132,7 @@ def test_an_onnx_file_of_logits_is_refused_wherever_it_is_used(tmp_path: Path) -
         (("export",), "nan"),
     ],
 )
-def test_a_scale_is_a_number_over_0(tmp_path: Path, command: tuple[str, ...], scale: str) -> None:
+def test_an_invalid_pixel_scale_is_refused(tmp_path: Path, command: tuple[str, ...], scale: str) -> None:
     name, *rest = command
     done = mien(name, tmp_path / "theirs.h5", *rest, *LABELS, f"--pixel-scale={scale}")
     is_one_sentence(done, f"Expected --pixel-scale to be a number over 0, got {scale}")
@@ -148,7 +148,7 @@ def test_a_network_without_softmax_is_not_exported(foreign: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tmp_path: Path) -> None:
+def test_a_keras_file_without_softmax_is_refused_even_with_a_card(foreign: Path, tmp_path: Path) -> None:
     from mien.training.keras_io import save_network
     from mien.training.keras_loading import load_network
 
@@ -160,7 +160,7 @@ def test_a_keras_file_of_logits_with_a_card_is_not_used_either(foreign: Path, tm
         )
 
 
-def test_the_second_head_of_an_onnx_file_is_judged_too(tmp_path: Path) -> None:
+def test_the_second_head_of_an_onnx_file_is_checked_too(tmp_path: Path) -> None:
     import onnx
 
     from mien.recognition.model_files import read_model
@@ -177,7 +177,7 @@ def test_the_second_head_of_an_onnx_file_is_judged_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_remedy_for_unknown_labels_is_one_that_the_command_has(foreign: Path) -> None:
+def test_the_remedy_for_unknown_labels_is_an_option_of_the_same_command(foreign: Path) -> None:
     theirs = foreign / "theirs.h5"
     for command in (
         ("predict", PORTRAIT, "--model", theirs),
@@ -190,20 +190,18 @@ def test_the_remedy_for_unknown_labels_is_one_that_the_command_has(foreign: Path
 
 
 @pytest.mark.slow
-def test_class_names_of_one_s_own_are_exported_and_mapped_where_they_can_be(
-    foreign: Path, tmp_path: Path
-) -> None:
+def test_custom_class_names_are_exported_and_mapped_where_possible(foreign: Path, tmp_path: Path) -> None:
     own = ("--model-labels", "Anger,Disgust,Fear,Joy,Sadness,Surprised,Foo")
     done = mien("export", foreign / "theirs.h5", *own, "--format", "keras", "--out", tmp_path / "m.keras")
     assert done.returncode == 0, done.stderr
     assert json.loads(mien("model", tmp_path / "m.keras", "--json").stdout)["card"]["labels"][-1] == "Foo"
     done = mien("evaluate", foreign / "theirs.h5", "--data", "synthetic:70", *own)
     assert done.returncode == 0, done.stderr
-    assert "neutral 1" in done.stderr  # the images of a class that the model lacks are left out
+    assert "neutral 1" in done.stderr  # images of a class that the model lacks are left out
 
 
 @pytest.mark.slow
-def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
+def test_every_head_of_a_network_is_checked(tmp_path: Path) -> None:
     import keras
 
     from mien.card import Head
@@ -225,7 +223,7 @@ def test_every_head_of_a_network_is_judged(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["default", "small"])
-def test_the_license_of_a_bundled_model_is_not_the_user_s_to_give(tmp_path: Path, name: str) -> None:
+def test_the_license_of_a_bundled_model_cannot_be_changed(tmp_path: Path, name: str) -> None:
     copy = tmp_path / "copy.onnx"
     done = mien("export", name, "--out", copy, "--license", "CC0-1.0")
     is_one_sentence(done, f"{name} is bundled", f"mien model {name}")

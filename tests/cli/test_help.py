@@ -1,4 +1,4 @@
-"""Every command's help reads well at 80 columns, and the shell completes values."""
+"""The help of every command fits 80 columns, and the shell completes values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def help_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_help_cuts_no_option_and_ends_with_examples(name: str) -> None:
+def test_help_shows_every_option_in_full_and_ends_with_examples(name: str) -> None:
     text = help_of(name)
     for parameter in command_of(name).params:
         for option in (*parameter.opts, *parameter.secondary_opts):
@@ -62,7 +62,7 @@ def test_the_help_of_a_group_ends_with_examples(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "data", *ALL])
-def test_options_have_values_that_can_be_read_and_switches_have_none(name: str) -> None:
+def test_options_have_readable_metavars_and_flags_have_none(name: str) -> None:
     text = help_of(name)
     assert not re.search(r"<(?:int|float|str|bool|path|text|file|directory|list)\b", text)
     assert not re.search(r"\bx>=|<=x|\bINTEGER\b|\bFLOAT\b|\bBOOL\b", text)
@@ -77,7 +77,7 @@ def test_options_have_values_that_can_be_read_and_switches_have_none(name: str) 
             assert not re.search(rf"{re.escape(parameter.opts[0])} [A-Z]+\b", text)
 
 
-def test_ranges_and_defaults_stand_behind_what_an_option_does() -> None:
+def test_ranges_and_defaults_follow_the_help_of_an_option() -> None:
     text = " ".join(help_of("batch").replace("\u2502", " ").split())
     assert "--min-confidence X Label a face 'uncertain' if no expression has at least this" in text
     assert "probability. [0 to 1] [default: 0.0]" in text
@@ -115,14 +115,14 @@ def example_lines(name: str) -> list[str]:
     return [line.strip() for line in epilog.splitlines()[1:] if line.strip()]
 
 
-def test_paragraphs_of_the_help_are_not_broken_by_hand() -> None:
+def test_paragraphs_of_the_help_have_no_hard_line_breaks() -> None:
     for name in ALL:
         for paragraph in command_of(name).help.split("\n\n"):
             assert "\n" not in paragraph
 
 
 def complete(*words: str, cwd: Path) -> list[str]:
-    """What bash is offered after these words, the last of them incomplete."""
+    """The completions of bash for these words, the last of which is incomplete."""
     environment = {
         **os.environ, "_MIEN_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words),
         "COMP_CWORD": str(len(words) - 1),
@@ -153,7 +153,7 @@ def test_the_shell_completes_values(words: tuple[str, ...], expected: list[str],
     assert complete(*words, cwd=tmp_path) == expected
 
 
-def test_files_are_completed_by_their_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_completed_by_their_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a.onnx", "a.csv", "a.txt", ".a.onnx"):
         (tmp_path / name).touch()
@@ -185,7 +185,7 @@ def test_recipes_are_listed_with_cost_and_score(capsys: pytest.CaptureFixture[st
     assert "one of classic" in capsys.readouterr().err
 
 
-def test_a_fault_in_an_option_is_the_only_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_option_gives_one_error_line(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--schedule", "x"], ["--epochs", "0"], ["--recipe", "x"], ["--license", " "]):
         assert run(["train", *words]) == 2
         told = capsys.readouterr()

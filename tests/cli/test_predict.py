@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_one_portrait_as_json() -> None:
+def test_json_of_a_portrait_has_one_face_with_probabilities() -> None:
     done = mien_process("predict", PORTRAIT, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
@@ -84,7 +84,7 @@ def test_a_failed_image_does_not_stop_the_others(folder: Path, tmp_path: Path) -
     assert (before != after).any()
 
 
-def test_the_order_of_json_is_the_order_given(folder: Path) -> None:
+def test_json_keeps_the_order_of_the_arguments(folder: Path) -> None:
     names = [str(folder / name) for name in ("none.png", "page.jpg", "one.jpg")]
     done = mien("predict", *names, "--json")
     assert done.returncode == 1
@@ -96,7 +96,7 @@ def test_the_order_of_json_is_the_order_given(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_standard_input(folder: Path) -> None:
+def test_an_image_is_read_from_standard_input(folder: Path) -> None:
     command = [sys.executable, "-m", "mien", "predict", "-", "--json"]
     done = subprocess.run(command, input=(folder / "one.jpg").read_bytes(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -198,7 +198,7 @@ def test_a_copy_with_every_nth_frame_is_as_long_as_the_video(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
+def test_lost_frames_are_reported_in_one_line(tmp_path: Path) -> None:
     path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     _spoil_packets(path, [7, 8, 19])
     done = mien("predict", path, "--json")
@@ -239,7 +239,9 @@ def test_lost_frames_are_reported_in_one_sentence(tmp_path: Path) -> None:
         (["none.png", "--nothing"], "No such option: --nothing"),
     ],
 )
-def test_bad_input_is_one_sentence_and_code_2(folder: Path, arguments: list[str], sentence: str) -> None:
+def test_bad_input_gives_one_error_line_and_exit_code_2(
+    folder: Path, arguments: list[str], sentence: str
+) -> None:
     done = mien("predict", *arguments, cwd=folder)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert sentence in done.stderr
@@ -358,7 +360,7 @@ def test_a_closed_standard_input_is_reported() -> None:
 
 
 @pytest.mark.slow
-def test_a_video_with_every_large_keeps_a_copy_or_leaves_none(tmp_path: Path) -> None:
+def test_a_frame_step_beyond_the_end_gives_a_valid_copy_and_nan_fps_is_refused(tmp_path: Path) -> None:
     make_film(tmp_path / "video.mp4")
     done = mien("predict", tmp_path / "video.mp4", "--every", 100_000, "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr

@@ -236,7 +236,7 @@ def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(pr
     _, out, _ = predict(PORTRAIT, "--json", "--min-confidence", f"{certain['score'] - 0.01}")
     assert json.loads(out)["images"][0]["faces"] == [certain]
     printed = predict(PORTRAIT, "--min-confidence", "0.99")[1]
-    assert re.search(r" uncertain +[a-z]+ [0-9]+%", printed)  # no share of its own
+    assert re.search(r" uncertain +[a-z]+ [0-9]+%", printed)  # no probability of its own
     code, _, err = predict(PORTRAIT, "--min-confidence", "2")
     assert code == 2
     assert "--min-confidence" in err
@@ -244,17 +244,17 @@ def test_a_face_below_min_confidence_is_uncertain_and_keeps_its_probabilities(pr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.json"])
-def test_rows_of_an_earlier_run_survive_a_run_that_reads_nothing(predict: Run, name: str) -> None:
+def test_rows_of_an_earlier_run_are_kept_if_no_input_can_be_read(predict: Run, name: str) -> None:
     code, out, err = predict(PORTRAIT, "--csv", name, "--json")
     assert (code, err) == (0, f"Wrote 1 row to {name}\n")
-    json.loads(out)  # the confirmation is not in it
+    json.loads(out)  # without the confirmation line
     before = Path(name).read_bytes()
     Path("broken.jpg").write_text("no image")
     for source in ("broken.jpg", "none.jpg"):
         assert predict(source, "--csv", name)[0] == 2
         assert Path(name).read_bytes() == before
     assert predict(PORTRAIT, "broken.jpg", "--csv", name)[0] == 1
-    assert Path(name).read_bytes() == before  # of the image that could be read
+    assert Path(name).read_bytes() == before  # the row of the image that could be read
     code, _, err = predict("broken.jpg", "--csv", "new.csv")
     assert code == 2
     assert "Wrote" not in err

@@ -135,7 +135,7 @@ def test_an_image_of_one_frame_has_no_note(predict: Run) -> None:
     "head",
     [b"P5 48 40 255\n", b"P5\n# a comment\n48 40\n1023\n", b"P5 48 40 4095\n", b"P5 48 40 65535\n"],
 )
-def test_portable_graymaps_are_read_with_their_own_white(head: bytes) -> None:
+def test_portable_graymaps_are_scaled_by_their_maximum_value(head: bytes) -> None:
     white = int(head.split()[-1])
     gray = np.linspace(0, white, 48 * 40).round().astype(">u2" if white > 255 else "u1")
     image = read_image(head + gray.tobytes())
@@ -166,7 +166,7 @@ def test_a_file_whose_name_looks_like_an_option_has_a_remedy_that_works(predict:
 
 @pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
 @pytest.mark.parametrize("white", [1023, 4095, 65535])
-def test_netpbm_files_that_use_fewer_bits_than_they_say_are_refused(kind: bytes, white: int) -> None:
+def test_netpbm_files_that_use_fewer_bits_than_declared_are_refused(kind: bytes, white: int) -> None:
     """A dark image is accepted, unless it declares 16 bits and no value needs more than 12."""
     values = np.full(4 * 4 * (3 if kind in {b"P3", b"P6"} else 1), 900, ">u2")
     plain = b" ".join(b"%d" % value for value in values)
@@ -316,7 +316,7 @@ def test_a_command_line_of_more_than_32_kilobytes_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_names_on_one_command_line(tmp_path: Path) -> None:
+def test_five_thousand_names_on_one_command_line_are_processed_in_order(tmp_path: Path) -> None:
     save(str(tmp_path / "IMG_20240101_0.jpg"))
     names = [f"IMG_20240101_{i}.jpg" for i in range(5_000)]
     for name in names[1:]:

@@ -29,7 +29,9 @@ def test_a_folder_is_searched_recursively_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_patterns_files_webcam_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_files_webcam_and_standard_input_are_recognized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     touch(Path("2.png"), Path("1.png"), Path("deep/er/3.png"), Path("[odd].png"))
     found = find_sources(

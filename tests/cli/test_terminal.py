@@ -21,7 +21,7 @@ from tests.conftest import make_onnx
 from tests.helpers.terminal import Done, run, run_python, screen
 
 STREAMS = [("file", "file"), ("file", "tty"), ("tty", "file"), ("tty", "tty")]
-"""Of standard output and of standard error."""
+"""Kinds of standard output and standard error."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def results(place: Path, *arguments: str | Path, streams: Sequence[tuple[str, str]] = STREAMS) -> list[Done]:
-    """What a command gives with each of the streams."""
+    """The results of a command for each pair of streams."""
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda pair: run(*arguments, out=pair[0], err=pair[1], cwd=place), streams))
     for done in found:
@@ -50,7 +50,7 @@ def results(place: Path, *arguments: str | Path, streams: Sequence[tuple[str, st
 
 
 def steady(text: str) -> str:
-    """A text without durations, blanks at the ends of lines and the length of rules, which differ from run to run."""
+    """A text without durations, trailing blanks and lengths of rules, which differ between runs."""
     text = re.sub(r"\b\d+ (s|min|h)\b", "TIME", text)
     text = re.sub("─{3,}", "───", text)
     return "\n".join(line.rstrip() for line in text.splitlines())
@@ -82,8 +82,8 @@ def test_json_is_complete_when_standard_error_is_a_terminal(place: Path, command
     plain, drawn = results(place, *JSON[command], streams=STREAMS[:2])
     assert json.loads(plain.out)
     assert drawn.out == plain.out
-    if command != "data check":  # which is too quick to draw anything
-        assert "\x1b[2K" in drawn.drawn  # else there was no progress to break the results
+    if command != "data check":  # it is too quick to draw anything
+        assert "\x1b[2K" in drawn.drawn  # otherwise no progress was drawn that could break the results
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_tables_are_the_same_on_terminals_and_in_files(place: Path, command: str
 
 
 @pytest.mark.slow
-def test_export_says_the_same_on_terminals_and_in_files(place: Path) -> None:
+def test_export_prints_the_same_on_terminals_and_in_files(place: Path) -> None:
     for out, err in STREAMS:
         done = run("export", "model.onnx", "--out", "copy.onnx", out=out, err=err, cwd=place)
         assert (done.code, steady(done.out)) == (0, "Wrote copy.onnx (0.1 MB)")
 
 
 @pytest.mark.slow
-def test_errors_of_some_inputs_are_told_after_the_results(place: Path) -> None:
+def test_errors_of_some_inputs_are_printed_after_the_results(place: Path) -> None:
     (place / "bad.png").write_text("text")
     try:
         done = run("predict", "images", "bad.png", out="tty", err="tty", cwd=place)
@@ -127,7 +127,7 @@ def test_errors_of_some_inputs_are_told_after_the_results(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_progress_is_not_drawn_into_a_file_even_where_colors_are_forced(place: Path) -> None:
+def test_progress_is_not_drawn_into_a_file_even_if_colors_are_forced(place: Path) -> None:
     done = run("predict", "images", "--json", out="file", err="file", cwd=place, FORCE_COLOR="1")
     assert (done.code, done.err) == (0, "")
 
@@ -151,7 +151,7 @@ finish_output()
 
 
 @pytest.mark.slow
-def test_displays_inside_each_other_break_no_line(tmp_path: Path) -> None:
+def test_nested_progress_displays_break_no_line(tmp_path: Path) -> None:
     for out, err in STREAMS:
         done = run_python("-c", NESTED, out=out, err=err, cwd=tmp_path)
         assert (done.code, done.out.rstrip("\n")) == (0, "begun by one\nhalf a line, and its end\nno end")
@@ -159,7 +159,7 @@ def test_displays_inside_each_other_break_no_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_progress_is_drawn_beside_another_program_that_reads_the_results(place: Path) -> None:
+def test_no_progress_is_drawn_if_output_is_piped_to_another_program(place: Path) -> None:
     done = run("predict", "images", out="pipe", err="tty", cwd=place)
     assert done.code == 0
     assert len(done.out.splitlines()) == 5
@@ -167,7 +167,7 @@ def test_no_progress_is_drawn_beside_another_program_that_reads_the_results(plac
 
 
 @pytest.mark.slow
-def test_a_closed_standard_output_is_no_error(place: Path) -> None:
+def test_a_closed_standard_output_is_not_an_error(place: Path) -> None:
     command = f"{sys.executable} -m mien predict images --csv closed.csv >&-"
     done = subprocess.run(["bash", "-c", command], cwd=place, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "Wrote 0 rows to closed.csv\n")
@@ -180,7 +180,7 @@ def test_a_closed_standard_output_is_no_error(place: Path) -> None:
 @pytest.mark.parametrize(
     "command", ["predict nothere.png", "predict --nothing x", "model nothere", "data check nothere"]
 )
-def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
+def test_the_exit_code_is_the_same_if_standard_error_is_closed_or_full(
     place: Path, command: str, closing: str
 ) -> None:
     if closing.endswith("full") and not Path("/dev/full").exists():
@@ -190,7 +190,7 @@ def test_the_exit_code_is_the_same_where_standard_error_takes_nothing(
 
 
 @pytest.mark.slow
-def test_work_that_ends_in_files_goes_on_when_the_reader_hangs_up(tmp_path: Path) -> None:
+def test_commands_that_write_files_continue_after_a_closed_pipe(tmp_path: Path) -> None:
     work = (
         "from pathlib import Path\n"
         "from mien.cli.console import files_count, out\n"
@@ -206,14 +206,14 @@ def test_work_that_ends_in_files_goes_on_when_the_reader_hangs_up(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_when_the_reader_of_its_output_hangs_up(place: Path) -> None:
+def test_a_training_continues_after_a_closed_pipe(place: Path) -> None:
     train = f"{sys.executable} -m mien train --data table.csv --recipe compact --epochs 1 --out unread"
     subprocess.run(["sh", "-c", f"{train} | head -1"], cwd=place, capture_output=True, check=True)
     assert (place / "unread" / "evaluation.json").is_file()
 
 
 @pytest.mark.slow
-def test_train_says_the_same_on_terminals_and_in_files(place: Path) -> None:
+def test_train_prints_the_same_on_terminals_and_in_files(place: Path) -> None:
     found = []
     for i, (out, err) in enumerate(STREAMS):
         arguments = ["train", "--data", "table.csv", "--epochs", "1", "--no-cache", "--out", f"run{i}"]
@@ -227,7 +227,7 @@ def test_train_says_the_same_on_terminals_and_in_files(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_and_an_int8_export_say_the_same_on_terminals_and_in_files(place: Path) -> None:
+def test_the_demo_and_an_int8_export_print_the_same_on_terminals_and_in_files(place: Path) -> None:
     found = []
     for i, (out, err) in enumerate(STREAMS):
         told = []
@@ -242,6 +242,6 @@ def test_the_demo_and_an_int8_export_say_the_same_on_terminals_and_in_files(plac
     assert found[1:] == [found[0]] * 3
 
 
-def test_the_screen_of_these_tests_knows_erased_lines() -> None:
+def test_the_screen_helper_handles_erased_lines() -> None:
     assert screen("bar 10%\r\x1b[2Krow 1\r\nbar 20%\x1b[0m\r\x1b[2Krow 2\r\n") == "row 1\nrow 2\n"
     assert screen("one\r\ntwo\r\x1b[1A\x1b[2K") == "\ntwo"

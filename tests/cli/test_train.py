@@ -1,4 +1,4 @@
-"""Whole trainings through the command: a real kill, a real Ctrl-C, every saved model, the demo."""
+"""Complete trainings with the command: kills, Ctrl-C, saved models, teachers and the demo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RUN_FILES = {
     "samples.png", "facial_emotions_model.h5", "model.onnx", "card.json", "evaluation.json",
 }  # fmt: skip
 SHEETS = {"mistakes.png", "confident.png"}
-"""Which are there where there is something to show on them."""
+"""Written only if there are images to show."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mien(*arguments: str | Path | float, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Trainings have a process of their own, as they choose their backend; the other commands run in this one."""
+    """Run trainings in a separate process, as they choose their backend; run other commands in this one."""
     alone = arguments[0] in {"train", "demo", "serve"}
     return (mien_process if alone else command.mien)(*map(str, arguments), cwd=cwd)
 
@@ -86,7 +86,7 @@ def whole_run(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_run_folder_holds_everything(whole_run: Path) -> None:
+def test_a_run_folder_has_all_files_and_consistent_scores(whole_run: Path) -> None:
     assert {path.name for path in whole_run.iterdir()} - SHEETS == RUN_FILES
     card = json.loads((whole_run / "card.json").read_text())
     evaluation = json.loads((whole_run / "evaluation.json").read_text())
@@ -95,7 +95,9 @@ def test_a_run_folder_holds_everything(whole_run: Path) -> None:
     assert float(best["val_accuracy"]) == pytest.approx(evaluation["accuracy"], abs=1e-6)
 
 
-def test_a_real_kill_loses_at_most_the_epoch_under_way(table: Path, whole_run: Path, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_with_the_same_history(
+    table: Path, whole_run: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     arguments = ["--recipe", "compact", "--epochs", "3", "--batch-size", "16"]
     for epochs in (1, 2):
@@ -109,7 +111,7 @@ def test_a_real_kill_loses_at_most_the_epoch_under_way(table: Path, whole_run: P
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} - SHEETS == RUN_FILES
 
 
-def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_training_and_saves_all_files(table: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(table, run, "--recipe", "compact", "--epochs", "50", "--batch-size", "16")
     wait_for_epochs(process, run, 1)
@@ -121,7 +123,7 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(table: Path, tmp_path: Path) 
     assert {path.name for path in run.iterdir()} - SHEETS == RUN_FILES
 
 
-def test_a_run_is_judged_on_what_it_was_trained_on(table: Path, whole_run: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_the_data_of_the_run_by_default(table: Path, whole_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(whole_run, tmp_path / "run")
     done = mien("evaluate", run, "--split", "val", "--json")
     assert done.returncode == 0, done.stderr
@@ -143,12 +145,12 @@ def test_a_run_is_judged_on_what_it_was_trained_on(table: Path, whole_run: Path,
     assert not (run / "PrivateTest").exists()
     moved = shutil.copy(table, tmp_path / "moved.csv")
     assert mien("evaluate", run, "--data", moved).returncode == 0
-    assert (run / "PrivateTest" / "evaluation.json").is_file()  # the same images, wherever they are
+    assert (run / "PrivateTest" / "evaluation.json").is_file()  # the same images at another path
     alone = shutil.copy(run / "best.keras", tmp_path / "alone.keras")
     is_one_sentence(mien("evaluate", alone), "no data to evaluate on.*not in a run folder.*--data")
 
 
-def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Path, tmp_path: Path) -> None:
+def test_scores_are_printed_even_if_the_run_folder_cannot_be_written(whole_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(whole_run, tmp_path / "run")
     (run / "PrivateTest").write_text("in the way, whoever writes")
     done = mien("evaluate", run)
@@ -163,7 +165,9 @@ def test_scores_are_printed_where_the_run_folder_cannot_be_written(whole_run: Pa
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
-def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path, tmp_path: Path) -> None:
+def test_a_run_folder_with_only_best_keras_can_be_used_by_other_commands(
+    whole_run: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(whole_run / "best.keras", run)
@@ -177,7 +181,7 @@ def test_a_run_folder_with_only_its_network_is_taken_everywhere(whole_run: Path,
     assert mien("evaluate", run, "--data", "synthetic:70").returncode == 0
 
 
-def test_the_tenth_that_a_training_held_out_is_judged_again(tmp_path: Path) -> None:
+def test_evaluate_uses_the_validation_split_held_out_by_the_training(tmp_path: Path) -> None:
     faces = synthetic_dataset(140)
     for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         place = tmp_path / "faces" / faces.label_set.classes[label] / f"{i}.png"
@@ -217,7 +221,7 @@ def test_a_training_without_data_says_so_in_its_first_line(tmp_path: Path) -> No
     assert "runs/classic-synthetic-seed0" in said[-1]
 
 
-def test_every_saved_model_scores_alike(table: Path, whole_run: Path, tmp_path: Path) -> None:
+def test_all_saved_models_have_equal_scores(table: Path, whole_run: Path, tmp_path: Path) -> None:
     answers: list[dict[str, Any]] = []
     for model in (
         whole_run,
@@ -253,7 +257,7 @@ def test_export_writes_every_format(table: Path, whole_run: Path, tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore:You are saving:UserWarning")
-def test_a_foreign_h5_and_its_exports_score_alike(table: Path, tmp_path: Path) -> None:
+def test_a_plain_keras_h5_file_and_its_exports_have_equal_scores(table: Path, tmp_path: Path) -> None:
     import keras
 
     layers = keras.layers
@@ -274,13 +278,15 @@ def test_a_foreign_h5_and_its_exports_score_alike(table: Path, tmp_path: Path) -
         assert answer["loss"] == pytest.approx(expected["loss"], abs=1e-4)
     is_one_sentence(mien("evaluate", tmp_path / "m.onnx", "--data", table, *names), "leave --model-labels")
     assert mien("export", tmp_path / "theirs.h5", *names).returncode == 0
-    assert (tmp_path / "theirs.onnx").is_file()  # called after its source, so that two never share a name
+    assert (
+        tmp_path / "theirs.onnx"
+    ).is_file()  # named after its source, so that two exports never share a name
     is_one_sentence(mien("export", tmp_path / "theirs.h5", "--format", "h5", *names), "is the model itself")
     is_one_sentence(mien("model", tmp_path / "theirs.h5"), "expected a model card inside", "--model-labels")
     assert "joy" in mien("model", tmp_path / "m.keras").stdout
 
 
-def test_resuming_a_training_that_has_ended_changes_nothing(whole_run: Path, tmp_path: Path) -> None:
+def test_resuming_a_finished_training_changes_nothing(whole_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(whole_run, tmp_path / "run")
     before = {name: (run / name).read_bytes() for name in ("card.json", "evaluation.json")}
     for _ in range(2):
@@ -301,7 +307,7 @@ def test_the_saved_h5_loads_in_plain_keras(whole_run: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["jax"])
-def test_the_command_trains_on_another_back_end(table: Path, tmp_path: Path, backend: str) -> None:
+def test_the_command_trains_on_another_backend(table: Path, tmp_path: Path, backend: str) -> None:
     done = mien("train", "--data", table, "--out", tmp_path / "run", "--recipe", "compact", "--epochs", "1",
                 "--backend", backend)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -313,7 +319,7 @@ def test_the_command_trains_on_another_back_end(table: Path, tmp_path: Path, bac
     )
 
 
-def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
+def test_the_demo_trains_a_model_and_verifies_its_exports(tmp_path: Path) -> None:
     done = mien("demo", "--out", tmp_path / "demo", "--epochs", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("agrees with best.keras") == 2
@@ -325,7 +331,7 @@ def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["demo"]  # noqa: PTH208
 
 
-def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: Path) -> None:
+def test_ctrl_c_before_the_first_epoch_says_that_nothing_is_kept(table: Path, tmp_path: Path) -> None:
     with start(table, tmp_path / "run") as process:
         for line in process.stdout or ():
             if line.startswith("Recipe"):
@@ -338,14 +344,14 @@ def test_ctrl_c_before_the_first_epoch_says_what_is_kept(table: Path, tmp_path: 
     )
 
 
-def test_a_folder_takes_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
+def test_a_run_folder_allows_one_training_at_a_time(table: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".mien-training.lock"):
         done = mien("train", "--data", table, "--out", tmp_path / "run", "--epochs", "1")
     is_one_sentence(done, "another training writes here", "--out")
 
 
-def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Path) -> None:
+def test_standard_error_has_only_messages_of_mien(whole_run: Path, table: Path, tmp_path: Path) -> None:
     done = mien_process("evaluate", whole_run, "--data", table, "--json")
     assert done.returncode == 0
     assert done.stderr.startswith("Figures, report.html and evaluation.json are in")
@@ -354,7 +360,7 @@ def test_standard_error_is_left_to_us(whole_run: Path, table: Path, tmp_path: Pa
     is_one_sentence(mien_process("train", "--data", tmp_path / "bad.csv"), "row 1")
 
 
-def test_an_exported_file_has_the_suffix_of_its_format(whole_run: Path, tmp_path: Path) -> None:
+def test_an_export_with_a_wrong_suffix_is_refused(whole_run: Path, tmp_path: Path) -> None:
     done = mien("export", whole_run, "--format", "h5", "--out", tmp_path / "weird.xyz")
     is_one_sentence(done, "weird.xyz: expected a name that ends in .h5")
 
@@ -376,7 +382,7 @@ def votes(table: Path) -> Path:
     return path
 
 
-def test_two_label_sets_from_one_training_and_a_student_of_it(
+def test_a_joint_training_has_two_label_sets_and_can_teach_a_student(
     table: Path, votes: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "joint"
@@ -423,7 +429,7 @@ def test_two_label_sets_from_one_training_and_a_student_of_it(
     assert len(list((tmp_path / "views").glob("*.npy"))) == 3
     ended = mien("train", "--resume", "--out", student)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads((student / "recipe.json").read_text())["data"]["save_every"] == 60  # as it was begun
+    assert json.loads((student / "recipe.json").read_text())["data"]["save_every"] == 60  # as at the start
 
 
 def test_a_release_is_int8_and_fitted_on_public_test(table: Path, votes: Path, tmp_path: Path) -> None:
@@ -480,7 +486,9 @@ def test_a_recipe_trains_its_teachers_first(table: Path, votes: Path, tmp_path: 
     is_one_sentence(again, "holds a training already", "--resume")
     renamed = mien("train", "--resume", "--recipe", "classic", "--out", runs / "small")
     is_one_sentence(renamed, "begun with the recipe small, not classic", "--out")
-    (runs / names[2] / "evaluation.json").unlink()  # as after a kill between its last epoch and its end
+    (
+        runs / names[2] / "evaluation.json"
+    ).unlink()  # as after a kill between its last epoch and its evaluation
     other = mien("train", "--recipe", "small", *short, "--seed", 5, "--out", runs / "other")
     assert other.returncode == 0, other.stderr
     assert (runs / names[2] / "evaluation.json").is_file()
@@ -491,7 +499,7 @@ def test_a_recipe_trains_its_teachers_first(table: Path, votes: Path, tmp_path: 
     assert not (runs / "longer").exists()
 
 
-def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:
+def test_a_joint_training_without_votes_gives_a_remedy(tmp_path: Path) -> None:
     write_csv(synthetic_dataset(70), tmp_path / "fer2013.csv")
     done = mien("train", "--data", tmp_path / "fer2013.csv", "--recipe", "small", "--out", tmp_path / "run")
     is_one_sentence(done, "--votes", "--joint 0")
@@ -500,7 +508,7 @@ def test_a_joint_training_without_votes_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: Path, tmp_path: Path) -> None:
+def test_a_training_starts_from_the_weights_of_another(table: Path, whole_run: Path, tmp_path: Path) -> None:
     import keras
 
     more = ("--data", table, "--epochs", 1, "--learning-rate", 1e-9, "--out")
@@ -510,7 +518,9 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
         next(w for w in keras.models.load_model(run / "best.keras", compile=False).weights if w.shape[0] == 5)
         for run in (whole_run, tmp_path / "more")
     ]
-    np.testing.assert_allclose(kernels[1], kernels[0], atol=1e-6)  # hardly moved, and far from random ones
+    np.testing.assert_allclose(
+        kernels[1], kernels[0], atol=1e-6
+    )  # almost unchanged, and far from random weights
     assert json.loads((tmp_path / "more" / "recipe.json").read_text())["data"]["start"] == str(whole_run)
     other = mien("train", "--recipe", "classic", "--from", whole_run, *more, tmp_path / "other")
     is_one_sentence(other, "the network of this recipe")
@@ -520,7 +530,7 @@ def test_a_training_goes_on_from_the_weights_of_another(table: Path, whole_run: 
     is_one_sentence(table_itself, "this is not a model. Give an ONNX or Keras file")
 
 
-def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:
+def test_a_training_starts_from_an_onnx_file(table: Path, whole_run: Path, tmp_path: Path) -> None:
     from mien.recognition.classifier import Classifier
 
     more = ("--data", table, "--epochs", 1, "--learning-rate", 1e-9, "--out", tmp_path / "more")
@@ -531,13 +541,13 @@ def test_a_training_goes_on_from_an_onnx_file(table: Path, whole_run: Path, tmp_
     before, after = (
         Classifier(model).probabilities(faces) for model in (source, tmp_path / "more" / "model.onnx")
     )
-    assert np.ptp(before, axis=0).max() > 0.01  # it tells faces apart
+    assert np.ptp(before, axis=0).max() > 0.01  # the model distinguishes the faces
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.9
     other = mien("train", "--recipe", "classic", "--from", "small", *more[:-1], tmp_path / "other")
     is_one_sentence(other, "the network of this recipe")
 
 
-def test_the_bundled_model_learns_another_label_set(tmp_path: Path) -> None:
+def test_the_bundled_model_can_be_fine_tuned_to_another_label_set(tmp_path: Path) -> None:
     faces = synthetic_dataset(80, label_set=FERPLUS)
     for i, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         place = tmp_path / "faces" / FERPLUS.classes[label] / f"{i}.png"

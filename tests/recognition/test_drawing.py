@@ -377,9 +377,9 @@ class TestDrawFaces:
         assert heights(4, bars=False) == {0}
 
     def test_an_uncertain_expression_has_a_question_mark(self) -> None:
-        sure, unsure = make_face(Box(0, 0, 9, 9), "neutral", 0.34), make_face(Box(0, 0, 9, 9), "neutral", 0.4)
-        assert annotation._tag_text(sure, 0.4) == "neutral? 34%"
-        assert annotation._tag_text(unsure, 0.4) == "neutral 40%"
+        unsure, sure = make_face(Box(0, 0, 9, 9), "neutral", 0.34), make_face(Box(0, 0, 9, 9), "neutral", 0.4)
+        assert annotation._tag_text(unsure, 0.4) == "neutral? 34%"
+        assert annotation._tag_text(sure, 0.4) == "neutral 40%"
         assert annotation._tag_text(make_face(Box(0, 0, 9, 9), track=3), 0.4) == "#3 happy 70%"
 
     def test_low_score_is_drawn_with_a_dashed_box(self) -> None:

@@ -1,4 +1,4 @@
-"""Files made to harm, sent to the service: refused at once, and everybody else is served meanwhile."""
+"""Hostile files sent to the service: they are refused promptly, and other clients are served meanwhile."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def service() -> Iterator[Running]:
 
 
 def children() -> set[int]:
-    """The processes that this one has started."""
+    """The child processes of this process."""
     return {
         int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()
     }
 
 
 def udp_sockets() -> set[str]:
-    """The UDP sockets that the service and its children hold; those of other programs on the machine do not count."""
+    """The UDP sockets of the service and its child processes; those of other programs are left out."""
     of_all = {
         line.split()[9]
         for table in ("udp", "udp6")
@@ -51,13 +51,13 @@ def udp_sockets() -> set[str]:
     }
     held: set[str] = own_sockets()
     for child in children():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has exited meanwhile
             held |= own_sockets(child)
     return of_all & held
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
-def test_an_open_udp_port_is_seen() -> None:
+def test_udp_sockets_detects_an_open_port() -> None:
     before = udp_sockets()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
         port.bind(("127.0.0.1", 0))
@@ -66,7 +66,7 @@ def test_an_open_udp_port_is_seen() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("name", REDIRECTIONS)
-def test_a_video_that_would_open_something_is_refused_at_once_and_the_next_is_read(
+def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
     service: Running, tmp_path: Path, name: str
 ) -> None:
     before = udp_sockets()
@@ -81,17 +81,17 @@ def test_a_video_that_would_open_something_is_refused_at_once_and_the_next_is_re
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_video_that_claims_too_much_is_refused_at_once(service: Running, name: str) -> None:
+def test_a_video_whose_header_exceeds_its_content_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(BOMBS[name], kind="video/mp4", to=_VIDEO)
     assert time.monotonic() - began < 3
-    assert reply.status in {415, 422}  # the kinds that the service does not take are refused before
+    assert reply.status in {415, 422}  # formats that the service does not accept are refused earlier
     if reply.status == 422:
         assert "header fits its content" in reply.json["expected"]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_image_of_too_many_parts_is_refused_at_once(service: Running, name: str) -> None:
+def test_an_image_with_too_many_parts_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(ATTACKS[name])
     assert time.monotonic() - began < 2
@@ -99,7 +99,7 @@ def test_an_image_of_too_many_parts_is_refused_at_once(service: Running, name: s
     assert "usual number of parts" in reply.json["expected"]
 
 
-def test_no_process_and_no_descriptor_is_left(service: Running) -> None:
+def test_hostile_videos_leak_no_processes_or_file_descriptors(service: Running) -> None:
     def send() -> None:
         for data in (*REDIRECTIONS.values(), BOMBS["sizes"]):
             service.send_raw(data, kind="video/mp4", to=_VIDEO)
@@ -113,7 +113,7 @@ def test_no_process_and_no_descriptor_is_left(service: Running) -> None:
     assert (len(children()), open_files()) == (processes, files)
 
 
-def test_others_are_served_while_the_attacks_run(service: Running) -> None:
+def test_other_requests_are_served_during_attacks(service: Running) -> None:
     ended = threading.Event()
     hostile = [*ATTACKS.values(), progressive(150, (2000, 2000))]
     videos = [*BOMBS.values(), *REDIRECTIONS.values()]
@@ -144,7 +144,7 @@ def test_others_are_served_while_the_attacks_run(service: Running) -> None:
     assert slowest < 1
 
 
-def test_a_good_image_for_which_there_is_no_memory_is_not_called_damaged(
+def test_a_valid_image_that_exceeds_memory_is_not_reported_as_damaged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = encoded(Image.new("RGB", (3000, 2000), "gray"), "PNG")

@@ -1,4 +1,4 @@
-"""Who is let in, wherever the service stands: alone, under a path, behind a proxy."""
+"""API keys, hosts and origins of a service that runs alone, under a path prefix or behind a proxy."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def service() -> Iterator[Running]:
 
 
 def mounted(app: Any) -> Any:
-    """The service in another application, which runs its lifespan."""
+    """Mount the service in another application, which runs its lifespan."""
     return Starlette(routes=[Mount(PLACE, app)], lifespan=lambda _: app.router.lifespan_context(app))
 
 
-def rooted(app: Any) -> Any:
-    """The service behind a proxy that takes a prefix away, as `uvicorn --root-path` tells it."""
+def behind_stripping_proxy(app: Any) -> Any:
+    """Put the service behind a proxy that strips the prefix, as with `uvicorn --root-path`."""
 
     async def under(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -47,15 +47,15 @@ def rooted(app: Any) -> Any:
     return under
 
 
-def set_inside(app: Any) -> Any:
-    """The service with FastAPI's own setting, and a proxy that leaves the prefix where it is."""
+def with_fastapi_root_path(app: Any) -> Any:
+    """Set the `root_path` of FastAPI, for a proxy that keeps the prefix."""
     app.root_path = PLACE
     return app
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("around", [mounted, rooted, set_inside])
-def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("around", [mounted, behind_stripping_proxy, with_fastapi_root_path])
+def test_api_key_and_limits_apply_under_a_path_prefix(around: Callable[[Any], Any]) -> None:
     settings = Settings(threads=1, api_key="a long secret", max_bytes=100_000)
     with running(settings, around=around) as service:
         for path in ("/v1/model", "/metrics", "/v1/", "/V1/model", "//v1/model", "/v1//model", "/other"):
@@ -78,8 +78,10 @@ def test_the_key_and_the_limits_hold_under_a_path(around: Callable[[Any], Any]) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("around", [mounted, rooted, set_inside])
-def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("around", [mounted, behind_stripping_proxy, with_fastapi_root_path])
+def test_prefix_without_trailing_slash_and_index_html_redirect_to_the_page(
+    around: Callable[[Any], Any],
+) -> None:
     with running(Settings(threads=1, api_key="a long secret"), around=around) as service:
         for path, place in ((PLACE, PLACE + "/"), (PLACE + "/page/index.html", PLACE + "/")):
             reply = service.get(path)
@@ -90,10 +92,10 @@ def test_the_place_without_its_last_stroke_leads_to_the_page(around: Callable[[A
 
 @pytest.mark.slow
 @pytest.mark.parametrize("around", [lambda app: app, mounted])
-def test_no_bytes_of_a_form_reach_a_log(
+def test_contents_of_malformed_forms_are_not_logged(
     around: Callable[[Any], Any], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What reads forms would log letters of those that are broken, into the log of whoever mounts the service too."""
+    """The form parser logs bytes of malformed forms, also into the log of an application that mounts the service."""
     place = PLACE if around is mounted else ""
     opening = f"--{BOUNDARY}\r\n".encode()
     bodies = (
@@ -116,13 +118,13 @@ def test_no_bytes_of_a_form_reach_a_log(
 
 
 @pytest.mark.slow
-def test_what_leads_nowhere_needs_the_key_too() -> None:
+def test_unknown_paths_require_the_api_key() -> None:
     with running(Settings(threads=1, api_key="a long secret")) as service:
         for path in ("/v2/model", "/v1", "/metrics/", "/health", "/page", "/redoc"):
             assert (service.get(path).status, service.get(path, **KEY).status) == (401, 404), path
 
 
-def test_no_address_is_sent_on_to_another(service: Running) -> None:
+def test_paths_with_a_wrong_trailing_slash_are_not_redirected(service: Running) -> None:
     for path in ("/v1/model/", "/health/live/", "/page"):
         assert service.get(path).status == 404
 
@@ -130,8 +132,8 @@ def test_no_address_is_sent_on_to_another(service: Running) -> None:
 # Hosts and origins
 
 
-OWN = ("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1:9", "127.8.9.1", "[::1]", "[::1]:8000")
-STRANGE = (
+OWN_HOSTS = ("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1:9", "127.8.9.1", "[::1]", "[::1]:8000")
+FOREIGN_HOSTS = (
     "evil.example",
     "localhost.evil.example",
     "127.0.0.1.evil.example",
@@ -145,11 +147,11 @@ STRANGE = (
 
 
 @pytest.mark.slow
-def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
+def test_a_local_service_accepts_only_its_own_host_names() -> None:
     with running(Settings(threads=1, allow_host=())) as service:
-        for host in OWN:
+        for host in OWN_HOSTS:
             assert service.get("/v1/model", Host=host).status == 200, host
-        for host in STRANGE:
+        for host in FOREIGN_HOSTS:
             for path in ("/", "/v1/model", "/nothing", "/page/app.js"):
                 assert service.get(path, Host=host).status == 421, host
         reply = service.ask(
@@ -158,11 +160,11 @@ def test_a_service_of_this_machine_goes_by_its_own_names_only() -> None:
         assert (reply.status, reply.json["received"]) == (421, "a request for 'evil.example'")
         check_problem(reply)
         assert service.get("/health/ready", Host="10.0.0.7:8000").status == 200
-        assert service.metric('mien_refusals_total{reason="host"}') == 4 * len(STRANGE) + 1
+        assert service.metric('mien_refusals_total{reason="host"}') == 4 * len(FOREIGN_HOSTS) + 1
 
 
 @pytest.mark.slow
-def test_names_that_are_given_are_its_own_too(service: Running) -> None:
+def test_allowed_hosts_are_accepted_in_addition_to_local_names(service: Running) -> None:
     with running(Settings(threads=1, allow_host=("mien.example", "fd00::7"))) as named:
         for host in ("mien.example", "Mien.Example:443", "[fd00::7]:8000", "localhost:8000"):
             assert named.get("/v1/model", Host=host).status == 200, host
@@ -190,7 +192,7 @@ def test_names_that_are_given_are_its_own_too(service: Running) -> None:
         (403, "", {}),
     ],
 )
-def test_what_pages_of_other_origins_send_is_refused(status: int, origin: str, more: dict[str, str]) -> None:
+def test_requests_from_other_origins_are_refused(status: int, origin: str, more: dict[str, str]) -> None:
     names = ("mien.example", "faces.example")
     if origin == "http://mien.example:3000":  # another service of the same machine
         names = ()
@@ -206,19 +208,19 @@ def test_what_pages_of_other_origins_send_is_refused(status: int, origin: str, m
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.255.0.3", "localhost", "LocalHost", "::1", "::ffff:127.0.0.1"]
 )
-def test_what_is_local(host: str) -> None:
+def test_is_local_accepts_loopback_hosts(host: str) -> None:
     assert is_local(host)
 
 
 @pytest.mark.parametrize(
     "host", ["192.0.2.0", "::", "127.evil.example", "192.168.0.1", "::2", "", "localhost.x"]
 )
-def test_what_is_not_local(host: str) -> None:
+def test_is_local_rejects_other_hosts(host: str) -> None:
     assert not is_local(host)
 
 
 @pytest.mark.parametrize("host", ["", "http://mien.example", "mien.example:8000", "a/b", "*", "[::1]"])
-def test_hosts_are_checked(host: str) -> None:
+def test_an_invalid_allow_host_is_rejected(host: str) -> None:
     with pytest.raises(ValueError, match=r"Expected a host name such as mien\.example\.org"):
         Settings(allow_host=(host,))
 
@@ -227,7 +229,7 @@ PATHS = st.lists(st.sampled_from(["/", "a", "v1", "//", "", "/v1/recognize"]), m
 
 
 @given(PATHS, PATHS)
-def test_a_path_is_read_as_the_router_reads_it(root: str, path: str) -> None:
+def test_route_path_matches_starlette(root: str, path: str) -> None:
     scope = {"path": path, "root_path": root}
     assert route_path(scope) == get_route_path(scope)
     below = {"path": root + path, "root_path": root}

@@ -1,4 +1,4 @@
-"""The service under pressure: a full house, deadlines, callers that hang up, an end in the middle."""
+"""The service under load: a full queue, deadlines, clients that disconnect, shutdown during requests."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.helpers.service_process import Reply, Running, portrait, running, wai
 
 
 class Gate:
-    """A detector that stands still until it is opened, and finds nothing."""
+    """A detector that blocks until it is opened, and finds no faces."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
         self.calls = 0
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        if image.any():  # the service warms up with black
+        if image.any():  # the service warms up with a black image
             self.calls += 1
             assert self.opened.wait(20)
         return []
@@ -56,7 +56,7 @@ def gated(**settings: float) -> Iterator[tuple[Running, Gate, ThreadPoolExecutor
 def occupy(
     service: Running, callers: ThreadPoolExecutor, places: int, *, of: int = 1, data: bytes = b""
 ) -> list[Future[Reply]]:
-    """Requests that wait for the gate."""
+    """Send requests that wait for the gate."""
     before = service.metric("mien_queue")
     files = [("a.jpg", data or portrait())] * of
     asked = [callers.submit(service.send, *files) for _ in range(places // of)]
@@ -65,7 +65,7 @@ def occupy(
 
 
 @pytest.mark.slow
-def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
+def test_a_full_queue_gives_503_with_retry_after() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 4)
         reply = service.send_raw(portrait())
@@ -80,7 +80,7 @@ def test_past_the_bound_comes_503_and_when_to_try_again() -> None:
 
 
 @pytest.mark.slow
-def test_every_image_takes_a_place() -> None:
+def test_each_image_takes_one_place_in_the_queue() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 3, of=3)
         assert service.send(("a", portrait()), ("b", portrait())).status == 503
@@ -89,7 +89,7 @@ def test_every_image_takes_a_place() -> None:
 
 
 @pytest.mark.slow
-def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
+def test_held_bytes_limits_the_bytes_of_all_requests() -> None:
     large = portrait() + bytes(60_000)
     with gated(max_bytes=100_000, held_bytes=100_000, max_video_bytes=0) as (service, gate, callers):
         (asked,) = occupy(service, callers, 1, data=large)
@@ -103,7 +103,7 @@ def test_all_requests_together_hold_no_more_bytes_than_they_may() -> None:
 
 
 @pytest.mark.slow
-def test_large_images_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_processed_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_LARGE", 10_000)
     with gated(threads=3) as (service, gate, callers):
         asked = occupy(service, callers, 3)
@@ -117,7 +117,7 @@ def test_large_images_are_worked_on_one_at_a_time(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_past_the_deadline_comes_504_and_the_place_is_free() -> None:
+def test_exceeding_the_deadline_gives_504_and_frees_the_place_in_the_queue() -> None:
     with gated(deadline=0.3) as (service, gate, _):
         began = time.monotonic()
         reply = service.send_raw(portrait())
@@ -130,7 +130,7 @@ def test_past_the_deadline_comes_504_and_the_place_is_free() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("route", ["/v1/recognize", "/v1/recognize/video"])
-def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
+def test_a_body_that_does_not_arrive_before_the_deadline_gives_408(route: str) -> None:
     with gated(deadline=0.2) as (service, _, _), socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc".encode())
         raw.settimeout(10)
@@ -142,7 +142,7 @@ def test_a_body_that_does_not_come_has_the_same_deadline(route: str) -> None:
 
 
 @pytest.mark.slow
-def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
+def test_a_queued_request_is_dropped_when_its_client_disconnects() -> None:
     with gated() as (service, gate, callers):
         asked = occupy(service, callers, 2)  # as many as there are threads
         wait_until(lambda: gate.calls == 2)
@@ -158,7 +158,7 @@ def test_what_waits_for_a_caller_that_has_gone_is_not_done() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_under_way_at_the_end_is_finished() -> None:
+def test_requests_in_progress_at_shutdown_are_finished() -> None:
     with ThreadPoolExecutor(1) as helper, gated() as (service, gate, callers):
         asked = occupy(service, callers, 4)
         helper.submit(lambda: (time.sleep(0.3), gate.opened.set()))
@@ -170,7 +170,7 @@ def test_what_is_under_way_at_the_end_is_finished() -> None:
 
 
 class Slow:
-    """A detector that takes its time, in seconds."""
+    """A detector that takes a given number of seconds."""
 
     def __init__(self, seconds: float = 0.02) -> None:
         self.seconds = seconds
@@ -191,7 +191,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_video_ends_when_its_caller_has_gone(video: bytes) -> None:
+def test_a_video_stops_when_its_client_disconnects(video: bytes) -> None:
     with running(Settings(threads=1), detector=Slow()) as service:
         gone = http.client.HTTPConnection("127.0.0.1", service.port)
         gone.request("POST", "/v1/recognize/video", video, {"Content-Type": "video/mp4"})
@@ -207,12 +207,12 @@ def test_a_video_ends_when_its_caller_has_gone(video: bytes) -> None:
         assert service.metric("mien_frames_total") < 150
         assert service.metric('mien_requests_total{route="/v1/recognize/video",status="499"}') == 1
         assert service.metric('mien_requests_total{route="/v1/recognize/video",status="200"}') == 0
-        end = {"done": True, "frames": 2, "error": None}  # once the thread is done with the frame it was at
+        end = {"done": True, "frames": 2, "error": None}  # once the thread has finished its current frame
         wait_until(lambda: service.send_raw(video, "every=100", to="/v1/recognize/video").lines[-1] == end)
 
 
 @pytest.mark.slow
-def test_a_video_whose_next_line_takes_too_long_ends_with_a_line(video: bytes) -> None:
+def test_a_video_that_exceeds_the_deadline_ends_with_an_error_line(video: bytes) -> None:
     with gated(deadline=0.3) as (service, gate, _):
         (end,) = service.send_raw(video, kind="video/mp4", to="/v1/recognize/video").lines
         assert (end["done"], end["frames"]) == (True, 0)
@@ -222,7 +222,7 @@ def test_a_video_whose_next_line_takes_too_long_ends_with_a_line(video: bytes) -
 
 
 @pytest.mark.slow
-def test_a_video_at_the_end_of_the_service_ends_with_a_line(
+def test_a_video_in_progress_at_shutdown_ends_with_an_error_line(
     video: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with ThreadPoolExecutor(1) as caller:
@@ -240,21 +240,21 @@ def test_a_video_at_the_end_of_the_service_ends_with_a_line(
     assert "Traceback" not in said
 
 
-# Faces of many requests in one call of the network
+# Faces of several requests in one call of the network
 
 
 class Counting:
-    """A classifier that answers with the first pixel, one call at a time, the first when it is let."""
+    """A classifier that returns the first pixel of each crop; calls block until `released` is set."""
 
     labels = ("a", "b")
 
     def __init__(self) -> None:
         self.calls: list[int] = []
-        self.let = threading.Event()
+        self.released = threading.Event()
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
         self.calls.append(len(crops))
-        assert self.let.wait(20)
+        assert self.released.wait(20)
         if crops[0, 0, 0] == 255:
             raise ValueError("white")
         return np.stack([crops[:, 0, 0], 255 - crops[:, 0, 0]], axis=1).astype(np.float32)
@@ -264,7 +264,7 @@ def crops(*values: int) -> np.ndarray:
     return np.array(values, np.uint8)[:, None, None] * np.ones((1, 48, 48), np.uint8)
 
 
-def test_what_gathers_while_the_network_is_busy_is_its_next_call() -> None:
+def test_requests_that_wait_for_the_network_are_batched_into_one_call() -> None:
     classifier = Counting()
     observed: list[int] = []
     batching = Batching(classifier, observed.append)
@@ -273,13 +273,13 @@ def test_what_gathers_while_the_network_is_busy_is_its_next_call() -> None:
         wait_until(lambda: classifier.calls == [1])
         rest = [pool.submit(batching.probabilities, crops(i, i + 1)) for i in range(10, 16)]
         wait_until(lambda: len(batching._waiting) == 6)
-        classifier.let.set()
+        classifier.released.set()
         assert first.result(20)[0, 0] == 1
         assert [one.result(20)[:, 0].tolist() for one in rest] == [[i, i + 1] for i in range(10, 16)]
     assert classifier.calls == observed == [1, 12]
 
 
-def test_one_call_has_a_bound_and_an_error_reaches_those_who_asked() -> None:
+def test_batch_size_is_limited_and_an_error_reaches_only_its_callers() -> None:
     classifier = Counting()
     batching = Batching(classifier)
     with ThreadPoolExecutor(8) as pool:
@@ -289,7 +289,7 @@ def test_one_call_has_a_bound_and_an_error_reaches_those_who_asked() -> None:
         wait_until(lambda: len(batching._waiting) == 1)
         small = pool.submit(batching.probabilities, crops(*[7] * 9))
         wait_until(lambda: len(batching._waiting) == 2)
-        classifier.let.set()
+        classifier.released.set()
         with pytest.raises(ValueError, match="white"):
             large.result(20)
         assert first.result(20).tolist() == [[1, 254]]
@@ -297,7 +297,7 @@ def test_one_call_has_a_bound_and_an_error_reaches_those_who_asked() -> None:
     assert classifier.calls == [1, 60, 9]
 
 
-def test_answers_are_those_of_the_classifier() -> None:
+def test_batched_results_equal_those_of_the_classifier() -> None:
     classifier = Classifier(threads=1)
     batching = Batching(classifier)
     faces = np.random.default_rng(0).integers(0, 256, (40, 48, 48), dtype=np.uint8)
@@ -343,18 +343,18 @@ def test_answers_are_those_of_the_classifier() -> None:
         ({"allow_host": ("",)}, "a host name such as mien.example.org, got ''"),
     ],
 )
-def test_settings_are_checked(options: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Settings(**options)
 
 
 @pytest.mark.slow
-def test_blanks_around_a_key_are_no_part_of_it() -> None:
+def test_whitespace_around_an_api_key_is_ignored() -> None:
     with running(Settings(threads=1, api_key=" a long secret \r\n")) as service:
         assert service.get("/v1/model").status == 401
         assert service.get("/v1/model", **{"X-API-Key": "a long secret"}).status == 200
         assert service.get("/v1/model", Authorization="Bearer a long secret").status == 200
 
 
-def test_the_key_is_not_shown() -> None:
+def test_repr_of_settings_hides_the_api_key() -> None:
     assert "secret" not in repr(Settings(api_key="a long secret"))

@@ -1,4 +1,4 @@
-"""Connections that want too much: slow, silent, many, in tiny pieces, unread; and an end that comes in each of these."""
+"""Abusive connections: slow, silent, too many, in tiny chunks, unread; and shutdown during each of these."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _POST = b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/
 
 @contextmanager
 def raw(service: Running, data: bytes = b"") -> Iterator[socket.socket]:
-    """A connection on which some bytes were sent."""
+    """Open a connection and send some bytes."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=20) as one:
         one.sendall(data)
         yield one
 
 
 def read_all(one: socket.socket) -> bytes:
-    """What comes up to the end of a connection."""
+    """Read until the connection is closed."""
     found = b""
     with suppress(ConnectionError):
         while piece := one.recv(65536):
@@ -47,16 +47,9 @@ def read_all(one: socket.socket) -> bytes:
     return found
 
 
-def ends(one: socket.socket) -> float:
-    """Seconds until a connection is closed."""
-    began = time.monotonic()
-    read_all(one)
-    return time.monotonic() - began
-
-
 @pytest.mark.slow
-class TestTimes:
-    def test_a_header_that_is_slow_or_never_comes_ends_the_connection(self) -> None:
+class TestTimeouts:
+    def test_a_header_that_does_not_arrive_in_time_closes_the_connection(self) -> None:
         with running(Settings(threads=1, header_timeout=0.5)) as service:
             with raw(service) as silent, raw(service, b"GET /health/live HTTP/1.1\r\nX: ") as slow:
                 assert read_all(silent) == b""
@@ -67,7 +60,7 @@ class TestTimes:
                 assert b"408 Request Timeout" in read_all(again)
             assert service.metric('mien_refusals_total{reason="header time"}') == 3
 
-    def test_a_header_in_many_drops_is_not_given_more_time(self) -> None:
+    def test_a_header_sent_slowly_does_not_extend_its_timeout(self) -> None:
         with (
             running(Settings(threads=1, header_timeout=0.7)) as service,
             raw(service, b"GET / HTTP/1.1\r\n") as slow,
@@ -79,7 +72,7 @@ class TestTimes:
                     time.sleep(0.05)
             assert time.monotonic() - began < 3
 
-    def test_a_body_that_stops_is_refused_before_the_deadline(self) -> None:
+    def test_a_stalled_body_gives_408_after_the_idle_timeout(self) -> None:
         with (
             running(Settings(threads=1, idle_timeout=0.3)) as service,
             raw(service, _POST + b"Content-Length: 99\r\n\r\nx") as slow,
@@ -89,7 +82,7 @@ class TestTimes:
             assert b"Nothing of the request arrived for 0.3 seconds." in answer
             assert service.metric('mien_refusals_total{reason="idle"}') == 1
 
-    def test_a_body_in_many_drops_has_an_end(self) -> None:
+    def test_a_body_sent_slowly_is_limited_by_the_body_timeout(self) -> None:
         with (
             running(Settings(threads=1, body_timeout=0.6, idle_timeout=5)) as service,
             raw(service, _POST + b"Content-Length: 9999\r\n\r\n") as slow,
@@ -108,7 +101,7 @@ class TestTimes:
             dripping.join()
             assert b"The request did not arrive within 0.6 seconds." in answer
 
-    def test_what_is_sent_after_a_refusal_is_not_read_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_refused_upload_is_read_only_for_a_limited_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connections, "_LINGER", 0.5)
         with (
             running(Settings(threads=1)) as service,
@@ -124,7 +117,7 @@ class TestTimes:
                     time.sleep(0.05)
             assert time.monotonic() - began < 4
 
-    def test_a_caller_that_never_reads_is_let_go(self) -> None:
+    def test_a_client_that_never_reads_is_disconnected_after_the_write_timeout(self) -> None:
         with running(Settings(threads=1, write_timeout=1)) as service:
             asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
             with socket.socket() as one:
@@ -137,9 +130,9 @@ class TestTimes:
                 wait_until(lambda: service.metric('mien_refusals_total{reason="unread"}') == 1, 20)
 
 
-class TestNumbers:
+class TestLimits:
     @pytest.mark.slow
-    def test_one_address_has_so_many_connections_and_no_more(self) -> None:
+    def test_connections_per_client_address_are_limited(self) -> None:
         with running(Settings(threads=1, connections_per_caller=4)) as service:
             held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
             time.sleep(0.1)
@@ -163,8 +156,8 @@ class TestNumbers:
                 one.close()
 
     @pytest.mark.slow
-    def test_a_caller_that_does_not_read_is_answered_a_few_times_only(self) -> None:
-        """Else the system would keep megabytes of answers for each connection, and others wait while they are made."""
+    def test_responses_stop_when_the_client_does_not_read(self) -> None:
+        """Otherwise the system would buffer megabytes of responses per connection, and other clients would wait."""
         name = 'mien_requests_total{route="/openapi.json",status="200"}'
         with running(Settings(threads=1)) as service, socket.socket() as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -175,7 +168,7 @@ class TestNumbers:
             assert service.metric(name) < 40
 
     @pytest.mark.slow
-    def test_a_body_in_tiny_pieces_is_refused_and_stops_nobody(self) -> None:
+    def test_a_body_in_tiny_chunks_is_refused_and_does_not_block_others(self) -> None:
         with running(Settings(threads=1)) as service:
             ended = threading.Event()
 
@@ -203,7 +196,7 @@ class TestNumbers:
             assert service.metric('mien_refusals_total{reason="protocol"}') > 1
 
     @pytest.mark.slow
-    def test_a_body_in_usual_pieces_is_taken(self) -> None:
+    def test_a_body_in_chunks_of_normal_size_is_accepted(self) -> None:
         data, piece = portrait() + bytes(300_000), 200
         head = _POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
         with running(Settings(threads=1)) as service, raw(service, head) as one:
@@ -213,7 +206,9 @@ class TestNumbers:
             one.sendall(b"0\r\n\r\n")
             assert read_all(one).startswith(b"HTTP/1.1 200 ")
 
-    def test_there_are_fewer_connections_than_descriptors(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_connection_limits_stay_below_the_file_descriptor_limit(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
         assert connections.connection_limits(512) == (128, 64)
         monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 20, 1 << 20))
@@ -221,7 +216,7 @@ class TestNumbers:
 
 
 @pytest.mark.slow
-def test_with_few_descriptors_and_many_idle_connections_the_service_comes_back() -> None:
+def test_the_service_recovers_when_idle_connections_use_up_its_file_descriptors() -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)); "
     code = limit + "from mien.__main__ import main; main()"
     process = subprocess.Popen(
@@ -256,7 +251,7 @@ def _body(service: Running) -> bytes:
 
 @cache
 def _video() -> bytes:
-    """A request with a video that takes longer than the grace."""
+    """A request with a video that takes longer than the grace period of shutdown."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         with VideoWriter(path, 25, (640, 480)) as writer:
@@ -277,17 +272,17 @@ def _costly_image() -> bytes:
 _STATES: dict[str, Callable[[Running], bytes]] = {
     "costly images": lambda _: _costly_image(),
     "silent connections": lambda _: b"",
-    "headers that do not end": lambda _: b"GET / HTTP/1.1\r\nX: ",
-    "bodies that do not come": _body,
-    "tiny pieces": lambda _: _POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500,
-    "videos at work": lambda _: _video(),
-    "answers that are not read": lambda _: b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 800,
+    "unfinished headers": lambda _: b"GET / HTTP/1.1\r\nX: ",
+    "unfinished bodies": _body,
+    "tiny chunks": lambda _: _POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500,
+    "videos in progress": lambda _: _video(),
+    "unread responses": lambda _: b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 800,
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", _STATES)
-def test_sigterm_ends_the_service_within_its_grace(state: str) -> None:
+def test_sigterm_stops_the_service_within_the_grace_period(state: str) -> None:
     with serving("--deadline", "2") as service:
         held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(20)]
         for one in held:
@@ -296,7 +291,9 @@ def test_sigterm_ends_the_service_within_its_grace(state: str) -> None:
                 one.sendall(_STATES[state](service))
         time.sleep(0.3)
         assert _seconds_to_end(service) < 2 + 1 + 3 + 1
-        assert service.process.returncode == 0  # by itself, and not by the alarm that ends it else
+        assert (
+            service.process.returncode == 0
+        )  # it exits by itself, not by the alarm that would end it otherwise
         for one in held:
             one.close()
 
@@ -309,7 +306,7 @@ def _seconds_to_end(service: Process) -> float:
 
 
 class TestLog:
-    def test_a_flood_is_cut_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_excess_log_messages_are_dropped_and_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [100.0]
         monkeypatch.setattr(time, "monotonic", lambda: now[0])
         limit = LogLimit(most=50, most_faults=3)

@@ -1,4 +1,4 @@
-"""The container's files: no engine runs here, so a linter and parsers hold them to what they promise."""
+"""The container files, checked by a linter and parsers; no container engine is needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def steps() -> list[tuple[str, str]]:
 
 @cache
 def composed() -> dict[str, Any]:
-    """The one service of the compose file, after the parser has checked its form."""
+    """The only service of compose.yaml, validated by the parser."""
     text = (ROOT / "compose.yaml").read_text()
     document = compose_spec.PyCompose.from_yaml(text).to_dict()
     (service,) = document["services"].values()
@@ -42,7 +42,7 @@ def composed() -> dict[str, Any]:
 
 
 def variables() -> set[str]:
-    """The variables that `mien serve` reads."""
+    """The environment variables that `mien serve` reads."""
     from inspect import signature
     from typing import get_args, get_type_hints
 
@@ -51,7 +51,7 @@ def variables() -> set[str]:
     return {one for names in named for one in ([names] if isinstance(names, str) else names)}
 
 
-def test_the_linter_has_nothing_to_say() -> None:
+def test_hadolint_reports_no_findings() -> None:
     linter = Path(sys.executable).with_name("hadolint")
     done = subprocess.run(
         [linter, "--failure-threshold", "style", ROOT / "Dockerfile"],
@@ -62,21 +62,21 @@ def test_the_linter_has_nothing_to_say() -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_image_is_slim_and_without_rights() -> None:
+def test_the_image_is_multi_stage_and_slim_and_runs_as_an_unprivileged_user() -> None:
     instructions = [name for name, _ in steps()]
     last = instructions[len(instructions) - 1 - instructions[::-1].index("FROM") :]
     assert instructions.count("FROM") == 2
-    assert "RUN" not in last  # what builds stays behind
+    assert "RUN" not in last  # build tools stay in the first stage
     assert "ADD" not in instructions
     assert all(value.startswith("${PYTHON_IMAGE}") for name, value in steps() if name == "FROM")
     (image,) = [value for name, value in steps() if name == "ARG"]
-    assert re.fullmatch(r"PYTHON_IMAGE=python:[\d.]+-slim-\w+", image)  # a digest can be given in its place
+    assert re.fullmatch(r"PYTHON_IMAGE=python:[\d.]+-slim-\w+", image)  # a digest can be given instead
     (user,) = [value for name, value in steps() if name == "USER"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     assert ("ENTRYPOINT", '["mien", "serve"]') in steps()
 
 
-def test_python_and_extras_are_those_of_the_package() -> None:
+def test_python_version_and_extras_match_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (image,) = [value for name, value in steps() if name == "ARG"]
     assert image.startswith(f"PYTHON_IMAGE=python:{project['requires-python'].removeprefix('>=')}-")
@@ -101,7 +101,7 @@ def pinned(path: str) -> dict[str, str]:
     return found
 
 
-def test_everything_that_is_installed_is_pinned_by_hash() -> None:
+def test_all_installed_packages_are_pinned_by_hash() -> None:
     runs = " ".join(value for name, value in steps() if name == "RUN")
     for install in re.findall(r"pip install [^&]+", runs):
         assert "--require-hashes" in install or "--no-deps /src/dist" in install
@@ -109,10 +109,10 @@ def test_everything_that_is_installed_is_pinned_by_hash() -> None:
     locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     versions = {package["name"]: package["version"] for package in locked if "version" in package}
     for name, version in pinned("container/requirements.txt").items():
-        assert versions[name] == version  # else: make lock
+        assert versions[name] == version  # if not, run `make lock`
 
 
-def test_the_closed_network_has_no_way_out_and_one_door() -> None:
+def test_the_internal_network_is_isolated_and_only_the_proxy_publishes_a_port() -> None:
     text = (ROOT / "compose.internal.yaml").read_text().replace("!reset ", "")
     document = compose_spec.PyCompose.from_yaml(text).to_dict()
     assert document["networks"]["inside"]["internal"] is True
@@ -124,7 +124,7 @@ def test_the_closed_network_has_no_way_out_and_one_door() -> None:
     assert proxy["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_what_is_copied_is_there_and_nothing_else_is_sent() -> None:
+def test_copied_files_exist_and_the_build_context_holds_nothing_else() -> None:
     copied = {
         source
         for name, value in steps()
@@ -137,7 +137,7 @@ def test_what_is_copied_is_there_and_nothing_else_is_sent() -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_variables_are_those_of_the_command() -> None:
+def test_environment_variables_match_those_of_mien_serve() -> None:
     text = (ROOT / "Dockerfile").read_text() + (ROOT / "compose.yaml").read_text()
     named = set(re.findall(r"MIEN_[A-Z_]+", text))
     assert named >= {"MIEN_HOST", "MIEN_API_KEY"}
@@ -145,7 +145,7 @@ def test_variables_are_those_of_the_command() -> None:
     assert {f"MIEN_{name.upper()}" for name in vars(Settings())} <= variables()
 
 
-def test_the_composed_service_is_closed() -> None:
+def test_the_compose_service_is_read_only_unprivileged_and_local() -> None:
     service = composed()
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -158,8 +158,8 @@ def test_the_composed_service_is_closed() -> None:
     assert int(seconds[1]) > Settings().deadline
 
 
-def test_no_name_that_leads_here_opens_the_container() -> None:
-    """It listens to all that reaches it, so only the names can tell a page of a stranger (DNS rebinding)."""
+def test_the_container_accepts_only_localhost_as_host_by_default() -> None:
+    """The container listens on all interfaces, so only the Host header protects it from DNS rebinding."""
     assert composed()["environment"]["MIEN_ALLOW_HOST"] == "${MIEN_ALLOW_HOST:-localhost}"
     for path in ("Dockerfile", "docs/service.md"):
         commands = re.findall(r"docker run [^`\n]+", (ROOT / path).read_text())
@@ -168,7 +168,7 @@ def test_no_name_that_leads_here_opens_the_container() -> None:
 
 
 def health_check(**variables: str) -> int:
-    """The exit code of what asks whether the container is ready, in the environment of the image."""
+    """The exit code of the HEALTHCHECK command, run in the environment of the image."""
     (image,) = [value for name, value in steps() if name == "ENV"]
     environment = dict(word.split("=", 1) for word in image.split())
     _, _, command = dict(steps())["HEALTHCHECK"].partition("CMD ")
@@ -181,14 +181,14 @@ def health_check(**variables: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_health_check_asks_where_the_service_listens() -> None:
+def test_the_health_check_uses_the_port_of_the_service() -> None:
     with running(Settings(threads=1, allow_host=("mien.example",))) as service:
         assert health_check(MIEN_PORT=str(service.port)) == 0
     assert health_check(MIEN_PORT=str(service.port)) != 0
     assert "PORT=8000" in dict(steps())["ENV"]
 
 
-def test_a_misspelt_option_would_be_found() -> None:
+def test_the_compose_parser_rejects_a_misspelled_option() -> None:
     text = (ROOT / "compose.yaml").read_text().replace("read_only", "read_onyl")
     with pytest.raises(ValueError, match="read_onyl"):
         compose_spec.PyCompose.from_yaml(text)
@@ -201,23 +201,23 @@ DIGEST = "python:3.11-slim-bookworm@sha256:" + "0123456789abcdef" * 4
     "image", ["", "python:3.11-slim", "python@sha256:12ab", DIGEST.upper(), DIGEST + "0", DIGEST[26:]]
 )
 def test_a_base_image_without_its_digest_is_refused(image: str) -> None:
-    done = required(image)
+    done = run_require_digest(image)
     assert done.returncode == 2
     assert "Expected a base image with its digest" in done.stderr
     assert "docker buildx imagetools inspect" in done.stderr
 
 
-def test_a_base_image_with_its_digest_is_taken() -> None:
-    done = required(DIGEST)
+def test_a_base_image_with_its_digest_is_accepted() -> None:
+    done = run_require_digest(DIGEST)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def required(image: str) -> subprocess.CompletedProcess[str]:
+def run_require_digest(image: str) -> subprocess.CompletedProcess[str]:
     script = ROOT / "container" / "require_digest.sh"
     return subprocess.run(["sh", script, image], capture_output=True, text=True, check=False)
 
 
-def test_make_and_the_build_on_github_ask_for_the_digest() -> None:
+def test_make_and_the_github_workflow_check_the_digest() -> None:
     target = (ROOT / "Makefile").read_text().partition("\nimage:")[2].partition("\n\n")[0]
     assert target.index("container/require_digest.sh") < target.index("docker build")
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text()

@@ -1,4 +1,4 @@
-"""docs/service.md says what is so: its examples run, its tables are those of the code."""
+"""The examples of docs/service.md run, and its tables match the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def service() -> Iterator[Running]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("line", CURL)
-def test_examples_work(service: Running, tmp_path: Path, line: str) -> None:
+def test_curl_examples_work(service: Running, tmp_path: Path, line: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(portrait())
     (tmp_path / "other.png").write_bytes(portrait("PNG"))
     with VideoWriter(tmp_path / "video.mp4", 10, (64, 48)) as writer:
@@ -56,7 +56,7 @@ def test_examples_work(service: Running, tmp_path: Path, line: str) -> None:
         assert [len(image["faces"]) for image in last["images"]] == [1] * line.count("@")
 
 
-def test_the_table_of_options_is_that_of_the_command() -> None:
+def test_the_table_of_options_matches_mien_serve() -> None:
     rows = dict(re.findall(r"^\| `(--[\w-]+)` \| (`MIEN_\w+` \| \S*) ?\|", TEXT, re.MULTILINE))
     hints = get_type_hints(serve, include_extras=True)
     expected = {}
@@ -71,14 +71,14 @@ def test_the_table_of_options_is_that_of_the_command() -> None:
     }
 
 
-def test_defaults_are_those_of_the_settings() -> None:
+def test_defaults_of_mien_serve_match_the_settings() -> None:
     parameters = signature(serve).parameters
     for name, value in vars(Settings()).items():
         assert parameters[name].default == value, name
 
 
 @pytest.mark.slow
-def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Running) -> None:
+def test_limits_of_headers_and_idle_connections_are_as_documented(service: Running) -> None:
     told = re.search(r"of more than (\d+) KiB in all.*; a connection is\s+closed after (\d+) seconds", TEXT)
     assert told
     kilobytes, seconds = map(int, told.groups())
@@ -117,7 +117,7 @@ def test_headers_and_idle_connections_have_the_bounds_that_are_told(service: Run
         b"GET / HTTP/1.1\r\nHost: localhost\r\nPadding: " + b"x" * 70_000,
     ],
 )
-def test_what_is_no_http_is_answered_as_it_is_told(service: Running, sent: bytes) -> None:
+def test_invalid_http_is_answered_as_documented(service: Running, sent: bytes) -> None:
     assert (
         "is answered by the\nserver below, Uvicorn: status 400, `text/plain`, and the connection is closed"
         in TEXT

@@ -1,4 +1,4 @@
-"""The end of the service: stopped workers, logs that nobody reads, folders of services that were killed."""
+"""Shutdown of the service: suspended workers, unread logs, folders left by killed services."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def children_of(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_stopped_worker_does_not_keep_the_service_from_ending() -> None:
+def test_a_suspended_worker_does_not_block_shutdown() -> None:
     with serving("--workers", "2", "--threads", "1", "--deadline", "2") as service:
         workers = [
             pid for pid in children_of(service.process.pid)
@@ -51,7 +51,7 @@ def test_a_stopped_worker_does_not_keep_the_service_from_ending() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.01, 0.05, 0.2])
-def test_ctrl_c_right_after_the_start_ends_it_without_a_warning(delay: float) -> None:
+def test_ctrl_c_right_after_startup_stops_the_service_without_warnings(delay: float) -> None:
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--threads", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -65,7 +65,7 @@ def test_ctrl_c_right_after_the_start_ends_it_without_a_warning(delay: float) ->
 
 
 @pytest.mark.slow
-def test_a_server_that_is_stopped_before_it_begins_leaves_nothing_unawaited(
+def test_a_server_interrupted_before_startup_leaves_no_unawaited_coroutine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = Settings(threads=1)
@@ -82,11 +82,11 @@ def test_a_server_that_is_stopped_before_it_begins_leaves_nothing_unawaited(
         gc.collect()
 
 
-class TestCallersThatKeepItWaiting:
-    """They are waited for a few seconds, and not for as long as a request may take."""
+class TestShutdownWithOpenRequests:
+    """Shutdown waits a few seconds for slow clients, not as long as the deadline of a request."""
 
     @pytest.mark.slow
-    def test_a_body_that_is_still_on_its_way_gets_503(self) -> None:
+    def test_an_unfinished_upload_gets_503(self) -> None:
         with serving("--threads", "1", "--deadline", "30") as service:
             head = b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n"
             ended = threading.Event()
@@ -113,7 +113,7 @@ class TestCallersThatKeepItWaiting:
             assert seconds < 12
 
     @pytest.mark.slow
-    def test_answers_that_nobody_reads_are_given_up(self) -> None:
+    def test_unread_responses_are_abandoned(self) -> None:
         with serving("--threads", "1", "--deadline", "30") as service:
             ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400
             lines = []
@@ -134,7 +134,7 @@ class TestCallersThatKeepItWaiting:
                 line.close()
 
     @pytest.mark.slow
-    def test_an_image_that_is_being_processed_is_answered(self) -> None:
+    def test_an_image_in_progress_is_answered(self) -> None:
         with serving("--threads", "1", "--deadline", "30") as service, ThreadPoolExecutor(1) as caller:
             large = encoded(Image.effect_noise((5000, 4000), 50), "PNG")
             asked = caller.submit(service.send_raw, large)
@@ -145,7 +145,7 @@ class TestCallersThatKeepItWaiting:
 
 
 @pytest.mark.slow
-def test_a_log_that_nobody_reads_stops_nothing() -> None:
+def test_an_unread_log_pipe_does_not_block_the_service() -> None:
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--threads", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1)
     assert process.stderr is not None
@@ -160,7 +160,7 @@ def test_a_log_that_nobody_reads_stops_nothing() -> None:
     process.stderr.close()
 
 
-def test_records_that_nobody_takes_are_counted(
+def test_log_records_lost_while_output_is_blocked_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = LogOutput()
@@ -185,8 +185,8 @@ def test_records_that_nobody_takes_are_counted(
     wait_until(lambda: "messages were lost" in capfd.readouterr().err, 5)
 
 
-class TestFolders:
-    def test_that_of_a_killed_service_is_removed_and_no_other(
+class TestWorkerFolders:
+    def test_only_folders_of_killed_services_are_removed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: str(tmp_path))
@@ -223,7 +223,7 @@ class TestFolders:
 
 
 @pytest.mark.slow
-def test_a_request_with_two_lengths_is_refused_and_the_connection_closed() -> None:
+def test_content_length_with_chunked_encoding_gives_400_and_closes_the_connection() -> None:
     with running(Settings(threads=1)) as service:
         data = (
             b"POST /v1/recognize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"

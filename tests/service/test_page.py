@@ -1,4 +1,4 @@
-"""The page in a real Chromium, against the service itself. The faces are drawn, or Grace Hopper's."""
+"""The web page in Chromium with a running service. The faces are drawn, or Grace Hopper's."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def downloaded(guest: Visit) -> Image.Image:
 
 
 def with_model(change: Any) -> Any:
-    """A setup in which /v1/model says something else too."""
+    """A page setup that modifies the response of /v1/model."""
 
     def route(route: Any) -> None:
         answer = route.fetch()
@@ -89,7 +89,7 @@ def with_model(change: Any) -> Any:
 
 
 class TestImages:
-    def test_one_face_with_all_its_probabilities(self, guest: Visit) -> None:
+    def test_one_face_is_shown_with_all_probabilities(self, guest: Visit) -> None:
         give_portrait(guest)
         page = guest.page
         box = page.get_by_role("group", name="Faces in the image").get_by_role("button")
@@ -106,7 +106,7 @@ class TestImages:
         assert page.locator(".tag").inner_text() == label
         assert page.get_by_role("status").inner_text() == f"1 face: {label}"
 
-    def test_several_faces_one_chosen(self, guest: Visit) -> None:
+    def test_clicking_a_box_selects_its_face(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         faces = guest.page.locator("#panel").get_by_role("button")
@@ -118,7 +118,7 @@ class TestImages:
         assert guest.page.locator("#panel .bar-row:visible").count() == 7
         assert guest.page.get_by_role("status").inner_text().startswith("4 faces: ")
 
-    def test_tags_do_not_lie_on_one_another(self, guest: Visit) -> None:
+    def test_tags_do_not_overlap(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         guest.page.wait_for_timeout(200)
@@ -134,7 +134,7 @@ class TestImages:
                 )
                 assert any(apart)
 
-    def test_several_images_and_one_that_is_none(self, guest: Visit) -> None:
+    def test_a_file_that_is_not_an_image_fails_and_files_can_be_removed(self, guest: Visit) -> None:
         guest.known.append("415")
         none = {"name": "page.jpg", "mimeType": "image/jpeg", "buffer": b"<!DOCTYPE html><html></html>"}
         guest.give(PORTRAIT)
@@ -153,14 +153,14 @@ class TestImages:
         guest.press("Remove page.jpg")
         guest.expect_heading("Recognize facial expressions")
 
-    def test_no_face(self, guest: Visit) -> None:
+    def test_an_image_without_faces_shows_no_face_found(self, guest: Visit) -> None:
         buffer = io.BytesIO()
         Image.new("RGB", (300, 200), (128, 128, 128)).save(buffer, "PNG")
         guest.give({"name": "wall.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
         guest.expect_heading("No face found")
         assert guest.page.get_by_role("status").inner_text() == "No face found"
 
-    def test_dropped_and_pasted(self, guest: Visit) -> None:
+    def test_images_can_be_dropped_and_pasted(self, guest: Visit) -> None:
         bytes_of = "Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0))"
         script = f"""([data, kind]) => {{
             const bag = new DataTransfer();
@@ -175,31 +175,31 @@ class TestImages:
             guest.page.evaluate(script, [data, kind])
             guest.page.get_by_role("button", name=f"{kind}.jpg: 1 face").wait_for()
 
-    def test_the_drawn_faces_need_no_image(self, guest: Visit) -> None:
+    def test_sample_faces_can_be_tried_without_an_image(self, guest: Visit) -> None:
         guest.press("Try sample faces")
         guest.expect_heading("4 faces")
 
 
-class TestWhatLeaves:
-    def test_json_as_the_command_gives_it(self, guest: Visit, service: Running) -> None:
+class TestExports:
+    def test_copied_json_equals_the_response_of_the_service(self, guest: Visit, service: Running) -> None:
         give_portrait(guest)
         reply = service.send(("grace_hopper.jpg", PORTRAIT.read_bytes())).json
         assert copied(guest) == reply
 
-    def test_its_keys_are_those_that_are_told(self, guest: Visit, videos: Path) -> None:
-        told = told_shape()
+    def test_keys_of_copied_json_match_the_documentation(self, guest: Visit, videos: Path) -> None:
+        told = documented_shape()
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         guest.press("Heat map")
         guest.until("document.querySelectorAll('svg.heat image').length === 4")
         shape = {**told, "images": [without_track(told["images"][0])]}
-        del shape["videos"]  # there when a video was named
+        del shape["videos"]  # present only if a video was given
         assert keys(copied(guest)) == keys(shape)
         guest.give(videos / "video.mp4")
         done(guest)
         assert keys(copied(guest)) == keys({**told, "images": []})
 
-    def test_a_video_as_the_command_gives_it(
+    def test_copied_json_of_a_video_matches_the_command(
         self, guest: Visit, videos: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run(["predict", str(videos / "video.mp4"), "--every", "3", "--json"]) == 0
@@ -216,7 +216,7 @@ class TestWhatLeaves:
             list(one["probabilities"])[:2] for one in expected
         ]
 
-    def test_the_annotated_image(self, guest: Visit) -> None:
+    def test_the_downloaded_image_has_the_box_drawn_around_the_face(self, guest: Visit) -> None:
         give_portrait(guest)
         face = copied(guest)["images"][0]["faces"][0]
         image, before = np.asarray(downloaded(guest)), np.asarray(Image.open(PORTRAIT).convert("RGB"))
@@ -226,9 +226,9 @@ class TestWhatLeaves:
         edge = image[middle - 5 : middle + 5, box["x"] - 2 : box["x"] + 3].reshape(-1, 3)
         assert np.abs(edge - np.array(color)).max(axis=1).min() <= 8
         inside = slice(middle - 20, middle + 20), slice(box["x"] + 40, box["x"] + 80)
-        assert np.abs(image[inside].astype(int) - before[inside]).max() <= 3  # the face itself is left alone
+        assert np.abs(image[inside].astype(int) - before[inside]).max() <= 3  # the face itself is unchanged
 
-    def test_a_image_too_large_is_made_smaller_and_its_faces_mapped_back(
+    def test_a_large_image_is_downscaled_and_its_boxes_are_mapped_back(
         self, chrome: Any, service: Running
     ) -> None:
         limits = with_model(lambda model: model["limits"].update(max_pixels=80_000))
@@ -245,8 +245,8 @@ class TestWhatLeaves:
                 assert large[key] == pytest.approx(value * 512 / answer["width"], abs=0.6)
 
 
-def told_shape() -> Any:
-    """The shape of docs/recognition.md, each list with one thing in it."""
+def documented_shape() -> Any:
+    """The JSON structure of docs/recognition.md, with one element in each list."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "recognition.md").read_text()
     shape = text.partition("## JSON\n\n```text\n")[2].partition("\n```")[0]
     for short, whole in (("[x, y]", "[]"), (", …", ""), ("{…}", "{}"), ("…", "null")):
@@ -256,19 +256,19 @@ def told_shape() -> Any:
 
 
 def without_track(image: Any) -> Any:
-    """`track` is there in videos only."""
+    """Remove `track`, which only videos have."""
     return {**image, "faces": [{k: v for k, v in face.items() if k != "track"} for face in image["faces"]]}
 
 
 def keys(value: Any) -> Any:
-    """What names a document has, down to the names of expressions and landmarks; of a list those of its first."""
+    """The nested keys of a document, without names of expressions and landmarks; for a list, its first element."""
     if isinstance(value, dict):
         return {k: None if k in {"probabilities", "landmarks"} else keys(v) for k, v in value.items()}
     return [keys(one) for one in value[:1]] if isinstance(value, list) else None
 
 
 def flat(value: Any, place: str = "") -> dict[str, Any]:
-    """A document as its values by their places."""
+    """The values of a document by their paths."""
     parts = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     )
@@ -278,7 +278,7 @@ def flat(value: Any, place: str = "") -> dict[str, Any]:
 
 
 class TestHeat:
-    def test_on_demand_and_where_the_service_says(self, guest: Visit) -> None:
+    def test_heat_maps_are_shown_on_demand_at_the_positions_from_the_service(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         assert guest.page.locator("svg.heat image").count() == 0
@@ -314,7 +314,9 @@ def corners_of_crop(transform: list[list[float]]) -> np.ndarray:
 
 
 class TestVideo:
-    def test_rows_come_as_a_timeline_to_move_about_on(self, guest: Visit, videos: Path) -> None:
+    def test_a_video_has_a_timeline_for_seeking_and_frames_can_be_saved(
+        self, guest: Visit, videos: Path
+    ) -> None:
         guest.give(videos / "video.mp4")
         guest.expect_heading("The face over the video")
         done(guest)
@@ -328,7 +330,7 @@ class TestVideo:
         row = document["frames"][5]
         guest.until(f"document.querySelector('.chart').ariaValueNow === '{row['seconds']:.1f}'")
         face = row["faces"][0]
-        assert slider.get_attribute("aria-valuetext").endswith(told(face))
+        assert slider.get_attribute("aria-valuetext").endswith(face_text(face))
         guest.until(f"Math.abs(document.querySelector('video').currentTime - {row['seconds']}) < 0.01")
         chart = slider.bounding_box()
         guest.page.mouse.click(chart["x"] + 84 + (chart["width"] - 84) / 2, chart["y"] + 60)
@@ -347,7 +349,7 @@ class TestVideo:
         )
         assert pixel == [*color_of(first["label"]), 255]
 
-    def test_a_video_that_the_browser_cannot_play_is_looked_at_all_the_same(
+    def test_a_video_that_the_browser_cannot_play_is_processed_anyway(
         self, guest: Visit, videos: Path
     ) -> None:
         guest.give(videos / "old.avi")
@@ -357,14 +359,14 @@ class TestVideo:
         slider.press("End")
         guest.until("Number(document.querySelector('.chart').ariaValueNow) > 2.5")
 
-    def test_another_rate_looks_anew(self, guest: Visit, videos: Path) -> None:
+    def test_changing_the_frame_step_processes_the_video_again(self, guest: Visit, videos: Path) -> None:
         guest.give(videos / "video.mp4")
         done(guest)
         guest.page.locator("#every select").select_option("10")
         done(guest)
         assert [row["frame"] for row in copied(guest)["videos"][0]["frames"]] == [0, 10, 20, 30, 40]
 
-    def test_a_video_too_long_is_told_before_it_is_sent(
+    def test_a_video_over_the_size_limit_is_refused_before_upload(
         self, chrome: Any, service: Running, videos: Path
     ) -> None:
         limits = with_model(lambda model: model["limits"].update(max_video_bytes=1000))
@@ -375,19 +377,19 @@ class TestVideo:
             assert not any("/v1/recognize" in address for address in guest.addresses)
 
 
-def told(face: dict[str, Any]) -> str:
-    """What the page says of a face: with a question mark where its score is low."""
+def face_text(face: dict[str, Any]) -> str:
+    """The text of the page for a face; a low score adds a question mark."""
     return f"{face['label']}{'?' if face['score'] < UNSURE_BELOW else ''} {round(100 * face['score'])}%"
 
 
 def done(guest: Visit) -> None:
-    """Wait until the video is looked at."""
+    """Wait until the video is processed."""
     guest.page.wait_for_timeout(150)
     guest.until("document.querySelector('.chip').hidden && !document.querySelector('#timeline').hidden")
 
 
 class TestWebcam:
-    def test_faces_and_their_course_until_it_is_stopped(self, guest: Visit) -> None:
+    def test_faces_and_their_timeline_are_shown_until_the_webcam_is_stopped(self, guest: Visit) -> None:
         guest.press("Use the webcam")
         guest.expect_heading("The face in the last minute")
         guest.expect_heading("1 face")
@@ -403,7 +405,7 @@ class TestWebcam:
         assert [row["frame"] for row in rows] == list(range(len(rows)))
         assert downloaded(guest).size == (640, 360)
 
-    def test_it_is_seen_as_in_a_mirror_and_told_as_it_is(self, guest: Visit) -> None:
+    def test_the_view_is_mirrored_and_the_copied_json_is_not(self, guest: Visit) -> None:
         guest.press("Use the webcam")
         guest.expect_heading("1 face")
         guest.press("Stop webcam")
@@ -414,7 +416,9 @@ class TestWebcam:
         scale = frame["width"] / 640
         assert seen["x"] - frame["x"] == pytest.approx((640 - box["x"] - box["width"]) * scale, abs=1)
 
-    def test_one_image_at_a_time_and_memory_stays_flat(self, chrome: Any, service: Running) -> None:
+    def test_one_frame_is_in_flight_at_a_time_and_memory_does_not_grow(
+        self, chrome: Any, service: Running
+    ) -> None:
         under_way = {"now": 0, "most": 0, "all": 0}
 
         def count(page: Any) -> None:
@@ -453,7 +457,7 @@ class TestWebcam:
             ("NotReadableError", "The webcam is in use."),
         ],
     )
-    def test_without_one_the_page_says_so(
+    def test_webcam_errors_are_explained(
         self, chrome: Any, service: Running, fault: str, sentence: str
     ) -> None:
         script = (
@@ -465,14 +469,14 @@ class TestWebcam:
             guest.press("Dismiss")
             guest.expect_heading("Recognize facial expressions")
 
-    def test_a_refusal_by_the_browser_itself(self, chrome: Any, service: Running) -> None:
+    def test_a_permission_denied_by_the_browser_is_explained(self, chrome: Any, service: Running) -> None:
         with visit(chrome, service.port) as guest:
             guest.press("Use the webcam")
             guest.page.get_by_role("alert").get_by_text("Access to the webcam was denied.").wait_for()
 
 
 def heap(guest: Visit) -> int:
-    """Bytes that the page holds, after its rubbish was collected."""
+    """Bytes of the JavaScript heap after a garbage collection."""
     devtools = guest.page.context.new_cdp_session(guest.page)
     devtools.send("HeapProfiler.collectGarbage")
     devtools.send("Performance.enable")
@@ -481,10 +485,8 @@ def heap(guest: Visit) -> int:
     return int(next(metric["value"] for metric in metrics if metric["name"] == "JSHeapUsedSize"))
 
 
-class TestAddresses:
-    def test_every_address_of_a_image_is_given_back(
-        self, chrome: Any, service: Running, videos: Path
-    ) -> None:
+class TestObjectUrls:
+    def test_all_object_urls_are_revoked(self, chrome: Any, service: Running, videos: Path) -> None:
         script = """
             window.open = new Set();
             const { createObjectURL, revokeObjectURL } = URL;
@@ -509,7 +511,7 @@ class TestAddresses:
 
 
 class TestUnderAPath:
-    def test_images_and_videos_are_recognised_there(self, chrome: Any, videos: Path) -> None:
+    def test_images_and_videos_are_recognized_under_a_path_prefix(self, chrome: Any, videos: Path) -> None:
         def mounted(app: Any) -> Any:
             return Starlette(
                 routes=[Mount("/mien", app)], lifespan=lambda _: app.router.lifespan_context(app)
@@ -532,7 +534,7 @@ class TestUnderAPath:
 
 
 class TestService:
-    def test_it_is_asked_for_a_key_only_where_there_is_one(self, chrome: Any) -> None:
+    def test_the_page_asks_for_a_required_api_key(self, chrome: Any) -> None:
         with running(Settings(threads=1, api_key=KEY)) as service, visit(chrome, service.port) as guest:
             guest.known.append("401")
             field = guest.page.get_by_label("API key")
@@ -544,11 +546,11 @@ class TestService:
             guest.page.get_by_text("Evaluated on").wait_for()
             give_portrait(guest)
 
-    def test_no_key_is_asked_for_otherwise(self, guest: Visit) -> None:
+    def test_the_page_asks_for_no_api_key_if_none_is_set(self, guest: Visit) -> None:
         guest.page.get_by_text("Evaluated on").wait_for()
         assert not guest.page.get_by_label("API key").is_visible()
 
-    def test_a_service_that_is_gone_is_told_and_tried_again(self, guest: Visit) -> None:
+    def test_an_unreachable_service_is_reported_and_can_be_retried(self, guest: Visit) -> None:
         guest.known.append("ERR_FAILED")
         guest.page.get_by_text("Evaluated on").wait_for()
         guest.page.route("**/v1/recognize*", lambda route: route.abort())
@@ -559,7 +561,7 @@ class TestService:
         guest.press("Try again")
         guest.expect_heading("1 face")
 
-    def test_a_busy_service_is_waited_for(self, guest: Visit) -> None:
+    def test_a_busy_service_is_retried(self, guest: Visit) -> None:
         guest.known.append("503")
         tries = []
 
@@ -576,7 +578,7 @@ class TestService:
         give_portrait(guest)
         assert len(tries) == 2
 
-    def test_two_label_sets_can_be_chosen_between(self, chrome: Any, service: Running) -> None:
+    def test_a_label_set_can_be_chosen(self, chrome: Any, service: Running) -> None:
         sets = with_model(
             lambda model: model.update(label_sets={"fer2013": FER2013.classes, "ferplus": FERPLUS.classes})
         )
@@ -600,7 +602,7 @@ class TestService:
                 "label_set=ferplus",
             ]
 
-    def test_the_card_is_told(self, guest: Visit, service: Running) -> None:
+    def test_the_model_card_is_shown(self, guest: Visit, service: Running) -> None:
         card = service.get("/v1/model").json["card"]
         guest.page.get_by_text("Evaluated on").wait_for()
         about = guest.page.locator("#about").inner_text()

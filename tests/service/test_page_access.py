@@ -1,4 +1,4 @@
-"""The page for who sees, hears or moves otherwise, by independent rules: axe, forced colors, sizes for fingers.
+"""Accessibility of the page: axe, forced colors, keyboard focus and sizes of touch targets.
 
 `pip install axe-playwright-python` brings axe-core; without it the test that needs it is skipped.
 """
@@ -28,7 +28,7 @@ WAYS = {
     "forced": {"forced_colors": "active"}, "forced dark": {"forced_colors": "active", "color_scheme": "dark"},
 }  # fmt: skip
 FINGER = 44
-"""CSS pixels that a finger needs."""
+"""Minimum size of a touch target in CSS pixels."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def guest(chrome: Any, service: Running) -> Iterator[Visit]:
 
 
 def states(guest: Visit, video: Path) -> Iterator[str]:
-    """The page empty, with faces, with a video, and with a file that is none."""
+    """The page empty, with faces, with a video, and with a file that failed."""
     guest.page.get_by_text("Evaluated on").wait_for()
     yield "empty"
     guest.give(SAMPLE)
@@ -55,7 +55,7 @@ def states(guest: Visit, video: Path) -> Iterator[str]:
 
 
 def pixels(locator: Any) -> np.ndarray:
-    """What is seen of an element: (h, w, 3)."""
+    """A screenshot of an element: (h, w, 3)."""
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"), int)
 
 
@@ -66,7 +66,7 @@ def color_of(pixel: np.ndarray) -> Color:
 
 class TestRules:
     @pytest.mark.parametrize("way", WAYS)
-    def test_axe_finds_nothing(self, chrome: Any, service: Running, video: Path, way: str) -> None:
+    def test_axe_finds_no_violations(self, chrome: Any, service: Running, video: Path, way: str) -> None:
         package = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
         axe = (Path(package.__file__).parent / "axe.min.js").read_text()
         with visit(chrome, service.port, **WAYS[way]) as guest:
@@ -79,7 +79,7 @@ class TestRules:
                 )
                 assert found == [], state
 
-    def test_one_title_and_no_name_told_twice(self, guest: Visit, video: Path) -> None:
+    def test_one_top_heading_and_no_duplicate_face_names(self, guest: Visit, video: Path) -> None:
         for state in states(guest, video):
             assert guest.page.get_by_role("heading", level=1).count() == 1, state
             overlay = guest.page.locator(".overlay").aria_snapshot()
@@ -89,7 +89,7 @@ class TestRules:
 
 class TestForcedColors:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_bars_are_seen(self, chrome: Any, service: Running, scheme: str) -> None:
+    def test_probability_bars_are_visible(self, chrome: Any, service: Running, scheme: str) -> None:
         with visit(chrome, service.port, forced_colors="active", color_scheme=scheme) as guest:
             guest.give(SAMPLE)
             guest.expect_heading("4 faces")
@@ -101,7 +101,7 @@ class TestForcedColors:
             filled = np.abs(line - line[-1]) > 128
             assert filled.mean() == pytest.approx(share, abs=0.04)
 
-    def test_a_image_that_is_saved_keeps_its_colors(self, chrome: Any, service: Running) -> None:
+    def test_a_downloaded_image_keeps_its_colors(self, chrome: Any, service: Running) -> None:
         saved = []
         for forced in ("none", "active"):
             with visit(chrome, service.port, forced_colors=forced) as guest:
@@ -112,7 +112,7 @@ class TestForcedColors:
 
 
 class TestNotice:
-    def refuse(self, guest: Visit) -> Any:
+    def show_webcam_error(self, guest: Visit) -> Any:
         script = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError') }"
         guest.page.evaluate(f"() => {{ {script} }}")
         guest.press("Use the webcam")
@@ -120,14 +120,14 @@ class TestNotice:
         alert.get_by_text("No webcam found.").wait_for()
         return alert
 
-    def test_escape_closes_it_and_the_focus_stays_where_it_was(self, guest: Visit) -> None:
-        alert = self.refuse(guest)
+    def test_escape_closes_the_notice_and_keeps_the_focus(self, guest: Visit) -> None:
+        alert = self.show_webcam_error(guest)
         guest.page.keyboard.press("Escape")
         alert.wait_for(state="hidden")
         assert guest.page.evaluate("document.activeElement.textContent") == "Use the webcam"
 
-    def test_escape_inside_it_leads_to_the_images(self, guest: Visit) -> None:
-        alert = self.refuse(guest)
+    def test_escape_inside_the_notice_moves_the_focus_to_the_main_content(self, guest: Visit) -> None:
+        alert = self.show_webcam_error(guest)
         guest.page.get_by_role("button", name="Dismiss").focus()
         guest.page.keyboard.press("Escape")
         alert.wait_for(state="hidden")
@@ -136,17 +136,17 @@ class TestNotice:
 
 class TestAbout:
     @pytest.mark.parametrize("width", [360, 1280])
-    def test_numbers_stand_on_one_line(self, chrome: Any, service: Running, width: int) -> None:
+    def test_rows_of_the_score_table_do_not_wrap(self, chrome: Any, service: Running, width: int) -> None:
         with visit(chrome, service.port, viewport={"width": width, "height": 800}) as guest:
             guest.page.get_by_text("Evaluated on").wait_for()
             heights = guest.page.locator("#figures tr").evaluate_all(
                 "(rows) => rows.map((row) => row.offsetHeight)"
             )
-            assert len(heights) == 7  # the head, and two splits in each of three label sets
+            assert len(heights) == 7  # the header, and two splits in each of three label sets
             assert heights[0] < 45  # one line
             assert max(heights) < 72  # a line and a small one below
 
-    def test_large_numbers_have_separators(self, chrome: Any, service: Running) -> None:
+    def test_large_numbers_have_thousands_separators(self, chrome: Any, service: Running) -> None:
         def say(model: dict[str, Any]) -> None:
             model["card"]["training_data"] = "faces of 2013, 1234567 of them"
 
@@ -155,8 +155,8 @@ class TestAbout:
             assert "faces of 2013, 1,234,567 of them" in guest.page.get_by_role("contentinfo").inner_text()
 
 
-class TestRoomForFingers:
-    def test_what_one_presses_is_large_enough_and_all_there(
+class TestTouchTargets:
+    def test_controls_are_large_enough_and_fully_visible_on_a_phone(
         self, chrome: Any, service: Running, video: Path
     ) -> None:
         with visit(chrome, service.port, **PHONE) as guest:
@@ -180,7 +180,7 @@ class TestRoomForFingers:
                     assert x >= left - 0.5, (state, name)
                     assert x + width <= right + 0.5, (state, name)
 
-    def test_the_veil_is_read_over_any_image(self, guest: Visit) -> None:
+    def test_the_drop_overlay_is_readable_over_an_image(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         for scheme in ("light", "dark"):

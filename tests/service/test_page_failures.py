@@ -1,4 +1,4 @@
-"""What goes wrong is told: what, with which file, and where the focus is then. In a real Chromium."""
+"""Failures on the page: message, file name and keyboard focus, in Chromium."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def guest(chrome: Any, service: Running) -> Iterator[Visit]:
 
 
 def rows(*rows: dict[str, Any]) -> dict[str, Any]:
-    """An answer of these lines."""
+    """A response with these lines."""
     return {"content_type": "application/x-ndjson", "body": "".join(json.dumps(row) + "\n" for row in rows)}
 
 
@@ -38,7 +38,7 @@ def answer_videos(guest: Visit, **answer: Any) -> None:
 
 
 def expect_failed(guest: Visit, name: str, sentence: str) -> None:
-    """The failure is told in the panel, in the strip and by ear; nothing looks as if it had gone well."""
+    """The failure is shown in the panel and the strip and announced; no timeline or player is shown."""
     guest.expect_heading("Processing failed")
     assert sentence in guest.page.locator(".problem").inner_text()
     assert guest.page.locator(".culprit").inner_text() == name
@@ -52,26 +52,28 @@ def expect_failed(guest: Visit, name: str, sentence: str) -> None:
 
 
 class TestVideoWithoutFrames:
-    def test_the_service_refuses_it(self, guest: Visit, video: Path) -> None:
+    def test_a_refusal_by_the_service_is_shown(self, guest: Visit, video: Path) -> None:
         problem = {"title": "Unprocessable", "status": 422, "detail": SENTENCE}
         answer_videos(guest, status=422, content_type="application/problem+json", body=json.dumps(problem))
         guest.give(video)
         expect_failed(guest, "video.mp4", SENTENCE)
 
     @pytest.mark.parametrize("error", [SENTENCE, None])
-    def test_none_comes(self, guest: Visit, video: Path, error: str | None) -> None:
+    def test_a_response_without_frames_is_shown_as_failed(
+        self, guest: Visit, video: Path, error: str | None
+    ) -> None:
         answer_videos(guest, **rows({"done": True, "frames": 0, "error": error}))
         guest.give(video)
         expect_failed(guest, "video.mp4", error or "No frame of the video can be decoded.")
 
-    def test_its_images_are_noise(self, guest: Visit, video: Path) -> None:
+    def test_a_video_whose_frames_are_noise_is_shown_as_failed(self, guest: Visit, video: Path) -> None:
         data = bytearray(video.read_bytes())
         begin = data.index(b"mdat") + 4
         data[begin:-2000] = np.random.default_rng(0).bytes(len(data) - 2000 - begin)
         guest.give({"name": "noise.mp4", "mimeType": "video/mp4", "buffer": bytes(data)})
         expect_failed(guest, "noise.mp4", "")
 
-    def test_what_came_before_the_end_stays_and_the_end_is_told(self, guest: Visit, video: Path) -> None:
+    def test_frames_before_an_error_are_kept_and_the_error_is_shown(self, guest: Visit, video: Path) -> None:
         row = {"frame": 0, "seconds": 0, "width": 640, "height": 360, "faces": []}
         answer_videos(guest, **rows(row, {"done": True, "frames": 1, "error": "The rest was left out."}))
         guest.give(video)
@@ -97,32 +99,32 @@ class TestNames:
 
 
 class TestFocus:
-    """Where a button vanishes under the fingers, the focus goes on to what came in its place."""
+    """When the focused button disappears, the focus moves to the content that replaces it."""
 
-    def on(self, guest: Visit) -> str:
+    def focused_element(self, guest: Visit) -> str:
         return str(guest.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
 
-    def test_try_again(self, guest: Visit) -> None:
+    def test_try_again_moves_the_focus_to_the_panel_title(self, guest: Visit) -> None:
         guest.give(NONE)
         guest.expect_heading("Processing failed")
         for _ in range(2):
             guest.page.get_by_role("button", name="Try again").press("Enter")
             guest.until("document.activeElement.id === 'panel-title'")
             guest.expect_heading("Processing failed")
-            assert self.on(guest) == "panel-title"
+            assert self.focused_element(guest) == "panel-title"
 
-    def test_remove_with_another_beside_it(self, guest: Visit) -> None:
+    def test_removing_a_file_moves_the_focus_to_the_panel_title(self, guest: Visit) -> None:
         guest.give(PORTRAIT)
         guest.expect_heading("1 face")
         guest.give(NONE)
         guest.expect_heading("Processing failed")
         guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
         guest.expect_heading("1 face")
-        assert self.on(guest) == "panel-title"
+        assert self.focused_element(guest) == "panel-title"
 
-    def test_remove_the_last(self, guest: Visit) -> None:
+    def test_removing_the_last_file_moves_the_focus_to_the_main_content(self, guest: Visit) -> None:
         guest.give(NONE)
         guest.expect_heading("Processing failed")
         guest.page.get_by_role("button", name="Remove", exact=True).press("Enter")
         guest.expect_heading("Recognize facial expressions")
-        assert self.on(guest) == "main"
+        assert self.focused_element(guest) == "main"

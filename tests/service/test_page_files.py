@@ -1,4 +1,4 @@
-"""The page's files by themselves: its colors, its weight, its manners. No browser."""
+"""The files of the page without a browser: colors, size, wording and links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPOKEN = {"alt", "title", "aria-label", "content", "placeholder"}
 """Attributes that are shown or read aloud."""
 
 WEIGHT = 165_000
-"""Bytes of the whole page, uncompressed; about a tenth of what one photo has."""
+"""Maximum bytes of the whole page, uncompressed; about a tenth of one photo."""
 
 
 def color(name: str, scheme: str) -> Color:
@@ -48,16 +48,16 @@ def test_expressions_have_the_colors_of_the_palette(label: str) -> None:
         ("edge", "paper", 3), ("edge", "surface", 3), ("accent", "sunken", 3), ("danger", "danger-wash", 3),
     ],
 )  # fmt: skip
-def test_contrast_is_enough_to_read(ink: str, ground: str, least: float, scheme: str) -> None:
-    """WCAG 2.2 AA: 4.5 for text, 3 for the edges of what one can press and for the focus."""
+def test_contrast_meets_wcag_aa(ink: str, ground: str, least: float, scheme: str) -> None:
+    """WCAG 2.2 AA: 4.5 for text, 3 for the edges of controls and for the focus indicator."""
     assert contrast(color(ink, scheme), color(ground, scheme)) >= least
 
 
-def test_the_page_is_light() -> None:
+def test_the_page_stays_below_its_size_limit() -> None:
     assert sum(path.stat().st_size for path in FILES) <= WEIGHT
 
 
-def test_a_score_counts_as_a_guess_below_the_same_bound_as_in_annotated_copies() -> None:
+def test_page_and_annotated_copies_share_the_low_score_threshold() -> None:
     (bound,) = re.findall(r"UNSURE_BELOW = ([\d.]+);", (PAGE / "doubt.js").read_text())
     assert float(bound) == UNSURE_BELOW
 
@@ -66,10 +66,10 @@ WORDS = re.compile(
     r"pictures?|films?|colours?|recognis\w*|licences?|taxonom\w*|grey|finder|look(?:ed|ing|s)? at",
     re.IGNORECASE,
 )
-"""What the glossary has other words for."""
+"""Words that the glossary replaces by others."""
 
 
-def test_what_the_page_says_keeps_to_the_glossary() -> None:
+def test_texts_of_the_page_use_the_words_of_the_glossary() -> None:
     elements = Elements()
     said = [
         *elements.texts,
@@ -83,7 +83,7 @@ def test_what_the_page_says_keeps_to_the_glossary() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
-def test_a_module_says_what_it_is_for_and_is_short(path: Path) -> None:
+def test_modules_are_documented_and_short(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("/**")
     assert len(text.splitlines()) <= 200
@@ -101,14 +101,14 @@ def test_every_module_is_used() -> None:
 @pytest.mark.parametrize(
     "path", [path for path in FILES if path.suffix != ".webp"], ids=lambda path: path.name
 )
-def test_nothing_points_to_another_site_or_to_its_top(path: Path) -> None:
+def test_files_have_no_external_or_root_relative_urls(path: Path) -> None:
     assert not re.search(r"[\"'`(]/(?!/)[a-z]", without_comments(path)), "the page may stand under a path"
     names = set(re.findall(r"https?://[\w.-]+", path.read_text()))
-    assert names <= {"http://www.w3.org", "http://localhost"}  # a namespace, and what an error tells to open
+    assert names <= {"http://www.w3.org", "http://localhost"}  # a namespace, and a URL in an error message
 
 
 def without_comments(path: Path) -> str:
-    """What a file says to the browser."""
+    """The text of a file without its comments."""
     return re.sub(r"/\*.*?\*/|^\s*//.*?$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
@@ -128,7 +128,7 @@ class Elements(HTMLParser):
         self.all.append((tag, dict(attrs)))
 
 
-def test_the_document_keeps_the_strict_policy_and_names_its_parts() -> None:
+def test_the_html_follows_the_content_security_policy_and_has_valid_labels() -> None:
     elements = Elements().all
     for tag, attributes in elements:
         assert tag != "style"
@@ -139,7 +139,7 @@ def test_the_document_keeps_the_strict_policy_and_names_its_parts() -> None:
             assert "alt" in attributes
         for name in ("src", "href"):
             target = attributes.get(name) or ""
-            assert not target.startswith("/")  # the page may stand under a path
+            assert not target.startswith("/")  # the page may be served under a path prefix
             if target.startswith("page/"):
                 assert (PAGE / target.removeprefix("page/")).is_file()
     ids = [attributes["id"] for _, attributes in elements if "id" in attributes]

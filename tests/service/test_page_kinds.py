@@ -1,4 +1,4 @@
-"""What the page makes of files that are other than they seem: turned, moving, misnamed. In a real Chromium."""
+"""Rotated, animated and misnamed files on the page, in Chromium."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TURNED = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }  # fmt: skip
-"""How the pixels of a file lie, whose tag says how to turn them upright again."""
+"""How the pixels of an upright image are stored for each EXIF orientation."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def give(guest: Visit, data: bytes, name: str, kind: str = "") -> None:
 
 
 def turned(orientation: int, kind: str, **options: Any) -> bytes:
-    """The portrait, its pixels lying otherwise and a tag that says so."""
+    """The portrait, stored rotated or mirrored with the matching EXIF orientation."""
     tags = Image.Exif()
     tags[ORIENTATION] = orientation
     buffer = io.BytesIO()
@@ -50,7 +50,7 @@ def turned(orientation: int, kind: str, **options: Any) -> bytes:
 
 
 def moving(kind: str) -> bytes:
-    """The portrait, then the portrait upside down, again and again."""
+    """An animation of the portrait and the portrait upside down."""
     portrait = Image.open(PORTRAIT).convert("RGB")
     buffer = io.BytesIO()
     rest = [portrait.transpose(Image.Transpose.ROTATE_180)]
@@ -75,8 +75,8 @@ def stage(guest: Visit) -> np.ndarray:
     return np.array(data, np.uint8).reshape(size)[..., :3]
 
 
-def expect_face_where_it_is(guest: Visit) -> None:
-    """The face of the upright portrait, and the image under its box."""
+def expect_upright_face(guest: Visit) -> None:
+    """The portrait is shown upright, and the box lies on its face."""
     guest.expect_heading("1 face")
     image = copied(guest)["images"][0]
     assert (image["width"], image["height"]) == (512, 600)
@@ -88,21 +88,21 @@ def expect_face_where_it_is(guest: Visit) -> None:
     assert np.abs(seen - upright).mean() < 12
 
 
-class TestTurned:
-    """The box lies on the face, whichever way the pixels lie and whatever the browser makes of the tag."""
+class TestOrientation:
+    """The box lies on the face for every EXIF orientation, whether or not the browser applies it."""
 
     @pytest.mark.parametrize("orientation", TURNED)
-    def test_webp(self, guest: Visit, orientation: int) -> None:
+    def test_webp_with_every_orientation_is_shown_upright(self, guest: Visit, orientation: int) -> None:
         give(guest, turned(orientation, "WEBP", quality=90), "turned.webp", "image/webp")
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
 
     @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-    def test_others(self, guest: Visit, kind: str) -> None:
+    def test_rotated_png_and_jpeg_are_shown_upright(self, guest: Visit, kind: str) -> None:
         give(guest, turned(6, kind), f"turned.{kind.lower()}", f"image/{kind.lower()}")
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
 
-    def test_a_jpeg_whose_tag_is_odd(self, guest: Visit) -> None:
-        """The service heeds a tag of the wrong type; browsers do not, and the image is seen lying."""
+    def test_a_jpeg_whose_orientation_tag_has_a_wrong_type(self, guest: Visit) -> None:
+        """The service applies a tag of the wrong type and browsers do not; the processed and shown sizes must agree."""
         data = turned(6, "JPEG")
         entry = struct.pack(">HHL", ORIENTATION, 3, 1)
         assert entry in data
@@ -116,19 +116,19 @@ class TestTurned:
         seen = answers[-1].json()["images"][0]
         assert stage(guest).shape == (seen["height"], seen["width"], 3)
 
-    def test_a_png_whose_tag_stands_behind_its_pixels(self, guest: Visit) -> None:
+    def test_a_png_whose_orientation_tag_follows_its_pixels(self, guest: Visit) -> None:
         data = turned(8, "PNG")
         tag = data.index(b"eXIf") - 4
         length = int.from_bytes(data[tag : tag + 4], "big") + 12
         end = data.rindex(b"IEND") - 4
         moved = data[:tag] + data[tag + length : end] + data[tag : tag + length] + data[end:]
         give(guest, moved, "turned.png", "image/png")
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
 
 
-class TestMoving:
+class TestAnimated:
     @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
-    def test_the_frame_that_was_looked_at_is_shown(self, guest: Visit, kind: str) -> None:
+    def test_the_processed_frame_is_shown_as_a_still_image(self, guest: Visit, kind: str) -> None:
         guest.page.evaluate(
             """() => {
                 const { createObjectURL } = URL;
@@ -137,41 +137,41 @@ class TestMoving:
         )
         give(guest, moving(kind), f"moving.{kind.lower()}", f"image/{kind.lower()}")
         guest.page.wait_for_timeout(300)
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
         kept = guest.page.evaluate("async () => [...new Uint8Array(await shown.arrayBuffer())]")
         assert getattr(Image.open(io.BytesIO(bytes(kept))), "n_frames", 1) == 1
 
 
 class TestMisnamed:
-    """What a file is, its bytes say."""
+    """The type of a file is detected from its content."""
 
-    def test_a_image_called_a_video(self, guest: Visit) -> None:
+    def test_an_image_named_as_a_video_is_processed_as_an_image(self, guest: Visit) -> None:
         give(guest, PORTRAIT.read_bytes(), "holiday.mp4", "video/mp4")
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
 
-    def test_a_moving_png_without_a_type(self, guest: Visit) -> None:
+    def test_an_animated_png_without_suffix_or_type_is_processed_as_an_image(self, guest: Visit) -> None:
         give(guest, moving("PNG"), "holiday")
-        expect_face_where_it_is(guest)
+        expect_upright_face(guest)
 
-    def test_a_video_called_a_image(self, guest: Visit, video: Path) -> None:
+    def test_a_video_named_as_an_image_is_processed_as_a_video(self, guest: Visit, video: Path) -> None:
         give(guest, video.read_bytes(), "holiday.jpg", "image/jpeg")
         guest.expect_heading("The face over the video")
         done(guest)
         guest.page.get_by_role("button", name="Play").wait_for()
         assert len(copied(guest)["videos"][0]["frames"]) == 15
 
-    def test_what_is_neither_is_refused_by_name(self, guest: Visit) -> None:
+    def test_a_text_file_named_as_a_video_is_refused(self, guest: Visit) -> None:
         guest.known.append("415")
         give(guest, b"plain text, and more of it", "notes.mkv", "video/x-matroska")
         guest.expect_heading("Processing failed")
         assert "Expected a video (MP4" in guest.page.locator(".problem").inner_text()
 
 
-class TestPlace:
-    """What comes is shown where one is: nothing scrolls but the strip."""
+class TestScrolling:
+    """Results appear without scrolling the window; only the strip of files scrolls."""
 
     @pytest.mark.parametrize("size", [(1280, 900), (1280, 500), (375, 667)])
-    def test_the_window_stays(self, guest: Visit, video: Path, size: tuple[int, int]) -> None:
+    def test_the_window_does_not_scroll(self, guest: Visit, video: Path, size: tuple[int, int]) -> None:
         guest.page.set_viewport_size({"width": size[0], "height": size[1]})
         guest.give(video)
         done(guest)
@@ -186,7 +186,7 @@ class TestPlace:
         guest.page.get_by_role("button", name="Webcam", exact=True).wait_for()
         assert guest.page.evaluate("scrollY") == 0
 
-    def test_the_strip_scrolls_to_what_was_added(self, guest: Visit) -> None:
+    def test_the_strip_scrolls_to_the_added_file(self, guest: Visit) -> None:
         guest.page.set_viewport_size({"width": 375, "height": 667})
         for i in range(7):
             give(guest, PORTRAIT.read_bytes(), f"{i}.jpg", "image/jpeg")

@@ -1,4 +1,4 @@
-"""Faces over time, doubt and label sets on the page, in a real Chromium."""
+"""Tracks, thresholds, label sets and animated images on the page, in Chromium."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.service.test_page import PORTRAIT, copied, done, downloaded, give_por
 pytestmark = pytest.mark.slow
 
 LANE = 26
-"""Height of a lane of the chart, in CSS pixels; below the lanes stand the times."""
+"""Height of a lane of the chart, in CSS pixels; the times are below the lanes."""
 
 
 @pytest.fixture
@@ -55,21 +55,19 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def numbers(guest: Visit) -> dict[str, float]:
-    """Left edge in pixels of each box on the stage, by what its face is called."""
+    """Left edge in pixels of each box on the stage, by the name of its face."""
     boxes = guest.page.get_by_role("group", name="Faces in the image").get_by_role("button").all()
     return {one.get_attribute("aria-label").partition(":")[0]: one.bounding_box()["x"] for one in boxes}
 
 
 class TestTracks:
-    def test_a_person_keeps_the_number_of_the_track_through_the_video(
-        self, guest: Visit, crowd: Path
-    ) -> None:
+    def test_faces_are_numbered_by_track_throughout_the_video(self, guest: Visit, crowd: Path) -> None:
         guest.give(crowd)
         done(guest)
         rows = copied(guest)["videos"][0]["frames"]
         orders = [[face["track"] for face in row["faces"]] for row in rows]
         assert [1, 2] in orders
-        assert [2, 1] in orders  # the largest comes first, so the place in the frame is no number
+        assert [2, 1] in orders  # the largest face comes first, so its index is not its track
         assert [orders[-1], len(orders)] in ([[1], 15], [[2], 15])
         slider = guest.page.get_by_role("slider", name="Time in the video")
         for key, at in (("Home", 0), ("End", len(rows) - 1)):
@@ -101,7 +99,7 @@ def set_threshold(guest: Visit, percent: str) -> None:
     field.press("Tab")
 
 
-class TestDoubt:
+class TestThreshold:
     def test_below_the_threshold_a_face_is_uncertain_and_its_probabilities_stay(self, guest: Visit) -> None:
         give_portrait(guest)
         (named,) = copied(guest)["images"][0]["faces"]
@@ -123,7 +121,9 @@ class TestDoubt:
         guest.page.locator("#panel").get_by_role("button", name=f"Face 1: {named['label']}").wait_for()
         assert copied(guest)["images"][0]["faces"] == [named]
 
-    def test_the_answer_is_that_of_the_service(self, guest: Visit, service: Running) -> None:
+    def test_copied_json_with_a_threshold_equals_the_response_of_the_service(
+        self, guest: Visit, service: Running
+    ) -> None:
         set_url = "min_confidence=1&label_set=fused"
         wanted = service.send((PORTRAIT.name, PORTRAIT.read_bytes()), options=set_url).json
         give_portrait(guest)
@@ -131,7 +131,7 @@ class TestDoubt:
         guest.page.locator(".tag", has_text="uncertain").wait_for()
         assert copied(guest) == wanted
 
-    def test_the_threshold_is_remembered_and_kept_within_its_bounds(self, guest: Visit) -> None:
+    def test_the_threshold_is_remembered_and_clamped_to_its_range(self, guest: Visit) -> None:
         give_portrait(guest)
         field = guest.page.get_by_label("Uncertain below")
         assert field.input_value() == "0"
@@ -160,7 +160,7 @@ class TestDoubt:
             track["probabilities"] for track in before["tracks"]
         ]
 
-    def test_a_low_score_is_shown_as_a_guess_as_in_annotated_copies(
+    def test_a_low_score_is_shown_with_a_question_mark_and_a_dashed_box(
         self, guest: Visit, service: Running
     ) -> None:
         answer = service.send((PORTRAIT.name, PORTRAIT.read_bytes())).json
@@ -175,7 +175,7 @@ class TestDoubt:
 
 
 def lanes(guest: Visit) -> float:
-    """How many lanes the chart has room for, and draws."""
+    """The number of lanes of the chart."""
     height = guest.page.locator(".chart canvas").evaluate("(canvas) => canvas.clientHeight")
     return (height - 20) / LANE
 
@@ -185,7 +185,9 @@ def choose_labels(guest: Visit, count: int) -> None:
 
 
 class TestLabelSets:
-    def test_after_a_change_a_video_has_all_classes_of_the_new_set(self, guest: Visit, video: Path) -> None:
+    def test_changing_the_label_set_shows_all_its_classes_for_a_video(
+        self, guest: Visit, video: Path
+    ) -> None:
         guest.give(video)
         done(guest)
         for labels in (FERPLUS.classes, FER2013.classes):
@@ -199,7 +201,7 @@ class TestLabelSets:
             tracks = copied(guest)["videos"][0]["tracks"]
             assert [set(track["probabilities"]) for track in tracks] == [set(labels)]
 
-    def test_a_webcam_changes_while_it_runs_and_keeps_its_classes_once_it_is_stopped(
+    def test_the_label_set_can_change_while_the_webcam_runs_but_not_after_it_stopped(
         self, guest: Visit
     ) -> None:
         guest.press("Use the webcam")
@@ -210,7 +212,7 @@ class TestLabelSets:
         assert lanes(guest) == 8
         guest.press("Stop webcam")
         guest.page.get_by_role("button", name="Webcam", exact=True).wait_for()
-        choose_labels(guest, 7)  # its frames are gone and cannot be asked for again
+        choose_labels(guest, 7)  # its frames are gone and cannot be processed again
         guest.page.wait_for_timeout(300)
         rows = guest.page.locator("#panel .bar-row").all_inner_texts()
         assert [row.split("\n")[0] for row in rows] == list(FERPLUS.classes)
@@ -220,7 +222,7 @@ class TestLabelSets:
 class TestAnimated:
     @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
     @pytest.mark.parametrize("frames", [1, 3])
-    def test_that_only_the_first_frame_is_processed_is_said_where_there_are_more(
+    def test_a_note_says_that_only_the_first_frame_of_an_animation_is_processed(
         self, guest: Visit, kind: str, frames: int
     ) -> None:
         portrait = Image.open(PORTRAIT).convert("RGB")

@@ -1,4 +1,4 @@
-"""Errors as problem documents: their parts come from the fields of the errors, never from their sentences."""
+"""Errors as problem documents: their members come from the fields of the errors, never from the messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VIDEOS = {
 }
 
 
-def told(error: MienError) -> None:
+def check_fields(error: MienError) -> None:
     assert error.expected
     assert error.received
     problem = from_error(error, 422, "damaged").to_dict()
@@ -50,21 +50,21 @@ def told(error: MienError) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_every_error_about_an_image_has_its_parts(name: str) -> None:
+def test_every_error_about_an_image_has_all_fields(name: str) -> None:
     with pytest.raises(MienError) as caught:
         read_image(IMAGES[name])
-    told(caught.value)
+    check_fields(caught.value)
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_every_error_about_a_video_has_its_parts(name: str) -> None:
+def test_every_error_about_a_video_has_all_fields(name: str) -> None:
     with pytest.raises(MienError) as caught:
         list(read_frames(io.BytesIO(VIDEOS[name])))
-    told(caught.value)
+    check_fields(caught.value)
 
 
-def test_a_package_that_is_missing_has_its_parts() -> None:
-    told(MissingExtra("pillow-heif", "heif"))
+def test_an_error_about_a_missing_package_has_all_fields() -> None:
+    check_fields(MissingExtra("pillow-heif", "heif"))
 
 
 def refused_image(head: dict[str, Any]) -> MienError:
@@ -80,23 +80,23 @@ def refused_video(head: dict[str, Any]) -> MienError:
 
 
 @pytest.mark.parametrize("refused", [refused_image, refused_video])
-def test_an_error_of_a_library_in_the_decoding_process_gets_parts(refused: Any) -> None:
+def test_a_library_error_in_the_decoding_process_has_all_fields(refused: Any) -> None:
     error = refused({"error": "ValueError", "message": "bad \x1b[31mvalue " + "x" * 500})
-    told(error)
+    check_fields(error)
     assert isinstance(error, DataError)
     assert "on which the decoder failed (bad " in str(error)
     assert "\x1b" not in str(error)
     assert len(str(error)) < 250
 
 
-def test_memory_that_is_short_in_the_decoding_process_gets_parts() -> None:
+def test_a_memory_error_in_the_decoding_process_has_all_fields() -> None:
     error = refused_image({"error": "NotEnoughMemoryError"})
     assert isinstance(error, NotEnoughMemoryError)
-    told(error)
-    told(refused_image({"error": "NotEnoughMemoryError", "own_limit": True}))
+    check_fields(error)
+    check_fields(refused_image({"error": "NotEnoughMemoryError", "own_limit": True}))
 
 
-def test_an_error_without_parts_is_quoted_and_not_parsed() -> None:
+def test_an_error_without_fields_is_quoted_and_not_parsed() -> None:
     problem = from_error(DataError("a.png: expected this, got that. Do so."), 422, "damaged").to_dict()
     assert problem["received"] == "a.png: expected this, got that. Do so."
     assert not hasattr(problems, "re")

@@ -1,4 +1,4 @@
-"""Other ways in and out: JSON with base64, annotated copies, the Open Inference Protocol, CORS, the documentation."""
+"""Other request and response formats: base64 JSON, annotated copies, Open Inference Protocol; CORS and /docs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TestJson:
         (expected,) = service.send_raw(portrait()).json["images"]
         assert {**image, "source": ""} == {**expected, "source": ""}
 
-    def test_several_images_and_one_that_is_damaged(self, service: Running) -> None:
+    def test_a_damaged_image_does_not_stop_the_others(self, service: Running) -> None:
         images = post(service, {"images": [BASE64, "AAAA", BASE64]}).json["images"]
         assert [image["source"] for image in images] == ["image-1", "image-2", "image-3"]
         assert [bool(image["error"]) for image in images] == [False, True, False]
@@ -86,14 +86,16 @@ class TestJson:
             (b'{"image": 0.' + b"1" * 100_000 + b"}", "a number is too large or too long"),
         ],
     )
-    def test_what_is_wrong_is_said(self, service: Running, document: Any, received: str) -> None:
+    def test_an_invalid_document_gives_422_with_the_reason(
+        self, service: Running, document: Any, received: str
+    ) -> None:
         reply = post(service, document)
         assert reply.status == 422
         assert received in reply.json["received"]
         assert '{"image": "<base64>"}' in reply.json["remedy"]
 
     @pytest.mark.parametrize("before", [b'{"image": "', b'{"image": "data:image/jpeg;base64,'])
-    def test_a_body_takes_less_than_four_times_its_size_more(self, before: bytes) -> None:
+    def test_decoding_a_body_takes_less_than_four_times_its_size_in_memory(self, before: bytes) -> None:
         body = before + base64.b64encode(bytes(1_000_000)) + b'"}'
         images_of(body, "image")
         tracemalloc.start()
@@ -103,7 +105,9 @@ class TestJson:
         finally:
             tracemalloc.stop()
 
-    def test_two_are_decoded_at_once(self, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_at_most_two_bodies_are_decoded_at_once(
+        self, service: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         at_work, most, lock = 0, 0, threading.Lock()
 
         def slow(text: Any, name: str) -> bytes:
@@ -131,7 +135,7 @@ class TestJson:
         assert post(service, {"images": [BASE64] * 4}).status == 413
 
 
-class TestCopies:
+class TestAnnotatedCopies:
     @pytest.mark.parametrize(
         ("accept", "kind"),
         [
@@ -146,11 +150,11 @@ class TestCopies:
             ("image/jpeg;q=nonsense, */*", ""),
         ],
     )
-    def test_the_type_that_is_preferred(self, accept: str, kind: str) -> None:
+    def test_the_accept_header_selects_the_image_type(self, accept: str, kind: str) -> None:
         assert wanted_image(accept) == kind
 
     @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-    def test_the_answer_is_the_image_with_its_faces_drawn(self, service: Running, kind: str) -> None:
+    def test_the_response_is_an_image_of_the_accepted_type(self, service: Running, kind: str) -> None:
         data = encoded(small_portrait(400), "PNG")
         headers = {"Content-Type": "image/png", "Accept": f"image/{kind}"}
         reply = service.ask("POST", "/v1/recognize?min_confidence=0.99", data, headers)
@@ -159,7 +163,7 @@ class TestCopies:
         assert copy.format == kind.upper()
         assert copy.width == small_portrait(400).width
 
-    def test_errors_stay_problems_and_several_images_are_refused(self, service: Running) -> None:
+    def test_errors_are_problem_documents_and_several_images_are_refused(self, service: Running) -> None:
         headers = {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}
         assert service.ask("POST", "/v1/recognize", b"%PDF-", headers).json["status"] == 415
         reply = post(service, {"images": [BASE64, BASE64]}, Accept="image/jpeg")
@@ -171,7 +175,7 @@ class TestInference:
         images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [BASE64]}
         return post(service, {"inputs": [images], **document}, "/v2/models/mien/infer")
 
-    def test_server_and_model_tell_what_they_are(self, service: Running) -> None:
+    def test_server_and_model_metadata_follow_the_protocol(self, service: Running) -> None:
         name = service.get("/v1/model").json["name"]
         assert service.get("/v2").json["name"] == "mien"
         assert service.get("/v2/health/live").json == {"live": True}
@@ -185,7 +189,7 @@ class TestInference:
         assert other.status == 404
         assert other.json["error"].startswith("No such model: other.")
 
-    def test_faces_come_as_tensors(self, service: Running) -> None:
+    def test_faces_are_returned_as_tensors(self, service: Running) -> None:
         (expected,) = service.send_raw(portrait()).json["images"][0]["faces"]
         answer = self.infer(service, id="a1").json
         assert answer["id"] == "a1"
@@ -202,7 +206,7 @@ class TestInference:
         (output,) = answer.json["outputs"]
         assert (output["name"], output["shape"]) == ("probabilities", [1, 8])
 
-    def test_binary_data_of_several_images(self, service: Running) -> None:
+    def test_binary_data_with_several_images_is_accepted(self, service: Running) -> None:
         data = b"".join(len(one).to_bytes(4, "little") + one for one in (portrait(), portrait("PNG")))
         images = {
             "name": "image",
@@ -229,7 +233,7 @@ class TestInference:
             {"id": 3},
         ],
     )  # fmt: skip
-    def test_what_is_wrong_is_said_in_the_field_of_the_protocol(
+    def test_an_invalid_request_is_reported_in_the_error_field_of_the_protocol(
         self, service: Running, change: dict[str, Any]
     ) -> None:
         reply = self.infer(service, **change)
@@ -237,7 +241,7 @@ class TestInference:
         assert reply.json["error"].startswith(reply.json["detail"])
 
     @pytest.mark.parametrize("digits", [4_300, 18])
-    def test_a_shape_of_huge_numbers_is_refused_at_once(self, service: Running, digits: int) -> None:
+    def test_a_shape_of_huge_numbers_is_refused_promptly(self, service: Running, digits: int) -> None:
         began = time.monotonic()
         shape = b", ".join([b"9" * digits] * 250)
         images = b'{"name": "image", "datatype": "BYTES", "data": ["AAAA"], "shape": [' + shape + b"]}"
@@ -246,34 +250,34 @@ class TestInference:
         assert time.monotonic() - began < 1
 
     @pytest.mark.parametrize("shape", [[1.0], [True], [-1, -1], ["1"], [4, 0], 1, None])
-    def test_a_shape_is_a_list_of_counts(self, service: Running, shape: Any) -> None:
+    def test_an_invalid_shape_is_refused(self, service: Running, shape: Any) -> None:
         images = {"name": "image", "datatype": "BYTES", "shape": shape, "data": [BASE64]}
         reply = self.infer(service, inputs=[images])
         assert (reply.status, reply.json["expected"]) == (422, "a shape for 1 image")
 
     @pytest.mark.parametrize("length", ["0" * 5_000, "0" * 12 + "1", "-1", "+1", "1_0", "1.0", "", "9" * 12])
-    def test_a_header_length_is_at_most_twelve_digits(self, service: Running, length: str) -> None:
+    def test_an_invalid_header_length_is_refused(self, service: Running, length: str) -> None:
         headers = {"Inference-Header-Content-Length": length}
         reply = post(service, b"{}", "/v2/models/mien/infer", **headers)
         assert (reply.status, reply.json["expected"]) == (422, "a header length within the body")
 
     @pytest.mark.parametrize("path", ["/v1/recognize", "/v2/models/mien/infer"])
     @pytest.mark.parametrize("header", ["Content-Length", "X-Forwarded-For", "Host", "Accept", "Range"])
-    def test_long_numbers_in_other_headers_break_nothing(
+    def test_long_numbers_in_other_headers_give_client_errors(
         self, service: Running, path: str, header: str
     ) -> None:
         value = {"Host": "localhost:", "Accept": "image/jpeg;q="}.get(header, "") + "0" * 5_000
         reply = service.ask("POST", f"{path}?max_faces={'0' * 5_000}1", b"", {**JSON, header: value})
         assert 400 <= reply.status < 500
 
-    def test_a_damaged_image_is_an_error(self, service: Running) -> None:
+    def test_a_file_that_is_not_an_image_gives_415(self, service: Running) -> None:
         images = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["JVBERg=="]}
         reply = self.infer(service, inputs=[images])
         assert (reply.status, "error" in reply.json) == (415, True)
 
 
-class TestOrigins:
-    def test_a_page_of_an_allowed_origin_may_ask(self, service: Running) -> None:
+class TestCors:
+    def test_an_allowed_origin_gets_cors_headers(self, service: Running) -> None:
         headers = {
             "Origin": ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",
         }  # fmt: skip
@@ -287,7 +291,7 @@ class TestOrigins:
     @pytest.mark.parametrize(
         "origin", ["https://evil.example", "http://app.example.org", ORIGIN + ":8443", "null"]
     )
-    def test_a_page_of_another_origin_may_not(self, service: Running, origin: str) -> None:
+    def test_another_origin_gets_403_without_cors_headers(self, service: Running, origin: str) -> None:
         reply = post(service, {"image": BASE64}, Origin=origin)
         assert reply.status == 403
         assert "access-control-allow-origin" not in reply.headers
@@ -300,7 +304,7 @@ class TestOrigins:
 
 
 class TestDocs:
-    def test_the_page_needs_no_other_machine(self, service: Running) -> None:
+    def test_the_docs_page_loads_nothing_from_other_hosts(self, service: Running) -> None:
         pytest.importorskip("fastapi_offline")
         page = service.get("/docs")
         assert page.status == 200

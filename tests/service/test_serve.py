@@ -1,4 +1,4 @@
-"""`mien serve` as a process: its start, its sentences, its log, its end, several workers."""
+"""`mien serve` as a process: startup, error messages, log, shutdown, several workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, kw_only=True)
 class Process(Running):
-    """A service in a process of its own; what it says is kept."""
+    """A service in a separate process, with its standard error."""
 
     process: subprocess.Popen[str]
     said: list[str]
@@ -69,20 +69,20 @@ def serving(*options: str, **variables: str) -> Iterator[Process]:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far."""
+    """The CPU time that a process has used so far."""
     numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def command(pid: str) -> str:
-    """What started a process; nothing for one that has ended."""
+    """The command line of a process; empty if it has exited."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text()
     return ""
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    """What the command says where it does not start: one line, exit code 2."""
+    """The one error line of a command that exits with 2."""
     assert run(["serve", *options]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -91,19 +91,19 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return err
 
 
-def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         said = refused(capsys, "--port", port)
     assert f"Expected a free port of this machine, got 127.0.0.1:{port} (address already in use)." in said
 
 
-def test_a_host_of_another_machine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_of_another_machine_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert "got 192.0.2.1:0 (cannot assign" in refused(capsys, "--host", "192.0.2.1", "--port", "0")
     assert "Expected a host of this machine, got 'not a host'" in refused(capsys, "--host", "not a host")
 
 
-def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_invalid_model_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "there is no such file" in refused(capsys, "--model", str(tmp_path / "no.onnx"), "--port", "0")
     (tmp_path / "text.onnx").write_text("hello")
     for workers in ("1", "2"):
@@ -116,7 +116,7 @@ def test_a_model_that_is_none_is_told(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 @pytest.mark.slow
-def test_a_setting_at_fault_is_told(
+def test_an_invalid_setting_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Expected a queue of at least max_images (16) places, got 2." in refused(capsys, "--queue", "2")
@@ -135,7 +135,7 @@ def test_a_setting_at_fault_is_told(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_was_assumed_about_the_pixels_of_a_model_without_a_card_is_told(
+def test_the_assumed_pixel_range_of_a_model_without_a_card_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str
 ) -> None:
     network = onnx.load_from_string(read_model("tiny")[1])
@@ -153,10 +153,10 @@ def test_what_was_assumed_about_the_pixels_of_a_model_without_a_card_is_told(
     assert told not in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_oldest_uvicorn_that_is_allowed_has_what_the_server_uses() -> None:
+def test_uvicorn_versions_that_the_server_cannot_use_are_excluded() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     (wanted,) = [Requirement(one) for one in extras["serve"] if one.startswith("uvicorn")]
-    assert not wanted.specifier.contains("0.50.2")  # whose supervisor of workers takes other arguments
+    assert not wanted.specifier.contains("0.50.2")  # its worker supervisor takes other arguments
     assert wanted.specifier.contains(uvicorn.__version__)
 
 
@@ -173,7 +173,7 @@ def test_the_oldest_uvicorn_that_is_allowed_has_what_the_server_uses() -> None:
         ("deadline", "soon", "a number"),
     ],
 )
-def test_a_number_that_is_none_is_told_in_a_sentence(
+def test_an_invalid_number_is_reported_with_option_and_variable(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     option: str,
@@ -192,10 +192,10 @@ def test_a_number_that_is_none_is_told_in_a_sentence(
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 @pytest.mark.parametrize("name", ["API_KEY", "ALLOW_HOST", "MAX_BYTES", "PORT", "HOST", "MODEL", "DEADLINE"])
-def test_an_empty_variable_is_not_taken_for_none(
+def test_an_empty_environment_variable_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    """As `MIEN_API_KEY=$SECRET` leaves it where SECRET is not set: the service must not open without a key."""
+    """For example `MIEN_API_KEY=$SECRET` with SECRET unset: the service must not start without a key."""
     monkeypatch.setenv(f"MIEN_{name}", value)
     said = refused(capsys, "--port", "0") if name != "PORT" else refused(capsys)
     if value and name in {"MAX_BYTES", "PORT", "DEADLINE"}:
@@ -207,7 +207,7 @@ def test_an_empty_variable_is_not_taken_for_none(
 @pytest.mark.parametrize(
     ("wrong", "right"), [("APIKEY", "API_KEY"), ("ALLOWED_HOSTS", "ALLOW_HOST"), ("MAX_BYTE", "MAX_BYTES")]
 )
-def test_a_misspelled_variable_is_told(
+def test_a_misspelled_environment_variable_is_reported_with_a_suggestion(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wrong: str, right: str
 ) -> None:
     monkeypatch.setenv(f"MIEN_{wrong}", "12345678")
@@ -218,11 +218,9 @@ HEAVY = ("tensorflow", "jaxlib", "pandas", "matplotlib", "sklearn", "h5py", "sit
 
 
 @pytest.mark.slow
-def test_start_log_and_end() -> None:
+def test_startup_loads_no_heavy_packages_and_the_log_has_no_private_data() -> None:
     with serving("--threads", "1", MIEN_API_KEY="a long secret", MIEN_MAX_BYTES="300000") as service:
-        assert (
-            processor_seconds(service.process.pid) < 2.5
-        )  # which is about its start on a machine that is free
+        assert processor_seconds(service.process.pid) < 2.5  # about what startup takes on an idle machine
         loaded = Path(f"/proc/{service.process.pid}/maps").read_text()
         assert "onnxruntime" in loaded
         assert [name for name in HEAVY if name in loaded] == []
@@ -251,7 +249,7 @@ def test_start_log_and_end() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None:
+def test_serving_on_all_interfaces_without_api_key_warns_and_ctrl_c_exits_with_130() -> None:
     with serving("--host", "0.0.0.0", "--threads", "1") as service:  # noqa: S104
         assert service.get("/v1/model", Host="whatever.example").status == 200
         service.process.send_signal(signal.SIGINT)
@@ -262,7 +260,7 @@ def test_ctrl_c_ends_it_and_who_opens_the_door_without_a_key_is_warned() -> None
 
 
 @pytest.mark.slow
-def test_a_video_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> None:
+def test_a_video_in_progress_at_sigterm_ends_with_an_error_line(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "video.mp4", 25, (320, 240)) as writer:
         for i in range(1500):
             writer.write(np.full((240, 320, 3), i % 256, np.uint8))
@@ -279,7 +277,7 @@ def test_a_video_ends_with_a_line_where_the_service_is_ended(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_it_goes_by_the_names_that_it_is_given() -> None:
+def test_only_local_and_allowed_hosts_are_accepted() -> None:
     with serving("--threads", "1") as service:
         assert service.get("/v1/model").status == 200
         assert service.get("/v1/model", Host="mien.example").status == 421
@@ -289,7 +287,7 @@ def test_it_goes_by_the_names_that_it_is_given() -> None:
 
 
 @pytest.mark.slow
-def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None:
+def test_serving_on_all_interfaces_with_allowed_localhost_rejects_other_hosts() -> None:
     """As in the container."""
     variables = {"MIEN_HOST": "0.0.0.0", "MIEN_ALLOW_HOST": "localhost"}  # noqa: S104
     with serving("--threads", "1", **variables) as service:
@@ -299,7 +297,7 @@ def test_one_that_listens_to_all_goes_by_localhost_where_it_is_told_to() -> None
 
 
 @pytest.mark.slow
-def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
+def test_workers_share_metrics_and_a_killed_worker_is_replaced() -> None:
     with serving("--workers", "2", "--threads", "1") as service:
         children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
 
@@ -312,14 +310,14 @@ def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
         assert service.metric("mien_images_total") == 20
         victim = min(workers())
         os.kill(victim, signal.SIGSTOP)
-        time.sleep(1.5)  # the keeper asks it whether it lives, and waits
+        time.sleep(1.5)  # the parent process checks whether it is alive, and waits
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: victim not in workers() and len(workers()) == 2, seconds=30)
         answered = 0
         for _ in range(40):
             try:
                 answered += service.send_raw(portrait()).status == 200
-            except OSError:  # it was taken by the one that died
+            except OSError:  # the connection was accepted by the worker that died
                 time.sleep(0.1)
         assert answered >= 38
         assert service.metric("mien_images_total") == 20 + answered
@@ -329,7 +327,7 @@ def test_several_workers_count_together_and_one_that_dies_is_replaced() -> None:
 
 
 @pytest.mark.slow
-def test_workers_end_with_their_keeper() -> None:
+def test_workers_exit_when_their_parent_process_is_killed() -> None:
     with serving("--workers", "2", "--threads", "1") as service:
         service.process.kill()
         service.process.wait(10)

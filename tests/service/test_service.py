@@ -1,4 +1,4 @@
-"""The HTTP service on a real socket: what it answers, what it refuses, and what it leaves behind."""
+"""The HTTP service on a real socket: results, errors, videos, side effects and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-# What it answers
+# Results
 
 
 @pytest.mark.slow
-def test_the_answer_is_that_of_the_command(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_response_matches_mien_predict_json(service: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", str(PORTRAIT), "--json"]) == 0
     (expected,) = json.loads(capsys.readouterr().out)["images"]
     reply = service.send((PORTRAIT.name, PORTRAIT.read_bytes()))
@@ -84,14 +84,14 @@ def test_the_answer_is_that_of_the_command(service: Running, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "application/octet-stream", ""])
-def test_a_raw_body_is_one_image_whatever_it_is_called(service: Running, kind: str) -> None:
+def test_a_raw_body_is_one_image_for_any_content_type(service: Running, kind: str) -> None:
     reply = service.send_raw(portrait(), kind=kind)
     assert reply.status == 200
     assert reply.json["images"][0]["faces"] == service.send(("a", portrait())).json["images"][0]["faces"]
     assert len(reply.json["images"][0]["faces"]) == 1
 
 
-def test_one_at_fault_stops_no_other(service: Running) -> None:
+def test_a_damaged_image_does_not_stop_the_others(service: Running) -> None:
     files = [
         ("a.jpg", portrait()),
         ("../../etc/b.jpg", portrait()[:2000]),
@@ -110,7 +110,7 @@ def test_one_at_fault_stops_no_other(service: Running) -> None:
 
 
 @pytest.mark.slow
-def test_options(service: Running) -> None:
+def test_query_options_of_images(service: Running) -> None:
     two = np.concatenate([np.asarray(small_portrait(200)), np.asarray(small_portrait(200))[:, ::-1]], axis=1)
     data = encoded(Image.fromarray(two), "PNG")
 
@@ -129,7 +129,7 @@ def test_options(service: Running) -> None:
             assert faces(alias) == found
 
 
-def test_below_min_confidence_the_label_is_uncertain_and_the_rest_stays(service: Running) -> None:
+def test_below_min_confidence_the_label_is_uncertain_and_the_rest_is_unchanged(service: Running) -> None:
     def face(options: str) -> dict[str, Any]:
         (one,) = service.send_raw(portrait(), options).json["images"][0]["faces"]
         return dict(one)
@@ -145,17 +145,17 @@ def test_below_min_confidence_the_label_is_uncertain_and_the_rest_stays(service:
 
 
 @pytest.mark.parametrize("route", ["/v1/recognise", "/v1/recognise/video"])
-def test_the_first_names_of_the_routes_still_answer(service: Running, video: bytes, route: str) -> None:
+def test_the_former_names_of_the_routes_still_work(service: Running, video: bytes, route: str) -> None:
     data, kind = (video, "video/mp4") if "video" in route else (portrait(), "image/jpeg")
     old = service.send_raw(data, "max_faces=1", kind=kind, to=route)
-    new = service.send_raw(data, "max_faces=1", kind=kind, to=route.replace("recognize", "recognize"))
+    new = service.send_raw(data, "max_faces=1", kind=kind, to=route.replace("recognise", "recognize"))
     assert (old.status, old.lines) == (new.status, new.lines) == (200, new.lines)
     assert service.send_raw(bytes(2_100_000) if "video" not in route else b"", to=route).status in {413, 422}
     wrong = service.send_raw(data, "evry=3", kind=kind, to=route)
     assert ("every" in wrong.json["remedy"]) == ("video" in route)
 
 
-def test_a_heat_map_lies_over_its_face(service: Running) -> None:
+def test_a_heat_map_is_centered_on_its_face(service: Running) -> None:
     (plain,) = service.send_raw(portrait()).json["images"][0]["faces"]
     (face,) = service.send_raw(portrait(), "explain=true").json["images"][0]["faces"]
     heat = face.pop("heat")
@@ -188,7 +188,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_of_all_kinds(service: Running, kind: str) -> None:
+def test_images_of_every_format_are_recognized(service: Running, kind: str) -> None:
     reply = service.send(("image.txt", KINDS[kind]()))
     assert reply.status == 200
     (image,) = reply.json["images"]
@@ -197,7 +197,7 @@ def test_images_of_all_kinds(service: Running, kind: str) -> None:
     assert len(image["faces"]) == 1
 
 
-def test_a_image_is_turned_upright(service: Running) -> None:
+def test_exif_orientation_is_applied(service: Running) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = small_portrait().transpose(Image.Transpose.ROTATE_90)
@@ -207,7 +207,7 @@ def test_a_image_is_turned_upright(service: Running) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (3, 16_000), (48, 48), (1000, 7)])
-def test_images_of_odd_sizes(service: Running, size: tuple[int, int]) -> None:
+def test_images_of_extreme_sizes_are_accepted(service: Running, size: tuple[int, int]) -> None:
     reply = service.send_raw(encoded(Image.new("RGB", size, "gray"), "PNG"))
     assert reply.status == 200
     assert reply.json["images"][0] == {
@@ -216,7 +216,7 @@ def test_images_of_odd_sizes(service: Running, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.slow
-def test_another_model(tmp_path: Path) -> None:
+def test_a_custom_model_is_served_without_revealing_its_path(tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     settings = Settings(threads=1, model=str(make_onnx(tmp_path / "private" / "model.onnx")))
     with running(settings) as service:
@@ -233,11 +233,11 @@ def test_another_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+def test_nan_and_infinity_in_the_model_card_become_null(tmp_path: Path) -> None:
     scores = {"PublicTest": {"accuracy": 0.5, "loss": 1.5, "accuracy_interval": [0.1, 2.5]}}
     path = make_onnx(tmp_path / "model.onnx", replace(CARD, scores=scores))
     network = onnx.load(path)
-    (card,) = network.metadata_props  # as other writers of JSON leave such numbers
+    (card,) = network.metadata_props  # as other JSON writers store such numbers
     card.value = card.value.replace("1.5", "NaN").replace("2.5", "Infinity")
     onnx.save(network, path)
     with running(Settings(threads=1, model=str(path))) as service:
@@ -248,7 +248,7 @@ def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_the_model_tells_itself(service: Running) -> None:
+def test_model_metadata_matches_the_model_card(service: Running) -> None:
     told = service.get("/v1/model").json
     card = mien.Classifier().card
     assert (told["name"], told["labels"], told["version"]) == (card.name, list(card.labels), mien.__version__)
@@ -258,12 +258,12 @@ def test_the_model_tells_itself(service: Running) -> None:
     assert (told["limits"]["max_bytes"], told["limits"]["max_images"]) == (2_000_000, 4)
 
 
-def test_health_and_the_page(service: Running) -> None:
+def test_health_endpoints_and_the_page_respond(service: Running) -> None:
     for path in ("/health/live", "/health/ready"):
         assert (service.get(path).status, service.get(path).json) == (200, {"status": "ok"})
     page = service.get("/")
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    index = service.get("/page/index.html")  # whose relative addresses hold at the top only
+    index = service.get("/page/index.html")  # its relative URLs work only at the root
     assert (index.status, index.headers["location"]) == (307, "../")
     assert service.get("/page/../app.py").status == service.get("/page/%2e%2e/app.py").status == 404
 
@@ -281,15 +281,15 @@ def test_health_and_the_page(service: Running) -> None:
         "/nothing",
     ],
 )
-def test_head_answers_as_get_without_the_body(service: Running, path: str) -> None:
+def test_head_matches_get_without_the_body(service: Running, path: str) -> None:
     get, head = service.get(path), service.ask("HEAD", path)
     assert (head.status, head.body) == (get.status, b"")
     assert set(head.headers) == set(get.headers)
-    if path != "/metrics":  # whose length changes
+    if path != "/metrics":  # its length changes
         assert head.headers["content-length"] == str(len(get.body))
 
 
-def test_what_is_counted(service: Running) -> None:
+def test_metrics_count_images_faces_and_refusals(service: Running) -> None:
     before = {name: service.metric(name) for name in ("mien_images_total", "mien_faces_total")}
     service.send(("a", portrait()), ("b", portrait()), ("c", b"no image"))
     assert service.metric("mien_images_total") == before["mien_images_total"] + 2
@@ -300,7 +300,7 @@ def test_what_is_counted(service: Running) -> None:
     assert b"_created" not in service.get("/metrics").body
 
 
-# What it refuses
+# Errors
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -309,7 +309,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_bomb(side: int) -> bytes:
-    """A image that says it is huge; what stands in it would never fill it."""
+    """A PNG whose header claims more pixels than its data can fill."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
 
@@ -318,40 +318,40 @@ HUGE_WEBP = bytes.fromhex(  # 16,383 x 16,383, the most that the format has
     "524946461a000000574542505650384c0e0000002ffebfff0f071011fd0f4444ff03"
 )
 REFUSED: dict[str, tuple[int, str, bytes, str]] = {
-    "no face of a image": (415, "", b"%PDF-1.7 and more", "image/jpeg"),
+    "PDF": (415, "", b"%PDF-1.7 and more", "image/jpeg"),
     "a damaged TIFF": (422, "", portrait("TIFF")[:5000], "image/tiff"),
     "a damaged HEIC": (422, "", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40), "image/heic"),
     "SVG": (415, "", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     "a pickle": (415, "", b"\x80\x04\x95\x1a\x00.", "application/octet-stream"),
-    "packed": (415, "", b"\x1f\x8b\x08\x00" + bytes(9), "image/png"),
+    "gzip": (415, "", b"\x1f\x8b\x08\x00" + bytes(9), "image/png"),
     "JSON with a URL": (422, "", b'{"url": "http://example.org/a.jpg"}', "application/json"),
     "JSON that is called an image": (415, "", b'{"url": "http://example.org/a.jpg"}', "image/jpeg"),
-    "nothing": (422, "", b"", "image/jpeg"),
-    "cut short": (422, "", portrait()[:3000], "image/jpeg"),
-    "a bomb": (413, "", png_bomb(60_000), "image/png"),
-    "more pixels than a reader takes": (413, "", HUGE_WEBP, "image/webp"),
-    "more bytes": (413, "", b"\xff\xd8\xff" + bytes(2_000_000), "image/jpeg"),
-    "no faces wanted": (422, "max_faces=0", portrait(), "image/jpeg"),
-    "no number": (422, "max_faces=many", portrait(), "image/jpeg"),
-    "not a number": (422, "min_confidence=nan", portrait(), "image/jpeg"),
-    "too sure": (422, "min_confidence=1.5", portrait(), "image/jpeg"),
-    "other labels": (422, "taxonomy=imagenet", portrait(), "image/jpeg"),
-    "labels of no kind": (422, "labels=imagenet", portrait(), "image/jpeg"),
+    "an empty body": (422, "", b"", "image/jpeg"),
+    "a truncated JPEG": (422, "", portrait()[:3000], "image/jpeg"),
+    "a decompression bomb": (413, "", png_bomb(60_000), "image/png"),
+    "more pixels than allowed": (413, "", HUGE_WEBP, "image/webp"),
+    "more bytes than allowed": (413, "", b"\xff\xd8\xff" + bytes(2_000_000), "image/jpeg"),
+    "max_faces below 1": (422, "max_faces=0", portrait(), "image/jpeg"),
+    "max_faces not a number": (422, "max_faces=many", portrait(), "image/jpeg"),
+    "min_confidence is NaN": (422, "min_confidence=nan", portrait(), "image/jpeg"),
+    "min_confidence above 1": (422, "min_confidence=1.5", portrait(), "image/jpeg"),
+    "unknown taxonomy": (422, "taxonomy=imagenet", portrait(), "image/jpeg"),
+    "unknown label set": (422, "labels=imagenet", portrait(), "image/jpeg"),
     "two label sets": (422, "labels=fer2013&taxonomy=ferplus", portrait(), "image/jpeg"),
-    "no truth": (422, "explain=perhaps", portrait(), "image/jpeg"),
-    "no option": (422, "maxfaces=3", portrait(), "image/jpeg"),
-    "another part": (422, "", form(("a.jpg", portrait()), name="file"), FORM),
-    "text": (422, "", form(("a", b"x")).replace(b'; filename="a"', b""), FORM),
+    "explain not a boolean": (422, "explain=perhaps", portrait(), "image/jpeg"),
+    "unknown option": (422, "maxfaces=3", portrait(), "image/jpeg"),
+    "a part with another name": (422, "", form(("a.jpg", portrait()), name="file"), FORM),
+    "a text part": (422, "", form(("a", b"x")).replace(b'; filename="a"', b""), FORM),
     "no boundary": (422, "", form(("a", portrait())), "multipart/form-data"),
-    "no end": (422, "", form(("a", portrait()))[:200], FORM),
-    "no form": (422, "", b"\r\n" * 1000, FORM),
+    "an unfinished form": (422, "", form(("a", portrait()))[:200], FORM),
+    "not a form": (422, "", b"\r\n" * 1000, FORM),
     "an empty part": (422, "", form(("a.jpg", b"")), FORM),
-    "many parts": (413, "", form(*[(f"{i}.jpg", portrait()) for i in range(5)]), FORM),
+    "too many parts": (413, "", form(*[(f"{i}.jpg", portrait()) for i in range(5)]), FORM),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_problem_says_what_was_expected_received_and_to_do(service: Running, case: str) -> None:
+def test_errors_are_problem_documents_with_expected_received_and_remedy(service: Running, case: str) -> None:
     status, options, body, kind = REFUSED[case]
     reply = service.send_raw(body, options, kind=kind)
     assert reply.status == status, reply.body
@@ -370,7 +370,7 @@ def check_problem(reply: Any) -> None:
     assert "\n" not in problem["detail"] + problem["remedy"]
 
 
-def test_the_router_refuses_in_the_same_words(service: Running) -> None:
+def test_router_errors_are_problem_documents_too(service: Running) -> None:
     for method, path, status in [
         ("GET", "/v1/nothing", 404),
         ("GET", "/v1/recognize", 405),
@@ -395,7 +395,7 @@ def test_the_router_refuses_in_the_same_words(service: Running) -> None:
         ("POST", "/page/app.js", "GET, HEAD"),
     ],
 )
-def test_another_method_is_told_which_there_are(
+def test_a_disallowed_method_gives_405_with_the_allowed_methods(
     service: Running, method: str, path: str, allowed: str
 ) -> None:
     reply = service.ask(method, path)
@@ -404,7 +404,7 @@ def test_another_method_is_told_which_there_are(
     assert reply.json["remedy"] == f"Allowed: {allowed}. See /openapi.json."
 
 
-def test_an_endpoint_that_is_not_there_is_named_and_where_to_look(service: Running) -> None:
+def test_an_unknown_endpoint_gives_404_with_a_suggestion(service: Running) -> None:
     reply = service.get("/v1/foo")
     assert (reply.status, reply.json["detail"]) == (404, "No such endpoint: /v1/foo.")
     assert reply.json["remedy"] == "See /openapi.json."
@@ -413,14 +413,14 @@ def test_an_endpoint_that_is_not_there_is_named_and_where_to_look(service: Runni
         assert service.get(wrong).json["remedy"] == "Did you mean /v1/recognize? See /openapi.json."
 
 
-def test_a_compressed_body_is_told(service: Running) -> None:
+def test_a_compressed_body_gives_415(service: Running) -> None:
     headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
     reply = service.ask("POST", "/v1/recognize", gzip.compress(portrait()), headers)
     assert (reply.status, reply.json["received"]) == (415, "'gzip'")
     check_problem(reply)
 
 
-def test_at_most_eighty_characters_of_a_callers_input_are_quoted(service: Running) -> None:
+def test_at_most_eighty_characters_of_user_input_are_quoted(service: Running) -> None:
     long = "x" * 5000
     replies = [
         service.get(f"/v1/{long}"),
@@ -463,7 +463,9 @@ def test_at_most_eighty_characters_of_a_callers_input_are_quoted(service: Runnin
         ),
     ],
 )
-def test_no_option_is_passed_over(service: Running, query: str, message: str, remedy: str) -> None:
+def test_invalid_options_give_422_with_a_remedy(
+    service: Running, query: str, message: str, remedy: str
+) -> None:
     reply = service.send_raw(portrait(), query)
     assert reply.status == 422
     assert reply.json["detail"].startswith(message)
@@ -485,12 +487,12 @@ NAMED: dict[str, tuple[bytes, str, str]] = {
     "ZIP": (b"PK\x03\x04" + bytes(30), "an archive", "Unpack it and send the files in it."),
     "MP4": (b"\0\0\0\x18ftypmp42" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
     "WebM": (b"\x1aE\xdf\xa3" + bytes(20), "a video", "Send videos to /v1/recognize/video."),
-    "nothing known": (b"hello", "bytes that begin with 68 65 6c 6c 6f", "Convert it to JPEG or PNG."),
+    "an unknown format": (b"hello", "bytes that begin with 68 65 6c 6c 6f", "Convert it to JPEG or PNG."),
 }
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_a_file_of_another_kind_is_named_with_what_to_do(service: Running, kind: str) -> None:
+def test_an_unsupported_file_is_named_with_a_remedy(service: Running, kind: str) -> None:
     data, name, remedy = NAMED[kind]
     reply = service.send(("file.jpg", data))
     assert (reply.status, reply.json["remedy"]) == (415, remedy)
@@ -511,7 +513,7 @@ def test_a_file_of_another_kind_is_named_with_what_to_do(service: Running, kind:
         (b"G" + bytes(187) + b"G" + bytes(187), "an MPEG video", "Convert it to MP4"),
     ],
 )
-def test_an_image_on_the_route_of_videos_is_told_where_to_go(
+def test_an_unsupported_file_on_the_video_route_is_named_with_a_remedy(
     service: Running, data: bytes, name: str, remedy: str
 ) -> None:
     reply = service.send_raw(data, to="/v1/recognize/video")
@@ -524,7 +526,7 @@ def test_an_image_on_the_route_of_videos_is_told_where_to_go(
     ("status", "asked"),
     [(400, "lines=1-2"), (400, "bytes"), (400, "bytes=9-1"), (416, "bytes=99999999-"), (206, "bytes=0-3")],
 )
-def test_parts_of_the_pages_files(service: Running, path: str, status: int, asked: str) -> None:
+def test_range_requests_and_etags_of_page_files(service: Running, path: str, status: int, asked: str) -> None:
     reply = service.get(path, Range=asked)
     assert reply.status == status
     if status == 206:
@@ -537,7 +539,7 @@ def test_parts_of_the_pages_files(service: Running, path: str, status: int, aske
     assert service.get("/page/app.js", **{"If-None-Match": tag}).status == 304
 
 
-def test_unknown_options_are_told_those_that_there_are(service: Running) -> None:
+def test_unknown_options_are_answered_with_the_valid_ones(service: Running) -> None:
     reply = service.send_raw(portrait(), "maxfaces=3")
     assert reply.json["expected"] == (
         "the options max_faces, label_set, taxonomy, labels, min_confidence, min_detection_confidence, explain"
@@ -563,7 +565,7 @@ def test_unknown_options_are_told_those_that_there_are(service: Running) -> None
         ("filename=\"c.jpg\"; filename*=UTF-8''d.jpg", "c.jpg"),
     ],
 )
-def test_names_of_files_in_the_other_way_of_writing(service: Running, written: str, read: str) -> None:
+def test_extended_filename_parameters_are_decoded(service: Running, written: str, read: str) -> None:
     body = form(("x", portrait())).replace(b'filename="x"', written.encode())
     reply = service.ask("POST", "/v1/recognize", body, {"Content-Type": FORM})
     assert reply.status == 200, reply.body
@@ -571,12 +573,12 @@ def test_names_of_files_in_the_other_way_of_writing(service: Running, written: s
     assert unicodedata.normalize("NFC", image["source"]) == read
 
 
-def test_one_video_at_a_time_is_told_in_the_singular(service: Running, video: bytes) -> None:
+def test_two_videos_in_one_request_give_413(service: Running, video: bytes) -> None:
     reply = service.send(("a.mp4", video), ("b.mp4", video), to="/v1/recognize/video")
     assert (reply.status, reply.json["expected"]) == (413, "at most 1 file part named video")
 
 
-def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:
+def test_a_chunked_body_over_the_size_limit_gives_413(service: Running) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(
             b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -587,13 +589,13 @@ def test_bytes_are_counted_whatever_the_headers_say(service: Running) -> None:
         assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_what_says_that_it_is_too_large_is_not_awaited(service: Running) -> None:
+def test_a_content_length_over_the_limit_is_refused_without_reading_the_body(service: Running) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=5) as raw:
         raw.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_every_answer_carries_the_security_headers(service: Running) -> None:
+def test_every_response_has_security_headers(service: Running) -> None:
     for reply in (
         service.get("/"),
         service.get("/nothing"),
@@ -609,7 +611,7 @@ def test_every_answer_carries_the_security_headers(service: Running) -> None:
     assert service.get("/v1/model").headers["cache-control"] == "no-store"
 
 
-def test_pages_of_other_sites_are_refused(service: Running) -> None:
+def test_cross_site_requests_are_refused(service: Running) -> None:
     for site, status in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]:
         reply = service.ask(
             "POST", "/v1/recognize", portrait(), {"Content-Type": "image/jpeg", "Sec-Fetch-Site": site}
@@ -619,7 +621,7 @@ def test_pages_of_other_sites_are_refused(service: Running) -> None:
 
 
 @pytest.mark.slow
-def test_the_key() -> None:
+def test_the_api_key_is_required_for_the_api_and_metrics() -> None:
     with running(Settings(threads=1, api_key="a long secret")) as service:
         for headers in ({}, {"X-API-Key": "another"}, {"Authorization": "Bearer a long"}, {"X-API-Key": "ß"}):
             reply = service.get("/v1/model", **{k: v.encode().decode("latin-1") for k, v in headers.items()})
@@ -634,7 +636,7 @@ def test_the_key() -> None:
 # Videos
 
 
-def test_the_times_of_frames_have_no_noise_of_floating_point(service: Running, tmp_path: Path) -> None:
+def test_frame_times_have_no_floating_point_noise(service: Running, tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.3, 0.6, 0.7, 1.1]
     video = make_film(tmp_path / "video.mkv", times).read_bytes()
     reply = service.send_raw(video, kind="video/x-matroska", to="/v1/recognize/video")
@@ -642,7 +644,7 @@ def test_the_times_of_frames_have_no_noise_of_floating_point(service: Running, t
 
 
 @pytest.mark.slow
-def test_a_video_comes_line_by_line(service: Running, video: bytes) -> None:
+def test_a_video_is_answered_as_ndjson(service: Running, video: bytes) -> None:
     for reply in (
         service.send_raw(video, kind="video/mp4", to="/v1/recognize/video"),
         service.send(("my.mp4", video), to="/v1/recognize/video"),
@@ -658,7 +660,7 @@ def test_a_video_comes_line_by_line(service: Running, video: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_options_of_a_video(service: Running, video: bytes) -> None:
+def test_query_options_of_videos(service: Running, video: bytes) -> None:
     def rows(options: str) -> list[Any]:
         return service.send_raw(video, options, kind="video/mp4", to="/v1/recognize/video").lines[:-1]
 
@@ -683,13 +685,13 @@ def test_options_of_a_video(service: Running, video: bytes) -> None:
         (422, b""),
     ],
 )
-def test_what_is_no_video_is_refused(service: Running, status: int, body: bytes) -> None:
+def test_invalid_videos_are_refused(service: Running, status: int, body: bytes) -> None:
     reply = service.send_raw(body, kind="video/mp4", to="/v1/recognize/video")
     assert reply.status == status
     check_problem(reply)
 
 
-def test_a_damaged_video_gives_what_is_there(service: Running, video: bytes) -> None:
+def test_a_damaged_video_gives_the_decodable_frames(service: Running, video: bytes) -> None:
     at = video.index(b"mdat") + 1500
     reply = service.send_raw(
         video[:at] + bytes(400) + video[at + 400 :], kind="video/mp4", to="/v1/recognize/video"
@@ -699,14 +701,14 @@ def test_a_damaged_video_gives_what_is_there(service: Running, video: bytes) -> 
     assert reply.lines[-1]["frames"] == len(reply.lines) - 1
 
 
-def test_frames_that_an_edit_list_hides_are_no_damage(service: Running, tmp_path: Path) -> None:
+def test_frames_hidden_by_an_edit_list_are_not_reported_as_errors(service: Running, tmp_path: Path) -> None:
     path = with_edits(make_film(tmp_path / "trimmed.mp4", gop=30), [(0.4, 0.52)])
     reply = service.send_raw(path.read_bytes(), kind="video/mp4", to="/v1/recognise/video")
     assert reply.lines[-1] == {"done": True, "frames": 10, "error": None}
     assert [line["frame"] for line in reply.lines[:-1]] == list(range(10))
 
 
-def test_a_video_that_is_cut_off_says_so(service: Running, tmp_path: Path) -> None:
+def test_a_truncated_video_ends_with_an_error(service: Running, tmp_path: Path) -> None:
     path = make_film(tmp_path / "video.mp4", gop=1, options={"movflags": "faststart"})
     data = path.read_bytes()
     reply = service.send_raw(data[: int(0.6 * len(data))], kind="video/mp4", to="/v1/recognise/video")
@@ -714,7 +716,7 @@ def test_a_video_that_is_cut_off_says_so(service: Running, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
-def test_a_mirrored_video_is_looked_at_as_players_show_it(
+def test_a_mirrored_video_is_processed_as_players_show_it(
     service: Running, tmp_path: Path, codec: str
 ) -> None:
     upright = np.asarray(small_portrait(240).resize((192, 240)))
@@ -730,13 +732,13 @@ def test_a_mirrored_video_is_looked_at_as_players_show_it(
         assert second["box"][edge] == pytest.approx(first["box"][edge], abs=12)
 
 
-def test_a_video_in_av1_is_taken(service: Running) -> None:
+def test_av1_video_is_accepted(service: Running) -> None:
     reply = service.send_raw(in_av1(), kind="video/mp4", to="/v1/recognize/video")
     assert (reply.status, reply.lines[-1]["frames"], reply.lines[-1]["error"]) == (200, 4, None)
 
 
 @pytest.mark.slow
-def test_a_video_of_which_nothing_can_be_decoded_is_refused(service: Running, video: bytes) -> None:
+def test_a_video_without_decodable_frames_is_refused(service: Running, video: bytes) -> None:
     reply = service.send_raw(without_images(video), kind="video/mp4", to="/v1/recognize/video")
     assert reply.status == 422
     check_problem(reply)
@@ -746,7 +748,7 @@ def test_a_video_of_which_nothing_can_be_decoded_is_refused(service: Running, vi
 
 
 def without_images(video: bytes) -> bytes:
-    """A video whose index is whole and whose images are zeros."""
+    """A video with an intact index whose frame data are zeros."""
     at = video.index(b"mdat")
     size = int.from_bytes(video[at - 4 : at])
     return video[: at + 4] + bytes(size - 8) + video[at + size - 4 :]
@@ -766,7 +768,7 @@ def in_av1() -> bytes:
 
 
 @pytest.mark.slow
-def test_limits_of_videos(video: bytes) -> None:
+def test_videos_are_limited_in_frames_time_pixels_and_bytes(video: bytes) -> None:
     with running(Settings(threads=1, max_video_frames=3, max_pixels=400 * 300)) as service:
         *rows, end = service.send(("a.mp4", video), to="/v1/recognize/video").lines
         assert (len(rows), end["frames"]) == (3, 3)
@@ -783,12 +785,12 @@ def test_limits_of_videos(video: bytes) -> None:
         assert (reply.status, reply.json["received"]) == (403, "a video; videos are turned off")
 
 
-# What it leaves behind
+# Side effects and the OpenAPI document
 
 
 @pytest.mark.slow
-def test_nothing_is_written(service: Running, video: bytes, tmp_path: Path) -> None:
-    large = encoded(Image.new("RGB", (800, 800)), "BMP")  # web frameworks move what is over 1 MB to a disk
+def test_requests_write_no_files(service: Running, video: bytes, tmp_path: Path) -> None:
+    large = encoded(Image.new("RGB", (800, 800)), "BMP")  # web frameworks write uploads over 1 MB to disk
     assert len(large) > 1 << 20
     with no_file_can_be_written():
         with pytest.raises(OSError, match="too large"):
@@ -799,7 +801,7 @@ def test_nothing_is_written(service: Running, video: bytes, tmp_path: Path) -> N
     assert replies[2].lines[-1] == {"done": True, "frames": 6, "error": None}
 
 
-def test_the_document_tells_the_routes(service: Running) -> None:
+def test_the_openapi_document_lists_routes_and_parameters(service: Running) -> None:
     document = service.get("/openapi.json").json
     assert set(document["paths"]) == {
         "/v1/recognize", "/v1/recognize/video", "/v1/model", "/health/live", "/health/ready", "/metrics",
@@ -827,7 +829,7 @@ def test_the_document_tells_the_routes(service: Running) -> None:
     assert document["components"]["schemas"]["Recognized"]["examples"]
 
 
-def test_examples_of_the_document_are_as_it_says_they_are(service: Running) -> None:
+def test_examples_of_the_openapi_document_match_their_schemas(service: Running) -> None:
     jsonschema = pytest.importorskip("jsonschema_rs")
     document = service.get("/openapi.json").json
     seen = 0
@@ -842,7 +844,7 @@ def test_examples_of_the_document_are_as_it_says_they_are(service: Running) -> N
 
 
 def described(part: Any) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-    """Every schema of a document with the examples that go with it, in it or beside it."""
+    """Every schema of a document with its examples, inside the schema or beside it."""
     if isinstance(part, dict):
         if isinstance(part.get("examples"), list):
             yield part.get("schema", part), part["examples"]

@@ -1,6 +1,6 @@
 """Take the screenshots of the page for the documents, with the bundled model and drawn faces.
 
-python -m tests.helpers.page_pictures docs/images
+python -m tests.helpers.page_images docs/images
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, by ear, in the dark, on a phone; and what it costs. In a real Chromium."""
+"""Keyboard, screen reader, colors, layout, load time and modules of the page, in Chromium."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 log = logging.getLogger(__name__)
 
 FIRST_LOAD = 150_000
-"""Bytes that come over the wire before the page is there."""
+"""Maximum bytes transferred by the first load of the page."""
 
 MODULES = ("geometry", "layout", "heat", "palette", "series", "tracking", "words", "ndjson")
 
@@ -36,7 +36,7 @@ def guest(chrome: Any, service: Running) -> Iterator[Visit]:
 
 
 def focused(guest: Visit) -> str:
-    """What the focus is on, by its name; it must be seen to be there."""
+    """The name of the focused element, whose focus outline must be visible."""
     name, outline = guest.page.evaluate(
         """() => {
             const element = document.activeElement;
@@ -50,7 +50,7 @@ def focused(guest: Visit) -> str:
 
 
 def tab_to(guest: Visit, name: str) -> None:
-    """Press the tabulator until the focus is on something of that name."""
+    """Press Tab until the name of the focused element begins with `name`."""
     seen = []
     for _ in range(40):
         guest.page.keyboard.press("Tab")
@@ -61,7 +61,7 @@ def tab_to(guest: Visit, name: str) -> None:
 
 
 class TestKeyboard:
-    def test_all_of_it(self, guest: Visit) -> None:
+    def test_images_can_be_used_by_keyboard(self, guest: Visit) -> None:
         keyboard = guest.page.keyboard
         keyboard.press("Tab")
         assert focused(guest) == "Skip to the content"
@@ -88,7 +88,7 @@ class TestKeyboard:
         guest.expect_heading("1 face")
         assert focused(guest).startswith("grace_hopper.jpg")
 
-    def test_a_video(self, guest: Visit, video: Path) -> None:
+    def test_the_video_timeline_can_be_used_by_keyboard(self, guest: Visit, video: Path) -> None:
         guest.give(video)
         done(guest)
         tab_to(guest, "Play")
@@ -99,8 +99,8 @@ class TestKeyboard:
         guest.until("document.querySelector('.chart').ariaValueNow === '0.0'")
 
 
-class TestHearing:
-    def test_landmarks_and_names(self, guest: Visit) -> None:
+class TestScreenReader:
+    def test_landmarks_exist_and_every_control_has_a_name(self, guest: Visit) -> None:
         guest.give(SAMPLE)
         guest.expect_heading("4 faces")
         page = guest.page
@@ -122,7 +122,7 @@ class TestHearing:
         assert page.get_by_role("img", name="sample.webp. 4 faces: ").count() == 1
         assert "surprise" in page.locator("#panel").aria_snapshot()
 
-    def test_what_is_seen_is_told_once(self, guest: Visit) -> None:
+    def test_results_are_announced_in_the_status_region(self, guest: Visit) -> None:
         told = guest.page.get_by_role("status")
         assert told.inner_text() == ""
         give_portrait(guest)
@@ -137,7 +137,7 @@ class TestColors:
         red = guest.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
         return int(red)
 
-    def test_as_the_system_says_and_as_one_switches(self, chrome: Any, service: Running) -> None:
+    def test_dark_colors_follow_the_system_and_can_be_switched(self, chrome: Any, service: Running) -> None:
         with visit(chrome, service.port, color_scheme="dark") as guest:
             assert self.background(guest) < 40
             switch = guest.page.get_by_role("button", name="Dark colors")
@@ -148,7 +148,7 @@ class TestColors:
             assert self.background(guest) > 200
             assert switch.get_attribute("aria-pressed") == "false"
 
-    def test_the_chart_is_drawn_anew(self, guest: Visit, video: Path) -> None:
+    def test_the_chart_is_redrawn_when_the_color_scheme_changes(self, guest: Visit, video: Path) -> None:
         guest.give(video)
         done(guest)
         guest.known.append("willReadFrequently")
@@ -174,7 +174,7 @@ class TestColors:
         assert [tuple(color) for color in seen] == [color_of(label) for label in labels]
 
 
-class TestRoom:
+class TestLayout:
     @pytest.mark.parametrize("width", [360, 768, 1920])
     def test_nothing_is_wider_than_the_window(
         self, chrome: Any, service: Running, video: Path, width: int
@@ -193,7 +193,9 @@ class TestRoom:
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width + 0.5
 
-    def test_nothing_jumps_while_a_image_is_looked_at(self, chrome: Any, service: Running) -> None:
+    def test_the_layout_does_not_shift_while_an_image_is_processed(
+        self, chrome: Any, service: Running
+    ) -> None:
         script = """
             window.shift = 0;
             new PerformanceObserver((list) => {
@@ -221,7 +223,7 @@ class TestRoom:
             shares.append([(box["x"] - frame["x"]) / frame["width"], box["height"] / frame["height"]])
         assert shares[0] == pytest.approx(shares[1], abs=0.004)
 
-    def test_who_wants_no_motion_gets_none(self, chrome: Any, service: Running) -> None:
+    def test_reduced_motion_disables_animations_and_transitions(self, chrome: Any, service: Running) -> None:
         with visit(chrome, service.port, reduced_motion="reduce") as guest:
             assert guest.page.evaluate(
                 """() => [...document.querySelectorAll("*")].every((element) => {
@@ -232,9 +234,9 @@ class TestRoom:
 
 
 class TestCost:
-    """`pytest -m slow -k Cost --log-cli-level=INFO` tells the figures."""
+    """`pytest -m slow -k Cost --log-cli-level=INFO` prints the figures."""
 
-    def test_weight_over_the_wire(self, chrome: Any, service: Running) -> None:
+    def test_the_first_load_stays_below_its_size_limit(self, chrome: Any, service: Running) -> None:
         sizes: list[int] = []
 
         def weigh(page: Any) -> None:
@@ -246,7 +248,7 @@ class TestCost:
         log.info("%d requests, %d bytes", len(sizes), sum(sizes))
         assert 10_000 < sum(sizes) <= FIRST_LOAD
 
-    def test_first_paint(self, chrome: Any, service: Running) -> None:
+    def test_first_contentful_paint_is_fast(self, chrome: Any, service: Running) -> None:
         paints = []
         for _ in range(5):
             with visit(chrome, service.port) as guest:
@@ -254,17 +256,17 @@ class TestCost:
                 script = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
                 paints.append(guest.page.evaluate(script))
         log.info("first contentful paint: %.0f ms, median of %d", np.median(paints), len(paints))
-        assert min(paints) < 2000  # of a cold cache; a generous bound, for the machine may be busy
+        assert min(paints) < 2000  # with a cold cache; a generous limit, as the machine may be busy
 
 
 class TestModules:
-    """The parts without a page, against an independent truth."""
+    """JavaScript modules of the page, compared with independent references."""
 
     def run(self, guest: Visit, script: str, argument: Any = None) -> Any:
         imports = "".join(f'const {name} = await import("/page/{name}.js");' for name in MODULES)
         return guest.page.evaluate(f"async (given) => {{ {imports} {script} }}", argument)
 
-    def test_a_heat_map_lies_where_the_crop_was_cut(self, guest: Visit) -> None:
+    def test_the_heat_map_transform_matches_the_aligned_crop(self, guest: Visit) -> None:
         eyes = {"left_eye": (110.0, 95.0), "right_eye": (165.0, 110.0), "nose": (130.0, 125.0)}
         mouth = {"left_mouth": (102.0, 150.0), "right_mouth": (150.0, 163.0)}
         alignment = align(Detection(Box(80, 60, 110, 130), 0.9, Landmarks(**eyes, **mouth)))
@@ -280,7 +282,7 @@ class TestModules:
         )
         assert np.array(corners) == pytest.approx(alignment.corners(), abs=1e-6)
 
-    def test_faces_of_a_smaller_copy_are_carried_over_with_their_heat(self, guest: Visit) -> None:
+    def test_faces_of_a_downscaled_image_are_scaled_back_with_their_heat_maps(self, guest: Visit) -> None:
         alignment = align(Detection(Box(40, 30, 50, 60), 0.9, None))
         transform = cv2.invertAffineTransform(alignment.inverse()).tolist()
         face = {
@@ -299,7 +301,7 @@ class TestModules:
         )
         assert np.array(corners) == pytest.approx(2.5 * alignment.corners()[[0, 2]], abs=1e-6)
 
-    def test_tags_find_room_or_say_that_there_is_none(self, guest: Visit) -> None:
+    def test_tags_are_placed_without_overlap_or_omitted(self, guest: Visit) -> None:
         boxes = [
             {"x": x, "y": y, "width": 40, "height": 40} for y in range(0, 200, 40) for x in range(0, 200, 40)
         ]
@@ -318,7 +320,7 @@ class TestModules:
             for other in there[:i]:
                 assert abs(one["x"] - other["x"]) >= 60 or abs(one["y"] - other["y"]) >= 18
 
-    def test_a_face_keeps_its_track_and_its_probabilities_settle(self, guest: Visit) -> None:
+    def test_tracks_follow_faces_and_probabilities_are_smoothed(self, guest: Visit) -> None:
         tracks = self.run(
             guest,
             """const face = (x, happy) => ({ box: { x, y: 0, width: 50, height: 50 }, label: "", score: 0,
@@ -335,7 +337,7 @@ class TestModules:
         assert tracks[1][1] == [1, "happy", pytest.approx(1 - share)]
         assert tracks[2][0] == [1, "sad", pytest.approx(1 - (1 - share) ** 2)]
 
-    def test_a_series_keeps_no_more_than_it_may_and_finds_the_time(self, guest: Visit) -> None:
+    def test_a_series_has_a_maximum_length_and_finds_rows_by_time(self, guest: Visit) -> None:
         found = self.run(
             guest,
             """const rows = new series.Series(5);
@@ -345,7 +347,7 @@ class TestModules:
         )
         assert found == [5, 1, 3.5, 0.5, 2, -1, 1, 0]
 
-    def test_lines_are_whole_however_they_come(self, guest: Visit) -> None:
+    def test_ndjson_lines_are_complete_even_if_bytes_arrive_one_by_one(self, guest: Visit) -> None:
         lines = self.run(
             guest,
             """const bytes = new TextEncoder().encode('{"a": "é"}\\n{"b": 2}\\n\\n{"c": 3}');
@@ -359,7 +361,7 @@ class TestModules:
         )
         assert lines == [{"a": "é"}, {"b": 2}, {"c": 3}]
 
-    def test_words(self, guest: Visit) -> None:
+    def test_summaries_and_clock_times_are_formatted(self, guest: Visit) -> None:
         said = self.run(
             guest,
             """const face = (label, score) => ({ label, score });
