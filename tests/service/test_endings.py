@@ -82,6 +82,29 @@ def test_a_server_interrupted_before_startup_leaves_no_unawaited_coroutine(
         gc.collect()
 
 
+def test_ctrl_c_in_the_constructor_of_the_event_loop_closes_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = server.configure(lambda: None, Settings(threads=1), workers=1)
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def make_loop() -> asyncio.AbstractEventLoop:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # the handler runs before the next instruction
+        made.append(asyncio.new_event_loop())
+        return made[0]
+
+    monkeypatch.setattr(config, "get_loop_factory", lambda: make_loop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            server._Server(config).run()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert made[0].is_closed()
+
+
 class TestShutdownWithOpenRequests:
     """Shutdown waits a few seconds for slow clients, not as long as the deadline of a request."""
 

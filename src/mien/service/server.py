@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -28,7 +28,7 @@ from mien.service.served_model import open_model
 from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
     from types import FrameType
 
@@ -220,17 +220,35 @@ class _Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal ends it."""
-        make_loop = self.config.get_loop_factory()
+        make_loop = self.config.get_loop_factory() or asyncio.new_event_loop
         serving = self.serve(sockets=sockets)
+        loop: asyncio.AbstractEventLoop | None = None
         try:
-            with asyncio.Runner(loop_factory=make_loop) as runner:
+            with _ctrl_c_delayed():  # in the constructor of a loop it would leave one that cannot be closed
+                loop = made = make_loop()
+            with asyncio.Runner(loop_factory=lambda: made) as runner:
                 runner.run(serving)
         finally:
             serving.close()  # avoids a warning if Ctrl-C arrives before it has started
+            if loop:
+                loop.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
         super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _ctrl_c_delayed() -> Iterator[None]:
+    """Delay Ctrl-C to the end of the block."""
+    held: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held and callable(before):
+        before(*held[-1])
 
 
 def end_after(grace: float | None) -> None:
