@@ -265,7 +265,7 @@ def test_a_video_in_progress_at_sigterm_ends_with_an_error_line(tmp_path: Path) 
         for i in range(1500):
             writer.write(np.full((240, 320, 3), i % 256, np.uint8))
     video = (tmp_path / "video.mp4").read_bytes()
-    with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "1") as service:
+    with ThreadPoolExecutor(1) as caller, serving("--threads", "1", "--deadline", "2") as service:
         asked = caller.submit(service.send_raw, video, kind="video/mp4", to="/v1/recognize/video")
         wait_until(lambda: service.metric("mien_frames_total"))
         service.process.send_signal(signal.SIGTERM)
