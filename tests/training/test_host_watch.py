@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from mien.training import host_watch
+from mien.training import host_meeting, host_watch
+from mien.training.host_meeting import Peer
 from mien.training.host_watch import HostWatch
 from mien.training.native_end import AbortHandler
 
@@ -190,7 +191,7 @@ def test_closed_connection_is_not_polled(hosts: Hosts, monkeypatch: pytest.Monke
     heard: list[int] = []
     hear = HostWatch._hear
 
-    def counted(watch: HostWatch, peer: host_watch._Peer) -> bool:
+    def counted(watch: HostWatch, peer: Peer) -> bool:
         if watch is hosts.watches[0] and peer.index == 1:
             heard.append(1)
         return hear(watch, peer)
@@ -205,9 +206,9 @@ def test_closed_connection_is_not_polled(hosts: Hosts, monkeypatch: pytest.Monke
 
 
 def test_watch_is_disabled_when_one_of_three_hosts_cannot_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
+    monkeypatch.setattr(host_meeting, "MEET_SECONDS", 0.5)
 
-    def unreachable(_watch: HostWatch, _port: int, _greeting: bytes) -> list[host_watch._Peer]:
+    def unreachable(_watch: HostWatch, _port: int, _greeting: bytes) -> list[Peer]:
         raise TimeoutError
 
     ended: list[str] = []
@@ -233,8 +234,8 @@ def test_watch_is_disabled_when_one_of_three_hosts_cannot_connect(monkeypatch: p
 def test_slow_unauthenticated_connection_does_not_delay_startup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.5)
-    server = host_watch._listen()
+    monkeypatch.setattr(host_meeting, "MEET_SECONDS", 0.5)
+    server = host_meeting.listen()
     stranger = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
     begun = time.monotonic()
 
@@ -246,17 +247,17 @@ def test_slow_unauthenticated_connection_does_not_delay_startup(
 
     sending = threading.Thread(target=trickle)
     sending.start()
-    assert host_watch._meet(server, b"secret!!", 1) == []
+    assert host_meeting.meet(server, b"secret!!", 1) == []
     assert time.monotonic() - begun < 1.5
     sending.join()
     stranger.close()
 
 
 def test_failed_accept_does_not_end_the_watch() -> None:
-    server = FailingOnce(host_watch._listen())
+    server = FailingOnce(host_meeting.listen())
     other = socket.create_connection(("127.0.0.1", server.getsockname()[1]))
     other.sendall(b"secret!!" + (1).to_bytes(4, "big"))
-    (peer,) = host_watch._meet(server, b"secret!!", 1)  # type: ignore[arg-type]
+    (peer,) = host_meeting.meet(server, b"secret!!", 1)  # type: ignore[arg-type]
     assert peer.index == 1
     for one in (other, peer.connection):
         one.close()
@@ -349,11 +350,11 @@ def test_process_that_left_is_not_aborted_and_keeps_its_exit_code(last: str, cod
 
 
 def test_connection_without_the_secret_is_rejected() -> None:
-    server = host_watch._listen()
+    server = host_meeting.listen()
     strangers = [socket.create_connection(("127.0.0.1", server.getsockname()[1])) for _ in range(2)]
     strangers[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
     strangers[1].sendall(b"secret!!" + (1).to_bytes(4, "big"))
-    (peer,) = host_watch._meet(server, b"secret!!", 1)
+    (peer,) = host_meeting.meet(server, b"secret!!", 1)
     assert peer.index == 1
     with pytest.raises(ConnectionResetError):
         strangers[0].recv(10)
@@ -362,7 +363,7 @@ def test_connection_without_the_secret_is_rejected() -> None:
 
 
 def test_without_connections_there_is_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_watch, "_MEET_SECONDS", 0.1)
+    monkeypatch.setattr(host_meeting, "MEET_SECONDS", 0.1)
     watch = HostWatch(NAMES[:2], 0)
     watch.start(lambda numbers: numbers)
     assert watch.wait_for_loss(5) is None

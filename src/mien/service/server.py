@@ -11,13 +11,14 @@ import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from mien.errors import DataError
+from mien.interrupts import interrupts_delayed
 from mien.service.app import create_app
 from mien.service.connections import FrontProtocol, connection_limits, end_now, raise_file_limit
 from mien.service.limits import HEADER
@@ -28,7 +29,7 @@ from mien.service.served_model import open_model
 from mien.service.worker_folder import worker_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from multiprocessing.process import BaseProcess
     from types import FrameType
 
@@ -224,7 +225,9 @@ class _Server(uvicorn.Server):
         serving = self.serve(sockets=sockets)
         loop: asyncio.AbstractEventLoop | None = None
         try:
-            with _ctrl_c_delayed():  # in the constructor of a loop it would leave one that cannot be closed
+            with (
+                interrupts_delayed()
+            ):  # in the constructor of a loop it would leave one that cannot be closed
                 loop = made = make_loop()
             with asyncio.Runner(loop_factory=lambda: made) as runner:
                 runner.run(serving)
@@ -236,19 +239,6 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_after(self.config.timeout_graceful_shutdown or 0)
         super().handle_exit(sig, frame)
-
-
-@contextmanager
-def _ctrl_c_delayed() -> Iterator[None]:
-    """Delay Ctrl-C to the end of the block."""
-    held: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held and callable(before):
-        before(*held[-1])
 
 
 def end_after(grace: float | None) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +12,15 @@ import keras
 import numpy as np
 
 from mien.errors import ModelError
+from mien.interrupts import interrupts_delayed
 from mien.training.backend import seed_epoch
 from mien.training.callback_states import restore_states, states_of
 from mien.training.checkpoint import FURTHER_COLUMNS, save_checkpoint
 from mien.training.keras_io import save_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from mien.card import ModelCard
     from mien.training.batches import TrainingBatches
@@ -210,7 +208,7 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         # A warm-up begins at 0, so the rate at the end of the epoch is recorded then.
         rate = max(self._rate, float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
         extra = {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
-        with _interrupts_later():
+        with interrupts_delayed():
             self._state.history.append({"epoch": epoch + 1, **row, **extra})
             self._state.stopping = self._stopping.state()
             self._state.plateau = self._plateau.state() if self._plateau else {}
@@ -231,19 +229,3 @@ class CheckpointWriter(keras.callbacks.Callback):  # type: ignore[misc]
         last = len(self._state.history) >= self._epochs or self.model.stop_training
         wanted = best and self._state.select != "last"
         return last or wanted or time.monotonic() - self._saved_at >= self._save_every
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Defer Ctrl-C to the end of the block; only the main thread receives it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held and callable(before):
-        before(*held[-1])

@@ -20,10 +20,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mien.errors import ModelError
+from mien.training import host_meeting
+from mien.training.host_meeting import Peer
 from mien.training.native_end import AbortHandler, end_process, skip_shutdown_of_jax
 
 if TYPE_CHECKING:
@@ -32,22 +33,9 @@ if TYPE_CHECKING:
 _READY, _ALIVE, _DONE, _LOST = b"+", b".", b"!", b"x"
 _BEAT_SECONDS = 2.0
 _SILENT_SECONDS = 60.0  # heartbeat timeout
-_MEET_SECONDS = 30.0
 _GRACE_SECONDS = 10.0  # in which the training can return from native code after a loss
 _ABORT_SECONDS = 3.0  # in which JAX detects a loss and prints its messages, if it does
-_HELLO = 12  # handshake in bytes: 8 for a secret, 4 for the host index
 _LEFT: list[HostWatch] = []  # keeps the connections open and the abort handlers in memory
-
-
-@dataclass
-class _Peer:
-    """The state of another host, as known to this process."""
-
-    index: int
-    connection: socket.socket
-    heard: float = field(default_factory=time.monotonic)
-    done: bool = False  # has completed all epochs
-    gone: bool = False  # was done, then disconnected or timed out
 
 
 class HostWatch:
@@ -62,7 +50,7 @@ class HostWatch:
 
     def __init__(self, hosts: Sequence[str], index: int, end: Callable[[str], None] | None = None) -> None:
         self._hosts, self._index, self._end = tuple(hosts), index, end or end_process
-        self._peers: list[_Peer] = []
+        self._peers: list[Peer] = []
         self._is_done = threading.Event()
         self._is_lost = threading.Event()
         self._came_out = threading.Event()
@@ -81,12 +69,12 @@ class HostWatch:
         Args:
             broadcast: returns the first host's integers, each below 2**31, on every host.
         """
-        server = _listen() if self._index == 0 else None
+        server = host_meeting.listen() if self._index == 0 else None
         secret = [secrets.randbelow(2**31) for _ in range(2)]
         port, *secret = broadcast([server.getsockname()[1] if server else 0, *secret])
         greeting = b"".join(int(one).to_bytes(4, "big") for one in secret)
         if server:
-            self._peers = _meet(server, greeting, len(self._hosts) - 1)
+            self._peers = host_meeting.meet(server, greeting, len(self._hosts) - 1)
             self._send(_READY)
         else:
             with suppress(OSError):
@@ -95,14 +83,14 @@ class HostWatch:
             self._abort = AbortHandler(self._on_abort)
             threading.Thread(target=self._watch, name="host-watch", daemon=True).start()
 
-    def _connect(self, port: int, greeting: bytes) -> list[_Peer]:
+    def _connect(self, port: int, greeting: bytes) -> list[Peer]:
         """Connect to the first host; return no peer unless it confirms that all hosts are connected."""
         host = self._hosts[0].rpartition(":")[0].strip("[]")
-        connection = socket.create_connection((host, port), timeout=_MEET_SECONDS)
+        connection = socket.create_connection((host, port), timeout=host_meeting.MEET_SECONDS)
         with suppress(OSError):
             connection.sendall(greeting + self._index.to_bytes(4, "big"))
-        if _receive(connection, 1, time.monotonic() + 2 * _MEET_SECONDS) == _READY:
-            return [_Peer(0, connection)]
+        if host_meeting.receive(connection, 1, time.monotonic() + 2 * host_meeting.MEET_SECONDS) == _READY:
+            return [Peer(0, connection)]
         connection.close()
         return []
 
@@ -219,7 +207,7 @@ class HostWatch:
             if not self._came_out.is_set():
                 self._end(self._sentence())
 
-    def _hear(self, peer: _Peer) -> bool:
+    def _hear(self, peer: Peer) -> bool:
         """Receive the messages of a peer; return whether its connection is open."""
         try:
             told = peer.connection.recv(4096)
@@ -236,7 +224,7 @@ class HostWatch:
             self._lose(int.from_bytes(index[:4], "big"))
         return True
 
-    def _miss(self, peer: _Peer) -> None:
+    def _miss(self, peer: Peer) -> None:
         """Handle a lost connection: the training continues only if that peer is done."""
         if peer.done:
             peer.gone = True
@@ -261,46 +249,3 @@ class HostWatch:
             f"Host {self._lost_index}{name} has ended or cannot be reached, so this host stops its training, too. Start "
             "the same command on every host again, with `resume`."
         )
-
-
-def _listen() -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", 0))
-
-
-def _meet(server: socket.socket, greeting: bytes, count: int) -> list[_Peer]:
-    """Accept the connections of all other hosts; return none if one does not connect in time.
-
-    Connections without the secret in `greeting` are closed.
-    """
-    until = time.monotonic() + _MEET_SECONDS
-    peers: list[_Peer] = []
-    with server:
-        while len(peers) < count and (left := until - time.monotonic()) > 0:
-            server.settimeout(left)
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                time.sleep(0.05)  # failed or timed out; wait for the next connection
-                continue
-            hello = _receive(connection, _HELLO, min(until, time.monotonic() + 5.0))
-            if len(hello) == _HELLO and hello.startswith(greeting):
-                peers.append(_Peer(int.from_bytes(hello[8:], "big"), connection))
-            else:
-                connection.close()
-    for peer in peers if len(peers) < count else ():
-        peer.connection.close()
-    return peers if len(peers) == count else []
-
-
-def _receive(connection: socket.socket, size: int, until: float) -> bytes:
-    """Receive `size` bytes, or fewer if the connection closes or the deadline passes."""
-    told = b""
-    with suppress(OSError):
-        while len(told) < size and (left := until - time.monotonic()) > 0:
-            connection.settimeout(left)
-            if not (more := connection.recv(size - len(told))):
-                break
-            told += more
-    return told

@@ -1,7 +1,5 @@
 """Evaluate a model on a split: scores, and figures and a report in a folder.
 
-import mien
-
 evaluation = mien.evaluate("small", "fer2013.csv")
 print(evaluation.accuracy, evaluation.accuracy_interval)
 """
@@ -274,8 +272,8 @@ def _folder_of(
         return options.out if options.write else None
     if is_run_data(loaded, data, dataset):
         return loaded.folder / split
-    source = data if isinstance(data, str | Path) else dataset.source
-    return folder_for(loaded.folder / f"{name_of_place(Path(source)) or 'data'}-{split}", dataset.source)
+    name = name_of_place(Path(data if isinstance(data, str | Path) else dataset.source)) or "data"
+    return folder_for(loaded.folder / f"{name}-{split}", dataset.source)
 
 
 def _own_label_set(data: Any) -> str | None:
