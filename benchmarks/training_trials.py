@@ -146,9 +146,9 @@ def train(data: Dataset, recipe: Recipe, arm: str, weight: float) -> keras.Model
 def measure(data: Dataset, folder: Path, recipe: Recipe, arm: str, weight: float) -> dict[str, Any]:
     """Train and evaluate one arm."""
     started = time.time()
-    network = train(data.part(TRAINING), recipe, arm, weight)
+    network = train(data.subset(TRAINING), recipe, arm, weight)
     seconds = time.time() - started
-    public, faces = data.part(PUBLIC_TEST), mien.load(folder)
+    public, faces = data.subset(PUBLIC_TEST), mien.load(folder)
     side = network.input_shape[1]
     images = large_faces(folder, side) if side != 48 else faces.images[..., None].astype(np.float32)
     predicted = network.predict(images, batch_size=512, verbose=0)
