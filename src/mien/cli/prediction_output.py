@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from mien.cli.console import out, write_out
-from mien.cli.video_output import seconds_of
 from mien.quoting import printable
 from mien.wording import counted
+from mien.workflows.track_summary import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

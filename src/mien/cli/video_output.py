@@ -1,9 +1,11 @@
-"""State of a video or webcam while `mien predict` processes it, and the summary of each track."""
+"""State of a video or webcam while `mien predict` processes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mien.workflows.track_summary import TrackSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,59 +13,6 @@ if TYPE_CHECKING:
     from mien.cli.sources import Source
     from mien.recognition.faces import Face
     from mien.recognition.video.watching import Frame, VideoInfo
-
-
-@dataclass
-class TrackSummary:
-    """Summary of one track, that is, one face of a video over time.
-
-    Args:
-        track: number of the track.
-        first: time of the first frame with the face, in seconds.
-        last: time of the last frame with the face, in seconds.
-        frames: number of frames with the face.
-        sums: sums of the probabilities over these frames, by class name.
-        min_confidence: mean probability below which the label is `"uncertain"`.
-    """
-
-    track: int
-    first: float
-    last: float
-    frames: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    min_confidence: float = 0.0
-
-    def add(self, seconds: float, face: Face) -> None:
-        """Add one frame of the track."""
-        self.last = seconds
-        self.frames += 1
-        for label, value in face.expression.probabilities.items():
-            self.sums[label] = self.sums.get(label, 0.0) + value
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Mean probability by class name, the highest first."""
-        means = {label: value / self.frames for label, value in self.sums.items()}
-        return dict(sorted(means.items(), key=lambda item: -item[1]))
-
-    @property
-    def label(self) -> str:
-        """The class with the highest mean probability, or the label of low confidence."""
-        from mien.recognition.faces import uncertain_label
-
-        label, share = next(iter(self.shares.items()))
-        return label if share >= self.min_confidence else uncertain_label(self.sums)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON-serializable data."""
-        return {
-            "track": self.track,
-            "first_seconds": seconds_of(self.first),
-            "last_seconds": seconds_of(self.last),
-            "frames": self.frames,
-            "label": self.label,
-            "probabilities": self.shares,
-        }
 
 
 @dataclass
@@ -102,8 +51,3 @@ class Video:
                     ),
                 )
                 summary.add(frame.seconds, face)
-
-
-def seconds_of(seconds: float) -> float:
-    """Round a time to microseconds, for example to `1.88` instead of `1.8800000000000003`."""
-    return round(seconds, 6)
