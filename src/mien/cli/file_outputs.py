@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -13,11 +9,13 @@ from mien.cli.console import err
 from mien.cli.prediction_output import Output, shown
 from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
-from mien.ownership import free_name, guarding, made_of
+from mien.ownership import guarding
 from mien.wording import counted
+from mien.workflows.copy_folder import CopyFolder, Original
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from mien.cli.sources import Source
     from mien.cli.video_output import Video
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from mien.recognition.image_batches import ImageResult
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.video.watching import Frame, VideoWriter
-
-_KEPT_SUFFIXES = {".png": frozenset({".jpg", ".jpeg", ".png", ".webp"}), ".mp4": frozenset({".mp4"})}
-"""Formats that a copy keeps, by the format used otherwise. Converted copies append the suffix: `video.webm.mp4`."""
 
 
 class CopiesOutput(Output):
@@ -47,11 +42,8 @@ class CopiesOutput(Output):
     def __init__(self, folder: Path, sources: Sequence[Source], explainer: Recognizer | None = None) -> None:
         _require_folder(folder, "--save")
         _try_writing(folder)
-        self._folder = folder
+        self._folder = CopyFolder(folder, [source.name for source in sources])
         self._explainer = explainer
-        self._originals = {_identity(source.name) for source in sources} - {None}
-        self._taken: set[Path] = set()
-        self._run = secrets.token_hex(8)
         self._writer: VideoWriter | None = None
         self._timeline: Timeline | None = None
 
@@ -65,7 +57,7 @@ class CopiesOutput(Output):
         image = result.image
         for heat in self._explainer.explain(image, result.faces) if self._explainer else ():
             image = draw_heat(image, heat.transform, heat.heat)
-        with self._copying(source, ".png") as path:
+        with self._folder.place(_original(source), ".png") as path:
             write_image(path, draw_faces(image, result.faces, legend=True))
 
     def begin_video(self, video: Video) -> None:
@@ -76,7 +68,7 @@ class CopiesOutput(Output):
             return
         size = video.info.width, video.info.height
         sound = None if video.source.kind == "webcam" else video.source.name
-        with self._copying(video.source, ".mp4") as path:
+        with self._folder.place(_original(video.source), ".mp4") as path:
             try:
                 self._writer = VideoWriter(path, video.info.fps / video.every, size, sound_from=sound)
             except MissingExtra as error:
@@ -92,7 +84,7 @@ class CopiesOutput(Output):
 
         if self._writer:
             try:
-                with made_of(self._origin(video.source)):
+                with self._folder.recording(_original(video.source)):
                     self._writer.write(draw_faces(frame.image, faces), frame.seconds)
             except Exception as error:
                 self.close(error)
@@ -110,7 +102,7 @@ class CopiesOutput(Output):
             problem = f"the annotated copy has no sound: {writer.sound_problem}."
             err.print(shown(f"{video.source.name}: {problem}"))
         if timeline and timeline.faces:  # empty after an early Ctrl-C, too
-            with self._copying(video.source, ".png", chart=True) as path:
+            with self._folder.place(_original(video.source), ".png", chart=True) as path:
                 _draw_chart(timeline, path, shown(video.source.below.name))
 
     def close(self, error: BaseException | None = None) -> None:
@@ -118,32 +110,6 @@ class CopiesOutput(Output):
         writer, self._writer, self._timeline = self._writer, None, None
         if writer:
             writer.__exit__(type(error) if error else None, error, None)
-
-    @contextmanager
-    def _copying(self, source: Source, suffix: str, *, chart: bool = False) -> Iterator[Path]:
-        """Yield the path for the copy or the chart of a source; a number is added if another file has the name."""
-        with made_of(self._origin(source)) as guard:
-            wanted = self._folder / _copy_name(source.below, suffix, chart=chart)
-            path = free_name(wanted, lambda at: self._is_free(at) and guard.allows(at))
-            self._taken.add(path)
-            yield path
-
-    def _is_free(self, path: Path) -> bool:
-        return path not in self._taken and _identity(path) not in self._originals
-
-    def _origin(self, source: Source) -> str:
-        """Return an identifier of a source; standard input and webcams are different in each run."""
-        live = source.name == STDIN or source.kind == "webcam"
-        return f"{source.name} {self._run}" if live else os.path.abspath(source.name)  # noqa: PTH100 - keeps links
-
-
-def _copy_name(below: Path, suffix: str, *, chart: bool) -> Path:
-    """Return the name of a copy: unchanged in the same format, else with the suffix of the new format appended."""
-    if chart and below.suffix.lower() == ".mp4":
-        return below.with_suffix(suffix)
-    if not chart and below.suffix.lower() in _KEPT_SUFFIXES[suffix]:
-        return below
-    return below.with_name(below.name + suffix)
 
 
 class RowsOutput(Output):
@@ -222,13 +188,8 @@ def _try_writing(folder: Path) -> None:
         ) from error
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Return device and inode of a file, the same under every name; `None` if there is no such file."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+def _original(source: Source) -> Original:
+    return Original(source.name, source.below, live=source.name == STDIN or source.kind == "webcam")
 
 
 def _new_timeline() -> Timeline:
