@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from mien.errors import DataError, MissingExtra
 from mien.ownership import guarding
 from mien.wording import counted
 from mien.workflows.copy_folder import CopyFolder, Original
+from mien.workflows.video_files import VideoChart, VideoCopy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
 
     from mien.cli.sources import Source
     from mien.cli.video_output import Video
-    from mien.evaluation.figures.timeline import Timeline
     from mien.recognition.faces import Face
     from mien.recognition.image_batches import ImageResult
     from mien.recognition.recognizer import Recognizer
-    from mien.recognition.video.watching import Frame, VideoWriter
+    from mien.recognition.video.watching import Frame
 
 
 class CopiesOutput(Output):
@@ -44,8 +45,8 @@ class CopiesOutput(Output):
         _try_writing(folder)
         self._folder = CopyFolder(folder, [source.name for source in sources])
         self._explainer = explainer
-        self._writer: VideoWriter | None = None
-        self._timeline: Timeline | None = None
+        self._copy: VideoCopy | None = None
+        self._chart: VideoChart | None = None
 
     def image(self, source: Source, result: ImageResult) -> None:
         """Write the copy, in the format of the image if that is a common one."""
@@ -62,54 +63,53 @@ class CopiesOutput(Output):
 
     def begin_video(self, video: Video) -> None:
         """Open the copy."""
-        from mien.recognition.video.watching import VideoWriter
-
         if video.info is None:
             return
-        size = video.info.width, video.info.height
+        original = _original(video.source)
         sound = None if video.source.kind == "webcam" else video.source.name
-        with self._folder.place(_original(video.source), ".mp4") as path:
+        with self._folder.place(original, ".mp4") as path:
+            copy = VideoCopy(path, sound_from=sound, guard=partial(self._folder.recording, original))
             try:
-                self._writer = VideoWriter(path, video.info.fps / video.every, size, sound_from=sound)
+                copy.begin(video.info, video.every)
             except MissingExtra as error:
                 raise DataError(
                     f"{video.source.name}: no annotated copy of the video was written. {error}"
                 ) from error
-        self._writer.__enter__()
-        self._timeline = _new_timeline()
+        title = f"Expressions in {shown(video.source.below.name)}"
+        self._copy = copy
+        self._chart = VideoChart(title, partial(self._folder.place, original, ".png", chart=True))
 
-    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:
+    def frame(self, video: Video, frame: Frame, faces: Sequence[Face]) -> None:  # noqa: ARG002
         """Write the frame with its faces."""
-        from mien.recognition.drawing import draw_faces
-
-        if self._writer:
+        if self._copy and self._chart:
             try:
-                with self._folder.recording(_original(video.source)):
-                    self._writer.write(draw_faces(frame.image, faces), frame.seconds)
-            except Exception as error:
-                self.close(error)
+                self._copy.add(frame, faces)
+            except Exception:
+                self._copy = self._chart = None
                 raise
-        if self._timeline:
-            self._timeline.add(frame.seconds, faces)
+            self._chart.add(frame, faces)
 
     def end_video(self, video: Video) -> None:
         """Finish the copy and draw the chart."""
-        timeline, writer = self._timeline, self._writer
-        if writer and video.whole:
-            writer.finish_sound()
-        self.close()
-        if writer and writer.sound_problem:
-            problem = f"the annotated copy has no sound: {writer.sound_problem}."
-            err.print(shown(f"{video.source.name}: {problem}"))
-        if timeline and timeline.faces:  # empty after an early Ctrl-C, too
-            with self._folder.place(_original(video.source), ".png", chart=True) as path:
-                _draw_chart(timeline, path, shown(video.source.below.name))
+        copy, chart = self._copy, self._chart
+        self._copy = self._chart = None
+        if copy is None or chart is None:
+            return
+        copy.end(whole=video.whole)
+        if copy.problem:
+            err.print(shown(f"{video.source.name}: {copy.problem}."))
+        try:
+            chart.end(whole=video.whole)
+        except MissingExtra as error:
+            err.print(f"No chart over time: {error}")
 
     def close(self, error: BaseException | None = None) -> None:
         """Finish the current copy, or remove it after an error."""
-        writer, self._writer, self._timeline = self._writer, None, None
-        if writer:
-            writer.__exit__(type(error) if error else None, error, None)
+        copy, self._copy, self._chart = self._copy, None, None
+        if copy and error:
+            copy.close(error)
+        elif copy:
+            copy.end(whole=False)
 
 
 class RowsOutput(Output):
@@ -190,17 +190,3 @@ def _try_writing(folder: Path) -> None:
 
 def _original(source: Source) -> Original:
     return Original(source.name, source.below, live=source.name == STDIN or source.kind == "webcam")
-
-
-def _new_timeline() -> Timeline:
-    from mien.evaluation.figures.timeline import Timeline
-
-    return Timeline()
-
-
-def _draw_chart(timeline: Timeline, path: Path, name: str) -> None:
-    """Draw the chart of a video; without matplotlib, print why there is none."""
-    try:
-        timeline.plot(path, f"Expressions in {name}")
-    except MissingExtra as error:
-        err.print(f"No chart over time: {error}")
