@@ -12,6 +12,7 @@ from mien.cli.sources import STDIN
 from mien.errors import DataError, MissingExtra
 from mien.ownership import guarding
 from mien.wording import counted
+from mien.workflows.annotate import annotated_image
 from mien.workflows.copy_folder import CopyFolder, Original
 from mien.workflows.video_files import VideoChart, VideoCopy
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mien.cli.prediction_output import Video
     from mien.cli.sources import Source
-    from mien.cli.video_output import Video
     from mien.recognition.faces import Face
     from mien.recognition.image_batches import ImageResult
     from mien.recognition.recognizer import Recognizer
@@ -51,26 +52,22 @@ class CopiesOutput(Output):
     def image(self, source: Source, result: ImageResult) -> None:
         """Write the copy, in the format of the image if that is a common one."""
         from mien.images import write_image
-        from mien.recognition.drawing import draw_faces, draw_heat
 
-        if result.image is None:
-            return
-        image = result.image
-        for heat in self._explainer.explain(image, result.faces) if self._explainer else ():
-            image = draw_heat(image, heat.transform, heat.heat)
-        with self._folder.place(_original(source), ".png") as path:
-            write_image(path, draw_faces(image, result.faces, legend=True))
+        if result.image is not None:
+            drawn = annotated_image(result.image, result.faces, self._explainer)
+            with self._folder.place(_original(source), ".png") as path:
+                write_image(path, drawn)
 
     def begin_video(self, video: Video) -> None:
         """Open the copy."""
-        if video.info is None:
+        if video.watched.info is None:
             return
         original = _original(video.source)
         sound = None if video.source.kind == "webcam" else video.source.name
         with self._folder.place(original, ".mp4") as path:
             copy = VideoCopy(path, sound_from=sound, guard=partial(self._folder.recording, original))
             try:
-                copy.begin(video.info, video.every)
+                copy.begin(video.watched.info, video.watched.every)
             except MissingExtra as error:
                 raise DataError(
                     f"{video.source.name}: no annotated copy of the video was written. {error}"
@@ -95,11 +92,11 @@ class CopiesOutput(Output):
         self._copy = self._chart = None
         if copy is None or chart is None:
             return
-        copy.end(whole=video.whole)
+        copy.end(whole=video.watched.whole)
         if copy.problem:
             err.print(shown(f"{video.source.name}: {copy.problem}."))
         try:
-            chart.end(whole=video.whole)
+            chart.end(whole=video.watched.whole)
         except MissingExtra as error:
             err.print(f"No chart over time: {error}")
 
