@@ -114,9 +114,12 @@ def test_watch_draws_a_chart_and_summarizes_each_track(tmp_path: Path) -> None:
 def test_watch_replaces_no_file_of_the_user(tmp_path: Path) -> None:
     for name in ("chart.png", "copy.mp4"):
         (tmp_path / name).write_bytes(b"mine")
-    for option, name in (("chart", "chart.png"), ("save", "copy.mp4")):
+    options: list[tuple[dict[str, Any], str]] = [
+        ({"chart": tmp_path / "chart.png"}, "chart.png"), ({"save": tmp_path / "copy.mp4"}, "copy.mp4"),
+    ]  # fmt: skip
+    for option, name in options:
         with pytest.raises(DataError, match="did not write"):
-            mien.watch(make_frames(), Fixed(), **{option: tmp_path / name})
+            mien.watch(make_frames(), Fixed(), **option)
         assert (tmp_path / name).read_bytes() == b"mine"
     list(mien.watch(make_frames(), Fixed(), chart=tmp_path / "chart.png", force=True))
     assert (tmp_path / "chart.png").read_bytes() != b"mine"
