@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 yaml = pytest.importorskip("yaml", reason="needs the extra dev")
 ROOT = Path(__file__).parents[1]
 GLIBC = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 36)] + [
+    "manylinux1_x86_64",
     "manylinux2010_x86_64",
     "manylinux2014_x86_64",
 ]
