@@ -70,7 +70,7 @@ def score_split(
 ) -> dict[str, Any]:
     """Return the scores of one model on one split."""
     scores = evaluate(
-        predict, dataset, labels=labels, split=split, batch_size=100_000, flip_tta=tta
+        predict, dataset, class_names=labels, split=split, batch_size=100_000, flip_tta=tta
     ).to_dict()
     return {name: scores[name] for name in _KEPT}
 

@@ -112,14 +112,14 @@ def running(
     listener = server.bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     app = around(create_app(settings, detector=detector))
-    keeper = uvicorn.Server(server.configure(app, settings, workers=1))
-    thread = threading.Thread(target=keeper.run, kwargs={"sockets": [listener]})
+    instance = uvicorn.Server(server.configure(app, settings, workers=1))
+    thread = threading.Thread(target=instance.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        wait_until(lambda: keeper.started)
+        wait_until(lambda: instance.started)
         yield Running(port)
     finally:
-        keeper.should_exit = True
+        instance.should_exit = True
         thread.join(30)
 
 

@@ -93,7 +93,7 @@ def test_the_temperature_of_the_card_is_applied(tmp_path: Path) -> None:
             r"float32 inputs and outputs, got tensor\(double\)",
         ),
         (
-            lambda path: make_onnx(path, replace(CARD, input=InputSpec(colour="rgb"))),
+            lambda path: make_onnx(path, replace(CARD, input=InputSpec(color="rgb"))),
             "of rgb pixels, as its model card says",
         ),
     ],

@@ -58,7 +58,7 @@ def test_pixels_are_scaled_and_arranged_for_either_channel_order(
     np.testing.assert_allclose(theirs.all_probabilities(crops())["fer2013"], expected(1 / 255), atol=1e-5)
     whole = Classifier(path, class_names=list(NAMES), pixel_scale=1)
     np.testing.assert_allclose(whole.probabilities(crops()), expected(1), atol=1e-5)
-    assert (theirs.labels, theirs.card.licence, theirs.card.training_data) == (
+    assert (theirs.labels, theirs.card.license, theirs.card.training_data) == (
         NAMES,
         "not stated",
         "not stated",

@@ -2,7 +2,7 @@
 
 >>> import numpy as np
 >>> classifier = Classifier()
->>> classifier.labels[:3]
+>>> classifier.class_names[:3]
 ('angry', 'disgust', 'fear')
 >>> classifier.probabilities(np.zeros((2, 48, 48), np.uint8)).shape
 (2, 7)
