@@ -50,11 +50,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
-            _require(
-                isinstance(getattr(self, name), int) and 0 < getattr(self, name) <= 4096,
-                name,
-                getattr(self, name),
-            )
+            value = getattr(self, name)
+            _require(isinstance(value, int) and 0 < value <= 4096, name, value)
         _require(isinstance(self.color, str), "color", self.color)
         for name in ("low", "high"):
             value = getattr(self, name)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import Dataset
-from mien.training import trainer
 from mien.training.augmentation import Augmentation
 from mien.training.augmentation_cache import AugmentationCache
 from mien.training.recipe import Recipe
@@ -92,8 +91,8 @@ def test_trainer_options_accept_their_former_names() -> None:
 
 @pytest.mark.parametrize("name", ["license", "licence"])
 def test_the_license_is_read_under_both_spellings(name: str) -> None:
-    assert trainer._license_of({name: "CC-BY-4.0"}) == "CC-BY-4.0"
-    assert trainer._license_of({name: None}) == ""
+    assert TrainerOptions(arguments={name: "CC-BY-4.0"}).license == "CC-BY-4.0"
+    assert TrainerOptions(arguments={name: None}).license == TrainerOptions().license == ""
 
 
 def test_an_augmentation_cache_of_an_older_version_is_found(tmp_path: Path, dataset: Dataset) -> None:

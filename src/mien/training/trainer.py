@@ -47,7 +47,7 @@ from mien.training.run_folder import EVALUATION
 from mien.training.trainer_options import TrainerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from mien.training.recipe import Recipe
 
@@ -274,7 +274,7 @@ class _Training:
             self._folder,
             state,
             lambda: network_to_save(model, recipe, self._training, state.epoch - 1),
-            card_of(recipe, self._training, _license_of(self._arguments), self._division),
+            card_of(recipe, self._training, options.license, self._division),
             stopping=stopping,
             plateau=plateau,
             custom=own,
@@ -293,11 +293,6 @@ class _Training:
             RestoredStates(own, state.custom["callbacks"]) if state.custom else None,
         ]
         return [callback for callback in callbacks if callback], writer
-
-
-def _license_of(arguments: Mapping[str, Any]) -> str:
-    """Return the license of the model; `recipe.json` has it under its former name."""
-    return str(arguments.get("license") or arguments.get("licence") or "")
 
 
 def _sets_the_rate(callback: keras.callbacks.Callback) -> bool:
