@@ -24,7 +24,7 @@ import typer
 
 from mien.cli import app
 from mien.cli.option_names import with_current_names
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

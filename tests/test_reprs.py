@@ -11,7 +11,7 @@ import pytest
 import mien
 from mien.bulk.summary import BatchSummary
 from mien.training.builtin_recipes import get_recipe
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 class Chance:

@@ -12,7 +12,7 @@ from mien.card import ModelCard
 from mien.evaluation.report import write_report
 from mien.evaluation.scoring import evaluate
 from mien.labels import FER2013
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 def write_page(folder: Path, card: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ import mien
 from mien.card import InputSpec, ModelCard
 from mien.errors import DataError, ModelError
 from mien.recognition.classifier import Classifier
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
 
 
 def crops(n: int = 32) -> np.ndarray:

@@ -12,8 +12,8 @@ import pytest
 from mien import Classifier
 from mien.errors import ModelError
 from mien.labels import FER2013
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien
 
 NAMES = FER2013.classes

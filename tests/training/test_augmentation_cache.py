@@ -19,8 +19,8 @@ from mien.training.builtin_recipes import get_recipe
 from mien.training.checkpoint import read_state
 from mien.training.recipe import Recipe
 from mien.training.trainer import train
+from tests.builders.trainings import scores, tiny_recipe
 from tests.helpers.service_process import wait_until
-from tests.training.test_trainer import scores, tiny_recipe
 
 SHIFTED = replace(NO_AUGMENTATION, shift=0.2)
 
@@ -199,8 +199,8 @@ def recipe_with_copies(**options: Any) -> Recipe:
 
 @pytest.mark.slow
 def test_training_with_an_augmentation_cache_resumes_with_the_same_history(tmp_path: Path) -> None:
-    from tests.conftest import make_dataset
-    from tests.training.test_trainer import Killed, cut_after
+    from tests.builders.datasets import make_dataset
+    from tests.builders.trainings import Killed, cut_after
 
     dataset = make_dataset()
     whole = train(dataset, recipe_with_copies(), tmp_path / "whole", augmentation_cache=tmp_path / "views")

@@ -110,7 +110,7 @@ def test_onnx_export_without_tensorflow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.training import onnx_export
-    from tests.conftest import CARD
+    from tests.builders.models import CARD
 
     monkeypatch.setattr(onnx_export, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"TensorFlow, by which .* converted to ONNX.*\[train-cpu\]"):

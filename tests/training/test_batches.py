@@ -14,7 +14,7 @@ from mien.training.augmentation import NO_AUGMENTATION
 from mien.training.batches import TrainingBatches, class_weights, joint_targets
 from mien.training.builtin_recipes import get_recipe
 from mien.training.recipe import Recipe
-from tests.conftest import make_dataset
+from tests.builders.datasets import make_dataset
 
 
 def small_recipe(**options: object) -> Recipe:

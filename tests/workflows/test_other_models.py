@@ -15,7 +15,7 @@ import pytest
 import mien
 from mien.errors import ModelError
 from mien.workflows.reporter import SilentReporter
-from tests.cli.test_predict import PORTRAIT
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence
 from tests.helpers.command import mien as command
 
