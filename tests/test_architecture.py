@@ -47,7 +47,9 @@ def test_there_are_no_circular_imports() -> None:
 
 def test_module_names_are_unique() -> None:
     homes: dict[str, list[str]] = {}
-    others = [path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")]
+    others = [
+        path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")
+    ]
     for path in [*FILES, *others]:
         if path.name != "__init__.py":
             homes.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
