@@ -190,7 +190,7 @@ def test_help_names_every_bundled_model(command: str) -> None:
 def test_evaluating_an_onnx_file_needs_no_keras(tmp_path: Path, table: Path) -> None:
     from mien.card import ModelCard
     from mien.labels import FER2013
-    from tests.conftest import make_onnx
+    from tests.builders.models import make_onnx
 
     model = make_onnx(tmp_path / "m.onnx", ModelCard(name="m", labels=FER2013.classes, label_set="fer2013"))
     program = (

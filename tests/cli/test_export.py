@@ -13,8 +13,8 @@ import pytest
 from mien import Classifier
 from mien.labels import FER2013, FERPLUS
 from mien.recognition.model_files import read_bundled
-from tests.cli.test_predict import PORTRAIT
-from tests.conftest import CARD, make_onnx
+from tests.builders.models import CARD, make_onnx
+from tests.builders.portraits import PORTRAIT
 from tests.helpers.command import is_one_sentence, mien, mien_process
 
 LABELS = ("--model-labels", ",".join(FER2013.classes))

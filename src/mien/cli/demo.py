@@ -142,13 +142,13 @@ def _train(
 
 
 def _require_test(dataset: Dataset) -> None:
-    from mien.data.dataset import PRIVATE_TEST, UNLABELLED
+    from mien.data.dataset import PRIVATE_TEST, UNLABELED
     from mien.errors import DataError
 
     test = dataset.labels[dataset.split == PRIVATE_TEST]
-    if not test.size or (test == UNLABELLED).any():
+    if not test.size or (test == UNLABELED).any():
         raise DataError(
-            f"{dataset.source}: the demo ends with a test, but there are no labelled PrivateTest images. "
+            f"{dataset.source}: the demo ends with a test, but there are no labeled PrivateTest images. "
             "Train without one by: mien train --data PATH"
         )
 
@@ -160,7 +160,7 @@ def _judge(dataset: Dataset, run_folder: Path) -> None:
     from mien.workflows.load_model import open_model
 
     model = open_model(str(run_folder))
-    evaluation = evaluate(model.probabilities, dataset, labels=model.labels, model=str(run_folder))
+    evaluation = evaluate(model.probabilities, dataset, class_names=model.labels, model=str(run_folder))
     print_evaluation(evaluation, model)
     write_evaluation(evaluation, model, run_folder / "PrivateTest")
 

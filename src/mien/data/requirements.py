@@ -33,9 +33,9 @@ def require_splits(dataset: Dataset, needed: Sequence[str]) -> None:
                 f"{dataset.source}: expected images of the split {split}, found only those of "
                 f"{', '.join(counts) or 'none'}. {_WHERE_SPLITS_STAND}"
             )
-        if unlabelled := counts[split].get("unlabelled"):
+        if unlabeled := counts[split].get("unlabelled"):
             raise DataError(
-                f"{dataset.source}: expected a label for every image of {split}, got {unlabelled} "
+                f"{dataset.source}: expected a label for every image of {split}, got {unlabeled} "
                 "without one. Is this a table without the column emotion?"
             )
 

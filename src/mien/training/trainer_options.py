@@ -53,3 +53,9 @@ class TrainerOptions:
     save_every: float = 0.0
     custom: CustomParts = field(default_factory=CustomParts)
     tracking: Tracking = field(default_factory=Tracking)
+
+    @property
+    def license(self) -> str:
+        """The license in `arguments`, where `recipe.json` has it under its former name; empty if it is not stated."""
+        given = self.arguments or {}
+        return str(given.get("license") or given.get("licence") or "")
