@@ -174,7 +174,6 @@ def _print_examples(console: Console, epilog: str | None) -> None:
     for command in commands:
         for line in _continued(command, console.width - len(f" {_INDENT}")):
             console.print(Text(f" {_INDENT}{line}"), soft_wrap=True)
-    console.print()
 
 
 def _continued(command: str, width: int) -> list[str]:
