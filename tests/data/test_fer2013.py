@@ -175,7 +175,7 @@ def test_labels_of_another_label_set_are_read(tmp_path):
     path = write_csv(tmp_path / "x.csv", write_lines(images, [7], splits))
     assert read_table(path, label_set=FERPLUS).labels.tolist() == [7]
     with pytest.raises(
-        DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*--class-names"
+        DataError, match=r"row 1 .*emotion .* from 0 to 6, .* got '7'\. Correct .*`class_names`"
     ):
         read_table(path)
 
@@ -442,7 +442,7 @@ def test_load_refuses_an_invalid_synthetic_spec(spec):
 
 def test_load_reports_missing_ferplus_votes_and_unknown_label_sets(tmp_path):
     path = write_csv(tmp_path / "fer2013.csv", write_lines(*draw_rows(2)))
-    with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* --votes PATH"):
+    with pytest.raises(DataError, match=r"github\.com/microsoft/FERPlus .* `votes=PATH`"):
         mien.data.load(path, "ferplus")
     with pytest.raises(DataError, match="Expected the label set to be one of fer2013, ferplus"):
         mien.data.load(path, "ekman")

@@ -58,7 +58,7 @@ def require_classes(dataset: Dataset) -> None:
 def _other_label_set(counts: Mapping[str, int], label_set: LabelSet) -> str:
     """Return the end of a message if the classes are exactly those of another label set; else an empty string."""
     other = find_taxonomy(name for name, count in counts.items() if count)
-    return f", or choose the label set {other.name}" if other and other is not label_set else ""
+    return f", or choose `label_set={other.name}`" if other and other is not label_set else ""
 
 
 def require_trainable(dataset: Dataset) -> None:
