@@ -50,7 +50,7 @@ class ClassOrder:
         if max(numbers) < last:
             named = ", ".join(f"{number}={name}" for number, name in self.names.items())
             raise DataError(
-                f"Expected the number 0 or {last} among the data's numbers ({spell_numbers(numbers)}), which tells "
+                f"Expected the number 0 or {last} among the data's numbers ({spell_numbers(numbers)}), which shows "
                 f"whether the {last} class names count from 0 or from 1. Give each name its number: {named}"
             )
         return {number + 1: name for number, name in self.names.items()}

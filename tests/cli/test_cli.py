@@ -97,7 +97,7 @@ def test_brackets_in_a_path_are_printed_literally(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_output_that_cannot_be_written_gives_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "photo.csv").write_text("mine")
-    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a name that ends in .csv")
+    is_one_sentence(mien("data", "draw", tmp_path, "--n", "21"), "expected a file name that ends in .csv")
     is_one_sentence(mien("data", "draw", tmp_path / "photo.csv", "--n", "21"), "exists already")
     assert (tmp_path / "photo.csv").read_text() == "mine"
     assert mien("data", "draw", tmp_path / "photo.csv", "--n", "21", "--force").returncode == 0

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mien.labels import LabelSet
 
 _WHERE_SPLITS_STAND = (
-    "A split is told by a table's column Usage, else by the name of its file or folder (train, val or test): name "
-    "another split, or is the data cut short or misnamed?"
+    "Splits are read from the column Usage of a table, or from the names of files or folders (train, val, test). Choose "
+    "another split, or check that the data is complete."
 )
 
 
