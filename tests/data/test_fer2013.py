@@ -219,7 +219,7 @@ FAULTS = {
     "emotion below": (lambda c: {**c, "emotion": "-1"}, "emotion .* got '-1'"),
     "emotion decimal": (lambda c: {**c, "emotion": "3.0"}, r"emotion .* got '3\.0'"),
     "emotion word": (lambda c: {**c, "emotion": "grumpy"}, "emotion .* got 'grumpy'"),
-    "emotion split": (lambda c: {**c, "emotion": "Training"}, "got 'Training', which is a split. Are the columns"),
+    "emotion split": (lambda c: {**c, "emotion": "Training"}, "got 'Training', which is a split. Are the column names"),
     "usage emotion": (lambda c: {**c, "usage": "happy"}, "Usage .* got 'happy'. Are the column names correct"),
     "fractions": (lambda c: {**c, "pixels": " ".join(["0.5"] * 2304)}, "from 0 to 1: multiply them by 255"),
     "colors": (lambda c: {**c, "pixels": " ".join(["5"] * 6912)}, "got 6912, three for each: colors"),

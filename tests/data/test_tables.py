@@ -126,7 +126,7 @@ def test_file_name_with_two_splits_requires_a_split_column(tmp_path: Path) -> No
     path = tmp_path / "train_and_test.csv"
     path.write_text(rows())
     with pytest.raises(
-        DataError, match=r"got one for PrivateTest and Training\. Rename it, or add a column Usage"
+        DataError, match=r"got one with PrivateTest and Training\. Rename it, or add a column Usage"
     ):
         mien.load(path)
     header, *lines = rows().splitlines()
