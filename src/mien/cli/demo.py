@@ -40,21 +40,23 @@ def demo(
             "--data",
             metavar="PATH",
             autocompletion=complete_data,
-            help="Train the classic-short recipe on these data. Default: a small network on drawn faces.",
+            help="Data to train on, with the classic-short recipe.",
+            show_default="drawn faces, with a small network",
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for all files.")] = Path(
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for all files.")] = Path(
         "demo"
     ),
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Maximum number of epochs. Default: 8, with --data 22.")
+        int | None,
+        typer.Option(metavar="N", help="Maximum number of epochs.", show_default="8; with --data, 22"),
     ] = None,
     class_names: ClassNamesOption = None,
 ) -> None:
-    """Run the whole pipeline once: data, training, figures, scores, sample predictions, saved and reloaded models.
+    """Run the whole pipeline once: data, training, test, predictions.
 
-    Without --data it draws faces and takes about a minute; with a FER2013 table it trains the classic-short recipe for
-    hours on two cores, and resumes if it was stopped.
+    Without --data, it draws faces and takes about a minute. With a FER2013 table, it trains the classic-short recipe,
+    which takes hours on two cores, and resumes if it was stopped.
     """
     from mien.workflows.options import DataOptions
 

@@ -31,9 +31,10 @@ def model(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             autocompletion=complete_models,
             help=f"A model file, a run folder or {BUNDLED_HELP}.",
+            show_default="the bundled model default",
         ),
     ] = "default",
     *,

@@ -173,7 +173,7 @@ class Records:
             count = Counter(self.labels)[unnamed[0]]
             raise DataError(
                 f"{self.source}: found {counted(count, 'row')} with the label {unnamed[0]}, which "
-                f"the class names do not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
+                f"`class_names` does not name. Name it, or leave its images out with {LEAVE_OUT!r} in its place."
             )
         return names, notes
 

@@ -81,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).lower()
         raise DataError(
             f"Expected a free port of this machine, got {plain(host)}:{port} ({reason}). "
-            "Choose another with --port or --host."
+            "Choose another with `port` or `host`."
         ) from error
     listener.set_inheritable(True)
     return listener

@@ -38,7 +38,7 @@ class Recipe:
     """All settings of a training, apart from its data.
 
     Args:
-        name: name of the recipe, as for `--recipe`.
+        name: name of the recipe, as for `mien.train(recipe=...)`.
         network: the architecture.
         epochs: maximum number of epochs.
         batch_size: images per step.

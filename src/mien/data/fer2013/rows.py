@@ -222,7 +222,7 @@ def _parse_label(text: str, columns: Columns) -> int:
     what = f"{name} to be a whole number from 0 to {columns.numbers - 1}, or the name of an expression"
     if parse_split(text) is not None:
         raise DataError(
-            f"expected {what}, got {shorten(text)!r}, which is a split. Are the columns named rightly?"
+            f"expected {what}, got {shorten(text)!r}, which is a split. Are the column names correct?"
         )
     if columns.numbers <= number < ANY_NUMBER:
         raise UnusualRowError(
@@ -242,7 +242,7 @@ def _parse_usage(text: str, header: Header) -> int:
     split = _usage(text)
     if split < 0:
         name = header.names[header.usage or 0]
-        remedy = "Are the columns named rightly?" if meaning(text) else _AGAIN
+        remedy = "Are the column names correct?" if meaning(text) else _AGAIN
         raise DataError(f"expected {name} to be {', '.join(SPLITS)}, got {shorten(text.strip())!r}. {remedy}")
     return split
 
