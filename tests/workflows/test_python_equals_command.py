@@ -27,8 +27,7 @@ from tests.conftest import make_onnx
 
 RENAMED = {
     "labels": "label_set", "model_labels": "model_class_names", "tta": "flip_tta", "format_": "format",
-    "license_": "license", "out_folder": "out", "out_file": "out", "teacher": "teachers", "mlflow_uri": "mlflow",
-    "address": "address", "folder": "folder",
+    "license_": "license", "out_folder": "out", "out_file": "out",
 }  # fmt: skip
 """Parameters of the commands whose names in Python differ."""
 
@@ -53,7 +52,10 @@ def test_python_has_the_parameters_of_the_command(command: str, function: Callab
 
 
 def test_comparing_takes_the_parameters_of_evaluating() -> None:
-    assert parameters(mien.evaluate) - {"model", "out", "force"} == parameters(mien.compare) - {"first", "second"}
+    assert parameters(mien.evaluate) - {"model", "out", "force"} == parameters(mien.compare) - {
+        "first",
+        "second",
+    }
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_classes_are_merged_and_groups_found_for_an_evaluation(faces: Path, tmp_
     assert merged.per_class["happy"]["support"] == 12
     done = mien.compare(model, "tiny", faces, merge={"happy": ["gleeful"]}, reporter=SilentReporter())
     assert done.comparison.n == 18
-    with pytest.raises(DataError, match=r"has no group"):
+    with pytest.raises(DataError, match="unterminated subpattern"):
         mien.evaluate(model, faces, group="(", reporter=SilentReporter())
 
 
@@ -124,7 +126,9 @@ def test_a_learning_rate_is_found_with_the_options_of_a_training(
 ) -> None:
     found: list[Any] = []
     monkeypatch.setattr(find_learning_rate, "run_learning_rate_search", lambda *given: found.append(given))
-    mien.find_learning_rate("x.csv", "compact", out=tmp_path, batch_size=16, merge="a=b", reporter=SilentReporter())
+    mien.find_learning_rate(
+        "x.csv", "compact", out=tmp_path, batch_size=16, merge="a=b", reporter=SilentReporter()
+    )
     ((data, options, _),) = found
     assert data == "x.csv"
     assert options == TrainOptions("compact", {"batch_size": 16}, DataOptions(merge="a=b"), out=tmp_path)
