@@ -15,6 +15,7 @@ from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, quote
+from mien.renamed import renamed_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,9 +37,10 @@ MOST_FACES = 1_000_000
 _MOST_WRAPPERS = 4
 
 
+@renamed_parameters(labels="label_set")
 def load(
     path: Any,
-    labels: str | LabelSet | None = None,
+    label_set: str | LabelSet | None = None,
     *,
     class_names: str | Sequence[str | None] | Mapping[Any, Any] | None = None,
     merge: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None,
@@ -59,7 +61,7 @@ def load(
             folder of JAFFE; Parquet files of images; an `.npz` file; a folder of sheets (see `mien.data.image_sheets`);
             or `synthetic`, `synthetic:N` or `synthetic:N:SEED` for N drawn faces. Also a data frame, a dict of arrays,
             or a tuple `(images, labels)` or `(images, labels, splits)`.
-        labels: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
+        label_set: the label set: a name of `mien.labels.LABEL_SETS` or a `LabelSet`; by default the classes of the data,
             or the known label set that has exactly these classes.
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
             order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
@@ -86,7 +88,7 @@ def load(
     Raises:
         DataError: If the path does not exist, or the data or an argument are invalid.
     """
-    options = read_options(labels, class_names, merge, group, crop)
+    options = read_options(label_set, class_names, merge, group, crop)
     wanted = None if shares is None else parse_shares(shares)
     dataset = _read(path, options, votes, cache=cache, progress=progress)
     if wanted is None or dataset.divided:

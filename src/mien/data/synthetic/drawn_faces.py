@@ -7,6 +7,7 @@ people are used.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 ANNOTATORS = 10
 """Number of votes on each image, as in FER+."""
+
+_SOURCE = re.compile(r"drawn faces, n=([0-9]{1,18}), seed=([0-9]{1,18})")
+"""The source of a data set of drawn faces."""
 
 SMALLEST_SIDE = 16
 """Minimum side length in pixels; a smaller face shows no expression."""
@@ -111,6 +115,16 @@ def synthetic_dataset(n: int = 4200, seed: int = 0, label_set: LabelSet = FER201
         votes=votes if voted else None,
         source=f"drawn faces, n={n}, seed={seed}",
     )
+
+
+def path_of_source(source: str) -> str | None:
+    """Return the path with which `mien.load` draws the faces of a source again; `None` for other sources.
+
+    >>> path_of_source(synthetic_dataset(21, seed=3).source)
+    'synthetic:21:3'
+    """
+    found = _SOURCE.fullmatch(source)
+    return f"synthetic:{found[1]}:{found[2]}" if found else None
 
 
 def write_csv(dataset: Dataset, path: str | Path) -> None:
