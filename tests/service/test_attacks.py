@@ -17,9 +17,9 @@ from mien.decoders.image_pool import ImageLimits
 from mien.errors import NotEnoughMemoryError
 from mien.images import read_image
 from mien.service.settings import Settings
+from tests.builders.videos import make_video
 from tests.helpers.hostile_videos import BOMBS, REDIRECTIONS
 from tests.helpers.service_process import Running, encoded, portrait, running
-from tests.recognition.video.test_video import make_film
 from tests.recognition.video.test_video_attacks import open_files, own_sockets
 from tests.test_image_attacks import ATTACKS, progressive
 
@@ -72,11 +72,11 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
     before = udp_sockets()
     began = time.monotonic()
     reply = service.send_raw(REDIRECTIONS[name], kind="video/mp4", to=_VIDEO)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert reply.status in {415, 422}
     assert reply.headers["content-type"] == "application/problem+json"
     assert udp_sockets() == before
-    video = make_film(tmp_path / "video.mp4").read_bytes()
+    video = make_video(tmp_path / "video.mp4").read_bytes()
     assert service.send_raw(video, "every=30", kind="video/mp4", to=_VIDEO).lines[-1]["error"] is None
 
 
@@ -84,7 +84,7 @@ def test_a_redirecting_video_is_refused_promptly_and_opens_no_socket(
 def test_a_video_whose_header_exceeds_its_content_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(BOMBS[name], kind="video/mp4", to=_VIDEO)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert reply.status in {415, 422}  # formats that the service does not accept are refused earlier
     if reply.status == 422:
         assert "header fits its content" in reply.json["expected"]
@@ -94,7 +94,7 @@ def test_a_video_whose_header_exceeds_its_content_is_refused_promptly(service: R
 def test_an_image_with_too_many_parts_is_refused_promptly(service: Running, name: str) -> None:
     began = time.monotonic()
     reply = service.send_raw(ATTACKS[name])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert reply.status == 422
     assert "usual number of parts" in reply.json["expected"]
 
