@@ -188,6 +188,12 @@ CacheOption = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Cache the images of a table for faster loading.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+HubArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="hf://USER/MODEL", help="The repository: hf://USER/MODEL or hf://USER/MODEL@REVISION."
+    ),
+]
 
 
 def parse_pixel_range(text: str | None) -> tuple[float, float] | None:
