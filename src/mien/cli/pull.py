@@ -9,7 +9,7 @@ import typer
 
 from mien.cli.console import out
 from mien.cli.help_text import examples
-from mien.cli.shared_options import HubArgument  # noqa: TC001 - read by Typer
+from mien.cli.shared_options import HubArgument
 
 EXAMPLES = examples("mien pull hf://me/my-faces", "mien pull hf://me/my-faces --out models/")
 

@@ -9,11 +9,9 @@ import typer
 from mien.cli.completion import complete_models
 from mien.cli.console import out
 from mien.cli.help_text import examples
-from mien.cli.shared_options import HubArgument  # noqa: TC001 - read by Typer
+from mien.cli.shared_options import HubArgument
 
-EXAMPLES = examples(
-    "mien push runs/mine hf://me/my-faces", "mien push model.onnx hf://me/my-faces --private"
-)
+EXAMPLES = examples("mien push runs/mine hf://me/my-faces", "mien push model.onnx hf://me/my-faces --private")
 
 
 def push(
