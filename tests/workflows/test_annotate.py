@@ -15,6 +15,8 @@ from mien.images import read_image, write_image
 from mien.recognition.faces import Box, Expression, Face
 from mien.recognition.video import Frame, VideoWriter, read_frames
 from mien.workflows.reporter import Reporter
+from tests.builders.portraits import PORTRAIT
+from tests.builders.videos import STEADY, make_video
 from tests.helpers.command import mien_process
 
 LABELS = ("happy", "sad")
@@ -44,19 +46,6 @@ class Warnings(Reporter):
 
     def warning(self, text: str) -> None:
         self.texts.append(text)
-
-
-def make_video(path: Path, n: int = 8) -> Path:
-    with VideoWriter(path, 10, (160, 120)) as writer:
-        for frame in make_frames(n):
-            writer.write(frame.image, frame.seconds)
-    return path
-
-
-def portrait() -> Path:
-    import matplotlib.cbook
-
-    return Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
 
 def test_draw_faces_returns_and_saves_a_new_image(tmp_path: Path) -> None:
@@ -89,7 +78,7 @@ def test_watch_accepts_video_and_recognizer_in_either_order(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_watch_saves_an_annotated_copy_of_the_video(tmp_path: Path) -> None:
-    make_video(tmp_path / "video.mp4")
+    make_video(tmp_path / "video.mp4", STEADY[:8])
     found = list(mien.watch(tmp_path / "video.mp4", Fixed(), every=2, save=tmp_path / "copy.mp4"))
     assert len(found) == 4
     with read_frames(tmp_path / "copy.mp4") as copies:
@@ -129,13 +118,13 @@ def test_watch_replaces_no_file_of_the_user(tmp_path: Path) -> None:
 
 def test_files_of_the_caller_are_written_as_usual_during_watch(tmp_path: Path) -> None:
     write_image(tmp_path / "own.png", make_frames(1)[0].image)  # without a guard: mien has no record of it
-    video = make_video(tmp_path / "video.mp4", 3)
+    video = make_video(tmp_path / "video.mp4", STEADY[:3])
     for frame, _ in mien.watch(video, Fixed(), save=tmp_path / "copy.mp4", chart=tmp_path / "chart.png"):
         write_image(tmp_path / "own.png", frame.image)
 
 
 def test_a_loop_that_ends_early_leaves_the_frames_so_far(tmp_path: Path) -> None:
-    video = make_video(tmp_path / "video.mp4")
+    video = make_video(tmp_path / "video.mp4", STEADY[:8])
     for frame, _ in mien.watch(video, Fixed(), save=tmp_path / "copy.mp4", chart=tmp_path / "chart.png"):
         if frame.index == 4:
             break
@@ -178,17 +167,17 @@ def test_heat_maps_need_a_recognizer_that_has_them() -> None:
 
 @pytest.mark.slow
 def test_the_command_writes_the_same_image_as_draw_faces(tmp_path: Path) -> None:
-    done = mien_process("predict", portrait(), "--save", tmp_path / "command", "--explain")
+    done = mien_process("predict", PORTRAIT, "--save", tmp_path / "command", "--explain")
     assert done.returncode == 0, done.stderr
-    mien.draw_faces(portrait(), out=tmp_path / "python.jpg", explain=True)
+    mien.draw_faces(PORTRAIT, out=tmp_path / "python.jpg", explain=True)
     assert (tmp_path / "python.jpg").read_bytes() == (tmp_path / "command/grace_hopper.jpg").read_bytes()
-    mien.draw_faces(portrait(), out=tmp_path / "plain.jpg")
+    mien.draw_faces(PORTRAIT, out=tmp_path / "plain.jpg")
     assert (tmp_path / "plain.jpg").read_bytes() != (tmp_path / "python.jpg").read_bytes()
 
 
 @pytest.mark.slow
 def test_the_command_writes_the_same_video_and_chart_as_watch(tmp_path: Path) -> None:
-    image = read_image(portrait())[:300:2, 100:400:2]
+    image = read_image(PORTRAIT)[:300:2, 100:400:2]
     with VideoWriter(tmp_path / "video.mp4", 10, (150, 150)) as writer:
         for i in range(12):
             writer.write(np.roll(image, i, axis=1))
