@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -164,15 +164,3 @@ def test_a_run_folder_given_as_a_relative_path_has_a_name(
     assert folder is not None
     assert folder.name == {"..": "outer", "run": "run"}.get(name, "here")
     assert folder.resolve() == Path(name).resolve()
-
-
-@pytest.mark.slow
-def test_the_demo_passes_the_class_names_to_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.cli import demo
-    from mien.data.synthetic import synthetic_dataset
-    from mien.workflows.train_model import RunTrainer
-
-    given: list[Any] = []
-    monkeypatch.setattr(RunTrainer, "train", lambda *arguments, **_: given.extend(arguments[1:]))
-    demo._train(synthetic_dataset(70), "faces", "rafdb", tmp_path / "run", 1, small=False)
-    assert (given[1].path, given[1].class_names) == ("faces", "rafdb")
