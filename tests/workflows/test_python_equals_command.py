@@ -26,7 +26,7 @@ from mien.workflows.run_plan import TrainingInterrupted
 from tests.builders.models import make_onnx
 
 RENAMED = {
-    "labels": "label_set", "model_labels": "model_class_names", "tta": "flip_tta", "format_": "format",
+    "labels": "label_set", "tta": "flip_tta", "format_": "format",
     "license_": "license", "out_folder": "out", "out_file": "out",
 }  # fmt: skip
 """Parameters of the commands whose names in Python differ."""
