@@ -137,7 +137,7 @@ def test_a_labeled_table_named_test_is_evaluated_as_the_test_split(tmp_path: Pat
 @pytest.mark.slow
 def test_model_labels_with_unclosed_brackets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.h5").write_bytes(b"no model")
-    done = mien("export", tmp_path / "model.h5", "--model-labels", "['angry', 'happy'")
+    done = mien("export", tmp_path / "model.h5", "--model-class-names", "['angry', 'happy'")
     is_one_sentence(done, "brackets that are not closed")
 
 

@@ -23,10 +23,10 @@ from mien.workflows.finalize import without_onnx
 from mien.workflows.options import DataOptions, TrainOptions
 from mien.workflows.reporter import SilentReporter
 from mien.workflows.run_plan import TrainingInterrupted
-from tests.conftest import make_onnx
+from tests.builders.models import make_onnx
 
 RENAMED = {
-    "labels": "label_set", "model_labels": "model_class_names", "tta": "flip_tta", "format_": "format",
+    "labels": "label_set", "tta": "flip_tta", "format_": "format",
     "license_": "license", "out_folder": "out", "out_file": "out",
 }  # fmt: skip
 """Parameters of the commands whose names in Python differ."""
