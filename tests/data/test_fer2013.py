@@ -227,7 +227,7 @@ FAULTS = {
     "abbreviated": (lambda c: {**c, "pixels": "[70 80 ... 90]"}, "NumPy has abbreviated the row"),
     "emotion twice": (lambda c: {**c, "emotion": "3 4"}, "emotion .* got '3 4'"),
     "emotion empty": (lambda c: {**c, "emotion": ""}, "emotion .* got ''"),
-    "usage unknown": (lambda c: {**c, "usage": "Holdout"}, "Usage .* PrivateTest, got 'Holdout'"),
+    "usage unknown": (lambda c: {**c, "usage": "Extra"}, "Usage .* PrivateTest, got 'Extra'"),
     "usage empty": (lambda c: {**c, "usage": ""}, "Usage .* got ''"),
     "usage with a valid prefix": (lambda c: {**c, "usage": "Training" + "g" * 50}, "Usage .* got 'Trainingg"),
     "no usage": (lambda c: {k: c[k] for k in ("emotion", "pixels")}, r"3 columns .* got 2\. Is .* cut short"),

@@ -13,7 +13,7 @@ from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
-from mien.data.splits import parse_split
+from mien.data.splits import splits_of_names
 from mien.errors import DataError, MienError
 from mien.images import CROP_SIZE, read_image, to_crop
 from mien.labels import FER2013, LabelSet, meaning, quote
@@ -105,7 +105,9 @@ class Records:
     def _splits(self) -> NDArray[np.str_]:
         if self.splits is None:
             return np.full(len(self.labels), self.split or TRAINING)
-        known = {text: None if text is None else parse_split(str(text)) for text in set(self.splits)}
+        told = {text: str(text) for text in set(self.splits) if text is not None}
+        read = splits_of_names(told.values())
+        known = {text: None if text is None else read[told[text]] for text in set(self.splits)}
         for text, split in known.items():
             if split is None:
                 raise DataError(
