@@ -276,7 +276,7 @@ def test_error_names_the_first_faulty_row(tmp_path, fault, row):
         (b"<html>" + b"x" * (3 * MAX_ROW_BYTES), r"got a web page \(HTML\)"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 301075528\n", "git lfs pull"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "got an image. Give the folder"),
-        (b"PAR1" + bytes(100), "got a Parquet file. Convert it"),
+        (b"PAR1" + bytes(100), "got a Parquet file. Unpack it, and give its path"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), r"an Excel workbook \(\.xls\)\. Save it as CSV"),
         (b"\x93NUMPY\1\0", "got a NumPy array"),
         (b"\x80\x04\x95", "got a Python pickle"),

@@ -49,6 +49,19 @@ def is_npz(path: Path) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
+def find_npz(folder: Path) -> Path | None:
+    """Return the `.npz` file in a folder; `None` if there is none.
+
+    Raises:
+        DataError: If there are several.
+    """
+    found = [path for path in sorted(folder.glob("*.npz")) if is_npz(path)]
+    if len(found) > 1:
+        named = ", ".join(path.name for path in found[:5])
+        raise DataError(f"{folder}: expected one .npz file, found {named}. Give the path of one.")
+    return found[0] if found else None
+
+
 def read_npz(path: Path, options: ReadOptions, progress: Progress | None = None) -> Dataset:
     """Read an `.npz` file of images and labels.
 

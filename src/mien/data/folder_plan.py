@@ -145,5 +145,5 @@ def _of_other_files(folder: Path) -> str:
     rest = Rest()
     if next(walk(folder, rest), None) is not None or not rest.passed_over:
         return ""
-    hint = " Convert Parquet files to CSV, or to folders of images." if ".parquet" in rest.passed_over else ""
+    hint = " Give the folder of the Parquet files alone." if ".parquet" in rest.passed_over else ""
     return f" It holds no image, but {describe_files(rest.passed_over)}.{hint}"

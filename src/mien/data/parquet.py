@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from mien.data.arrays import pixels_of
 from mien.data.records import Records
-from mien.data.splits import split_of_table
+from mien.data.splits import split_of_table, splits_of_names, splits_within
 from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
@@ -39,11 +40,56 @@ def is_parquet(path: Path) -> bool:
 
 
 def find_parquet(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder or its subfolder `data` or `default`; empty if there are none."""
+    """Return the Parquet files of the data set in a folder; empty if there are none, or there are folders of images.
+
+    They may be in subfolders named for a configuration and a split, as on Hugging Face:
+    `plain_text/train-00000-of-00001.parquet`, `default/train/0000.parquet`.
+
+    Raises:
+        DataError: If there are several configurations, none of which is `default`.
+    """
     for place in (folder, folder / "data", folder / "default"):
         if place.is_dir() and (files := sorted(place.glob("*.parquet"))):
             return files
-    return []
+    files = [path for path in sorted(folder.rglob("*.parquet")) if not _is_hidden(path.relative_to(folder))]
+    if not files or _holds_images(folder):
+        return []
+    by_configuration: dict[str, list[Path]] = {}
+    for path in files:
+        parts = path.relative_to(folder).parts[:-1]
+        name = "/".join(part for part in parts if not splits_within(part))
+        by_configuration.setdefault(name, []).append(path)
+    chosen = by_configuration.get("default", by_configuration.get("data"))
+    if chosen is None and len(by_configuration) > 1:
+        named = ", ".join(name or "no folder" for name in by_configuration)
+        raise DataError(
+            f"{folder}: expected the Parquet files of one data set, found those of {quote(named)}. Give the path of one."
+        )
+    return chosen or files
+
+
+def _holds_images(folder: Path) -> bool:
+    from mien.data.folder_plan import holds_class_folders
+
+    try:
+        return holds_class_folders(folder)
+    except DataError:  # splits below the folders of several configurations
+        return False
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
+def _splits(paths: Sequence[Path], root: Path) -> list[str | None]:
+    """Return the split of each file: that in its name, else that in the name of the nearest folder below `root`."""
+    named = []
+    for path in paths:
+        folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+        stem = re.sub(r"-[0-9]{3,}-of-[0-9]{3,}$", "", path.stem)
+        named.append(next((name for name in (stem, *reversed(folders)) if splits_within(name)), ""))
+    splits = splits_of_names(named)
+    return [splits[name] or split_of_table(f"{name}.parquet") for name in named]
 
 
 def read_parquet(
@@ -51,14 +97,17 @@ def read_parquet(
     options: ReadOptions,
     source: str,
     progress: Callable[[int, int], object] | None = None,
+    *,
+    root: Path | None = None,
 ) -> Dataset:
     """Read Parquet files with a column of images (bytes, or a struct of them) and one of labels.
 
     Args:
-        paths: the files; without a split column, the splits are read from their names.
+        paths: the files; without a split column, the splits are read from their names or those of their folders.
         options: classes, groups and face detection.
         source: name of the source, used in messages and model cards.
         progress: called with the number of images read and the total.
+        root: the folder of the data set, below which the names of folders may be splits.
 
     Raises:
         DataError: If a file cannot be read, or a column is missing.
@@ -72,8 +121,9 @@ def read_parquet(
     images: list[Any] = []
     splits: list[str | None] = []
     groups: list[str] = []
+    folders: list[Path] = []
     names: dict[int, str] = {}
-    for path in paths:
+    for path, told in zip(paths, _splits(paths, root or paths[0].parent), strict=True):
         table = _read_table(path)
         columns = {name.lower(): name for name in reversed(table.column_names)}
         label = _first(columns, LABELS)
@@ -90,8 +140,8 @@ def read_parquet(
         for value in _cells(table, label, path):
             labels.append(_label(value, f"{source} row {len(labels) + 1}"))
         images += _cells(table, image, path)
+        folders += [path.parent] * len(table)
         where = _first(columns, SPLITS)
-        told = split_of_table(path.name.split("-")[0] + ".csv")
         splits += map(_word, _cells(table, where, path)) if where else [told] * len(table)
         if options.group is not None:
             if options.group not in table.column_names:
@@ -100,9 +150,8 @@ def read_parquet(
                 )
             groups += [str(value) for value in _cells(table, options.group, path)]
     divided = any(split is not None for split in splits)
-    folder = paths[0].parent
     records = Records(
-        source, labels, lambda row: _image(images[row], folder, f"{source} row {row + 1}"),
+        source, labels, lambda row: _image(images[row], folders[row], f"{source} row {row + 1}"),
         splits=[split or "train" for split in splits] if divided else None,
         groups=groups if options.group else None, names=names,
     )  # fmt: skip
