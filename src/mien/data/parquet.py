@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mien.data.arrays import pixels_of
+from mien.data.cells import files_of, groups_of, image_of, label_of, word_of
 from mien.data.records import Records
 from mien.data.splits import split_of_table, splits_of_names, splits_within
-from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
+from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS, column_key
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
-from mien.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mien.data.dataset import Dataset
     from mien.data.reading_options import ReadOptions
 
 _MAGIC = b"PAR1"
 _IMAGES = ("image", "images", "img", "face", "picture", "bytes", *PIXELS)
-_FEWEST_PIXELS = 4
-_MOST = 1 << 20  # above all pixel values: larger values are reduced to it, and it is rejected
+
+
+@dataclass
+class _Rows:
+    """The columns of all files, and the class names of the numbers."""
+
+    labels: list[str | int | None] = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def is_parquet(path: Path) -> bool:
@@ -117,45 +126,47 @@ def read_parquet(
         import pyarrow as pa  # noqa: F401 - whether it is there
     except ImportError as error:
         raise MissingExtra("pyarrow, which reads Parquet", "parquet") from error
-    labels: list[str | int | None] = []
-    images: list[Any] = []
-    splits: list[str | None] = []
-    groups: list[str] = []
-    folders: list[Path] = []
-    names: dict[int, str] = {}
-    for path, told in zip(paths, _splits(paths, root or paths[0].parent), strict=True):
-        table = _read_table(path)
-        columns = {name.lower(): name for name in reversed(table.column_names)}
-        label = _first(columns, LABELS)
-        image = _first(columns, (*_IMAGES, *PATHS))
-        if label is None or image is None:
-            lacking = "labels (label or emotion)" if label is None else "images (image or pixels)"
-            raise DataError(
-                f"{path}: expected a column of {lacking}, got the columns {quote(', '.join(table.column_names))}."
-            )
-        named = _class_names(table.schema.metadata, label)
-        if names and named and names != named:
-            raise DataError(f"{path}: expected the same class names in every file, got others than before.")
-        names = names or named
-        for value in _cells(table, label, path):
-            labels.append(_label(value, f"{source} row {len(labels) + 1}"))
-        images += _cells(table, image, path)
-        folders += [path.parent] * len(table)
-        where = _first(columns, SPLITS)
-        splits += map(_word, _cells(table, where, path)) if where else [told] * len(table)
-        if options.group is not None:
-            if options.group not in table.column_names:
-                raise DataError(
-                    f"{path}: expected group to be one of its columns, got {quote(options.group)}."
-                )
-            groups += [str(value) for value in _cells(table, options.group, path)]
-    divided = any(split is not None for split in splits)
+    rows = _Rows()
+    for path, split in zip(paths, _splits(paths, root or paths[0].parent), strict=True):
+        _read_rows(path, split, options.group, rows, source)
+    divided = any(split is not None for split in rows.splits)
     records = Records(
-        source, labels, lambda row: _image(images[row], folders[row], f"{source} row {row + 1}"),
-        splits=[split or "train" for split in splits] if divided else None,
-        groups=groups if options.group else None, names=names,
+        source, rows.labels,
+        lambda row: image_of(rows.images[row], f"{source} row {row + 1}", rows.folders[row]),
+        splits=[split or "train" for split in rows.splits] if divided else None,
+        groups=rows.groups if options.group else None,
+        names=rows.names,
+        files=rows.files if any(rows.files) else None,
     )  # fmt: skip
     return records.to_dataset(options, progress)
+
+
+def _read_rows(path: Path, split: str | None, group: str | None, rows: _Rows, source: str) -> None:
+    """Append the rows of a file, of which `split` is the split if it has no column of splits."""
+    table = _read_table(path)
+    columns = {column_key(name): name for name in reversed(table.column_names)}
+    label, where = _first(columns, LABELS), _first(columns, SPLITS)
+    image = _first(columns, (*_IMAGES, *PATHS))
+    if label is None or image is None:
+        lacking = "labels (label or emotion)" if label is None else "images (image or pixels)"
+        raise DataError(
+            f"{path}: expected a column of {lacking}, got the columns {quote(', '.join(table.column_names))}."
+        )
+    named = _class_names(table.schema.metadata, label)
+    if rows.names and named and rows.names != named:
+        raise DataError(f"{path}: expected the same class names in every file, got others than before.")
+    rows.names = rows.names or named
+    for value in _cells(table, label, path):
+        rows.labels.append(label_of(value, f"{source} row {len(rows.labels) + 1}"))
+    images = _cells(table, image, path)
+    files = files_of(images)
+    rows.images += images
+    rows.folders += [path.parent] * len(images)
+    rows.files += files or [""] * len(images)
+    rows.splits += map(word_of, _cells(table, where, path)) if where else [split] * len(images)
+    if group is not None:
+        cells = partial(_cells, table, group, path)
+        rows.groups += groups_of(group, table.column_names, cells, files, str(path))
 
 
 def _first(columns: dict[str, str], wanted: Sequence[str]) -> str | None:
@@ -193,63 +204,3 @@ def _cells(table: Any, column: str, path: Path) -> list[Any]:
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = (str(error).splitlines() or ["damaged"])[0]
     return DataError(f"{path}: expected a Parquet file, got one that cannot be read ({reason[:80]}).")
-
-
-def _word(value: Any) -> str | None:
-    """Return the text of a cell; `None` if it is empty."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return None if value is None or value == "" else str(value)
-
-
-def _label(value: Any, name: str) -> str | int | None:
-    if value is None or isinstance(value, str | bytes):
-        return _word(value)
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, ArithmeticError):  # for example, a list, a date or NaN
-        number = None
-    if number is None or number != value:
-        raise DataError(f"{name}: expected a label as a word or a whole number, got {quoted(value)}.")
-    return None if number < 0 else number
-
-
-def _image(value: Any, folder: Path, name: str) -> Any:
-    """Return the image of a cell: bytes, a struct of bytes or a path, or pixels."""
-    if isinstance(value, dict):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, str):
-        value = _numbers(value) or _place(folder, value)
-    if isinstance(value, bytes | Path):
-        return value
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{name}: expected the bytes of an image, got nothing that is one.")
-    try:
-        array = np.array(value)
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"{name}: expected rows of pixels of one length, got others.") from error
-    return pixels_of(array.reshape(1, *array.shape), "image", name)[0]
-
-
-def _numbers(text: str) -> list[float] | list[int] | None:
-    """Parse pixels written as text; `None` if the text is something else, such as a path."""
-    words = text.strip("[] \t\r\n").replace(",", " ").split()
-    if len(words) < _FEWEST_PIXELS:
-        return None
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        return None
-    if all(word.isdecimal() for word in words):
-        return [int(min(number, _MOST)) for number in numbers]
-    return numbers
-
-
-def _place(folder: Path, text: str) -> Path | None:
-    """Return the file that a cell names; `None` if it does not exist."""
-    try:
-        return folder / text if (folder / text).is_file() else None
-    except (OSError, ValueError):  # for example, a name that is too long
-        return None
