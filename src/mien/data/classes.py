@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mien.class_names import LEAVE_OUT, parse_class_names
 from mien.data.splits import is_split_word
 from mien.errors import DataError
-from mien.labels import CUSTOM, LabelSet, find_label_set, meaning, quote
+from mien.labels import CKPLUS, CUSTOM, LabelSet, find_label_set, meaning, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -100,6 +100,11 @@ def choose_classes(
     ordered = sorted(names, key=_natural)
     renamed = _merged(ordered, merge, source)
     if label_set is not None:
+        if class_names is not None:
+            raise DataError(
+                f"{source}: the label set {label_set.name} and class_names both choose the classes of its labels, which "
+                "are words. Leave one of them out."
+            )
         return ClassMap(label_set, {name: _index_in(renamed[name], label_set, source) for name in ordered})
     if class_names is not None:
         return _by_names(renamed, parse_class_names(class_names), source)
@@ -142,6 +147,23 @@ def _index_of_word(word: str, label_set: LabelSet) -> int | None:
         return None
 
 
+def is_same_class(name: str, other: str) -> bool:
+    """Return whether two class names are equal but for their spelling, or mean the same expression.
+
+    >>> is_same_class("Joy", "happiness"), is_same_class("on_task", "On task"), is_same_class("fear", "anger")
+    (True, True, False)
+    """
+    return _key(name) == _key(other) or (meaning(name) is not None and meaning(name) == meaning(other))
+
+
+def is_left_out(name: str, label_set: LabelSet) -> bool:
+    """Return whether the images of a class are left out of a label set: those of `neutral` in CK+.
+
+    CK+ has an eighth class for the neutral face at the start of each sequence, which its label set does not contain.
+    """
+    return label_set == CKPLUS and meaning(name) == "neutral"
+
+
 def _merged(names: Sequence[str], merge: Merge, source: str) -> dict[str, str]:
     """Return the class of each name after merging."""
     renamed = {name: name.strip() for name in names}
@@ -180,7 +202,7 @@ def _by_names(renamed: Mapping[str, str], class_names: tuple[str, ...], source: 
 
 
 def _index_in(word: str, label_set: LabelSet, source: str) -> int | None:
-    if word == LEAVE_OUT:
+    if word == LEAVE_OUT or is_left_out(word, label_set):
         return None
     index = parse_word(word, label_set)
     if index is None:

@@ -64,8 +64,9 @@ def load(
         class_names: the meaning of class numbers in folder names or labels, because every data set has its own
             order: `rafdb`, `affectnet7`, `affectnet8`, `ckplus`, `fer2013` or `ferplus`; the names in the
             order of the numbers, starting at 0 or 1 as in the data; or `{number: name}`. The images of a number with
-            the name `"-"` are left out. FER2013's column `emotion` does not need it. If labels are words: the classes
-            to use, in index order; images of other classes are left out.
+            the name `"-"` are left out. If labels are words, or numbers whose names the data give (FER2013's column
+            `emotion`, `ClassLabel`, the array `class_names`), a list of some of these names chooses the classes to
+            use, in index order; images of other classes are left out. `{number: name}` gives the numbers other names.
         merge: names that are merged into one class: `"happy=joy,laugh"` or `{"happy": ["joy", "laugh"]}`.
         group: how to find the person or video that an image shows, so that its images stay in one split: `folder`
             (the subfolder of the class folder), a regular expression with one capturing group that is searched in the

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.class_names import CLASS_ORDERS
+from mien.data.classes import is_same_class
 from mien.data.fer2013.cache import read_cached
 from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.rows import UnusualRowError
@@ -37,8 +38,9 @@ def read_tables(
     from mien.data.general_table import is_general, read_general
 
     general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
+    selected = _selects_from_fer2013(options, tables)
     words = options.class_names is not None and options.names_for_words is not None
-    if (general or any(map(is_general, tables))) and votes is None:
+    if (general or selected or any(map(is_general, tables))) and votes is None:
         return read_general(tables, options, str(place), progress)
     try:
         return _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
@@ -56,6 +58,16 @@ def read_tables(
         if not words or votes is not None or not all(map(has_words, tables)):
             raise
         return read_general(tables, options, str(place), progress)
+
+
+def _selects_from_fer2013(options: ReadOptions, tables: list[Path]) -> bool:
+    """Return whether class names choose among FER2013's classes or reorder them, which the general reader does."""
+    order = options.given_order
+    if order is None or not options.selects_from(FERPLUS.classes):
+        return False
+    listed = list(order.names.values())
+    usual = len(listed) >= len(FER2013) and all(map(is_same_class, listed, (*FER2013.classes, "contempt")))
+    return not usual and all(map(is_fer2013, tables))
 
 
 def _has_slips(dataset: Dataset) -> bool:

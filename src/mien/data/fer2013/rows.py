@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mien.class_names import HOW_TO_ORDER
+from mien.class_names import CLASS_ORDERS, HOW_TO_ORDER
 from mien.data.dataset import PRIVATE_TEST, SPLITS, TRAINING, UNLABELLED
 from mien.data.fer2013.columns import Header, shorten, split_fields
 from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
@@ -227,7 +227,8 @@ def _parse_label(text: str, columns: Columns) -> int:
     if columns.numbers <= number < ANY_NUMBER:
         raise UnusualRowError(
             f"expected {what}, got {shorten(text)!r}. Correct the row; or, for a table whose order is not "
-            f"FER2013's, {HOW_TO_ORDER}."
+            f"FER2013's, give class_names (--class-names): {', '.join(CLASS_ORDERS)}, or the name of each number, such "
+            "as 0=neutral,1=happy."
         )
     raise UnusualRowError(f"expected {what}, got {shorten(text)!r}. {_AGAIN}")
 
