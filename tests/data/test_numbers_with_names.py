@@ -10,7 +10,7 @@ import pytest
 
 import mien
 from mien.errors import DataError
-from mien.labels import CKPLUS, FER2013, LABEL_SETS, LabelSet, meaning
+from mien.labels import CKPLUS, FER2013, LABEL_SETS, meaning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,6 +120,14 @@ def test_class_names_reorder_and_select_the_classes_of_fer2013(tmp_path: Path, c
     assert part.left_out.classes == {"angry": 1, "disgust": 1, "fear": 1, "surprise": 1}
 
 
+@pytest.mark.parametrize("given", ["affectnet7", "neutral,happy,sad,surprise,fear,disgust,bored"])
+def test_class_names_that_rename_the_numbers_of_fer2013_are_told(tmp_path: Path, given: str) -> None:
+    dataset = mien.load(fer2013_table(tmp_path / "fer.csv", range(7)), class_names=given)
+    assert levels(dataset)[0] == "neutral"
+    (note,) = dataset.left_out.notes()
+    assert "names that the data give to their numbers: 0 (angry) is read as neutral, 1 (disgust)" in note
+
+
 def test_class_names_may_contain_a_merged_class(tmp_path: Path) -> None:
     path = fer2013_table(tmp_path / "fer.csv", range(7))
     dataset = mien.load(path, class_names="good,bad", merge="good=happy,surprise;bad=sad,angry")
@@ -127,10 +135,14 @@ def test_class_names_may_contain_a_merged_class(tmp_path: Path) -> None:
     assert dataset.left_out.chosen == 3
 
 
-def test_words_with_a_label_set_and_a_list_of_class_names_are_refused() -> None:
-    images = np.zeros((2, 48, 48), np.uint8)
-    with pytest.raises(DataError, match=r"label set fer2013 and class_names both choose the classes"):
-        mien.load((images, ["happy", "sad"]), "fer2013", class_names="sad,happy")
-    assert mien.load((images, ["happy", "sad"]), class_names="sad,happy").label_set == LabelSet(
-        "custom", ("sad", "happy")
-    )
+def test_class_names_select_within_a_label_set(tmp_path: Path) -> None:
+    path = fer2013_table(tmp_path / "fer.csv", range(7))
+    dataset = mien.load(path, "fer2013", class_names=FER2013.classes[::-1])
+    assert dataset.label_set is FER2013
+    assert levels(dataset) == {10 * number: name for number, name in enumerate(FER2013.classes)}
+    images = np.stack([np.full((48, 48), level, np.uint8) for level in (10, 20, 30)])
+    part = mien.load((images, ["happy", "sad", "fear"]), "fer2013", class_names="sad,joy")
+    assert part.label_set is FER2013
+    assert levels(part) == {10: "happy", 20: "sad"}
+    with pytest.raises(DataError, match=r"class names to be among .* got 'bored'"):
+        mien.load((images, ["happy", "sad", "fear"]), "fer2013", class_names="sad,bored")

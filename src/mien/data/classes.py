@@ -89,7 +89,8 @@ def choose_classes(
         names: the words, as spelled in the source.
         source: name of the source, used in error messages.
         label_set: the label set to use; by default the classes are those of the words.
-        class_names: the classes to use, in index order; images of other classes are left out.
+        class_names: the classes to use, in index order; images of other classes are left out. With a label set, the
+            order is that of the label set.
         merge: words that are merged into one class, see `parse_merge`.
         in_training: the words in the split Training, if there are splits; all other words must be among them.
 
@@ -100,12 +101,14 @@ def choose_classes(
     ordered = sorted(names, key=_natural)
     renamed = _merged(ordered, merge, source)
     if label_set is not None:
+        used: Collection[str] = renamed
         if class_names is not None:
-            raise DataError(
-                f"{source}: the label set {label_set.name} and class_names both choose the classes of its labels, which "
-                "are words. Leave one of them out."
-            )
-        return ClassMap(label_set, {name: _index_in(renamed[name], label_set, source) for name in ordered})
+            listed = _by_names(renamed, parse_class_names(class_names), source)
+            used = {name for name, index in listed.index.items() if index is not None}
+        return ClassMap(
+            label_set,
+            {name: _index_in(renamed[name], label_set, source) if name in used else None for name in ordered},
+        )
     if class_names is not None:
         return _by_names(renamed, parse_class_names(class_names), source)
     shown = {name: renamed[name] for name in ordered if in_training is None or name in in_training}

@@ -84,7 +84,7 @@ class ReadOptions:
             DataError: If the class names are invalid.
         """
         order = self.given_order
-        if order is None or order.counted or self.label_set is not None:
+        if order is None or order.counted:
             return False
         known = [*names, *(new for new, _ in self.merge)]
         chosen = order.names.values()

@@ -187,7 +187,7 @@ class Records:
             return own, (*notes, *_note_selection(self.source, own, order.names)), True
         if order is not None:
             names = dict(order.fit(numbers))
-            notes = _note_renamed(self.source, own, names)
+            notes = note_renamed(self.source, own, names)
         elif own is not None:
             names = own
         else:
@@ -248,8 +248,14 @@ def _note_selection(source: str, own: Mapping[int, str], names: Mapping[int, str
     return (note,)
 
 
-def _note_renamed(source: str, own: Mapping[int, str] | None, names: Mapping[int, str]) -> tuple[str, ...]:
-    """Return a note if class names give numbers another meaning than the source does."""
+def note_renamed(source: str, own: Mapping[int, str] | None, names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return a note if class names give numbers another meaning than the source does.
+
+    Args:
+        source: name of the source.
+        own: the names that the source gives to its numbers, if it does.
+        names: the names that replace them.
+    """
     other = {
         number: name for number, name in names.items()
         if own is not None and number in own and name != LEAVE_OUT and not is_same_class(own[number], name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.rows import UnusualRowError
 from mien.data.fer2013.table import ANY_NUMBER
 from mien.data.general_table import has_words
+from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LABEL_SETS, meaning
@@ -20,8 +22,10 @@ from mien.labels import FER2013, FERPLUS, LABEL_SETS, meaning
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mien.class_names import ClassOrder
     from mien.data.dataset import Dataset
     from mien.data.fer2013.reader import Progress
+    from mien.data.fer2013.table import Table
     from mien.data.reading_options import ReadOptions
 
 
@@ -101,7 +105,8 @@ def _load_fer2013(
                 f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
             )
         table = read(tables, classes=ANY_NUMBER, progress=progress)
-        return table.to_dataset(options.label_set or table.label_set(order), str(place), order)
+        dataset = table.to_dataset(options.label_set or table.label_set(order), str(place), order)
+        return _with_renamed(dataset, table, order) if all(map(is_fer2013, tables)) else dataset
     table = read(tables, classes=len(FER2013), progress=progress)
     if options.label_set is None and votes is None:
         return table.to_dataset(table.label_set(), str(place))
@@ -117,6 +122,15 @@ def _load_fer2013(
         raise
     join = join_votes if label_set is FERPLUS else attach_votes
     return join(table.to_dataset(FER2013, str(place)), votes)
+
+
+def _with_renamed(dataset: Dataset, table: Table, order: ClassOrder) -> Dataset:
+    """Return the data set with a note about the numbers of FER2013's column that class names give another meaning."""
+    numbers = {int(code) for code in np.unique(table.labels) if 0 <= code < ANY_NUMBER}
+    names = {number: name for number, name in order.fit(numbers).items() if number in numbers}
+    notes = note_renamed(dataset.source, dict(enumerate(FER2013.classes)), names)
+    left_out = replace(dataset.left_out, remarks=(*dataset.left_out.remarks, *notes))
+    return replace(dataset, left_out=left_out) if notes else dataset
 
 
 def find_votes(folder: Path) -> Path:
