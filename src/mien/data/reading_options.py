@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import CLASS_ORDERS, LEAVE_OUT, ClassOrder, get_class_order
-from mien.data.classes import Merge, is_same_class, parse_merge
+from mien.data.class_spelling import is_same_class
+from mien.data.classes import Merge, parse_merge
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LABEL_SETS, LabelSet, get_label_set, quote
 

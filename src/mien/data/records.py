@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
-from mien.data.classes import choose_classes, is_same_class
+from mien.data.class_spelling import is_same_class
+from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
 from mien.data.reading_options import NO_FACE
 from mien.data.splits import parse_split

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.class_names import CLASS_ORDERS
-from mien.data.classes import is_same_class
+from mien.data.class_spelling import is_same_class
 from mien.data.fer2013.cache import read_cached
 from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.rows import UnusualRowError
 from mien.data.fer2013.table import ANY_NUMBER
-from mien.data.general_table import has_words
+from mien.data.general_table import has_words, is_general, read_general
 from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
 from mien.errors import DataError
@@ -39,8 +39,6 @@ def read_tables(
     progress: Progress | None,
 ) -> Dataset:
     """Read tables: FER2013 tables with the fast reader, others with the general one."""
-    from mien.data.general_table import is_general, read_general
-
     general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
     selected = _selects_from_fer2013(options, tables)
     words = options.class_names is not None and options.names_for_words is not None
@@ -108,6 +106,8 @@ def _load_fer2013(
         dataset = table.to_dataset(options.label_set or table.label_set(order), str(place), order)
         return _with_renamed(dataset, table, order) if all(map(is_fer2013, tables)) else dataset
     table = read(tables, classes=len(FER2013), progress=progress)
+    if table.has_synonyms and options.label_set is None and votes is None:  # classes of their own
+        return read_general(tables, options, str(place), progress)
     if options.label_set is None and votes is None:
         return table.to_dataset(table.label_set(), str(place))
     if label_set is not FERPLUS and votes is None:

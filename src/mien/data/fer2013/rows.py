@@ -21,7 +21,7 @@ from mien.data.fer2013.table import ANY_NUMBER, PIXELS, Table
 from mien.data.splits import parse_split
 from mien.errors import DataError
 from mien.images import CROP_SIZE
-from mien.labels import MEANINGS, meaning
+from mien.labels import EXPRESSION_WORDS, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,8 +235,8 @@ def _parse_label(text: str, columns: Columns) -> int:
 
 def _word(text: str) -> int:
     """Return the code of a label that is a word; -1 if it is not an expression."""
-    name = meaning(text)
-    return -1 if name is None else ANY_NUMBER + MEANINGS.index(name)
+    word = text.strip().lower()
+    return ANY_NUMBER + EXPRESSION_WORDS.index(word) if word in EXPRESSION_WORDS else -1
 
 
 def _parse_usage(text: str, header: Header) -> int:
