@@ -52,7 +52,7 @@ def test_calm_and_neutral_are_two_classes(tmp_path: Path, kind: str) -> None:
     (note,) = dataset.left_out.notes()
     assert note == (
         "'calm' and 'neutral' usually mean the same expression, but are separate classes here. To merge them: --merge "
-        "calm=neutral."
+        "neutral=calm."
     )
     merged = mien.load(data, merge="neutral=calm")
     assert merged.label_set is FER2013

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mien.labels import CUSTOM, LabelSet, meaning, quote
+from mien.labels import CUSTOM, FER2013, LabelSet, meaning, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -69,8 +69,9 @@ def doubtful_notes(chosen: LabelSet, classes: Sequence[str]) -> tuple[str, ...]:
         return ()
     alike = tuple(
         f"{' and '.join(map(quote, names))} usually mean the same expression, but are separate classes here. To merge "
-        f"them: --merge {names[0]}={','.join(names[1:])}."
+        f"them: --merge {target}={','.join(name for name in names if name != target)}."
         for names in _of_one_meaning(classes)
+        for target in [next((name for name in names if name.lower() in FER2013.classes), names[0])]
     )
     strange = [name for name in classes if meaning(name) is None]
     if not strange or len(strange) > 2 or len(classes) - len(strange) < 4:
