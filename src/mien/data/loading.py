@@ -13,8 +13,10 @@ from mien.data.places import find_place
 from mien.data.reading_options import parse_shares, read_options
 from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
+from mien.data.units import shared_groups
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LabelSet, quote
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ MOST_FACES = 1_000_000
 """Maximum number of drawn faces; more would take gigabytes and a quarter of an hour."""
 
 _MOST_WRAPPERS = 4
+_LISTED = 8  # maximum number of groups in one sentence
 
 
 def load(
@@ -91,8 +94,22 @@ def load(
     wanted = None if shares is None else parse_shares(shares)
     dataset = _read(path, options, votes, cache=cache, progress=progress)
     if wanted is None or dataset.divided:
-        return dataset
+        return _note_shared_groups(dataset)
     return divide(dataset, wanted, split_seed)
+
+
+def _note_shared_groups(dataset: Dataset) -> Dataset:
+    """Return the data set with a note if people or videos have images in several splits."""
+    shared = shared_groups(dataset)
+    if not shared or dataset.groups is None:
+        return dataset
+    named = ", ".join(name[:40] for name in shared[:_LISTED]) + (", …" if len(shared) > _LISTED else "")
+    note = (
+        f"{len(shared):,} of {counted(len(set(dataset.groups.tolist())), 'group')} have images in several splits "
+        f"({named}), so the scores are too high. Move the images of each group into one split."
+    )
+    left_out = replace(dataset.left_out, remarks=(*dataset.left_out.remarks, note))
+    return replace(dataset, left_out=left_out)
 
 
 def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress: Progress | None) -> Dataset:
