@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mien.data.division import divide
 from mien.data.image_sheets import is_sheets, read_sheets
 from mien.data.places import find_place
-from mien.data.reading_options import parse_shares, read_options
+from mien.data.reading_options import parse_shares, read_options, refuse_unused
 from mien.data.table_files import find_tables, other_tables
 from mien.data.table_reading import find_votes, read_tables
 from mien.data.units import shared_groups
@@ -77,7 +77,8 @@ def load(
         shares: for data without splits: the shares of Training, PublicTest and PrivateTest, such as `"70,15,15"`. By
             default all images are Training.
         split_seed: random seed of this division.
-        crop: a function from the path of a photo to the crop of its face; by default each image is used as a face.
+        crop: a function from a photo to the crop of its face, see `mien.data.reading_options.Crop`; by default each
+            image is used as a face.
         votes: the FER+ votes for a table: `fer2013new.csv`, or the folder that contains `FER2013Train`; by default
             they are searched next to the table. With the label set `fer2013`, votes given here are attached to the
             images, for training on both.
@@ -119,6 +120,7 @@ def _read(path: Any, options: ReadOptions, votes: Any, *, cache: bool, progress:
             raise DataError(
                 "Drawn faces have the classes of FER2013 or FER+. Leave class_names and merge out."
             )
+        refuse_unused(options, "Drawn faces are crops of independent people", "group", "crop")
         if votes is not None:
             raise DataError("The FER+ votes belong to FER2013's table, not to drawn faces. Leave votes out.")
         return _draw(spec, _drawn_label_set(options.label_set or FER2013))
@@ -173,6 +175,8 @@ def _read_folder(
     if is_sheets(place):
         if votes is not None or options.class_names is not None:
             raise DataError(f"{place}: its labels are words. Leave votes and class_names out.")
+        what = f"{place}: a folder of sheets has crops of faces with their groups"
+        refuse_unused(options, what, "merge", "group", "crop")
         return read_sheets(place, options.label_set or FER2013)
     if tables := _descend_to_tables(place):
         dataset = read_tables(tables, place, options, votes, cache=cache, progress=progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.class_names import CLASS_ORDERS, LEAVE_OUT, ClassOrder, get_class_order
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Crop = Callable[[Path], "NDArray[np.uint8] | str"]
-"""Function from the path of a photo to the crop of its face, gray uint8 (48, 48), or a sentence that explains its
-absence."""
+Crop = Callable[[Any], "NDArray[np.uint8] | str"]
+"""Function from a photo to the crop of its face, gray uint8 (48, 48), or a sentence that explains its absence. The photo
+is the path of an image file, or its bytes or pixels (uint8, gray or RGB) if the data are not files."""
 
 NO_FACE = "no face"
 """The return value of a `Crop` for a photo without a face."""
@@ -133,6 +132,24 @@ def read_options(
     return ReadOptions(
         None if label_set is None else get_label_set(label_set), class_names, parse_merge(merge), group, crop
     )
+
+
+def refuse_unused(options: ReadOptions, what: str, *names: str) -> None:
+    """Refuse options that do not apply to a kind of data, because ignoring them would give other data than requested.
+
+    Args:
+        options: the options.
+        what: the kind of data, as the start of a sentence.
+        names: the options that do not apply: fields of `ReadOptions`; `crop` is called detect.
+
+    Raises:
+        DataError: If one of them is given.
+    """
+    if given := [name for name in names if getattr(options, name)]:
+        told = " and ".join("detect" if name == "crop" else name for name in given)
+        raise DataError(
+            f"{what}, to which {told} {'does' if len(given) == 1 else 'do'} not apply. Leave {told} out."
+        )
 
 
 def parse_shares(given: Any) -> tuple[float, float, float]:

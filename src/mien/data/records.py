@@ -89,6 +89,8 @@ class Records:
         classes = self._classes(options, split)
         label_set, index = classes.label_set, classes.index
         kept = np.flatnonzero(index != _LEFT_OUT)
+        if options.crop is not None and len(kept):
+            self._require_photos(int(kept[0]))
         images = np.zeros((len(kept), CROP_SIZE, CROP_SIZE), np.uint8)
         read = np.ones(len(kept), np.bool_)
         unreadable: list[str] = []
@@ -219,15 +221,36 @@ class Records:
         """Return whether the number 7 does not occur, or occurs in two rows or more; in a single row it is an error."""
         return max(numbers) < len(FER2013) or Counter(self.labels)[len(FER2013)] >= 2
 
+    def _require_photos(self, row: int) -> None:
+        """Check that an image is not a crop of a face already, in which a detector finds none.
+
+        Raises:
+            DataError: If it is.
+        """
+        try:
+            image = self.image(row)
+        except MienError:  # reported when it is read
+            return
+        if isinstance(image, np.ndarray) and max(image.shape[:2]) <= CROP_SIZE:
+            raise DataError(
+                f"{self.source}: expected whole photos for the face detection, got images of "
+                f"{image.shape[1]}x{image.shape[0]} pixels, which are crops of faces already. Leave detect out."
+            )
+
     def _crop(self, row: int, options: ReadOptions) -> NDArray[np.uint8] | str:
         """Return the crop of a row, or a sentence that explains why there is none."""
         name = f"{self.source} row {row + 1}"
         found: Any = None
         try:
             found = self.image(row)
-            if isinstance(found, Path) and options.crop is not None:
+            if options.crop is not None:
                 cropped = options.crop(found)
-                return f"{NO_FACE}:{found}" if isinstance(cropped, str) and cropped == NO_FACE else cropped
+                if not isinstance(cropped, str):
+                    return cropped
+                where = str(found) if isinstance(found, Path) else name
+                if cropped == NO_FACE:
+                    return f"{NO_FACE}:{where}"
+                return cropped if where in cropped else f"{where}: {cropped}"
             if isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.uint8:
                 return to_crop(found)
             return to_crop(read_image(found))

@@ -14,6 +14,7 @@ from mien.data.fer2013.reader import read_arrays
 from mien.data.fer2013.rows import UnusualRowError
 from mien.data.fer2013.table import ANY_NUMBER
 from mien.data.general_table import has_words, is_general, read_general
+from mien.data.reading_options import refuse_unused
 from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
 from mien.errors import DataError
@@ -45,7 +46,7 @@ def read_tables(
     if (general or selected or any(map(is_general, tables))) and votes is None:
         return read_general(tables, options, str(place), progress)
     try:
-        return _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
+        dataset = _load_fer2013(tables, place, options, votes, cache=cache, progress=progress)
     except UnusualRowError as error:  # another image size, or other class names
         if votes is not None:
             raise
@@ -60,6 +61,8 @@ def read_tables(
         if not words or votes is not None or not all(map(has_words, tables)):
             raise
         return read_general(tables, options, str(place), progress)
+    refuse_unused(options, f"{place}: its images are crops of faces of 48x48 pixels already", "crop")
+    return dataset
 
 
 def _selects_from_fer2013(options: ReadOptions, tables: list[Path]) -> bool:
