@@ -42,6 +42,7 @@ def read_tables(
     """Read tables: FER2013 tables with the fast reader, others with the general one."""
     general = options.group is not None or options.merge or options.label_set in _OTHER_SETS
     selected = _selects_from_fer2013(options, tables)
+    _refuse_with_votes(tables, place, options, votes, selected=selected)
     words = options.class_names is not None and options.names_for_words is not None
     if (general or selected or any(map(is_general, tables))) and votes is None:
         return read_general(tables, options, str(place), progress)
@@ -63,6 +64,30 @@ def read_tables(
         return read_general(tables, options, str(place), progress)
     refuse_unused(options, f"{place}: its images are crops of faces of 48x48 pixels already", "crop")
     return dataset
+
+
+def _refuse_with_votes(
+    tables: list[Path], place: Path, options: ReadOptions, votes: Path | None, *, selected: bool
+) -> None:
+    """Refuse options that would drop the FER+ votes: given ones, or those beside the table for FER+'s label set.
+
+    Raises:
+        DataError: If there is such an option.
+    """
+    if votes is not None and options.label_set not in {None, FER2013, FERPLUS}:
+        raise DataError(
+            f"{place}: the FER+ votes are for the label sets {FER2013.name} and {FERPLUS.name}, got "
+            f"{options.label_set.name if options.label_set else ''}. Leave votes or the label set out."
+        )
+    if votes is None:
+        if options.label_set is not FERPLUS or not all(map(is_fer2013, tables)):
+            return
+        try:
+            find_votes(tables[0].parent)
+        except DataError:
+            return
+    unused = ["merge", "group", *(["class_names"] if selected else [])]
+    refuse_unused(options, f"{place}: the FER+ votes count for the whole table and its own classes", *unused)
 
 
 def _selects_from_fer2013(options: ReadOptions, tables: list[Path]) -> bool:
