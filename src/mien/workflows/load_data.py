@@ -39,6 +39,13 @@ def load_data(data: Any, options: DataOptions, reporter: Reporter) -> Dataset:
     from mien.data import Dataset, load
 
     if isinstance(data, Dataset):
+        unused = [name for name in ("class_names", "merge", "group", "detect") if getattr(options, name)]
+        if unused:
+            told = " and ".join(unused)
+            raise DataError(
+                f"A mien.Dataset has its classes, groups and images already, so {told} cannot change them. Leave {told} "
+                "out, or give them to mien.load."
+            )
         return data
     crop = make_cropper(data, options) if options.detect else None
     what = data if isinstance(data, str | Path) else "the data"
@@ -106,6 +113,6 @@ def with_validation(dataset: Dataset, reporter: Reporter) -> Dataset:
         return dataset
     reporter.message(
         "There is no validation split; a tenth of the training images is held out as one, with all copies of an image "
-        "on one side."
+        f"{'' if dataset.groups is None else 'and all images of a group '}on one side."
     )
     return hold_out(dataset)

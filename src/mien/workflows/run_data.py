@@ -92,7 +92,7 @@ def is_run_data(model: LoadedModel, data: Any, dataset: Dataset) -> bool:
         difference = None
     if difference is not None:
         return not difference
-    return isinstance(data, str | Path) and Path(data).resolve() == Path(config.path).resolve()
+    return _is_same_place(data, config.path)
 
 
 def _read_and_divide(
@@ -124,7 +124,12 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
         DataError: If they do not exist or cannot be read.
     """
     if request.data is not None or config is None:
-        return load_data(request.data, request.options, reporter)
+        options = request.options
+        if not options.group and config is not None and _is_same_place(request.data, config.path):
+            options = replace(
+                options, group=config.reading.get("group")
+            )  # which images were held out together
+        return load_data(request.data, options, reporter)
     asked, path = request.options, config.path
     options = data_options_of(config, asked)
     if not config.reading or asked.votes:  # for an older run, use the label set of the request
@@ -138,6 +143,14 @@ def _read(request: DataRequest, folder: Path, config: RunConfig | None, reporter
                 "now with `data=PATH`."
             ) from error
         raise
+
+
+def _is_same_place(data: Any, path: str) -> bool:
+    return (
+        isinstance(data, str | Path)
+        and not is_synthetic(path)
+        and Path(data).resolve() == Path(path).resolve()
+    )
 
 
 def read_run_config(folder: Path) -> RunConfig | None:
