@@ -11,6 +11,7 @@ import numpy as np
 from mien.errors import DataError
 from mien.labels import quote
 from mien.quoting import quoted
+from mien.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -124,6 +125,22 @@ def groups_of(
 
     found = find_groups([(name, name) for name in files], group, source)
     return [] if found is None else found.tolist()
+
+
+def separate_groups(groups: Sequence[str] | None, source: str) -> tuple[list[str] | None, tuple[str, ...]]:
+    """Return the groups with a group of its own for each empty cell, and a note for the user about them.
+
+    Args:
+        groups: the group of each row, if there are groups.
+        source: name of the source, used in the note.
+    """
+    if groups is None:
+        return None, ()
+    separate = [group or f"row {row}" for row, group in enumerate(groups, 1)]
+    if not (count := sum(not group for group in groups)):
+        return separate, ()
+    what = counted(count, "row has no group and is a group", "rows have no group and are groups")
+    return separate, (f"{source}: {what} of {'its' if count == 1 else 'their'} own.",)
 
 
 def _is_path(value: Any) -> bool:

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mien.data.cells import files_of, groups_of, image_of, label_of, word_of
+from mien.data.fer2013.columns import column_key
 from mien.data.records import Records
 from mien.data.splits import split_of_table, splits_of_names, splits_within
-from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS, column_key
+from mien.data.table_header import LABELS, PATHS, PIXELS, SPLITS
 from mien.errors import DataError, MissingExtra
 from mien.labels import quote
 

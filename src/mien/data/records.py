@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.class_names import HOW_TO_ORDER, LEAVE_OUT, spell_numbers
+from mien.data.cells import separate_groups
 from mien.data.class_spelling import is_same_class
 from mien.data.classes import choose_classes
 from mien.data.dataset import TRAINING, UNLABELLED, Dataset, LeftOut
@@ -56,7 +57,8 @@ class Records:
     Args:
         source: name of the source, used in messages.
         labels: for each row a word, an integer, or `None` if it has no label.
-        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes.
+        image: function that returns the image of a row: gray or RGB uint8, the path of an image file, or its bytes. It
+            may raise an error or return one; then the row is left out and reported.
         splits: the split of each row as spelled in the source, if it has splits.
         groups: the group of each row, if groups were requested.
         fer2013: whether numbers are in FER2013's order.
@@ -111,14 +113,15 @@ class Records:
                 f"{self.source}: expected images, but none of the {len(kept):,} can be read. The first: "
                 f"{[*unreadable, *faceless][0] if len(kept) else 'all are left out'}"
             )
+        groups, group_notes = separate_groups(self.groups, self.source)
         one_hot = np.eye(len(label_set) + 1, len(label_set), dtype=np.float32)  # -1: no label
         dataset = Dataset(
             images, one_hot[index[kept]], split[kept], label_set, rows=kept, source=self.source,
-            groups=None if self.groups is None else np.array(self.groups, np.str_)[kept],
+            groups=None if groups is None else np.array(groups, np.str_)[kept],
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
-                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=classes.notes,
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=(*classes.notes, *group_notes),
                 without_face=tuple(faceless), classes=classes.left_out,
             ),
         )  # fmt: skip
@@ -245,6 +248,8 @@ class Records:
         found: Any = None
         try:
             found = self.image(row)
+            if isinstance(found, MienError):
+                raise found
             if options.crop is not None:
                 cropped = options.crop(found)
                 if not isinstance(cropped, str):

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mien.data.fer2013.columns import FER_LABEL, shorten
+from mien.data.fer2013.columns import FER_LABEL, column_key, shorten
 from mien.data.fer2013.file_kinds import refuse_other_kinds
 from mien.errors import DataError
 
@@ -84,11 +84,6 @@ def read_table_header(name: str, head: bytes) -> TableHeader:
             f"{shorten(', '.join(header.names), 60)!r}. Name the columns so, in the first line."
         )
     return header
-
-
-def column_key(name: str) -> str:
-    """Return a column name in lower case with underscores: `image_name` for `Image Name`."""
-    return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
 
 def pixel_columns(names: Sequence[str], others: Collection[int | None] = ()) -> tuple[int, ...]:
