@@ -290,7 +290,7 @@ def test_error_names_the_first_faulty_row(tmp_path, fault, row):
         (pack_tar({"train/happy/a.png": b"x"}), "found 1 image. Unpack it first"),
         (pack_zip({"train.csv": b"image,label\n", "test.csv": b"image,label\n"}), r"found test\.csv, train\.csv"),
         (b"emotion\tpixels2\tUsage\n", r"got 'emotion, pixels2, Usage' \(no pixels\)"),
-        (b"emotion," + b",".join(b"pixel%d" % i for i in range(2304)) + b"\n", "a column for each pixel, name them pixel0"),
+        (b"emotion," + b",".join(b"pixel%d" % i for i in range(2304)) + b"\n", "for each pixel, name them pixel0"),
         (b"\0" * (3 * MAX_ROW_BYTES), "got binary data"),
         (b"emotion,pixels,Usage\n" + b"1 " * (3 * MAX_ROW_BYTES), "without a line end"),
         ("emotion,pixels\n".encode("utf-16"), "got UTF-16. Save it again as UTF-8"),
