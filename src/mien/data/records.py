@@ -63,6 +63,7 @@ class Records:
         split: the split of all rows if `splits` is `None`; `None` for data without splits.
         names: class names that the source itself defines, by number.
         files: the path of each row's image as given in the source, if images are files.
+        notes: sentences about how the source was read, for the user.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Records:
     split: str | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     files: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dataset(
         self, options: ReadOptions, progress: Callable[[int, int], object] | None = None
@@ -118,7 +120,7 @@ class Records:
             files=None if self.files is None else np.array(self.files, np.str_)[kept],
             divided=self.splits is not None or self.split is not None,
             left_out=LeftOut(
-                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=classes.notes,
+                tuple(unreadable), chosen=int((index == _LEFT_OUT).sum()), remarks=(*self.notes, *classes.notes),
                 without_face=tuple(faceless), classes=classes.left_out,
             ),
         )  # fmt: skip

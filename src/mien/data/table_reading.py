@@ -17,6 +17,7 @@ from mien.data.general_table import has_words, is_general, read_general
 from mien.data.reading_options import refuse_unused
 from mien.data.records import note_renamed
 from mien.data.table_files import is_fer2013
+from mien.data.text_encoding import TextEncodingError
 from mien.errors import DataError
 from mien.labels import FER2013, FERPLUS, LABEL_SETS, meaning
 
@@ -53,6 +54,8 @@ def read_tables(
             raise
         try:
             dataset = read_general(tables, options, str(place), progress)
+        except TextEncodingError:
+            raise
         except DataError:
             raise error from None
         if _has_slips(dataset):
