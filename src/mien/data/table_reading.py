@@ -80,7 +80,7 @@ def _refuse_with_votes(
     if votes is not None and options.label_set not in {None, FER2013, FERPLUS}:
         raise DataError(
             f"{place}: the FER+ votes are for the label sets {FER2013.name} and {FERPLUS.name}, got "
-            f"{options.label_set.name if options.label_set else ''}. Leave votes or the label set out."
+            f"{options.label_set.name if options.label_set else ''}. Leave `votes` or `label_set` out."
         )
     if votes is None:
         if options.label_set is not FERPLUS or not all(map(is_fer2013, tables)):
@@ -131,7 +131,7 @@ def _load_fer2013(
     if order is not None:
         if votes is not None:
             raise DataError(
-                f"{place}: the FER+ votes belong to FER2013's own table. Leave votes or class_names out."
+                f"{place}: the FER+ votes belong to FER2013's own table. Leave `votes` or `class_names` out."
             )
         table = read(tables, classes=ANY_NUMBER, progress=progress)
         dataset = table.to_dataset(options.label_set or table.label_set(order), str(place), order)
@@ -177,5 +177,5 @@ def find_votes(folder: Path) -> Path:
             return place / "fer2013new.csv"
     raise DataError(
         f"{folder}: expected the FER+ votes (fer2013new.csv or FER2013Train/label.csv) beside the table, "
-        "found none. Get them at https://github.com/microsoft/FERPlus and name them with --votes PATH."
+        "found none. Get them at https://github.com/microsoft/FERPlus and give them with `votes=PATH`."
     )
